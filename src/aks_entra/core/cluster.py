@@ -1,0 +1,164 @@
+"""What one AKS cluster is, read-only: its name in ARM and its posture towards sign-in."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+_RESOURCE_ID = re.compile(
+    r"^/subscriptions/(?P<subscription>[^/]+)/resourcegroups/(?P<group>[^/]+)"
+    r"/providers/microsoft\.containerservice/managedclusters/(?P<name>[^/]+)/?$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class ClusterId:
+    """One managed cluster's name in ARM. Compare by `key`: ARM ids ignore case and answer in varying case."""
+
+    subscription_id: str
+    resource_group: str
+    name: str
+
+    @classmethod
+    def parse(cls, resource_id: str) -> ClusterId:
+        """Read an ARM id; raises `ValueError` that shows the expected form."""
+        match = _RESOURCE_ID.match(resource_id)
+        if match is None:
+            raise ValueError(
+                f"{resource_id!r} is not the id of a managed cluster; expected /subscriptions/<subscription>"
+                "/resourceGroups/<group>/providers/Microsoft.ContainerService/managedClusters/<name>"
+            )
+        return cls(subscription_id=match["subscription"], resource_group=match["group"], name=match["name"])
+
+    @property
+    def resource_id(self) -> str:
+        """The ARM id in Azure's documented casing."""
+        return (
+            f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
+            f"/providers/Microsoft.ContainerService/managedClusters/{self.name}"
+        )
+
+    @property
+    def key(self) -> str:
+        """The ARM id in lower case: equal for two spellings of one cluster."""
+        return self.resource_id.lower()
+
+    def __str__(self) -> str:
+        return f"{self.resource_group}/{self.name}"
+
+
+class Depth(StrEnum):
+    """How far a posture looked. What a depth cannot know is None, and is shown as "unknown"."""
+
+    LISTED = "listed"  # ARM's list: seconds for a thousand clusters
+    PROBED = "probed"  # + a TLS handshake with the API server: no credential, no quota
+    READ = "read"  # + the cluster's CA from its user kubeconfig
+
+
+class Identity(StrEnum):
+    """Who answers "who are you?" at the API server (`properties.aadProfile`)."""
+
+    NONE = "none"  # no aadProfile: every kubeconfig is a static cluster-admin credential
+    LEGACY = "legacy"  # aadProfile with client and server applications, no `managed`
+    MANAGED = "managed"  # aadProfile.managed: AKS-managed Microsoft Entra ID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """One agent pool, as ARM lists it. Counts are nodes; bounds are None without the autoscaler."""
+
+    name: str
+    mode: str = "System"
+    count: int = 0
+    min_count: int | None = None
+    max_count: int | None = None
+    provisioning_state: str = "Succeeded"
+    power_state: str = "Running"
+    version: str | None = None
+    os_type: str = "Linux"
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """How many Ready nodes are right: (fewest, most)."""
+        if self.power_state == "Stopped":
+            return 0, 0
+        if self.min_count is not None and self.max_count is not None:
+            return self.min_count, self.max_count
+        return self.count, self.count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateAuthority:
+    """The cluster's CA: SHA-256 of its DER certificate in hex, and its validity's start (ISO 8601, UTC)."""
+
+    fingerprint: str
+    not_before: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingCertificate:
+    """What a TLS handshake shows without any credential: who issued the API server's certificate, and when."""
+
+    issuer: str
+    issuer_key: str | None  # authority key identifier, hex: changes with the CA's key
+    not_before: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posture:
+    """What a cluster is at one moment. Names follow ARM's `Microsoft.ContainerService/managedClusters`."""
+
+    cluster: ClusterId
+    depth: Depth = Depth.LISTED
+    location: str = ""
+    version: str = ""
+    tier: str = "Free"
+    identity: Identity = Identity.NONE
+    tenant_id: str | None = None
+    admin_group_ids: tuple[str, ...] = ()
+    azure_rbac: bool = False
+    local_accounts: bool = True
+    kubernetes_rbac: bool = True
+    provisioning_state: str = "Succeeded"
+    power_state: str = "Running"
+    pools: tuple[Pool, ...] = ()
+    fqdn: str | None = None
+    private: bool = False
+    authorized_ip_ranges: tuple[str, ...] = ()
+    node_resource_group: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+    etag: str | None = None
+    ca: CertificateAuthority | None = None
+    serving: ServingCertificate | None = None
+
+    @property
+    def nodes(self) -> int:
+        """Nodes that the running pools are set to."""
+        return sum(pool.count for pool in self.pools if pool.power_state != "Stopped")
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the cluster itself is stopped: nothing can be proven from outside then."""
+        return self.power_state == "Stopped"
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether no operation of ARM is under way on the cluster or a pool."""
+        states = (self.provisioning_state, *(pool.provisioning_state for pool in self.pools))
+        return all(is_terminal(state) for state in states)
+
+    def with_ca(self, ca: CertificateAuthority) -> Posture:
+        """The same cluster, read one depth further."""
+        return replace(self, ca=ca, depth=Depth.READ)
+
+
+def is_terminal(provisioning_state: str) -> bool:
+    """Whether an ARM provisioning state is an end. The set of the others is open: any other word is "running"."""
+    return provisioning_state.casefold() in {"succeeded", "failed", "canceled"}
+
+
+def same_id(left: str, right: str) -> bool:
+    """Whether two object or tenant ids name one object: directory ids ignore case."""
+    return left.casefold() == right.casefold()

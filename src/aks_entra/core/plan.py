@@ -1,0 +1,209 @@
+"""A plan: frozen steps per cluster under one digest. Planning is the dry run; an approval names the digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from aks_entra.core.cluster import ClusterId, Identity, Posture
+from aks_entra.core.debt import Debt
+from aks_entra.core.preflight import Case, Facts, Finding, Severity, preflight
+from aks_entra.core.rollout import Stage
+from aks_entra.core.steps import (
+    DisableLocalAccounts,
+    EnableEntra,
+    EnsureAdminGroup,
+    Guarded,
+    ProveSignIn,
+    RecordBaseline,
+    RotateCertificates,
+    Step,
+    UpdateEntra,
+    VerifyOutcome,
+    writes,
+)
+from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy, Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterPlan:
+    """What is to be done to one cluster, and the state that it must still be in when it is done."""
+
+    cluster: ClusterId
+    target: Target
+    before: Guarded
+    steps: tuple[Step, ...]
+    findings: tuple[Finding, ...] = ()
+    tier: str = "Free"
+    debt: Debt = Debt.UNKNOWN
+    debt_because: str = ""
+    stopped: bool = False
+
+    @property
+    def blockers(self) -> tuple[Finding, ...]:
+        """The findings that refuse this cluster."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.BLOCKER)
+
+    @property
+    def disposition(self) -> Literal["migrate", "refused", "skipped", "nothing to do"]:
+        """What happens to the cluster when the plan is carried out."""
+        if self.stopped:
+            return "skipped"
+        if self.blockers:
+            return "refused"
+        return "migrate" if self.steps else "nothing to do"
+
+    @property
+    def rotates(self) -> RotateCertificates | None:
+        """The rotation among the steps."""
+        return next((step for step in self.steps if isinstance(step, RotateCertificates)), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prover:
+    """Who proves sign-in: the runner itself, or a service principal whose secret stands in an environment variable."""
+
+    object_id: str
+    client_id: str | None = None
+    tenant_id: str | None = None
+    secret_from: str | None = None  # name of the variable, never its value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetPlan:
+    """A fleet's plan. `created_at` and findings are for people: they are not part of the digest."""
+
+    name: str
+    created_at: str
+    prover: Prover
+    clusters: tuple[ClusterPlan, ...]
+    stages: tuple[Stage, ...]
+    version: Literal[1] = 1
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` and 64 hex digits over prover, rollout and, per cluster, target, guarded state and steps."""
+        binding: dict[str, Any] = {
+            "version": self.version,
+            "prover": asdict(self.prover),
+            "stages": [asdict(stage) for stage in self.stages],
+            "clusters": [
+                {
+                    "cluster": plan.cluster.key,
+                    "target": asdict(plan.target),
+                    "before": asdict(plan.before),
+                    "steps": [asdict(step) for step in plan.steps],
+                    "disposition": plan.disposition,
+                }
+                for plan in sorted(self.clusters, key=lambda plan: plan.cluster.key)
+            ],
+        }
+        text = json.dumps(binding, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+    def plan_for(self, cluster: ClusterId) -> ClusterPlan:
+        """One cluster's plan; raises `KeyError`."""
+        return next_or_key_error(self.clusters, cluster)
+
+    @property
+    def step_count(self) -> int:
+        """How many steps will be done."""
+        return sum(len(plan.steps) for plan in self.clusters if plan.disposition == "migrate")
+
+
+def next_or_key_error(plans: tuple[ClusterPlan, ...], cluster: ClusterId) -> ClusterPlan:
+    """The plan of one cluster among several."""
+    for plan in plans:
+        if plan.cluster.key == cluster.key:
+            return plan
+    raise KeyError(cluster.key)
+
+
+def plan_cluster(posture: Posture, target: Target, facts: Facts) -> ClusterPlan:
+    """Decide the steps from a posture to a target, and what preflight has to say about them. Reads nothing."""
+    steps = _steps(posture, target, facts)
+    case = Case(posture=posture, target=target, facts=facts, steps=steps)
+    return ClusterPlan(
+        cluster=posture.cluster,
+        target=target,
+        before=Guarded.of(posture),
+        steps=steps,
+        findings=preflight(case),
+        tier=posture.tier,
+        debt=facts.old_credentials.debt,
+        debt_because=facts.old_credentials.because,
+        stopped=posture.stopped,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """The cluster is in none of the states that the approved steps lead through: what is otherwise, in words."""
+
+    differences: tuple[str, ...]
+
+
+def remaining(plan: ClusterPlan, now: Guarded, groups: dict[str, str]) -> tuple[Step, ...] | Moved:
+    """What is left to do: a suffix of the approved steps from the state that they themselves produce.
+
+    `groups` maps `uniqueName:…` references to the object ids of groups that exist by now. Steps that only look are
+    done again: they come before the next write, and their evidence may have died with a process.
+    """
+    state = plan.before
+    ca_before = plan.before.ca
+    first: tuple[str, ...] = ()
+    candidates = [(0, state)]
+    for index, step in enumerate(plan.steps):
+        state = state.after(step)
+        if writes(step):
+            candidates.append((index + 1, state))
+    for index, candidate in candidates:
+        found = candidate.resolved(groups).differences(now, ca_before=ca_before)
+        if not found:
+            return plan.steps[index:]
+        first = first or found
+    return Moved(differences=first)
+
+
+def _steps(posture: Posture, target: Target, facts: Facts) -> tuple[Step, ...]:
+    steps: list[Step] = []
+    wanted = tuple(group.reference for group in target.admin_groups)
+    new_groups = tuple(EnsureAdminGroup(group=group) for group in target.admin_groups if group.id is None)
+    groups = wanted
+    if posture.identity is Identity.MANAGED:
+        groups = _merged(posture.admin_group_ids, wanted)
+        rbac = {AzureRbac.KEEP: posture.azure_rbac, AzureRbac.ON: True, AzureRbac.OFF: False}[target.azure_rbac]
+        if len(groups) != len(_merged(posture.admin_group_ids, ())) or rbac != posture.azure_rbac:
+            steps += [*new_groups, UpdateEntra(admin_groups=groups, azure_rbac=rbac)]
+    else:
+        sent = {AzureRbac.KEEP: None, AzureRbac.ON: True, AzureRbac.OFF: False}[target.azure_rbac]
+        steps += [
+            *new_groups,
+            EnableEntra(tenant_id=target.tenant_id, admin_groups=groups, azure_rbac=sent, was=posture.identity),
+        ]
+    closes = posture.local_accounts and target.local_accounts is LocalAccounts.OFF
+    closed = closes or not posture.local_accounts
+    rotates = (
+        closed
+        and target.rotation is RotationPolicy.AT_ONCE
+        and facts.old_credentials.debt is not Debt.NONE
+        and posture.ca is not None
+    )
+    if steps or closes or rotates:
+        steps.append(ProveSignIn(admin_groups=groups))
+    if closes or rotates:
+        steps.append(RecordBaseline(hold_credential=posture.local_accounts))
+    if closes:
+        steps.append(DisableLocalAccounts())
+    if rotates and posture.ca is not None:
+        steps.append(RotateCertificates(ca_before=posture.ca.fingerprint))
+    if steps:
+        steps.append(VerifyOutcome(rotated=rotates, local_accounts_off=closed))
+    return tuple(steps)
+
+
+def _merged(own: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """A cluster's own groups first, in lower case, then those that are wanted beside them."""
+    return tuple(dict.fromkeys(name if ":" in name else name.lower() for name in (*own, *wanted)))

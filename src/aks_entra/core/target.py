@@ -1,0 +1,59 @@
+"""What a cluster should be, as the fleet file asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class AzureRbac(StrEnum):
+    """What happens to `aadProfile.enableAzureRBAC`."""
+
+    KEEP = "keep"
+    ON = "on"
+    OFF = "off"
+
+
+class LocalAccounts(StrEnum):
+    """What happens to `disableLocalAccounts`."""
+
+    OFF = "off"
+    KEEP = "keep"
+
+
+class RotationPolicy(StrEnum):
+    """When old credentials die. `later` leaves the rotation owed: it stays in every report until it was done."""
+
+    AT_ONCE = "at-once"
+    LATER = "later"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupTarget:
+    """An admin group: one that exists (`id`), or one to be created under its `unique_name` with first `members`.
+
+    `members` are object ids; the prover is put first among them when the group is created, never afterwards.
+    """
+
+    display_name: str
+    id: str | None = None
+    unique_name: str | None = None
+    description: str = ""
+    members: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+
+    @property
+    def reference(self) -> str:
+        """How plan and digest name the group: its object id, or its unique name while it does not exist."""
+        return self.id or f"uniqueName:{self.unique_name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The posture that a migration leads to. An empty `admin_groups` keeps those of a cluster that has some."""
+
+    tenant_id: str
+    admin_groups: tuple[GroupTarget, ...] = ()
+    azure_rbac: AzureRbac = AzureRbac.KEEP
+    local_accounts: LocalAccounts = LocalAccounts.OFF
+    rotation: RotationPolicy = RotationPolicy.AT_ONCE
