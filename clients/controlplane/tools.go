@@ -1,0 +1,11 @@
+//go:build tools
+
+// Package tools names the commands that this module exists to build, so that `go mod tidy` keeps what they need.
+// Nothing is ever compiled from this file.
+package tools
+
+import (
+	_ "go.etcd.io/etcd/server/v3"
+	_ "k8s.io/kubernetes/cmd/kube-apiserver"
+	_ "k8s.io/kubernetes/cmd/kubectl"
+)

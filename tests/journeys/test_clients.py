@@ -1,0 +1,304 @@
+"""The documented way to Microsoft Entra ID, typed into unmodified `az`, `kubectl` and `kubelogin`.
+
+Each journey is a terminal inside the sandbox. What is typed stands in Azure's own pages; the environment holds what
+`aks-entra-sandbox env` prints and nothing of the machine's but PATH. `make test-clients` builds the clients first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from azure_sandbox.server import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+pytestmark = pytest.mark.clients
+
+CLIENTS = ("az", "kubectl", "kubelogin")
+MISUSED = 2  # az: the arguments are wrong
+HANGS_AFTER = 300  # seconds; nothing here takes a tenth of it
+LOGIN = (
+    'az login --service-principal -u "$AZURE_CLIENT_ID" -p "$AZURE_CLIENT_SECRET" --tenant "$AZURE_TENANT_ID" -o none'
+)
+LOCAL_ACCOUNTS_ARE_OFF = (
+    "Getting static credential is not allowed because this cluster is set to disable local accounts."
+)
+OUTSIDER = {
+    "id": "9a3d8f5e-52b4-4d0c-8f1b-6d9f0f3c7a21",
+    "appId": "1f0c6a5d-7be4-4f7b-9f59-0d2c54b8a9e3",
+    "secret": "the-outsider-came-by",
+}
+WORLD = f"""\
+version: 1
+tenant: {{id: 7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32, name: contoso.onmicrosoft.com}}
+servicePrincipals:
+  - {{name: operator, graphPermissions: [Group.ReadWrite.All, Directory.Read.All]}}
+  - {{name: outsider, id: {OUTSIDER["id"]}, appId: {OUTSIDER["appId"]}, secret: {OUTSIDER["secret"]}}}
+groups:
+  - {{name: aks-admins, members: [operator]}}
+operator: operator
+subscriptions:
+  - id: 3e8b1a70-6c2f-4d95-b0e4-8f7a2c5d9163
+    name: prod-eu
+    roleAssignments:
+      - {{principal: operator, role: Owner}}
+      - {{principal: outsider, role: Azure Kubernetes Service Cluster User Role}}
+    resourceGroups:
+      - name: shop-weu
+        location: westeurope
+        clusters:
+          - {{name: plain, nodes: 2, identity: none}}
+          - {{name: legacy, nodes: 1, identity: legacy}}
+          - {{name: guarded, nodes: 2, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: azure-rbac, nodes: 1, identity: managed, adminGroups: [aks-admins], azureRbac: true}}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a typed line left behind; the line itself names its secrets by variable only."""
+
+    line: str
+    status: int
+    out: str
+    err: str
+
+
+class Terminal:
+    """A shell window inside the sandbox, with a home folder of its own."""
+
+    def __init__(self, environment: Mapping[str, str], home: Path) -> None:
+        home.mkdir()
+        self.home = home
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "LC_ALL": "C.UTF-8",
+            **environment,
+            "HOME": str(home),
+            "AZURE_CONFIG_DIR": str(home / ".azure"),
+            "KUBECONFIG": str(home / ".kube" / "config"),
+        }
+
+    async def type(self, line: str) -> Outcome:
+        process = await asyncio.create_subprocess_shell(
+            line,
+            cwd=self.home,
+            env=self.environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            async with asyncio.timeout(HANGS_AFTER):
+                out, err = await process.communicate()
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        return Outcome(line=line, status=process.returncode or 0, out=out.decode().strip(), err=err.decode().strip())
+
+    async def run(self, line: str) -> str:
+        """Type a line that must succeed; returns what it printed."""
+        outcome = await self.type(line)
+        assert outcome.status == 0, outcome
+        return outcome.out
+
+    async def refused(self, line: str) -> str:
+        """Type a line that must fail; returns its complaint."""
+        outcome = await self.type(line)
+        assert outcome.status != 0, outcome
+        return outcome.err
+
+    async def read(self, line: str) -> Any:
+        """Type a line that must print JSON; returns it parsed."""
+        return json.loads(await self.run(f"{line} -o json"))
+
+    async def let(self, name: str, line: str) -> str:
+        """NAME=$(line), for the lines that follow."""
+        self.environment[name] = await self.run(line)
+        return self.environment[name]
+
+
+@pytest.fixture(scope="session")
+def clients() -> None:
+    if missing := [client for client in CLIENTS if not shutil.which(client)]:
+        reason = f"not on PATH: {', '.join(missing)} (`make test-clients` builds them and puts them there)"
+        if os.environ.get("CI", "false") not in ("", "0", "false"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    file = tmp_path / "world.yaml"
+    file.write_text(WORLD)
+    return file
+
+
+@pytest.fixture
+async def sandbox(clients: None, world: Path) -> AsyncIterator[Sandbox]:  # noqa: ARG001  # without clients, no world
+    async with Sandbox(world) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def operator(sandbox: Sandbox, tmp_path: Path) -> Terminal:
+    return Terminal(sandbox.environment, tmp_path / "operator")
+
+
+@pytest.fixture
+def outsider(sandbox: Sandbox, tmp_path: Path) -> Terminal:
+    identity = {"AZURE_CLIENT_ID": OUTSIDER["appId"], "AZURE_CLIENT_SECRET": OUTSIDER["secret"]}
+    return Terminal({**sandbox.environment, **identity}, tmp_path / "outsider")
+
+
+async def own_object_id(terminal: Terminal) -> str:
+    return await terminal.run('az ad sp show --id "$AZURE_CLIENT_ID" --query id -o tsv')
+
+
+async def nodes(terminal: Terminal, options: str = "") -> dict[str, str]:
+    """Ask a cluster for its nodes and return their names with their uids; every one of them must be Ready."""
+    items = (await terminal.read(f"kubectl {options} get nodes"))["items"]
+    for node in items:
+        ready = [it["status"] for it in node["status"]["conditions"] if it["type"] == "Ready"]
+        assert ready == ["True"], node["metadata"]["name"]
+    return {node["metadata"]["name"]: node["metadata"]["uid"] for node in items}
+
+
+async def test_a_new_cluster_knows_only_entra_from_its_first_day(operator: Terminal) -> None:
+    await operator.run(LOGIN)
+    await operator.run("az group create -n pay-weu -l westeurope -o none")
+    group = await operator.let(
+        "GROUP", "az ad group create --display-name pay-admins --mail-nickname pay-admins --query id -o tsv"
+    )
+    me = operator.environment["ME"] = await own_object_id(operator)
+    await operator.run('az ad group member add --group "$GROUP" --member-id "$ME"')
+
+    created = await operator.read(
+        'az aks create -g pay-weu -n pay-01 --enable-aad --aad-admin-group-object-ids "$GROUP" '
+        "--disable-local-accounts --node-count 2 --generate-ssh-keys"
+    )
+    assert created["provisioningState"] == "Succeeded"
+    assert created["aadProfile"]["managed"] is True
+    assert created["aadProfile"]["adminGroupObjectIDs"] == [group]
+    assert created["aadProfile"]["tenantId"] == operator.environment["AZURE_TENANT_ID"]
+    assert "pay-01" in await operator.run("az aks list -o table")
+    assert (await operator.read("az aks show -g pay-weu -n pay-01"))["disableLocalAccounts"] is True
+    assert LOCAL_ACCOUNTS_ARE_OFF in await operator.refused("az aks get-credentials -g pay-weu -n pay-01 --admin")
+
+    await operator.run("az aks get-credentials -g pay-weu -n pay-01")
+    assert "azurecli" in await operator.run("kubectl config view")  # az has called kubelogin by itself
+    assert len(await nodes(operator)) == 2
+    await operator.run(
+        'kubelogin convert-kubeconfig -l spn --client-id "$AZURE_CLIENT_ID" --tenant-id "$AZURE_TENANT_ID"'
+    )
+    assert " Ready " in await operator.run("kubectl get nodes")
+    user = (await operator.read("kubectl auth whoami"))["status"]["userInfo"]
+    assert user["username"] == me
+    assert group in user["groups"]
+    assert await operator.run("kubectl auth can-i '*' '*' --all-namespaces") == "yes"
+
+
+async def test_an_existing_cluster_moves_and_its_old_credentials_die_with_the_rotation(operator: Terminal) -> None:
+    await operator.run(LOGIN)
+    await operator.run('az aks get-credentials -g shop-weu -n plain --admin --file "$HOME/old"')
+    before = await nodes(operator, "--kubeconfig old")
+    user = "users.clusterAdmin_shop-weu_plain"
+    await operator.run(f"cp old certificate && kubectl --kubeconfig certificate config unset {user}.token")
+    for field in ("client-certificate-data", "client-key-data"):
+        await operator.run(f"cp -n old token; kubectl --kubeconfig token config unset {user}.{field}")
+
+    complaint = await operator.refused("az aks update -g shop-weu -n plain --disable-local-accounts")
+    assert "disableLocalAccounts can only be set on Azure AD integration enabled cluster" in complaint
+    await operator.let("GROUP", "az ad group show -g aks-admins --query id -o tsv")
+    updated = await operator.read(
+        'az aks update -g shop-weu -n plain --enable-aad --aad-admin-group-object-ids "$GROUP"'
+    )
+    assert updated["aadProfile"]["managed"] is True
+    updated = await operator.read("az aks update -g shop-weu -n plain --disable-local-accounts")
+    assert updated["disableLocalAccounts"] is True
+    assert LOCAL_ACCOUNTS_ARE_OFF in await operator.refused("az aks get-credentials -g shop-weu -n plain --admin")
+    for held in ("certificate", "token"):  # disabled is not closed
+        assert await nodes(operator, f"--kubeconfig {held}") == before
+
+    await operator.run("az aks rotate-certs -g shop-weu -n plain --yes")
+    await operator.run("az aks get-credentials -g shop-weu -n plain")
+    after = await nodes(operator)
+    assert len(after) == len(before)
+    assert not set(after.values()) & set(before.values())
+    assert "certificate signed by unknown authority" in await operator.refused("kubectl --kubeconfig old get nodes")
+    authority = '{{index (index .clusters 0).cluster "certificate-authority-data" | base64decode}}'
+    await operator.run(f"kubectl config view --raw -o go-template='{authority}' >new-ca.pem")
+    for held in ("certificate", "token"):
+        complaint = await operator.refused(f"kubectl --kubeconfig {held} --certificate-authority new-ca.pem get nodes")
+        assert "error: You must be logged in to the server" in complaint
+
+
+async def test_a_legacy_cluster_is_upgraded_in_place(operator: Terminal) -> None:
+    await operator.run(LOGIN)
+    assert (await operator.read("az aks show -g shop-weu -n legacy"))["aadProfile"]["serverAppId"]
+    await operator.let("GROUP", "az ad group show -g aks-admins --query id -o tsv")
+    await operator.run('az aks update -g shop-weu -n legacy --enable-aad --aad-admin-group-object-ids "$GROUP" -o none')
+    profile = (await operator.read("az aks show -g shop-weu -n legacy"))["aadProfile"]
+    assert profile["managed"] is True
+    assert not profile.get("serverAppId")
+    await operator.run("az aks get-credentials -g shop-weu -n legacy")
+    assert len(await nodes(operator)) == 1
+
+
+async def test_who_is_no_member_is_known_but_forbidden(outsider: Terminal) -> None:
+    await outsider.run(LOGIN)
+    complaint = await outsider.refused("az aks get-credentials -g shop-weu -n guarded --admin")
+    assert "(AuthorizationFailed)" in complaint
+    await outsider.run("az aks get-credentials -g shop-weu -n guarded")
+    await outsider.run(
+        'kubelogin convert-kubeconfig -l spn --client-id "$AZURE_CLIENT_ID" --tenant-id "$AZURE_TENANT_ID"'
+    )
+    assert await outsider.refused("kubectl get nodes") == (
+        f'Error from server (Forbidden): nodes is forbidden: User "{OUTSIDER["id"]}" cannot list resource "nodes" '
+        'in API group "" at the cluster scope'
+    )
+    assert (await outsider.read("kubectl auth whoami"))["status"]["userInfo"]["username"] == OUTSIDER["id"]
+    assert (await outsider.type("kubectl auth can-i list nodes")).out == "no"
+
+
+async def test_a_role_assignment_opens_a_cluster_that_asks_azure(operator: Terminal, outsider: Terminal) -> None:
+    await outsider.run(LOGIN)
+    await outsider.run("az aks get-credentials -g shop-weu -n azure-rbac")
+    complaint = await outsider.refused("kubectl get nodes")
+    assert "User does not have access to the resource in Azure. Update role assignment to allow access." in complaint
+    await operator.run(LOGIN)
+    await operator.let("CLUSTER", "az aks show -g shop-weu -n azure-rbac --query id -o tsv")
+    await operator.run(
+        'az role assignment create --role "Azure Kubernetes Service RBAC Cluster Admin" --scope "$CLUSTER" '
+        f"--assignee-object-id {OUTSIDER['id']} --assignee-principal-type ServicePrincipal -o none"
+    )
+    assert len(await nodes(outsider)) == 1
+
+
+async def test_a_wrong_secret_is_refused_in_entras_words(operator: Terminal) -> None:
+    operator.environment["AZURE_CLIENT_SECRET"] = "not-the-secret"  # noqa: S105  # that is the point
+    assert "AADSTS7000215" in await operator.refused(LOGIN)
+
+
+async def test_exec_runs_az_inside_the_sandbox_and_returns_its_exit_code(
+    clients: None,  # noqa: ARG001  # without clients there is nothing to run
+    world: Path,
+    tmp_path: Path,
+) -> None:
+    terminal = Terminal({"PYTHONPATH": os.pathsep.join(sys.path)}, tmp_path / "anybody")
+    inside = f"'{sys.executable}' -m azure_sandbox.cli exec --world '{world}' --"
+    terminal.environment["SCRIPT"] = f"{LOGIN} && az aks list --query '[].name' -o tsv"
+    assert (await terminal.run(f'{inside} sh -c "$SCRIPT"')).split() == ["plain", "legacy", "guarded", "azure-rbac"]
+    assert (await terminal.type(f"{inside} az no-such-command")).status == MISUSED
