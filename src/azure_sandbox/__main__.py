@@ -1,0 +1,5 @@
+"""`python -m azure_sandbox`."""
+
+from azure_sandbox.cli import main
+
+main()

@@ -1,0 +1,100 @@
+"""From Azure's document to the API server that it describes."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+from azure_sandbox.arm.access import Access
+from azure_sandbox.arm.spec import IdentityKind, WorkloadSpec
+from azure_sandbox.arm.state import CLUSTER_TYPE, ResourceGroup
+from azure_sandbox.clock import Clock
+from azure_sandbox.cluster.machines import Pool, Workload
+from azure_sandbox.cluster.regime import Regime
+from azure_sandbox.cluster.service import ApiServer, Blueprint
+from azure_sandbox.entra.directory import Directory
+from azure_sandbox.entra.tokens import Tokens
+
+Document = dict[str, Any]
+
+
+def regime_of(document: Document) -> Regime:
+    """The sign-in and authorization settings that a document asks for."""
+    properties = document["properties"]
+    entra: Document = properties.get("aadProfile") or {}
+    identity: IdentityKind = "none" if not entra else "managed" if entra.get("managed") else "legacy"
+    return Regime(
+        identity=identity,
+        tenant=entra.get("tenantID") or "",
+        admin_groups=tuple(entra.get("adminGroupObjectIDs") or ()),
+        azure_rbac=bool(entra.get("enableAzureRBAC")),
+        kubernetes_rbac=bool(properties.get("enableRBAC", True)),
+        legacy_server_app=entra.get("serverAppID") or "",
+        legacy_client_app=entra.get("clientAppID") or "",
+    )
+
+
+def pools_of(document: Document) -> tuple[Pool, ...]:
+    """The agent pools that a document asks for; a stopped pool has no nodes."""
+    return tuple(
+        Pool(
+            name=it["name"],
+            count=0 if (it.get("powerState") or {}).get("code") == "Stopped" else it.get("count") or 0,
+            mode=it.get("mode") or "User",
+            vm_size=it.get("vmSize") or "",
+            version=it["currentOrchestratorVersion"],
+            labels=tuple(sorted((it.get("nodeLabels") or {}).items())),
+        )
+        for it in document["properties"]["agentPoolProfiles"]
+    )
+
+
+def is_private(document: Document) -> bool:
+    """Whether the API server cannot be reached from here."""
+    access = document["properties"].get("apiServerAccessProfile") or {}
+    return bool(access.get("enablePrivateCluster"))
+
+
+class Builder:
+    """Builds API servers from documents."""
+
+    def __init__(self, *, clock: Clock, directory: Directory, tokens: Tokens, access: Access) -> None:
+        self._clock = clock
+        self._directory = directory
+        self._tokens = tokens
+        self._access = access
+
+    def __call__(
+        self,
+        home: ResourceGroup,
+        name: str,
+        document: Document,
+        *,
+        created: dt.datetime,
+        ca_created: dt.datetime | None = None,
+        workloads: Iterable[WorkloadSpec] = (),
+    ) -> ApiServer:
+        """The API server of a cluster, running and with all its nodes."""
+        properties = document["properties"]
+        blueprint = Blueprint(
+            resource_id=f"{home.id}/providers/{CLUSTER_TYPE}/{name}",
+            fqdn=properties["fqdn"],
+            version=properties["currentKubernetesVersion"],
+            node_group=f"/subscriptions/{home.subscription}/resourceGroups/{properties['nodeResourceGroup']}",
+            created=created,
+            ca_created=ca_created or created,
+            pools=pools_of(document),
+            workloads=tuple(
+                Workload(name=it.name, namespace=it.namespace, kind=it.kind, replicas=it.replicas) for it in workloads
+            ),
+            private=is_private(document),
+        )
+        return ApiServer(
+            blueprint,
+            regime_of(document),
+            clock=self._clock,
+            directory=self._directory,
+            tokens=self._tokens,
+            azure=self._access.data_role,
+        )

@@ -1,0 +1,300 @@
+"""Managed clusters: read, create, change, delete, stop, start, abort, rotate."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+from azure_sandbox.arm import validation
+from azure_sandbox.arm.building import pools_of, regime_of
+from azure_sandbox.arm.document import complete, settle_in
+from azure_sandbox.arm.errors import bad_request, provider
+from azure_sandbox.arm.gate import Call, Gate
+from azure_sandbox.arm.operations import Course, Moment, Operations
+from azure_sandbox.arm.rendering import render
+from azure_sandbox.arm.state import CLUSTER_TYPE, ManagedCluster, Operation, ResourceGroup, State
+from azure_sandbox.cluster import rotation
+from azure_sandbox.cluster.service import ApiServer
+from azure_sandbox.http import Reply
+
+Document = dict[str, Any]
+GROUP = "/subscriptions/{subscription}/resourceGroups/{group}"
+CLUSTER = f"{GROUP}/providers/{CLUSTER_TYPE}/{{name}}"
+JSON = {"content-type": "application/json"}
+ServerFor = Callable[[str, str, Document, dt.datetime, bool], ApiServer]
+
+
+class Clusters:
+    """The managed cluster resource."""
+
+    def __init__(self, gate: Gate, operations: Operations, builder: Callable[..., ApiServer], *, version: str) -> None:
+        self._gate = gate
+        self._state: State = gate.state
+        self._operations = operations
+        self._build = builder
+        self._version = version
+        act = f"{CLUSTER_TYPE}/"
+        gate.add("GET", CLUSTER, self._get, scope=CLUSTER, action=act + "read")
+        gate.add("PUT", CLUSTER, self._put, scope=CLUSTER, action=act + "write")
+        gate.add("PATCH", CLUSTER, self._patch, scope=CLUSTER, action=act + "write")
+        gate.add("DELETE", CLUSTER, self._delete, scope=CLUSTER, action=act + "delete")
+        for name, handler, right in (
+            ("stop", self._stop, "stop/action"),
+            ("start", self._start, "start/action"),
+            ("abort", self._abort, "abort/action"),
+            ("rotateClusterCertificates", self._rotate, "rotateClusterCertificates/action"),
+        ):
+            gate.add("POST", f"{CLUSTER}/{name}", handler, scope=CLUSTER, action=act + right)
+
+    def _answer(self, cluster: ManagedCluster, call: Call) -> Document:
+        return render(cluster, call.version)
+
+    async def _get(self, call: Call, subscription: str, group: str, name: str) -> Reply:
+        return Reply(200, self._answer(self._state.cluster(subscription, group, name), call), JSON)
+
+    async def _put(self, call: Call, subscription: str, group: str, name: str) -> Reply:
+        home = self._state.group(subscription, group)
+        held = self._state.find(subscription, group, name)
+        check_preconditions(call, held.etag if held else None)
+        sent = call.request.json()
+        if held is None:
+            return self._create(call, home, name, sent)
+        self._operations.refuse_beside(held)
+        validation.check_change(sent, held.document, name, group)
+        document = self._completed(sent, held.document, home, held.name)
+        validation.check_whole(document, sent)
+        operation = self._update(held, document)
+        return self._started(held, call, operation)
+
+    def _started(self, cluster: ManagedCluster, call: Call, operation: Operation, status: int = 200) -> Reply:
+        headers = self._operations.headers(operation, location=False)
+        return Reply(status, self._answer(cluster, call), {**JSON, **headers})
+
+    def _completed(self, sent: Document, held: Document | None, home: ResourceGroup, name: str) -> Document:
+        tenant = self._state.subscription(home.subscription).tenant
+        return complete(
+            sent,
+            held,
+            subscription=home.subscription,
+            group=home.name,
+            name=name,
+            tenant=tenant,
+            default_version=self._version,
+        )
+
+    def _create(self, call: Call, home: ResourceGroup, name: str, sent: Document) -> Reply:
+        validation.check_new(name, sent)
+        document = self._completed(sent, None, home, name)
+        validation.check_whole(document, sent)
+        server = self._build(home, name, document, created=self._gate.clock.now())
+        server.empty()
+        server.take_down(call.request.now)
+        cluster = ManagedCluster(
+            subscription=home.subscription, group=home.name, name=name, document=document, server=server
+        )
+        self._state.clusters[cluster.id.lower()] = cluster
+        self._state.servers.add(server)
+        add_node_group(self._state, cluster)
+
+        def settled(_: dt.datetime) -> None:
+            settle_in(cluster.document, subscription=cluster.subscription, name=cluster.name)
+
+        course = Course(
+            kind="Creating",
+            length="create",
+            plan=lambda cause, moment: rotation.appear(server, cause, moment),
+            done=settled,
+        )
+        return self._started(cluster, call, self._operations.start(cluster, course), 201)
+
+    def _update(self, cluster: ManagedCluster, document: Document) -> Operation:
+        length = length_of(cluster.document["properties"], document["properties"])
+        cluster.document = document
+        server, regime, pools = cluster.server, regime_of(document), pools_of(document)
+
+        def settled(_: dt.datetime) -> None:
+            settle_in(cluster.document, subscription=cluster.subscription, name=cluster.name)
+
+        course = Course(
+            kind="Updating",
+            length=length,
+            plan=lambda cause, moment: rotation.update(server, cause, moment, regime, pools),
+            done=settled,
+        )
+        return self._operations.start(cluster, course)
+
+    async def _patch(self, call: Call, subscription: str, group: str, name: str) -> Reply:
+        cluster = self._state.cluster(subscription, group, name)
+        check_preconditions(call, cluster.etag)
+        self._operations.refuse_beside(cluster)
+        sent = call.request.json()
+        if set(sent) - {"tags"}:
+            raise bad_request("Only tags can be patched.", target=min(set(sent) - {"tags"}))
+        document = deepcopy(cluster.document)
+        document["tags"] = dict(sent.get("tags") or {})
+        cluster.document = document
+        operation = self._operations.start(cluster, Course(kind="Updating", length="tags"))
+        return self._started(cluster, call, operation)
+
+    async def _delete(self, call: Call, subscription: str, group: str, name: str) -> Reply:
+        cluster = self._state.find(subscription, group, name)
+        if cluster is None:
+            self._state.group(subscription, group)
+            return Reply(204)
+        check_preconditions(call, cluster.etag)
+        if cluster.state == "Deleting":
+            self._operations.refuse_beside(cluster)
+        self._operations.cancel(cluster)
+        return self._accepted(self._operations.start(cluster, self.deletion(cluster)))
+
+    def deletion(self, cluster: ManagedCluster) -> Course:
+        """The course of a deletion, at whose end the cluster and its node group are gone."""
+
+        def gone(_: dt.datetime) -> None:
+            self._state.clusters.pop(cluster.id.lower(), None)
+            self._state.servers.remove(cluster.server)
+            self._state.access.remove_below(cluster.id)
+            groups = self._state.subscription(cluster.subscription).groups
+            groups.pop(cluster.properties["nodeResourceGroup"].lower(), None)
+
+        return Course(
+            kind="Deleting",
+            length="delete",
+            plan=lambda cause, moment: cluster.server.timeline.plan(moment(0), cause, cluster.server.take_down),
+            done=gone,
+        )
+
+    def _accepted(self, operation: Operation) -> Reply:
+        return Reply(202, None, self._operations.headers(operation, location=True))
+
+    async def _rotate(self, _: Call, subscription: str, group: str, name: str) -> Reply:
+        cluster = self._state.cluster(subscription, group, name)
+        self._operations.refuse_beside(cluster)
+        return self._accepted(self._operations.start(cluster, self._rotation(cluster)))
+
+    def _rotation(self, cluster: ManagedCluster) -> Course:
+        """Nodes are deleted on the way: a lock on their group makes the operation fail (how is not recorded)."""
+        server, kind = cluster.server, "RotatingClusterCertificates"
+        locks = list(self._state.locks_above(cluster.node_group))
+        if locks:
+            text = (
+                f"The scope '{cluster.node_group}' cannot perform delete operation because following scope(s) are "
+                f"locked: '{','.join(it.scope for it in locks)}'. Please remove the lock and try again."
+            )
+            return Course(
+                kind=kind,
+                length="rotate",
+                plan=lambda cause, moment: rotation.fail_to_rotate(server, cause, moment),
+                failure={"code": "ScopeLocked", "message": text},
+            )
+        if cluster.stopped:
+            return Course(
+                kind=kind,
+                length="rotate",
+                plan=lambda cause, moment: server.timeline.plan(moment(rotation.BACK), cause, server.renew),
+            )
+        return Course(
+            kind=kind,
+            length="rotate",
+            plan=lambda cause, moment: rotation.rotate(server, cause, moment),
+            done=server.machines.appear,
+        )
+
+    async def _stop(self, _: Call, subscription: str, group: str, name: str) -> Reply:
+        return self._power(self._state.cluster(subscription, group, name), "Stopped", "Stopping", "stop", rotation.stop)
+
+    async def _start(self, _: Call, subscription: str, group: str, name: str) -> Reply:
+        return self._power(
+            self._state.cluster(subscription, group, name), "Running", "Starting", "start", rotation.appear
+        )
+
+    def _power(
+        self,
+        cluster: ManagedCluster,
+        code: str,
+        kind: str,
+        length: str,
+        plan: Callable[[ApiServer, str, Moment], None],
+    ) -> Reply:
+        self._operations.refuse_beside(cluster)
+        now = cluster.properties["powerState"]["code"]
+        if now == code:
+            raise provider(
+                400,
+                "OperationNotAllowed",
+                f"managed cluster is in Provisioning State({cluster.state}) and Power State({now}), "
+                f"{kind.lower()} cannot be performed",
+            )
+
+        def switched(_: dt.datetime) -> None:
+            cluster.properties["powerState"] = {"code": code}
+            for pool in cluster.pools:
+                pool["powerState"] = {"code": code}
+
+        course = Course(
+            kind=kind, length=length, plan=lambda cause, moment: plan(cluster.server, cause, moment), done=switched
+        )
+        return self._accepted(self._operations.start(cluster, course))
+
+    async def _abort(self, call: Call, subscription: str, group: str, name: str) -> Reply:
+        cluster = self._state.cluster(subscription, group, name)
+        before = self._answer(cluster, call)
+        canceled = self._operations.cancel(cluster)
+        if canceled is None:
+            text = "Operation is not allowed: there is no operation in progress that could be aborted."
+            raise provider(409, "OperationNotAllowed", text)
+
+        def left(when: dt.datetime) -> None:
+            cluster.set_state("Canceled")
+            if canceled.kind not in {"Creating", "Deleting"} and not cluster.stopped:
+                cluster.server.bring_up(when)
+
+        operation = self._operations.start(cluster, Course(kind="Canceling", length="abort", done=left))
+        return Reply(202, before, {**JSON, **self._operations.headers(operation, location=True)})
+
+
+def add_node_group(state: State, cluster: ManagedCluster) -> None:
+    """The group that holds a cluster's nodes, unless it stands already."""
+    name = cluster.properties["nodeResourceGroup"]
+    groups = state.subscription(cluster.subscription).groups
+    groups.setdefault(
+        name.lower(),
+        ResourceGroup(subscription=cluster.subscription, name=name, location=cluster.location, manager=cluster.id),
+    )
+
+
+def length_of(before: Document, after: Document) -> str:
+    """Which of the recorded updates this is."""
+    old, new = before.get("aadProfile"), after.get("aadProfile")
+    if new and new.get("managed") and not old:
+        return "enable-entra"
+    if new and old and new.get("managed") and not old.get("managed"):
+        return "legacy-to-managed"
+    if new and old and bool(new.get("enableAzureRBAC")) != bool(old.get("enableAzureRBAC")):
+        return "azure-rbac"
+    if before.get("disableLocalAccounts") and not after.get("disableLocalAccounts"):
+        return "enable-local-accounts"
+    return "update"
+
+
+def check_preconditions(call: Call, etag: str | None) -> None:
+    """If-Match and If-None-Match as AKS documents them; quotes, which its own SDK sends, do not count."""
+    headers = {name.lower(): value for name, value in call.request.headers.items()}
+    match = headers.get("if-match", "").strip().strip('"')
+    none_match = headers.get("if-none-match", "").strip().strip('"')
+    if match and none_match:
+        raise bad_request("If-Match and If-None-Match cannot be set together.")
+    if none_match and none_match != "*":
+        raise bad_request("If-None-Match can only be empty or '*'.")
+    if none_match and etag is not None:
+        raise provider(412, "PreconditionFailed", "Resource already exists.")
+    if match and etag is None:
+        text = (
+            "Resource not found but ETag header is provided. If this is a request to create, please do not provide "
+            "ETag."
+        )
+        raise provider(412, "PreconditionFailed", text)
+    if match and match not in {"*", etag}:
+        raise provider(412, "PreconditionFailed", "ETag provided in If-Match header does not match the resource's.")

@@ -1,0 +1,215 @@
+"""Subscriptions, their resource groups and providers, and the lists of clusters in them."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as NotBase64
+from typing import Any
+
+from azure_sandbox.arm.clusters import Clusters
+from azure_sandbox.arm.errors import front, group_not_found
+from azure_sandbox.arm.gate import Call, Gate
+from azure_sandbox.arm.operations import Operations
+from azure_sandbox.arm.rendering import render
+from azure_sandbox.arm.state import CLUSTER_TYPE, ResourceGroup, State, Subscription
+from azure_sandbox.http import Reply
+
+Document = dict[str, Any]
+SUBSCRIPTION = "/subscriptions/{subscription}"
+GROUPS = f"{SUBSCRIPTION}/resourceGroups"
+GROUP = f"{GROUPS}/{{group}}"
+RIGHT = "Microsoft.Resources/subscriptions/"
+REGIONS = ("centraluseuap", "eastus", "eastus2", "northeurope", "swedencentral", "uksouth", "westeurope", "westus2")
+JSON = {"content-type": "application/json; charset=utf-8"}
+API_VERSIONS = ("2026-08-01", "2026-06-01", "2025-08-01", "2024-09-01", "2023-10-02-preview", "2017-08-31")
+TYPES = ("managedClusters", "managedClusters/agentPools", "locations/operations", "locations/operationresults")
+
+
+class Subscriptions:
+    """Everything above a single cluster."""
+
+    def __init__(self, gate: Gate, operations: Operations, clusters: Clusters, *, page: int) -> None:
+        self._gate = gate
+        self._state: State = gate.state
+        self._operations = operations
+        self._clusters = clusters
+        self._page = page
+        gate.add("GET", "/subscriptions", self._list, action=None)
+        gate.add("GET", SUBSCRIPTION, self._get, scope=SUBSCRIPTION, action=None)
+        gate.add("GET", "/tenants", self._tenants, action=None, options=("$includeAllTenantCategories",))
+        gate.add("GET", f"{SUBSCRIPTION}/locations", self._locations, scope=SUBSCRIPTION, action=RIGHT + "read")
+        provider = f"{SUBSCRIPTION}/providers/Microsoft.ContainerService"
+        options = ("$expand",)
+        gate.add("GET", provider, self._provider, scope=SUBSCRIPTION, action=RIGHT + "read", options=options)
+        gate.add("POST", f"{provider}/register", self._provider, scope=SUBSCRIPTION, action=None)
+        group = RIGHT + "resourceGroups/"
+        listing = ("$top", "$filter")
+        gate.add("GET", GROUPS, self._groups, scope=SUBSCRIPTION, action=None, options=listing)
+        gate.add("GET", GROUP, self._group, scope=GROUP, action=group + "read")
+        gate.add("HEAD", GROUP, self._group_exists, scope=GROUP, action=group + "read")
+        gate.add("PUT", GROUP, self._put_group, scope=GROUP, action=group + "write")
+        gate.add("DELETE", GROUP, self._delete_group, scope=GROUP, action=group + "delete")
+        paged = ("$skipToken",)
+        below = f"providers/{CLUSTER_TYPE}"
+        in_all, in_group = f"{SUBSCRIPTION}/{below}", f"{GROUP}/{below}"
+        gate.add("GET", in_all, self._clusters_of, scope=SUBSCRIPTION, action=None, options=paged)
+        gate.add("GET", in_group, self._clusters_of, scope=GROUP, action=None, options=paged)
+
+    def _visible(self, call: Call) -> list[Subscription]:
+        known = self._state.access.knows
+        return [
+            it
+            for it in self._state.subscriptions.values()
+            if it.tenant.lower() == call.claims.tid.lower() and known(call.principals, it.scope)
+        ]
+
+    @staticmethod
+    def _shown(it: Subscription) -> Document:
+        return {
+            "id": it.scope,
+            "authorizationSource": "RoleBased",
+            "managedByTenants": [],
+            "subscriptionId": it.id,
+            "tenantId": it.tenant,
+            "displayName": it.name,
+            "state": "Enabled",
+            "subscriptionPolicies": {
+                "locationPlacementId": "Public_2014-09-01",
+                "quotaId": "PayAsYouGo_2014-09-01",
+                "spendingLimit": "Off",
+            },
+        }
+
+    async def _list(self, call: Call) -> Reply:
+        shown = [self._shown(it) for it in self._visible(call)]
+        return Reply(200, {"value": shown, "count": {"type": "Total", "value": len(shown)}}, JSON)
+
+    async def _get(self, call: Call, subscription: str) -> Reply:
+        found = self._state.subscription(subscription)
+        if found not in self._visible(call):
+            self._gate.require(call, RIGHT + "read", call.scope)
+        return Reply(200, self._shown(found), JSON)
+
+    async def _tenants(self, call: Call) -> Reply:
+        tenant = call.claims.tid
+        return Reply(200, {"value": [{"id": f"/tenants/{tenant}", "tenantId": tenant}]}, JSON)
+
+    async def _locations(self, _: Call, subscription: str) -> Reply:
+        found = self._state.subscription(subscription)
+        values = [
+            {
+                "id": f"{found.scope}/locations/{it}",
+                "name": it,
+                "type": "Region",
+                "displayName": it,
+                "regionalDisplayName": it,
+                "metadata": {"regionType": "Physical", "regionCategory": "Recommended"},
+            }
+            for it in REGIONS
+        ]
+        return Reply(200, {"value": values}, JSON)
+
+    async def _provider(self, _: Call, subscription: str) -> Reply:
+        found = self._state.subscription(subscription)
+        kinds = [
+            {"resourceType": it, "locations": list(REGIONS), "apiVersions": list(API_VERSIONS), "capabilities": "None"}
+            for it in TYPES
+        ]
+        body = {
+            "id": f"{found.scope}/providers/Microsoft.ContainerService",
+            "namespace": "Microsoft.ContainerService",
+            "resourceTypes": kinds,
+            "registrationState": "Registered",
+            "registrationPolicy": "RegistrationRequired",
+        }
+        return Reply(200, body, JSON)
+
+    @staticmethod
+    def _shown_group(it: ResourceGroup) -> Document:
+        shown: Document = {"id": it.id, "name": it.name, "type": "Microsoft.Resources/resourceGroups"}
+        shown |= {"location": it.location, "properties": {"provisioningState": "Succeeded"}}
+        if it.tags is not None:
+            shown["tags"] = it.tags
+        if it.manager:
+            shown["managedBy"] = it.manager
+        return shown
+
+    async def _groups(self, call: Call, subscription: str) -> Reply:
+        found = self._state.subscription(subscription)
+        if call.option("$filter"):
+            raise front(501, "SandboxNotModelled", "azure-sandbox: $filter on resource groups is not modelled")
+        allowed = self._state.access.allows
+        right = RIGHT + "resourceGroups/read"
+        seen = [it for it in found.groups.values() if allowed(call.principals, right, it.id)]
+        if not seen:
+            self._gate.require(call, right, call.scope)
+        return Reply(200, {"value": [self._shown_group(it) for it in seen]}, JSON)
+
+    async def _group(self, _: Call, subscription: str, group: str) -> Reply:
+        return Reply(200, self._shown_group(self._state.group(subscription, group)), JSON)
+
+    async def _group_exists(self, _: Call, subscription: str, group: str) -> Reply:
+        groups = self._state.subscription(subscription).groups
+        return Reply(204 if group.lower() in groups else 404)
+
+    async def _put_group(self, call: Call, subscription: str, group: str) -> Reply:
+        home = self._state.subscription(subscription)
+        sent = call.request.json()
+        location = str(sent.get("location") or "").replace(" ", "").lower()
+        if not location:
+            raise front(400, "LocationRequired", "The location property is required for this definition.")
+        if location not in REGIONS:
+            text = f"The provided location '{location}' is not available for resource group."
+            raise front(400, "LocationNotAvailableForResourceGroup", text)
+        held = home.groups.get(group.lower())
+        if held is not None and held.location != location:
+            text = (
+                f"Invalid resource group location '{location}'. The Resource group already exists in location "
+                f"'{held.location}'."
+            )
+            raise front(409, "InvalidResourceGroupLocation", text)
+        made = held or ResourceGroup(subscription=home.id, name=group, location=location)
+        made.tags = sent.get("tags")
+        home.groups[group.lower()] = made
+        return Reply(200 if held else 201, self._shown_group(made), JSON)
+
+    async def _delete_group(self, _: Call, subscription: str, group: str) -> Reply:
+        home = self._state.subscription(subscription)
+        found = home.groups.get(group.lower())
+        if found is None:
+            raise group_not_found(group)
+        for lock in tuple(self._state.locks.values()):
+            if lock.scope.lower().startswith(f"{found.id.lower()}/"):
+                self._gate.check_locks(lock.scope, "delete")
+        if self._state.clusters_below(found.id):
+            raise front(501, "SandboxNotModelled", "azure-sandbox: deleting a group with clusters is not modelled")
+        del home.groups[group.lower()]
+        self._state.access.remove_below(found.id)
+        return Reply(200)
+
+    async def _clusters_of(self, call: Call, **parts: str) -> Reply:
+        subscription = self._state.subscription(parts["subscription"])
+        if "group" in parts:
+            self._state.group(subscription.id, parts["group"])
+        right = f"{CLUSTER_TYPE}/read"
+        allowed = self._state.access.allows
+        seen = [it for it in self._state.clusters_below(call.scope) if allowed(call.principals, right, it.id)]
+        if not seen and not self._state.access.knows(call.principals, call.scope):
+            self._gate.require(call, right, call.scope)
+        start = self._start_of(call.option("$skipToken"))
+        page = seen[start : start + self._page]
+        body: Document = {"value": [render(it, call.version) for it in page]}
+        if start + self._page < len(seen):
+            token = urlsafe_b64encode(str(start + self._page).encode()).decode()
+            base = f"https://management.azure.com{call.request.path}"
+            body["nextLink"] = f"{base}?api-version={call.version}&%24skipToken={token}"
+        return Reply(200, body, {"content-type": "application/json"})
+
+    @staticmethod
+    def _start_of(token: str) -> int:
+        if not token:
+            return 0
+        try:
+            return int(urlsafe_b64decode(token))
+        except (ValueError, NotBase64) as error:
+            raise front(400, "InvalidSkipToken", "The skip token cannot be read.") from error

@@ -1,0 +1,151 @@
+"""What AKS refuses before it starts anything: one function per rule, in its own words where they are known."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from azure_sandbox.arm.errors import bad_request, changed, front, provider
+from azure_sandbox.arm.versions import number, patch_of
+from azure_sandbox.http import Problem
+
+Document = dict[str, Any]
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+POOL_NAME = re.compile(r"[a-z][a-z0-9]{0,11}")
+ENTRA_NEEDED_SINCE = (1, 25)
+IMMUTABLE = (
+    "dnsPrefix",
+    "enableRBAC",
+    "fqdnSubdomain",
+    "linuxProfile.adminUsername",
+    "networkProfile.dnsServiceIP",
+    "networkProfile.loadBalancerSku",
+    "networkProfile.serviceCidr",
+    "nodeResourceGroup",
+)
+IMMUTABLE_IN_POOLS = ("osType", "type", "vmSize", "osDiskSizeGB")
+LEGACY = ("clientAppID", "serverAppID", "serverAppSecret")
+
+
+def _at(document: Document, path: str) -> Any:
+    found: Any = document
+    for step in path.split("."):
+        found = found.get(step) if isinstance(found, dict) else None
+    return found
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, str) and isinstance(other, str):
+        return one.lower() == other.lower()
+    return bool(one == other)
+
+
+def check_new(name: str, sent: Document) -> None:
+    """Refuse a PUT that cannot make a cluster."""
+    properties = sent.get("properties") or {}
+    if not NAME.fullmatch(name):
+        raise provider(400, "InvalidParameter", f"The value of parameter name is invalid: '{name}'.", target="name")
+    if not sent.get("location"):
+        raise front(400, "LocationRequired", "The location property is required for this definition.")
+    if not (properties.get("dnsPrefix") or properties.get("fqdnSubdomain")):
+        raise provider(400, "InvalidParameter", "Required parameter dnsPrefix is missing (null).", target="dnsPrefix")
+    if not properties.get("agentPoolProfiles"):
+        text = "Required parameter agentPoolProfiles is missing (null)."
+        raise provider(400, "InvalidParameter", text, target="agentPoolProfiles")
+    if not any(it.get("mode", "System") == "System" for it in properties["agentPoolProfiles"]):
+        raise bad_request("Must define at least one system pool.")
+
+
+def check_change(sent: Document, held: Document, name: str, group: str) -> None:
+    """Refuse a PUT that changes what cannot be changed."""
+    _check_location(sent, held, name, group)
+    wanted, before = sent.get("properties") or {}, held["properties"]
+    for path in IMMUTABLE:
+        asked = _at(wanted, path)
+        if asked not in (None, "") and not _same(asked, _at(before, path)):
+            raise changed(path)
+    client = _at(wanted, "servicePrincipalProfile.clientId")
+    if client is not None and not _same(client, _at(before, "servicePrincipalProfile.clientId")):
+        raise changed("servicePrincipalProfile.clientId")
+    asked = wanted.get("kubernetesVersion")
+    if asked and number(patch_of(asked)) < number(before["currentKubernetesVersion"]):
+        text = f"Downgrading cluster is not allowed: {before['currentKubernetesVersion']} to {asked}."
+        raise provider(400, "BadRequest", text)
+    _check_pools(wanted.get("agentPoolProfiles"), before["agentPoolProfiles"])
+    if "aadProfile" in wanted:
+        _check_entra_change(wanted["aadProfile"], before.get("aadProfile"))
+
+
+def _check_location(sent: Document, held: Document, name: str, group: str) -> None:
+    asked = str(sent.get("location", "")).replace(" ", "").lower()
+    if not asked:
+        raise front(400, "LocationRequired", "The location property is required for this definition.")
+    if asked != held["location"]:
+        raise front(
+            409,
+            "InvalidResourceLocation",
+            f"The resource '{name}' already exists in location '{held['location']}' in resource group '{group}'. "
+            f"A resource with the same name cannot be created in location '{asked}'. Please select a new resource "
+            "name.",
+        )
+
+
+def _check_pools(sent: list[Document] | None, held: list[Document]) -> None:
+    """A PUT lists all pools; pools come and go by their own resource (the wording of the refusal is not recorded)."""
+    if sent is None:
+        return
+    names = {it.get("name") for it in sent}
+    if missing := [it["name"] for it in held if it["name"] not in names]:
+        raise bad_request(
+            f"Agent pools cannot be removed by an update of the cluster: {', '.join(missing)} not in the request.",
+            target="agentPoolProfiles",
+        )
+    before = {it["name"]: it for it in held}
+    for pool in sent:
+        check_pool(pool, before.get(pool["name"]))
+
+
+def check_pool(sent: Document, held: Document | None) -> None:
+    """Refuse a pool that cannot be, or cannot become so."""
+    if held is None:
+        if not POOL_NAME.fullmatch(str(sent.get("name", ""))):
+            raise provider(400, "InvalidParameter", "The value of parameter agentPool.name is invalid.")
+        return
+    for key in IMMUTABLE_IN_POOLS:
+        if sent.get(key) not in (None, 0, "") and not _same(sent[key], held.get(key)):
+            raise changed(f"properties.{key}")
+
+
+def _check_entra_change(sent: Document | None, held: Document | None) -> None:
+    if held is None:
+        return
+    if sent is None:
+        raise changed("aadProfile")
+    if held.get("managed") and not sent.get("managed"):
+        raise changed("aadProfile.managed")
+
+
+def _legacy_leftover(entra: Document) -> Problem | None:
+    """Managed and legacy at once; the refusal's wording is not recorded."""
+    left = [it for it in LEGACY if entra.get(it)]
+    if entra.get("managed") and left:
+        return bad_request(f"aadProfile.{left[0]} cannot be set when aadProfile.managed is true.", target="aadProfile")
+    return None
+
+
+def check_whole(document: Document, sent: Document) -> None:
+    """Refuse a cluster that may not be as it would be."""
+    properties = document["properties"]
+    entra: Document | None = properties.get("aadProfile")
+    if problem := _legacy_leftover((sent.get("properties") or {}).get("aadProfile") or {}):
+        raise problem
+    if entra is not None and not properties["enableRBAC"]:
+        raise bad_request(
+            "Azure Active Directory integration is only supported on clusters with Kubernetes RBAC enabled."
+        )
+    version = number(properties["currentKubernetesVersion"])
+    if properties.get("disableLocalAccounts") and entra is None and version >= ENTRA_NEEDED_SINCE:
+        raise bad_request(
+            "Since kubernetes version 1.25, disableLocalAccounts can only be set on Azure AD integration enabled "
+            "cluster. Please integrate your cluster with AAD."
+        )

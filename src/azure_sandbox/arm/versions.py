@@ -1,0 +1,41 @@
+"""Kubernetes versions that the service offers, and what an api-version adds to its answers."""
+
+from __future__ import annotations
+
+DEFAULT = "1.33.5"
+PATCHES = {
+    "1.25": "1.25.6",
+    "1.26": "1.26.6",
+    "1.27": "1.27.9",
+    "1.28": "1.28.15",
+    "1.29": "1.29.15",
+    "1.30": "1.30.14",
+    "1.31": "1.31.13",
+    "1.32": "1.32.9",
+    "1.33": "1.33.5",
+    "1.34": "1.34.1",
+}
+ETAGS_SINCE = "2024-09-01"
+KINDS_SINCE = "2025-01-01"
+
+
+def patch_of(version: str) -> str:
+    """The full version behind `1.33`, `1.33.5` or nothing; any full version stands as it is."""
+    if not version:
+        return DEFAULT
+    return PATCHES.get(version, version)
+
+
+def number(version: str) -> tuple[int, ...]:
+    """A version as it is compared; ValueError if it is none."""
+    return tuple(int(it) for it in version.split("."))
+
+
+def has_etags(api_version: str) -> bool:
+    """Whether answers of an api-version carry `eTag`."""
+    return api_version[:10] >= ETAGS_SINCE
+
+
+def has_kind(api_version: str) -> bool:
+    """Whether answers of an api-version carry `kind` and `resourceUID`."""
+    return api_version[:10] >= KINDS_SINCE

@@ -1,0 +1,235 @@
+"""Turns a world into a directory and a control plane. Names become ids here, and what does not fit is refused."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from azure_sandbox.arm.service import Arm
+from azure_sandbox.arm.spec import ClusterSpec, PoolSpec, WorkloadSpec
+from azure_sandbox.clock import Clock
+from azure_sandbox.entra.directory import Directory, Group, ServicePrincipal, Tenant, User
+from azure_sandbox.world import (
+    DEFAULT_OPERATOR,
+    ClusterModel,
+    GroupModel,
+    Scope,
+    ServicePrincipalModel,
+    TenantModel,
+    World,
+    WorldError,
+    raw_document,
+    steady_id,
+)
+
+OPERATORS_PERMISSIONS = (
+    "Group.ReadWrite.All",
+    "GroupMember.Read.All",
+    "User.Read.All",
+    "Application.Read.All",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """Whose credentials the environment carries, and where."""
+
+    principal: ServicePrincipal
+    secret: str
+    tenant_id: str
+    subscription_id: str
+
+
+class Names:
+    """Which id a world's name stands for."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, list[str]] = {}
+
+    def add(self, name: str, object_id: str) -> None:
+        """Another object has this name."""
+        self._ids.setdefault(name.lower(), []).append(object_id)
+
+    def resolve(self, name: str, where: str) -> str:
+        """The id; an id stands for itself. Raises WorldError for a name that is unknown or not unique."""
+        found = self._ids.get(name.lower(), [])
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise WorldError(f"{where}: {name!r} names {len(found)} objects; write the id")
+        try:
+            return str(uuid.UUID(name))
+        except ValueError:
+            raise WorldError(
+                f"{where}: nothing is called {name!r}; write the name of a user, group or service principal of this "
+                "world, or an object id"
+            ) from None
+
+
+def tenant_of(model: TenantModel) -> Tenant:
+    """A tenant of the world."""
+    display_name = model.display_name or model.name.partition(".")[0].capitalize()
+    return Tenant(id=model.id or steady_id("tenant", model.name), domain=model.name, display_name=display_name)
+
+
+def build_directory(world: World, clock: Clock, *, replication: float = 0.0) -> tuple[Directory, Names]:
+    """The directory, and the names in it."""
+    home = tenant_of(world.tenant)
+    directory, names = Directory(home, clock=clock, replication=replication), Names()
+    for other in world.tenants:
+        directory.add_tenant(tenant_of(other))
+    applications = list(world.service_principals)
+    if world.operator is None and all(it.name != DEFAULT_OPERATOR for it in applications):
+        default = {"name": DEFAULT_OPERATOR, "graphPermissions": OPERATORS_PERMISSIONS}
+        applications.append(ServicePrincipalModel.model_validate(default))
+    try:
+        for application in applications:
+            principal = _service_principal(application, home)
+            directory.add(principal)
+            names.add(application.name, principal.id)
+        for person in world.users:
+            user = User(
+                id=person.id or steady_id("user", home.id, person.upn),
+                upn=person.upn,
+                display_name=person.name,
+                enabled=person.enabled,
+                password=person.password,
+            )
+            directory.add(user)
+            for name in {person.name.lower(), person.upn.lower()}:
+                names.add(name, user.id)
+        groups = [(model, _group(model, home, clock)) for model in world.groups]
+        for _, group in groups:
+            directory.add(group)
+            names.add(group.display_name, group.id)
+    except ValueError as error:
+        raise WorldError(str(error)) from error
+    for model, group in groups:
+        group.members |= {names.resolve(it, f"group {model.name}: members") for it in model.members}
+        group.owners |= {names.resolve(it, f"group {model.name}: owners") for it in model.owners}
+    return directory, names
+
+
+def build_arm(world: World, arm: Arm, directory: Directory, names: Names) -> Operator:
+    """Fill the control plane; returns the operator, at home in the first subscription."""
+    subscriptions: list[str] = []
+    operator = _operator(world, directory, names)
+    for model in world.subscriptions:
+        tenant = directory.tenant if model.tenant is None else directory.find_tenant(model.tenant)
+        if tenant is None:
+            raise WorldError(f"subscription {model.name}: there is no tenant {model.tenant!r} under `tenants`")
+        subscription = model.id or steady_id("subscription", directory.tenant.id, model.name)
+        subscriptions.append(subscription)
+        scope = f"/subscriptions/{subscription}"
+        try:
+            arm.add_subscription(subscription, model.name, tenant.id)
+            if world.operator is None:
+                arm.assign(scope, operator.id, "Owner")
+            _govern(model, scope, arm, names)
+            for group in model.resource_groups:
+                arm.add_resource_group(subscription, group.name, group.location, group.tags)
+                inner = f"{scope}/resourceGroups/{group.name}"
+                _govern(group, inner, arm, names)
+                for cluster in group.clusters:
+                    resource = arm.add_cluster(
+                        subscription, group.name, _cluster(world, cluster, names, directory.clock.now())
+                    )
+                    _govern(cluster, resource, arm, names)
+        except ValueError as error:
+            raise WorldError(f"subscription {model.name}: {error}") from error
+    return Operator(
+        principal=operator,
+        secret=(operator.secrets or operator.expired_secrets)[0],
+        tenant_id=directory.tenant.id,
+        subscription_id=subscriptions[0] if subscriptions else "",
+    )
+
+
+def _operator(world: World, directory: Directory, names: Names) -> ServicePrincipal:
+    name = world.operator or DEFAULT_OPERATOR
+    found = directory.principal(names.resolve(name, "operator"))
+    if not isinstance(found, ServicePrincipal):
+        raise WorldError(f"operator: {name!r} is none of `servicePrincipals`")
+    return found
+
+
+def _govern(model: Scope, scope: str, arm: Arm, names: Names) -> None:
+    for assignment in model.role_assignments:
+        arm.assign(scope, names.resolve(assignment.principal, f"roleAssignments of {scope}"), assignment.role)
+    for lock in model.locks:
+        arm.add_lock(scope, lock.name, lock.level)
+
+
+def _service_principal(model: ServicePrincipalModel, home: Tenant) -> ServicePrincipal:
+    secret = (model.secret or secrets.token_urlsafe(30),)
+    return ServicePrincipal(
+        id=model.id or steady_id("servicePrincipal", home.id, model.name),
+        app_id=model.app_id or steady_id("application", home.id, model.name),
+        display_name=model.name,
+        secrets=() if model.secret_expired else secret,
+        expired_secrets=secret if model.secret_expired else (),
+        enabled=model.enabled,
+        graph_permissions=frozenset(model.graph_permissions),
+    )
+
+
+def _group(model: GroupModel, home: Tenant, clock: Clock) -> Group:
+    now = clock.now()
+    deleted = now if model.deleted is True else _moment(model.deleted or None, now)
+    return Group(
+        id=model.id or steady_id("group", home.id, model.name),
+        display_name=model.name,
+        unique_name=model.unique_name,
+        mail_nickname=model.mail_nickname or "".join(it for it in model.name if it.isalnum() or it in "-_"),
+        description=model.description,
+        security_enabled=model.security_enabled,
+        role_assignable=model.role_assignable,
+        deleted_at=deleted,
+        created_at=min(now, deleted or now),
+        visible_at=now,
+    )
+
+
+def _cluster(world: World, model: ClusterModel, names: Names, now: datetime) -> ClusterSpec:
+    where = f"cluster {model.name}: adminGroups"
+    return ClusterSpec(
+        name=model.name,
+        location=model.location,
+        identity=model.identity,
+        admin_groups=tuple(names.resolve(it, where) for it in model.admin_groups),
+        entra_tenant=model.entra_tenant,
+        azure_rbac=model.azure_rbac,
+        local_accounts=model.local_accounts,
+        kubernetes_rbac=model.kubernetes_rbac,
+        nodes=model.nodes,
+        pools=tuple(
+            PoolSpec(
+                name=it.name,
+                count=it.count,
+                mode=it.mode,
+                vm_size=it.vm_size,
+                low=it.min,
+                high=it.max,
+                labels=it.labels,
+            )
+            for it in model.pools
+        ),
+        tags=model.tags,
+        version=model.version,
+        tier=model.tier,
+        power_state=model.power_state,
+        private=model.private,
+        created=_moment(model.created, now),
+        ca_created=_moment(model.ca_created, now),
+        workloads=tuple(
+            WorkloadSpec(name=it.name, namespace=it.namespace, kind=it.kind, replicas=it.replicas)
+            for it in model.workloads
+        ),
+        document=raw_document(world, model),
+    )
+
+
+def _moment(written: datetime | timedelta | None, now: datetime) -> datetime | None:
+    return now - written if isinstance(written, timedelta) else written

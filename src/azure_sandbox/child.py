@@ -1,0 +1,133 @@
+"""The command that runs inside the sandbox: its environment, its signals, and that nothing of it outlives us."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+FOREIGN = ("AZURE_", "ARM_", "AAD_", "MSI_", "IDENTITY_")  # the machine's own Azure must not reach in
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+PATIENCE = 5.0  # seconds between asking leftovers to end and ending them
+_SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+
+
+def end_with_parent() -> None:
+    """Linux: end with SIGTERM when the process that started us ends, and inherit the orphans of our children."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    _prctl(_SET_PDEATHSIG, signal.SIGTERM)
+    _prctl(_SET_CHILD_SUBREAPER, 1)
+    if os.getppid() != parent:  # it ended before we asked
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Child:
+    """A command, started in a process group of its own unless it shares our terminal.
+
+    In a terminal the command stays in our group: the terminal's Ctrl-C and Ctrl-Z then reach it as they should.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        self._command = command
+        self._environment = {**inherited, **environment}
+        self._own_group = not (sys.stdin is not None and sys.stdin.isatty())
+        self._process: asyncio.subprocess.Process | None = None
+        self._early: list[signal.Signals] = []
+
+    async def run(self) -> int:
+        """Run it to its end, forwarding signals; then end what it left running.
+
+        Returns a shell's exit code. Raises OSError when it cannot be started.
+        """
+        loop = asyncio.get_running_loop()
+        for number in FORWARDED:
+            loop.add_signal_handler(number, self._forward, number)
+        try:
+            process = await self._start()
+            for number in self._early:
+                self._forward(number)
+            code = await process.wait()
+        finally:
+            await self._sweep()
+            for number in FORWARDED:
+                loop.remove_signal_handler(number)
+        return code if code >= 0 else 128 - code
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command,
+            env=self._environment,
+            process_group=0 if self._own_group else None,
+            preexec_fn=_die_with_us if sys.platform == "linux" else None,
+        )
+        return self._process
+
+    def _forward(self, number: signal.Signals) -> None:
+        if not self._own_group and number in (signal.SIGINT, signal.SIGQUIT):
+            return  # the terminal has told it already
+        if self._process is None:
+            self._early.append(number)
+            return
+        with contextlib.suppress(ProcessLookupError):
+            if self._own_group:
+                os.killpg(self._process.pid, number)
+            else:
+                self._process.send_signal(number)
+
+    async def _sweep(self) -> None:
+        self._signal_leftovers(signal.SIGTERM)
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while leftovers():
+            if asyncio.get_running_loop().time() > deadline:
+                self._signal_leftovers(signal.SIGKILL)
+            await asyncio.sleep(0.02)
+            _reap()
+
+    def _signal_leftovers(self, number: signal.Signals) -> None:
+        if self._own_group and self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, number)
+        for pid in leftovers():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+
+
+def leftovers() -> list[int]:
+    """Our descendants that are still alive; empty where /proc does not tell."""
+    found: list[int] = []
+    waiting = [os.getpid()]
+    while waiting:
+        for task in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                waiting += (children := [int(pid) for pid in task.read_text().split()])
+                found += children
+    return [pid for pid in found if not _is_zombie(pid)]
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return True
+
+
+def _reap() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _die_with_us() -> None:
+    _prctl(_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _prctl(option: int, value: int) -> None:
+    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)

@@ -1,0 +1,156 @@
+"""`aks-entra-sandbox`: run a command inside a local Azure, or keep one up for a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import urllib.error
+import urllib.request
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+from typing import Annotated, NoReturn, TextIO
+
+import typer
+
+from azure_sandbox.child import Child, end_with_parent
+from azure_sandbox.clock import DEFAULT_PACE
+from azure_sandbox.proxy import Exchange
+from azure_sandbox.server import Sandbox
+from azure_sandbox.world import WorldError
+
+DEFAULT_PORT = 18460
+MISUSED = 2
+
+app = typer.Typer(
+    help="A local Azure for AKS, Microsoft Entra ID and Microsoft Graph, on loopback.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+WorldOption = Annotated[
+    Path | None, typer.Option(help="World file (YAML), or `demo`. Default: an operator, an empty subscription.")
+]
+PaceOption = Annotated[float, typer.Option(help="Seconds of Azure per real second; 1 is Azure's own pace.", min=0.001)]
+ReplicationOption = Annotated[float, typer.Option(help="Seconds until reads see a directory write.", min=0.0)]
+LogOption = Annotated[Path | None, typer.Option(help="Append one JSON line per request: host, method, path, status.")]
+PortOption = Annotated[int, typer.Option(help="Port of the proxy on 127.0.0.1.", min=0, max=65535)]
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def exec(  # noqa: A001  # the command's name
+    command: Annotated[list[str], typer.Argument(help="The command and its arguments, after `--`.")],
+    world: WorldOption = None,
+    pace: PaceOption = DEFAULT_PACE,
+    replication: ReplicationOption = 0.0,
+    log: LogOption = None,
+) -> None:
+    """Run COMMAND inside a sandbox of its own; exits with the command's exit code and leaves nothing behind."""
+    end_with_parent()
+    with ExitStack() as stack:
+        sandbox = _sandbox(stack, world, pace, replication, log)
+        raise typer.Exit(asyncio.run(_exec(sandbox, command)))
+
+
+@app.command()
+def up(
+    world: WorldOption = None,
+    pace: PaceOption = DEFAULT_PACE,
+    replication: ReplicationOption = 0.0,
+    log: LogOption = None,
+    port: PortOption = DEFAULT_PORT,
+) -> None:
+    """Keep a sandbox up until Ctrl-C; `aks-entra-sandbox env` prints how to get in."""
+    with ExitStack() as stack:
+        sandbox = _sandbox(stack, world, pace, replication, log, port=port)
+        asyncio.run(_up(sandbox))
+
+
+@app.command()
+def env(port: PortOption = DEFAULT_PORT) -> None:
+    """Print export lines for the sandbox that is up: eval "$(aks-entra-sandbox env)"."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"http://127.0.0.1:{port}/environment", timeout=5) as answer:
+            typer.echo(answer.read().decode(), nl=False)
+    except (urllib.error.URLError, OSError) as error:
+        _fail(f"no sandbox is up on port {port} ({error}); start one with: aks-entra-sandbox up --port {port}", 1)
+
+
+def main() -> None:
+    """The entry point."""
+    app(prog_name="aks-entra-sandbox")
+
+
+def _sandbox(
+    stack: ExitStack, world: Path | None, pace: float, replication: float, log: Path | None, *, port: int = 0
+) -> Sandbox:
+    observe = None
+    if log is not None:
+        try:
+            file = stack.enter_context(log.open("a", encoding="utf-8"))
+        except OSError as error:
+            _fail(f"--log {log}: {error.strerror}", MISUSED)
+        observe = _Log(file)
+    try:
+        return Sandbox(world, pace=pace, replication=replication, port=port, observe=observe)
+    except WorldError as error:
+        _fail(str(error), MISUSED)
+
+
+class _Log:
+    """Writes exchanges as JSON lines."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def __call__(self, exchange: Exchange) -> None:
+        line = {
+            "at": exchange.at.isoformat(),
+            "host": exchange.host,
+            "method": exchange.method,
+            "path": exchange.path,
+            "status": exchange.status,
+        }
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+
+
+async def _exec(sandbox: Sandbox, command: list[str]) -> int:
+    async with sandbox:
+        try:
+            return await Child(command, sandbox.environment).run()
+        except FileNotFoundError:
+            typer.echo(f"aks-entra-sandbox: {command[0]}: command not found", err=True)
+            return 127
+        except OSError as error:
+            typer.echo(f"aks-entra-sandbox: {command[0]}: {error.strerror}", err=True)
+            return 126
+
+
+async def _up(sandbox: Sandbox) -> None:
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, over.set)
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(sandbox)
+        except OSError as error:
+            _fail(f"port {sandbox.proxy.port}: {error.strerror}; choose another with --port", 1)
+        port = sandbox.proxy.port
+        option = "" if port == DEFAULT_PORT else f" --port {port}"
+        typer.echo(
+            f"The sandbox is up: proxy {sandbox.proxy.url}, pace {sandbox.clock.pace:g}. Ctrl-C ends it.", err=True
+        )
+        typer.echo(f'In another terminal: eval "$(aks-entra-sandbox env{option})"', err=True)
+        await over.wait()
+
+
+def _fail(words: str, code: int) -> NoReturn:
+    typer.echo(f"aks-entra-sandbox: {words}", err=True)
+    raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    main()

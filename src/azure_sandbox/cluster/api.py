@@ -1,0 +1,243 @@
+"""The HTTP face of an API server: paths to objects, after authentication and authorization."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from azure_sandbox.cluster import discovery, status
+from azure_sandbox.cluster.guard import Guard, forbidden_message
+from azure_sandbox.cluster.rbac import Caller, Wish
+from azure_sandbox.cluster.resources import BY_PATH, REVIEWS, Resource
+from azure_sandbox.cluster.reviews import Reviews
+from azure_sandbox.cluster.selectors import matches
+from azure_sandbox.cluster.store import Store
+from azure_sandbox.cluster.tables import table, wants_table
+from azure_sandbox.cluster.wire import document
+from azure_sandbox.cluster.writes import Writes
+from azure_sandbox.http import Problem, Reply, Request
+
+JSON = {"content-type": "application/json"}
+PROBES = ("/healthz", "/livez", "/readyz")
+VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+LIST_OPTIONS = {"limit", "continue", "labelSelector", "fieldSelector", "resourceVersion", "resourceVersionMatch"}
+OPTIONS = {"timeout", "timeoutSeconds", "pretty", "fieldManager", "fieldValidation", "watch", "allowWatchBookmarks"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a path names."""
+
+    group: str
+    version: str
+    plural: str
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+
+
+def parse(path: str) -> Target | None:
+    """A resource path, or None for the root's, discovery's and other paths."""
+    parts = path.strip("/").split("/")
+    if parts[0] == "api" and len(parts) > 2:  # noqa: PLR2004  # /api/v1/x
+        group, version, rest = "", parts[1], parts[2:]
+    elif parts[0] == "apis" and len(parts) > 3:  # noqa: PLR2004  # /apis/group/version/x
+        group, version, rest = parts[1], parts[2], parts[3:]
+    else:
+        return None
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in {"status", "finalize"}:  # noqa: PLR2004  # ns/x/y
+        namespace, rest = rest[1], rest[2:]
+    elif rest[0] == "namespaces" and len(rest) > 1:
+        namespace = rest[1]
+    name, subresource = (*rest[1:2], "")[0], "/".join(rest[2:])
+    return Target(group=group, version=version, plural=rest[0], namespace=namespace, name=name, subresource=subresource)
+
+
+class Api:
+    """One cluster's resources over HTTP."""
+
+    def __init__(self, *, version: str, host: str, store: Store, guard: Guard, writes: Writes) -> None:
+        self.version = version
+        self._host = host
+        self._store = store
+        self._guard = guard
+        self._writes = writes
+        self._reviews = Reviews(guard, store)
+
+    async def answer(self, request: Request) -> Reply:
+        """Answer one request; refusals are replies too."""
+        try:
+            return self._answer(request)
+        except Problem as problem:
+            return Reply(problem.status, problem.body, {**JSON, **problem.headers})
+
+    def _answer(self, request: Request) -> Reply:
+        caller = self._guard.who(request.headers.get("authorization"), request.peer_certificate, request.now)
+        if caller is None:
+            raise status.unauthorized()
+        if any(name.lower().startswith("impersonate-") for name in request.headers):
+            raise status.not_modelled("impersonation")
+        path = request.path
+        target = parse(path)
+        if target is None:
+            self._authorize(caller, Wish(verb=VERBS.get(request.method, "").lower(), path=path))
+            return self._path(request, path)
+        verb = _verb(request.method, target)
+        self._authorize(caller, _wish(verb, target))
+        if request.query.get("watch", "").lower() in {"1", "true"}:
+            raise status.not_modelled("watch")
+        if (kind := _review(target)) is not None:
+            return self._review(request, target, kind, caller)
+        resource = BY_PATH.get((target.group, target.version, target.plural))
+        if resource is None:
+            raise status.no_such_path()
+        if target.subresource:
+            return self._subresource(request, target, verb)
+        if verb not in resource.verbs:
+            raise status.not_modelled(f"{verb} of {resource.plural}")
+        return self._resource(request, target, resource, verb, caller)
+
+    def _authorize(self, caller: Caller, wish: Wish) -> None:
+        answer = self._guard.may(caller, wish)
+        if not answer.allowed:
+            details: dict[str, Any] = {"name": wish.name} if wish.name else {}
+            details |= {"group": wish.group} if wish.group else {}
+            details |= {"kind": wish.resource} if wish.resource else {}
+            raise status.forbidden(forbidden_message(caller, wish, answer.reason), details)
+
+    def _path(self, request: Request, path: str) -> Reply:
+        bare = path.rstrip("/")
+        if request.method not in {"GET", "HEAD"}:
+            raise status.not_allowed()
+        accept = request.headers.get("accept", "")
+        if bare in PROBES:
+            return Reply(200, "ok")
+        if bare == "/api":
+            return discovery.legacy_root(self._host, accept)
+        if bare == "/apis":
+            return discovery.named_root(accept)
+        if bare.startswith("/openapi"):
+            raise status.not_modelled("the OpenAPI description")
+        found = self._version() if bare == "/version" else discovery.described(bare)
+        if found is None:
+            raise status.no_such_path()
+        return Reply(200, found, JSON)
+
+    def _version(self) -> dict[str, Any]:
+        major, minor = self.version.split(".")[:2]
+        return {
+            "major": major,
+            "minor": minor,
+            "gitVersion": f"v{self.version}",
+            "gitCommit": "0" * 40,
+            "gitTreeState": "clean",
+            "buildDate": "2026-01-01T00:00:00Z",
+            "goVersion": "go1.24.6",
+            "compiler": "gc",
+            "platform": "linux/amd64",
+        }
+
+    def _review(self, request: Request, target: Target, kind: str, caller: Caller) -> Reply:
+        if request.method != "POST":
+            raise status.not_allowed()
+        sent = document(request)
+        answer = self._reviews.answer(kind, target.group, sent, caller, request.now)
+        body = {
+            "kind": kind,
+            "apiVersion": f"{target.group}/{target.version}",
+            "metadata": {"creationTimestamp": None},
+            **({"spec": sent.get("spec") or {}} if kind != "SelfSubjectReview" else {}),
+            "status": answer,
+        }
+        return Reply(201, body, JSON)
+
+    def _subresource(self, request: Request, target: Target, verb: str) -> Reply:
+        if (target.plural, target.subresource, verb) == ("serviceaccounts", "token", "create"):
+            return Reply(201, self._writes.token(document(request), target.namespace, target.name, request.now), JSON)
+        raise status.not_modelled(f"{verb} of {target.plural}/{target.subresource}")
+
+    def _resource(self, request: Request, target: Target, resource: Resource, verb: str, caller: Caller) -> Reply:
+        match verb:
+            case "list":
+                return self._list(request, target, resource)
+            case "get":
+                held = self._store.get(resource.key, self._home(resource, target), target.name)
+                if held is None:
+                    raise status.not_found(resource.group, resource.plural, target.name)
+                if wants_table(request.headers.get("accept", "")):
+                    return Reply(200, table(resource, [held], {}, request.now), JSON)
+                return Reply(200, held, JSON)
+            case "create":
+                made = self._writes.create(resource, document(request), target.namespace, caller, request.now)
+                return Reply(201, made, JSON)
+            case _:
+                return Reply(200, self._writes.delete(resource, self._home(resource, target), target.name), JSON)
+
+    @staticmethod
+    def _home(resource: Resource, target: Target) -> str:
+        return target.namespace if resource.namespaced else ""
+
+    def _list(self, request: Request, target: Target, resource: Resource) -> Reply:
+        query = request.query
+        for option in query:
+            if option not in LIST_OPTIONS | OPTIONS:
+                raise status.not_modelled(f"the list option {option}")
+        items = self._store.list(resource.key, self._home(resource, target))
+        wanted = (query.get("labelSelector", ""), query.get("fieldSelector", ""))
+        items = [it for it in items if matches(it, *wanted)]
+        page, metadata = _page(items, query, self._store.version)
+        if wants_table(request.headers.get("accept", "")):
+            return Reply(200, table(resource, page, metadata, request.now), JSON)
+        bare = [{key: value for key, value in it.items() if key not in {"kind", "apiVersion"}} for it in page]
+        body = {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata, "items": bare}
+        return Reply(200, body, JSON)
+
+
+def _verb(method: str, target: Target) -> str:
+    verb = VERBS.get(method)
+    if verb is None:
+        raise status.not_allowed()
+    if not target.name:
+        verb = {"get": "list", "delete": "deletecollection"}.get(verb, verb)
+    return verb
+
+
+def _wish(verb: str, target: Target) -> Wish:
+    return Wish(
+        verb=verb,
+        group=target.group,
+        resource=target.plural,
+        subresource=target.subresource,
+        namespace=target.namespace,
+        name=target.name,
+    )
+
+
+def _review(target: Target) -> str | None:
+    kinds = REVIEWS.get(target.group, {}).get(target.version, ())
+    return next((kind for kind in kinds if f"{kind.lower()}s" == target.plural), None)
+
+
+def _page(
+    items: list[dict[str, Any]], query: Mapping[str, str], version: str
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """One page of a list. The continue token is an offset: the sandbox's lists are read within moments."""
+    start, size = 0, len(items)
+    try:
+        if query.get("continue"):
+            start = int(base64.b64decode(query["continue"], validate=True))
+        if query.get("limit"):
+            size = int(query["limit"]) or size
+    except (ValueError, binascii.Error) as error:
+        raise status.bad_request("the continue or limit parameter cannot be read") from error
+    if start > len(items):
+        raise status.expired("The provided continue parameter is too old")
+    metadata: dict[str, Any] = {"resourceVersion": version}
+    if start + size < len(items):
+        metadata["continue"] = base64.b64encode(str(start + size).encode()).decode()
+        metadata["remainingItemCount"] = len(items) - start - size
+    return items[start : start + size], metadata

@@ -1,0 +1,168 @@
+"""The brain of a cluster: who is this, and may they do that. AKS asks its guard webhooks the same two questions.
+
+Switching local accounts off is no input here: what was handed out stays valid until the generation of keys is replaced.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from azure_sandbox.cluster.certificates import subject_of
+from azure_sandbox.cluster.credentials import MASTERS, Generation
+from azure_sandbox.cluster.rbac import Caller, Wish, permits
+from azure_sandbox.cluster.regime import Regime
+from azure_sandbox.cluster.store import Store
+from azure_sandbox.entra.directory import Directory
+from azure_sandbox.entra.tokens import Claims, InvalidToken, Tokens
+
+AUTHENTICATED = "system:authenticated"
+NO_ACCESS_IN_AZURE = "User does not have access to the resource in Azure. Update role assignment to allow access."
+OVERAGE = (
+    "service principal with group membership exceeding 200 is not supported. See https://learn.microsoft.com/en-us/"
+    "azure/aks/kubelogin-authentication#kubelogin-authentication-in-aks-limitations"
+)
+READS, WRITES = ("get", "list", "watch"), ("create", "patch", "update")
+ACTIONS = {**dict.fromkeys(READS, "read"), **dict.fromkeys(WRITES, "write")}
+ACTIONS |= {"delete": "delete", "deletecollection": "delete"}
+CLUSTER_TYPE = "Microsoft.ContainerService/managedClusters"
+
+
+class AzureAccess(Protocol):
+    """Azure's answer about a data action on a scope: the role that allows it, or None."""
+
+    def __call__(self, principals: Iterable[str], data_action: str, scope: str) -> str | None:
+        """Ask for a person's object id and the groups in their token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Whether a wish is granted, and why or why not."""
+
+    allowed: bool
+    reason: str = ""
+
+
+class Guard:
+    """Authentication and authorization of one cluster."""
+
+    def __init__(
+        self,
+        *,
+        resource_id: str,
+        store: Store,
+        directory: Directory,
+        tokens: Tokens,
+        azure: AzureAccess,
+        regime: Callable[[], Regime],
+        generation: Callable[[], Generation],
+    ) -> None:
+        self._id = resource_id
+        self._store = store
+        self._directory = directory
+        self._tokens = tokens
+        self._azure = azure
+        self._regime = regime
+        self._generation = generation
+
+    def who(self, authorization: str | None, certificate: bytes | None, now: dt.datetime) -> Caller | None:
+        """The caller, or None: a certificate of the present authority, else a bearer token."""
+        if certificate is not None and (found := subject_of(certificate, self._generation().authority, now)):
+            name, organizations = found
+            return Caller(name=name, groups=(*organizations, AUTHENTICATED))
+        scheme, _, token = (authorization or "").partition(" ")
+        return self.whose(token.strip(), now) if scheme.lower() == "bearer" and token.strip() else None
+
+    def whose(self, token: str, now: dt.datetime) -> Caller | None:
+        """The caller behind a bearer token: the static one, a service account's, or Entra's; None if it is none."""
+        generation = self._generation()
+        if generation.is_token(token):
+            return Caller(name="masterclient", groups=(MASTERS, AUTHENTICATED))
+        if claims := generation.service_account(token, now):
+            return self._service_account(claims)
+        try:
+            return self._entra(token)
+        except InvalidToken:
+            return None
+
+    def _service_account(self, claims: dict[str, Any]) -> Caller | None:
+        bound = claims["kubernetes.io"]
+        namespace, name, uid = bound["namespace"], bound["serviceaccount"]["name"], bound["serviceaccount"]["uid"]
+        account = self._store.get(("", "serviceaccounts"), namespace, name)
+        if account is None or account["metadata"]["uid"] != uid:
+            return None
+        groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED)
+        return Caller(name=claims["sub"], uid=uid, groups=groups)
+
+    def _entra(self, token: str) -> Caller:
+        regime = self._regime()
+        if not regime.audiences:
+            raise InvalidToken("this cluster does not know Entra")
+        claims = self._tokens.read(token, regime.audiences)
+        if claims.tid.lower() != regime.tenant.lower():
+            raise InvalidToken(f"the issuer is not the cluster's tenant {regime.tenant}")
+        groups = tuple(self._groups(claims))
+        return Caller(
+            name=claims.upn or claims.oid,
+            groups=(*groups, AUTHENTICATED),
+            extra={"oid": [claims.oid]},
+            entra=True,
+        )
+
+    def _groups(self, claims: Claims) -> Iterable[str]:
+        if not claims.overage:
+            return claims.groups or ()
+        if claims.idtyp == "app":
+            raise InvalidToken(OVERAGE)
+        return sorted(self._directory.groups_of(claims.oid))
+
+    def may(self, caller: Caller, wish: Wish) -> Answer:
+        """Whether a caller may do something: system:masters always, else by Kubernetes RBAC, else by Azure RBAC."""
+        regime = self._regime()
+        if MASTERS in caller.groups:
+            return Answer(allowed=True)
+        if not regime.kubernetes_rbac:
+            return Answer(allowed=True, reason="RBAC is disabled")
+        if reason := permits(self._store, caller, wish):
+            return Answer(allowed=True, reason=reason)
+        if not (regime.azure_rbac and caller.entra):
+            return Answer(allowed=False)
+        principals = (*caller.extra["oid"], *(it for it in caller.groups if not it.startswith("system:")))
+        scope = f"{self._id}/namespaces/{wish.namespace}" if wish.namespace else self._id
+        role = self._azure(principals, data_action(wish), scope)
+        if role is None:
+            return Answer(allowed=False, reason=NO_ACCESS_IN_AZURE)
+        return Answer(allowed=True, reason=f"Access allowed by Azure RBAC Role {role} to user {caller.name}")
+
+
+def data_action(wish: Wish) -> str:
+    """A wish as Azure RBAC names it, e.g. `Microsoft.ContainerService/managedClusters/apps/deployments/read`."""
+    parts = [CLUSTER_TYPE]
+    if wish.path:
+        parts.append(wish.path.strip("/").partition("/")[0] or "*")
+    elif wish.resource == "*":
+        parts.append("*")
+    else:
+        parts += [it for it in (wish.group, wish.resource, wish.subresource) if it and it != "*"]
+    if parts[-1] == "*" and wish.verb == "*":
+        return "/".join(parts)
+    action = "action" if wish.subresource in {"exec", "attach", "portforward"} else ACTIONS.get(wish.verb)
+    parts.append(action or ("*" if wish.verb == "*" else f"{wish.verb}/action"))
+    return "/".join(parts)
+
+
+def forbidden_message(caller: Caller, wish: Wish, reason: str) -> str:
+    """The API server's sentence for a refused wish."""
+    if wish.path:
+        message = f'forbidden: User "{caller.name}" cannot {wish.verb} path "{wish.path}"'
+    else:
+        what = f"{wish.resource}.{wish.group}" if wish.group else wish.resource
+        named = f' "{wish.name}"' if wish.name else ""
+        where = f'in the namespace "{wish.namespace}"' if wish.namespace else "at the cluster scope"
+        message = (
+            f'{what}{named} is forbidden: User "{caller.name}" cannot {wish.verb} resource "{wish.whole_resource}" '
+            f'in API group "{wish.group}" {where}'
+        )
+    return f"{message}: {reason}" if reason else message

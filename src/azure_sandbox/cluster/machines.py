@@ -1,0 +1,259 @@
+"""The nodes of a cluster and the workloads on them, as a cluster's controllers would leave them.
+
+A pool's scale set makes nodes, a scheduler puts pods on the Ready ones, controllers count them. Nothing here knows why
+nodes come and go.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from azure_sandbox.cluster.store import Key, Object, Store, stamp
+
+NODES: Key = ("", "nodes")
+PODS: Key = ("", "pods")
+KINDS: Mapping[str, Key] = {
+    "Deployment": ("apps", "deployments"),
+    "StatefulSet": ("apps", "statefulsets"),
+    "DaemonSet": ("apps", "daemonsets"),
+}
+DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """An agent pool as far as its nodes show it."""
+
+    name: str
+    count: int
+    mode: str
+    vm_size: str
+    version: str
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """A controller."""
+
+    name: str
+    namespace: str = "default"
+    kind: str = "Deployment"
+    replicas: int = 1
+
+
+SYSTEM = (
+    Workload(name="coredns", namespace="kube-system", replicas=2),
+    Workload(name="konnectivity-agent", namespace="kube-system", replicas=2),
+    Workload(name="metrics-server", namespace="kube-system", replicas=2),
+    Workload(name="cloud-node-manager", namespace="kube-system", kind="DaemonSet"),
+    Workload(name="kube-proxy", namespace="kube-system", kind="DaemonSet"),
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Machines:
+    """What runs in one cluster. `node_group` is the resource id of the group that holds the scale sets."""
+
+    store: Store
+    node_group: str
+    pools: tuple[Pool, ...] = ()
+    workloads: tuple[Workload, ...] = SYSTEM
+    _number: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._number = f"{int(hashlib.sha256(self.node_group.lower().encode()).hexdigest(), 16) % 10**8:08d}"
+
+    def wanted(self) -> list[tuple[Pool, str]]:
+        """The nodes that the pools ask for, with their names."""
+        return [(pool, self._node_name(pool, index)) for pool in self.pools for index in range(pool.count)]
+
+    def _node_name(self, pool: Pool, index: int) -> str:
+        suffix = ""
+        while index:
+            index, digit = divmod(index, len(DIGITS))
+            suffix = DIGITS[digit] + suffix
+        return f"aks-{pool.name}-{self._number}-vmss{suffix:0>6}"
+
+    def appear(self, when: dt.datetime) -> None:
+        """Every node that the pools ask for is there and Ready, no other, and all pods run."""
+        names = {name for _, name in self.wanted()}
+        for node in self.store.list(NODES):
+            if node["metadata"]["name"] not in names:
+                self.store.delete(NODES, "", node["metadata"]["name"])
+        for pool, name in self.wanted():
+            if self.store.get(NODES, "", name) is None:
+                self.join(pool, name, when, ready=True)
+        self.schedule(when)
+
+    def vanish(self, when: dt.datetime) -> None:
+        """Every node is gone; pods wait."""
+        for node in self.store.list(NODES):
+            self.store.delete(NODES, "", node["metadata"]["name"])
+        self.schedule(when)
+
+    def join(self, pool: Pool, name: str, when: dt.datetime, *, ready: bool) -> None:
+        """A node registers itself, or reports that it is Ready."""
+        self.store.put(NODES, self._node(pool, name, when, ready=ready), when)
+
+    def _node(self, pool: Pool, name: str, when: dt.datetime, *, ready: bool) -> Object:
+        state, reason = ("True", "KubeletReady") if ready else ("False", "KubeletNotReady")
+        group = self.node_group.rpartition("/")[2]
+        scale_set, number = name[:-6], int(name[-6:], len(DIGITS))
+        labels = {
+            "agentpool": pool.name,
+            "kubernetes.azure.com/agentpool": pool.name,
+            "kubernetes.azure.com/cluster": group,
+            "kubernetes.azure.com/mode": pool.mode.lower(),
+            "kubernetes.azure.com/role": "agent",
+            "kubernetes.io/arch": "amd64",
+            "kubernetes.io/hostname": name,
+            "kubernetes.io/os": "linux",
+            "node.kubernetes.io/instance-type": pool.vm_size,
+            **dict(pool.labels),
+        }
+        condition = {
+            "type": "Ready",
+            "status": state,
+            "reason": reason,
+            "message": "kubelet is posting ready status" if ready else "container runtime network not ready",
+            "lastHeartbeatTime": stamp(when),
+            "lastTransitionTime": stamp(when),
+        }
+        machine = f"azure://{self.node_group}/providers/Microsoft.Compute/virtualMachineScaleSets/{scale_set}"
+        return {
+            "metadata": {"name": name, "labels": labels},
+            "spec": {"providerID": f"{machine}/virtualMachines/{number}"},
+            "status": {
+                "conditions": [condition],
+                "addresses": [{"type": "Hostname", "address": name}],
+                "nodeInfo": {
+                    "kubeletVersion": f"v{pool.version}",
+                    "kubeProxyVersion": "",
+                    "containerRuntimeVersion": "containerd://1.7.27-1",
+                    "operatingSystem": "linux",
+                    "architecture": "amd64",
+                    "osImage": "Ubuntu 22.04.5 LTS",
+                    "kernelVersion": "5.15.0-1089-azure",
+                    "bootID": "",
+                    "machineID": "",
+                    "systemUUID": "",
+                },
+            },
+        }
+
+    def schedule(self, when: dt.datetime) -> None:
+        """Put every pod that is wanted on a Ready node, and let the controllers count."""
+        nodes = [it["metadata"]["name"] for it in self.store.list(NODES)]
+        ready = [it["metadata"]["name"] for it in self.store.list(NODES) if is_ready(it)]
+        for pod in self.store.list(PODS):
+            if pod["spec"].get("nodeName") not in ready:
+                self.store.delete(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
+        for workload in self.workloads:
+            every = workload.kind == "DaemonSet"
+            replicas = len(nodes) if every else workload.replicas
+            runs = 0
+            for index in range(replicas):
+                host = nodes[index] if every else ready[index % len(ready)] if ready else None
+                runs += self._pod(workload, index, host if host in ready else None, when)
+            document = _controller(workload, replicas, runs)
+            self.store.put(KINDS[workload.kind], document, when)
+
+    def _pod(self, workload: Workload, index: int, host: str | None, when: dt.datetime) -> bool:
+        name = f"{workload.name}-{index}" if workload.kind == "StatefulSet" else _pod_name(workload, index)
+        held = self.store.get(PODS, workload.namespace, name)
+        if held is None or held["spec"].get("nodeName") != host:
+            self.store.put(PODS, _pod_document(workload, name, host, when), when)
+        return host is not None
+
+    def scale(self, pools: Iterable[Pool]) -> None:
+        """The pools that ARM asks for now; nodes follow when they are told to appear."""
+        self.pools = tuple(pools)
+
+    def add(self, workloads: Iterable[Workload]) -> None:
+        """More controllers."""
+        self.workloads = (*self.workloads, *(replace(it) for it in workloads))
+
+
+def is_ready(node: Object) -> bool:
+    """Whether a node's Ready condition is True."""
+    return any(it["type"] == "Ready" and it["status"] == "True" for it in node["status"]["conditions"])
+
+
+def _pod_name(workload: Workload, index: int) -> str:
+    digest = hashlib.sha256(f"{workload.namespace}/{workload.name}/{index}".encode()).hexdigest()
+    middle = "" if workload.kind == "DaemonSet" else f"{digest[:9]}-"
+    return f"{workload.name}-{middle}{digest[9:14]}"
+
+
+def _template(workload: Workload) -> Object:
+    container = {"name": workload.name, "image": f"mcr.microsoft.com/sandbox/{workload.name}:1", "resources": {}}
+    spec: Object = {"containers": [container], "restartPolicy": "Always"}
+    return {"metadata": {"labels": {"app": workload.name}}, "spec": spec}
+
+
+def _pod_document(workload: Workload, name: str, host: str | None, when: dt.datetime) -> Object:
+    template = _template(workload)
+    owner = {"apiVersion": "apps/v1", "kind": workload.kind, "name": workload.name, "controller": True, "uid": ""}
+    metadata = {
+        "name": name,
+        "namespace": workload.namespace,
+        "labels": template["metadata"]["labels"],
+        "ownerReferences": [owner],
+    }
+    if host is None:
+        return {"metadata": metadata, "spec": template["spec"], "status": {"phase": "Pending", "conditions": []}}
+    image = template["spec"]["containers"][0]["image"]
+    container = {
+        "name": workload.name,
+        "ready": True,
+        "started": True,
+        "restartCount": 0,
+        "image": image,
+        "imageID": "",
+        "state": {"running": {"startedAt": stamp(when)}},
+    }
+    status = {
+        "phase": "Running",
+        "startTime": stamp(when),
+        "conditions": [{"type": it, "status": "True"} for it in ("PodScheduled", "ContainersReady", "Ready")],
+        "containerStatuses": [container],
+    }
+    return {"metadata": metadata, "spec": {**template["spec"], "nodeName": host}, "status": status}
+
+
+def _controller(workload: Workload, replicas: int, ready: int) -> Object:
+    labels = {"app": workload.name}
+    spec: Object = {"selector": {"matchLabels": labels}, "template": _template(workload)}
+    status: Object = {"observedGeneration": 1}
+    if workload.kind == "DaemonSet":
+        status |= {"currentNumberScheduled": replicas, "desiredNumberScheduled": replicas, "numberMisscheduled": 0}
+        status |= {"updatedNumberScheduled": replicas, "numberReady": ready}
+        status |= _present({"numberAvailable": ready, "numberUnavailable": replicas - ready})
+    else:
+        spec["replicas"] = replicas
+        status |= _present({"replicas": replicas, "updatedReplicas": replicas, "readyReplicas": ready})
+        status |= _present({"availableReplicas": ready})
+    if workload.kind == "Deployment":
+        status |= _present({"unavailableReplicas": replicas - ready})
+        state = "True" if ready == replicas else "False"
+        status["conditions"] = [{"type": "Available", "status": state}]
+    if workload.kind == "StatefulSet":
+        spec["serviceName"] = workload.name
+    metadata: dict[str, Any] = {"name": workload.name, "namespace": workload.namespace, "labels": labels}
+    return {"metadata": {**metadata, "generation": 1}, "spec": spec, "status": status}
+
+
+def _present(numbers: Mapping[str, int]) -> dict[str, int]:
+    """Kubernetes leaves zeros out."""
+    return {name: number for name, number in numbers.items() if number}
+
+
+def namespaces(workloads: Sequence[Workload]) -> list[str]:
+    """The namespaces of a cluster with these workloads."""
+    given = {"default", "kube-node-lease", "kube-public", "kube-system"}
+    return sorted(given | {it.namespace for it in workloads})

@@ -1,0 +1,129 @@
+"""Kubernetes RBAC: rules, bindings and subjects, evaluated as the API server's own authorizer does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from azure_sandbox.cluster.resources import RBAC_GROUP
+from azure_sandbox.cluster.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks: the outcome of authentication. `entra` marks those whom the sign-in webhook vouched for."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    uid: str = ""
+    extra: dict[str, list[str]] = field(default_factory=dict)
+    entra: bool = False
+
+    def info(self) -> dict[str, Any]:
+        """As `userInfo`."""
+        info: dict[str, Any] = {"username": self.name}
+        if self.uid:
+            info["uid"] = self.uid
+        info["groups"] = list(self.groups)
+        if self.extra:
+            info["extra"] = self.extra
+        return info
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What is asked for: a verb on a resource, or, with `path`, on a path that is no resource."""
+
+    verb: str
+    group: str = ""
+    resource: str = ""
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+    path: str = ""
+
+    @property
+    def whole_resource(self) -> str:
+        """`pods` or `pods/log`."""
+        return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
+
+
+Rule = dict[str, Any]
+
+
+def _resource_matches(rule: Rule, wish: Wish) -> bool:
+    wanted = rule.get("resources", [])
+    return (
+        "*" in wanted or wish.whole_resource in wanted or (bool(wish.subresource) and f"*/{wish.subresource}" in wanted)
+    )
+
+
+def _path_matches(rule: Rule, path: str) -> bool:
+    return any(
+        it in ("*", path) or (it.endswith("*") and path.startswith(it[:-1])) for it in rule.get("nonResourceURLs", [])
+    )
+
+
+def allows(rule: Rule, wish: Wish) -> bool:
+    """Whether one rule covers a wish."""
+    verbs = rule.get("verbs", [])
+    if "*" not in verbs and wish.verb not in verbs:
+        return False
+    if wish.path:
+        return _path_matches(rule, wish.path)
+    groups = rule.get("apiGroups", [])
+    if "*" not in groups and wish.group not in groups:
+        return False
+    names = rule.get("resourceNames", [])
+    return _resource_matches(rule, wish) and (not names or (bool(wish.name) and wish.name in names))
+
+
+def _is(subject: dict[str, str], caller: Caller, namespace: str) -> bool:
+    match subject["kind"]:
+        case "User":
+            return subject["name"] == caller.name
+        case "Group":
+            return subject["name"] in caller.groups
+        case "ServiceAccount":
+            home = subject.get("namespace") or namespace
+            return caller.name == f"system:serviceaccount:{home}:{subject['name']}"
+        case _:
+            return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A rule that a caller holds, and through what."""
+
+    rule: Rule
+    reason: str
+
+
+def _rules(store: Store, reference: dict[str, str], namespace: str) -> list[Rule]:
+    kind = "clusterroles" if reference["kind"] == "ClusterRole" else "roles"
+    home = "" if kind == "clusterroles" else namespace
+    role = store.get((RBAC_GROUP, kind), home, reference["name"])
+    return [] if role is None else role.get("rules") or []
+
+
+def grants(store: Store, caller: Caller, namespace: str) -> Iterator[Grant]:
+    """Every rule that applies to a caller in a namespace (empty: at the cluster's scope)."""
+    for plural, home in (("clusterrolebindings", ""), ("rolebindings", namespace)):
+        if plural == "rolebindings" and not namespace:
+            continue
+        for binding in store.list((RBAC_GROUP, plural), home):
+            if not any(_is(subject, caller, home) for subject in binding.get("subjects") or []):
+                continue
+            reference = binding["roleRef"]
+            reason = (
+                f'RBAC: allowed by {binding["kind"]} "{binding["metadata"]["name"]}'
+                f'{f"/{home}" if home else ""}" of {reference["kind"]} "{reference["name"]}"'
+            )
+            for rule in _rules(store, reference, home):
+                yield Grant(rule=rule, reason=reason)
+
+
+def permits(store: Store, caller: Caller, wish: Wish) -> str | None:
+    """Why RBAC allows a wish, or None."""
+    return next((it.reason for it in grants(store, caller, wish.namespace) if allows(it.rule, wish)), None)

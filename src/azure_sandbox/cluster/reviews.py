@@ -1,0 +1,87 @@
+"""The questions that a client may ask about itself and others: who am I, may I, may they, whose token is this."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from azure_sandbox.cluster.guard import AUTHENTICATED, Answer, Guard
+from azure_sandbox.cluster.rbac import Caller, Wish, grants
+from azure_sandbox.cluster.status import invalid
+from azure_sandbox.cluster.store import Store
+
+Document = dict[str, Any]
+
+
+def _wish(spec: Document, kind: str, group: str) -> Wish:
+    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if (resource is None) == (path is None):
+        message = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        raise invalid(group, kind, "", f"spec.resourceAttributes: Invalid value: {message}")
+    if path is not None:
+        return Wish(verb=path.get("verb", ""), path=path.get("path", ""))
+    assert resource is not None  # noqa: S101  # mypy cannot follow the exclusive or
+    names = ("verb", "group", "resource", "subresource", "namespace", "name")
+    return Wish(**{name: resource.get(name, "") for name in names})
+
+
+def _verdict(answer: Answer) -> Document:
+    status: Document = {"allowed": answer.allowed}
+    if answer.reason:
+        status["reason"] = answer.reason
+    return status
+
+
+class Reviews:
+    """Answers to review objects; each is returned with its status filled in."""
+
+    def __init__(self, guard: Guard, store: Store) -> None:
+        self._guard = guard
+        self._store = store
+
+    def answer(self, kind: str, group: str, document: Document, caller: Caller, now: dt.datetime) -> Document:
+        """The status of a review of this kind."""
+        spec: Document = document.get("spec") or {}
+        match kind:
+            case "SelfSubjectReview":
+                return {"userInfo": caller.info()}
+            case "TokenReview":
+                return self._token(spec, now)
+            case "SelfSubjectAccessReview":
+                return _verdict(self._guard.may(caller, _wish(spec, kind, group)))
+            case "SubjectAccessReview" | "LocalSubjectAccessReview":
+                return _verdict(self._guard.may(_subject(spec), _wish(spec, kind, group)))
+            case _:
+                return self._rules(caller, spec.get("namespace", ""))
+
+    def _token(self, spec: Document, now: dt.datetime) -> Document:
+        caller = self._guard.whose(spec.get("token", ""), now)
+        if caller is None:
+            return {"user": {}, "error": "invalid bearer token"}
+        return {"authenticated": True, "user": caller.info()}
+
+    def _rules(self, caller: Caller, namespace: str) -> Document:
+        """Rules by Kubernetes RBAC; as in a real cluster, webhook authorizers cannot be enumerated."""
+        resources: list[Document] = []
+        paths: list[Document] = []
+        for grant in grants(self._store, caller, namespace):
+            (paths if "nonResourceURLs" in grant.rule else resources).append(grant.rule)
+        status: Document = {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
+        if caller.entra:
+            status |= {
+                "incomplete": True,
+                "evaluationError": "webhook authorizer does not support user rule resolution",
+            }
+        return status
+
+
+def _subject(spec: Document) -> Caller:
+    groups = tuple(spec.get("groups") or ())
+    extra = spec.get("extra") or {}
+    return Caller(
+        name=spec.get("user", ""),
+        uid=spec.get("uid", ""),
+        groups=groups if AUTHENTICATED in groups else (*groups, AUTHENTICATED) if spec.get("user") else groups,
+        extra=extra,
+        entra="oid" in extra,
+    )

@@ -1,0 +1,88 @@
+"""What an API server goes through while Azure works on its cluster: phases of an operation, as shares of its length.
+
+A rotation is a process: the server is gone, comes back with other keys and without nodes, and the nodes return one by
+one. What is recorded of Azure is the outcome and the downtime, not the shares.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+
+from azure_sandbox.cluster.machines import Pool
+from azure_sandbox.cluster.regime import Regime
+from azure_sandbox.cluster.service import ApiServer
+
+Moment = Callable[[float], dt.datetime]
+BACK = 0.4  # the API server answers again, with new keys
+NODES_FROM, NODES_UNTIL = 0.45, 0.9
+EFFECT = 0.6  # an update reaches the API server
+ANSWERS, INHABITED = 0.7, 0.9  # of a cluster that is being created or started
+
+
+def rotate(server: ApiServer, cause: str, moment: Moment) -> None:
+    """Plan a rotation that succeeds; `moment(share)` is when that share of the operation is over."""
+    server.timeline.plan(moment(0), cause, server.take_down)
+
+    def renewed(when: dt.datetime) -> None:
+        server.renew(when)
+        server.machines.vanish(when)
+        server.bring_up(when)
+
+    server.timeline.plan(moment(BACK), cause, renewed)
+    nodes = server.machines.wanted()
+    step = (NODES_UNTIL - NODES_FROM) / max(1, len(nodes))
+    for number, (pool, name) in enumerate(nodes):
+        start = NODES_FROM + number * step
+        server.timeline.plan(moment(start), cause, _arrival(server, pool, name, ready=False))
+        server.timeline.plan(moment(start + 0.9 * step), cause, _arrival(server, pool, name, ready=True))
+
+
+def fail_to_rotate(server: ApiServer, cause: str, moment: Moment) -> None:
+    """Plan a rotation that fails before the first key is replaced: it was down, and is as before."""
+    server.timeline.plan(moment(0), cause, server.take_down)
+    server.timeline.plan(moment(BACK), cause, server.bring_up)
+
+
+def _arrival(server: ApiServer, pool: Pool, name: str, *, ready: bool) -> Callable[[dt.datetime], None]:
+    def happen(when: dt.datetime) -> None:
+        server.machines.join(pool, name, when, ready=ready)
+        server.machines.schedule(when)
+
+    return happen
+
+
+def appear(server: ApiServer, cause: str, moment: Moment) -> None:
+    """Plan the coming up of a cluster that is created or started."""
+    server.timeline.plan(moment(ANSWERS), cause, server.bring_up)
+    server.timeline.plan(moment(INHABITED), cause, _all_appear(server))
+
+
+def _all_appear(server: ApiServer) -> Callable[[dt.datetime], None]:
+    def happen(when: dt.datetime) -> None:
+        server.machines.appear(when)
+
+    return happen
+
+
+def stop(server: ApiServer, cause: str, moment: Moment) -> None:
+    """Plan the end of a cluster's API server and nodes."""
+
+    def gone(when: dt.datetime) -> None:
+        server.take_down(when)
+        server.machines.vanish(when)
+
+    server.timeline.plan(moment(EFFECT), cause, gone)
+
+
+def update(server: ApiServer, cause: str, moment: Moment, regime: Regime, pools: tuple[Pool, ...]) -> None:
+    """Plan other sign-in settings and other pools."""
+
+    def reached(when: dt.datetime) -> None:
+        server.govern(regime, when)
+        if pools != server.machines.pools:
+            server.machines.scale(pools)
+            if server.up:
+                server.machines.appear(when)
+
+    server.timeline.plan(moment(EFFECT), cause, reached)

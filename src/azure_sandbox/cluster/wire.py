@@ -1,0 +1,111 @@
+"""Request bodies as clients send them: JSON, or the protobuf of kubectl 1.32 and newer (a runtime.Unknown).
+
+Only the review kinds travel as protobuf here; field numbers are those of k8s.io/api's generated.proto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from azure_sandbox.cluster.status import bad_request, not_modelled
+from azure_sandbox.http import Problem, Request
+
+MAGIC = b"k8s\0"
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+Shape = Mapping[int, "tuple[str, Any]"]
+TEXT, TEXTS = "text", "texts"
+
+_ATTRIBUTES: Shape = {
+    1: ("namespace", TEXT),
+    2: ("verb", TEXT),
+    3: ("group", TEXT),
+    4: ("version", TEXT),
+    5: ("resource", TEXT),
+    6: ("subresource", TEXT),
+    7: ("name", TEXT),
+}
+_PATH: Shape = {1: ("path", TEXT), 2: ("verb", TEXT)}
+_SELF: Shape = {1: ("resourceAttributes", _ATTRIBUTES), 2: ("nonResourceAttributes", _PATH)}
+_SUBJECT: Shape = {**_SELF, 3: ("user", TEXT), 4: ("groups", TEXTS), 6: ("uid", TEXT)}
+SPECS: Mapping[str, Shape] = {
+    "SelfSubjectReview": {},
+    "SelfSubjectAccessReview": _SELF,
+    "SelfSubjectRulesReview": {1: ("namespace", TEXT)},
+    "SubjectAccessReview": _SUBJECT,
+    "LocalSubjectAccessReview": _SUBJECT,
+    "TokenReview": {1: ("token", TEXT), 2: ("audiences", TEXTS)},
+}
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:  # noqa: PLR2004  # the format's own continuation bit
+            return value, at
+        shift += 7
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The length-delimited fields of a message; numbers are skipped, since no shape here reads one."""
+    at = 0
+    while at < len(data):
+        tag, at = _varint(data, at)
+        match tag & 7:
+            case 0:
+                _, at = _varint(data, at)
+            case 1:
+                at += 8
+            case 5:
+                at += 4
+            case 2:
+                length, at = _varint(data, at)
+                if at + length > len(data):
+                    raise IndexError("a field is longer than its message")
+                yield tag >> 3, data[at : at + length]
+                at += length
+            case kind:
+                raise IndexError(f"wire type {kind} is not used by Kubernetes")
+
+
+def _read(data: bytes, shape: Shape) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for number, value in _fields(data):
+        if number not in shape:
+            continue
+        name, kind = shape[number]
+        if kind == TEXT:
+            if value:
+                found[name] = value.decode()
+        elif kind == TEXTS:
+            found.setdefault(name, []).append(value.decode())
+        else:
+            found[name] = _read(value, kind)
+    return found
+
+
+def _protobuf(body: bytes) -> dict[str, Any]:
+    envelope = dict(_fields(body))
+    kinds = {number: value.decode() for number, value in _fields(envelope.get(1, b""))}
+    kind = kinds.get(2, "")
+    if kind not in SPECS:
+        raise not_modelled(f"a {kind or 'nameless'} object as protobuf")
+    raw = dict(_fields(envelope.get(2, b"")))
+    return {"apiVersion": kinds.get(1, ""), "kind": kind, "spec": _read(raw.get(2, b""), SPECS[kind])}
+
+
+def document(request: Request) -> dict[str, Any]:
+    """The body as a document; raises a 400 in Kubernetes' words when it is none."""
+    if request.body.startswith(MAGIC):
+        try:
+            return _protobuf(request.body[len(MAGIC) :])
+        except (IndexError, UnicodeDecodeError) as error:
+            raise bad_request(f"the protobuf body cannot be read: {error}") from error
+    try:
+        return request.json()
+    except Problem as problem:
+        text = problem.body["error"]["message"]
+        raise bad_request(f"the object provided is unrecognized: {text}") from problem

@@ -1,0 +1,1 @@
+"""Microsoft Entra ID: who exists, who is in which group, and the tokens that say so."""

@@ -1,0 +1,103 @@
+"""Refusals of the token endpoint in Entra's words: the codes are what people search for."""
+
+from __future__ import annotations
+
+import uuid
+
+from azure_sandbox.http import Problem, Request
+
+
+def aadsts(request: Request, status: int, error: str, code: int, message: str, **more: object) -> Problem:
+    """An error body as the token endpoint sends it: `error` is OAuth's word, `code` Entra's number."""
+    trace, moment = str(uuid.uuid4()), f"{request.now:%Y-%m-%d %H:%M:%S}Z"
+    correlation = request.headers.get("client-request-id") or str(uuid.uuid4())
+    return Problem(
+        status,
+        {
+            "error": error,
+            "error_description": (
+                f"AADSTS{code}: {message} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {moment}"
+            ),
+            "error_codes": [code],
+            "timestamp": moment,
+            "trace_id": trace,
+            "correlation_id": correlation,
+            "error_uri": f"https://login.microsoftonline.com/error?code={code}",
+            **more,
+        },
+        {"Cache-Control": "no-store, no-cache", "Pragma": "no-cache", "x-ms-request-id": trace},
+    )
+
+
+def unknown_tenant(request: Request, name: str) -> Problem:
+    """AADSTS90002; discovery says `invalid_tenant`, the token endpoint `invalid_request`."""
+    return aadsts(
+        request,
+        400,
+        "invalid_tenant" if request.method == "GET" else "invalid_request",
+        90002,
+        f"Tenant '{name}' not found. Check to make sure you have the correct tenant ID and are signing into the "
+        "correct cloud. Check with your subscription administrator, this may happen if there are no active "
+        "subscriptions for the tenant.",
+    )
+
+
+def unknown_application(request: Request, app_id: str, tenant: str) -> Problem:
+    """AADSTS700016."""
+    return aadsts(
+        request,
+        400,
+        "unauthorized_client",
+        700016,
+        f"Application with identifier '{app_id}' was not found in the directory '{tenant}'. This can happen if the "
+        "application has not been installed by the administrator of the tenant or consented to by any user in the "
+        "tenant. You may have sent your authentication request to the wrong tenant.",
+    )
+
+
+def missing(request: Request, parameter: str) -> Problem:
+    """AADSTS900144."""
+    return aadsts(
+        request,
+        400,
+        "invalid_request",
+        900144,
+        f"The request body must contain the following parameter: '{parameter}'.",
+    )
+
+
+def unknown_resource(request: Request, resource: str, tenant: str) -> Problem:
+    """AADSTS500011."""
+    return aadsts(
+        request,
+        400,
+        "invalid_resource",
+        500011,
+        f"The resource principal named {resource} was not found in the tenant named {tenant}. This can happen if the "
+        "application has not been installed by the administrator of the tenant or consented to by any user in the "
+        "tenant. You might have sent your authentication request to the wrong tenant.",
+    )
+
+
+def not_default_scope(request: Request, scope: str) -> Problem:
+    """AADSTS1002012: an application asks for a scope without /.default."""
+    return aadsts(
+        request,
+        400,
+        "invalid_scope",
+        1002012,
+        f"The provided value for scope {scope} is not valid. Client credential flows must have a scope value with "
+        "/.default suffixed to the resource identifier (application ID URI).",
+    )
+
+
+def invalid_scope(request: Request, scope: str) -> Problem:
+    """AADSTS70011."""
+    return aadsts(
+        request,
+        400,
+        "invalid_scope",
+        70011,
+        "The provided request must include a 'scope' input parameter. The provided value for the input parameter "
+        f"'scope' is not valid. The scope {scope} is not valid.",
+    )

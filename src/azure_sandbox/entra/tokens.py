@@ -1,0 +1,160 @@
+"""Access tokens in the v1.0 form that Azure Resource Manager, Microsoft Graph and AKS read: RS256, claims as Entra's.
+
+Groups travel in the token: what changes after it was issued shows in the next one only. The signing key lives as long
+as the process and never leaves it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from azure_sandbox.entra.directory import Directory, ServicePrincipal, User
+
+ARM_AUDIENCES = frozenset(
+    f"https://management.{domain}{slash}" for domain in ("azure.com", "core.windows.net") for slash in ("", "/")
+)
+GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
+GRAPH_AUDIENCES = frozenset({"https://graph.microsoft.com", "https://graph.microsoft.com/", GRAPH_APP_ID})
+AKS_SERVER_APP_ID = "6dae42f8-4368-4678-94ff-3960e28e3630"
+AKS_AUDIENCES = frozenset({AKS_SERVER_APP_ID})
+MOST_GROUPS = 200  # more do not fit a JWT: Entra sends a pointer to Graph instead
+LIFETIME = timedelta(seconds=3900)  # documented: 60 to 90 minutes
+
+
+class InvalidToken(Exception):
+    """A bearer token that proves nothing; `expired` when it did once."""
+
+    def __init__(self, reason: str, *, expired: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.expired = expired
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What a verified token says. `groups` is None when it names none: without any, or with too many (`overage`)."""
+
+    oid: str
+    tid: str
+    aud: str
+    appid: str
+    idtyp: str  # "app" or "user"
+    exp: int
+    iat: int
+    upn: str | None = None
+    groups: tuple[str, ...] | None = None
+    overage: bool = False
+    roles: tuple[str, ...] = ()  # Graph application permissions
+    scp: str = ""
+
+
+class Tokens:
+    """Issues and verifies the tokens of one tenant."""
+
+    def __init__(self, directory: Directory) -> None:
+        self.directory = directory
+        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.key_id = uuid.uuid4().hex
+
+    def keys(self) -> dict[str, Any]:
+        """The JSON Web Key Set that verifies what is issued here."""
+        key: dict[str, Any] = jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
+        entry = {name: value for name, value in key.items() if name != "key_ops"}
+        return {"keys": [{**entry, "use": "sig", "kid": self.key_id, "x5t": self.key_id}]}
+
+    def issue(
+        self,
+        principal: User | ServicePrincipal,
+        *,
+        audience: str,
+        app_id: str | None = None,
+        lifetime: timedelta = LIFETIME,
+    ) -> str:
+        """An access token for an audience; `app_id` is the client that a person signs in with."""
+        now = self.directory.clock.now()
+        tenant = self.directory.tenant.id
+        claims: dict[str, Any] = {
+            "aud": audience,
+            "iss": f"https://sts.windows.net/{tenant}/",
+            "iat": int(now.timestamp()),
+            "nbf": int(now.timestamp()),
+            "exp": int((now + lifetime).timestamp()),
+            "idp": f"https://sts.windows.net/{tenant}/",
+            "oid": principal.id,
+            "sub": principal.id,
+            "tid": tenant,
+            "uti": uuid.uuid4().hex[:22],
+            "ver": "1.0",
+        }
+        match principal:
+            case ServicePrincipal():
+                claims |= {"appid": principal.app_id, "appidacr": "1", "idtyp": "app"}
+                if audience in GRAPH_AUDIENCES:
+                    claims["roles"] = sorted(principal.graph_permissions)
+            case User():
+                claims |= {"appid": app_id or "", "appidacr": "0", "idtyp": "user", "scp": "user_impersonation"}
+                claims |= {"upn": principal.upn, "unique_name": principal.upn, "name": principal.display_name}
+        if audience not in GRAPH_AUDIENCES:
+            claims |= _groups(sorted(self.directory.groups_of(principal.id)), tenant, principal.id)
+        return self.sign(claims)
+
+    def sign(self, claims: Mapping[str, Any]) -> str:
+        """Sign any claims with the tenant's key."""
+        header = {"kid": self.key_id, "x5t": self.key_id}
+        return jwt.encode(dict(claims), self._key, algorithm="RS256", headers=header)
+
+    def verify(self, authorization: str | None, audiences: frozenset[str]) -> Claims:
+        """Read an Authorization header; raises InvalidToken unless it is a bearer token of ours for an audience."""
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise InvalidToken("there is no bearer token in the Authorization header")
+        return self.read(token.strip(), audiences)
+
+    def read(self, token: str, audiences: frozenset[str]) -> Claims:
+        """As `verify`, for the bare token."""
+        # Time is compared here, with the sandbox's clock: the library would read the machine's.
+        options: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "require": ["exp", "oid", "tid"]}
+        try:
+            claims = jwt.decode(
+                token,
+                self._key.public_key(),
+                algorithms=["RS256"],
+                audience=audiences,
+                issuer=f"https://sts.windows.net/{self.directory.tenant.id}/",
+                options=options,
+            )
+        except jwt.PyJWTError as error:
+            raise InvalidToken(str(error)) from error
+        if self.directory.clock.now().timestamp() >= claims["exp"]:
+            raise InvalidToken("the token has expired", expired=True)
+        groups = claims.get("groups")
+        return Claims(
+            oid=claims["oid"],
+            tid=claims["tid"],
+            aud=claims["aud"],
+            appid=claims.get("appid", ""),
+            idtyp=claims.get("idtyp", "user"),
+            exp=claims["exp"],
+            iat=claims["iat"],
+            upn=claims.get("upn"),
+            groups=None if groups is None else tuple(groups),
+            overage="groups" in claims.get("_claim_names", {}),
+            roles=tuple(claims.get("roles", ())),
+            scp=claims.get("scp", ""),
+        )
+
+
+def _groups(ids: list[str], tenant: str, object_id: str) -> dict[str, Any]:
+    if not ids:
+        return {}
+    if len(ids) <= MOST_GROUPS:
+        return {"groups": ids}
+    endpoint = f"https://graph.windows.net/{tenant}/users/{object_id}/getMemberObjects"
+    return {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": endpoint}}}

@@ -1,0 +1,1 @@
+"""Microsoft Graph v1.0, as far as groups and the principals in them are concerned."""

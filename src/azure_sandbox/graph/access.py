@@ -1,0 +1,80 @@
+"""Who may do what in Graph: application permissions as Graph documents them, and what any member user may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from azure_sandbox.entra.directory import Directory, Group, Principal, ServicePrincipal, User
+from azure_sandbox.graph import errors
+
+_DIRECTORY_READ = frozenset({"Directory.Read.All", "Directory.ReadWrite.All"})
+READ_GROUPS = _DIRECTORY_READ | {
+    "GroupMember.Read.All",
+    "GroupMember.ReadWrite.All",
+    "Group.Read.All",
+    "Group.ReadWrite.All",
+}
+CREATE_GROUPS = frozenset({"Group.Create", "Group.ReadWrite.All", "Directory.ReadWrite.All"})
+WRITE_GROUPS = frozenset({"Group.ReadWrite.All", "Directory.ReadWrite.All"})
+WRITE_MEMBERS = WRITE_GROUPS | {"GroupMember.ReadWrite.All"}
+WRITE_ROLE_ASSIGNABLE = frozenset({"RoleManagement.ReadWrite.Directory"})
+READ_USERS = _DIRECTORY_READ | {"User.Read.All", "User.ReadBasic.All", "User.ReadWrite.All"}
+READ_APPLICATIONS = _DIRECTORY_READ | {
+    "Application.Read.All",
+    "Application.ReadWrite.All",
+    "Application.ReadWrite.OwnedBy",
+}
+READ_DELETED_GROUPS = _DIRECTORY_READ | {"Group.Read.All", "Group.ReadWrite.All"}
+READ_ANYTHING = READ_GROUPS | READ_USERS | READ_APPLICATIONS
+KNOWN = READ_ANYTHING | CREATE_GROUPS | WRITE_MEMBERS | WRITE_ROLE_ASSIGNABLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who calls: an application with its permissions (in `permissions`), or a user (None: what members may do)."""
+
+    object_id: str
+    permissions: frozenset[str] | None
+
+    def holds(self, any_of: frozenset[str]) -> bool:
+        """Whether one of the application permissions is held."""
+        return self.permissions is not None and not self.permissions.isdisjoint(any_of)
+
+    def may_read(self, any_of: frozenset[str]) -> bool:
+        """Applications need a permission; member users may read the directory."""
+        return self.permissions is None or self.holds(any_of)
+
+    def must_read(self, any_of: frozenset[str]) -> None:
+        """Raises 403 unless `may_read`."""
+        if not self.may_read(any_of):
+            raise errors.denied()
+
+    def must_create_groups(self) -> None:
+        """Member users may create groups; applications need a permission."""
+        if not self.may_read(CREATE_GROUPS):
+            raise errors.denied()
+
+    def must_write(self, group: Group, any_of: frozenset[str]) -> None:
+        """Owners may change their groups (an application only with Group.Create); others need a permission."""
+        owns = self.object_id in group.owners and (self.permissions is None or self.holds(CREATE_GROUPS))
+        if not (owns or self.holds(any_of)):
+            raise errors.denied()
+        if group.role_assignable and not self.holds(WRITE_ROLE_ASSIGNABLE):
+            raise errors.denied()
+
+    def may_see(self, principal: Principal) -> bool:
+        """Whether more than type and id of a principal is shown."""
+        match principal:
+            case User():
+                return self.may_read(READ_USERS)
+            case ServicePrincipal():
+                return self.may_read(READ_APPLICATIONS)
+            case Group():
+                return self.may_read(READ_GROUPS) or self.object_id in principal.owners
+
+    def must_bind(self, directory: Directory, object_ids: list[str]) -> None:
+        """To bind users and service principals in a create call one must be allowed to read them."""
+        for object_id in object_ids:
+            principal = directory.principal(object_id)
+            if principal is not None and not self.may_see(principal):
+                raise errors.denied()

@@ -1,0 +1,77 @@
+"""One call to Graph as its handlers see it: the request, who calls, the directory as a read sees it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from azure_sandbox.entra.directory import Directory, Group
+from azure_sandbox.graph import errors
+from azure_sandbox.graph.access import Caller
+from azure_sandbox.http import Problem, Reply, Request
+
+_REFERENCE = re.compile(
+    r"^(?:https?://[^/]+/(?:v1\.0|beta)/+|/)?(?:(?:directoryObjects|users|groups|servicePrincipals)/)?"
+    r"(?P<id>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})/?$"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A call that was authenticated. Permissions are the handlers' business."""
+
+    request: Request
+    caller: Caller
+    directory: Directory
+
+    def visible(self, group: Group) -> bool:
+        """Whether a read sees the group already."""
+        return group.visible_at <= self.request.now
+
+    def group(self, group_id: str) -> Group:
+        """A group by id; raises 404 when there is none, or none yet."""
+        group = self.directory.group(group_id)
+        if group is None or not self.visible(group):
+            raise errors.not_found(group_id)
+        return group
+
+    def groups(self) -> list[Group]:
+        """Every group that a read sees."""
+        return [it for it in self.directory.groups() if self.visible(it)]
+
+    def json(self) -> dict[str, Any]:
+        """The body; raises Graph's 400 unless it is a JSON object."""
+        try:
+            return self.request.json()
+        except Problem as error:
+            raise errors.problem(400, "BadRequest", "Unable to read JSON request payload.") from error
+
+
+CallHandler = Callable[..., Awaitable[Reply]]
+
+
+def referenced(call: Call, url: object) -> str:
+    """The id in an `@odata.id`; raises 400 for what is no reference, 404 for an unknown object."""
+    match = _REFERENCE.match(url) if isinstance(url, str) else None
+    if match is None:
+        raise errors.bad_request(f"Invalid object reference: {url!r}; expected .../v1.0/directoryObjects/<id>.")
+    principal = call.directory.principal(match["id"])
+    if principal is None or (isinstance(principal, Group) and not _seen(call, principal)):
+        raise errors.not_found(match["id"])
+    return principal.id
+
+
+def _seen(call: Call, group: Group) -> bool:
+    return group.deleted_at is None and call.visible(group)
+
+
+def string_list(body: dict[str, Any], name: str, *, most: int) -> list[str]:
+    """A list of strings in a body; raises 400 for anything else."""
+    values = body.get(name)
+    if not isinstance(values, list) or not all(isinstance(it, str) for it in values):
+        raise errors.bad_request(f"Invalid value specified for parameter '{name}': a list of strings is expected.")
+    if len(values) > most:
+        raise errors.bad_request(f"The number of values in '{name}' exceeds the limit of {most}.")
+    return values

@@ -1,0 +1,174 @@
+"""`$filter`, for the clauses that clients of this field send: eq, ne, in, startswith, any(), and, or, parentheses.
+
+What is not understood is refused: a filter that was ignored would show objects that were not asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from azure_sandbox.graph import errors
+
+Test = Callable[[dict[str, Any]], bool]
+_TOKEN = re.compile(r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<name>[A-Za-z_][\w]*)|(?P<mark>[(),/:]))")
+_ADVANCED = {"ne", "not", "endswith"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    kind: str
+    text: str
+
+
+def compile_filter(text: str, properties: frozenset[str], *, advanced: bool) -> Test:
+    """A test over documents; raises Graph's 400, or 501 for what Graph knows and the sandbox does not.
+
+    `advanced`: the request carries `ConsistencyLevel: eventual` and `$count=true`, without which `ne` is refused.
+    """
+    return _Parser(text, properties, advanced=advanced).whole()
+
+
+class _Parser:
+    def __init__(self, text: str, properties: frozenset[str], *, advanced: bool) -> None:
+        self._text = text
+        self._properties = properties
+        self._advanced = advanced
+        self._tokens = list(self._scan())
+        self._at = 0
+
+    def whole(self) -> Test:
+        test = self._either()
+        if self._at != len(self._tokens):
+            raise self._invalid()
+        return test
+
+    def _scan(self) -> list[_Token]:
+        found: list[_Token] = []
+        position, text = 0, self._text.rstrip()
+        while position < len(text):
+            match = _TOKEN.match(text, position)
+            if match is None or match.lastgroup is None:
+                raise self._invalid()
+            found.append(_Token(match.lastgroup, match[match.lastgroup]))
+            position = match.end()
+        return found
+
+    def _invalid(self) -> Exception:
+        return errors.bad_request(f"Invalid filter clause: {self._text}")
+
+    def _peek(self) -> str:
+        return self._tokens[self._at].text if self._at < len(self._tokens) else ""
+
+    def _take(self, kind: str | None = None, text: str | None = None) -> str:
+        if self._at >= len(self._tokens):
+            raise self._invalid()
+        token = self._tokens[self._at]
+        if (kind is not None and token.kind != kind) or (text is not None and token.text.lower() != text):
+            raise self._invalid()
+        self._at += 1
+        return token.text
+
+    def _either(self) -> Test:
+        tests = [self._both()]
+        while self._peek().lower() == "or":
+            self._take()
+            tests.append(self._both())
+        return tests[0] if len(tests) == 1 else lambda it: any(test(it) for test in tests)
+
+    def _both(self) -> Test:
+        tests = [self._clause()]
+        while self._peek().lower() == "and":
+            self._take()
+            tests.append(self._clause())
+        return tests[0] if len(tests) == 1 else lambda it: all(test(it) for test in tests)
+
+    def _clause(self) -> Test:
+        if self._peek() == "(":
+            self._take()
+            test = self._either()
+            self._take(text=")")
+            return test
+        name = self._take("name")
+        if self._peek() == "(":
+            return self._function(name)
+        if self._peek() == "/":
+            return self._any(self._property(name))
+        return self._comparison(self._property(name))
+
+    def _property(self, name: str) -> str:
+        if name not in self._properties:
+            raise errors.bad_request(f"Invalid filter clause: could not find a property named '{name}'.")
+        return name
+
+    def _function(self, name: str) -> Test:
+        if name.lower() != "startswith":
+            raise errors.not_modelled(f"{name}() in $filter")
+        self._take(text="(")
+        wanted = self._property(self._take("name"))
+        self._take(text=",")
+        prefix = self._literal()
+        self._take(text=")")
+        if not isinstance(prefix, str):
+            raise self._invalid()
+        return lambda it: str(it.get(wanted) or "").casefold().startswith(prefix.casefold())
+
+    def _any(self, name: str) -> Test:
+        self._take(text="/")
+        self._take("name", "any")
+        self._take(text="(")
+        variable = self._take("name")
+        self._take(text=":")
+        if self._take("name") != variable:
+            raise self._invalid()
+        self._take("name", "eq")
+        wanted = self._literal()
+        self._take(text=")")
+        return lambda it: any(_equal(value, wanted) for value in it.get(name) or [])
+
+    def _comparison(self, name: str) -> Test:
+        match self._take("name").lower():
+            case "eq":
+                wanted = self._literal()
+                return lambda it: _equal(it.get(name), wanted)
+            case "ne" if self._advanced:
+                unwanted = self._literal()
+                return lambda it: not _equal(it.get(name), unwanted)
+            case "in":
+                choices = self._list()
+                return lambda it: any(_equal(it.get(name), choice) for choice in choices)
+            case word if word in _ADVANCED:
+                raise errors.problem(
+                    400,
+                    "Request_UnsupportedQuery",
+                    f"Operator '{word}' needs the header ConsistencyLevel: eventual and $count=true.",
+                )
+            case word:
+                raise errors.not_modelled(f"the operator {word!r} in $filter")
+
+    def _list(self) -> list[str | bool | None]:
+        self._take(text="(")
+        values = [self._literal()]
+        while self._peek() == ",":
+            self._take()
+            values.append(self._literal())
+        self._take(text=")")
+        return values
+
+    def _literal(self) -> str | bool | None:
+        text = self._take()
+        if text.startswith("'"):
+            return text[1:-1].replace("''", "'")
+        if text.lower() in {"true", "false"}:
+            return text.lower() == "true"
+        if text.lower() == "null":
+            return None
+        raise self._invalid()
+
+
+def _equal(left: Any, right: str | bool | None) -> bool:
+    if isinstance(left, str) and isinstance(right, str):
+        return left.casefold() == right.casefold()
+    return bool(left == right)

@@ -1,0 +1,242 @@
+"""Groups: create, upsert by uniqueName, read, list, change, delete; their members and owners; the deleted ones."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from azure_sandbox.entra.directory import Group, Principal
+from azure_sandbox.graph import access, errors, query
+from azure_sandbox.graph.call import Call, referenced
+from azure_sandbox.graph.creation import bindings, check, create_group
+from azure_sandbox.graph.documents import (
+    GROUP_PROPERTIES,
+    ROOT,
+    SERVICE_PRINCIPAL_PROPERTIES,
+    USER_PROPERTIES,
+    document,
+    member,
+)
+from azure_sandbox.http import Reply
+
+Relation = Literal["members", "owners"]
+_CASTS = {
+    "microsoft.graph.user": "#microsoft.graph.user",
+    "microsoft.graph.group": "#microsoft.graph.group",
+    "microsoft.graph.serviceprincipal": "#microsoft.graph.servicePrincipal",
+}
+
+
+async def create(call: Call) -> Reply:
+    """POST /groups."""
+    return _created(call, create_group(call, call.json()))
+
+
+async def upsert(call: Call, unique_name: str) -> Reply:
+    """PATCH /groups(uniqueName='…'): 204 for a change; with `Prefer: create-if-missing`, 201 for a new group."""
+    key = _unquoted(unique_name)
+    existing = next((it for it in call.directory.groups() if it.unique_name == key), None)
+    if existing is not None:
+        return _change(call, existing, call.json())
+    wanted = {it.strip().lower() for it in call.request.headers.get("Prefer", "").split(",")}
+    if "create-if-missing" not in wanted:
+        raise errors.not_found(key)
+    return _created(call, create_group(call, call.json(), unique_name=key))
+
+
+async def update(call: Call, group_id: str) -> Reply:
+    """PATCH /groups/{id}."""
+    return _change(call, call.group(group_id), call.json())
+
+
+async def read(call: Call, group_id: str) -> Reply:
+    """GET /groups/{id}."""
+    _must_read_any(call)
+    return _shown(call, call.group(group_id))
+
+
+async def read_unique(call: Call, unique_name: str) -> Reply:
+    """GET /groups(uniqueName='…')."""
+    _must_read_any(call)
+    key = _unquoted(unique_name)
+    found = next((it for it in call.groups() if it.unique_name == key), None)
+    if found is None:
+        raise errors.not_found(key)
+    return _shown(call, found)
+
+
+async def listing(call: Call) -> Reply:
+    """GET /groups."""
+    call.caller.must_read(access.READ_GROUPS)
+    return _page(call, call.groups(), "groups")
+
+
+async def delete(call: Call, group_id: str) -> Reply:
+    """DELETE /groups/{id}: it can be restored for 30 days."""
+    group = call.group(group_id)
+    call.caller.must_write(group, access.WRITE_GROUPS)
+    group.deleted_at = call.request.now
+    return Reply(204)
+
+
+async def members(call: Call, group_id: str, cast: str | None = None, *, transitive: bool = False) -> Reply:
+    """GET /groups/{id}/members or /transitiveMembers, perhaps narrowed to one type."""
+    group = call.group(group_id)
+    _must_read(call, group)
+    return _people(call, call.directory.members_of(group, transitive=transitive), cast)
+
+
+async def owners(call: Call, group_id: str, cast: str | None = None) -> Reply:
+    """GET /groups/{id}/owners."""
+    group = call.group(group_id)
+    _must_read(call, group)
+    return _people(call, call.directory.owners_of(group), cast)
+
+
+async def add_reference(call: Call, relation: Relation, group_id: str) -> Reply:
+    """POST /groups/{id}/members/$ref or /owners/$ref: 400 for who is one already."""
+    group = call.group(group_id)
+    call.caller.must_write(group, access.WRITE_MEMBERS)
+    object_id = referenced(call, call.json().get("@odata.id"))
+    if object_id in _held(group, relation):
+        raise errors.bad_request(_exists(relation))
+    if object_id == group.id:
+        raise errors.bad_request("A group cannot be a member or an owner of itself.")
+    _add(call, group, relation, [object_id])
+    return Reply(204)
+
+
+async def remove_reference(call: Call, relation: Relation, group_id: str, object_id: str) -> Reply:
+    """DELETE /groups/{id}/members/{id}/$ref or owners."""
+    group = call.group(group_id)
+    call.caller.must_write(group, access.WRITE_MEMBERS)
+    held = next((it for it in _held(group, relation) if it.lower() == object_id.lower()), None)
+    if held is None:
+        raise errors.not_found(object_id)
+    if relation == "members":
+        call.directory.change_members(group, remove=[held])
+    else:
+        if len(group.owners) == 1:
+            raise errors.bad_request("The group must have at least one owner, hence this owner cannot be removed.")
+        group.owners.discard(held)
+    return Reply(204)
+
+
+async def deleted(call: Call) -> Reply:
+    """GET /directory/deletedItems/microsoft.graph.group."""
+    call.caller.must_read(access.READ_DELETED_GROUPS)
+    return _page(call, list(call.directory.deleted_groups()), "groups")
+
+
+async def read_deleted(call: Call, object_id: str) -> Reply:
+    """GET /directory/deletedItems/{id}."""
+    call.caller.must_read(access.READ_DELETED_GROUPS)
+    group = _deleted(call, object_id)
+    shown = {"@odata.type": "#microsoft.graph.group", **document(group, call.directory)}
+    return query.entity(call.request, shown, "directoryObjects")
+
+
+async def restore(call: Call, object_id: str) -> Reply:
+    """POST /directory/deletedItems/{id}/restore."""
+    group = _deleted(call, object_id)
+    call.caller.must_write(group, access.WRITE_GROUPS)
+    group.deleted_at = None
+    shown = {"@odata.type": "#microsoft.graph.group", **document(group, call.directory)}
+    return Reply(body={"@odata.context": f"{ROOT}/$metadata#directoryObjects/$entity", **shown})
+
+
+def _deleted(call: Call, object_id: str) -> Group:
+    found = call.directory.principal(object_id)
+    if not isinstance(found, Group) or not call.directory.restorable(found):
+        raise errors.not_found(object_id)
+    return found
+
+
+def _must_read(call: Call, group: Group) -> None:
+    if not call.caller.may_see(group):
+        raise errors.denied()
+
+
+def _must_read_any(call: Call) -> None:
+    """Before an unknown group is called unknown, the caller must be allowed to know."""
+    owns_some = any(call.caller.object_id in it.owners for it in call.directory.groups())
+    if not owns_some:
+        call.caller.must_read(access.READ_GROUPS)
+
+
+def _shown(call: Call, group: Group) -> Reply:
+    _must_read(call, group)
+    return query.entity(call.request, document(group, call.directory), "groups")
+
+
+def _created(call: Call, group: Group) -> Reply:
+    shown = document(group, call.directory)
+    return Reply(
+        201,
+        {"@odata.context": f"{ROOT}/$metadata#groups/$entity", **shown},
+        {"Location": f"{ROOT}/directoryObjects/{group.id}/Microsoft.DirectoryServices.Group"},
+    )
+
+
+def _change(call: Call, group: Group, body: dict[str, Any]) -> Reply:
+    call.caller.must_write(group, access.WRITE_GROUPS)
+    check(body)
+    fixed = {
+        "mailEnabled": group.mail_enabled,
+        "isAssignableToRole": group.role_assignable,
+        "groupTypes": list(group.group_types),
+        "uniqueName": group.unique_name,
+    }
+    for name, value in fixed.items():
+        if name in body and (body[name] or value) and body[name] != value:
+            raise errors.bad_request(f"Property '{name}' is read-only and cannot be set.")
+    new_members, new_owners = bindings(call, body)
+    # An upsert may name those who are in already; a plain change may not.
+    known = {*group.members, *group.owners}
+    if group.unique_name is None and known & {*new_members, *new_owners}:
+        raise errors.bad_request(_exists("members" if group.members & set(new_members) else "owners"))
+    group.display_name = body.get("displayName") or group.display_name
+    group.mail_nickname = body.get("mailNickname") or group.mail_nickname
+    if "description" in body:
+        group.description = body["description"]
+    if body.get("securityEnabled") is not None:
+        group.security_enabled = body["securityEnabled"]
+    _add(call, group, "members", [it for it in new_members if it not in group.members])
+    _add(call, group, "owners", [it for it in new_owners if it not in group.owners])
+    return Reply(204)
+
+
+def _exists(relation: Relation) -> str:
+    return f"One or more added object references already exist for the following modified properties: '{relation}'."
+
+
+def _held(group: Group, relation: Relation) -> set[str]:
+    return group.members if relation == "members" else group.owners
+
+
+def _add(call: Call, group: Group, relation: Relation, object_ids: list[str]) -> None:
+    if not object_ids:
+        return
+    if relation == "members":
+        call.directory.change_members(group, add=object_ids)
+    else:
+        group.owners |= set(object_ids)
+
+
+def _page(call: Call, groups: list[Group], context: str) -> Reply:
+    shown = [document(it, call.directory) for it in groups]
+    return query.page(call.request, shown, context, GROUP_PROPERTIES)
+
+
+def _people(call: Call, principals: list[Principal], cast: str | None) -> Reply:
+    shown = [member(it, call.directory, call.caller) for it in principals]
+    if cast is not None:
+        wanted = _CASTS.get(cast.lower())
+        if wanted is None:
+            raise errors.not_modelled(f"the type {cast!r}")
+        shown = [it for it in shown if it["@odata.type"] == wanted]
+    properties = GROUP_PROPERTIES | USER_PROPERTIES | SERVICE_PRINCIPAL_PROPERTIES
+    return query.page(call.request, shown, "directoryObjects", properties)
+
+
+def _unquoted(key: str) -> str:
+    return key.replace("''", "'")

@@ -1,0 +1,154 @@
+"""graph.microsoft.com: every request is authenticated, answered, and stamped with its ids."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from azure_sandbox.entra.directory import Directory
+from azure_sandbox.entra.tokens import GRAPH_AUDIENCES, Claims, InvalidToken, Tokens
+from azure_sandbox.graph import errors, groups, principals
+from azure_sandbox.graph.access import Caller
+from azure_sandbox.graph.call import Call, CallHandler
+from azure_sandbox.http import Reply, Request, Router
+
+HOST = "graph.microsoft.com"
+
+
+class Graph:
+    """Microsoft Graph v1.0 over the world's directory."""
+
+    def __init__(self, directory: Directory, tokens: Tokens) -> None:
+        self._directory = directory
+        self._tokens = tokens
+        self.router = Router("Microsoft Graph")
+        self._add_groups()
+        self._add_principals()
+
+    async def handle(self, request: Request) -> Reply:
+        """Answer one request."""
+        return _stamped(request, await self.router.dispatch(request))
+
+    def _add_groups(self) -> None:
+        add = self._add
+        add("GET", "/groups", groups.listing)
+        add("POST", "/groups", groups.create)
+        add("GET", "/groups(uniqueName='{unique_name}')", groups.read_unique)
+        add("PATCH", "/groups(uniqueName='{unique_name}')", groups.upsert)
+        add("GET", "/groups/{group_id}", groups.read)
+        add("PATCH", "/groups/{group_id}", groups.update)
+        add("DELETE", "/groups/{group_id}", groups.delete)
+        for relation in ("members", "owners"):
+            add("POST", f"/groups/{{group_id}}/{relation}/$ref", _with(groups.add_reference, relation))
+            add(
+                "DELETE",
+                f"/groups/{{group_id}}/{relation}/{{object_id}}/$ref",
+                _with(groups.remove_reference, relation),
+            )
+        transitive = partial(groups.members, transitive=True)
+        for name, handler in (
+            ("members", groups.members),
+            ("transitiveMembers", transitive),
+            ("owners", groups.owners),
+        ):
+            add("GET", f"/groups/{{group_id}}/{name}", handler)
+            add("GET", f"/groups/{{group_id}}/{name}/{{cast}}", handler)
+        add("GET", "/directory/deletedItems/microsoft.graph.group", groups.deleted)
+        add("GET", "/directory/deletedItems/{object_id}", groups.read_deleted)
+        add("POST", "/directory/deletedItems/{object_id}/restore", groups.restore)
+
+    def _add_principals(self) -> None:
+        add = self._add
+        add("GET", "/me", principals.me)
+        add("GET", "/users", principals.users)
+        add("GET", "/users/{user_id}", principals.user)
+        add("GET", "/servicePrincipals", principals.service_principals)
+        add("GET", "/servicePrincipals(appId='{app_id}')", principals.service_principal_of)
+        add("GET", "/servicePrincipals/{object_id}", principals.service_principal)
+        add("POST", "/directoryObjects/getByIds", principals.by_ids)
+        add("GET", "/directoryObjects/{object_id}", principals.directory_object)
+        transitive = partial(principals.member_of, transitive=True)
+        for collection in ("users", "groups", "servicePrincipals", "directoryObjects"):
+            for action in ("", "microsoft.graph."):
+                base = f"/{collection}/{{object_id}}"
+                add("POST", f"{base}/{action}checkMemberGroups", principals.check_member_groups)
+                add("POST", f"{base}/{action}getMemberGroups", principals.get_member_groups)
+            add("GET", f"{base}/memberOf", principals.member_of)
+            add("GET", f"{base}/transitiveMemberOf", transitive)
+        mine = {"checkMemberGroups": principals.check_member_groups, "getMemberGroups": principals.get_member_groups}
+        for action, handler in mine.items():
+            add("POST", f"/me/{action}", _of_caller(handler))
+        add("GET", "/me/memberOf", _of_caller(principals.member_of))
+        add("GET", "/me/transitiveMemberOf", _of_caller(transitive))
+
+    def _add(self, method: str, path: str, handler: CallHandler) -> None:
+        async def authenticated(request: Request, **parts: str) -> Reply:
+            call = Call(request=request, caller=self._caller(request), directory=self._directory)
+            if method != "GET":
+                _no_options(request)
+            return await handler(call, **parts)
+
+        self.router.add(method, f"/v1.0{path}", authenticated)
+
+    def _caller(self, request: Request) -> Caller:
+        authorization = request.headers.get("Authorization")
+        if not authorization:
+            raise errors.problem(401, "InvalidAuthenticationToken", "Access token is empty.")
+        try:
+            claims = self._tokens.verify(authorization, GRAPH_AUDIENCES)
+        except InvalidToken as reason:
+            words = "Lifetime validation failed, the token is expired." if reason.expired else _words(reason)
+            raise errors.problem(401, "InvalidAuthenticationToken", words) from reason
+        return Caller(object_id=claims.oid, permissions=_permissions(claims))
+
+
+def _permissions(claims: Claims) -> frozenset[str] | None:
+    return frozenset(claims.roles) if claims.idtyp == "app" else None
+
+
+def _words(reason: InvalidToken) -> str:
+    audience = "audience" in reason.reason.lower()
+    return "Access token validation failure. Invalid audience." if audience else f"CompactToken: {reason.reason}"
+
+
+def _no_options(request: Request) -> None:
+    if request.query:
+        raise errors.not_modelled(f"the option {next(iter(request.query))!r} on {request.method} {request.path}")
+
+
+def _with(handler: Callable[..., Awaitable[Reply]], relation: str) -> CallHandler:
+    async def bound(call: Call, **parts: str) -> Reply:
+        return await handler(call, relation, **parts)
+
+    return bound
+
+
+def _of_caller(handler: Callable[..., Awaitable[Reply]]) -> CallHandler:
+    async def bound(call: Call) -> Reply:
+        await principals.me(call)  # refuses applications
+        return await handler(call, call.caller.object_id)
+
+    return bound
+
+
+def _stamped(request: Request, reply: Reply) -> Reply:
+    identity = str(uuid.uuid4())
+    client = request.headers.get("client-request-id") or identity
+    headers = {
+        **reply.headers,
+        "request-id": identity,
+        "client-request-id": client,
+        "x-ms-ags-diagnostic": '{"ServerInfo":{"DataCenter":"Sandbox","Slice":"E","Ring":"1","ScaleUnit":"000"}}',
+        "Cache-Control": "no-cache",
+        "OData-Version": "4.0",
+    }
+    body = reply.body
+    if isinstance(body, dict) and isinstance(body.get("error"), dict):
+        inner = {"date": f"{request.now:%Y-%m-%dT%H:%M:%S}", "request-id": identity, "client-request-id": client}
+        body = {**body, "error": {**body["error"], "innerError": inner}}
+    if isinstance(body, dict):
+        headers["Content-Type"] = (
+            "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
+        )
+    return Reply(reply.status, body, headers)

@@ -1,0 +1,250 @@
+"""The one door: a CONNECT proxy on loopback that ends TLS for Azure's real names and refuses every other host.
+
+A client needs `HTTPS_PROXY` and the CA bundle, nothing else. Each connection gets an SSL context of its own, so that a
+cluster's rotation reaches the next connection and no TLS session outlives it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from weakref import WeakSet
+
+from aiohttp import web
+
+from azure_sandbox.clock import Clock
+from azure_sandbox.faults import Faults
+from azure_sandbox.http import MARK, Reply, Request, split_path
+
+LONGEST_HEAD = 16 * 1024
+HANDSHAKE = 10.0  # seconds
+CUT = 0  # an exchange's status when its connection was cut
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One answered request, without headers and bodies: nothing in it is secret."""
+
+    at: datetime
+    host: str
+    method: str
+    path: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What answers for a host: its TLS context for one new connection, its handler, the connections it may abort."""
+
+    context: ssl.SSLContext
+    handle: Callable[[Request], Awaitable[Reply]]
+    connections: WeakSet[asyncio.Transport] | None = None
+
+
+class Unreachable(Exception):
+    """There is nothing behind this name: the CONNECT is answered with `status` and these words."""
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+class Hosts(Protocol):
+    """Who finds the target of a host."""
+
+    def target(self, host: str, port: int) -> Target:
+        """The target; raises Unreachable."""
+
+    def greeting(self, path: str) -> str | None:
+        """What the proxy itself says to `GET path`, asked directly and not as a proxy."""
+
+
+class Proxy:
+    """Listens on 127.0.0.1; `port` 0 takes a free one."""
+
+    def __init__(
+        self,
+        hosts: Hosts,
+        clock: Clock,
+        *,
+        port: int = 0,
+        observe: Callable[[Exchange], None] | None = None,
+        faults: Faults | None = None,
+    ) -> None:
+        self.hosts = hosts
+        self._faults = faults or Faults()
+        self.port = port
+        self._clock = clock
+        self._observe = observe
+        self._listener: asyncio.Server | None = None
+        self._transports: WeakSet[asyncio.Transport] = WeakSet()
+        self._handing_over: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        """What `HTTPS_PROXY` must be."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Open the door."""
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(lambda: _Front(self), "127.0.0.1", self.port, backlog=1024)
+        self.port = self._listener.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Close the door and every connection."""
+        if self._listener is not None:
+            self._listener.close()
+        for transport in list(self._transports):
+            transport.abort()
+        await asyncio.gather(*self._handing_over, return_exceptions=True)
+        if self._listener is not None:
+            await self._listener.wait_closed()
+
+    def opened(self, transport: asyncio.Transport) -> None:
+        """Keep a connection in sight until it is gone."""
+        self._transports.add(transport)
+
+    def run(self, handing_over: Coroutine[None, None, None]) -> None:
+        """Keep the hand-over of a connection to its HTTP server alive until it is done."""
+        task = asyncio.get_running_loop().create_task(handing_over)
+        self._handing_over.add(task)
+        task.add_done_callback(self._handing_over.discard)
+
+    def server(self, host: str, target: Target) -> web.Server:
+        """The HTTP server of one connection to a host."""
+
+        async def answer(request: web.BaseRequest) -> web.StreamResponse:
+            asked = await self._read(host, request)
+            reply = await self._reply(target, asked)
+            if self._observe is not None:
+                moment, status = self._clock.now(), CUT if reply is None else reply.status
+                self._observe(Exchange(at=moment, host=host, method=asked.method, path=asked.path, status=status))
+            if reply is None:
+                if request.transport is not None:
+                    request.transport.abort()
+                return web.Response()
+            return _response(reply)
+
+        return web.Server(answer, access_log=None, keepalive_timeout=300.0)
+
+    async def _reply(self, target: Target, request: Request) -> Reply | None:
+        """The service's answer, or what a scripted fault makes of it; None cuts the connection."""
+        fault = self._faults.take(request)
+        if fault is not None and not fault.lost:
+            return fault.answer
+        reply = await _answered(target, request)
+        return reply if fault is None else fault.answer
+
+    async def _read(self, host: str, request: web.BaseRequest) -> Request:
+        tls = request.get_extra_info("ssl_object")
+        return Request(
+            method=request.method,
+            host=host,
+            path=split_path(request.raw_path.partition("?")[0]),
+            raw_path=request.raw_path,
+            query=dict(request.query),
+            headers=request.headers,
+            body=await request.read(),
+            peer_certificate=tls.getpeercert(binary_form=True) if tls is not None else None,
+            now=self._clock.now(),
+        )
+
+
+async def _answered(target: Target, request: Request) -> Reply:
+    try:
+        return await target.handle(request)
+    except Exception:  # noqa: BLE001  # the loop must live; the client sees 500, the log sees all
+        _log.exception("%s %s%s failed", request.method, request.host, request.path)
+        return Reply(500, {"error": {"code": "SandboxFailure", "message": "The sandbox failed; its log says how."}})
+
+
+def _response(reply: Reply) -> web.Response:
+    body, content_type = reply.encoded()
+    headers = {**MARK, **reply.headers}
+    if content_type and not any(name.lower() == "content-type" for name in headers):
+        headers["Content-Type"] = content_type
+    return web.Response(status=reply.status, body=body or None, headers=headers)
+
+
+class _Front(asyncio.Protocol):
+    """One connection, until it is handed to the HTTP server behind TLS."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy = proxy
+        self._head = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # narrows what create_server hands in
+        self._transport = transport
+        self._proxy.opened(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._head += data
+        if b"\r\n\r\n" not in self._head:
+            if len(self._head) > LONGEST_HEAD:
+                self._refuse(431, "the request's head is too long")
+            return
+        line = self._head.split(b"\r\n", 1)[0].decode("latin-1")
+        method, _, rest = line.partition(" ")
+        address = rest.partition(" ")[0]
+        if method != "CONNECT":
+            self._answer_directly(method, address)
+            return
+        host, _, port = address.rpartition(":")
+        host = host.lower().rstrip(".")
+        try:
+            target = self._proxy.hosts.target(host, int(port) if port.isdecimal() else 0)
+        except Unreachable as reason:
+            self._refuse(reason.status, str(reason))
+            return
+        self._proxy.run(self._hand_over(host, target))
+
+    async def _hand_over(self, host: str, target: Target) -> None:
+        transport = self._transport
+        assert transport is not None  # noqa: S101  # data came in, so it is there
+        transport.pause_reading()
+        transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        if target.connections is not None:
+            target.connections.add(transport)
+        protocol = self._proxy.server(host, target)()
+        try:
+            secured = await asyncio.get_running_loop().start_tls(
+                transport, protocol, target.context, server_side=True, ssl_handshake_timeout=HANDSHAKE
+            )
+        except (ssl.SSLError, OSError, TimeoutError):
+            transport.abort()
+            return
+        if secured is not None and not secured.is_closing():  # else aborted during the handshake
+            protocol.connection_made(secured)
+
+    def _answer_directly(self, method: str, address: str) -> None:
+        words = self._proxy.hosts.greeting(address) if method == "GET" and address.startswith("/") else None
+        if words is None:
+            self._refuse(403, f"the sandbox serves Azure over HTTPS only; {method} {address} was refused")
+        else:
+            self._say(200, "OK", words)
+
+    def _refuse(self, status: int, words: str) -> None:
+        reason = {403: "Forbidden", 431: "Request Header Fields Too Large", 502: "Bad Gateway"}.get(status, "Refused")
+        self._say(status, reason, f"azure sandbox: {words}\n")
+
+    def _say(self, status: int, reason: str, words: str) -> None:
+        assert self._transport is not None  # noqa: S101  # as above
+        body = words.encode()
+        head = (
+            f"HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain; charset=utf-8\r\nX-Azure-Sandbox: true\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        self._transport.write(head.encode() + body)
+        self._transport.close()

@@ -1,0 +1,302 @@
+"""World files: what exists in a sandbox when it starts, as YAML. Unknown keys are errors that name what is allowed.
+
+Ids that a world leaves out follow from its names, so that two starts of one world agree; secrets that it leaves out are
+made anew at each start. A date is written as one (2024-05-11) or as `90 days ago`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasGenerator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from azure_sandbox.graph.access import KNOWN
+
+_NAMESPACE = uuid.UUID("6f1d8f0c-8a54-4c0e-9d0f-5b5b6c1f7a10")
+DEFAULT_OPERATOR = "operator"
+WORLDS = Path(__file__).parent / "worlds"
+
+
+class WorldError(Exception):
+    """A world that cannot be built; the message names the file, the line where it is known, the key and the remedy."""
+
+
+def _moment(value: object) -> object:
+    if isinstance(value, str) and (days := re.fullmatch(r"(\d+) days? ago", value)):
+        return timedelta(days=int(days[1]))
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime.combine(value, time(), UTC)
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    return value
+
+
+def _guid(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return str(uuid.UUID(value))
+    except ValueError:
+        raise ValueError(f"{value!r} is no id; write a GUID such as {uuid.uuid4()}, or leave the key out") from None
+
+
+Moment = Annotated[datetime | timedelta, BeforeValidator(_moment)]  # a timedelta: so long ago
+Guid = Annotated[str, BeforeValidator(_guid)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=AliasGenerator(validation_alias=to_camel),
+    )
+
+
+class TenantModel(_Model):
+    """A tenant; `name` is its initial domain."""
+
+    id: Guid | None = None
+    name: str = "contoso.onmicrosoft.com"
+    display_name: str | None = None
+
+
+class ServicePrincipalModel(_Model):
+    """An application in the home tenant."""
+
+    name: str
+    id: Guid | None = None
+    app_id: Guid | None = None
+    secret: str | None = None
+    secret_expired: bool = False
+    enabled: bool = True
+    graph_permissions: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _known(self) -> ServicePrincipalModel:
+        if unknown := sorted(set(self.graph_permissions) - KNOWN):
+            raise ValueError(
+                f"the sandbox's Graph knows no permission {', '.join(unknown)}; it knows {', '.join(sorted(KNOWN))}"
+            )
+        return self
+
+
+class UserModel(_Model):
+    """A person; without a password nobody can sign in as them."""
+
+    name: str
+    upn: str
+    id: Guid | None = None
+    password: str | None = None
+    enabled: bool = True
+
+
+class GroupModel(_Model):
+    """A group; members and owners are names (users also by upn) or ids. `deleted`: true (just now) or a date."""
+
+    name: str
+    id: Guid | None = None
+    unique_name: str | None = None
+    mail_nickname: str | None = None
+    description: str | None = None
+    security_enabled: bool = True
+    role_assignable: bool = False
+    members: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    deleted: bool | Moment = False
+
+
+class RoleAssignmentModel(_Model):
+    """A role, by its name, for a principal, by its name or id."""
+
+    principal: str
+    role: str
+
+
+class LockModel(_Model):
+    """A management lock."""
+
+    name: str
+    level: Literal["CanNotDelete", "ReadOnly"]
+
+
+class PoolModel(_Model):
+    """An agent pool; `min` and `max` switch the autoscaler on."""
+
+    name: str
+    count: int = Field(default=1, ge=0)
+    mode: Literal["System", "User"] = "System"
+    vm_size: str = "Standard_D4s_v5"
+    min: int | None = None
+    max: int | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
+class WorkloadModel(_Model):
+    """A controller with its pods."""
+
+    name: str
+    namespace: str = "default"
+    kind: Literal["Deployment", "StatefulSet", "DaemonSet"] = "Deployment"
+    replicas: int = Field(default=1, ge=0)
+
+
+class Scope(_Model):
+    """What roles and locks can be put on."""
+
+    role_assignments: tuple[RoleAssignmentModel, ...] = ()
+    locks: tuple[LockModel, ...] = ()
+
+
+class ClusterModel(Scope):
+    """A managed cluster; `document` is a raw ARM resource, or the path of a JSON file beside the world."""
+
+    name: str
+    location: str | None = None
+    identity: Literal["none", "legacy", "managed"] = "none"
+    admin_groups: tuple[str, ...] = ()
+    entra_tenant: Guid | None = None
+    azure_rbac: bool = False
+    local_accounts: bool = True
+    kubernetes_rbac: bool = True
+    nodes: int = Field(default=1, ge=0)
+    pools: tuple[PoolModel, ...] = ()
+    tags: dict[str, str] = Field(default_factory=dict)
+    version: str = "1.33.5"
+    tier: Literal["Free", "Standard", "Premium"] = "Free"
+    power_state: Literal["Running", "Stopped"] = "Running"
+    private: bool = False
+    created: Moment | None = None
+    ca_created: Moment | None = None
+    workloads: tuple[WorkloadModel, ...] = ()
+    document: dict[str, Any] | str | None = None
+
+
+class ResourceGroupModel(Scope):
+    """A resource group."""
+
+    name: str
+    location: str = "westeurope"
+    tags: dict[str, str] = Field(default_factory=dict)
+    clusters: tuple[ClusterModel, ...] = ()
+
+
+class SubscriptionModel(Scope):
+    """A subscription; `tenant` names another one than the home tenant."""
+
+    name: str
+    id: Guid | None = None
+    tenant: str | None = None
+    resource_groups: tuple[ResourceGroupModel, ...] = ()
+
+
+class World(_Model):
+    """A whole world. Without `operator` there is one anyway, Owner of every subscription."""
+
+    version: Literal[1]
+    tenant: TenantModel = TenantModel()
+    tenants: tuple[TenantModel, ...] = ()
+    service_principals: tuple[ServicePrincipalModel, ...] = ()
+    users: tuple[UserModel, ...] = ()
+    groups: tuple[GroupModel, ...] = ()
+    operator: str | None = None
+    subscriptions: tuple[SubscriptionModel, ...] = ()
+    folder: Path = Field(default=Path(), exclude=True)
+
+
+def steady_id(kind: str, *names: str) -> str:
+    """The id of something that the world gave none: always the same for the same names."""
+    return str(uuid.uuid5(_NAMESPACE, "/".join((kind, *names)).lower()))
+
+
+def builtin_world() -> World:
+    """What stands without a world file: an operator and an empty subscription."""
+    return World.model_validate({"version": 1, "subscriptions": [{"name": "sandbox"}]})
+
+
+def load_world(file: Path) -> World:
+    """Read a world file, or one that comes with the sandbox, by its bare name; raises WorldError."""
+    packaged = WORLDS / f"{file.name}.yaml"
+    if not file.is_file() and file == Path(file.name) and packaged.exists():
+        file = packaged
+    try:
+        document = YAML(typ="rt").load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WorldError(f"{file}: {error.strerror}") from error
+    except MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f":{error.problem_mark.line + 1}"
+        raise WorldError(f"{file}{line}: this is no YAML: {error.problem}") from error
+    if not isinstance(document, dict):
+        raise WorldError(f"{file}: a world is a mapping that starts with `version: 1`")
+    if "folder" in document:
+        raise WorldError(f"{file}: folder: unknown key")
+    try:
+        return World.model_validate({**document, "folder": file.parent})
+    except ValidationError as error:
+        # An unknown key is most often the misspelt one that is said to be missing: it goes first.
+        first = min(error.errors(), key=lambda it: it["type"] != "extra_forbidden")
+        path = ".".join(str(part) for part in first["loc"])
+        raise WorldError(f"{file}:{_line(document, first['loc'])}: {path}: {_remedy(first['loc'], first)}") from error
+
+
+def raw_document(world: World, cluster: ClusterModel) -> Mapping[str, Any] | None:
+    """A cluster's raw ARM document; raises WorldError when its file cannot be read."""
+    if not isinstance(cluster.document, str):
+        return cluster.document
+    file = world.folder / cluster.document
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WorldError(f"cluster {cluster.name}: document {file}: {error}") from error
+    if not isinstance(found, dict):
+        raise WorldError(f"cluster {cluster.name}: document {file} is not a JSON object")
+    return found
+
+
+def _line(document: Any, location: tuple[int | str, ...]) -> int:
+    line = 1
+    for part in location:
+        marks = getattr(document, "lc", None)
+        try:
+            line = (marks.item(part) if isinstance(part, int) else marks.key(part))[0] + 1  # type: ignore[union-attr]  # AttributeError below
+            document = document[part]
+        except (AttributeError, KeyError, IndexError, TypeError):
+            break
+    return line
+
+
+def _remedy(location: tuple[int | str, ...], error: Mapping[str, Any]) -> str:
+    if error["type"] != "extra_forbidden":
+        return str(error["msg"]).removeprefix("Value error, ")
+    model = _model_at(location[:-1])
+    names = (str(field.validation_alias or to_camel(name)) for name, field in model.model_fields.items())
+    return f"unknown key; allowed here: {', '.join(sorted(name for name in names if name != 'folder'))}"
+
+
+_NESTED: dict[str, type[_Model]] = {
+    "tenant": TenantModel,
+    "tenants": TenantModel,
+    "servicePrincipals": ServicePrincipalModel,
+    "users": UserModel,
+    "groups": GroupModel,
+    "subscriptions": SubscriptionModel,
+    "resourceGroups": ResourceGroupModel,
+    "clusters": ClusterModel,
+    "pools": PoolModel,
+    "workloads": WorkloadModel,
+    "roleAssignments": RoleAssignmentModel,
+    "locks": LockModel,
+}
+
+
+def _model_at(location: tuple[int | str, ...]) -> type[_Model]:
+    names = [part for part in location if isinstance(part, str)]
+    return _NESTED[names[-1]] if names else World

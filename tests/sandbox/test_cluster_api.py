@@ -1,0 +1,206 @@
+"""What a cluster's API server serves: discovery, lists, tables, reviews, and loud refusals of the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from azure_sandbox.arm.spec import ClusterSpec, WorkloadSpec
+from tests.sandbox.arm_desk import ADMINS, Desk
+
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+REVIEW = "/apis/authorization.k8s.io/v1"
+BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+
+
+class Shell:
+    """Requests with one token."""
+
+    def __init__(self, desk: Desk, token: str) -> None:
+        self.desk = desk
+        self.token = token
+
+    async def send(self, method: str, target: str, body: object = None, **headers: str) -> Any:
+        return await self.desk.kube("c", method, target, body, token=self.token, **headers)
+
+    async def get(self, target: str, **headers: str) -> Any:
+        reply = await self.send("GET", target, **headers)
+        assert reply.status == 200, reply
+        return reply.body
+
+    async def refused(self, method: str, target: str, body: object = None) -> tuple[int, str]:
+        reply = await self.send(method, target, body)
+        assert reply.status >= 400, reply
+        assert reply.body["code"] == reply.status
+        return reply.status, reply.body["message"]
+
+
+@pytest.fixture(name="desk")
+def a_desk() -> Desk:
+    workloads = (WorkloadSpec(name="web", namespace="shop", replicas=3),)
+    return Desk(ClusterSpec(name="c", nodes=3, identity="managed", admin_groups=(ADMINS,), workloads=workloads))
+
+
+@pytest.fixture(name="admin")
+async def an_admin(desk: Desk) -> Shell:
+    return Shell(desk, (await desk.held("c"))[1])
+
+
+@pytest.fixture(name="nobody")
+def a_nobody(desk: Desk) -> Shell:
+    return Shell(desk, desk.entra(desk.outsider))
+
+
+async def test_it_says_what_it_is_and_has(admin: Shell, nobody: Shell) -> None:
+    for shell in (admin, nobody):
+        assert (await shell.get("/version"))["gitVersion"] == "v1.33.5"
+        assert (await shell.get("/version/"))["minor"] == "33"
+        assert await shell.get("/readyz") == "ok"
+        assert (await shell.get("/api"))["versions"] == ["v1"]
+        groups = {it["name"] for it in (await shell.get("/apis"))["groups"]}
+        assert {"apps", "rbac.authorization.k8s.io", "authentication.k8s.io"} <= groups
+        assert "nodes" in {it["name"] for it in (await shell.get("/api/v1"))["resources"]}
+        assert (await shell.get("/apis/apps"))["preferredVersion"]["version"] == "v1"
+    reviews = await admin.get("/apis/authentication.k8s.io/v1beta1")
+    assert [it["kind"] for it in reviews["resources"]] == ["SelfSubjectReview"]
+    assert (await admin.refused("GET", "/apis/none/v1"))[0] == 404
+    assert (await admin.refused("GET", "/openapi/v3"))[0] == 501
+    assert (await nobody.refused("GET", "/metrics")) == (
+        403,
+        f'forbidden: User "{nobody.desk.outsider.id}" cannot get path "/metrics"',
+    )
+
+
+async def test_aggregated_discovery_is_for_those_who_can_read_it(admin: Shell) -> None:
+    accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+    core = await admin.get("/api", Accept=accept)
+    assert core["kind"] == "APIGroupDiscoveryList"
+    nodes = next(it for it in core["items"][0]["versions"][0]["resources"] if it["resource"] == "nodes")
+    assert (nodes["scope"], nodes["shortNames"]) == ("Cluster", ["no"])
+    beta = accept.replace("v=v2;", "v=v2beta1;")
+    assert (await admin.get("/apis", Accept=beta))["kind"] == "APIGroupList"
+    assert (await admin.get("/apis", Accept=accept))["items"][0]["versions"]
+
+
+async def test_tables_are_what_kubectl_prints(admin: Shell) -> None:
+    nodes = await admin.get("/api/v1/nodes?limit=500", Accept=TABLE)
+    assert [it["name"] for it in nodes["columnDefinitions"]] == ["Name", "Status", "Roles", "Age", "Version"]
+    name, state, roles, age, version = nodes["rows"][0]["cells"]
+    assert (state, roles, age, version) == ("Ready", "<none>", "365d", "v1.33.5")
+    assert nodes["rows"][0]["object"]["metadata"]["name"] == name
+    deployments = await admin.get("/apis/apps/v1/namespaces/shop/deployments", Accept=TABLE)
+    assert deployments["rows"][0]["cells"][:4] == ["web", "3/3", 3, 3]
+    sets = await admin.get("/apis/apps/v1/daemonsets", Accept=TABLE)
+    assert sets["rows"][0]["cells"][1:6] == [3, 3, 3, 3, 3]
+    one = await admin.get("/api/v1/namespaces/shop", Accept=TABLE)
+    assert one["rows"][0]["cells"][:2] == ["shop", "Active"]
+
+
+async def test_lists_are_paged_and_selected(admin: Shell) -> None:
+    first = await admin.get("/api/v1/pods?limit=4")
+    assert len(first["items"]) == 4
+    token = first["metadata"]["continue"]
+    rest = await admin.get(f"/api/v1/pods?limit=400&continue={token}")
+    assert "continue" not in rest["metadata"]
+    assert len(rest["items"]) == first["metadata"]["remainingItemCount"]
+    for query, count in (
+        ("labelSelector=app%3Dweb", 3),
+        ("labelSelector=app+in+(web,coredns)", 5),
+        ("labelSelector=app+notin+(web),app!%3Dcoredns", 10),
+        ("labelSelector=!app", 0),
+        ("fieldSelector=metadata.namespace%3Dshop,status.phase!%3DPending", 3),
+    ):
+        assert len((await admin.get(f"/api/v1/pods?{query}"))["items"]) == count, query
+    assert (await admin.refused("GET", "/api/v1/pods?fieldSelector=spec.odd%3D1"))[0] == 400
+    assert (await admin.refused("GET", "/api/v1/pods?continue=%25"))[0] == 400
+    assert (await admin.refused("GET", "/api/v1/pods?sendInitialEvents=true"))[0] == 501
+
+
+async def test_what_is_missing_is_404_and_what_is_not_modelled_is_501(admin: Shell) -> None:
+    assert await admin.refused("GET", "/api/v1/nodes/none") == (404, 'nodes "none" not found')
+    assert (await admin.refused("GET", "/apis/apps/v1/odd"))[0] == 404
+    assert (await admin.refused("GET", "/api/v1/pods?watch=true"))[0] == 501
+    assert (await admin.refused("GET", "/api/v1/namespaces/shop/pods/x/log"))[0] == 501
+    assert (await admin.refused("PATCH", "/api/v1/nodes/x", {}))[0] == 501
+    assert (await admin.refused("POST", "/version"))[0] == 405
+
+
+async def test_namespaces_and_bindings_are_made_by_those_who_may(admin: Shell, nobody: Shell) -> None:
+    assert (await admin.send("POST", "/api/v1/namespaces", {"metadata": {"name": "pay"}})).status == 201
+    assert (await admin.refused("POST", "/api/v1/namespaces", {"metadata": {"name": "pay"}}))[0] == 409
+    assert (await admin.refused("POST", "/api/v1/namespaces", {"metadata": {"name": "No!"}}))[0] == 422
+    assert (await nobody.refused("POST", "/api/v1/namespaces", {"metadata": {"name": "x"}}))[0] == 403
+    reader = {
+        "metadata": {"name": "reader"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"kind": "User", "name": nobody.desk.outsider.id}],
+    }
+    roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/pay/rolebindings"
+    assert (await admin.send("POST", roles, reader)).status == 201
+    assert (await nobody.send("GET", "/api/v1/namespaces/pay/pods")).status == 200
+    assert (await nobody.send("GET", "/api/v1/namespaces/pay/secrets")).status == 403
+    assert (await nobody.send("GET", "/api/v1/namespaces/shop/pods")).status == 403
+    assert (await nobody.refused("POST", BINDINGS, reader))[0] == 403
+    broken = {**reader, "roleRef": {"kind": "Role", "name": "x"}}
+    assert (await admin.refused("POST", BINDINGS, broken))[0] == 422
+    assert (await admin.send("DELETE", "/api/v1/namespaces/pay")).status == 200
+    assert (await nobody.send("GET", "/api/v1/namespaces/pay/pods")).status == 403
+    assert (await admin.refused("DELETE", "/api/v1/namespaces/pay"))[0] == 404
+
+
+async def test_one_may_ask_what_one_may(admin: Shell, nobody: Shell) -> None:
+    def access(**attributes: str) -> dict[str, Any]:
+        return {"kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": attributes}}
+
+    asked = f"{REVIEW}/selfsubjectaccessreviews"
+    for shell, allowed in ((admin, True), (nobody, False)):
+        reply = await shell.send("POST", asked, access(verb="list", resource="nodes"))
+        assert reply.status == 201
+        assert reply.body["status"]["allowed"] is allowed
+    path = {"spec": {"nonResourceAttributes": {"verb": "get", "path": "/healthz"}}}
+    assert (await nobody.send("POST", asked, path)).body["status"]["allowed"] is True
+    assert (await nobody.refused("POST", asked, {"spec": {}}))[0] == 422
+    rules = await nobody.send("POST", f"{REVIEW}/selfsubjectrulesreviews", {"spec": {"namespace": "shop"}})
+    assert {"selfsubjectaccessreviews", "selfsubjectrulesreviews"} in [
+        set(it["resources"]) for it in rules.body["status"]["resourceRules"]
+    ]
+    other = {"spec": {"user": "u", "groups": [ADMINS], "resourceAttributes": {"verb": "get", "resource": "secrets"}}}
+    assert (await admin.send("POST", f"{REVIEW}/subjectaccessreviews", other)).body["status"]["allowed"] is True
+    assert (await nobody.refused("POST", f"{REVIEW}/subjectaccessreviews", other))[0] == 403
+    token = {"spec": {"token": nobody.token}}
+    seen = await admin.send("POST", "/apis/authentication.k8s.io/v1/tokenreviews", token)
+    assert seen.body["status"]["user"]["username"] == nobody.desk.outsider.id
+    token = {"spec": {"token": "no"}}
+    seen = await admin.send("POST", "/apis/authentication.k8s.io/v1/tokenreviews", token)
+    assert "authenticated" not in seen.body["status"]
+
+
+def field(number: int, content: bytes) -> bytes:
+    return bytes([number << 3 | 2, len(content)]) + content
+
+
+def protobuf(api_version: str, kind: str, message: bytes) -> bytes:
+    meta = field(1, api_version.encode()) + field(2, kind.encode())
+    return b"k8s\0" + field(1, meta) + field(2, message) + field(3, b"") + field(4, b"")
+
+
+async def test_new_kubectls_send_protobuf(nobody: Shell, admin: Shell) -> None:
+    attributes = field(2, b"list") + field(3, b"") + field(5, b"nodes")
+    message = field(1, b"") + field(2, field(1, attributes)) + field(3, b"\x08\x00")
+    body = protobuf("authorization.k8s.io/v1", "SelfSubjectAccessReview", message)
+    reply = await admin.send("POST", f"{REVIEW}/selfsubjectaccessreviews", body)
+    assert reply.body["spec"] == {"resourceAttributes": {"verb": "list", "resource": "nodes"}}
+    assert reply.body["status"]["allowed"] is True
+    who = protobuf("authentication.k8s.io/v1", "SelfSubjectReview", field(1, b"") + field(2, b""))
+    reply = await nobody.send("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", who)
+    assert reply.body["status"]["userInfo"]["username"] == nobody.desk.outsider.id
+    short = body[: len(body) // 2]
+    assert (await admin.refused("POST", f"{REVIEW}/selfsubjectaccessreviews", short))[0] == 400
+    odd = protobuf("v1", "Namespace", b"")
+    assert (await admin.refused("POST", "/api/v1/namespaces", odd))[0] == 501
+    assert (await admin.refused("POST", "/api/v1/namespaces", b"{"))[0] == 400
+
+
+async def test_impersonation_is_refused_aloud(admin: Shell) -> None:
+    assert (await admin.send("GET", "/api/v1/nodes", **{"Impersonate-User": "x"})).status == 501

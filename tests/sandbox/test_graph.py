@@ -1,0 +1,389 @@
+"""graph.microsoft.com: groups, who is in them, who may read and change that, and how refusals look."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from multidict import CIMultiDict
+
+from azure_sandbox.clock import Clock
+from azure_sandbox.entra.directory import Directory, Group, ServicePrincipal, Tenant, User
+from azure_sandbox.entra.tokens import Tokens
+from azure_sandbox.graph.service import HOST, Graph
+from azure_sandbox.http import Reply, Request, split_path
+
+ROOT = "https://graph.microsoft.com/v1.0"
+OPERATOR = "aaaaaaaa-0000-4000-8000-000000000002"
+ALICE = "bbbbbbbb-0000-4000-8000-000000000001"
+BOB = "bbbbbbbb-0000-4000-8000-000000000002"
+NOBODY = "dddddddd-0000-4000-8000-000000000009"
+EVERYTHING = frozenset({"Group.ReadWrite.All", "User.Read.All", "Application.Read.All"})
+NEW = {"displayName": "aks admins", "mailEnabled": False, "mailNickname": "aks-admins", "securityEnabled": True}
+
+
+class Desk:
+    """Graph over a small directory, spoken to by an application whose permissions a test chooses."""
+
+    def __init__(self, permissions: frozenset[str] = EVERYTHING, *, replication: float = 0.0) -> None:
+        self.clock = Clock()
+        tenant = Tenant(id="11111111-2222-4333-8444-555555555555", domain="contoso.onmicrosoft.com")
+        self.directory = Directory(tenant, clock=self.clock, replication=replication)
+        self.operator = ServicePrincipal(
+            id=OPERATOR,
+            app_id="aaaaaaaa-0000-4000-8000-000000000001",
+            display_name="operator",
+            graph_permissions=permissions,
+        )
+        self.alice = User(id=ALICE, upn="alice@contoso.onmicrosoft.com", display_name="Alice Adams")
+        self.bob = User(id=BOB, upn="bob@contoso.onmicrosoft.com", display_name="Bob Brown", enabled=False)
+        for principal in (self.operator, self.alice, self.bob):
+            self.directory.add(principal)
+        self.tokens = Tokens(self.directory)
+        self.graph = Graph(self.directory, self.tokens)
+        self.speaker: ServicePrincipal | User = self.operator
+
+    async def send(self, method: str, target: str, body: object = None, **headers: str) -> Reply:
+        parts = urlsplit(target.removeprefix(f"https://{HOST}"))
+        token = self.tokens.issue(self.speaker, audience="https://graph.microsoft.com")
+        return await self.graph.handle(
+            Request(
+                method=method,
+                host=HOST,
+                path=split_path(parts.path),
+                raw_path=target,
+                query=dict(parse_qsl(parts.query, keep_blank_values=True)),
+                headers=CIMultiDict({"Authorization": f"Bearer {token}", **headers}),
+                body=b"" if body is None else json.dumps(body).encode(),
+                now=self.clock.now(),
+            )
+        )
+
+    async def get(self, path: str, **headers: str) -> Any:
+        reply = await self.send("GET", f"/v1.0{path}", **headers)
+        assert reply.status == 200, reply
+        return reply.body
+
+    async def post(self, path: str, body: object, status: int = 201) -> Any:
+        reply = await self.send("POST", f"/v1.0{path}", body)
+        assert reply.status == status, reply
+        return reply.body
+
+    async def refused(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, str]:
+        """Status and message; the envelope and the request's ids are checked."""
+        reply = await self.send(method, f"/v1.0{path}", body, **headers)
+        assert isinstance(reply.body, dict), reply
+        error = reply.body["error"]
+        assert error["code"]
+        assert error["innerError"]["request-id"] == reply.headers["request-id"]
+        return reply.status, error["message"]
+
+    async def names(self, path: str) -> list[str]:
+        return [it["displayName"] for it in (await self.get(path))["value"]]
+
+
+def reference(object_id: str) -> dict[str, str]:
+    return {"@odata.id": f"{ROOT}/directoryObjects/{object_id}"}
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+async def test_a_group_is_created_read_changed_and_deleted(desk: Desk) -> None:
+    created = await desk.post("/groups", {**NEW, "description": "all clusters"})
+    assert created["@odata.context"] == f"{ROOT}/$metadata#groups/$entity"
+    assert created["securityIdentifier"].startswith("S-1-12-1-")
+    assert created["groupTypes"] == []
+    path = f"/groups/{created['id']}"
+    assert (await desk.get(path))["description"] == "all clusters"
+    assert set(await desk.get(f"{path}?$select=id,displayName")) == {"@odata.context", "id", "displayName"}
+    assert (await desk.send("PATCH", f"/v1.0{path}", {"displayName": "admins"})).status == 204
+    assert await desk.names("/groups") == ["admins"]
+    assert (await desk.refused("PATCH", path, {"mailEnabled": True}))[0] == 400
+    assert (await desk.send("DELETE", f"/v1.0{path}")).status == 204
+    assert (await desk.refused("GET", path))[0] == 404
+    deleted = await desk.get(f"/directory/deletedItems/{created['id']}")
+    assert deleted["deletedDateTime"] is not None
+    assert await desk.names("/directory/deletedItems/microsoft.graph.group") == ["admins"]
+    assert (await desk.send("POST", f"/v1.0/directory/deletedItems/{created['id']}/restore")).status == 200
+    assert (await desk.get(path))["deletedDateTime"] is None
+
+
+async def test_a_deleted_group_is_gone_after_30_days(desk: Desk) -> None:
+    created = await desk.post("/groups", NEW)
+    await desk.send("DELETE", f"/v1.0/groups/{created['id']}")
+    desk.clock.advance(timedelta(days=30))
+    assert (await desk.refused("GET", f"/directory/deletedItems/{created['id']}"))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"displayName": None}, "A value is required for property 'displayName'"),
+        ({"displayName": "x" * 257}, "Invalid value specified for property 'displayName'"),
+        ({"mailNickname": "aks admins"}, "Invalid value specified for property 'mailNickname'"),
+        ({"mailNickname": "n" * 65}, "Invalid value specified for property 'mailNickname'"),
+        ({"mailNickname": "ä"}, "Invalid value specified for property 'mailNickname'"),
+        ({"securityEnabled": "yes"}, "Invalid value specified for property 'securityEnabled'"),
+        ({"securityEnabled": False}, "does not currently support writes of mail-enabled groups"),
+        ({"mailEnabled": True}, "does not currently support writes of mail-enabled groups"),
+        ({"colour": "blue"}, "Invalid property 'colour'"),
+        ({"members@odata.bind": [f"{ROOT}/users/{ALICE}"] * 2}, "duplicate values"),
+        ({"members@odata.bind": ["alice"]}, "Invalid object reference"),
+    ],
+)
+async def test_a_group_that_graph_would_not_create(desk: Desk, change: dict[str, Any], words: str) -> None:
+    status, message = await desk.refused("POST", "/groups", {**NEW, **change})
+    assert status == 400
+    assert words in message
+    assert not desk.directory.groups()
+
+
+async def test_members_and_owners_are_bound_at_creation(desk: Desk) -> None:
+    bound = {"members@odata.bind": [f"{ROOT}/users/{ALICE}"], "owners@odata.bind": [f"{ROOT}/users/{BOB}"]}
+    created = await desk.post("/groups", {**NEW, **bound})
+    members = (await desk.get(f"/groups/{created['id']}/members"))["value"]
+    assert [(it["@odata.type"], it["id"]) for it in members] == [("#microsoft.graph.user", ALICE)]
+    assert [it["id"] for it in (await desk.get(f"/groups/{created['id']}/owners"))["value"]] == [BOB]
+    unknown = {"members@odata.bind": [f"{ROOT}/directoryObjects/{NOBODY}"]}
+    assert (await desk.refused("POST", "/groups", {**NEW, **unknown}))[0] == 404
+
+
+async def test_an_upsert_by_unique_name_creates_once(desk: Desk) -> None:
+    path, prefer = "/v1.0/groups(uniqueName='aks-admins')", {"Prefer": "create-if-missing"}
+    assert (await desk.send("PATCH", path, NEW)).status == 404
+    first = await desk.send("PATCH", path, {**NEW, "members@odata.bind": [f"{ROOT}/users/{ALICE}"]}, **prefer)
+    assert first.status == 201
+    assert isinstance(first.body, dict)
+    again = {**NEW, "displayName": "renamed", "members@odata.bind": [f"{ROOT}/users/{ALICE}"]}
+    assert (await desk.send("PATCH", path, again, **prefer)).status == 204
+    found = await desk.get("/groups(uniqueName='aks-admins')")
+    assert (found["id"], found["displayName"], found["uniqueName"]) == (first.body["id"], "renamed", "aks-admins")
+    assert (await desk.refused("GET", "/groups(uniqueName='other')"))[0] == 404
+    status, message = await desk.refused("POST", "/groups", {**NEW, "uniqueName": "aks-admins"})
+    assert (status, "uniqueName already exists" in message) == (400, True)
+
+
+async def test_members_join_and_leave(desk: Desk) -> None:
+    outer, inner = [await desk.post("/groups", {**NEW, "displayName": name}) for name in ("outer", "inner")]
+    path = f"/groups/{outer['id']}/members"
+    await desk.post(f"{path}/$ref", reference(inner["id"]), 204)
+    await desk.post(f"/groups/{inner['id']}/members/$ref", reference(ALICE), 204)
+    await desk.post(f"/groups/{inner['id']}/members/$ref", reference(OPERATOR), 204)
+    status, message = await desk.refused("POST", f"{path}/$ref", reference(inner["id"]))
+    assert (status, message) == (
+        400,
+        "One or more added object references already exist for the following modified properties: 'members'.",
+    )
+    assert (await desk.refused("POST", f"{path}/$ref", reference(NOBODY)))[0] == 404
+    assert [it["id"] for it in (await desk.get(path))["value"]] == [inner["id"]]
+    everyone = await desk.get(f"/groups/{outer['id']}/transitiveMembers")
+    assert {it["id"] for it in everyone["value"]} == {inner["id"], ALICE, OPERATOR}
+    people = await desk.get(f"/groups/{outer['id']}/transitiveMembers/microsoft.graph.user")
+    assert [it["userPrincipalName"] for it in people["value"]] == [desk.alice.upn]
+    checked = await desk.post(f"/users/{ALICE}/checkMemberGroups", {"groupIds": [outer["id"], NOBODY]}, 200)
+    assert checked["value"] == [outer["id"]]
+    held = await desk.post(f"/directoryObjects/{ALICE}/getMemberGroups", {"securityEnabledOnly": True}, 200)
+    assert set(held["value"]) == {outer["id"], inner["id"]}
+    assert await desk.names(f"/users/{ALICE}/memberOf") == ["inner"]
+    assert set(await desk.names(f"/users/{ALICE}/transitiveMemberOf")) == {"outer", "inner"}
+    leave = f"/v1.0/groups/{inner['id']}/members/{ALICE}/$ref"
+    assert (await desk.send("DELETE", leave)).status == 204
+    assert (await desk.send("DELETE", leave)).status == 404
+
+
+async def test_owners_join_and_the_last_one_stays(desk: Desk) -> None:
+    path = f"/groups/{(await desk.post('/groups', NEW))['id']}/owners"
+    await desk.post(f"{path}/$ref", reference(ALICE), 204)
+    await desk.post(f"{path}/$ref", reference(BOB), 204)
+    assert (await desk.refused("POST", f"{path}/$ref", reference(BOB)))[0] == 400
+    assert (await desk.send("DELETE", f"/v1.0{path}/{BOB}/$ref")).status == 204
+    assert (await desk.refused("DELETE", f"{path}/{ALICE}/$ref"))[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("clause", "found"),
+    [
+        ("displayName eq 'o''neil & sons'", ["O'Neil & Sons"]),
+        ("displayName eq 'aks' and mailNickname eq 'aks-2'", ["aks"]),
+        ("startswith(displayName,'AKS')", ["aks", "aks", "aks-admins"]),
+        ("displayName in ('aks-admins', 'nothing')", ["aks-admins"]),
+        ("(mailNickname eq 'aks-1' or mailNickname eq 'aks-3') and securityEnabled eq true", ["aks", "aks-admins"]),
+        ("uniqueName eq null and startswith(mailNickname,'aks-1')", ["aks"]),
+    ],
+)
+async def test_filters(desk: Desk, clause: str, found: list[str]) -> None:
+    for name, nickname in (("aks", "aks-1"), ("aks", "aks-2"), ("aks-admins", "aks-3"), ("O'Neil & Sons", "oneil")):
+        await desk.post("/groups", {**NEW, "displayName": name, "mailNickname": nickname})
+    quoted = clause.replace("&", "%26").replace(" ", "%20")
+    assert await desk.names(f"/groups?$filter={quoted}") == found
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("$filter=displayName%20equals%20'x'", 501),
+        ("$filter=displayName%20eq%20x", 400),
+        ("$filter=displayName%20eq%20'x'%20and", 400),
+        ("$filter=colour%20eq%20'x'", 400),
+        ("$filter=displayName%20ne%20'x'", 400),
+        ("$filter=endswith(displayName,'x')", 501),
+        ("$expand=members", 501),
+        ("$search=%22displayName:x%22", 501),
+        ("$select=colour", 400),
+        ("$top=0", 400),
+        ("$top=1000", 400),
+        ("$skiptoken=x", 400),
+        ("$count=true", 400),
+        ("$orderby=colour", 501),
+        ("format=json", 501),
+    ],
+)
+async def test_an_option_that_is_not_understood_is_never_ignored(desk: Desk, query: str, status: int) -> None:
+    await desk.post("/groups", NEW)
+    assert (await desk.refused("GET", f"/groups?{query}"))[0] == status
+
+
+async def test_advanced_queries_need_their_header(desk: Desk) -> None:
+    for name in ("a", "b", "c"):
+        await desk.post("/groups", {**NEW, "displayName": name})
+    eventual = {"ConsistencyLevel": "eventual"}
+    counted = await desk.get(
+        "/groups?$count=true&$filter=displayName%20ne%20'b'&$orderby=displayName%20desc", **eventual
+    )
+    assert counted["@odata.count"] == 2
+    assert [it["displayName"] for it in counted["value"]] == ["c", "a"]
+
+
+async def test_pages_follow_the_next_link(desk: Desk) -> None:
+    for number in range(5):
+        await desk.post("/groups", {**NEW, "displayName": f"g{number}"})
+    link, seen = f"{ROOT}/groups?$top=2&$select=displayName", []
+    while link:
+        reply = await desk.send("GET", link)
+        assert isinstance(reply.body, dict)
+        seen += [it["displayName"] for it in reply.body["value"]]
+        link = reply.body.get("@odata.nextLink", "")
+    assert seen == [f"g{number}" for number in range(5)]
+
+
+async def test_users_and_service_principals_are_found_by_every_name(desk: Desk) -> None:
+    assert (await desk.get(f"/users/{desk.alice.upn}"))["id"] == ALICE
+    assert "accountEnabled" not in await desk.get(f"/users/{ALICE}")
+    assert (await desk.get(f"/users/{BOB}?$select=accountEnabled"))["accountEnabled"] is False
+    assert await desk.names(f"/users?$filter=userPrincipalName%20eq%20'{desk.bob.upn}'") == ["Bob Brown"]
+    app = desk.operator.app_id
+    for path in (f"?$filter=appId%20eq%20'{app}'", f"?$filter=servicePrincipalNames/any(c:c%20eq%20'{app}')"):
+        assert [it["id"] for it in (await desk.get(f"/servicePrincipals{path}"))["value"]] == [OPERATOR]
+    assert (await desk.get(f"/servicePrincipals(appId='{app}')"))["id"] == OPERATOR
+    assert (await desk.get(f"/servicePrincipals/{OPERATOR}"))["servicePrincipalNames"] == [app]
+    for path in ("/users/nobody", f"/servicePrincipals/{ALICE}", f"/servicePrincipals(appId='{NOBODY}')"):
+        assert (await desk.refused("GET", path))[0] == 404
+    found = await desk.post("/directoryObjects/getByIds", {"ids": [ALICE, NOBODY, OPERATOR], "types": ["user"]}, 200)
+    assert [it["id"] for it in found["value"]] == [ALICE]
+    assert (await desk.get(f"/directoryObjects/{OPERATOR}"))["@odata.type"] == "#microsoft.graph.servicePrincipal"
+
+
+async def test_me_is_for_people(desk: Desk) -> None:
+    assert (await desk.refused("GET", "/me"))[0] == 400
+    desk.speaker = desk.alice
+    assert (await desk.get("/me"))["userPrincipalName"] == desk.alice.upn
+    mine = await desk.post("/groups", NEW)
+    assert [it["id"] for it in (await desk.get(f"/groups/{mine['id']}/owners"))["value"]] == [ALICE]
+    assert (await desk.send("DELETE", f"/v1.0/groups/{mine['id']}")).status == 204
+
+
+async def test_what_was_written_is_seen_after_the_replication_delay() -> None:
+    desk = Desk(replication=5)
+    created = await desk.post("/groups", {**NEW, "members@odata.bind": [f"{ROOT}/users/{ALICE}"]})
+    path = f"/groups/{created['id']}"
+    assert await desk.refused("GET", path) == (
+        404,
+        f"Resource '{created['id']}' does not exist or one of its queried reference-property objects are not present.",
+    )
+    assert await desk.names("/groups") == []
+    desk.clock.advance(timedelta(seconds=5))
+    assert await desk.names(f"{path}/members") == ["Alice Adams"]
+    await desk.post(f"{path}/members/$ref", reference(OPERATOR), 204)
+    assert await desk.names(f"{path}/members") == ["Alice Adams"]
+    desk.clock.advance(timedelta(seconds=5))
+    assert await desk.names(f"{path}/members") == ["operator", "Alice Adams"]
+
+
+@pytest.mark.parametrize(
+    ("permissions", "allowed"),
+    [
+        (set(), set()),
+        ({"GroupMember.Read.All"}, {"read"}),
+        ({"Group.Read.All"}, {"read", "deleted"}),
+        ({"Group.Create"}, {"create"}),
+        ({"GroupMember.ReadWrite.All"}, {"read", "join"}),
+        ({"Group.ReadWrite.All"}, {"read", "deleted", "create", "join", "rename"}),
+        ({"User.Read.All"}, {"users"}),
+        ({"Application.Read.All"}, {"apps"}),
+        ({"Directory.Read.All"}, {"read", "deleted", "users", "apps"}),
+    ],
+)
+async def test_permissions_decide(permissions: set[str], allowed: set[str]) -> None:
+    desk = Desk(frozenset(permissions))
+    now = desk.clock.now()
+    group = Group(id=NOBODY, display_name="g", mail_nickname="g", created_at=now, visible_at=now)
+    desk.directory.add(group)
+    calls = {
+        "read": ("GET", f"/groups/{NOBODY}", None),
+        "deleted": ("GET", "/directory/deletedItems/microsoft.graph.group", None),
+        "create": ("POST", "/groups", NEW),
+        "join": ("POST", f"/groups/{NOBODY}/members/$ref", reference(ALICE)),
+        "rename": ("PATCH", f"/groups/{NOBODY}", {"displayName": "h"}),
+        "users": ("GET", f"/users/{ALICE}", None),
+        "apps": ("GET", f"/servicePrincipals/{OPERATOR}", None),
+    }
+    done = set()
+    for name, (method, path, body) in calls.items():
+        reply = await desk.send(method, f"/v1.0{path}", body)
+        if reply.status == 403:
+            assert isinstance(reply.body, dict)
+            assert reply.body["error"]["code"] == "Authorization_RequestDenied"
+        else:
+            assert reply.status < 300, reply
+            done.add(name)
+    assert done == allowed
+
+
+async def test_binding_people_needs_the_right_to_read_them() -> None:
+    desk = Desk(frozenset({"Group.Create"}))
+    bound = {"owners@odata.bind": [f"{ROOT}/users/{ALICE}"]}
+    assert (await desk.refused("POST", "/groups", {**NEW, **bound}))[0] == 403
+
+
+async def test_members_of_a_type_that_may_not_be_read_show_their_id_only() -> None:
+    desk = Desk(frozenset({"GroupMember.Read.All"}))
+    now = desk.clock.now()
+    group = Group(id=NOBODY, display_name="g", mail_nickname="g", created_at=now, visible_at=now, members={ALICE})
+    desk.directory.add(group)
+    shown = (await desk.get(f"/groups/{NOBODY}/members"))["value"][0]
+    assert (shown["id"], shown["displayName"]) == (ALICE, None)
+
+
+async def test_a_role_assignable_group_needs_a_higher_right(desk: Desk) -> None:
+    wanted = {**NEW, "isAssignableToRole": True}
+    assert (await desk.refused("POST", "/groups", wanted))[0] == 403
+    above = Desk(EVERYTHING | {"RoleManagement.ReadWrite.Directory"})
+    assert (await above.post("/groups", wanted))["isAssignableToRole"] is True
+
+
+async def test_a_token_for_another_audience_is_no_token(desk: Desk) -> None:
+    stolen = desk.tokens.issue(desk.operator, audience="https://management.azure.com")
+    status, message = await desk.refused("GET", "/groups", Authorization=f"Bearer {stolen}")
+    assert (status, message) == (401, "Access token validation failure. Invalid audience.")
+    assert (await desk.refused("GET", "/groups", Authorization=""))[0] == 401
+
+
+async def test_a_body_that_is_no_json_and_a_route_that_is_not_modelled(desk: Desk) -> None:
+    assert (await desk.refused("POST", "/groups", ["a list"]))[0] == 400
+    assert (await desk.refused("GET", "/applications"))[0] == 501
