@@ -199,6 +199,9 @@ class Vault(Protocol):
     def forget(self, cluster: ClusterId) -> None:
         """Drop it."""
 
+    def hand_in(self, cluster: ClusterId, kubeconfig: str) -> Witness:
+        """Hold what an old admin kubeconfig (YAML text) carries. Refused when it carries no static credential."""
+
 
 class Clock(Protocol):
     """Time as an argument."""
@@ -221,6 +224,25 @@ class Journal(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who a token is made out to: the directory object's id, its tenant, and what a person would call it."""
+
+    object_id: str
+    tenant_id: str
+    name: str = ""
+
+
+class Callers(Protocol):
+    """The identities at work."""
+
+    async def runner(self) -> Caller:
+        """Who speaks to ARM and Graph. Refused when no credential is found or it is refused (code AADSTS…)."""
+
+    async def prover(self) -> Caller:
+        """Who proves sign-in: the runner, unless the fleet names another. Refused as above."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """Everything that the executor and the verifier reach the world through."""
 
@@ -230,3 +252,4 @@ class Ports:
     vault: Vault
     clock: Clock
     journal: Journal
+    callers: Callers

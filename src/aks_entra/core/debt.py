@@ -58,10 +58,10 @@ def old_credentials(posture: Posture, records: tuple[Record, ...]) -> OldCredent
     """
     if posture.local_accounts:
         return OldCredentials(debt=Debt.ALIVE, because="local accounts are on")
-    if posture.ca is None:
-        return OldCredentials(debt=Debt.UNKNOWN, because="local accounts are off; the CA was not read (try --probe)")
     mine = sorted((record for record in records if record.cluster == posture.cluster.key), key=lambda record: record.at)
     opened = max((record.at for record in mine if record.sighting is Sighting.ACCOUNTS_ON), default="")
+    if posture.ca is None:
+        return _unread(posture, opened)
     proofs = (_proof(record, posture.ca) for record in mine if record.at > opened)
     return next((proof for proof in proofs if proof), None) or _unproven(posture.ca, opened)
 
@@ -80,6 +80,16 @@ def _proof(record: Record, ca: CertificateAuthority) -> OldCredentials | None:
             )
         case _:
             return None
+
+
+def _unread(posture: Posture, opened: str) -> OldCredentials:
+    """Without the CA only its age can speak: it is at least as old as the certificate that the API server shows."""
+    if posture.serving is None:
+        return OldCredentials(debt=Debt.UNKNOWN, because="local accounts are off; the CA was not read")
+    since = f"API server certificate from {posture.serving.not_before[:10]}"
+    if posture.serving.not_before <= opened:
+        return OldCredentials(debt=Debt.OWED, because=f"{since}, accounts were open on {opened[:10]}")
+    return OldCredentials(debt=Debt.UNKNOWN, because=f"{since}; the CA itself was not read")
 
 
 def _unproven(ca: CertificateAuthority, opened: str) -> OldCredentials:

@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
+
+BY_ROLE: Final = "Azure RBAC Cluster Admin"
+"""`SignInProven.by` of somebody who gets in by role assignment, where Azure RBAC is on."""
+
+LOOKING: Final = "verify"
+"""`Failure.step` of a look that writes nothing: what it could not see is missing, nothing went wrong by it."""
+
+
+def by_group(group_id: str) -> str:
+    """`SignInProven.by` of somebody who gets in as a member of an admin group."""
+    return f"admin group {group_id}"
 
 
 class Moment(StrEnum):
@@ -56,7 +67,7 @@ class SignInProven:
 
     at: str
     username: str
-    by: str  # "admin group <id>" or "Azure RBAC Cluster Admin"
+    by: str  # `by_group(<id>)` or `BY_ROLE`; empty when it was by neither
     everything: bool
     moment: Moment
     ca: str
@@ -85,6 +96,7 @@ class CredentialTried:
     status: int | None
     ca: str  # fingerprint of the CA that was trusted
     detail: str = ""
+    issued_under: str = ""  # fingerprint of the CA in the kubeconfig that it came from; empty when unknown
     kind: Literal["credential-tried"] = "credential-tried"
 
 
@@ -146,6 +158,7 @@ class StateSeen:
     azure_rbac: bool
     ca: str
     ca_not_before: str
+    provisioning_state: str = "Succeeded"
     kind: Literal["state-seen"] = "state-seen"
 
 

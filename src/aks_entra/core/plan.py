@@ -84,11 +84,14 @@ class FleetPlan:
 
     @property
     def digest(self) -> str:
-        """`sha256:` and 64 hex digits over prover, rollout and, per cluster, target, guarded state and steps."""
+        """`sha256:` and 64 hex digits over prover, rollout and, per cluster, target, guarded state, steps and debt.
+
+        Clusters go by their key: ARM answers one id in varying case.
+        """
         binding: dict[str, Any] = {
             "version": self.version,
             "prover": asdict(self.prover),
-            "stages": [asdict(stage) for stage in self.stages],
+            "stages": [_bound(stage) for stage in self.stages],
             "clusters": [
                 {
                     "cluster": plan.cluster.key,
@@ -96,6 +99,7 @@ class FleetPlan:
                     "before": asdict(plan.before),
                     "steps": [asdict(step) for step in plan.steps],
                     "disposition": plan.disposition,
+                    "debt": plan.debt,
                 }
                 for plan in sorted(self.clusters, key=lambda plan: plan.cluster.key)
             ],
@@ -111,6 +115,12 @@ class FleetPlan:
     def step_count(self) -> int:
         """How many steps will be done."""
         return sum(len(plan.steps) for plan in self.clusters if plan.disposition == "migrate")
+
+
+def _bound(stage: Stage) -> dict[str, Any]:
+    """A stage as the digest sees it."""
+    groups = [{"name": group.name, "members": [member.key for member in group.members]} for group in stage.groups]
+    return {**asdict(stage), "groups": groups}
 
 
 def next_or_key_error(plans: tuple[ClusterPlan, ...], cluster: ClusterId) -> ClusterPlan:
@@ -169,8 +179,9 @@ def remaining(plan: ClusterPlan, now: Guarded, groups: dict[str, str]) -> tuple[
 
 def _steps(posture: Posture, target: Target, facts: Facts) -> tuple[Step, ...]:
     steps: list[Step] = []
-    wanted = tuple(group.reference for group in target.admin_groups)
-    new_groups = tuple(EnsureAdminGroup(group=group) for group in target.admin_groups if group.id is None)
+    wanted = _merged((), tuple(group.reference for group in target.admin_groups))
+    missing = dict.fromkeys(group for group in target.admin_groups if group.id is None)
+    new_groups = tuple(EnsureAdminGroup(group=group) for group in missing)
     groups = wanted
     if posture.identity is Identity.MANAGED:
         groups = _merged(posture.admin_group_ids, wanted)

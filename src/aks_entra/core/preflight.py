@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 from aks_entra.core.cluster import Identity, Posture, same_id
 from aks_entra.core.debt import OldCredentials
-from aks_entra.core.steps import DisableLocalAccounts, RotateCertificates, Step
+from aks_entra.core.steps import DisableLocalAccounts, RotateCertificates, Step, writes
 from aks_entra.core.target import AzureRbac, Target
 
 
@@ -101,16 +101,34 @@ class Case:
         return any(isinstance(step, DisableLocalAccounts | RotateCertificates) for step in self.steps)
 
     @property
-    def way_in(self) -> bool:
-        """Whether at least one admin group lets somebody in: it exists, is for security, and has members."""
-        return self.creates_group or any(
-            facts is not None
-            and facts.exists
-            and facts.deleted_on is None
-            and facts.security_enabled
-            and facts.members != 0
-            for facts in (self.group(group_id) for group_id in self.admin_group_ids)
+    def writes(self) -> bool:
+        """Whether anything is changed on the cluster."""
+        return any(writes(step) for step in self.steps)
+
+    @property
+    def azure_rbac(self) -> bool:
+        """Whether role assignments count inside the cluster once the steps are done."""
+        if self.target.azure_rbac is AzureRbac.KEEP:
+            return self.posture.azure_rbac and self.posture.identity is Identity.MANAGED
+        return self.target.azure_rbac is AzureRbac.ON
+
+    @property
+    def by_role(self) -> bool | None:
+        """Whether the prover gets in by role: it holds Cluster Admin, and Azure RBAC is on when it matters."""
+        return self.facts.prover_is_cluster_admin if self.azure_rbac else False
+
+    @property
+    def living_groups(self) -> tuple[GroupFacts, ...]:
+        """The admin groups that let their members in: they exist and are for security."""
+        found = (self.group(group_id) for group_id in self.admin_group_ids)
+        return tuple(
+            facts for facts in found if facts and facts.exists and facts.deleted_on is None and facts.security_enabled
         )
+
+    @property
+    def way_in(self) -> bool:
+        """Whether somebody gets in: by an admin group that lives and has members, or the prover by role."""
+        return self.creates_group or bool(self.by_role) or any(facts.members != 0 for facts in self.living_groups)
 
 
 Rule: TypeAlias = Callable[[Case], Iterator[Finding]]
@@ -141,7 +159,7 @@ def _kubernetes_rbac(case: Case) -> Iterator[Finding]:
 
 def _no_group(case: Case) -> Iterator[Finding]:
     """B004: without an admin group nobody could administer the cluster."""
-    if not case.admin_group_ids and not case.creates_group and not case.facts.prover_is_cluster_admin:
+    if not case.admin_group_ids and not case.creates_group and not case.by_role:
         yield Finding(
             rule="B004",
             severity=Severity.BLOCKER,
@@ -223,12 +241,12 @@ def _empty_groups(case: Case) -> Iterator[Finding]:
 
 def _prover(case: Case) -> Iterator[Finding]:
     """B009: without somebody who proves sign-in nothing is closed."""
-    if not case.steps or case.creates_group or case.facts.prover_is_cluster_admin:
+    if not case.steps or case.creates_group or case.by_role:
         return
-    member = [facts.prover_is_member for facts in case.facts.groups if facts.id.lower() in case.admin_group_ids]
+    member = [facts.prover_is_member for facts in case.living_groups]
     if True in member:
         return
-    if None in member or case.facts.prover_is_cluster_admin is None:
+    if None in member or case.by_role is None:
         yield Finding(
             rule="U109",
             severity=Severity.UNKNOWN,
@@ -265,6 +283,8 @@ def _stopped(case: Case) -> Iterator[Finding]:
 
 def _permissions(case: Case) -> Iterator[Finding]:
     """B011, U111: the runner needs the ARM actions of its steps, and the one that reopens local accounts."""
+    if not case.steps:
+        return
     if case.facts.missing_permissions is None:
         yield Finding(
             rule="U111",
@@ -284,6 +304,8 @@ def _permissions(case: Case) -> Iterator[Finding]:
 
 def _locks(case: Case) -> Iterator[Finding]:
     """B012, W112, U112: a read-only lock refuses every write, the way back among them."""
+    if not case.writes:
+        return
     if case.facts.locks is None:
         yield Finding(
             rule="U112",
@@ -351,8 +373,7 @@ def _state(case: Case) -> Iterator[Finding]:
 
 def _azure_rbac(case: Case) -> Iterator[Finding]:
     """W102: the flag decides whose rights count inside the cluster."""
-    wanted = {AzureRbac.ON: True, AzureRbac.OFF: False, AzureRbac.KEEP: case.posture.azure_rbac}[case.target.azure_rbac]
-    if wanted is not case.posture.azure_rbac:
+    if (wanted := case.azure_rbac) is not case.posture.azure_rbac:
         yield Finding(
             rule="W102",
             severity=Severity.WARNING,

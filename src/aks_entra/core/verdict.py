@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TypeVar
 
-from aks_entra.core.cluster import ClusterId
+from aks_entra.core.cluster import ClusterId, Identity
 from aks_entra.core.debt import Debt
 from aks_entra.core.evidence import (
-    AdminCredentialRefused,
+    LOOKING,
     CertificatesRotated,
-    Credential,
-    CredentialTried,
+    ClusterCreated,
+    EntraSet,
     Evidence,
     Failure,
-    Moment,
-    NodesSeen,
-    SignInProven,
-    StateSeen,
-    WorkloadsSeen,
+    LocalAccountsDisabled,
 )
 from aks_entra.core.plan import ClusterPlan
-from aks_entra.core.target import LocalAccounts
+from aks_entra.core.steps import Guarded
+from aks_entra.core.target import AzureRbac, Target
+from aks_entra.core.weigh import Grade, weigh, weigh_old_credentials
 
-_E = TypeVar("_E")
+__all__ = ["Grade", "Outcome", "Verdict", "judge", "judge_created", "unstarted"]
 
 
 class Outcome(StrEnum):
@@ -35,14 +32,6 @@ class Outcome(StrEnum):
     FAILED = "failed"
     REFUSED = "refused"
     SKIPPED = "skipped"
-
-
-class Grade(StrEnum):
-    """How strong the proof is that old credentials are dead."""
-
-    CREDENTIAL_REFUSED = "credential refused"  # held from before, tried alone: 200 before, 401 after
-    CA_REPLACED = "CA replaced, static token untested"
-    BY_RECORD = "by our own record"  # closed earlier: created closed, or rotated under our eyes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +48,7 @@ class Verdict:
     @property
     def sound(self) -> bool:
         """Whether the cluster counts against no failure budget."""
-        return self.outcome not in {Outcome.FAILED}
+        return self.outcome is not Outcome.FAILED
 
 
 def unstarted(plan: ClusterPlan) -> Verdict | None:
@@ -80,130 +69,65 @@ def unstarted(plan: ClusterPlan) -> Verdict | None:
 
 def judge(plan: ClusterPlan, evidence: tuple[Evidence, ...]) -> Verdict:
     """Weigh the evidence of one cluster. What is missing makes "not verified"; what contradicts makes "failed"."""
-    failures = _all(evidence, Failure)
+    held = unstarted(plan)
+    if held is not None:
+        return replace(held, evidence=evidence)
+    failures = [one for one in evidence if isinstance(one, Failure) and one.step != LOOKING]
+    old = weigh_old_credentials(plan, evidence)
     if failures:
         last = failures[-1]
-        outcome = Outcome.REFUSED if last.error == "Refused" else Outcome.FAILED
+        untouched = last.error == "Refused" and not _changed(evidence)
         where = f"at {last.step}: " if last.step else ""
         return Verdict(
             cluster=plan.cluster,
-            outcome=outcome,
-            because=(f"{where}{last.message}",),
+            outcome=Outcome.REFUSED if untouched else Outcome.FAILED,
+            because=(f"{where}{last.message}", *old.wrong),
             evidence=evidence,
-            next=last.remedy,
+            next=old.next if old.wrong else last.remedy,
         )
-    wrong, missing, proven = _weigh(plan, evidence)
-    grade, token = _dead(plan, evidence)
-    wrong += token.wrong
-    missing += token.missing
-    proven += token.proven
+    seen = weigh(plan, evidence)
+    wrong = seen.wrong + old.wrong
+    missing = seen.missing + old.missing
     outcome = Outcome.FAILED if wrong else Outcome.NOT_VERIFIED if missing else Outcome.VERIFIED
     return Verdict(
         cluster=plan.cluster,
         outcome=outcome,
-        because=tuple(wrong + missing + proven),
-        grade=grade if outcome is Outcome.VERIFIED else None,
+        because=tuple(wrong + missing + seen.proven + old.proven),
+        grade=old.grade if outcome is Outcome.VERIFIED else None,
         evidence=evidence,
-        next=token.next if outcome is not Outcome.VERIFIED else "",
+        next="" if outcome is Outcome.VERIFIED else old.next or seen.next,
     )
 
 
-@dataclass(slots=True, kw_only=True)
-class _Weights:
-    wrong: list[str]
-    missing: list[str]
-    proven: list[str]
-    next: str = ""
+def judge_created(cluster: ClusterId, target: Target, evidence: tuple[Evidence, ...]) -> Verdict:
+    """Weigh the evidence of a cluster that `provision` made: closed from its first day, it never had credentials.
+
+    One that was found there already was perhaps open once: only that it is closed now can be seen.
+    """
+    made = next((one for one in evidence if isinstance(one, ClusterCreated)), None)
+    new = made is not None and made.changed
+    because = "it was there already" if made else "its creation was not seen"
+    groups = tuple(group.reference for group in target.admin_groups)
+    plan = ClusterPlan(
+        cluster=cluster,
+        target=target,
+        before=Guarded(
+            identity=Identity.MANAGED,
+            tenant_id=target.tenant_id.lower(),
+            admin_groups=tuple(sorted(name if ":" in name else name.lower() for name in groups)),
+            azure_rbac=target.azure_rbac is AzureRbac.ON,
+            local_accounts=False,
+            kubernetes_rbac=True,
+            ca=None,
+        ),
+        steps=(),
+        debt=Debt.NONE if new else Debt.UNKNOWN,
+        debt_because=f"created with local accounts off on {made.at[:10]}" if made and new else because,
+    )
+    return judge(plan, evidence)
 
 
-def _weigh(plan: ClusterPlan, evidence: tuple[Evidence, ...]) -> tuple[list[str], list[str], list[str]]:
-    wrong: list[str] = []
-    missing: list[str] = []
-    proven: list[str] = []
-    closed = plan.target.local_accounts is LocalAccounts.OFF or not plan.before.local_accounts
-    state = _last(evidence, StateSeen)
-    if state is None:
-        missing.append("the final state was not read")
-    else:
-        if state.identity != "managed":
-            wrong.append(f"Microsoft Entra ID is {state.identity}")
-        if closed and state.local_accounts:
-            wrong.append("local accounts are on")
-    if closed:
-        refused = _last(evidence, AdminCredentialRefused)
-        if refused is None:
-            missing.append("Azure's refusal of admin credentials was not seen")
-        else:
-            proven.append("admin credentials refused by Azure")
-    sign_in = _last(evidence, SignInProven)
-    if sign_in is None:
-        missing.append("no member signed in")
-    elif not sign_in.everything:
-        wrong.append(f"{sign_in.username} signed in, but is not allowed everything")
-    else:
-        proven.append(f"member signed in by {sign_in.by}")
-    nodes = _last(evidence, NodesSeen)
-    if nodes is None:
-        missing.append("nodes were not seen")
-    elif nodes.missing:
-        wrong.append(f"{nodes.ready} nodes Ready, {nodes.fewest} to {nodes.most} expected: {', '.join(nodes.missing)}")
-    else:
-        proven.append(f"{nodes.ready} nodes Ready")
-    workloads = _last(evidence, WorkloadsSeen)
-    if workloads is not None and workloads.worse:
-        wrong.append(f"less available than before: {', '.join(workloads.worse)}")
-    elif workloads is not None:
-        proven.append("workloads as before")
-    return wrong, missing, proven
-
-
-def _dead(plan: ClusterPlan, evidence: tuple[Evidence, ...]) -> tuple[Grade | None, _Weights]:
-    """Whether the old credentials are dead, and by which grade of proof."""
-    found = _Weights(wrong=[], missing=[], proven=[])
-    rotated = _last(evidence, CertificatesRotated)
-    if rotated is None:
-        return _dead_by_record(plan, found)
-    found.proven.append(f"CA {rotated.ca_before[:4]}… → {rotated.ca_after[:4]}…")
-    tried = _all(evidence, CredentialTried)
-    grade: Grade | None = Grade.CA_REPLACED
-    refused = 0
-    for credential in Credential:
-        before = [one for one in tried if one.credential is credential and one.moment is Moment.BEFORE]
-        after = [one for one in tried if one.credential is credential and one.moment is Moment.AFTER]
-        if not before or before[-1].status != 200:  # noqa: PLR2004 - HTTP
-            continue
-        if not after or after[-1].status is None:
-            found.missing.append(f"the {credential} from before got no answer after rotation")
-        elif after[-1].status == 401:  # noqa: PLR2004 - HTTP
-            refused += 1
-        else:
-            found.wrong.append(f"the {credential} from before still gets {after[-1].status} after rotation")
-    if refused == len(Credential):
-        grade = Grade.CREDENTIAL_REFUSED
-        found.proven.append("certificate and token from before: 401 each")
-    elif not found.wrong and not found.missing:
-        found.proven.append("grade 2: no old credential was at hand to try")
-    if found.wrong:
-        found.next = "treat the old credential as live: rotate again, and open a ticket with Azure"
-    return grade, found
-
-
-def _dead_by_record(plan: ClusterPlan, found: _Weights) -> tuple[Grade | None, _Weights]:
-    if plan.debt is Debt.NONE:
-        found.proven.append(f"old credentials dead: {plan.debt_because}")
-        return Grade.BY_RECORD, found
-    if plan.target.local_accounts is LocalAccounts.KEEP and plan.before.local_accounts:
-        found.missing.append("local accounts are kept on: old credentials live")
-        found.next = "set `local_accounts: off` in the fleet file"
-    else:
-        found.missing.append("rotation owed: credentials from before still work")
-        found.next = "set `rotation: at-once` and plan again"
-    return None, found
-
-
-def _all(evidence: tuple[Evidence, ...], kind: type[_E]) -> list[_E]:
-    return [one for one in evidence if isinstance(one, kind)]
-
-
-def _last(evidence: tuple[Evidence, ...], kind: type[_E]) -> _E | None:
-    return next((one for one in reversed(evidence) if isinstance(one, kind)), None)
+def _changed(evidence: tuple[Evidence, ...]) -> bool:
+    """Whether something was written on the cluster."""
+    kinds = EntraSet | LocalAccountsDisabled | CertificatesRotated | ClusterCreated
+    return any(isinstance(one, kinds) and one.changed for one in evidence)

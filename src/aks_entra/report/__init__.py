@@ -1,1 +1,1 @@
-"""Evidence for people and machines: JSON first, everything else from it."""
+"""Evidence for people and machines: JSON first, everything else from it. Pure: values in, text or tables out."""

@@ -1,0 +1,68 @@
+"""Migrate the members of one stage in this process, side by side: one task per step, one verdict per cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from aks_entra.core.cluster import ClusterId
+from aks_entra.core.fleet import ProverSpec
+from aks_entra.core.plan import FleetPlan
+from aks_entra.core.rollout import stage_result
+from aks_entra.core.verdict import Outcome, Verdict
+from aks_entra.executor import Job
+from aks_entra.prefect_client.archive import PrefectJournal, load_plan, store_verdict
+from aks_entra.prefect_client.life import sign_on
+from aks_entra.settings import Settings
+from aks_entra.wiring import open_session
+from flows.member import migrate_member
+
+
+@flow(name="migrate-batch", persist_result=False)
+async def migrate_batch(plan: str, stage: str, members: list[str]) -> State[Any]:
+    """Carry out an approved plan for some members of one stage.
+
+    Args:
+        plan: digest of a stored plan.
+        stage: name of the stage in the plan.
+        members: ARM ids of the clusters.
+    """
+    await sign_on()
+    fleet = await load_plan(plan)
+    wave = next(one for one in fleet.stages if one.name == stage)
+    places = asyncio.Semaphore(wave.max_concurrency)
+    ended: list[Verdict] = []
+
+    async def in_turn(job: Job) -> None:
+        async with places:
+            so_far = stage_result(wave, sum(not verdict.sound for verdict in ended))
+            ended.append(await migrate_member(job) if so_far.go_on else await leave_out(job, so_far.because))
+
+    async with open_session(Settings(), prover=prover_of(fleet), journal=PrefectJournal()):
+        await asyncio.gather(
+            *(
+                in_turn(Job(digest=fleet.digest, plan=fleet.plan_for(ClusterId.parse(member)), prover=fleet.prover))
+                for member in members
+            )
+        )
+    result = stage_result(wave, sum(not verdict.sound for verdict in ended))
+    return Completed(message=result.because) if result.go_on else Failed(message=result.because)
+
+
+def prover_of(plan: FleetPlan) -> ProverSpec | None:
+    """Who proves, as the wiring wants it; None: the identity that runs."""
+    prover = plan.prover
+    if prover.client_id is None or prover.tenant_id is None or prover.secret_from is None:
+        return None
+    return ProverSpec(client_id=prover.client_id, tenant_id=prover.tenant_id, secret_from=prover.secret_from)
+
+
+async def leave_out(job: Job, because: str) -> Verdict:
+    """The verdict of a member whose turn came after the stage's failure budget was spent."""
+    verdict = Verdict(cluster=job.plan.cluster, outcome=Outcome.SKIPPED, because=(because,))
+    await store_verdict(job.digest, verdict)
+    return verdict

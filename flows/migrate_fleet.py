@@ -1,0 +1,108 @@
+"""Migrate a fleet, stage by stage: freeze the plan, ask at each gate, start the stage's batch, weigh its verdicts.
+
+The coordinator decides nothing about clusters. At a gate it is suspended, its process ends, and after the resume it
+runs from the top again: so everything it needs is stored under the plan's digest before the first gate.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Failed
+
+from aks_entra.core.plan import FleetPlan
+from aks_entra.core.rollout import Stage, StageResult
+from aks_entra.errors import AksEntraError, Refused
+from aks_entra.fleet_file import FleetFile
+from aks_entra.prefect_client import approvals, archive, names, pages, runs
+from aks_entra.prefect_client.approvals import Moment
+from aks_entra.prefect_client.life import sign_on
+from aks_entra.settings import Settings
+from aks_entra.wiring import open_session
+from flows.outcome import Halted, close, due, weigh
+from tasks.surveys import plan_fleet
+
+
+@flow(name=names.COORDINATOR, persist_result=False)
+async def migrate_fleet(fleet: FleetFile | None = None, plan: str | None = None) -> State[Any]:
+    """Migrate a fleet to Microsoft Entra ID. Give a fleet (it is planned first) or the digest of a stored plan.
+
+    Args:
+        fleet: the fleet file's content.
+        plan: digest of a stored plan, `sha256:…`.
+    """
+    run = await sign_on()
+    try:
+        agreed = await freeze(run, fleet, plan)
+    except AksEntraError as error:
+        return Failed(message=f"nothing was written: {error}")
+    results: list[StageResult] = []
+    try:
+        for place, stage in enumerate(agreed.stages):
+            await gate(agreed, place, "before")
+            results.append(await carry_out(run, agreed, stage))
+            await gate(agreed, place, "after")
+    except Halted as halted:
+        return await close(run, agreed, [*results, halted.result], halted)
+    return await close(run, agreed, results)
+
+
+async def freeze(run: UUID, fleet: FleetFile | None, plan: str | None) -> FleetPlan:
+    """The plan that this run carries out: noted once, and the same one ever after."""
+    noted = await archive.noted_plan(run)
+    if noted is not None:
+        return await archive.load_plan(noted)
+    if plan is not None:
+        agreed = await archive.load_plan(plan)
+    elif fleet is not None:
+        agreed = await make_plan(fleet)
+    else:
+        raise Refused("neither a fleet nor a plan was given", remedy="give one of them as the run's parameter")
+    await archive.note_plan(run, agreed.digest)
+    await runs.tag_run(run, agreed.digest)
+    await archive.show_plan(agreed)
+    return agreed
+
+
+async def make_plan(fleet: FleetFile) -> FleetPlan:
+    """Plan the fleet and store the plan under its digest."""
+    wanted = fleet.to_fleet()
+    async with open_session(Settings(), prover=wanted.prover):
+        made = await plan_fleet(wanted)
+    await archive.store_plan(made)
+    return made
+
+
+async def gate(plan: FleetPlan, place: int, moment: Moment) -> None:
+    """Wait for the approval of a stage, where its rollout wants one and there is something left to write."""
+    stage = plan.stages[place]
+    wanted = stage.gate_before if moment == "before" else stage.gate_after
+    if not wanted or (moment == "before" and not await due(plan, stage, to_write=True)):
+        return
+    decision = await approvals.ask(
+        plan.digest, (place, stage.name), moment, lambda: pages.gate_page(plan, stage, moment)
+    )
+    if decision.decision == "reject":
+        raise Halted(
+            StageResult(
+                go_on=False,
+                failures=0,
+                because=f"{moment} stage {stage.name}: rejected by {decision.approver} ({decision.reason})",
+            ),
+            rejected=True,
+        )
+
+
+async def carry_out(run: UUID, plan: FleetPlan, stage: Stage) -> StageResult:
+    """Start the stage's batch, or find the one that was started, follow it to its end and weigh its verdicts."""
+    members = tuple(member.resource_id for member in await due(plan, stage))
+    if members:
+        batch = await runs.start_batch(plan.digest, stage.name, members, run)
+        await runs.await_end(batch.id, every=runs.EVERY)
+    result = await weigh(plan, stage)
+    if not result.go_on:
+        raise Halted(result)
+    return result

@@ -1,0 +1,90 @@
+"""How a stage and a fleet came out: from verdicts that are stored, never from what a run remembers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from prefect.client.schemas.objects import State
+from prefect.states import Cancelled, Completed, Failed
+
+from aks_entra.core.cluster import ClusterId
+from aks_entra.core.plan import ClusterPlan, FleetPlan
+from aks_entra.core.report import FleetReport
+from aks_entra.core.rollout import Stage, StageResult, stage_result
+from aks_entra.core.verdict import Outcome, Verdict, unstarted
+from aks_entra.prefect_client import archive, runs
+
+
+class Halted(Exception):
+    """The rollout does not go on: a failure budget was exceeded, or a person rejected."""
+
+    def __init__(self, result: StageResult, *, rejected: bool = False) -> None:
+        super().__init__(result.because)
+        self.result = result
+        self.rejected = rejected
+
+
+async def due(plan: FleetPlan, stage: Stage, *, to_write: bool = False) -> list[ClusterId]:
+    """Members that preflight let pass and that have no final verdict yet; `to_write`: those with steps to do."""
+    known = await archive.verdicts(plan.digest)
+    wanted = {"migrate"} if to_write else {"migrate", "nothing to do"}
+    return [
+        member
+        for member in stage.members
+        if plan.plan_for(member).disposition in wanted
+        and (member.key not in known or known[member.key].outcome not in archive.FINAL)
+    ]
+
+
+async def weigh(plan: FleetPlan, stage: Stage) -> StageResult:
+    """The stage's verdicts against its failure budget. A member without a verdict counts as failed."""
+    known = await archive.verdicts(plan.digest)
+    verdicts = [_verdict(plan.plan_for(member), known, _LOST) for member in stage.members]
+    return stage_result(stage, sum(not verdict.sound for verdict in verdicts))
+
+
+async def close(run: UUID, plan: FleetPlan, results: list[StageResult], halted: Halted | None = None) -> State[Any]:
+    """Store the fleet's report under the plan's digest, and say how it ended."""
+    known = await archive.verdicts(plan.digest)
+    skipped = halted.result.because if halted else ""
+    reached = len(results) - (1 if halted and halted.rejected else 0)
+    verdicts = tuple(
+        _verdict(plan.plan_for(member), known, _LOST if place < reached else (Outcome.SKIPPED, skipped))
+        for place, stage in enumerate(plan.stages)
+        for member in stage.members
+    )
+    report = FleetReport(
+        name=plan.name,
+        plan_digest=plan.digest,
+        started_at=await runs.began(run),
+        ended_at=datetime.now(UTC).isoformat(),
+        verdicts=verdicts,
+        stages=tuple(results),
+    )
+    await archive.store_report(report)
+    counted = ", ".join(f"{number} {outcome}" for outcome, number in report.counts().items())
+    if halted is None:
+        return Completed(message=counted)
+    if halted.rejected:
+        return Cancelled(name="Rejected", message=f"{skipped} · {counted}")
+    return Failed(message=f"{skipped} · {counted}")
+
+
+_LOST = (Outcome.FAILED, "its batch ended without a verdict")
+
+
+def _verdict(plan: ClusterPlan, known: dict[str, Verdict], otherwise: tuple[Outcome, str]) -> Verdict:
+    """What is known of a cluster: preflight's refusal, its stored verdict, or that there is none and why."""
+    outcome, because = otherwise
+    return (
+        unstarted(plan)
+        or known.get(plan.cluster.key)
+        or Verdict(
+            cluster=plan.cluster,
+            outcome=outcome,
+            because=(because,),
+            next="aks-entra migrate --resume" if outcome is Outcome.FAILED else "",
+        )
+    )

@@ -1,0 +1,120 @@
+"""Create a cluster that is closed from its first day, with its admin group, and prove that its members get in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+from pydantic import Field
+
+from aks_entra.core.cluster import ClusterId
+from aks_entra.core.evidence import Evidence, GroupEnsured
+from aks_entra.core.report import FleetReport
+from aks_entra.core.target import AzureRbac, GroupTarget, Target
+from aks_entra.core.verdict import Outcome, Verdict, judge_created
+from aks_entra.executor import failure
+from aks_entra.fleet_file import AdminGroupFile
+from aks_entra.ports import NewCluster
+from aks_entra.prefect_client import archive, names
+from aks_entra.prefect_client.claims import claim
+from aks_entra.prefect_client.life import sign_on
+from aks_entra.settings import Settings
+from aks_entra.wiring import open_session
+from tasks.creation import create_admin_group, create_cluster, exists, resolve_names
+
+
+@flow(name="provision-cluster", flow_run_name="provision {resource_group}/{name}", persist_result=False)
+async def provision_cluster(  # noqa: PLR0913 - one parameter for each field of the form in Prefect's UI
+    subscription: str,
+    resource_group: str,
+    name: str,
+    location: str,
+    admin_groups: list[AdminGroupFile],
+    *,
+    azure_rbac: bool = True,
+    nodes: Annotated[int, Field(ge=1, le=1000)] = 3,
+    node_vm_size: str | None = None,
+    version: str | None = None,
+    tier: str = "Standard",
+    tags: dict[str, str] | None = None,
+) -> State[Any]:
+    """Create a cluster with Microsoft Entra ID on and local accounts off, and prove sign-in.
+
+    Args:
+        subscription: name or id.
+        resource_group: created unless it exists.
+        name: of the cluster.
+        location: Azure region.
+        admin_groups: who administers the cluster; groups with `create` are made.
+        azure_rbac: Azure RBAC for Kubernetes authorization.
+        nodes: of the system pool.
+        node_vm_size: Azure chooses when empty.
+        version: of Kubernetes; Azure's default when empty.
+        tier: Free, Standard or Premium.
+        tags: of the cluster.
+    """
+    run = await sign_on()
+    began = datetime.now(UTC).isoformat()
+    async with open_session(Settings()):
+        wanted = tuple(group.to_wanted() for group in admin_groups)
+        subscription_id, tenant_id, groups = await resolve_names(subscription, wanted)
+        cluster = ClusterId(subscription_id=subscription_id, resource_group=resource_group, name=name)
+        spec = NewCluster(
+            cluster=cluster,
+            location=location,
+            admin_group_ids=tuple(group.id for group in groups if group.id),
+            tenant_id=tenant_id,
+            azure_rbac=azure_rbac,
+            version=version,
+            tier=tier,
+            node_count=nodes,
+            node_vm_size=node_vm_size,
+            tags=tuple(sorted((tags or {}).items())),
+        )
+        async with claim(cluster):
+            verdict = await make(spec, tuple(group for group in groups if not group.id))
+    digest = names.provision_digest(cluster, began)
+    await archive.store_report(
+        FleetReport(
+            name=f"provision {cluster}",
+            plan_digest=digest,
+            started_at=began,
+            ended_at=datetime.now(UTC).isoformat(),
+            verdicts=(verdict,),
+        )
+    )
+    await archive.note_plan(run, digest)
+    message = f"{cluster}: {verdict.outcome}: {' · '.join(verdict.because)}"
+    return Completed(message=message) if verdict.outcome is Outcome.VERIFIED else Failed(message=message)
+
+
+async def make(spec: NewCluster, missing: tuple[GroupTarget, ...]) -> Verdict:
+    """Make the groups, then the cluster, and judge what was seen. A cluster that exists is compared first."""
+    evidence: tuple[Evidence, ...] = ()
+    try:
+        if not await exists(spec.cluster):
+            made = tuple([await create_admin_group(group) for group in missing])
+            spec, missing, evidence = with_groups(spec, made), (), made
+        evidence += await create_cluster(spec, missing)
+    except Exception as error:  # noqa: BLE001 - the report says what happened, whatever it was
+        evidence += (failure(error, datetime.now(UTC).isoformat()),)
+    target = Target(
+        tenant_id=spec.tenant_id,
+        admin_groups=tuple(GroupTarget(display_name="", id=one) for one in _ids(spec, evidence)),
+        azure_rbac=AzureRbac.ON if spec.azure_rbac else AzureRbac.OFF,
+    )
+    return judge_created(spec.cluster, target, evidence)
+
+
+def with_groups(spec: NewCluster, made: tuple[GroupEnsured, ...]) -> NewCluster:
+    """The cluster to create, with groups that exist by now."""
+    return replace(spec, admin_group_ids=_ids(spec, made))
+
+
+def _ids(spec: NewCluster, evidence: tuple[Evidence, ...]) -> tuple[str, ...]:
+    ensured = (one.group_id for one in evidence if isinstance(one, GroupEnsured))
+    return tuple(dict.fromkeys(one.lower() for one in (*spec.admin_group_ids, *ensured)))

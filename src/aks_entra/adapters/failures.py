@@ -1,0 +1,264 @@
+"""Azure's and Microsoft Entra ID's refusals, turned into errors that say what must happen next.
+
+ARM speaks in two envelopes (`{"error": {…}}` and bare `{code, message}`); both are read here. Texts are kept short and
+never carry a header, a token or a body as a whole.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceExistsError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+
+from aks_entra.adapters.network import unreachable
+from aks_entra.errors import AksEntraError, Refused, Rejected, TryLater
+
+_ENTRA_CODE: Final = re.compile(r"AADSTS\d+")
+_ENTRA_TEXT: Final = re.compile(r"(AADSTS\d+):\s*(.+?)(?:\s+Trace ID:|\s*[\r\n]|$)")
+_CORRELATION: Final = re.compile(r"Correlation ID: ([0-9a-fA-F-]{36})")
+_ACTION: Final = re.compile(r"perform action '([^']+)'")
+_POLICY: Final = re.compile(
+    r'"policyAssignment(?:Display)?Name"\s*:\s*"([^"]+)"|[Pp]olicy(?: assignment)? \'([^\']+)\''
+)
+_IN_PROGRESS: Final = re.compile(r"in progress|another .*operation|preempted|wait for it to finish", re.IGNORECASE)
+_SIGN_IN: Final = "sign in again (`az login`), or check AZURE_TENANT_ID, AZURE_CLIENT_ID and its secret"
+
+REMEDIES: Final = {
+    "AADSTS7000215": "wrong secret: AZURE_CLIENT_SECRET (or the prover's variable) must hold its value, not its id",
+    "AADSTS7000222": "the client secret has expired: create a new one for the application",
+    "AADSTS700016": "the application is not known in this tenant: check the client id and the tenant id",
+    "AADSTS90002": "check the tenant id",
+    "AADSTS900023": "check the tenant id",
+    "AADSTS53003": "a Conditional Access policy blocks this sign-in: ask whoever administers it",
+    "AADSTS700082": "sign in again: `az login`",
+    "AADSTS50173": "sign in again: `az login`",
+    "AADSTS700213": "no federated credential of the application matches: check issuer, subject and audience",
+    "AADSTS65001": "an administrator must consent to the application",
+    "AADSTS7000112": "the application is disabled in this tenant",
+}
+
+
+@contextmanager
+def azure(doing: str, *, host: str = "management.azure.com", writing: bool = False) -> Iterator[None]:
+    """Translate what Azure's SDKs raise. `doing` completes "could not …"; `writing` makes 400s Rejected."""
+    try:
+        yield
+    except AzureError as err:
+        raise translated(err, doing, host=host, writing=writing) from err
+
+
+def translated(err: AzureError, doing: str, *, host: str = "", writing: bool = False) -> AksEntraError:
+    """One of Azure's exceptions as one of ours."""
+    if isinstance(err, HttpResponseError) and err.response is not None and not _from_entra(err):
+        return _answered(err, doing, writing=writing)
+    if isinstance(err, ClientAuthenticationError):
+        return not_signed_in(err)
+    if isinstance(err, ServiceResponseError) and writing:
+        return TryLater(
+            f"could not {doing}: the connection broke before the answer came",
+            after=30,
+            code="NoAnswer",
+            remedy="it may have been accepted; the next attempt looks first",
+        )
+    if isinstance(err, ServiceRequestError | ServiceResponseError):
+        return unreachable(err, host)
+    return Refused(f"could not {doing}: {_short(str(err))}")
+
+
+def not_signed_in(err: ClientAuthenticationError) -> AksEntraError:
+    """Why no token was given: no credential at all, or Microsoft Entra ID's own refusal (code AADSTS…)."""
+    text = f"{err.message} {_body(err)}"
+    if (found := _ENTRA_CODE.search(text)) is not None:
+        said = _ENTRA_TEXT.search(text)
+        correlation = _CORRELATION.search(text)
+        return Refused(
+            f"Microsoft Entra ID refused the sign-in: {_short(said[2] if said else text)}",
+            remedy=REMEDIES.get(found[0], _SIGN_IN),
+            code=found[0],
+            correlation_id=correlation[1] if correlation else "",
+        )
+    if re.search(r"[Cc]annot connect to host|[Tt]imeout while|Name or service not known", text):
+        return unreachable(err, "login.microsoftonline.com")
+    return Refused(
+        "no Azure credential was found",
+        remedy="sign in with `az login`, set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, "
+        "or run where a managed or workload identity is at hand",
+        code="CredentialUnavailable",
+    )
+
+
+def service_error(err: HttpResponseError) -> tuple[str, str]:
+    """ARM's own (code, message) from either envelope; the code of an inner detail where the outer one is empty."""
+    try:
+        body = json.loads(_body(err))
+    except ValueError:
+        body = {}
+    error = body.get("error", body) if isinstance(body, dict) else {}
+    if not isinstance(error, dict):
+        error = {}
+    return str(error.get("code") or ""), str(error.get("message") or "")
+
+
+def correlation_id(headers: Any) -> str:
+    """The id under which Azure's support finds a request."""
+    return str(headers.get("x-ms-correlation-request-id") or headers.get("x-ms-request-id") or "")
+
+
+def retry_after(headers: Any, otherwise: float) -> float:
+    """Seconds that a service asks to wait: `Retry-After` in seconds or as a date, `x-ms-retry-after-ms`, or else."""
+    milliseconds = headers.get("x-ms-retry-after-ms") or headers.get("retry-after-ms")
+    seconds = headers.get("Retry-After")
+    try:
+        if milliseconds:
+            return max(float(milliseconds) / 1000, 0.0)
+        if seconds:
+            return max(float(seconds), 0.0)
+    except ValueError:
+        try:
+            now = parsedate_to_datetime(headers.get("Date") or "")
+            return max((parsedate_to_datetime(seconds) - now).total_seconds(), 0.0)
+        except (TypeError, ValueError):
+            return otherwise
+    return otherwise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What ARM said, as far as an error of ours repeats it."""
+
+    doing: str
+    status: int
+    code: str
+    message: str
+    body: str
+    headers: Mapping[str, str]
+
+    @property
+    def said(self) -> str:
+        return f"could not {self.doing}: {_short(self.message) or f'Azure answered {self.status}'}"
+
+    def later(self, after: float, remedy: str, *, message: str = "", code: str = "") -> TryLater:
+        return TryLater(
+            message or self.said,
+            after=retry_after(self.headers, after),
+            remedy=remedy,
+            code=code or self.code,
+            status=self.status,
+            correlation_id=correlation_id(self.headers),
+        )
+
+    def no(
+        self, kind: type[Refused | Rejected], remedy: str = "", *, message: str = "", code: str = ""
+    ) -> Refused | Rejected:
+        return kind(
+            message or self.said,
+            remedy=remedy,
+            code=code or self.code,
+            status=self.status,
+            correlation_id=correlation_id(self.headers),
+        )
+
+
+def _answered(err: HttpResponseError, doing: str, *, writing: bool) -> AksEntraError:
+    code, message = service_error(err)
+    answer = _Answer(
+        doing=doing,
+        status=err.status_code or 0,
+        code=code,
+        message=message,
+        body=_body(err),
+        headers=headers_of(err),
+    )
+    nothing_written = Rejected if writing else Refused
+    if isinstance(err, ResourceExistsError) and err.status_code == 412:  # noqa: PLR2004 - HTTP: If-None-Match found it
+        return answer.no(nothing_written, "choose another name", message=f"could not {doing}: it exists already")
+    return _transient(answer) or _forbidden(answer, nothing_written) or answer.no(nothing_written)
+
+
+def _transient(answer: _Answer) -> TryLater | None:
+    busy = answer.code == "OperationNotAllowed" and _IN_PROGRESS.search(answer.message)
+    match answer.status:
+        case 429:
+            return answer.later(30, "it is tried again", message=f"could not {answer.doing}: Azure throttles")
+        case 408 | 500 | 502 | 503 | 504:
+            return answer.later(20, "Azure is not well; it is tried again")
+        case 409 if busy or answer.code == "EtagMismatch":
+            return answer.later(30, "another operation runs on the cluster; wait for its end")
+        case 412 if "not found" not in answer.message:
+            return answer.later(
+                5,
+                "it is read and compared again before the next attempt",
+                message=f"could not {answer.doing}: it was changed by somebody else in between; nothing was written",
+                code=answer.code or "PreconditionFailed",
+            )
+    return None
+
+
+def _forbidden(answer: _Answer, nothing_written: type[Refused | Rejected]) -> Refused | Rejected | None:
+    match answer.status, answer.code:
+        case _, "ScopeLocked":
+            return answer.no(nothing_written, "remove the management lock for the time of the change")
+        case _, "RequestDisallowedByPolicy":
+            found = _POLICY.search(answer.body)
+            policy = next((f" {name!r}" for name in found.groups() if name), "") if found else ""
+            return answer.no(
+                nothing_written,
+                "have the policy exempt the cluster, or change the target so that it complies",
+                message=f"could not {answer.doing}: Azure Policy{policy} forbids it",
+            )
+        case 401, _:
+            return answer.no(Refused, _SIGN_IN, message=f"could not {answer.doing}: Azure does not accept the token")
+        case 403, _:
+            action = _ACTION.search(answer.message)
+            lacks = f"the signed-in identity lacks {action[1]}" if action else ""
+            return answer.no(
+                Refused,
+                "assign a role that allows it (deployments/roles) on the cluster, its resource group or subscription",
+                message=f"could not {answer.doing}: {lacks}" if lacks else "",
+            )
+        case 404, _:
+            return answer.no(
+                Refused, "check subscription, resource group and name", code=answer.code or "ResourceNotFound"
+            )
+    return None
+
+
+def headers_of(err: HttpResponseError) -> Mapping[str, str]:
+    """The headers of the answer behind an error; none when there was no answer."""
+    return getattr(err.response, "headers", None) or {}
+
+
+def _from_entra(err: HttpResponseError) -> bool:
+    """Whether the token endpoint answered, not ARM: its errors carry AADSTS codes."""
+    return isinstance(err, ClientAuthenticationError) and (
+        err.response is None or _ENTRA_CODE.search(f"{err.message} {_body(err)}") is not None
+    )
+
+
+def _body(err: HttpResponseError) -> str:
+    response = err.response
+    if response is None:
+        return ""
+    try:
+        return str(response.text())
+    except Exception:  # noqa: BLE001 - a body that was not read or is no text: the status must do
+        return ""
+
+
+def _short(text: str, most: int = 400) -> str:
+    """One readable line."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[:most]}…"

@@ -1,0 +1,52 @@
+"""The command line `aks-entra`: few verbs, nouns of the domain. Each module registers its own commands.
+
+Starting must be quick: what is heavy (Azure's, Graph's and Prefect's libraries) is imported inside the commands.
+"""
+
+from __future__ import annotations
+
+import typer
+
+EPILOG = """\b
+Exit codes:
+  0    done, or verified
+  1    something failed, or a cluster is not verified
+  2    wrong usage, bad input, or refused before anything was written
+  130  interrupted with Ctrl-C
+  `plan --detailed-exitcode`: 0 nothing to do, 1 error, 2 there are changes
+\b
+A first day:
+  aks-entra inventory --subscription prod-eu --probe
+  aks-entra plan fleet.yaml --out plan.json
+  aks-entra migrate plan.json
+  aks-entra verify plan.json
+"""
+
+app = typer.Typer(
+    name="aks-entra",
+    help="Move fleets of AKS clusters to Microsoft Entra ID sign-in, close the local-account backdoor, and prove it.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 110},
+)
+
+
+@app.callback()
+def _everything() -> None:
+    """Move fleets of AKS clusters to Microsoft Entra ID sign-in, close the local-account backdoor, and prove it."""
+
+
+def main() -> None:
+    """Entry point of `aks-entra`."""
+    app(prog_name="aks-entra")
+
+
+# Below `app`, because the modules register their commands on it while this package is being imported.
+import importlib  # noqa: E402 - interim, until all modules exist
+import importlib.util  # noqa: E402
+
+for _name in ("inventory", "plan", "migrate", "verify", "report", "provision", "up", "version"):
+    if importlib.util.find_spec(f"aks_entra.cli.{_name}"):
+        importlib.import_module(f"aks_entra.cli.{_name}").register(app)

@@ -1,0 +1,113 @@
+"""`aks-entra plan`: what would happen to each cluster. Reads only; planning is the dry run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aks_entra.cli import output
+from aks_entra.cli.planning import read_fleet, read_settings, teller, write_new
+from aks_entra.cli.records import EvidenceFrom, gather
+from aks_entra.errors import AksEntraError
+
+if TYPE_CHECKING:
+    from aks_entra.core.fleet import Fleet
+    from aks_entra.core.plan import FleetPlan
+
+CHANGES = 2  # Terraform's: 0 nothing to do, 1 error, 2 there are changes
+
+
+class PlanFormat(StrEnum):
+    """How a plan is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(plan)
+
+
+def plan(
+    fleet: Annotated[
+        Path, typer.Argument(metavar="FLEET.yaml", help="The fleet file; - reads standard input.", show_default=False)
+    ],
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="PLAN.json", help="Save the plan: what `migrate` takes.", show_default=False),
+    ] = None,
+    detailed_exitcode: Annotated[
+        bool,
+        typer.Option("--detailed-exitcode", help="As Terraform: exit 0 nothing to do, 1 error, 2 there are changes."),
+    ] = False,
+    evidence: EvidenceFrom = None,
+    format_: Annotated[
+        PlanFormat, typer.Option("--output", "-o", help="A table for people, Markdown for a ticket, JSON for programs.")
+    ] = PlanFormat.TABLE,
+) -> None:
+    """Show what would happen to each cluster, what it costs, and who gains and loses access.
+
+    Nothing is written to Azure. The digest at the end is what an approval names.
+    """
+    try:
+        made = output.run(_plan(fleet, evidence))
+        _save(made, out)
+        _show(made, format_)
+    except typer.Exit as leaving:
+        if detailed_exitcode and leaving.exit_code == output.ExitCode.REFUSED:
+            raise typer.Exit(output.ExitCode.FAILED) from None
+        raise
+    if detailed_exitcode and made.step_count:
+        raise typer.Exit(CHANGES)
+
+
+async def _plan(path: Path, evidence: list[Path] | None) -> FleetPlan:
+    return await plan_of(read_fleet(path), evidence)
+
+
+async def plan_of(fleet: Fleet, evidence: list[Path] | None) -> FleetPlan:
+    """Read everything that a plan of the fleet rests on, and decide. Raises the four errors."""
+    from aks_entra import survey  # noqa: PLC0415 - startup is quick without it
+    from aks_entra.wiring import open_session  # noqa: PLC0415 - Azure's libraries take long to import
+
+    settings = read_settings()
+    with output.progress(f"planning {fleet.name} (reading only)") as tell:
+        records = await gather(evidence, settings)
+        async with open_session(settings, prover=fleet.prover) as session:
+            return await survey.plan_fleet(session.ports, fleet, records, on_progress=teller(tell))
+
+
+def _save(made: FleetPlan, out: Path | None) -> None:
+    from aks_entra.documents import dump_plan  # noqa: PLC0415 - as above
+
+    if out is None:
+        return
+    try:
+        write_new(out, dump_plan(made), replace=True)
+    except AksEntraError as error:
+        output.fail(error)
+    output.say(f"plan saved to {out}", style="dim")
+
+
+def _show(made: FleetPlan, format_: PlanFormat) -> None:
+    if format_ is PlanFormat.JSON:
+        from aks_entra.documents import dump_plan  # noqa: PLC0415 - startup is quick without it
+
+        output.emit_text(dump_plan(made))
+        return
+    from aks_entra.report.plan_view import view_of  # noqa: PLC0415 - startup is quick without it
+
+    if format_ is PlanFormat.MARKDOWN:
+        from aks_entra.report.plan_markdown import render as markdown  # noqa: PLC0415 - as above
+
+        output.emit_text(markdown(view_of(made)))
+        return
+    from aks_entra.report.plan_text import render  # noqa: PLC0415 - as above
+
+    output.emit(*render(view_of(made)))

@@ -1,0 +1,76 @@
+"""What `plan` and `verify` have in common: from a fleet file, or a saved plan, to a plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aks_entra.errors import AksEntraError, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aks_entra.core.fleet import Fleet
+    from aks_entra.core.plan import FleetPlan
+    from aks_entra.settings import Settings
+
+LARGEST = 256 * 1024 * 1024  # bytes; a plan of five thousand clusters takes a tenth of it
+
+
+def read_settings() -> Settings:
+    """What `AKS_ENTRA_*` says. Raises Refused that names each variable that is not usable."""
+    from pydantic import ValidationError  # noqa: PLC0415 - startup is quick without it
+
+    from aks_entra.settings import Settings  # noqa: PLC0415 - as above
+
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [f"AKS_ENTRA_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors()]
+        raise Refused("; ".join(wrong), remedy="correct the environment variable, or unset it") from None
+
+
+def read_fleet(path: Path) -> Fleet:
+    """A fleet file's fleet. Raises Refused that names line, field and remedy."""
+    from aks_entra.fleet_file import load_fleet_file  # noqa: PLC0415 - startup is quick without it
+
+    return load_fleet_file(path).to_fleet()
+
+
+def read_plan(path: Path) -> FleetPlan:
+    """A plan saved with `plan --out`. Raises Refused when it is no such file, or was changed since."""
+    from aks_entra.documents import load_plan  # noqa: PLC0415 - startup is quick without it
+
+    try:
+        if path.stat().st_size > LARGEST:
+            raise Refused(f"{path}: too large to be a plan", remedy="name a file that `aks-entra plan --out` wrote")
+        return load_plan(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise Refused(f"{path}: not UTF-8 text", remedy="name a file that `aks-entra plan --out` wrote") from None
+    except OSError as error:
+        raise Refused(f"{path}: {error.strerror}", remedy="name a file that `aks-entra plan --out` wrote") from None
+    except AksEntraError as error:
+        raise Refused(f"{path}: {error.message}", remedy=error.remedy) from error
+
+
+def is_plan(path: Path) -> bool:
+    """Whether a file's name says that it is a saved plan; everything else is read as a fleet file."""
+    return path.suffix == ".json"
+
+
+def write_new(path: Path, text: str, *, replace: bool) -> None:
+    """Write a whole file or nothing. Raises Refused when it cannot be written, or is there and must not be replaced."""
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        if path.exists() and not replace:
+            raise Refused(f"{path}: is there already, and evidence is never replaced", remedy="name another file")
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True) if path.parent.is_dir() else None
+        raise Refused(f"{path}: cannot be written: {error.strerror}", remedy="name another file") from None
+
+
+def teller(tell: Callable[[str], None]) -> Callable[[int, int, str], None]:
+    """Progress of a survey as one line."""
+    return lambda done, total, what: tell(f"{done} of {total} · {what}")

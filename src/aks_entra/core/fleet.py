@@ -1,0 +1,147 @@
+"""A fleet as the fleet file describes it: which clusters, what each should be, who proves it, and in which order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aks_entra.core.cluster import ClusterId, Posture
+from aks_entra.core.rollout import MemberGroup, Stage
+from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """Which clusters are meant: a subscription (id or name), narrowed by what else is set. ARM names ignore case."""
+
+    subscription: str
+    resource_group: str | None = None
+    name: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+
+    def matches(self, posture: Posture) -> bool:
+        """Whether a cluster of the selector's subscription is meant. Tag values are compared exactly, names are not."""
+        cluster = posture.cluster
+        tags = {name.casefold(): value for name, value in posture.tags}
+        return (
+            (self.resource_group is None or self.resource_group.casefold() == cluster.resource_group.casefold())
+            and (self.name is None or self.name.casefold() == cluster.name.casefold())
+            and all(tags.get(name.casefold()) == value for name, value in self.tags)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedGroup:
+    """An admin group as a person names it: by `id`, by `name`, or to be created. Members and owners: ids or names."""
+
+    id: str | None = None
+    name: str | None = None
+    create: bool = False
+    unique_name: str | None = None
+    description: str = ""
+    members: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedTarget:
+    """The target before names became ids. `tenant_id` None: the tenant of the cluster's subscription."""
+
+    tenant_id: str | None = None
+    admin_groups: tuple[WantedGroup, ...] = ()
+    azure_rbac: AzureRbac = AzureRbac.KEEP
+    local_accounts: LocalAccounts = LocalAccounts.OFF
+    rotation: RotationPolicy = RotationPolicy.AT_ONCE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProverSpec:
+    """Who proves sign-in, if not the identity that runs: a service principal, its secret in an environment variable."""
+
+    client_id: str
+    tenant_id: str
+    secret_from: str  # name of the variable, never its value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSpec:
+    """Members of a stage that go side by side: those with these tags, names or resource groups; `rest`: all others."""
+
+    name: str
+    clusters: tuple[str, ...] = ()  # names, or resource-group/name
+    resource_groups: tuple[str, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    rest: bool = False
+
+    def claims(self, posture: Posture) -> bool:
+        """Whether the group asks for this cluster by name, resource group or tags (not by being the rest)."""
+        own = {str(posture.cluster).casefold(), posture.cluster.name.casefold()}
+        tags = {name.casefold(): value for name, value in posture.tags}
+        return (
+            bool(own & {name.casefold() for name in self.clusters})
+            or posture.cluster.resource_group.casefold() in {name.casefold() for name in self.resource_groups}
+            or (bool(self.tags) and all(tags.get(name.casefold()) == value for name, value in self.tags))
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageSpec:
+    """One wave of the rollout as the fleet file has it."""
+
+    name: str
+    groups: tuple[GroupSpec, ...]
+    max_concurrency: int = 5
+    max_allowed_failures: int = 0
+    gate_before: bool = True
+    gate_after: bool = False
+
+
+ONE_STAGE = (StageSpec(name="all", groups=(GroupSpec(name="all", rest=True),)),)
+"""The rollout of a fleet file that has none: every cluster in one stage, behind one gate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """A whole fleet file."""
+
+    name: str
+    selectors: tuple[Selector, ...]
+    target: WantedTarget
+    prover: ProverSpec | None = None
+    stages: tuple[StageSpec, ...] = ONE_STAGE
+
+
+def arrange(stages: tuple[StageSpec, ...], postures: tuple[Posture, ...]) -> tuple[Stage, ...]:
+    """Put every cluster into the first group that claims it, else into the group that takes the rest.
+
+    Raises `ValueError` that names the clusters which no group takes. Stages and groups without members are left out.
+    """
+    rest = next((group for stage in stages for group in stage.groups if group.rest), None)
+    members: dict[int, list[ClusterId]] = {}
+    orphans = []
+    for posture in sorted(postures, key=lambda one: one.cluster.key):
+        claiming = next((group for stage in stages for group in stage.groups if group.claims(posture)), rest)
+        if claiming is None:
+            orphans.append(str(posture.cluster))
+        else:
+            members.setdefault(id(claiming), []).append(posture.cluster)
+    if orphans:
+        raise ValueError(f"no group of the rollout takes {', '.join(orphans)}; add a group with `rest: true`")
+    arranged = []
+    for stage in stages:
+        groups = tuple(
+            MemberGroup(name=group.name, members=tuple(members[id(group)]))
+            for group in stage.groups
+            if id(group) in members
+        )
+        if groups:
+            arranged.append(
+                Stage(
+                    name=stage.name,
+                    groups=groups,
+                    max_concurrency=stage.max_concurrency,
+                    max_allowed_failures=stage.max_allowed_failures,
+                    gate_before=stage.gate_before,
+                    gate_after=stage.gate_after,
+                )
+            )
+    return tuple(arranged)

@@ -1,0 +1,87 @@
+"""A fleet's report: every cluster's verdict with its evidence, under one digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from aks_entra.core.debt import Record, Sighting
+from aks_entra.core.evidence import (
+    CertificatesRotated,
+    ClusterCreated,
+    CredentialTried,
+    Evidence,
+    LocalAccountsDisabled,
+    Moment,
+    StateSeen,
+)
+from aks_entra.core.rollout import StageResult
+from aks_entra.core.verdict import Outcome, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetReport:
+    """How a fleet's migration or verification ended. Times are ISO 8601 in UTC."""
+
+    name: str
+    plan_digest: str
+    started_at: str
+    ended_at: str
+    verdicts: tuple[Verdict, ...]
+    stages: tuple[StageResult, ...] = ()
+    version: Literal[1] = 1
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` and 64 hex digits over everything in the report."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+    def counts(self) -> dict[Outcome, int]:
+        """How many clusters ended how, in the outcomes' order; outcomes without a cluster are left out."""
+        outcomes = [verdict.outcome for verdict in self.verdicts]
+        return {outcome: outcomes.count(outcome) for outcome in Outcome if outcome in outcomes}
+
+
+def records_of(report: FleetReport, source: str) -> tuple[Record, ...]:
+    """Our own evidence of a report, as `core.debt` weighs it. `source` is what is cited: where the report is kept."""
+    return tuple(record for verdict in report.verdicts for record in _records(verdict, source))
+
+
+def _records(verdict: Verdict, source: str) -> Iterator[Record]:
+    """One cluster's sightings. A rotation counts only when accounts were seen closed under its CA."""
+    states = [one for one in verdict.evidence if isinstance(one, StateSeen)]
+    closed_under = {state.ca for state in states if not state.local_accounts}
+    for one in verdict.evidence:
+        if isinstance(one, LocalAccountsDisabled) and one.changed:
+            yield Record(cluster=verdict.cluster.key, sighting=Sighting.ACCOUNTS_ON, at=one.at, source=source)
+        sighting, ca = _sighting(one, closed_under)
+        if sighting is Sighting.ROTATED_CLOSED and _outlived(verdict.evidence):
+            continue
+        if sighting is not None:
+            yield Record(cluster=verdict.cluster.key, sighting=sighting, at=one.at, ca=ca, source=source)
+
+
+def _sighting(one: Evidence, closed_under: set[str]) -> tuple[Sighting | None, str | None]:
+    match one:
+        case StateSeen():
+            return (Sighting.ACCOUNTS_ON if one.local_accounts else Sighting.ACCOUNTS_OFF), one.ca
+        case LocalAccountsDisabled():
+            return Sighting.ACCOUNTS_OFF, None
+        case CertificatesRotated() if one.ca_after in closed_under:
+            return Sighting.ROTATED_CLOSED, one.ca_after
+        case ClusterCreated(changed=True) if len(closed_under) == 1:
+            return Sighting.CREATED_CLOSED, next(iter(closed_under))
+        case _:
+            return None, None
+
+
+def _outlived(evidence: tuple[Evidence, ...]) -> bool:
+    """Whether a credential from before got an answer other than 401 after the rotation."""
+    return any(
+        isinstance(one, CredentialTried) and one.moment is Moment.AFTER and one.status not in {None, 401}
+        for one in evidence
+    )

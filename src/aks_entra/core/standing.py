@@ -1,0 +1,58 @@
+"""How a cluster stands beside its target when no plan was carried out: what is left to do is no failure of anything."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from aks_entra.core.evidence import Evidence
+from aks_entra.core.plan import ClusterPlan
+from aks_entra.core.steps import (
+    DisableLocalAccounts,
+    EnableEntra,
+    EnsureAdminGroup,
+    ProveSignIn,
+    RecordBaseline,
+    RotateCertificates,
+    Step,
+    UpdateEntra,
+    VerifyOutcome,
+)
+from aks_entra.core.verdict import Outcome, Verdict, judge
+
+
+def judge_standing(plan: ClusterPlan, evidence: tuple[Evidence, ...]) -> Verdict:
+    """Weigh what is seen now against the target. `plan` was made a moment ago and only says what is left to do.
+
+    A cluster with something left to do is "not verified", with that as the first reason; one with nothing left is
+    judged like any other.
+    """
+    verdict = judge(replace(plan, steps=()), evidence)
+    if plan.disposition != "migrate":
+        return verdict
+    left = ", ".join(words for step in plan.steps if (words := _left(step)))
+    return replace(
+        verdict,
+        outcome=Outcome.NOT_VERIFIED,
+        because=tuple(dict.fromkeys((f"left to do: {left or 'proofs only'}", *verdict.because))),
+        grade=None,
+        next="plan and migrate: `aks-entra plan` shows the steps",
+    )
+
+
+def _left(step: Step) -> str:
+    match step:
+        case EnsureAdminGroup():
+            return f"create group {step.group.display_name}"
+        case EnableEntra():
+            return "enable Microsoft Entra ID"
+        case UpdateEntra():
+            return "update admin groups or Azure RBAC"
+        case DisableLocalAccounts():
+            return "disable local accounts"
+        case RotateCertificates():
+            return "rotate certificates"
+        case ProveSignIn() | RecordBaseline() | VerifyOutcome():
+            return ""
+        case _:
+            assert_never(step)

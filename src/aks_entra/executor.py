@@ -1,0 +1,474 @@
+"""Applies a plan's steps through the ports: observe, act, observe; no write when there is nothing to change.
+
+It decides nothing: the plan says what, ARM says how far it is. What it keeps in memory is what a death may take:
+deadlines, what it has proven itself, and what evidence a step had gathered before it had to wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from typing import Final, NoReturn, assert_never
+
+from aks_entra import proofs
+from aks_entra.core.cluster import ClusterId, Posture
+from aks_entra.core.evidence import (
+    AdminCredentialRefused,
+    Baseline,
+    CertificatesRotated,
+    CredentialTried,
+    EntraSet,
+    Evidence,
+    GroupEnsured,
+    LocalAccountsDisabled,
+    Moment,
+    SignInProven,
+)
+from aks_entra.core.plan import Moved
+from aks_entra.core.plan import remaining as remaining_steps
+from aks_entra.core.steps import (
+    DisableLocalAccounts,
+    EnableEntra,
+    EnsureAdminGroup,
+    Guarded,
+    ProveSignIn,
+    RecordBaseline,
+    RotateCertificates,
+    Step,
+    UpdateEntra,
+    VerifyOutcome,
+    writes,
+)
+from aks_entra.core.target import GroupTarget, LocalAccounts
+from aks_entra.core.verdict import Verdict, judge, unstarted
+from aks_entra.creation import provision
+from aks_entra.deadlines import Deadlines
+from aks_entra.errors import AksEntraError, Diverged, Refused, Rejected, TryLater
+from aks_entra.patience import persist
+from aks_entra.ports import NewCluster, Operation, Ports, Witness
+from aks_entra.proofs import Job, Limits, failure
+from aks_entra.watch import Watch
+
+__all__ = ["Executor", "Job", "Limits", "failure"]
+
+_UNAUTHORIZED: Final = 401
+_FORBIDDEN: Final = 403
+_AGAIN: Final = "run the plan again: what is left of it is done, nothing is done twice"
+
+
+class Executor:
+    """Carries out approved steps of any number of clusters side by side, each cluster's steps one after the other."""
+
+    def __init__(self, ports: Ports, watch: Watch, limits: Limits) -> None:
+        self._ports = ports
+        self._watch = watch
+        self._limits = limits
+        self._deadlines = Deadlines(ports.clock, limits.every)
+        self._proven: set[str] = set()  # clusters at which sign-in was proven in this run
+        self._written: dict[tuple[str, str], str] = {}  # (cluster, step): correlation id of our own write
+        self._kept: dict[str, tuple[Evidence, ...]] = {}  # cluster: what was seen just before its rotation
+        self._witnesses: dict[str, Witness] = {}
+        self._attached: set[str] = set()  # clusters whose rotation was found running
+        self._rotated: set[str] = set()  # clusters whose rotation this run has evidence of
+        self._group_locks: dict[str, asyncio.Lock] = {}
+
+    def hand_in(self, cluster: ClusterId, kubeconfig: str) -> Witness:
+        """Take an old admin kubeconfig (YAML text) as the cluster's witness. Refused when it carries no credential."""
+        witness = self._ports.vault.hand_in(cluster, kubeconfig)
+        self._witnesses[cluster.key] = witness
+        return witness
+
+    async def remaining(self, job: Job) -> tuple[Step, ...]:
+        """What is left of the approved steps, after waiting until the cluster is at rest.
+
+        A plan without steps leaves one look at the outcome. Refused when preflight holds the cluster back, or when it
+        is in no state that the approved steps lead through: the message says what is otherwise.
+        """
+        plan = job.plan
+        held = unstarted(plan)
+        if held is not None:
+            raise Refused("; ".join(held.because), remedy=held.next, cluster=str(plan.cluster))
+        was_at_rest = (await self._ports.arm.cluster(plan.cluster)).at_rest
+        posture = await self._observe(plan.cluster)
+        left = remaining_steps(plan, Guarded.of(posture), await proofs.existing_groups(self._ports, plan))
+        if isinstance(left, Moved):
+            raise Refused(
+                f"the cluster is not as it was when the plan was approved: {'; '.join(left.differences)}",
+                remedy="plan again, and have that plan approved",
+                cluster=str(plan.cluster),
+            )
+        if not was_at_rest and plan.rotates and plan.rotates not in left:
+            self._attached.add(plan.cluster.key)
+        return left or (VerifyOutcome(rotated=False, local_accounts_off=_closed(job)),)
+
+    async def apply(self, job: Job, step: Step) -> tuple[Evidence, ...]:
+        """Do one step and say what was seen. Raises the four errors, located; TryLater: call again after `after`."""
+        try:
+            return await self._apply(job, step)
+        except AksEntraError as error:
+            error.located(cluster=str(job.plan.cluster), step=step.kind)
+            raise
+
+    async def migrate(self, job: Job) -> Verdict:
+        """All remaining steps of one cluster, waiting out every TryLater, to its verdict. An error becomes evidence."""
+        held = unstarted(job.plan)
+        if held is not None:
+            return held
+        clock, limit = self._ports.clock, self._limits.step
+        evidence: list[Evidence] = []
+        try:
+            for step in await persist(clock, limit, lambda: self.remaining(job)):
+                evidence += await persist(clock, limit, self._call(job, step))
+        except Exception as error:  # noqa: BLE001 - one cluster's trouble is a value in the fleet's report
+            evidence.append(failure(error, proofs.stamp(clock)))
+        finally:
+            self.forget(job.plan.cluster)
+        return judge(job.plan, tuple(evidence))
+
+    async def provision(self, spec: NewCluster, groups: tuple[GroupTarget, ...]) -> tuple[Evidence, ...]:
+        """Create resource group, groups and a closed cluster, prove it. Refused when it exists and is otherwise."""
+        return await provision(self._ports, self._watch, self._limits, spec, groups)
+
+    def forget(self, cluster: ClusterId) -> None:
+        """Drop the credential held of a cluster: call it when the cluster's way ends, well or not."""
+        self._ports.vault.forget(cluster)
+        self._witnesses.pop(cluster.key, None)
+
+    def _call(self, job: Job, step: Step) -> Callable[[], Awaitable[tuple[Evidence, ...]]]:
+        return lambda: self.apply(job, step)
+
+    async def _apply(self, job: Job, step: Step) -> tuple[Evidence, ...]:  # noqa: PLR0911 - one per kind of step
+        match step:
+            case EnsureAdminGroup():
+                return await self._ensure_admin_group(job, step)
+            case EnableEntra() | UpdateEntra():
+                return await self._set_entra(job, step)
+            case ProveSignIn():
+                return (await self._prove(job, await proofs.read(self._ports, job.plan.cluster), Moment.BEFORE),)
+            case RecordBaseline():
+                return await self._record_baseline(job, step)
+            case DisableLocalAccounts():
+                return await self._disable_local_accounts(job, step)
+            case RotateCertificates():
+                return await self._rotate(job, step)
+            case VerifyOutcome():
+                return await self._verify(job)
+            case _:
+                assert_never(step)
+
+    async def _ensure_admin_group(self, job: Job, step: EnsureAdminGroup) -> tuple[Evidence, ...]:
+        """Clusters side by side may want one group: it is made by one of them, under its unique name."""
+        directory, group = self._ports.directory, step.group
+        async with self._group_locks.setdefault(group.reference, asyncio.Lock()):
+            group_id, created, request_id = await directory.ensure_group(group, job.prover.object_id)
+        facts = await directory.group(group_id, prover=job.prover.object_id)
+        if not facts.exists or facts.deleted_on is not None or not facts.security_enabled:
+            raise Refused(
+                f"group {group.display_name} ({group_id}) is deleted or not security-enabled",
+                remedy="restore it, or name another under `admin_groups`",
+            )
+        if facts.members == 0:
+            self._deadlines.later(
+                job.plan.cluster, "members", self._limits.sign_in, f"group {group.display_name} has no members yet"
+            )
+        return (
+            GroupEnsured(
+                at=proofs.stamp(self._ports.clock),
+                group_id=group_id,
+                display_name=group.display_name,
+                unique_name=group.unique_name or "",
+                created=created,
+                correlation_id=request_id,
+            ),
+        )
+
+    async def _set_entra(self, job: Job, step: EnableEntra | UpdateEntra) -> tuple[Evidence, ...]:
+        cluster = job.plan.cluster
+        groups = await proofs.existing_groups(self._ports, job.plan)
+        expected = self._expected(job, step, groups)
+        wanted = expected.after(step).resolved(groups)
+        unknown = [name for name in wanted.admin_groups if ":" in name]
+        if unknown:
+            raise Refused(f"admin group {unknown[0]} does not exist any more", remedy="plan again")
+        posture = await self._watch.at_rest(cluster)
+        if _entra_differences(wanted, posture):
+            _as_expected(expected, posture)
+            ids = proofs.object_ids(step.admin_groups, groups)
+            if isinstance(step, EnableEntra):
+                call = self._ports.arm.enable_entra(cluster, expected, step.tenant_id, ids, step.azure_rbac)
+            else:
+                call = self._ports.arm.update_entra(cluster, expected, ids, step.azure_rbac)
+            await self._finish(job, step, await call)
+            posture = await self._watch.at_rest(cluster)
+            _seen(_entra_differences(wanted, posture), "the update ended well, but ARM shows otherwise")
+        changed, correlation_id = self._own_write(job, step)
+        return (
+            EntraSet(
+                at=proofs.stamp(self._ports.clock),
+                changed=changed,
+                admin_group_ids=posture.admin_group_ids,
+                tenant_id=posture.tenant_id or "",
+                azure_rbac=posture.azure_rbac,
+                correlation_id=correlation_id,
+            ),
+        )
+
+    async def _prove(self, job: Job, posture: Posture, moment: Moment) -> SignInProven:
+        """A token newer than any cached one gets in, by way of an admin group or by role, and may do everything."""
+        wait = partial(self._no_sign_in, job, posture, moment)
+        try:
+            proven = await proofs.sign_in(self._ports, job, posture, moment)
+        except TryLater as error:
+            wait(error.message, error)
+        except (Rejected, Refused) as error:
+            if error.status not in {_UNAUTHORIZED, _FORBIDDEN} or error.code.startswith("AADSTS"):
+                raise  # not the API server's answer to a token, but no token at all, or something else
+            wait(error.message, error)
+        if not proven.by:
+            wait(f"{proven.username} signed in, but not as a member of an admin group: another binding let it in")
+        if not proven.everything:
+            wait(f"{proven.username} signed in by {proven.by}, but is not allowed everything")
+        self._deadlines.arrived(job.plan.cluster, "sign-in")
+        self._proven.add(job.plan.cluster.key)
+        return proven
+
+    def _no_sign_in(
+        self, job: Job, posture: Posture, moment: Moment, message: str, cause: AksEntraError | None = None
+    ) -> NoReturn:
+        """Groups travel in tokens, and webhooks take a while. Past the limit: Refused while nothing is written yet."""
+        remedy = (
+            "let the prover be a member of an admin group, or name another under `prover`; "
+            "`az aks update --aad-admin-group-object-ids` corrects the groups"
+        )
+        if moment is Moment.AFTER:
+            remedy += ", `az aks update --enable-local-accounts` reopens a way in"
+        untouched = not _differences(job.plan.before, posture)
+        limit = self._limits.sign_in
+        self._deadlines.later(
+            job.plan.cluster,
+            "sign-in",
+            limit,
+            message,
+            remedy=remedy,
+            cause=cause,
+            last=Refused if untouched else Diverged,
+        )
+
+    async def _record_baseline(self, job: Job, step: RecordBaseline) -> tuple[Evidence, ...]:
+        """The witness first, then the baseline into the journal. One stored before under this digest is kept."""
+        cluster = job.plan.cluster
+        refused: tuple[Evidence, ...] = ()
+        if step.hold_credential and not self._ports.vault.holds(cluster):
+            answer = await self._ports.arm.hold_admin_credential(cluster)
+            if isinstance(answer, Witness):
+                self._witnesses[cluster.key] = answer
+            else:
+                refused = (answer,)
+        await self._baseline(job, await proofs.read(self._ports, cluster))
+        return refused
+
+    async def _baseline(self, job: Job, posture: Posture) -> None:
+        if await self._ports.journal.baseline(job.digest, posture.cluster) is not None:
+            return
+        baseline = Baseline(
+            cluster=posture.cluster.key,
+            at=proofs.stamp(self._ports.clock),
+            ca=proofs.authority(posture).fingerprint,
+            nodes=await self._ports.kubernetes.nodes(posture),
+            workloads=await self._ports.kubernetes.workloads(posture),
+            credential_held=self._ports.vault.holds(posture.cluster),
+        )
+        await self._ports.journal.store_baseline(job.digest, baseline)
+
+    async def _disable_local_accounts(self, job: Job, step: DisableLocalAccounts) -> tuple[Evidence, ...]:
+        cluster, arm = job.plan.cluster, self._ports.arm
+        proven: tuple[Evidence, ...] = ()
+        posture = await self._observe(cluster)
+        if posture.local_accounts:
+            expected = self._expected(job, step, await proofs.existing_groups(self._ports, job.plan))
+            _as_expected(expected, posture)
+            if cluster.key not in self._proven:
+                proven = (await self._prove(job, posture, Moment.BEFORE),)
+            await self._finish(job, step, await arm.set_local_accounts(cluster, expected, enabled=False))
+            posture = await self._watch.at_rest(cluster)
+            _seen(("local accounts are on",) if posture.local_accounts else (), "the update ended well, but")
+        refused = await arm.hold_admin_credential(cluster)
+        if not isinstance(refused, AdminCredentialRefused):
+            self._witnesses[cluster.key] = refused
+            text = "ARM shows local accounts off, but still hands out admin credentials"
+            self._deadlines.later(cluster, "refusal", self._limits.refusal, text, remedy=_AGAIN)
+        self._deadlines.arrived(cluster, "refusal")
+        changed, correlation_id = self._own_write(job, step)
+        at = proofs.stamp(self._ports.clock)
+        return (*proven, LocalAccountsDisabled(at=at, changed=changed, correlation_id=correlation_id), refused)
+
+    async def _rotate(self, job: Job, step: RotateCertificates) -> tuple[Evidence, ...]:
+        """Pending while the CA is still the plan's. What is found running is waited for, and never started again."""
+        cluster = job.plan.cluster
+        attached = not (await self._ports.arm.cluster(cluster)).at_rest
+        posture = await self._observe(cluster)
+        if proofs.authority(posture).fingerprint == step.ca_before:
+            attached = False
+            expected = self._expected(job, step, await proofs.existing_groups(self._ports, job.plan))
+            _as_expected(expected, posture)
+            await self._baseline(job, posture)
+            proven = await self._prove(job, posture, Moment.BEFORE)
+            self._kept[cluster.key] = (proven, *await self._try_credentials(job, posture, Moment.BEFORE))
+            await self._finish(job, step, await self._ports.arm.rotate_certificates(cluster))
+            posture = await self._observe(cluster)
+            same = proofs.authority(posture).fingerprint == step.ca_before
+            _seen(("the CA is the one from before",) if same else (), "the rotation ended well, but")
+        ca = proofs.authority(posture)
+        changed, correlation_id = self._own_write(job, step)
+        self._rotated.add(cluster.key)
+        rotated = CertificatesRotated(
+            at=proofs.stamp(self._ports.clock),
+            ca_before=step.ca_before,
+            ca_after=ca.fingerprint,
+            ca_not_before=ca.not_before,
+            changed=changed,
+            attached=attached,
+            correlation_id=correlation_id,
+        )
+        return (*self._kept.pop(cluster.key, ()), rotated)
+
+    async def _verify(self, job: Job) -> tuple[Evidence, ...]:
+        """Everything again from outside, after a settling time. Old credentials are tried beside the member."""
+        cluster, clock = job.plan.cluster, self._ports.clock
+        posture = await self._observe(cluster)
+        evidence: list[Evidence] = list(self._rotation_by_earlier_run(job, posture))
+        proven = await self._prove(job, posture, Moment.AFTER)
+        evidence += await self._settled(job, posture)
+        witness = self._witnesses.get(cluster.key)
+        older = witness is not None and witness.ca != posture.ca
+        tried = await self._try_credentials(job, posture, Moment.AFTER if job.plan.rotates or older else Moment.BEFORE)
+        if self._ports.vault.holds(cluster):
+            proven = await self._prove(job, posture, Moment.AFTER)  # beside the refusals, in the same minute
+        evidence += [proven, *tried]
+        if _closed(job):
+            answer = await self._ports.arm.hold_admin_credential(cluster)
+            if not isinstance(answer, AdminCredentialRefused):
+                self.forget(cluster)
+                raise Diverged(
+                    "Azure hands out admin credentials again",
+                    remedy="see who switched local accounts on, then plan again: a rotation is owed",
+                )
+            evidence.append(answer)
+        evidence.append(proofs.state(clock, await proofs.read(self._ports, cluster)))
+        self.forget(cluster)
+        return tuple(evidence)
+
+    def _rotation_by_earlier_run(self, job: Job, posture: Posture) -> tuple[Evidence, ...]:
+        """When this plan's rotation was done by a process that is gone, the CA itself is the evidence of it."""
+        rotates, ca, key = job.plan.rotates, proofs.authority(posture), job.plan.cluster.key
+        if rotates is None or key in self._rotated:
+            return ()
+        if ca.fingerprint == rotates.ca_before:
+            raise Diverged("the CA is the one from before the rotation", remedy=_AGAIN)
+        return (
+            CertificatesRotated(
+                at=proofs.stamp(self._ports.clock),
+                ca_before=rotates.ca_before,
+                ca_after=ca.fingerprint,
+                ca_not_before=ca.not_before,
+                changed=False,
+                attached=key in self._attached,
+            ),
+        )
+
+    async def _settled(self, job: Job, posture: Posture) -> tuple[Evidence, ...]:
+        """Nodes and workloads, given time to come back; after that what is missing is evidence too."""
+        seen: list[Evidence] = []
+        try:
+            nodes = await proofs.nodes(self._ports, posture)
+            seen.append(nodes)
+            trouble = nodes.missing
+            baseline = await self._ports.journal.baseline(job.digest, posture.cluster)
+            if baseline is not None:
+                workloads = await proofs.workloads(self._ports, posture, baseline)
+                seen.append(workloads)
+                trouble += workloads.worse
+        except TryLater as error:
+            self._deadlines.later(
+                job.plan.cluster, "settling", self._limits.nodes_settle, error.message, remedy=_AGAIN, cause=error
+            )
+        if trouble and self._deadlines.patient(job.plan.cluster, "settling", self._limits.nodes_settle):
+            raise TryLater(f"still settling: {', '.join(trouble)}", after=self._limits.every)
+        self._deadlines.arrived(job.plan.cluster, "settling")
+        return tuple(seen)
+
+    async def _try_credentials(self, job: Job, posture: Posture, moment: Moment) -> tuple[CredentialTried, ...]:
+        """Each held credential alone. No answer is no proof: asked again for a while, then recorded as none."""
+        tried = await proofs.tried(self._ports, posture, moment, self._witnesses.get(posture.cluster.key))
+        silent = [one.credential for one in tried if one.status is None]
+        what = f"credentials {moment}"
+        if silent and self._deadlines.patient(job.plan.cluster, what, self._limits.credential):
+            raise TryLater(f"no answer to the {' and the '.join(silent)} from before", after=self._limits.every)
+        self._deadlines.arrived(job.plan.cluster, what)
+        return tried
+
+    async def _observe(self, cluster: ClusterId) -> Posture:
+        """The cluster at rest, with its CA."""
+        posture = await self._watch.at_rest(cluster)
+        return posture.with_ca(await self._ports.arm.certificate_authority(cluster))
+
+    async def _finish(self, job: Job, step: Step, operation: Operation) -> None:
+        """Wait for the end of our own operation. Diverged when it did not end well; the effect is checked after it."""
+        self._written[job.plan.cluster.key, step.kind] = operation.correlation_id
+        state = await self._watch.settled(operation)
+        if not state.succeeded:
+            raise Diverged(
+                f"the operation ended {state.status}{f': {state.message}' if state.message else ''}",
+                remedy=f"look at the cluster's activity log, then {_AGAIN}",
+                code=state.code,
+                correlation_id=operation.correlation_id,
+            )
+
+    def _own_write(self, job: Job, step: Step) -> tuple[bool, str]:
+        """Whether this run has written for the step, and under which correlation id."""
+        correlation_id = self._written.get((job.plan.cluster.key, step.kind))
+        return correlation_id is not None, correlation_id or ""
+
+    def _expected(self, job: Job, step: Step, groups: dict[str, str]) -> Guarded:
+        """The state that the approved steps before this one lead to. The CA is read and compared on its own."""
+        state = job.plan.before
+        for earlier in job.plan.steps:
+            if earlier == step:
+                break
+            if writes(earlier):
+                state = state.after(earlier)
+        return replace(state.resolved(groups), ca=None)
+
+
+def _closed(job: Job) -> bool:
+    return job.plan.target.local_accounts is LocalAccounts.OFF or not job.plan.before.local_accounts
+
+
+def _differences(wanted: Guarded, posture: Posture) -> tuple[str, ...]:
+    return replace(wanted, ca=None).differences(Guarded.of(posture), ca_before=None)
+
+
+def _entra_differences(wanted: Guarded, posture: Posture) -> tuple[str, ...]:
+    """What of the Entra profile is not as wanted: later steps may have gone on from there."""
+    now = Guarded.of(posture)
+    return _differences(
+        replace(wanted, local_accounts=now.local_accounts, kubernetes_rbac=now.kubernetes_rbac), posture
+    )
+
+
+def _as_expected(expected: Guarded, posture: Posture) -> None:
+    """Nothing is written to a cluster that somebody else changed since it was approved."""
+    differences = _differences(expected, posture)
+    if differences:
+        raise Refused(
+            f"the cluster is not as the approved plan expects it: {'; '.join(differences)}",
+            remedy="plan again, and have that plan approved",
+        )
+
+
+def _seen(differences: tuple[str, ...], prefix: str) -> None:
+    """The effect of a write that ended well must be there."""
+    if differences:
+        raise Diverged(f"{prefix}: {'; '.join(differences)}", remedy=f"compare with the activity log, then {_AGAIN}")

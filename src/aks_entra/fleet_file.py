@@ -1,0 +1,480 @@
+"""The fleet file: which clusters, what each should be, who proves it, and in which order. Frozen, bounded, versioned.
+
+The same model is what the flow `migrate_fleet` takes as its parameters, so everything that can be said without the
+file (allowed keys, bounds, what excludes what) is checked here; `fleet_file_errors` adds file, line and remedy.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+    model_validator,
+)
+
+from aks_entra.core.cluster import ClusterId
+from aks_entra.core.fleet import (
+    ONE_STAGE,
+    Fleet,
+    GroupSpec,
+    ProverSpec,
+    Selector,
+    StageSpec,
+    WantedGroup,
+    WantedTarget,
+)
+from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
+from aks_entra.errors import Refused
+from aks_entra.fleet_file_errors import Mistake, Mistakes, problems_of, refusal, shown
+from aks_entra.yaml_lines import Problem, read
+
+MAX_BYTES: Final = 1_048_576
+MAX_CLUSTERS: Final = 5_000
+MAX_STAGES: Final = 100
+MAX_FIRST_MEMBERS: Final = 19  # Graph takes 20 references in one request, and the prover is the first
+
+_GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_GUID_PATTERN: Final = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+_UPN: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_BEGIN: Final = "begin a fleet file with `version: 1`; docs/reference/fleet-file.md shows a whole one"
+_EXAMPLE_ID: Final = "7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32"
+
+
+def _version(value: Any) -> Any:
+    if type(value) is not int or value != 1:
+        raise Mistake(f"this program reads version 1, not {shown(value)}", "write `version: 1`")
+    return value
+
+
+def _guid(text: str) -> str:
+    if not _GUID.fullmatch(text):
+        raise Mistake("is not an id", f"write a GUID, such as {_EXAMPLE_ID}", value=text)
+    return text.lower()
+
+
+def _principal(text: str) -> str:
+    if not _GUID.fullmatch(text) and not _UPN.fullmatch(text):
+        raise Mistake(
+            "is neither an object id nor a user principal name",
+            f"write a GUID, such as {_EXAMPLE_ID}, or a name such as dana@contoso.com",
+            value=text,
+        )
+    return text.lower() if _GUID.fullmatch(text) else text
+
+
+def _cluster_id(text: str) -> str:
+    try:
+        cluster = ClusterId.parse(text)
+    except ValueError as error:
+        raise Mistake(
+            "is not the id of a managed cluster",
+            "write /subscriptions/<id>/resourceGroups/<group>/providers/Microsoft.ContainerService"
+            "/managedClusters/<name>, as `az aks show --query id` prints it",
+            value=text,
+        ) from error
+    _guid(cluster.subscription_id)
+    return text
+
+
+def _word(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]*[A-Za-z0-9])?", text):
+        raise Mistake(
+            "cannot be a name here",
+            "use letters, digits, spaces, dots, dashes and underscores; begin and end with a letter or digit",
+            value=text,
+        )
+    return text
+
+
+def _unique_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
+        raise Mistake("cannot be a uniqueName", "use letters, digits, dots, dashes and underscores", value=text)
+    return text
+
+
+def _text(text: str) -> str:
+    if text != text.strip() or any(ord(character) < ord(" ") for character in text):
+        raise Mistake("has blanks around it, or a line break in it", "write it on one line, without blanks around it")
+    return text
+
+
+def _variable(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):  # what stands here may be a secret: it is not repeated
+        raise Mistake(
+            "is not the name of an environment variable",
+            "write the variable's name, such as PROVER_SECRET; the secret itself never stands in this file",
+        )
+    return text
+
+
+Guid = Annotated[str, AfterValidator(_guid), Field(json_schema_extra={"pattern": _GUID_PATTERN})]
+Principal = Annotated[str, Field(min_length=1, max_length=320), AfterValidator(_principal)]
+Label = Annotated[str, Field(min_length=1, max_length=63), AfterValidator(_word)]
+Named = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_text)]  # a name that somebody else gave
+Tags = Annotated[dict[Named, Annotated[str, Field(max_length=256)]], Field(min_length=1, max_length=50)]
+Names = Annotated[tuple[Named, ...], Field(max_length=MAX_CLUSTERS)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,  # somebody may have pasted a secret
+    )
+
+
+class ClustersFile(_Part):
+    """Clusters of one subscription, narrowed by what else is set; or one cluster by its id."""
+
+    id: Annotated[str, Field(max_length=400), AfterValidator(_cluster_id)] | None = None
+    """The ARM id of one cluster. Excludes the other keys."""
+    subscription: Named | None = None
+    """Id or display name of a subscription: all its clusters, unless narrowed."""
+    resource_group: Named | None = None
+    """Only clusters of this resource group."""
+    name: Named | None = None
+    """Only the cluster of this name."""
+    tags: Tags | None = None
+    """Only clusters that carry all these tags."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ClustersFile:
+        others = [name for name in ("subscription", "resource_group", "name", "tags") if getattr(self, name)]
+        if self.id and others:
+            raise Mistakes(
+                Mistake("a cluster's id says it all", f"remove `{name}`, or `id`", at=(name,)) for name in others
+            )
+        if not self.id and not self.subscription:
+            raise Mistakes([Mistake("no subscription is named", "add `subscription: <name or id>`, or use `id`")])
+        return self
+
+    def to_selector(self) -> Selector:
+        """The same in the core's words."""
+        if self.id:
+            cluster = ClusterId.parse(self.id)
+            return Selector(
+                subscription=cluster.subscription_id.lower(), resource_group=cluster.resource_group, name=cluster.name
+            )
+        return Selector(
+            subscription=self.subscription or "",
+            resource_group=self.resource_group,
+            name=self.name,
+            tags=_pairs(self.tags),
+        )
+
+
+class AdminGroupFile(_Part):
+    """An admin group: one that exists, by `id` or `name`, or one to be created."""
+
+    id: Guid | None = None
+    """Object id of a group that exists."""
+    name: Named | None = None
+    """Display name: of a group that exists (only one may have it), or of the one to create."""
+    create: StrictBool = False
+    """Create the group unless it exists under `unique_name`."""
+    unique_name: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_unique_name)] | None = None
+    """The alternate key under which the group is created, once and for all. Default: made from `name`."""
+    description: Annotated[str, Field(max_length=1024)] | None = None
+    """Description of the group to create."""
+    members: Annotated[tuple[Principal, ...], Field(max_length=MAX_FIRST_MEMBERS)] = ()
+    """First members of the group to create: object ids or user principal names. The prover is added to them."""
+    owners: Annotated[tuple[Principal, ...], Field(max_length=MAX_FIRST_MEMBERS)] = ()
+    """Owners of the group to create: object ids or user principal names."""
+
+    @model_validator(mode="after")
+    def _exists_or_is_created(self) -> AdminGroupFile:
+        found = []
+        if self.id is None and self.name is None:
+            missing = "a group to create needs a name" if self.create else "a group with neither `id` nor `name`"
+            remedy = "add `name: <group>`" if self.create else "add `id: <object id>` or `name: <group>`"
+            raise Mistakes([Mistake(missing, remedy)])
+        if self.create and self.id is not None:
+            found.append(
+                Mistake("a group with an id exists already", "remove `create: true`, or the id", at=("create",))
+            )
+        elif self.create and self.unique_name is None and not self.key:
+            found.append(Mistake("no uniqueName can be made from this name", "add `unique_name: …`", at=("name",)))
+        elif self.id is not None and self.name is not None:
+            found.append(Mistake("a group has an id or a name, not both", "remove `name`", at=("name",)))
+        if not self.create:
+            found += [
+                Mistake(
+                    "only a group that is created gets this; existing groups are never changed",
+                    f"add `create: true`, or remove `{name}`",
+                    at=(name,),
+                )
+                for name in ("unique_name", "description", "members", "owners")
+                if getattr(self, name)
+            ]
+        if found:
+            raise Mistakes(found)
+        return self
+
+    @property
+    def key(self) -> str:
+        """The `uniqueName` under which the group is created; empty when none can be made from its name."""
+        made = re.sub(r"[^a-z0-9]+", "-", (self.name or "").casefold()).strip("-")
+        return self.unique_name or (f"aks-entra-{made}"[:64] if made else "")
+
+    def to_wanted(self) -> WantedGroup:
+        """The same in the core's words."""
+        return WantedGroup(
+            id=self.id,
+            name=self.name,
+            create=self.create,
+            unique_name=self.key if self.create else None,
+            description=self.description or "",
+            members=self.members,
+            owners=self.owners,
+        )
+
+
+class TargetFile(_Part):
+    """What each cluster should be."""
+
+    tenant_id: Guid | None = None
+    """Tenant of the admin groups. Default: the tenant of the cluster's subscription."""
+    admin_groups: Annotated[tuple[AdminGroupFile, ...], Field(max_length=20)] = ()
+    """Groups whose members administer the clusters. A cluster's own groups are kept beside them."""
+    azure_rbac: AzureRbac = AzureRbac.KEEP
+    """Azure RBAC for Kubernetes authorization."""
+    local_accounts: LocalAccounts = LocalAccounts.OFF
+    """Whether local accounts are closed."""
+    rotation: RotationPolicy = RotationPolicy.AT_ONCE
+    """When the certificates are rotated, which alone ends old credentials. `later` leaves that owed, and says so."""
+
+    @model_validator(mode="after")
+    def _groups_once(self) -> TargetFile:
+        names = [group.id or (group.key if group.create else f"name:{group.name}") for group in self.admin_groups]
+        _once("admin_groups", names, "this group is named twice", "remove one of the two")
+        return self
+
+    def to_wanted(self) -> WantedTarget:
+        """The same in the core's words."""
+        return WantedTarget(
+            tenant_id=self.tenant_id,
+            admin_groups=tuple(group.to_wanted() for group in self.admin_groups),
+            azure_rbac=self.azure_rbac,
+            local_accounts=self.local_accounts,
+            rotation=self.rotation,
+        )
+
+
+class ProverFile(_Part):
+    """The service principal that proves sign-in, if not the identity that runs."""
+
+    client_id: Guid
+    """Application (client) id."""
+    tenant_id: Guid
+    """Its tenant."""
+    client_secret_env: Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_variable)]
+    """Name of the environment variable that holds its secret, where the work is done. Never the secret."""
+
+    def to_spec(self) -> ProverSpec:
+        """The same in the core's words."""
+        return ProverSpec(client_id=self.client_id, tenant_id=self.tenant_id, secret_from=self.client_secret_env)
+
+
+class GroupFile(_Part):
+    """Members of a stage: the clusters with one of these names, resource groups or all these tags; or the rest."""
+
+    name: Label
+    """Name of the group, once per stage."""
+    clusters: Names = ()
+    """Cluster names, or `resource-group/name`."""
+    resource_groups: Names = ()
+    """All clusters of these resource groups."""
+    tags: Tags | None = None
+    """All clusters that carry all these tags."""
+    rest: StrictBool = False
+    """All clusters that no other group takes. Once per rollout."""
+
+    @model_validator(mode="after")
+    def _takes_some(self) -> GroupFile:
+        if not (self.clusters or self.resource_groups or self.tags or self.rest):
+            raise Mistakes(
+                [Mistake("a group that takes no cluster", "add `clusters`, `resource_groups`, `tags` or `rest: true`")]
+            )
+        return self
+
+    def to_spec(self) -> GroupSpec:
+        """The same in the core's words."""
+        return GroupSpec(
+            name=self.name,
+            clusters=self.clusters,
+            resource_groups=self.resource_groups,
+            tags=_pairs(self.tags),
+            rest=self.rest,
+        )
+
+
+class StageFile(_Part):
+    """One wave of the rollout. The next begins only when this one ended within its failure budget."""
+
+    name: Label
+    """Name of the stage."""
+    groups: Annotated[tuple[GroupFile, ...], Field(min_length=1, max_length=MAX_STAGES)]
+    """Who belongs to it."""
+    max_concurrency: Annotated[int, Field(ge=1, le=100, strict=True)] = 5
+    """How many clusters are worked on at a time."""
+    max_allowed_failures: Annotated[int, Field(ge=0, le=MAX_CLUSTERS, strict=True)] = 0
+    """With more failures than this the stages after it are not started."""
+    gate_before: StrictBool = True
+    """Wait for an approval before it begins."""
+    gate_after: StrictBool = False
+    """Wait for an approval after it ended."""
+
+    @model_validator(mode="after")
+    def _names_once(self) -> StageFile:
+        names = [group.name.casefold() for group in self.groups]
+        _once("groups", names, "a second group of this name", "give each group of a stage a name of its own", "name")
+        return self
+
+    def to_spec(self) -> StageSpec:
+        """The same in the core's words."""
+        return StageSpec(
+            name=self.name,
+            groups=tuple(group.to_spec() for group in self.groups),
+            max_concurrency=self.max_concurrency,
+            max_allowed_failures=self.max_allowed_failures,
+            gate_before=self.gate_before,
+            gate_after=self.gate_after,
+        )
+
+
+class RolloutFile(_Part):
+    """In which order clusters are migrated."""
+
+    stages: Annotated[tuple[StageFile, ...], Field(min_length=1, max_length=MAX_STAGES)]
+    """The waves, in order."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> RolloutFile:
+        found: list[Mistake] = []
+        stages: set[str] = set()
+        named: set[str] = set()
+        rest = False
+        for at, stage in enumerate(self.stages):
+            if stage.name.casefold() in stages:
+                remedy = "give each stage a name of its own"
+                found.append(Mistake("a second stage of this name", remedy, at=("stages", at, "name")))
+            stages.add(stage.name.casefold())
+            for inner, group in enumerate(stage.groups):
+                here = ("stages", at, "groups", inner)
+                if group.rest and rest:
+                    remedy = "keep `rest: true` in one group of the whole rollout"
+                    found.append(Mistake("a second group that takes the rest", remedy, at=(*here, "rest")))
+                rest = rest or group.rest
+                for index, cluster in enumerate(group.clusters):
+                    if cluster.casefold() in named:
+                        message = f"{cluster} is in a group before this one already"
+                        found.append(Mistake(message, "name it once", at=(*here, "clusters", index)))
+                    named.add(cluster.casefold())
+        if found:
+            raise Mistakes(found)
+        return self
+
+
+class FleetFile(_Part):
+    """A fleet: its clusters, what they should be, who proves it, and the rollout."""
+
+    version: Annotated[Literal[1], BeforeValidator(_version)]
+    """Version of this format: 1."""
+    name: Label
+    """Name of the fleet, shown in plans, runs and reports."""
+    clusters: Annotated[tuple[ClustersFile, ...], Field(min_length=1, max_length=MAX_CLUSTERS)]
+    """Which clusters belong to the fleet."""
+    target: TargetFile
+    """What each cluster should be."""
+    prover: ProverFile | None = None
+    """Who proves sign-in. Default: the identity that runs."""
+    rollout: RolloutFile | None = None
+    """The order. Default: one stage with every cluster, behind one gate."""
+
+    def to_fleet(self) -> Fleet:
+        """The same in the core's words."""
+        return Fleet(
+            name=self.name,
+            selectors=tuple(entry.to_selector() for entry in self.clusters),
+            target=self.target.to_wanted(),
+            prover=self.prover.to_spec() if self.prover else None,
+            stages=tuple(stage.to_spec() for stage in self.rollout.stages) if self.rollout else ONE_STAGE,
+        )
+
+
+def load_fleet_file(path: Path) -> FleetFile:
+    """Read and check a fleet file (`-`: standard input). Raises `Refused` with every problem: line, field, remedy."""
+    return parse_fleet_file(_text_of(path), "standard input" if str(path) == "-" else str(path))
+
+
+def parse_fleet_file(text: str, source: str) -> FleetFile:
+    """Check the text of a fleet file; `source` is what errors call it. Raises `Refused` as `load_fleet_file` does."""
+    document = read(text)
+    problems = list(document.problems)
+    if not document.readable:
+        raise refusal(source, problems)
+    if not isinstance(document.value, dict):
+        if not problems:
+            what = "is empty" if document.value is None else "is not a mapping: a fleet file is made of `key: value`"
+            problems = [Problem(line=1, where="", message=what, remedy=_BEGIN)]
+        raise refusal(source, problems)
+    try:
+        fleet = FleetFile.model_validate(document.value)
+    except ValidationError as error:
+        raise refusal(source, [*problems, *problems_of(error, FleetFile, document)]) from None
+    if problems:
+        raise refusal(source, problems)
+    return fleet
+
+
+def json_schema() -> dict[str, Any]:
+    """The fleet file's JSON Schema (2020-12), as it stands in docs/reference/fleet-file.schema.json."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **FleetFile.model_json_schema(),
+        "title": "aks-entra fleet file",
+    }
+
+
+def _text_of(path: Path) -> str:
+    """A file's text. Refused when it is not there, not UTF-8, or larger than `MAX_BYTES`."""
+    try:
+        if str(path) == "-":
+            content = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with path.open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise Refused(f"{path}: larger than {MAX_BYTES // 1024} KiB", remedy="split the fleet into several files")
+        return content.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise Refused(f"{path}: no such file", remedy=_BEGIN) from None
+    except IsADirectoryError:
+        raise Refused(f"{path}: is a folder", remedy="name the file in it") from None
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise Refused(f"{path}:{line}: is not UTF-8 text", remedy="save it with the encoding UTF-8") from None
+    except OSError as error:
+        raise Refused(f"{path}: cannot be read: {error.strerror}", remedy="check its permissions") from None
+
+
+def _once(field: str, names: list[str], message: str, remedy: str, key: str = "") -> None:
+    """Raise a mistake for every name that stood before."""
+    again = [index for index, name in enumerate(names) if name in names[:index]]
+    if again:
+        raise Mistakes(Mistake(message, remedy, at=(field, index, key) if key else (field, index)) for index in again)
+
+
+def _pairs(tags: dict[str, str] | None) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((tags or {}).items()))

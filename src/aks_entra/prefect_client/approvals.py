@@ -1,0 +1,162 @@
+"""Gates: a suspended run whose form names one plan. A stale digest is refused by the form itself.
+
+Every field is required: an empty answer, or the defaults of a run that crashed while it was suspended, approve nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.responses import SetStateStatus
+from prefect.exceptions import ObjectNotFound
+from prefect.flow_runs import asuspend_flow_run
+from prefect.input import RunInput
+from pydantic import Field, ValidationError, create_model
+
+from aks_entra.errors import Refused
+from aks_entra.prefect_client import archive, names
+from aks_entra.prefect_client.archive import Approval
+
+Moment = Literal["before", "after"]
+_SAID = r"\S"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """A run that waits for a decision: on which plan, on which side of which stage (by its place in the plan)."""
+
+    run: UUID
+    run_name: str
+    plan: str
+    stage: int
+    moment: Moment
+
+    @property
+    def page(self) -> str:
+        """Where the form is."""
+        return names.run_page(self.run)
+
+
+def form(digest: str, question: str) -> type[RunInput]:
+    """The form of a gate; `question` is markdown. Values never get defaults: that would drop "required"."""
+    fields: dict[str, Any] = {
+        "decision": (Literal["approve", "reject"], Field(description="reject: nothing is written")),
+        "plan": (Literal[digest], Field(description="the plan that is decided on")),
+        "approver": (
+            Annotated[str, Field(pattern=_SAID, max_length=200)],
+            Field(description="who decides (a claim, not a proof, unless a proxy signs people in)"),
+        ),
+        "reason": (
+            Annotated[str, Field(pattern=_SAID, max_length=500)],
+            Field(description="why: a change number, a ticket"),
+        ),
+    }
+    model: type[RunInput] = create_model("Decision", __base__=RunInput, **fields)
+    return model.with_initial_data(description=question)
+
+
+async def ask(digest: str, stage: tuple[int, str], moment: Moment, question: Callable[[], str]) -> Approval:
+    """Wait for a decision on a stage (its place in the plan, its name); an approval of this digest is not asked again.
+
+    Suspends the flow run: its process ends, and after the resume the flow runs from the top and comes here again.
+    An answer that does not fit the form is asked again.
+    """
+    place, name = stage
+    known = await archive.approval(digest, name, moment)
+    if known is not None:
+        return known
+    for attempt in itertools.count(1):
+        try:
+            answer = await asuspend_flow_run(
+                wait_for_input=form(digest, question()),
+                key=names.key("gate", str(place), moment, names.short(digest), str(attempt)),
+            )
+            said = answer.model_dump()
+            decision = Approval(stage=name, moment=moment, **said)
+        except (ValidationError, ObjectNotFound):
+            continue
+        await archive.store_approval(decision)
+        return decision
+    raise AssertionError  # pragma: no cover - count() never ends
+
+
+async def gates(run: str | None = None) -> tuple[Gate, ...]:
+    """The gates that wait now; of one run (the beginning of its id, or its name), or of all."""
+    async with get_client() as client:
+        waiting = await client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=[names.COORDINATOR])),
+            flow_run_filter=FlowRunFilter(
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED]))
+            ),
+        )
+        found = [await _gate(client, one) for one in waiting if run is None or _named(one, run)]
+    return tuple(gate for gate in found if gate is not None)
+
+
+async def gate_of(client: PrefectClient, run: FlowRun) -> Gate | None:
+    """The gate at which a run waits, if it does."""
+    return await _gate(client, run)
+
+
+async def decide(run: str, plan: str, *, decision: Literal["approve", "reject"], approver: str, reason: str) -> Gate:
+    """Answer a gate. `run`: the beginning of its id; `plan`: the digest, or at least six digits of it.
+
+    Raises Refused when no such run waits, when it waits for another plan, or when the form refuses the answer.
+    """
+    digits = names.hexadecimal(plan).lower()
+    waiting = await gates(run)
+    if not waiting:
+        raise Refused(f"no run {run!r} waits for an approval", remedy="see the waiting ones: aks-entra approve --list")
+    if len(waiting) > 1:
+        raise Refused(f"{len(waiting)} waiting runs begin with {run!r}", remedy="give more digits of the run's id")
+    gate = waiting[0]
+    if len(digits) < archive.SHORTEST or not names.hexadecimal(gate.plan).startswith(digits):
+        raise Refused(
+            f"run {gate.run_name} waits for plan {names.short(gate.plan)}, not for {digits or 'nothing'}",
+            remedy=f"read that plan, then approve it by its own digest: --plan {names.short(gate.plan)}",
+            code="PlanMismatch",
+        )
+    answer = {"decision": decision, "plan": gate.plan, "approver": approver, "reason": reason}
+    async with get_client() as client:
+        result = await client.resume_flow_run(gate.run, run_input=answer)
+    if result.status is not SetStateStatus.ACCEPT:
+        why = getattr(result.details, "reason", "") or "Prefect's server did not say why"
+        raise Refused(f"the gate did not take the answer: {why}", remedy="give --reason and --approver")
+    return gate
+
+
+def _named(run: FlowRun, name: str) -> bool:
+    return str(run.id).startswith(name.lower()) or run.name == name
+
+
+async def _gate(client: PrefectClient, run: FlowRun) -> Gate | None:
+    state = run.state
+    if state is None or state.type is not StateType.PAUSED or state.state_details.run_input_keyset is None:
+        return None
+    _, place, moment, *_ = (state.state_details.pause_key or "").split("-")
+    try:
+        schema = json.loads(await client.read_flow_run_input(run.id, state.state_details.run_input_keyset["schema"]))
+    except ObjectNotFound:
+        return None  # suspended this very moment: the form is about to be stored
+    plan = schema["properties"]["plan"]
+    return Gate(
+        run=run.id,
+        run_name=run.name,
+        plan=plan.get("const") or plan["enum"][0],
+        stage=int(place),
+        moment="after" if moment == "after" else "before",
+    )

@@ -1,0 +1,193 @@
+"""What is kept of a migration on Prefect's server, each kind under a key made of the plan's digest."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
+from uuid import UUID
+
+from aks_entra import documents
+from aks_entra.core.cluster import ClusterId
+from aks_entra.core.debt import Record
+from aks_entra.core.evidence import (
+    Baseline,
+    CertificatesRotated,
+    ClusterCreated,
+    EntraSet,
+    Evidence,
+    Failure,
+    GroupEnsured,
+    LocalAccountsDisabled,
+)
+from aks_entra.core.plan import ClusterPlan, FleetPlan
+from aks_entra.core.report import FleetReport, records_of
+from aks_entra.core.verdict import Outcome, Verdict
+from aks_entra.errors import Refused
+from aks_entra.prefect_client import pages, store
+from aks_entra.prefect_client.names import hexadecimal, key, short, slug
+
+Purpose = Literal["report", "verification"]
+SHORTEST = 6  # digits of a digest that name a plan
+FINAL = frozenset({Outcome.VERIFIED, Outcome.REFUSED})
+"""Verdicts that a resumed migration does not ask for again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """What was decided at a gate. `approver` is a claim of identity unless an authenticating proxy makes it a proof."""
+
+    plan: str
+    stage: str
+    moment: Literal["before", "after"]
+    decision: Literal["approve", "reject"]
+    approver: str
+    reason: str
+
+
+async def store_plan(plan: FleetPlan) -> None:
+    """Freeze a plan under its digest, with a page for people; a second time changes nothing."""
+    name = key("plan", hexadecimal(plan.digest))
+    if await store.get(name) is None:
+        await store.put(name, documents.dump_plan(plan), kind="plan", page=pages.plan_page(plan))
+
+
+async def show_plan(plan: FleetPlan) -> None:
+    """The plan as an artifact of the present flow run, for people."""
+    await store.show(key("page-plan", short(plan.digest)), kind="markdown", data=pages.plan_page(plan))
+
+
+async def load_plan(digest: str) -> FleetPlan:
+    """The plan under a digest or the beginning (six digits at least) of one. Refused when there is none, or several."""
+    if len(hexadecimal(digest)) < SHORTEST:
+        raise Refused(f"{digest!r} is too short for a digest", remedy=f"give at least {SHORTEST} digits")
+    found = await store.newest(key("plan", hexadecimal(digest)))
+    if not found:
+        raise Refused(f"no plan {short(digest)} is stored at this Prefect server", remedy="give the plan's file")
+    if len(found) > 1:
+        raise Refused(f"{len(found)} plans begin with {hexadecimal(digest)}", remedy="give more digits of the digest")
+    return documents.load_plan(found[0].text)
+
+
+async def note_plan(flow_run: UUID, digest: str) -> None:
+    """Note which plan a coordinator carries out: after a gate its flow runs from the top again."""
+    await store.put(key("plan-of", str(flow_run)), digest, kind="note")
+
+
+async def noted_plan(flow_run: UUID) -> str | None:
+    """The digest that a coordinator noted."""
+    found = await store.get(key("plan-of", str(flow_run)))
+    return found.text if found else None
+
+
+async def store_approval(approval: Approval) -> None:
+    """Record a decision with who claims to have made it."""
+    kind = "approval" if approval.decision == "approve" else "rejection"
+    name = key(kind, hexadecimal(approval.plan), approval.moment, approval.stage)
+    await store.put(name, json.dumps(asdict(approval)), kind=kind, page=pages.approval_page(approval))
+
+
+async def approval(digest: str, stage: str, moment: Literal["before", "after"]) -> Approval | None:
+    """The approval of a stage of exactly this plan, if one was given."""
+    found = await store.get(key("approval", hexadecimal(digest), moment, stage))
+    return Approval(**json.loads(found.text)) if found else None
+
+
+async def store_verdict(digest: str, verdict: Verdict) -> None:
+    """Keep one cluster's verdict under the plan."""
+    name = key("verdict", hexadecimal(digest), slug(verdict.cluster))
+    await store.put(name, documents.dump_verdict(verdict), kind="verdict", page=pages.verdict_page(verdict))
+
+
+async def verdicts(digest: str) -> dict[str, Verdict]:
+    """The newest verdict of each cluster under the plan, by `ClusterId.key`."""
+    found = [documents.load_verdict(one.text) for one in await store.newest(key("verdict", hexadecimal(digest)))]
+    return {verdict.cluster.key: verdict for verdict in found}
+
+
+async def store_evidence(digest: str, cluster: ClusterId, step: str, evidence: tuple[Evidence, ...]) -> None:
+    """Keep what a step saw, before the next one begins."""
+    if evidence:
+        name = key("evidence", hexadecimal(digest), slug(cluster), step)
+        await store.put(name, documents.dump_verdict(_under_way(cluster, evidence)), kind="evidence")
+
+
+async def surviving_evidence(plan: ClusterPlan, digest: str) -> tuple[Evidence, ...]:
+    """What earlier attempts did to the cluster, with times and correlation ids, in the order of the plan's steps.
+
+    Only what ARM or the directory still holds. What was seen with a credential held in memory is left out: the
+    credential died with its process, so that nothing can be tried again after the rotation.
+    """
+    prefix = key("evidence", hexadecimal(digest), slug(plan.cluster))
+    found = {one.key: documents.load_verdict(one.text).evidence for one in await store.newest(prefix)}
+    lasting = GroupEnsured | EntraSet | LocalAccountsDisabled | CertificatesRotated | ClusterCreated
+    return tuple(
+        one
+        for kind in dict.fromkeys(step.kind for step in plan.steps)
+        for one in found.get(key(prefix, kind), ())
+        if isinstance(one, lasting)
+    )
+
+
+async def store_report(report: FleetReport, *, purpose: Purpose = "report") -> None:
+    """Keep a fleet's report under its plan's digest (newest counts), and its table for people.
+
+    A later verification of the same plan is kept beside the migration's own report, never in its place.
+    """
+    name = key(purpose, hexadecimal(report.plan_digest))
+    await store.put(name, documents.dump_report(report), kind=purpose, page=pages.report_page(report))
+    await store.show(
+        key("table", purpose, short(report.plan_digest)), kind="table", data=json.dumps(pages.report_rows(report))
+    )
+
+
+async def load_report(digest: str) -> FleetReport | None:
+    """The newest report under a digest or the beginning of one."""
+    found = await store.newest(key("report", hexadecimal(digest)))
+    return documents.load_report(found[-1].text) if found else None
+
+
+async def report_of(flow_run: UUID) -> FleetReport | None:
+    """The report that a coordinator itself stored; None when it ended before it could, or has not ended."""
+    digest = await noted_plan(flow_run)
+    found = await store.get(key("report", hexadecimal(digest))) if digest else None
+    return documents.load_report(found.text) if found and found.flow_run == flow_run else None
+
+
+async def records() -> tuple[Record, ...]:
+    """What all reports kept here say about accounts and CAs: the evidence that rotation debt is weighed by."""
+    found = [*await store.newest("report-"), *await store.newest("verification-")]
+    reports = [documents.load_report(one.text) for one in found]
+    return tuple(record for report in reports for record in records_of(report, f"report {short(report.plan_digest)}"))
+
+
+async def last_plans() -> tuple[FleetPlan, ...]:
+    """The plan of each fleet's newest report: what a drift watch verifies when nobody says what."""
+    reports = [documents.load_report(one.text) for one in await store.newest("report-")]
+    newest = {report.name: report for report in sorted(reports, key=lambda one: one.ended_at)}
+    plans = [await store.get(key("plan", hexadecimal(report.plan_digest))) for report in newest.values()]
+    return tuple(documents.load_plan(plan.text) for plan in plans if plan is not None)
+
+
+def kept_evidence(verdict: Verdict | None) -> tuple[Evidence, ...]:
+    """What a stored verdict rests on, without the failures: it is judged again beside what is seen now."""
+    return tuple(one for one in verdict.evidence if not isinstance(one, Failure)) if verdict else ()
+
+
+def _under_way(cluster: ClusterId, evidence: tuple[Evidence, ...]) -> Verdict:
+    """Evidence travels in a verdict's form: that of a cluster which has not ended yet."""
+    return Verdict(cluster=cluster, outcome=Outcome.NOT_VERIFIED, because=("under way",), evidence=evidence)
+
+
+class PrefectJournal:
+    """`aks_entra.ports.Journal` on Prefect's server."""
+
+    async def baseline(self, digest: str, cluster: ClusterId) -> Baseline | None:
+        """The baseline that was stored for the cluster under the plan."""
+        found = await store.get(key("baseline", hexadecimal(digest), slug(cluster)))
+        return documents.load_baseline(found.text) if found else None
+
+    async def store_baseline(self, digest: str, baseline: Baseline) -> None:
+        """Store it; the newest counts."""
+        name = key("baseline", hexadecimal(digest), slug(ClusterId.parse(baseline.cluster)))
+        await store.put(name, documents.dump_baseline(baseline), kind="baseline")

@@ -1,0 +1,64 @@
+"""A report as CSV for spreadsheets: one line for each cluster. A cell never begins a formula."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Final
+
+from aks_entra.core.evidence import CertificatesRotated, StateSeen
+from aks_entra.core.report import FleetReport
+from aks_entra.core.verdict import Verdict
+
+COLUMNS: Final = (
+    "fleet",
+    "cluster",
+    "subscription",
+    "resource_id",
+    "verdict",
+    "grade",
+    "because",
+    "next",
+    "ca_before",
+    "ca_after",
+    "evidence",
+    "ended_at",
+    "plan_digest",
+    "report_digest",
+)
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def render(report: FleetReport) -> str:
+    """The whole table with its head (RFC 4180). A text that a spreadsheet would run gets an apostrophe before it."""
+    target = io.StringIO()
+    writer = csv.writer(target)
+    writer.writerow(COLUMNS)
+    for verdict in report.verdicts:
+        writer.writerow([_safe(cell) for cell in _row(report, verdict)])
+    return target.getvalue()
+
+
+def _row(report: FleetReport, verdict: Verdict) -> tuple[str, ...]:
+    rotated = next((one for one in reversed(verdict.evidence) if isinstance(one, CertificatesRotated)), None)
+    state = next((one for one in reversed(verdict.evidence) if isinstance(one, StateSeen)), None)
+    return (
+        report.name,
+        str(verdict.cluster),
+        verdict.cluster.subscription_id,
+        verdict.cluster.resource_id,
+        verdict.outcome,
+        verdict.grade or "",
+        "; ".join(verdict.because),
+        verdict.next,
+        rotated.ca_before if rotated else "",
+        rotated.ca_after if rotated else state.ca if state else "",
+        str(len(verdict.evidence)),
+        report.ended_at,
+        report.plan_digest,
+        report.digest,
+    )
+
+
+def _safe(cell: str) -> str:
+    return f"'{cell}" if cell.lstrip(" ").startswith(_FORMULA) else cell

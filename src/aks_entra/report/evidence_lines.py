@@ -1,0 +1,109 @@
+"""Each piece of evidence as one line: when, what, in words, with the service's correlation id. Never a secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from aks_entra.core.evidence import (
+    AdminCredentialRefused,
+    CertificatesRotated,
+    ClusterCreated,
+    CredentialTried,
+    EntraSet,
+    Evidence,
+    Failure,
+    GroupEnsured,
+    LocalAccountsDisabled,
+    NodesSeen,
+    SignInProven,
+    StateSeen,
+    WorkloadsSeen,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One piece of evidence for people. `at` is ISO 8601 in UTC."""
+
+    at: str
+    what: str
+    detail: str
+    correlation_id: str = ""
+
+
+def line_of(one: Evidence) -> Line:  # noqa: C901, PLR0911, PLR0912 - a table: one line for each kind of evidence
+    """A piece of evidence in words; CA fingerprints stand there whole."""
+    match one:
+        case GroupEnsured():
+            name = f"{one.display_name} ({one.group_id}), uniqueName {one.unique_name}"
+            return _line(one, "admin group created" if one.created else "admin group exists", name)
+        case EntraSet():
+            rbac = "on" if one.azure_rbac else "off"
+            detail = f"admin groups {_list(one.admin_group_ids)}; tenant {one.tenant_id}; Azure RBAC {rbac}"
+            return _line(one, f"Microsoft Entra ID {_how(changed=one.changed)}", detail)
+        case SignInProven():
+            allowed = "everything allowed" if one.everything else "NOT everything allowed"
+            detail = f"{one.username} by {one.by or 'no way that counts'}; {allowed}; {one.moment}; CA {one.ca}"
+            return Line(at=one.at, what="signed in at the API server", detail=detail)
+        case AdminCredentialRefused():
+            return _line(one, "Azure refused admin credentials", f"HTTP {one.status} {one.code}: {one.message}")
+        case CredentialTried():
+            answer = f"HTTP {one.status}" if one.status else "no answer"
+            issued = f"; issued under CA {one.issued_under}" if one.issued_under else ""
+            extra = f"; {one.detail}" if one.detail else ""
+            detail = f"{answer}; {one.moment}; trusting CA {one.ca}{issued}{extra}"
+            return Line(at=one.at, what=f"{one.credential} tried alone", detail=detail)
+        case LocalAccountsDisabled():
+            return _line(one, f"local accounts disabled {_how(changed=one.changed)}", "disableLocalAccounts: true")
+        case CertificatesRotated():
+            attached = "; a rotation found running was followed" if one.attached else ""
+            detail = f"CA {one.ca_before} → {one.ca_after} (valid from {one.ca_not_before}){attached}"
+            return _line(one, f"certificates rotated {_how(changed=one.changed)}", detail)
+        case NodesSeen():
+            missing = f"; missing: {_list(one.missing)}" if one.missing else ""
+            return Line(
+                at=one.at, what="nodes", detail=f"{one.ready} Ready, {one.fewest} to {one.most} wanted{missing}"
+            )
+        case WorkloadsSeen():
+            worse = f"; less available: {_list(one.worse)}" if one.worse else "; none less available"
+            since = f" with the baseline of {one.baseline_at}" if one.baseline_at else ""
+            return Line(at=one.at, what="workloads", detail=f"{one.compared} compared{since}{worse}")
+        case StateSeen():
+            accounts = "on" if one.local_accounts else "off"
+            detail = (
+                f"identity {one.identity}; local accounts {accounts}; admin groups {_list(one.admin_group_ids)}; "
+                f"Azure RBAC {'on' if one.azure_rbac else 'off'}; {one.provisioning_state}; "
+                f"CA {one.ca} (valid from {one.ca_not_before})"
+            )
+            return Line(at=one.at, what="state", detail=detail)
+        case ClusterCreated():
+            return _line(one, f"cluster created {_how(changed=one.changed)}", "local accounts off from its first day")
+        case Failure():
+            where = f"at {one.step}: " if one.step else ""
+            code = f" ({one.code})" if one.code else ""
+            return _line(one, one.error, f"{where}{one.message}{code}")
+        case _:
+            assert_never(one)
+
+
+def _line(
+    one: GroupEnsured
+    | EntraSet
+    | AdminCredentialRefused
+    | LocalAccountsDisabled
+    | CertificatesRotated
+    | ClusterCreated
+    | Failure,
+    what: str,
+    detail: str,
+) -> Line:
+    return Line(at=one.at, what=what.strip(), detail=detail, correlation_id=one.correlation_id)
+
+
+def _how(*, changed: bool) -> str:
+    return "" if changed else "(found so)"
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return ", ".join(names) or "none"

@@ -1,0 +1,36 @@
+"""What may be set about a run, besides the fleet file: `AKS_ENTRA_*` in the environment. Times are in seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every field is an environment variable: `poll_interval` is AKS_ENTRA_POLL_INTERVAL. No secret is among them."""
+
+    model_config = SettingsConfigDict(env_prefix="AKS_ENTRA_", frozen=True, extra="ignore")
+
+    evidence_dir: Path = Field(default=Path("evidence"), description="where reports are written")
+
+    poll_interval: float = Field(
+        default=30.0, gt=0, description="between two lists of a subscription, while operations run in it"
+    )
+    operation_limit: float = Field(default=7200.0, gt=0, description="how long one operation of Azure is followed")
+
+    look_interval: float = Field(default=10.0, gt=0, description="between two looks at a cluster that is waited for")
+    sign_in_limit: float = Field(default=900.0, gt=0, description="until a fresh token must get in with its groups")
+    refusal_limit: float = Field(default=300.0, gt=0, description="until Azure must refuse admin credentials")
+    credential_limit: float = Field(default=300.0, gt=0, description="until a held credential must get an answer")
+    settle_limit: float = Field(default=1200.0, gt=0, description="until nodes and workloads must be back")
+    verify_limit: float = Field(default=60.0, gt=0, description="one look of the verifier, throttling included")
+    step_limit: float = Field(default=7200.0, gt=0, description="one step altogether, throttling included")
+
+    connect_timeout: float = Field(default=10.0, gt=0, description="for a connection with Azure or Graph")
+    request_timeout: float = Field(default=100.0, gt=0, description="for an answer of Azure or Graph")
+    api_server_timeout: float = Field(default=20.0, gt=0, description="for an answer of a cluster's API server")
+
+    group_reads: int = Field(default=5, ge=1, description="good reads in a row before a new group counts")
+    group_read_gap: float = Field(default=1.0, ge=0, description="between those reads")

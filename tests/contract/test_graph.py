@@ -1,0 +1,97 @@
+"""Microsoft's Graph SDK against the sandbox's Graph: what an admin group is, and how one comes into being."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from aks_entra.core.target import GroupTarget
+from aks_entra.errors import Refused
+from azure_sandbox.server import Sandbox
+
+from .conftest import ADMINS, DELETED, READER, Opener
+
+
+async def test_a_group_is_known_with_its_members_and_whether_the_prover_is_one(opened: Opener) -> None:
+    async with opened() as session:
+        me = await session.ports.callers.prover()
+        facts = await session.ports.directory.group(ADMINS, prover=me.object_id)
+    assert (facts.exists, facts.display_name, facts.security_enabled) == (True, "aks-admins", True)
+    assert (facts.members, facts.people, facts.prover_is_member) == (3, 1, True)
+
+
+async def test_who_is_not_in_a_group_is_told_so(opened: Opener) -> None:
+    async with opened() as session:
+        facts = await session.ports.directory.group(ADMINS, prover=READER["id"])
+    assert facts.prover_is_member is False
+
+
+async def test_a_deleted_group_is_found_with_the_last_day_to_restore_it(opened: Opener) -> None:
+    async with opened() as session:
+        facts = await session.ports.directory.group(DELETED, prover=READER["id"])
+    assert facts.exists
+    assert facts.display_name == "gone"
+    assert (facts.deleted_on or "")[:10] == "2026-11-02"
+    assert (facts.restorable_until or "")[:10] == "2026-12-02"
+
+
+async def test_a_group_nobody_ever_made_does_not_exist(opened: Opener) -> None:
+    async with opened() as session:
+        facts = await session.ports.directory.group("00000000-0000-4000-8000-000000000001", prover=READER["id"])
+    assert not facts.exists
+
+
+@pytest.mark.usefixtures("as_reader")
+async def test_without_graph_permissions_one_is_told_which_to_grant(opened: Opener) -> None:
+    async with opened() as session:
+        with pytest.raises(Refused, match="Insufficient privileges") as refused:
+            await session.ports.directory.group(ADMINS, prover=READER["id"])
+    assert refused.value.code == "Authorization_RequestDenied"
+    assert "GroupMember.Read.All" in refused.value.remedy
+    assert refused.value.correlation_id
+
+
+async def test_people_and_applications_are_found_by_the_names_they_go_by(opened: Opener) -> None:
+    async with opened() as session:
+        directory = session.ports.directory
+        assert await directory.user_id(READER["appId"]) == READER["id"]
+        assert await directory.user_id(READER["id"]) == READER["id"]
+        dana = await directory.user_id("dana@contoso.com")
+        assert await directory.user_id(dana) == dana
+        with pytest.raises(Refused, match=r"nobody@contoso\.com"):
+            await directory.user_id("nobody@contoso.com")
+
+
+async def test_a_new_group_has_the_prover_inside_and_is_made_once(opened: Opener, box: Sandbox) -> None:
+    target = GroupTarget(display_name="O'Brien & co", unique_name="aks/o'brien & co", description="made by a test")
+    async with opened() as session:
+        me = (await session.ports.callers.prover()).object_id
+        directory = session.ports.directory
+        answers = await asyncio.gather(*(directory.ensure_group(target, me) for _ in range(3)))
+        (group_id, _, request_id) = answers[0]
+        assert set(answers) == {(group_id, True, request_id)}
+        assert request_id
+        assert await directory.groups_named("O'Brien & co") == (group_id,)
+        assert await directory.group_with_unique_name("aks/o'brien & co") == group_id
+        facts = await directory.group(group_id, prover=me)
+        assert (facts.security_enabled, facts.members, facts.prover_is_member) == (True, 1, True)
+    async with opened() as another:
+        assert await another.ports.directory.ensure_group(target, READER["id"]) == (group_id, False, "")
+    assert READER["id"] not in box.directory.groups_of(group_id)
+
+
+async def test_more_members_than_one_request_binds_are_all_added(opened: Opener) -> None:
+    async with opened() as session:
+        directory = session.ports.directory
+        me = (await session.ports.callers.prover()).object_id
+        members = []
+        for number in range(23):
+            target = GroupTarget(display_name=f"team-{number}", unique_name=f"team-{number}")
+            members.append((await directory.ensure_group(target, ""))[0])
+        target = GroupTarget(
+            display_name="large", unique_name="large", members=tuple(members), owners=(READER["id"], READER["id"])
+        )
+        group_id, created, _ = await directory.ensure_group(target, me)
+        assert created
+        assert (await directory.group(group_id, prover=me)).members == 24

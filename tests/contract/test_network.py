@@ -1,0 +1,58 @@
+"""The way out: proxies, certificates that are not trusted, names that nobody knows."""
+
+from __future__ import annotations
+
+import pytest
+
+from aks_entra.adapters.handshake import handshake
+from aks_entra.errors import Refused, TryLater
+from azure_sandbox.server import Sandbox
+
+from .conftest import ADMINS, Opener
+
+
+async def test_a_host_that_the_proxy_does_not_allow_is_refused_in_words(opened: Opener) -> None:
+    async with opened() as session:
+        with pytest.raises(Refused, match=r"the proxy refuses connections to example\.com \(HTTP 403\)"):
+            await session.ports.kubernetes.handshake("example.com")
+
+
+async def test_an_api_server_that_is_not_there_is_tried_later(opened: Opener) -> None:
+    async with opened() as session:
+        with pytest.raises(TryLater, match="cannot reach nobody") as later:
+            await session.ports.kubernetes.handshake("nobody-00000000.hcp.westeurope.azmk8s.io")
+    assert later.value.code == "Unreachable"
+
+
+@pytest.mark.usefixtures("box")
+async def test_without_a_proxy_names_and_ports_speak_for_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setenv("no_proxy", "*")
+    with pytest.raises(TryLater, match="cannot be resolved") as later:
+        await handshake("no-such-host.invalid", timeout=5)
+    assert later.value.code == "NameNotResolved"
+    with pytest.raises(TryLater, match="cannot be reached"):
+        await handshake("127.0.0.1", timeout=5, port=1)
+
+
+async def test_a_certificate_from_a_proxy_that_is_not_trusted_names_the_variable_to_set(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.setenv(variable, "/dev/null")
+    async with opened() as session:
+        with pytest.raises(Refused, match=r"certificate of .* is not trusted here") as refused:
+            await session.ports.callers.runner()
+    assert "SSL_CERT_FILE" in refused.value.remedy
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+async def test_any_of_the_usual_variables_is_enough(
+    opened: Opener, box: Sandbox, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    for other in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.setenv(other, "/dev/null")
+    monkeypatch.setenv(variable, box.environment["SSL_CERT_FILE"])
+    async with opened() as session:
+        me = await session.ports.callers.runner()
+        assert (await session.ports.directory.group(ADMINS, prover=me.object_id)).exists

@@ -1,0 +1,186 @@
+"""One sandbox, one Prefect server with a worker, for all tests of the runbooks. Each test has clusters of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+from azure_sandbox.server import Sandbox
+
+if TYPE_CHECKING:
+    from aks_entra.core.plan import FleetPlan
+    from aks_entra.prefect_client import Snapshot
+    from azure_sandbox.proxy import Exchange
+
+CHECKOUT = Path(__file__).parents[2]
+SUBSCRIPTION = "3e8b1a70-6c2f-4d95-b0e4-8f7a2c5d9163"
+ADMINS = "0a470931-6e9e-4f00-8f55-490bde0505c3"
+WORLD = f"""\
+version: 1
+tenant: {{id: 7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32, name: contoso.onmicrosoft.com}}
+servicePrincipals:
+  - {{name: operator, graphPermissions: [Group.ReadWrite.All, Directory.Read.All]}}
+groups:
+  - {{name: aks-admins, id: {ADMINS}, members: [operator]}}
+operator: operator
+subscriptions:
+  - id: {SUBSCRIPTION}
+    name: prod-eu
+    roleAssignments:
+      - {{principal: operator, role: Owner}}
+    resourceGroups:
+      - name: gated
+        location: westeurope
+        clusters:
+          - {{name: first, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: second, nodes: 1, identity: managed, adminGroups: [aks-admins], localAccounts: false}}
+      - {{name: rejected, location: westeurope, clusters: [
+          {{name: left-alone, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - name: mixed
+        location: westeurope
+        clusters:
+          - {{name: bad, nodes: 1, identity: none}}
+          - {{name: good, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: legacy, nodes: 1, identity: legacy}}
+      - {{name: killed, location: westeurope, clusters: [
+          {{name: mid-rotation, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: orphaned, location: westeurope, clusters: [
+          {{name: goes-on, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: moved, location: westeurope, clusters: [
+          {{name: moved, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: spent, location: westeurope, clusters: [
+          {{name: a-first, nodes: 1, identity: none}}, {{name: b-second, nodes: 1, identity: none}}]}}
+"""
+QUICK = {
+    "AKS_ENTRA_POLL_INTERVAL": "0.3",
+    "AKS_ENTRA_LOOK_INTERVAL": "0.2",
+    "AKS_ENTRA_GROUP_READ_GAP": "0.01",
+    "AKS_ENTRA_SIGN_IN_LIMIT": "30",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """Where the runbooks live during the tests, and what has gone over the wire."""
+
+    sandbox: Sandbox
+    api: str
+    environment: dict[str, str]
+    exchanges: list[Exchange] = field(default_factory=list)
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Be a client of this Prefect server and this Azure."""
+        from prefect.settings import PREFECT_API_URL, temporary_settings
+
+        with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_API_URL: self.api}):
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            yield
+
+    async def plan(self, group: str, *stages: dict[str, Any], **target: Any) -> FleetPlan:
+        """Plan the clusters of a resource group and store the plan at the server."""
+        from aks_entra import prefect_client, survey
+        from aks_entra.fleet_file import FleetFile
+        from aks_entra.settings import Settings
+        from aks_entra.wiring import open_session
+
+        fleet = FleetFile.model_validate(self.fleet(group, *stages, **target)).to_fleet()
+        async with open_session(Settings()) as session:
+            plan = await survey.plan_fleet(session.ports, fleet, ())
+        await prefect_client.store_plan(plan)
+        return plan
+
+    def fleet(self, group: str, *stages: dict[str, Any], **target: Any) -> dict[str, Any]:
+        """A fleet file's content for a resource group."""
+        whole: dict[str, Any] = {
+            "version": 1,
+            "name": group,
+            "clusters": [{"subscription": SUBSCRIPTION, "resource_group": group}],
+            "target": {"admin_groups": [{"id": ADMINS}], **target},
+        }
+        return {**whole, "rollout": {"stages": list(stages)}} if stages else whole
+
+    def writes(self, group: str) -> list[str]:
+        """What was written to the clusters of a resource group: method and the path's last word."""
+        return [
+            f"{one.method} {one.path.rstrip('/').rsplit('/', 1)[-1]}"
+            for one in self.exchanges
+            if f"/resourcegroups/{group}/" in one.path.lower()
+            and (one.method == "PUT" or "rotate" in one.path.lower())
+            and one.status < 300
+        ]
+
+
+Until = Callable[[Any, Callable[[Any], bool]], Awaitable[Any]]
+
+
+@pytest.fixture(scope="session")
+def until() -> Until:
+    """Follow a run until a snapshot is as wanted, or the run ends."""
+
+    async def follow(run: Any, wanted: Callable[[Snapshot], bool]) -> Snapshot:
+        from aks_entra import prefect_client
+
+        async with asyncio.timeout(120):
+            async for now in prefect_client.follow(run, every=0.2):
+                if wanted(now) or now.run.ended:
+                    return now
+        raise AssertionError("the run neither ended nor came to where it should")
+
+    return follow
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    folder = tmp_path_factory.mktemp("flows")
+    world = folder / "world.yaml"
+    world.write_text(WORLD)
+    exchanges: list[Exchange] = []
+    async with Sandbox(world, pace=500, observe=exchanges.append) as sandbox:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "AZURE", "AKS_ENTRA"))}
+        environment = {**sandbox.environment, **QUICK}
+        port = _free_port()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", "from aks_entra.cli import main; main()", "up", "--port", str(port)),
+            cwd=CHECKOUT,
+            env={**clean, **environment, "AKS_ENTRA_HOME": str(folder / "home")},
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            await _ready(process)
+            yield House(
+                sandbox=sandbox, api=f"http://127.0.0.1:{port}/api", environment=environment, exchanges=exchanges
+            )
+        finally:
+            process.send_signal(signal.SIGINT)
+            async with asyncio.timeout(60):
+                await process.wait()
+
+
+async def _ready(process: asyncio.subprocess.Process) -> None:
+    said = b""
+    assert process.stderr is not None
+    async with asyncio.timeout(150):
+        while b"Ctrl-C" not in said:
+            line = await process.stderr.readline()
+            assert line, said.decode()
+            said += line
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

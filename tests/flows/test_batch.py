@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from aks_entra import prefect_client
+from aks_entra.core.verdict import Outcome
+from azure_sandbox.http import Reply
+
+if TYPE_CHECKING:
+    from tests.flows.conftest import House
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+FORBIDDEN = Reply(
+    403,
+    {"error": {"code": "RequestDisallowedByPolicy", "message": "Resource 'bad' was disallowed by policy."}},
+    {},
+)
+NEW_GROUP = {"admin_groups": [{"name": "fleet-admins", "create": True, "description": "made by a test"}]}
+
+
+async def test_one_members_failure_is_its_own_and_every_kind_of_step_is_done(house: House) -> None:
+    from flows.migrate_batch import migrate_batch
+
+    with house.inside():
+        plan = await house.plan(
+            "mixed",
+            {"name": "all", "groups": [{"name": "all", "rest": True}], "max_allowed_failures": 1},
+            **NEW_GROUP,
+        )
+        house.sandbox.faults.add("PUT", "/resourceGroups/mixed/.*/managedClusters/bad$", answer=FORBIDDEN)
+        house.sandbox.faults.add(
+            "PUT",
+            "/resourceGroups/mixed/.*/managedClusters/good$",
+            answer=Reply(429, {"error": {"code": "TooManyRequests", "message": "throttled"}}, {"Retry-After": "1"}),
+        )
+        state = await migrate_batch(
+            plan.digest, "all", [one.cluster.resource_id for one in plan.clusters], return_state=True
+        )
+        assert state.is_completed(), state.message
+        verdicts = {one.cluster.name: one for one in (await prefect_client.verdicts(plan.digest)).values()}
+        assert {name: one.outcome for name, one in verdicts.items()} == {
+            "bad": Outcome.FAILED,
+            "good": Outcome.VERIFIED,
+            "legacy": Outcome.VERIFIED,
+        }
+        assert "disallowed by policy" in verdicts["bad"].because[0]
+        assert house.sandbox.faults.waiting == ()
+        assert {step.kind for one in plan.clusters for step in one.steps} == {
+            *("ensure-admin-group", "enable-entra", "update-entra", "prove-sign-in", "record-baseline"),
+            *("disable-local-accounts", "rotate-certificates", "verify-outcome"),
+        }
+
+
+async def test_who_comes_after_the_budget_is_spent_is_skipped(house: House) -> None:
+    from flows.migrate_batch import migrate_batch
+
+    with house.inside():
+        plan = await house.plan(
+            "spent", {"name": "all", "groups": [{"name": "all", "rest": True}], "max_concurrency": 1}
+        )
+        house.sandbox.faults.add("PUT", "/resourceGroups/spent/.*/managedClusters/", answer=FORBIDDEN)
+        members = [one.cluster.resource_id for one in plan.clusters]
+        state = await migrate_batch(plan.digest, "all", members, return_state=True)
+        assert state.is_failed()
+        assert [one.outcome for one in (await prefect_client.verdicts(plan.digest)).values()].count(
+            Outcome.SKIPPED
+        ) == 1
+        assert house.writes("spent") == []
+
+
+async def test_a_moved_cluster_is_refused_and_left_alone(house: House) -> None:
+    from aks_entra.core.steps import Guarded
+    from aks_entra.settings import Settings
+    from aks_entra.wiring import open_session
+    from flows.migrate_batch import migrate_batch
+
+    with house.inside():
+        plan = await house.plan("moved", {"name": "all", "groups": [{"name": "all", "rest": True}]}, rotation="later")
+        cluster = plan.clusters[0].cluster
+        async with open_session(Settings()) as session:  # somebody else switches Azure RBAC on
+            posture = await session.ports.arm.cluster(cluster)
+            before = Guarded.of(posture)
+            await session.watch.settled(
+                await session.ports.arm.update_entra(cluster, before, posture.admin_group_ids, azure_rbac=True)
+            )
+        written = house.writes("moved")
+        await migrate_batch(plan.digest, "all", [cluster.resource_id], return_state=True)
+        [verdict] = (await prefect_client.verdicts(plan.digest)).values()
+        assert verdict.outcome is Outcome.REFUSED
+        assert "Azure RBAC: expected off, found on" in verdict.because[0]
+        assert house.writes("moved") == written

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from aks_entra import prefect_client
+from aks_entra.core.verdict import Outcome
+from aks_entra.errors import Refused
+
+if TYPE_CHECKING:
+    from tests.flows.conftest import House, Until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+TWO_STAGES = (
+    {"name": "canary", "groups": [{"name": "one", "clusters": ["first"]}]},
+    {"name": "rest", "groups": [{"name": "others", "rest": True}], "gate_before": False, "gate_after": True},
+)
+
+
+async def test_a_gate_takes_an_approval_of_its_own_plan_and_of_no_other(house: House, until: Until) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.responses import SetStateStatus
+
+    with house.inside():
+        plan = await house.plan("gated", *TWO_STAGES)
+        other = await house.plan("gated", *TWO_STAGES, rotation="later")
+        run = await prefect_client.start_migration(plan.digest)
+        waiting = await until(run.id, lambda now: now.gate is not None)
+        assert waiting.gate.plan == plan.digest
+        said = {"approver": "dana@contoso.com", "reason": "CHG-1042"}
+
+        with pytest.raises(Refused, match="waits for plan"):
+            await prefect_client.decide(str(run.id)[:8], other.digest, decision="approve", **said)
+        with pytest.raises(Refused, match="waits for plan"):
+            await prefect_client.decide(str(run.id)[:8], plan.digest[:9], decision="approve", **said)
+        with pytest.raises(Refused, match="did not take the answer"):
+            await prefect_client.decide(
+                str(run.id)[:8], plan.digest, decision="approve", approver="dana@contoso.com", reason=" "
+            )
+        async with get_client() as client:
+            for answer in ({}, {"decision": "approve", "plan": other.digest, **said}):
+                assert (await client.resume_flow_run(run.id, run_input=answer)).status is SetStateStatus.REJECT
+        with pytest.raises(Refused, match="is being carried out"):
+            await prefect_client.start_migration(plan.digest)
+        with pytest.raises(Refused, match="waiting at its gate"):
+            await prefect_client.resume(str(run.id), plan.digest)
+        assert house.writes("gated") == []
+
+        await prefect_client.decide(str(run.id)[:8], prefect_client.short(plan.digest), decision="approve", **said)
+        after = await until(run.id, lambda now: now.gate is not None and now.gate.moment == "after")
+        assert after.gate.stage == 1
+        await prefect_client.decide(run.name, plan.digest, decision="approve", **said)
+        ended = await until(run.id, lambda now: now.run.ended)
+        assert ended.run.completed, ended.run.message
+        report = await prefect_client.report_of(run.id)
+        assert {str(one.cluster): one.outcome for one in report.verdicts} == {
+            "gated/first": Outcome.VERIFIED,
+            "gated/second": Outcome.VERIFIED,
+        }
+        assert house.writes("gated").count("POST rotateClusterCertificates") == 2
+        with pytest.raises(Refused, match="no run .* waits"):
+            await prefect_client.decide(str(run.id)[:8], plan.digest, decision="approve", **said)
+
+
+async def test_a_rejection_writes_nothing(house: House, until: Until) -> None:
+    with house.inside():
+        plan = await house.plan("rejected")
+        run = await prefect_client.start_migration(plan.digest)
+        await until(run.id, lambda now: now.gate is not None)
+        await prefect_client.decide(
+            str(run.id), plan.digest, decision="reject", approver="dana@contoso.com", reason="not this week"
+        )
+        ended = await until(run.id, lambda now: now.run.ended)
+        assert ended.run.state == "Rejected"
+        assert "rejected by dana@contoso.com (not this week)" in ended.run.message
+        report = await prefect_client.report_of(run.id)
+        assert [one.outcome for one in report.verdicts] == [Outcome.SKIPPED]
+        assert house.writes("rejected") == []

@@ -1,0 +1,189 @@
+"""Postures, targets, facts and evidence of a cluster, as short as a test wants them; and Hypothesis' choice of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Pool, Posture
+from aks_entra.core.debt import Debt, OldCredentials
+from aks_entra.core.evidence import (
+    AdminCredentialRefused,
+    CertificatesRotated,
+    Credential,
+    CredentialTried,
+    Evidence,
+    Moment,
+    NodesSeen,
+    SignInProven,
+    StateSeen,
+    WorkloadsSeen,
+    by_group,
+)
+from aks_entra.core.preflight import Facts, GroupFacts, Lock
+from aks_entra.core.target import AzureRbac, GroupTarget, LocalAccounts, RotationPolicy, Target
+
+SHOP = ClusterId(subscription_id="11111111-1111-1111-1111-111111111111", resource_group="shop-weu", name="shop-01")
+TENANT = "22222222-2222-2222-2222-222222222222"
+PROVER = "33333333-3333-3333-3333-333333333333"
+ADMINS = "44444444-4444-4444-4444-444444444444"
+OTHERS = "55555555-5555-5555-5555-555555555555"
+OLD_CA = CertificateAuthority(fingerprint="4be1" * 16, not_before="2024-05-11T00:00:00Z")
+NEW_CA = CertificateAuthority(fingerprint="99d0" * 16, not_before="2026-11-24T08:30:00Z")
+NOW = "2026-11-24T09:00:00.000Z"
+
+
+def posture(**how: Any) -> Posture:
+    """A cluster without Microsoft Entra ID, read to its CA, unless told otherwise."""
+    defaults: dict[str, Any] = {"cluster": SHOP, "ca": OLD_CA, "tier": "Standard", "pools": (Pool(name="a", count=3),)}
+    return Posture(**{**defaults, **how})
+
+
+def managed(**how: Any) -> Posture:
+    """A cluster of AKS-managed Microsoft Entra ID with one admin group."""
+    return posture(**{"identity": Identity.MANAGED, "tenant_id": TENANT, "admin_group_ids": (ADMINS,), **how})
+
+
+def group(group_id: str = ADMINS, **how: Any) -> GroupFacts:
+    """A group in order, the prover among its fourteen members."""
+    defaults: dict[str, Any] = {"display_name": "aks-admins", "members": 14, "people": 13, "prover_is_member": True}
+    return GroupFacts(id=group_id, **{**defaults, **how})
+
+
+def target(*groups: GroupTarget, **how: Any) -> Target:
+    """A target with these groups, or the one of `group()`."""
+    chosen = groups or (GroupTarget(display_name="aks-admins", id=ADMINS),)
+    return Target(**{"tenant_id": TENANT, "admin_groups": chosen, **how})
+
+
+def facts(**how: Any) -> Facts:
+    """What is read around a cluster when all is well."""
+    defaults: dict[str, Any] = {
+        "tenant_id": TENANT,
+        "old_credentials": OldCredentials(debt=Debt.ALIVE, because="local accounts are on"),
+        "groups": (group(),),
+        "prover": PROVER,
+    }
+    return Facts(**{**defaults, **how})
+
+
+CREATE = GroupTarget(display_name="cluster-admins", unique_name="cluster-admins", members=("dana",))
+
+
+def proven(**how: Any) -> SignInProven:
+    defaults: dict[str, Any] = {
+        "at": NOW,
+        "username": PROVER,
+        "by": by_group(ADMINS),
+        "everything": True,
+        "moment": Moment.AFTER,
+        "ca": NEW_CA.fingerprint,
+    }
+    return SignInProven(**{**defaults, **how})
+
+
+def tried(credential: Credential, moment: Moment, status: int | None, issued_under: str = "") -> CredentialTried:
+    return CredentialTried(
+        at=NOW,
+        credential=credential,
+        moment=moment,
+        status=status,
+        ca=(OLD_CA if moment is Moment.BEFORE else NEW_CA).fingerprint,
+        issued_under=issued_under,
+    )
+
+
+def state(**how: Any) -> StateSeen:
+    defaults: dict[str, Any] = {
+        "at": NOW,
+        "identity": "managed",
+        "local_accounts": False,
+        "admin_group_ids": (ADMINS,),
+        "azure_rbac": False,
+        "ca": NEW_CA.fingerprint,
+        "ca_not_before": NEW_CA.not_before,
+    }
+    return StateSeen(**{**defaults, **how})
+
+
+REFUSED = AdminCredentialRefused(at=NOW, status=400, code="BadRequest", message="not allowed")
+ROTATED = CertificatesRotated(
+    at=NOW,
+    ca_before=OLD_CA.fingerprint,
+    ca_after=NEW_CA.fingerprint,
+    ca_not_before=NEW_CA.not_before,
+    changed=True,
+)
+NODES = NodesSeen(at=NOW, ready=3, fewest=3, most=3)
+WORKLOADS = WorkloadsSeen(at=NOW, compared=2, baseline_at=NOW)
+ALL_TRIED = tuple(
+    tried(credential, moment, 200 if moment is Moment.BEFORE else 401) for moment in Moment for credential in Credential
+)
+WHOLE: tuple[Evidence, ...] = (*ALL_TRIED, ROTATED, proven(), NODES, WORKLOADS, REFUSED, state())
+
+
+group_ids = st.sampled_from([ADMINS, OTHERS, ADMINS.upper()])
+booleans = st.booleans()
+
+
+@st.composite
+def postures(draw: st.DrawFn) -> Posture:
+    """Any cluster."""
+    identity = draw(st.sampled_from(Identity))
+    is_managed = identity is Identity.MANAGED
+    return posture(
+        identity=identity,
+        tenant_id=None if identity is Identity.NONE else TENANT,
+        admin_group_ids=tuple(draw(st.lists(group_ids, max_size=2, unique=True))) if is_managed else (),
+        azure_rbac=is_managed and draw(booleans),
+        local_accounts=draw(booleans),
+        kubernetes_rbac=draw(st.sampled_from([True, True, True, False])),
+        power_state=draw(st.sampled_from(["Running", "Running", "Stopped"])),
+        provisioning_state=draw(st.sampled_from(["Succeeded", "Succeeded", "Updating", "Failed"])),
+        tier=draw(st.sampled_from(["Free", "Standard"])),
+        ca=draw(st.sampled_from([OLD_CA, OLD_CA, OLD_CA, None])),
+        private=draw(booleans),
+    )
+
+
+@st.composite
+def targets(draw: st.DrawFn) -> Target:
+    """Any target: no group, one or two by id, one to be created."""
+    choices = [
+        GroupTarget(display_name="aks-admins", id=ADMINS),
+        GroupTarget(display_name="others", id=OTHERS),
+        CREATE,
+    ]
+    return Target(
+        tenant_id=TENANT,
+        admin_groups=tuple(draw(st.lists(st.sampled_from(choices), max_size=3, unique=True))),
+        azure_rbac=draw(st.sampled_from(AzureRbac)),
+        local_accounts=draw(st.sampled_from(LocalAccounts)),
+        rotation=draw(st.sampled_from(RotationPolicy)),
+    )
+
+
+@st.composite
+def any_facts(draw: st.DrawFn) -> Facts:
+    """Anything that may be read around a cluster."""
+    unknown = st.sampled_from([True, True, False, None])
+    groups = tuple(
+        group(
+            group_id,
+            exists=draw(st.sampled_from([True, True, False])),
+            security_enabled=draw(st.sampled_from([True, True, False])),
+            deleted_on=draw(st.sampled_from([None, None, "2026-11-02T00:00:00Z"])),
+            members=draw(st.sampled_from([14, 0, None])),
+            prover_is_member=draw(unknown),
+        )
+        for group_id in (ADMINS, OTHERS)
+    )
+    return facts(
+        groups=groups,
+        old_credentials=OldCredentials(debt=draw(st.sampled_from(Debt)), because="so it was drawn"),
+        prover_is_cluster_admin=draw(unknown),
+        missing_permissions=draw(st.sampled_from([(), (), None, ("write",)])),
+        locks=draw(st.sampled_from([(), (), None, (Lock(name="l", level="ReadOnly", scope="rg"),)])),
+        unreachable=draw(st.sampled_from(["", "", "nobody answers"])),
+    )

@@ -1,0 +1,125 @@
+"""Posture in, plan out."""
+
+from __future__ import annotations
+
+import pytest
+
+from aks_entra.core.cluster import ClusterId, Posture
+from aks_entra.core.debt import Debt, OldCredentials
+from aks_entra.core.plan import Prover, plan_cluster
+from aks_entra.core.steps import RotateCertificates, consequence
+from aks_entra.core.target import AzureRbac, GroupTarget, LocalAccounts, RotationPolicy, Target
+from tests.unit.cases import ADMINS, CREATE, OLD_CA, OTHERS, facts, managed, posture, target
+from tests.unit.test_plan_properties import fleet_of
+
+CLOSE = ["prove-sign-in", "record-baseline", "disable-local-accounts", "rotate-certificates", "verify-outcome"]
+GONE = OldCredentials(debt=Debt.NONE, because="rotated")
+
+
+@pytest.mark.parametrize(
+    ("before", "wanted", "old", "kinds"),
+    [
+        pytest.param(posture(), target(), None, ["enable-entra", *CLOSE], id="no Entra"),
+        pytest.param(posture(identity="legacy"), target(), None, ["enable-entra", *CLOSE], id="legacy"),
+        pytest.param(posture(), target(CREATE), None, ["ensure-admin-group", "enable-entra", *CLOSE], id="new group"),
+        pytest.param(managed(), target(), None, CLOSE, id="managed, accounts on"),
+        pytest.param(
+            managed(admin_group_ids=(OTHERS,)), target(), None, ["update-entra", *CLOSE], id="managed, other group"
+        ),
+        pytest.param(
+            managed(), target(CREATE), None, ["ensure-admin-group", "update-entra", *CLOSE], id="managed, new group"
+        ),
+        pytest.param(managed(), target(azure_rbac=AzureRbac.ON), None, ["update-entra", *CLOSE], id="Azure RBAC on"),
+        pytest.param(
+            managed(local_accounts=False),
+            target(),
+            OldCredentials(debt=Debt.OWED, because="open once"),
+            ["prove-sign-in", "record-baseline", "rotate-certificates", "verify-outcome"],
+            id="closed, owed",
+        ),
+        pytest.param(managed(local_accounts=False), target(), GONE, [], id="finished"),
+        pytest.param(
+            managed(),
+            target(rotation=RotationPolicy.LATER),
+            None,
+            ["prove-sign-in", "record-baseline", "disable-local-accounts", "verify-outcome"],
+            id="rotation later",
+        ),
+        pytest.param(
+            posture(),
+            target(local_accounts=LocalAccounts.KEEP),
+            None,
+            ["enable-entra", "prove-sign-in", "verify-outcome"],
+            id="accounts kept",
+        ),
+        pytest.param(managed(), target(local_accounts=LocalAccounts.KEEP), None, [], id="kept, nothing to do"),
+        pytest.param(
+            managed(local_accounts=False),
+            Target(tenant_id="t", local_accounts=LocalAccounts.KEEP),
+            None,
+            ["prove-sign-in", "record-baseline", "rotate-certificates", "verify-outcome"],
+            id="closed already, kept so",
+        ),
+    ],
+)
+def test_steps(before: Posture, wanted: Target, old: OldCredentials | None, kinds: list[str]) -> None:
+    known = facts(old_credentials=old) if old else facts()
+    plan = plan_cluster(before, wanted, known)
+    assert [step.kind for step in plan.steps] == kinds
+    assert plan.disposition == ("migrate" if kinds else "nothing to do")
+    assert (plan.rotates is not None) == ("rotate-certificates" in kinds)
+
+
+def test_own_groups_stay_and_come_first() -> None:
+    wanted = target(GroupTarget(display_name="", id=ADMINS.upper()), CREATE)
+    plan = plan_cluster(managed(admin_group_ids=(OTHERS.upper(),)), wanted, facts())
+    update = next(step for step in plan.steps if step.kind == "update-entra")
+    assert update.admin_groups == (OTHERS, ADMINS, CREATE.reference)
+
+
+@pytest.mark.parametrize(("rbac", "sent"), [(AzureRbac.KEEP, None), (AzureRbac.ON, True), (AzureRbac.OFF, False)])
+def test_azure_rbac_is_sent_only_when_asked_for(rbac: AzureRbac, sent: object) -> None:
+    plan = plan_cluster(posture(), target(azure_rbac=rbac), facts())
+    enable = next(step for step in plan.steps if step.kind == "enable-entra")
+    assert enable.azure_rbac is sent
+
+
+def test_dispositions() -> None:
+    stopped = plan_cluster(managed(power_state="Stopped"), target(), facts())
+    assert stopped.disposition == "skipped"
+    refused = plan_cluster(posture(kubernetes_rbac=False), target(), facts())
+    assert refused.disposition == "refused"
+    going = plan_cluster(managed(), target(), facts())
+    fleet = fleet_of(stopped, refused, going)
+    assert fleet.step_count == len(going.steps)
+    other_case = ClusterId.parse(going.cluster.resource_id.upper())
+    assert fleet.plan_for(other_case) is stopped  # the first of the three: all are one cluster here
+    with pytest.raises(KeyError):
+        fleet.plan_for(ClusterId(subscription_id="s", resource_group="g", name="n"))
+    assert Prover(object_id="p").secret_from is None
+
+
+def test_consequences() -> None:
+    """What is one-way, what interrupts, what can be taken back."""
+    plan = plan_cluster(posture(identity="legacy", tier="Free"), target(CREATE), facts())
+    told = {step.kind: consequence(step, tier="Free") for step in plan.steps}
+    assert told["enable-entra"].one_way
+    assert "API server" in told["enable-entra"].interruption
+    legacy = next(step for step in plan.steps if step.kind == "enable-entra")
+    assert consequence(legacy).interruption == ""
+    assert told["disable-local-accounts"].reversible
+    assert told["rotate-certificates"].one_way
+    assert "30 min" in told["rotate-certificates"].interruption
+    for kind in ("ensure-admin-group", "prove-sign-in", "record-baseline", "verify-outcome"):
+        assert told[kind] == consequence(plan.steps[-1])
+    enable = next(step for step in plan_cluster(posture(), target(), facts()).steps if step.kind == "enable-entra")
+    assert consequence(enable).one_way
+    update = next(
+        step for step in plan_cluster(managed(), target(CREATE), facts()).steps if step.kind == "update-entra"
+    )
+    assert consequence(update).reversible
+
+
+def test_the_rotation_names_the_ca_it_replaces() -> None:
+    plan = plan_cluster(managed(), target(), facts())
+    assert plan.rotates == RotateCertificates(ca_before=OLD_CA.fingerprint)
