@@ -19,7 +19,7 @@ from azure_sandbox.build import Operator, build_arm, build_directory
 from azure_sandbox.clock import DEFAULT_PACE, Clock
 from azure_sandbox.cluster.service import ApiServers
 from azure_sandbox.entra.directory import Directory
-from azure_sandbox.entra.service import HOST as ENTRA_HOST
+from azure_sandbox.entra.discovery import HOST as ENTRA_HOST
 from azure_sandbox.entra.service import Entra
 from azure_sandbox.entra.tokens import Tokens
 from azure_sandbox.faults import Faults

@@ -68,13 +68,17 @@ def cluster(name: str, group: str = "shop-weu") -> ClusterId:
 
 
 @pytest.fixture
-async def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
+async def box(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Sandbox]:
+    """The sandbox; a parameter says what about it is unlike the others: `more` of the world, `replication`."""
+    unlike = {"more": "", "replication": 0.0, **getattr(request, "param", {})}
     for name in os.environ:
         if re.match(r"(?i)^(azure_|(https?|all|no)_proxy$)", name):
             monkeypatch.delenv(name)
     world = tmp_path / "world.yaml"
-    world.write_text(WORLD)
-    async with Sandbox(world, pace=100_000) as sandbox:
+    world.write_text(WORLD + unlike["more"])
+    async with Sandbox(world, pace=100_000, replication=unlike["replication"]) as sandbox:
         for name, value in sandbox.environment.items():
             monkeypatch.setenv(name, value)
         yield sandbox
@@ -84,7 +88,7 @@ async def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 def opened(box: Sandbox) -> Opener:  # noqa: ARG001 - its environment is the one that a session reads
     @asynccontextmanager
     async def opening(prover: ProverSpec | None = None) -> AsyncIterator[Session]:
-        settings = Settings(poll_interval=0.02, look_interval=0.02, group_read_gap=0)
+        settings = Settings(poll_interval=0.02, look_interval=0.02, group_reads=2, group_read_gap=0)
         async with open_session(settings, prover=prover) as session:
             yield session
 

@@ -64,6 +64,16 @@ async def test_clusters_are_listed_as_they_are(opened: Opener) -> None:
     assert read == plain
 
 
+MANY = "".join(f"          - {{name: many-{number:03}, nodes: 0}}\n" for number in range(510))
+
+
+@pytest.mark.parametrize("box", [{"more": f"      - name: many-weu\n        clusters:\n{MANY}"}], indirect=True)
+async def test_a_long_list_is_read_to_its_last_page(opened: Opener) -> None:
+    async with opened() as session:
+        assert len([one async for one in session.ports.arm.list_clusters(SUBSCRIPTION, "many-weu")]) == 510
+        assert len({one.cluster.key async for one in session.ports.arm.list_clusters(SUBSCRIPTION)}) == 515
+
+
 async def test_a_cluster_that_does_not_exist_is_refused(opened: Opener) -> None:
     async with opened() as session:
         with pytest.raises(Refused, match="nothing-here") as refused:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from aks_entra.core.target import GroupTarget
-from aks_entra.errors import Refused
+from aks_entra.errors import Refused, TryLater
 from azure_sandbox.server import Sandbox
 
 from .conftest import ADMINS, DELETED, READER, Opener
@@ -95,3 +96,19 @@ async def test_more_members_than_one_request_binds_are_all_added(opened: Opener)
         group_id, created, _ = await directory.ensure_group(target, me)
         assert created
         assert (await directory.group(group_id, prover=me)).members == 24
+
+
+@pytest.mark.parametrize("box", [{"replication": 600.0}], indirect=True)
+async def test_a_new_group_counts_only_when_it_can_be_read_everywhere(opened: Opener, box: Sandbox) -> None:
+    target = GroupTarget(display_name="slow", unique_name="slow")
+    async with opened() as session:
+        me = (await session.ports.callers.prover()).object_id
+        for _ in range(2):
+            with pytest.raises(TryLater, match="cannot be read everywhere yet") as later:
+                await session.ports.directory.ensure_group(target, me)
+            assert later.value.code == "NotReplicated"
+        box.clock.advance(timedelta(minutes=11))
+        group_id, created, request_id = await session.ports.directory.ensure_group(target, me)
+    assert created
+    assert request_id
+    assert [group.id for group in box.directory.groups() if group.display_name == "slow"] == [group_id]

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
+from aks_entra import prefect_client, survey
+from aks_entra.fleet_file import FleetFile
+from aks_entra.settings import Settings
+from aks_entra.wiring import open_session
 from azure_sandbox.server import Sandbox
 
 if TYPE_CHECKING:
@@ -77,24 +82,23 @@ class House:
     sandbox: Sandbox
     api: str
     environment: dict[str, str]
+    home: Path
     exchanges: list[Exchange] = field(default_factory=list)
 
     @contextmanager
     def inside(self) -> Iterator[None]:
         """Be a client of this Prefect server and this Azure."""
-        from prefect.settings import PREFECT_API_URL, temporary_settings
 
-        with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_API_URL: self.api}):
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            temporary_settings({PREFECT_API_URL: self.api, PREFECT_HOME: self.home}),
+        ):
             for name, value in self.environment.items():
                 patch.setenv(name, value)
             yield
 
     async def plan(self, group: str, *stages: dict[str, Any], **target: Any) -> FleetPlan:
         """Plan the clusters of a resource group and store the plan at the server."""
-        from aks_entra import prefect_client, survey
-        from aks_entra.fleet_file import FleetFile
-        from aks_entra.settings import Settings
-        from aks_entra.wiring import open_session
 
         fleet = FleetFile.model_validate(self.fleet(group, *stages, **target)).to_fleet()
         async with open_session(Settings()) as session:
@@ -131,7 +135,6 @@ def until() -> Until:
     """Follow a run until a snapshot is as wanted, or the run ends."""
 
     async def follow(run: Any, wanted: Callable[[Snapshot], bool]) -> Snapshot:
-        from aks_entra import prefect_client
 
         async with asyncio.timeout(120):
             async for now in prefect_client.follow(run, every=0.2):
@@ -162,7 +165,11 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
         try:
             await _ready(process)
             yield House(
-                sandbox=sandbox, api=f"http://127.0.0.1:{port}/api", environment=environment, exchanges=exchanges
+                sandbox=sandbox,
+                api=f"http://127.0.0.1:{port}/api",
+                environment=environment,
+                home=folder / "client",
+                exchanges=exchanges,
             )
         finally:
             process.send_signal(signal.SIGINT)

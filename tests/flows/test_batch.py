@@ -5,8 +5,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aks_entra import prefect_client
+from aks_entra.core.steps import Guarded
 from aks_entra.core.verdict import Outcome
+from aks_entra.settings import Settings
+from aks_entra.wiring import open_session
 from azure_sandbox.http import Reply
+from flows.migrate_batch import migrate_batch
 
 if TYPE_CHECKING:
     from tests.flows.conftest import House
@@ -21,7 +25,6 @@ NEW_GROUP = {"admin_groups": [{"name": "fleet-admins", "create": True, "descript
 
 
 async def test_one_members_failure_is_its_own_and_every_kind_of_step_is_done(house: House) -> None:
-    from flows.migrate_batch import migrate_batch
 
     with house.inside():
         plan = await house.plan(
@@ -54,7 +57,6 @@ async def test_one_members_failure_is_its_own_and_every_kind_of_step_is_done(hou
 
 
 async def test_who_comes_after_the_budget_is_spent_is_skipped(house: House) -> None:
-    from flows.migrate_batch import migrate_batch
 
     with house.inside():
         plan = await house.plan(
@@ -71,10 +73,6 @@ async def test_who_comes_after_the_budget_is_spent_is_skipped(house: House) -> N
 
 
 async def test_a_moved_cluster_is_refused_and_left_alone(house: House) -> None:
-    from aks_entra.core.steps import Guarded
-    from aks_entra.settings import Settings
-    from aks_entra.wiring import open_session
-    from flows.migrate_batch import migrate_batch
 
     with house.inside():
         plan = await house.plan("moved", {"name": "all", "groups": [{"name": "all", "rest": True}]}, rotation="later")

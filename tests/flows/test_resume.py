@@ -5,10 +5,12 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from prefect.client.orchestration import get_client
 
 from aks_entra import prefect_client
 from aks_entra.core.verdict import Grade, Outcome
 from aks_entra.errors import Refused
+from aks_entra.prefect_client.life import PROCESS, Process
 
 if TYPE_CHECKING:
     from tests.flows.conftest import House, Until
@@ -19,9 +21,6 @@ SAID: dict[str, Any] = {"decision": "approve", "approver": "dana@contoso.com", "
 
 async def kill(run: Any) -> None:
     """End the process of one flow run as a machine's death would."""
-    from prefect.client.orchestration import get_client
-
-    from aks_entra.prefect_client.life import PROCESS, Process
 
     async with get_client() as client:
         label = (await client.read_flow_run(run)).labels[PROCESS]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -158,13 +159,12 @@ class Desk:
         *,
         token: str | None = None,
         certificate: bytes | None = None,
-        **headers: str,
+        headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """A request to a cluster's API server."""
         parts = urlsplit(target)
         server = self.server(name)
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
+        given = dict(headers or {}) | ({} if token is None else {"Authorization": f"Bearer {token}"})
         return await server.handle(
             Request(
                 method=method,
@@ -172,7 +172,7 @@ class Desk:
                 path=split_path(parts.path),
                 raw_path=parts.path,
                 query=dict(parse_qsl(parts.query, keep_blank_values=True)),
-                headers=CIMultiDict(headers),
+                headers=CIMultiDict(given),
                 body=body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode(),
                 peer_certificate=certificate,
                 now=self.clock.now(),

@@ -59,9 +59,11 @@ async def test_who_holds_no_role_is_told_which_action_over_which_scope(desk: Des
     assert await desk.refused("GET", CLUSTER) == (
         403,
         "AuthorizationFailed",
-        f"The client 'outsider-app' with object id '{OUTSIDER}' does not have authorization to perform action '{READ}' "
-        f"over scope '{CLUSTER}' or the scope is invalid. If access was recently granted, please refresh your "
-        "credentials.",
+        (
+            f"The client 'outsider-app' with object id '{OUTSIDER}' does not have authorization to perform action "
+            f"'{READ}' over scope '{CLUSTER}' or the scope is invalid. If access was recently granted, please refresh "
+            "your credentials."
+        ),
     )
 
 
@@ -85,8 +87,10 @@ async def test_unknown_names_have_azures_own_404s(desk: Desk) -> None:
     assert await desk.refused("GET", cluster_id("nope")) == (
         404,
         "ResourceNotFound",
-        "The Resource 'Microsoft.ContainerService/managedClusters/nope' under resource group 'shop-weu' was not found. "
-        "For more details please go to https://aka.ms/ARMResourceNotFoundFix",
+        (
+            "The Resource 'Microsoft.ContainerService/managedClusters/nope' under resource group 'shop-weu' was not "
+            "found. For more details please go to https://aka.ms/ARMResourceNotFoundFix"
+        ),
     )
     assert (await desk.refused("GET", f"{SCOPE}/resourceGroups/nope"))[:2] == (404, "ResourceGroupNotFound")
     assert (await desk.refused("GET", "/subscriptions/nope"))[:2] == (404, "SubscriptionNotFound")

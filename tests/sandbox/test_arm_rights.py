@@ -47,7 +47,7 @@ def assignment(principal: str, role: str = "Reader", **more: Any) -> dict[str, A
         ("Azure Kubernetes Service Contributor Role", f"{AKS}/rotateClusterCertificates/action", False),
     ],
 )
-def test_roles_allow_what_azure_says(role: str, action: str, allowed: bool) -> None:  # noqa: FBT001  # a table
+def test_roles_allow_what_azure_says(role: str, action: str, allowed: bool) -> None:  # a table
     found = find(role)
     assert found is not None
     assert found.allows(action) is allowed
@@ -67,7 +67,7 @@ def test_roles_allow_what_azure_says(role: str, action: str, allowed: bool) -> N
         ("RBAC Cluster Admin", "*", True),
     ],
 )
-def test_data_actions_too(role: str, action: str, allowed: bool) -> None:  # noqa: FBT001  # a table
+def test_data_actions_too(role: str, action: str, allowed: bool) -> None:  # a table
     found = find(role) or find(f"Azure Kubernetes Service {role}")
     assert found is not None
     assert found.allows(f"{AKS}/{action}", data=True) is allowed
@@ -164,8 +164,10 @@ async def test_a_read_only_lock_stops_writes_and_actions(desk: Desk) -> None:
         assert await desk.refused(method, path, {}) == (
             409,
             "ScopeLocked",
-            f"The scope '{CLUSTER}' cannot perform write operation because following scope(s) are locked: '{GROUP}'. "
-            "Please remove the lock and try again.",
+            (
+                f"The scope '{CLUSTER}' cannot perform write operation because following scope(s) are locked: "
+                f"'{GROUP}'. Please remove the lock and try again."
+            ),
         )
     assert (await desk.refused("DELETE", CLUSTER))[1] == "ScopeLocked"
     assert (await desk.send("DELETE", f"{GROUP}/{LOCKS}/hands-off")).status == 200

@@ -22,7 +22,7 @@ class Shell:
         self.token = token
 
     async def send(self, method: str, target: str, body: object = None, **headers: str) -> Any:
-        return await self.desk.kube("c", method, target, body, token=self.token, **headers)
+        return await self.desk.kube("c", method, target, body, token=self.token, headers=headers)
 
     async def get(self, target: str, **headers: str) -> Any:
         reply = await self.send("GET", target, **headers)
@@ -195,9 +195,23 @@ async def test_new_kubectls_send_protobuf(nobody: Shell, admin: Shell) -> None:
     who = protobuf("authentication.k8s.io/v1", "SelfSubjectReview", field(1, b"") + field(2, b""))
     reply = await nobody.send("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", who)
     assert reply.body["status"]["userInfo"]["username"] == nobody.desk.outsider.id
+    named = field(1, field(1, b"pay") + field(8, b""))
+    made = await admin.send("POST", "/api/v1/namespaces", protobuf("v1", "Namespace", named + field(2, b"")))
+    assert (made.status, made.body["metadata"]["name"]) == (201, "pay")
+    subject = field(2, field(1, b"User") + field(2, b"rbac.authorization.k8s.io") + field(3, b"bob"))
+    role = field(3, field(1, b"rbac.authorization.k8s.io") + field(2, b"ClusterRole") + field(3, b"view"))
+    binding = protobuf("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", named + subject + role)
+    made = await admin.send("POST", BINDINGS, binding)
+    assert made.body["subjects"] == [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "bob"}]
+    rule = field(2, field(1, b"get") + field(2, b"") + field(3, b"pods"))
+    roles = BINDINGS.replace("bindings", "s")
+    made = await admin.send("POST", roles, protobuf("rbac.authorization.k8s.io/v1", "ClusterRole", named + rule))
+    assert made.body["rules"] == [{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}]
+    labelled = protobuf("v1", "Namespace", field(1, field(1, b"x") + field(11, b"labels")))
+    assert (await admin.refused("POST", "/api/v1/namespaces", labelled))[0] == 501
     short = body[: len(body) // 2]
     assert (await admin.refused("POST", f"{REVIEW}/selfsubjectaccessreviews", short))[0] == 400
-    odd = protobuf("v1", "Namespace", b"")
+    odd = protobuf("v1", "Pod", b"")
     assert (await admin.refused("POST", "/api/v1/namespaces", odd))[0] == 501
     assert (await admin.refused("POST", "/api/v1/namespaces", b"{"))[0] == 400
 

@@ -14,7 +14,8 @@ from multidict import CIMultiDict
 
 from azure_sandbox.clock import Clock
 from azure_sandbox.entra.directory import Directory, Group, ServicePrincipal, Tenant, User
-from azure_sandbox.entra.service import HOST, Entra
+from azure_sandbox.entra.discovery import HOST
+from azure_sandbox.entra.service import Entra
 from azure_sandbox.entra.tokens import AKS_AUDIENCES, ARM_AUDIENCES, InvalidToken, Tokens
 from azure_sandbox.http import Reply, Request, split_path
 

@@ -186,6 +186,12 @@ async def test_members_join_and_leave(desk: Desk) -> None:
     assert {it["id"] for it in everyone["value"]} == {inner["id"], ALICE, OPERATOR}
     people = await desk.get(f"/groups/{outer['id']}/transitiveMembers/microsoft.graph.user")
     assert [it["userPrincipalName"] for it in people["value"]] == [desk.alice.upn]
+    assert (await desk.get(f"/groups/{outer['id']}/transitiveMembers/graph.group?$select=id"))["value"] == [
+        {"@odata.type": "#microsoft.graph.group", "id": inner["id"]}
+    ]
+    assert await desk.get(f"/groups/{outer['id']}/transitiveMembers/$count", ConsistencyLevel="eventual") == "3"
+    assert (await desk.refused("GET", f"/groups/{outer['id']}/transitiveMembers/$count"))[0] == 400
+    assert (await desk.refused("GET", f"/groups/{outer['id']}/members/graph.device"))[0] == 501
     checked = await desk.post(f"/users/{ALICE}/checkMemberGroups", {"groupIds": [outer["id"], NOBODY]}, 200)
     assert checked["value"] == [outer["id"]]
     held = await desk.post(f"/directoryObjects/{ALICE}/getMemberGroups", {"securityEnabledOnly": True}, 200)
@@ -368,6 +374,7 @@ async def test_members_of_a_type_that_may_not_be_read_show_their_id_only() -> No
     desk.directory.add(group)
     shown = (await desk.get(f"/groups/{NOBODY}/members"))["value"][0]
     assert (shown["id"], shown["displayName"]) == (ALICE, None)
+    assert (await desk.refused("GET", f"/groups/{NOBODY}/members?$filter=accountEnabled%20eq%20true"))[0] == 403
 
 
 async def test_a_role_assignable_group_needs_a_higher_right(desk: Desk) -> None:

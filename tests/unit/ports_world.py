@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import heapq
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -107,6 +107,7 @@ class Cluster:
     token_outlives: bool = False
     silent_until: datetime = LONG_AGO  # old credentials get no answer before that
     never_settles: bool = False
+    extra_nodes: int = 0
     binding: bool = False  # some other ClusterRoleBinding lets the prover do everything
     roles: set[str] = field(default_factory=set)  # principals with Azure RBAC Cluster Admin
     reachable: bool = True
@@ -147,6 +148,7 @@ class World:
         self.lost_urls = False  # ARM forgets operations at once
         self.ends: dict[str, list[str]] = defaultdict(list)  # by kind of operation: how the next ones end
         self.faults: dict[str, list[BaseException]] = defaultdict(list)
+        self.after: dict[str, Callable[[], object]] = {}  # what a call that failed has done all the same
         self.calls: list[str] = []
         self.writes: list[str] = []
         self.kill_at: int | None = None
@@ -169,7 +171,9 @@ class World:
         self.calls.append(name)
         self._moment()
         if self.faults[name]:
-            raise self.faults[name].pop(0)
+            error = self.faults[name].pop(0)
+            self.after.pop(name, lambda: None)()
+            raise error
         for cluster in self.clusters.values():
             self._advance(cluster)
         yield
@@ -521,7 +525,7 @@ class WorldKubernetes:
             return tuple(
                 Node(name=f"aks-{pool.name}-{number}", pool=pool.name, ready=ready or number > 0)
                 for pool in cluster.pools
-                for number in range(pool.bounds[0])
+                for number in range(pool.bounds[0] + cluster.extra_nodes)
             )
 
     async def workloads(self, posture: Posture) -> tuple[Workload, ...]:

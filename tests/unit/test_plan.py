@@ -9,7 +9,7 @@ from aks_entra.core.debt import Debt, OldCredentials
 from aks_entra.core.plan import Prover, plan_cluster
 from aks_entra.core.steps import RotateCertificates, consequence
 from aks_entra.core.target import AzureRbac, GroupTarget, LocalAccounts, RotationPolicy, Target
-from tests.unit.cases import ADMINS, CREATE, OLD_CA, OTHERS, facts, managed, posture, target
+from tests.unit.cases import ADMINS, CREATE, OLD_CA, OTHERS, TENANT, facts, managed, posture, target
 from tests.unit.test_plan_properties import fleet_of
 
 CLOSE = ["prove-sign-in", "record-baseline", "disable-local-accounts", "rotate-certificates", "verify-outcome"]
@@ -55,7 +55,7 @@ GONE = OldCredentials(debt=Debt.NONE, because="rotated")
         pytest.param(managed(), target(local_accounts=LocalAccounts.KEEP), None, [], id="kept, nothing to do"),
         pytest.param(
             managed(local_accounts=False),
-            Target(tenant_id="t", local_accounts=LocalAccounts.KEEP),
+            Target(tenant_id=TENANT, local_accounts=LocalAccounts.KEEP),
             None,
             ["prove-sign-in", "record-baseline", "rotate-certificates", "verify-outcome"],
             id="closed already, kept so",

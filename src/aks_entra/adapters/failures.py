@@ -36,6 +36,9 @@ _POLICY: Final = re.compile(
 _IN_PROGRESS: Final = re.compile(r"in progress|another .*operation|preempted|wait for it to finish", re.IGNORECASE)
 _SIGN_IN: Final = "sign in again (`az login`), or check AZURE_TENANT_ID, AZURE_CLIENT_ID and its secret"
 
+TRANSIENT: Final = frozenset({"AADSTS90033", "AADSTS90055", "AADSTS90006"})
+"""Service unavailable, tenant throttled, external server retryable error."""
+
 REMEDIES: Final = {
     "AADSTS7000215": "wrong secret: AZURE_CLIENT_SECRET (or the prover's variable) must hold its value, not its id",
     "AADSTS7000222": "the client secret has expired: create a new one for the application",
@@ -84,6 +87,13 @@ def not_signed_in(err: ClientAuthenticationError) -> AksEntraError:
     if (found := _ENTRA_CODE.search(text)) is not None:
         said = _ENTRA_TEXT.search(text)
         correlation = _CORRELATION.search(text)
+        if found[0] in TRANSIENT:
+            return TryLater(
+                "Microsoft Entra ID gives no tokens just now",
+                after=30,
+                code=found[0],
+                correlation_id=correlation[1] if correlation else "",
+            )
         return Refused(
             f"Microsoft Entra ID refused the sign-in: {_short(said[2] if said else text)}",
             remedy=REMEDIES.get(found[0], _SIGN_IN),

@@ -33,7 +33,7 @@ def _field(document: dict[str, Any], term: str) -> bool:
     operator = "!=" if "!=" in term else "==" if "==" in term else "="
     path, found, value = term.partition(operator)
     allowed = {"metadata.name", "metadata.namespace", "spec.nodeName", "status.phase"}
-    if not found or path not in allowed:
+    if not found or (path not in allowed and not path.startswith("involvedObject.")):
         raise bad_request(f'field label not supported: "{path}"')
     held: Any = document
     for step in path.split("."):

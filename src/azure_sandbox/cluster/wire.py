@@ -1,20 +1,28 @@
 """Request bodies as clients send them: JSON, or the protobuf of kubectl 1.32 and newer (a runtime.Unknown).
 
-Only the review kinds travel as protobuf here; field numbers are those of k8s.io/api's generated.proto.
+Only some kinds travel as protobuf here; field numbers are those of k8s.io/api's generated.proto.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from azure_sandbox.cluster.status import bad_request, not_modelled
 from azure_sandbox.http import Problem, Request
 
 MAGIC = b"k8s\0"
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 Shape = Mapping[int, "tuple[str, Any]"]
-TEXT, TEXTS = "text", "texts"
+TEXT, TEXTS, IGNORED = "text", "texts", "ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """A repeated message."""
+
+    shape: Shape
+
 
 _ATTRIBUTES: Shape = {
     1: ("namespace", TEXT),
@@ -28,13 +36,41 @@ _ATTRIBUTES: Shape = {
 _PATH: Shape = {1: ("path", TEXT), 2: ("verb", TEXT)}
 _SELF: Shape = {1: ("resourceAttributes", _ATTRIBUTES), 2: ("nonResourceAttributes", _PATH)}
 _SUBJECT: Shape = {**_SELF, 3: ("user", TEXT), 4: ("groups", TEXTS), 6: ("uid", TEXT)}
-SPECS: Mapping[str, Shape] = {
-    "SelfSubjectReview": {},
-    "SelfSubjectAccessReview": _SELF,
-    "SelfSubjectRulesReview": {1: ("namespace", TEXT)},
-    "SubjectAccessReview": _SUBJECT,
-    "LocalSubjectAccessReview": _SUBJECT,
-    "TokenReview": {1: ("token", TEXT), 2: ("audiences", TEXTS)},
+_METADATA: Shape = {1: ("name", TEXT), 3: ("namespace", TEXT), 8: ("creationTimestamp", IGNORED)}
+_NAMED: Shape = {1: ("metadata", _METADATA)}
+_BOUND: Shape = {1: ("kind", TEXT), 2: ("apiGroup", TEXT), 3: ("name", TEXT), 4: ("namespace", TEXT)}
+_BINDING: Shape = {
+    **_NAMED,
+    2: ("subjects", Many(_BOUND)),
+    3: ("roleRef", {1: ("apiGroup", TEXT), 2: ("kind", TEXT), 3: ("name", TEXT)}),
+}
+_RULE: Shape = {
+    1: ("verbs", TEXTS),
+    2: ("apiGroups", TEXTS),
+    3: ("resources", TEXTS),
+    4: ("resourceNames", TEXTS),
+    5: ("nonResourceURLs", TEXTS),
+}
+_ROLE: Shape = {**_NAMED, 2: ("rules", Many(_RULE))}
+
+
+def _review(spec: Shape) -> Shape:
+    return {1: ("metadata", _METADATA), 2: ("spec", spec), 3: ("status", IGNORED)}
+
+
+SHAPES: Mapping[str, Shape] = {
+    "SelfSubjectReview": {1: ("metadata", _METADATA), 2: ("status", IGNORED)},
+    "SelfSubjectAccessReview": _review(_SELF),
+    "SelfSubjectRulesReview": _review({1: ("namespace", TEXT)}),
+    "SubjectAccessReview": _review(_SUBJECT),
+    "LocalSubjectAccessReview": _review(_SUBJECT),
+    "TokenReview": _review({1: ("token", TEXT), 2: ("audiences", TEXTS)}),
+    "Namespace": {**_NAMED, 3: ("status", IGNORED)},
+    "ServiceAccount": _NAMED,
+    "ClusterRoleBinding": _BINDING,
+    "RoleBinding": _BINDING,
+    "ClusterRole": _ROLE,
+    "Role": _ROLE,
 }
 
 
@@ -72,17 +108,21 @@ def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _read(data: bytes, shape: Shape) -> dict[str, Any]:
+    """A message by its shape; content that the shape does not name is refused aloud rather than lost."""
     found: dict[str, Any] = {}
     for number, value in _fields(data):
+        if not value and shape.get(number, ("", IGNORED))[1] != TEXTS:
+            continue  # an empty list member counts: "" is a group's name
         if number not in shape:
-            continue
+            raise not_modelled(f"field {number} of this protobuf message")
         name, kind = shape[number]
         if kind == TEXT:
-            if value:
-                found[name] = value.decode()
+            found[name] = value.decode()
         elif kind == TEXTS:
             found.setdefault(name, []).append(value.decode())
-        else:
+        elif isinstance(kind, Many):
+            found.setdefault(name, []).append(_read(value, kind.shape))
+        elif kind != IGNORED:
             found[name] = _read(value, kind)
     return found
 
@@ -91,10 +131,9 @@ def _protobuf(body: bytes) -> dict[str, Any]:
     envelope = dict(_fields(body))
     kinds = {number: value.decode() for number, value in _fields(envelope.get(1, b""))}
     kind = kinds.get(2, "")
-    if kind not in SPECS:
+    if kind not in SHAPES:
         raise not_modelled(f"a {kind or 'nameless'} object as protobuf")
-    raw = dict(_fields(envelope.get(2, b"")))
-    return {"apiVersion": kinds.get(1, ""), "kind": kind, "spec": _read(raw.get(2, b""), SPECS[kind])}
+    return {"apiVersion": kinds.get(1, ""), "kind": kind, **_read(envelope.get(2, b""), SHAPES[kind])}
 
 
 def document(request: Request) -> dict[str, Any]:

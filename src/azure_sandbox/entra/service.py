@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-from azure_sandbox.entra import errors
+from azure_sandbox.entra import discovery, errors
 from azure_sandbox.entra.devices import DeviceCodes, Pending
 from azure_sandbox.entra.directory import Directory, ServicePrincipal, Tenant, User
+from azure_sandbox.entra.discovery import HOST
 from azure_sandbox.entra.tokens import (
     AKS_AUDIENCES,
     ARM_AUDIENCES,
@@ -25,7 +26,6 @@ from azure_sandbox.entra.tokens import (
 )
 from azure_sandbox.http import Problem, Reply, Request, Router
 
-HOST = "login.microsoftonline.com"
 ANY_TENANT = frozenset({"common", "organizations", "consumers"})
 RESOURCES = ARM_AUDIENCES | GRAPH_AUDIENCES | AKS_AUDIENCES
 OIDC_SCOPES = frozenset({"openid", "profile", "offline_access", "email"})
@@ -74,57 +74,10 @@ class Entra:
     # -- discovery
 
     async def _instances(self, request: Request) -> Reply:
-        endpoint = request.query.get("authorization_endpoint", "")
-        if not endpoint.lower().startswith(f"https://{HOST}/"):
-            raise errors.aadsts(
-                request,
-                400,
-                "invalid_instance",
-                50049,
-                "Unknown or invalid instance.",
-            )
-        tenant = endpoint.split("/")[3]
-        aliases = {
-            "preferred_network": HOST,
-            "preferred_cache": "login.windows.net",
-            "aliases": [HOST, "login.windows.net", "login.microsoft.com", "sts.windows.net"],
-        }
-        return Reply(
-            body={
-                "tenant_discovery_endpoint": f"https://{HOST}/{tenant}/v2.0/.well-known/openid-configuration",
-                "api-version": request.query.get("api-version", "1.1"),
-                "metadata": [aliases],
-            }
-        )
+        return Reply(body=discovery.instances(request))
 
     async def _configuration(self, version: int, request: Request, tenant: str) -> Reply:
-        known = self._tenant(request, tenant)
-        base = f"https://{HOST}/{known.id if known else tenant}"
-        name = known.id if known else "{tenantid}"
-        oauth, keys = ("/oauth2/v2.0", "/discovery/v2.0/keys") if version == 2 else ("/oauth2", "/discovery/keys")  # noqa: PLR2004  # Entra's own version numbers
-        issuer = f"https://{HOST}/{name}/v2.0" if version == 2 else f"https://sts.windows.net/{name}/"  # noqa: PLR2004  # as above
-        return Reply(
-            body={
-                "token_endpoint": f"{base}{oauth}/token",
-                "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
-                "jwks_uri": f"{base}{keys}",
-                "response_modes_supported": ["query", "fragment", "form_post"],
-                "subject_types_supported": ["pairwise"],
-                "id_token_signing_alg_values_supported": ["RS256"],
-                "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
-                "scopes_supported": ["openid", "profile", "email", "offline_access"],
-                "issuer": issuer,
-                "request_uri_parameter_supported": False,
-                "authorization_endpoint": f"{base}{oauth}/authorize",
-                "device_authorization_endpoint": f"{base}{oauth}/devicecode",
-                "http_logout_supported": True,
-                "claims_supported": ["sub", "iss", "aud", "exp", "iat", "nonce", "name", "tid", "ver"],
-                "tenant_region_scope": None,
-                "cloud_instance_name": "microsoftonline.com",
-                "cloud_graph_host_name": "graph.windows.net",
-                "msgraph_host": "graph.microsoft.com",
-            }
-        )
+        return Reply(body=discovery.openid_configuration(self._tenant(request, tenant), tenant, version))
 
     async def _keys(self, request: Request, tenant: str) -> Reply:
         self._tenant(request, tenant)
@@ -132,14 +85,8 @@ class Entra:
 
     async def _realm(self, request: Request, user: str) -> Reply:  # noqa: ARG002  # a route's signature
         domain = user.rpartition("@")[2]
-        known = self.directory.find_tenant(domain) is not None or self.directory.user(user) is not None
-        body: dict[str, Any] = {"ver": "1.0", "account_type": "Managed" if known else "Unknown", "domain_name": domain}
-        if known:
-            body |= {
-                "cloud_instance_name": "microsoftonline.com",
-                "cloud_audience_urn": "urn:federation:MicrosoftOnline",
-            }
-        return Reply(body=body)
+        managed = self.directory.find_tenant(domain) is not None or self.directory.user(user) is not None
+        return Reply(body=discovery.user_realm(domain, managed=managed))
 
     # -- tokens
 

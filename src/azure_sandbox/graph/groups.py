@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from azure_sandbox.entra.directory import Group, Principal
+from azure_sandbox.entra.directory import Group, Principal, ServicePrincipal, User
 from azure_sandbox.graph import access, errors, query
 from azure_sandbox.graph.call import Call, referenced
 from azure_sandbox.graph.creation import bindings, check, create_group
@@ -19,11 +19,7 @@ from azure_sandbox.graph.documents import (
 from azure_sandbox.http import Reply
 
 Relation = Literal["members", "owners"]
-_CASTS = {
-    "microsoft.graph.user": "#microsoft.graph.user",
-    "microsoft.graph.group": "#microsoft.graph.group",
-    "microsoft.graph.serviceprincipal": "#microsoft.graph.servicePrincipal",
-}
+_CASTS = {"user": User, "group": Group, "serviceprincipal": ServicePrincipal}
 
 
 async def create(call: Call) -> Reply:
@@ -228,13 +224,17 @@ def _page(call: Call, groups: list[Group], context: str) -> Reply:
 
 
 def _people(call: Call, principals: list[Principal], cast: str | None) -> Reply:
-    shown = [member(it, call.directory, call.caller) for it in principals]
-    if cast is not None:
-        wanted = _CASTS.get(cast.lower())
-        if wanted is None:
-            raise errors.not_modelled(f"the type {cast!r}")
-        shown = [it for it in shown if it["@odata.type"] == wanted]
     properties = GROUP_PROPERTIES | USER_PROPERTIES | SERVICE_PRINCIPAL_PROPERTIES
+    if cast == "$count":
+        return query.count(call.request, [document(it, call.directory) for it in principals], properties)
+    if cast is not None:
+        namespace, _, name = cast.lower().rpartition(".")
+        if namespace not in {"microsoft.graph", "graph"} or name not in _CASTS:
+            raise errors.not_modelled(f"the type {cast!r}")
+        principals = [it for it in principals if isinstance(it, _CASTS[name])]
+    if query.option(call.request, "$filter") and not all(call.caller.may_see(it) for it in principals):
+        raise errors.denied()  # a filter over what is hidden would find nobody, and look like an answer
+    shown = [member(it, call.directory, call.caller) for it in principals]
     return query.page(call.request, shown, "directoryObjects", properties)
 
 

@@ -35,6 +35,16 @@ def entity(request: Request, shown: Document, context: str, *, defaults: Iterabl
     return Reply(body={"@odata.context": f"{ROOT}/$metadata#{context}/$entity", **_selected(request, shown, defaults)})
 
 
+def count(request: Request, shown: Iterable[Document], properties: Iterable[str]) -> Reply:
+    """How many there are, as plain text."""
+    understood(request, "$filter")
+    if request.headers.get("ConsistencyLevel", "").lower() != "eventual":
+        raise errors.bad_request("$count needs the header ConsistencyLevel: eventual.")
+    clause = option(request, "$filter")
+    test = compile_filter(clause, frozenset(properties), advanced=True) if clause else None
+    return Reply(body=str(sum(1 for it in shown if test is None or test(it))))
+
+
 def page(
     request: Request,
     shown: Iterable[Document],
@@ -57,7 +67,7 @@ def page(
     body: dict[str, Any] = {"@odata.context": f"{ROOT}/$metadata#{context}"}
     if _counts(request) and not start:
         if request.headers.get("ConsistencyLevel", "").lower() != "eventual":
-            raise errors.bad_request("$count is not currently supported without the header ConsistencyLevel: eventual.")
+            raise errors.bad_request("$count needs the header ConsistencyLevel: eventual.")
         body["@odata.count"] = len(found)
     if len(found) > start + size:
         body["@odata.nextLink"] = _next(request, start + size)

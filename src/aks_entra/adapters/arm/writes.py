@@ -8,12 +8,12 @@ when it shows no ETag (arm-wire-facts: eTag is optional); the answer is then com
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aks_entra.adapters.arm.clients import NO_RETRY, Clients
 from aks_entra.adapters.arm.document import LEGACY_KEYS, legacy_ids, moved, posture_of
 from aks_entra.adapters.failures import azure, correlation_id
-from aks_entra.core.cluster import ClusterId, Identity, Posture, same_id
+from aks_entra.core.cluster import ClusterId, Identity, Pool, Posture, same_id
 from aks_entra.core.steps import Guarded
 from aks_entra.errors import Diverged, Refused, TryLater
 from aks_entra.ports import NewCluster, Operation
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from azure.mgmt.containerservice.models import ManagedCluster
 
 Properties = dict[str, Any]
+
+_FORBIDDEN: Final = 403
 
 
 class Heard:
@@ -189,9 +191,17 @@ async def _put(
 ) -> Operation:
     from azure.core import MatchConditions  # noqa: PLC0415 - lazy, as all of azure is
 
+    pools = await _pools(clients, cluster)
     document = await read(clients, cluster)
     before = posture_of(document)
     _compare(before, expected, doing)
+    if pools is not None and pools != _names(before.pools):
+        raise TryLater(
+            f"could not {doing} on {cluster}: its node pools are being changed by somebody else",
+            after=30,
+            code="PoolsMoved",
+            remedy="nothing was written; they are compared again before the next attempt",
+        )
     change(document["properties"])
     guard: dict[str, Any] = (
         {"etag": before.etag, "match_condition": MatchConditions.IfNotModified} if before.etag else {}
@@ -210,10 +220,26 @@ async def _put(
         answered = await poller.result()
     answer = posture_of(answered)
     wrong = check(answer, answered)
-    if lost := sorted({pool.name for pool in before.pools} ^ {pool.name for pool in answer.pools}):
+    if lost := sorted(_names(before.pools) ^ _names(answer.pools)):
         wrong.append(f"node pools differ from those that were read: {', '.join(lost)}")
     _agree(cluster, doing, wrong, heard)
     return heard.operation(cluster)
+
+
+async def _pools(clients: Clients, cluster: ClusterId) -> frozenset[str] | None:
+    """The pools as their own list has them: a PUT must name every one. None where that list may not be read."""
+    listed = clients.clusters(cluster.subscription_id).agent_pools.list(cluster.resource_group, cluster.name)
+    try:
+        with azure(f"list the node pools of {cluster}"):
+            return frozenset([str(pool.name) async for pool in listed])
+    except Refused as refused:
+        if refused.status != _FORBIDDEN:
+            raise
+        return None
+
+
+def _names(pools: tuple[Pool, ...]) -> frozenset[str]:
+    return frozenset(pool.name for pool in pools)
 
 
 def _compare(before: Posture, expected: Guarded, doing: str) -> None:
