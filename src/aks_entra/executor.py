@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import takewhile
 from typing import Final, NoReturn, assert_never
 
 from aks_entra import proofs
@@ -58,6 +59,18 @@ _FORBIDDEN: Final = 403
 _AGAIN: Final = "run the plan again: what is left of it is done, nothing is done twice"
 
 
+@dataclass(slots=True)
+class _Memory:
+    """What this run knows of one cluster, beyond what ARM says."""
+
+    proven: bool = False  # sign-in, at this cluster
+    written: dict[str, str] = field(default_factory=dict)  # by kind of step: the correlation id of our own write
+    kept: tuple[Evidence, ...] = ()  # what was seen just before the rotation
+    witness: Witness | None = None
+    attached: bool = False  # its rotation was found running
+    rotated: bool = False  # this run has evidence of its rotation
+
+
 class Executor:
     """Carries out approved steps of any number of clusters side by side, each cluster's steps one after the other."""
 
@@ -66,18 +79,13 @@ class Executor:
         self._watch = watch
         self._limits = limits
         self._deadlines = Deadlines(ports.clock, limits.every)
-        self._proven: set[str] = set()  # clusters at which sign-in was proven in this run
-        self._written: dict[tuple[str, str], str] = {}  # (cluster, step): correlation id of our own write
-        self._kept: dict[str, tuple[Evidence, ...]] = {}  # cluster: what was seen just before its rotation
-        self._witnesses: dict[str, Witness] = {}
-        self._attached: set[str] = set()  # clusters whose rotation was found running
-        self._rotated: set[str] = set()  # clusters whose rotation this run has evidence of
+        self._memory: dict[str, _Memory] = {}
         self._group_locks: dict[str, asyncio.Lock] = {}
 
     def hand_in(self, cluster: ClusterId, kubeconfig: str) -> Witness:
         """Take an old admin kubeconfig (YAML text) as the cluster's witness. Refused when it carries no credential."""
         witness = self._ports.vault.hand_in(cluster, kubeconfig)
-        self._witnesses[cluster.key] = witness
+        self._of(cluster).witness = witness
         return witness
 
     async def remaining(self, job: Job) -> tuple[Step, ...]:
@@ -100,7 +108,7 @@ class Executor:
                 cluster=str(plan.cluster),
             )
         if not was_at_rest and plan.rotates and plan.rotates not in left:
-            self._attached.add(plan.cluster.key)
+            self._of(plan.cluster).attached = True
         return left or (VerifyOutcome(rotated=False, local_accounts_off=_closed(job)),)
 
     async def apply(self, job: Job, step: Step) -> tuple[Evidence, ...]:
@@ -132,9 +140,12 @@ class Executor:
         return await provision(self._ports, self._watch, self._limits, spec, groups)
 
     def forget(self, cluster: ClusterId) -> None:
-        """Drop the credential held of a cluster: call it when the cluster's way ends, well or not."""
+        """Drop the credential held of a cluster, and all else: call it when the cluster's way ends, well or not."""
         self._ports.vault.forget(cluster)
-        self._witnesses.pop(cluster.key, None)
+        self._memory.pop(cluster.key, None)
+
+    def _of(self, cluster: ClusterId) -> _Memory:
+        return self._memory.setdefault(cluster.key, _Memory())
 
     def _call(self, job: Job, step: Step) -> Callable[[], Awaitable[tuple[Evidence, ...]]]:
         return lambda: self.apply(job, step)
@@ -231,7 +242,7 @@ class Executor:
         if not proven.everything:
             wait(f"{proven.username} signed in by {proven.by}, but is not allowed everything")
         self._deadlines.arrived(job.plan.cluster, "sign-in")
-        self._proven.add(job.plan.cluster.key)
+        self._of(job.plan.cluster).proven = True
         return proven
 
     def _no_sign_in(
@@ -263,7 +274,7 @@ class Executor:
         if step.hold_credential and not self._ports.vault.holds(cluster):
             answer = await self._ports.arm.hold_admin_credential(cluster)
             if isinstance(answer, Witness):
-                self._witnesses[cluster.key] = answer
+                self._of(cluster).witness = answer
             else:
                 refused = (answer,)
         await self._baseline(job, await proofs.read(self._ports, cluster))
@@ -289,14 +300,14 @@ class Executor:
         if posture.local_accounts:
             expected = self._expected(job, step, await proofs.existing_groups(self._ports, job.plan))
             _as_expected(expected, posture)
-            if cluster.key not in self._proven:
+            if not self._of(cluster).proven:
                 proven = (await self._prove(job, posture, Moment.BEFORE),)
             await self._finish(job, step, await arm.set_local_accounts(cluster, expected, enabled=False))
             posture = await self._watch.at_rest(cluster)
             _seen(("local accounts are on",) if posture.local_accounts else (), "the update ended well, but")
         refused = await arm.hold_admin_credential(cluster)
         if not isinstance(refused, AdminCredentialRefused):
-            self._witnesses[cluster.key] = refused
+            self._of(cluster).witness = refused
             text = "ARM shows local accounts off, but still hands out admin credentials"
             self._deadlines.later(cluster, "refusal", self._limits.refusal, text, remedy=_AGAIN)
         self._deadlines.arrived(cluster, "refusal")
@@ -315,14 +326,16 @@ class Executor:
             _as_expected(expected, posture)
             await self._baseline(job, posture)
             proven = await self._prove(job, posture, Moment.BEFORE)
-            self._kept[cluster.key] = (proven, *await self._try_credentials(job, posture, Moment.BEFORE))
+            self._of(cluster).kept = (proven, *await self._try_credentials(job, posture, Moment.BEFORE))
             await self._finish(job, step, await self._ports.arm.rotate_certificates(cluster))
             posture = await self._observe(cluster)
             same = proofs.authority(posture).fingerprint == step.ca_before
             _seen(("the CA is the one from before",) if same else (), "the rotation ended well, but")
         ca = proofs.authority(posture)
         changed, correlation_id = self._own_write(job, step)
-        self._rotated.add(cluster.key)
+        memory = self._of(cluster)
+        memory.rotated = True
+        kept, memory.kept = memory.kept, ()
         rotated = CertificatesRotated(
             at=proofs.stamp(self._ports.clock),
             ca_before=step.ca_before,
@@ -332,7 +345,7 @@ class Executor:
             attached=attached,
             correlation_id=correlation_id,
         )
-        return (*self._kept.pop(cluster.key, ()), rotated)
+        return (*kept, rotated)
 
     async def _verify(self, job: Job) -> tuple[Evidence, ...]:
         """Everything again from outside, after a settling time. Old credentials are tried beside the member."""
@@ -341,7 +354,7 @@ class Executor:
         evidence: list[Evidence] = list(self._rotation_by_earlier_run(job, posture))
         proven = await self._prove(job, posture, Moment.AFTER)
         evidence += await self._settled(job, posture)
-        witness = self._witnesses.get(cluster.key)
+        witness = self._of(cluster).witness
         older = witness is not None and witness.ca != posture.ca
         tried = await self._try_credentials(job, posture, Moment.AFTER if job.plan.rotates or older else Moment.BEFORE)
         if self._ports.vault.holds(cluster):
@@ -362,8 +375,8 @@ class Executor:
 
     def _rotation_by_earlier_run(self, job: Job, posture: Posture) -> tuple[Evidence, ...]:
         """When this plan's rotation was done by a process that is gone, the CA itself is the evidence of it."""
-        rotates, ca, key = job.plan.rotates, proofs.authority(posture), job.plan.cluster.key
-        if rotates is None or key in self._rotated:
+        rotates, ca, memory = job.plan.rotates, proofs.authority(posture), self._of(job.plan.cluster)
+        if rotates is None or memory.rotated:
             return ()
         if ca.fingerprint == rotates.ca_before:
             raise Diverged("the CA is the one from before the rotation", remedy=_AGAIN)
@@ -374,7 +387,7 @@ class Executor:
                 ca_after=ca.fingerprint,
                 ca_not_before=ca.not_before,
                 changed=False,
-                attached=key in self._attached,
+                attached=memory.attached,
             ),
         )
 
@@ -401,7 +414,7 @@ class Executor:
 
     async def _try_credentials(self, job: Job, posture: Posture, moment: Moment) -> tuple[CredentialTried, ...]:
         """Each held credential alone. No answer is no proof: asked again for a while, then recorded as none."""
-        tried = await proofs.tried(self._ports, posture, moment, self._witnesses.get(posture.cluster.key))
+        tried = await proofs.tried(self._ports, posture, moment, self._of(posture.cluster).witness)
         silent = [one.credential for one in tried if one.status is None]
         what = f"credentials {moment}"
         if silent and self._deadlines.patient(job.plan.cluster, what, self._limits.credential):
@@ -416,7 +429,7 @@ class Executor:
 
     async def _finish(self, job: Job, step: Step, operation: Operation) -> None:
         """Wait for the end of our own operation. Diverged when it did not end well; the effect is checked after it."""
-        self._written[job.plan.cluster.key, step.kind] = operation.correlation_id
+        self._of(job.plan.cluster).written[step.kind] = operation.correlation_id
         state = await self._watch.settled(operation)
         if not state.succeeded:
             raise Diverged(
@@ -428,15 +441,13 @@ class Executor:
 
     def _own_write(self, job: Job, step: Step) -> tuple[bool, str]:
         """Whether this run has written for the step, and under which correlation id."""
-        correlation_id = self._written.get((job.plan.cluster.key, step.kind))
+        correlation_id = self._of(job.plan.cluster).written.get(step.kind)
         return correlation_id is not None, correlation_id or ""
 
     def _expected(self, job: Job, step: Step, groups: dict[str, str]) -> Guarded:
         """The state that the approved steps before this one lead to. The CA is read and compared on its own."""
         state = job.plan.before
-        for earlier in job.plan.steps:
-            if earlier == step:
-                break
+        for earlier in takewhile(lambda one: one != step, job.plan.steps):
             if writes(earlier):
                 state = state.after(earlier)
         return replace(state.resolved(groups), ca=None)

@@ -6,6 +6,7 @@ file (allowed keys, bounds, what excludes what) is checked here; `fleet_file_err
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -447,6 +448,11 @@ def json_schema() -> dict[str, Any]:
     }
 
 
+def json_schema_text() -> str:
+    """The schema as the file has it: `python -m aks_entra.fleet_file > docs/reference/fleet-file.schema.json`."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
 def _text_of(path: Path) -> str:
     """A file's text. Refused when it is not there, not UTF-8, or larger than `MAX_BYTES`."""
     try:
@@ -478,3 +484,7 @@ def _once(field: str, names: list[str], message: str, remedy: str, key: str = ""
 
 def _pairs(tags: dict[str, str] | None) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((tags or {}).items()))
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json_schema_text())

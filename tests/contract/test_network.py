@@ -8,7 +8,7 @@ from aks_entra.adapters.handshake import handshake
 from aks_entra.errors import Refused, TryLater
 from azure_sandbox.server import Sandbox
 
-from .conftest import ADMINS, Opener
+from .conftest import ADMINS, Opener, cluster
 
 
 async def test_a_host_that_the_proxy_does_not_allow_is_refused_in_words(opened: Opener) -> None:
@@ -33,6 +33,25 @@ async def test_without_a_proxy_names_and_ports_speak_for_themselves(monkeypatch:
     assert later.value.code == "NameNotResolved"
     with pytest.raises(TryLater, match="cannot be reached"):
         await handshake("127.0.0.1", timeout=5, port=1)
+
+
+async def test_a_proxy_that_does_not_answer_is_named_without_its_password(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened() as session:
+        posture = await session.ports.arm.cluster(cluster("guarded"))
+        await session.ports.arm.certificate_authority(posture.cluster)
+        await session.ports.callers.prover()
+        for variable in ("HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(variable, "http://dana:hush@127.0.0.1:1")
+        for asking in (
+            session.ports.kubernetes.handshake(posture.fqdn or ""),
+            session.ports.kubernetes.sign_in(posture, fresh=False),
+        ):
+            with pytest.raises(TryLater, match=r"the proxy 127\.0\.0\.1:1 cannot be reached") as later:
+                await asking
+            assert later.value.code == "ProxyUnreachable"
+            assert "hush" not in str(later.value)
 
 
 async def test_a_certificate_from_a_proxy_that_is_not_trusted_names_the_variable_to_set(

@@ -48,7 +48,7 @@ async def test_one_members_failure_is_its_own_and_every_kind_of_step_is_done(hou
             "good": Outcome.VERIFIED,
             "legacy": Outcome.VERIFIED,
         }
-        assert "disallowed by policy" in verdicts["bad"].because[0]
+        assert "Azure Policy forbids it" in verdicts["bad"].because[0]
         assert house.sandbox.faults.waiting == ()
         assert {step.kind for one in plan.clusters for step in one.steps} == {
             *("ensure-admin-group", "enable-entra", "update-entra", "prove-sign-in", "record-baseline"),

@@ -6,28 +6,24 @@ Each journey is a terminal inside the sandbox. What is typed stands in Azure's o
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import shutil
-import signal
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from azure_sandbox.server import Sandbox
+from tests.journeys.terminal import Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 pytestmark = pytest.mark.clients
 
 CLIENTS = ("az", "kubectl", "kubelogin")
 MISUSED = 2  # az: the arguments are wrong
-HANGS_AFTER = 300  # seconds; nothing here takes a tenth of it
 LOGIN = (
     'az login --service-principal -u "$AZURE_CLIENT_ID" -p "$AZURE_CLIENT_SECRET" --tenant "$AZURE_TENANT_ID" -o none'
 )
@@ -63,71 +59,6 @@ subscriptions:
           - {{name: guarded, nodes: 2, identity: managed, adminGroups: [aks-admins]}}
           - {{name: azure-rbac, nodes: 1, identity: managed, adminGroups: [aks-admins], azureRbac: true}}
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What a typed line left behind; the line itself names its secrets by variable only."""
-
-    line: str
-    status: int
-    out: str
-    err: str
-
-
-class Terminal:
-    """A shell window inside the sandbox, with a home folder of its own."""
-
-    def __init__(self, environment: Mapping[str, str], home: Path) -> None:
-        home.mkdir()
-        self.home = home
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "LC_ALL": "C.UTF-8",
-            **environment,
-            "HOME": str(home),
-            "AZURE_CONFIG_DIR": str(home / ".azure"),
-            "KUBECONFIG": str(home / ".kube" / "config"),
-        }
-
-    async def type(self, line: str) -> Outcome:
-        process = await asyncio.create_subprocess_shell(
-            line,
-            cwd=self.home,
-            env=self.environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-        try:
-            async with asyncio.timeout(HANGS_AFTER):
-                out, err = await process.communicate()
-        finally:
-            if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)
-        return Outcome(line=line, status=process.returncode or 0, out=out.decode().strip(), err=err.decode().strip())
-
-    async def run(self, line: str) -> str:
-        """Type a line that must succeed; returns what it printed."""
-        outcome = await self.type(line)
-        assert outcome.status == 0, outcome
-        return outcome.out
-
-    async def refused(self, line: str) -> str:
-        """Type a line that must fail; returns its complaint."""
-        outcome = await self.type(line)
-        assert outcome.status != 0, outcome
-        return outcome.err
-
-    async def read(self, line: str) -> Any:
-        """Type a line that must print JSON; returns it parsed."""
-        return json.loads(await self.run(f"{line} -o json"))
-
-    async def let(self, name: str, line: str) -> str:
-        """NAME=$(line), for the lines that follow."""
-        self.environment[name] = await self.run(line)
-        return self.environment[name]
 
 
 @pytest.fixture(scope="session")
@@ -288,7 +219,7 @@ async def test_a_role_assignment_opens_a_cluster_that_asks_azure(operator: Termi
 
 
 async def test_a_wrong_secret_is_refused_in_entras_words(operator: Terminal) -> None:
-    operator.environment["AZURE_CLIENT_SECRET"] = "not-the-secret"  # noqa: S105  # that is the point
+    operator.environment["AZURE_CLIENT_SECRET"] = "not-the-secret"  # that is the point
     assert "AADSTS7000215" in await operator.refused(LOGIN)
 
 

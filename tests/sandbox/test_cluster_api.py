@@ -207,6 +207,9 @@ async def test_new_kubectls_send_protobuf(nobody: Shell, admin: Shell) -> None:
     roles = BINDINGS.replace("bindings", "s")
     made = await admin.send("POST", roles, protobuf("rbac.authorization.k8s.io/v1", "ClusterRole", named + rule))
     assert made.body["rules"] == [{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}]
+    request = protobuf("authentication.k8s.io/v1", "TokenRequest", field(1, b"") + field(2, b"\x20\x90\x1c"))
+    token = await admin.send("POST", "/api/v1/namespaces/pay/serviceaccounts/default/token", request)
+    assert (token.status, token.body["spec"]) == (201, {"expirationSeconds": 3600})
     labelled = protobuf("v1", "Namespace", field(1, field(1, b"x") + field(11, b"labels")))
     assert (await admin.refused("POST", "/api/v1/namespaces", labelled))[0] == 501
     short = body[: len(body) // 2]

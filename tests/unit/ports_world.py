@@ -108,6 +108,7 @@ class Cluster:
     silent_until: datetime = LONG_AGO  # old credentials get no answer before that
     never_settles: bool = False
     extra_nodes: int = 0
+    limited: bool = False  # administrators are not allowed everything
     binding: bool = False  # some other ClusterRoleBinding lets the prover do everything
     roles: set[str] = field(default_factory=set)  # principals with Azure RBAC Cluster Admin
     reachable: bool = True
@@ -516,6 +517,7 @@ class WorldKubernetes:
             groups = tuple(group.id for group in self._world.groups.values() if PROVER in group.members)
             admin = bool({one.lower() for one in cluster.groups} & set(groups))
             everything = admin or cluster.binding or (cluster.azure_rbac and PROVER in cluster.roles)
+            everything = everything and not cluster.limited
             return SignedIn(username=PROVER, groups=(*groups, "system:authenticated"), everything=everything)
 
     async def nodes(self, posture: Posture) -> tuple[Node, ...]:

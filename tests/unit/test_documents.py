@@ -54,7 +54,7 @@ def test_they_come_back() -> None:
 def test_a_changed_plan_is_refused() -> None:
     text = dump_plan(PLAN)
     with pytest.raises(Refused, match=r"this plan was changed: its content has the digest sha256:"):
-        load_plan(text.replace('"one_stage"', "x").replace("cluster-admins", "cluster-owners"))
+        load_plan(text.replace("cluster-admins", "cluster-owners"))
     with pytest.raises(Refused, match="but it says none"):
         load_plan(json.dumps({key: value for key, value in json.loads(text).items() if key != "digest"}))
     assert load_plan(text.replace("2026-11-24T08:00:00Z", "2026-11-24T08:00:01Z")).digest == PLAN.digest
@@ -62,7 +62,7 @@ def test_a_changed_plan_is_refused() -> None:
 
 def test_a_changed_report_is_refused() -> None:
     with pytest.raises(Refused, match="this report was changed"):
-        load_report(dump_report(report_of(*WHOLE)).replace("so", "yes"))
+        load_report(dump_report(report_of(*WHOLE)).replace('"so"', '"yes"'))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from aks_entra.core.cluster import Identity
 from aks_entra.core.debt import Debt
 from aks_entra.core.evidence import (
+    AdminCredentialRefused,
     CertificatesRotated,
     Credential,
     CredentialTried,
@@ -26,6 +28,7 @@ from aks_entra.core.steps import (
     DisableLocalAccounts,
     EnableEntra,
     ProveSignIn,
+    RecordBaseline,
     RotateCertificates,
     UpdateEntra,
     VerifyOutcome,
@@ -34,8 +37,20 @@ from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
 from aks_entra.core.verdict import Grade, Outcome
 from aks_entra.errors import Diverged, Refused, Rejected, TryLater
 from aks_entra.executor import Job
+from aks_entra.proofs import authority
 from aks_entra.survey import plan_fleet
-from tests.unit.ports_world import ADMINS, OTHERS, PROVER, SUBSCRIPTION, Group, Killed, World
+from tests.unit.ports_world import (
+    ADMINS,
+    OTHERS,
+    PROVER,
+    ROTATION,
+    SUBSCRIPTION,
+    UPDATE,
+    Group,
+    Killed,
+    World,
+    posture_of,
+)
 
 CREATED = WantedGroup(name="cluster-admins", create=True, members=("dana@contoso.com",))
 
@@ -404,6 +419,101 @@ async def test_without_an_admin_group_nothing_is_closed() -> None:
 
 
 async def test_an_admin_who_may_not_do_everything_is_no_proof() -> None:
+    world = World()
+    cluster = world.add(identity=Identity.MANAGED, limited=True)
+
+    verdict = await world.process().executor.migrate(await job_for(world))
+
+    assert verdict.outcome is Outcome.REFUSED
+    assert "is not allowed everything (after 15 minutes)" in verdict.because[0]
+    assert cluster.local_accounts
+    assert world.writes == []
+
+
+async def test_a_member_who_does_not_get_in_after_the_rotation_is_told_the_way_back() -> None:
+    world = World()
+    cluster = world.add(identity=Identity.MANAGED)
+    job = await job_for(world)
+    process = world.process()
+    for step in job.plan.steps[:-1]:
+        await process.executor.apply(job, step)
+    cluster.knows_tokens_at = world.now() + timedelta(days=1)
+    with pytest.raises(TryLater):
+        await process.executor.apply(job, job.plan.steps[-1])
+    await world.clock.sleep(901)
+    with pytest.raises(Diverged) as diverged:
+        await process.executor.apply(job, job.plan.steps[-1])
+    assert "`az aks update --enable-local-accounts` reopens a way in" in diverged.value.remedy
+
+
+async def test_a_baseline_of_a_cluster_that_was_closed_meanwhile() -> None:
+    world = World()
+    cluster = world.add(identity=Identity.MANAGED)
+    job = await job_for(world)
+    cluster.local_accounts = False
+    process = world.process()
+    evidence = await process.executor.apply(job, RecordBaseline(hold_credential=True))
+    assert [type(one) for one in evidence] == [AdminCredentialRefused]
+    (baseline,) = world.baselines.values()
+    assert not baseline.credential_held
+    await world.process().executor.apply(job, RecordBaseline(hold_credential=False))
+    assert list(world.baselines.values()) == [baseline]  # the first one counts
+
+
+async def test_a_posture_without_its_ca_proves_nothing() -> None:
+    with pytest.raises(Rejected, match="CA was not read"):
+        authority(posture_of(World().add()))
+
+
+async def test_clusters_side_by_side_share_a_group_and_the_lists() -> None:
+    world = World()
+    for number in range(8):
+        world.add(f"shop-{number}", fqdn=f"{number}.azmk8s.io")
+    plan = await planned(world, WantedTarget(admin_groups=(CREATED,)))
+    process = world.process()
+    world.calls.clear()
+
+    verdicts = await asyncio.gather(
+        *(process.executor.migrate(job_of(plan, index)) for index in range(len(plan.clusters)))
+    )
+
+    assert {verdict.outcome for verdict in verdicts} == {Outcome.VERIFIED}
+    assert {verdict.grade for verdict in verdicts} == {Grade.CREDENTIAL_REFUSED}
+    assert world.writes.count("group cluster-admins") == 1
+    assert len(world.writes) == 1 + 3 * 8
+    assert world.calls.count("arm.list_clusters") < 3 * (ROTATION + 2 * UPDATE) / 30
+    assert not process.vault.held
+
+
+async def test_a_prover_without_a_token_is_refused_at_once() -> None:
+    world = World()
+    cluster = world.add(identity=Identity.MANAGED)
+    job = await job_for(world)
+    world.faults["kubernetes.sign_in"] = [Refused("the secret expired", code="AADSTS7000222", status=401)]
+    before = world.now()
+    verdict = await world.process().executor.migrate(job)
+    assert verdict.because == ("at prove-sign-in: the secret expired",)
+    assert world.now() == before
+    assert cluster.local_accounts
+
+
+async def test_a_way_that_ended_leaves_no_memory() -> None:
+    """A second plan in the same process proves everything anew."""
+    world = World()
+    cluster = world.add(identity=Identity.MANAGED)
+    process = world.process()
+    assert (await process.executor.migrate(await job_for(world))).outcome is Outcome.VERIFIED
+    cluster.local_accounts = True
+
+    verdict = await process.executor.migrate(await job_for(world))
+
+    assert verdict.outcome is Outcome.VERIFIED
+    assert cluster.rotations == 2
+    proofs_before = [one for one in verdict.evidence if isinstance(one, SignInProven) and one.moment is Moment.BEFORE]
+    assert len(proofs_before) == 2
+
+
+async def test_an_admin_by_role_who_lost_it_is_no_proof() -> None:
     world = World()
     cluster = world.add(azure_rbac=True, identity=Identity.MANAGED, roles={PROVER}, groups=())
     cluster.groups = ()

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from cryptography import x509
 
-from aks_entra.adapters.network import proxy_for, proxy_refused, trust, unreachable
+from aks_entra.adapters.network import proxy_for, proxy_refused, proxy_unreachable, trust, unreachable
 from aks_entra.core.cluster import ServingCertificate
 from aks_entra.errors import TryLater
 
@@ -71,9 +71,12 @@ async def _certificate(fqdn: str, port: int, proxy: SplitResult | None) -> bytes
 
 async def _through(proxy: SplitResult, fqdn: str, port: int) -> asyncio.StreamWriter:
     secure = proxy.scheme == "https"
-    reader, writer = await asyncio.open_connection(
-        proxy.hostname or "", proxy.port or (443 if secure else 80), ssl=trust() if secure else None
-    )
+    try:
+        reader, writer = await asyncio.open_connection(
+            proxy.hostname or "", proxy.port or (443 if secure else 80), ssl=trust() if secure else None
+        )
+    except OSError as err:
+        raise proxy_unreachable(proxy) from err
     try:
         lines = [f"CONNECT {fqdn}:{port} HTTP/1.1", f"Host: {fqdn}:{port}"]
         if proxy.username is not None:

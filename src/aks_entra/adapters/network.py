@@ -28,6 +28,9 @@ BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 _TRUST: Final = "set SSL_CERT_FILE (or REQUESTS_CA_BUNDLE) to a bundle with the certificate of the proxy in between"
 _ENCODED: Final = re.compile(r"^(?:[!$&-;=?-Z_a-z~]|%[0-9A-Fa-f]{2})+$")
+_NO_NAME: Final = re.compile(
+    r"Name or service not known|name resolution|getaddrinfo|No address associated|Domain name not"
+)
 _HOST: Final = re.compile(r"[Cc]annot connect to host ([^\s:]+)")
 
 
@@ -120,14 +123,20 @@ def unreachable(err: BaseException, host: str) -> AksEntraError:
     """Why nothing came back from a host, in words: certificate not trusted (Refused); no name, no answer (TryLater)."""
     chain = tuple(causes(err))
     text = " ".join(str(one) for one in chain)
-    host = next((found[1] for found in _HOST.finditer(text)), host)
+    named = next((found[1] for found in _HOST.finditer(text)), host)
+    if (proxy := proxy_for(host)) is not None and named == proxy.hostname:
+        return proxy_unreachable(proxy)
+    host = named
     if any(isinstance(one, ssl.SSLCertVerificationError) for one in chain) or "CERTIFICATE_VERIFY_FAILED" in text:
         return Refused(f"the certificate of {host} is not trusted here", remedy=_TRUST, code="CertificateNotTrusted")
-    refusal = next((one for one in chain if isinstance(getattr(one, "status", None), int)), None)
-    status = getattr(refusal, "status", None)
-    if type(refusal).__name__ == "ClientHttpProxyError" or any(type(one).__name__ == "ProxyError" for one in chain):
-        return proxy_refused(host, status)
-    if any(isinstance(one, socket.gaierror) for one in chain):
+    refusal = next((one for one in chain if type(one).__name__ in {"ClientHttpProxyError", "ProxyError"}), None)
+    if refusal is not None:
+        return proxy_refused(host, getattr(refusal, "status", None))
+    return _no_answer(chain, text, host)
+
+
+def _no_answer(chain: tuple[BaseException, ...], text: str, host: str) -> TryLater:
+    if any(isinstance(one, socket.gaierror) for one in chain) or _NO_NAME.search(text):
         return TryLater(
             f"the name {host} cannot be resolved from here",
             remedy="check DNS and the network; a private API server is only resolved inside its network",
@@ -135,9 +144,18 @@ def unreachable(err: BaseException, host: str) -> AksEntraError:
         )
     if any(isinstance(one, ssl.SSLError) for one in chain):
         return TryLater(f"no TLS connection with {host} could be made", code="TlsFailed", remedy=_NETWORK)
-    if any(isinstance(one, TimeoutError | asyncio.TimeoutError) for one in chain) or "imeout" in text:
-        return TryLater(f"{host} did not answer in time", code="Unreachable", remedy=_NETWORK)
-    return TryLater(f"{host} cannot be reached from here", code="Unreachable", remedy=_NETWORK)
+    late = any(isinstance(one, TimeoutError | asyncio.TimeoutError) for one in chain) or "imeout" in text
+    said = f"{host} did not answer in time" if late else f"{host} cannot be reached from here"
+    return TryLater(said, code="Unreachable", remedy=_NETWORK)
+
+
+def proxy_unreachable(proxy: SplitResult) -> TryLater:
+    """The proxy itself does not answer. What stands before the @ in its URL is not shown."""
+    return TryLater(
+        f"the proxy {proxy.hostname}{f':{proxy.port}' if proxy.port else ''} cannot be reached",
+        remedy="check HTTPS_PROXY",
+        code="ProxyUnreachable",
+    )
 
 
 def proxy_refused(host: str, status: int | None) -> AksEntraError:

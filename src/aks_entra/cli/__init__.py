@@ -5,7 +5,11 @@ Starting must be quick: what is heavy (Azure's, Graph's and Prefect's libraries)
 
 from __future__ import annotations
 
+import sys
+
 import typer
+
+from aks_entra.cli import inventory, migrate, output, plan, provision, report, up, verify, version
 
 EPILOG = """\b
 Exit codes:
@@ -39,14 +43,13 @@ def _everything() -> None:
 
 
 def main() -> None:
-    """Entry point of `aks-entra`."""
-    app(prog_name="aks-entra")
+    """Entry point of `aks-entra`. What a command did not foresee is one message and exit code 1 as well."""
+    try:
+        with output.guarded():
+            app(prog_name="aks-entra")
+    except typer.Exit as leaving:
+        sys.exit(leaving.exit_code)
 
 
-# Below `app`, because the modules register their commands on it while this package is being imported.
-import importlib  # noqa: E402 - interim, until all modules exist
-import importlib.util  # noqa: E402
-
-for _name in ("inventory", "plan", "migrate", "verify", "report", "provision", "up", "version"):
-    if importlib.util.find_spec(f"aks_entra.cli.{_name}"):
-        importlib.import_module(f"aks_entra.cli.{_name}").register(app)
+for _module in (inventory, plan, migrate, verify, report, provision, up, version):
+    _module.register(app)

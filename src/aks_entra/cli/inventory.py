@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(inventory)
+    app.command(short_help="Show who signs in how, and what old keys still open.")(inventory)
 
 
 def inventory(  # noqa: PLR0913 - one parameter for each option

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+from typer.exceptions import TyperException
 
 from aks_entra.cli import output
 from aks_entra.cli.planning import read_fleet, read_settings, teller, write_new
@@ -28,9 +30,22 @@ class PlanFormat(StrEnum):
     MARKDOWN = "markdown"
 
 
+class PlanCommand(TyperCommand):
+    """Wrong usage is Terraform's 1 where the exit code is detailed: 2 would be taken for "there are changes"."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options."""
+        detailed = "--detailed-exitcode" in args
+        try:
+            return super().parse_args(ctx, args)
+        except TyperException as error:
+            error.exit_code = output.ExitCode.FAILED if detailed else error.exit_code
+            raise
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(plan)
+    app.command(cls=PlanCommand, short_help="Show what would happen: the dry run.")(plan)
 
 
 def plan(

@@ -22,7 +22,7 @@ _DIGEST = re.compile(r"(sha256:)?[0-9a-f]{4,64}", re.IGNORECASE)
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(report)
+    app.command(short_help="Show a report; write it as HTML, JUnit, SARIF, CSV.")(report)
 
 
 def _file(name: str, what: str) -> typer.models.OptionInfo:

@@ -43,7 +43,7 @@ class Request:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(verify)
+    app.command(short_help="Prove from outside how each cluster stands.")(verify)
 
 
 def verify(

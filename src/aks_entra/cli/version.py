@@ -12,7 +12,7 @@ from aks_entra.cli import output
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(version)
+    app.command(short_help="Print the version.")(version)
 
 
 def version(

@@ -69,7 +69,14 @@ def _finding(finding: Finding) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text that came from elsewhere, without a meaning of its own in Markdown or in a table's cell."""
-    for character in "\\`*_|<>[]":
+    """Text without a meaning of its own in Markdown or in a table's cell; what stands in backticks stays code."""
+    parts = text.replace("\n", " ").split("`")
+    if len(parts) % 2 == 0:  # a lone backtick opens nothing
+        return "\\`".join(_literal(part) for part in parts)
+    return "`".join(part.replace("|", "\\|") if index % 2 else _literal(part) for index, part in enumerate(parts))
+
+
+def _literal(text: str) -> str:
+    for character in "\\*_|<>[]":
         text = text.replace(character, f"\\{character}")
-    return text.replace("\n", " ")
+    return text

@@ -23,7 +23,6 @@ Document = dict[str, Any]
 GROUP = "/subscriptions/{subscription}/resourceGroups/{group}"
 CLUSTER = f"{GROUP}/providers/{CLUSTER_TYPE}/{{name}}"
 JSON = {"content-type": "application/json"}
-ServerFor = Callable[[str, str, Document, dt.datetime, bool], ApiServer]
 
 
 class Clusters:

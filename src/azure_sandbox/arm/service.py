@@ -59,8 +59,8 @@ class Arm:
         operations = Operations(gate, settings.durations)
         Credentials(gate)
         AgentPools(gate, operations)
-        clusters = Clusters(gate, operations, self._build, version=settings.default_version)
-        Subscriptions(gate, operations, clusters, page=settings.page_size)
+        Clusters(gate, operations, self._build, version=settings.default_version)
+        Subscriptions(gate, page=settings.page_size)
 
     @property
     def clusters(self) -> ApiServers:

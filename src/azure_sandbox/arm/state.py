@@ -15,7 +15,6 @@ from azure_sandbox.cluster.service import ApiServer, ApiServers
 
 Document = dict[str, Any]
 CLUSTER_TYPE = "Microsoft.ContainerService/managedClusters"
-FINAL = frozenset({"Succeeded", "Failed", "Canceled"})
 
 
 @dataclass(slots=True, kw_only=True)

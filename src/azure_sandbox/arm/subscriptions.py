@@ -6,10 +6,8 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from typing import Any
 
-from azure_sandbox.arm.clusters import Clusters
 from azure_sandbox.arm.errors import front, group_not_found
 from azure_sandbox.arm.gate import Call, Gate
-from azure_sandbox.arm.operations import Operations
 from azure_sandbox.arm.rendering import render
 from azure_sandbox.arm.state import CLUSTER_TYPE, ResourceGroup, State, Subscription
 from azure_sandbox.http import Reply
@@ -28,11 +26,9 @@ TYPES = ("managedClusters", "managedClusters/agentPools", "locations/operations"
 class Subscriptions:
     """Everything above a single cluster."""
 
-    def __init__(self, gate: Gate, operations: Operations, clusters: Clusters, *, page: int) -> None:
+    def __init__(self, gate: Gate, *, page: int) -> None:
         self._gate = gate
         self._state: State = gate.state
-        self._operations = operations
-        self._clusters = clusters
         self._page = page
         gate.add("GET", "/subscriptions", self._list, action=None)
         gate.add("GET", SUBSCRIPTION, self._get, scope=SUBSCRIPTION, action=None)

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from azure_sandbox.cluster.resources import BY_KEY, Resource
+from azure_sandbox.cluster.resources import BY_KEY
 
 Object = dict[str, Any]
 Key = tuple[str, str]
@@ -79,8 +79,3 @@ class Store:
         for held in self._objects.values():
             for place in [it for it in held if it[0] == namespace]:
                 del held[place]
-
-
-def plural(resource: Resource) -> str:
-    """`deployments.apps`, as messages name a resource."""
-    return f"{resource.plural}.{resource.group}" if resource.group else resource.plural

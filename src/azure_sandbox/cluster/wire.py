@@ -14,7 +14,7 @@ from azure_sandbox.http import Problem, Request
 
 MAGIC = b"k8s\0"
 Shape = Mapping[int, "tuple[str, Any]"]
-TEXT, TEXTS, IGNORED = "text", "texts", "ignored"
+TEXT, TEXTS, NUMBER, IGNORED = "text", "texts", "number", "ignored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ SHAPES: Mapping[str, Shape] = {
     "SubjectAccessReview": _review(_SUBJECT),
     "LocalSubjectAccessReview": _review(_SUBJECT),
     "TokenReview": _review({1: ("token", TEXT), 2: ("audiences", TEXTS)}),
+    "TokenRequest": _review({1: ("audiences", TEXTS), 4: ("expirationSeconds", NUMBER)}),
     "Namespace": {**_NAMED, 3: ("status", IGNORED)},
     "ServiceAccount": _NAMED,
     "ClusterRoleBinding": _BINDING,
@@ -85,18 +86,15 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         shift += 7
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The length-delimited fields of a message; numbers are skipped, since no shape here reads one."""
+def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
+    """The fields of a message: length-delimited ones and whole numbers; raises IndexError where it is cut short."""
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)
         match tag & 7:
             case 0:
-                _, at = _varint(data, at)
-            case 1:
-                at += 8
-            case 5:
-                at += 4
+                value, at = _varint(data, at)
+                yield tag >> 3, value
             case 2:
                 length, at = _varint(data, at)
                 if at + length > len(data):
@@ -104,19 +102,25 @@ def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
                 yield tag >> 3, data[at : at + length]
                 at += length
             case kind:
-                raise IndexError(f"wire type {kind} is not used by Kubernetes")
+                raise IndexError(f"wire type {kind} is not used by these kinds")
+
+
+def _bytes(data: bytes) -> dict[int, bytes]:
+    return {number: value for number, value in _fields(data) if isinstance(value, bytes)}
 
 
 def _read(data: bytes, shape: Shape) -> dict[str, Any]:
     """A message by its shape; content that the shape does not name is refused aloud rather than lost."""
     found: dict[str, Any] = {}
     for number, value in _fields(data):
-        if not value and shape.get(number, ("", IGNORED))[1] != TEXTS:
-            continue  # an empty list member counts: "" is a group's name
-        if number not in shape:
+        name, kind = shape.get(number, ("", None))
+        if not value and kind != TEXTS:  # an empty list member counts: "" is a group's name
+            continue
+        if kind is None or isinstance(value, int) is not (kind == NUMBER):
             raise not_modelled(f"field {number} of this protobuf message")
-        name, kind = shape[number]
-        if kind == TEXT:
+        if isinstance(value, int):
+            found[name] = value
+        elif kind == TEXT:
             found[name] = value.decode()
         elif kind == TEXTS:
             found.setdefault(name, []).append(value.decode())
@@ -128,8 +132,8 @@ def _read(data: bytes, shape: Shape) -> dict[str, Any]:
 
 
 def _protobuf(body: bytes) -> dict[str, Any]:
-    envelope = dict(_fields(body))
-    kinds = {number: value.decode() for number, value in _fields(envelope.get(1, b""))}
+    envelope = _bytes(body)
+    kinds = {number: value.decode() for number, value in _bytes(envelope.get(1, b"")).items()}
     kind = kinds.get(2, "")
     if kind not in SHAPES:
         raise not_modelled(f"a {kind or 'nameless'} object as protobuf")

@@ -1,0 +1,81 @@
+"""A terminal of a person's machine: what is typed there runs inside the sandbox, and nothing else of ours does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+HANGS_AFTER = 300  # seconds; nothing here takes a tenth of it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a typed line left behind; the line itself names its secrets by variable only."""
+
+    line: str
+    status: int
+    out: str
+    err: str
+
+
+class Terminal:
+    """A shell window inside the sandbox, with a home folder of its own."""
+
+    def __init__(self, environment: Mapping[str, str], home: Path) -> None:
+        home.mkdir()
+        self.home = home
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "LC_ALL": "C.UTF-8",
+            **environment,
+            "HOME": str(home),
+            "AZURE_CONFIG_DIR": str(home / ".azure"),
+            "KUBECONFIG": str(home / ".kube" / "config"),
+        }
+
+    async def type(self, line: str) -> Outcome:
+        process = await asyncio.create_subprocess_shell(
+            line,
+            cwd=self.home,
+            env=self.environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            async with asyncio.timeout(HANGS_AFTER):
+                out, err = await process.communicate()
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        return Outcome(line=line, status=process.returncode or 0, out=out.decode().strip(), err=err.decode().strip())
+
+    async def run(self, line: str) -> str:
+        """Type a line that must succeed; returns what it printed."""
+        outcome = await self.type(line)
+        assert outcome.status == 0, outcome
+        return outcome.out
+
+    async def refused(self, line: str) -> str:
+        """Type a line that must fail; returns its complaint."""
+        outcome = await self.type(line)
+        assert outcome.status != 0, outcome
+        return outcome.err
+
+    async def read(self, line: str) -> Any:
+        """Type a line that must print JSON; returns it parsed."""
+        return json.loads(await self.run(f"{line} -o json"))
+
+    async def let(self, name: str, line: str) -> str:
+        """NAME=$(line), for the lines that follow."""
+        self.environment[name] = await self.run(line)
+        return self.environment[name]
