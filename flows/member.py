@@ -6,17 +6,17 @@ from aks_entra import proofs
 from aks_entra.core.verdict import Verdict, judge
 from aks_entra.executor import Job, failure
 from aks_entra.prefect_client.archive import store_evidence, store_verdict, surviving_evidence
-from aks_entra.prefect_client.claims import claim
+from aks_entra.prefect_client.claims import Claims
 from aks_entra.wiring import current_session
 from tasks.steps import look, perform
 
 
-async def migrate_member(job: Job) -> Verdict:
+async def migrate_member(job: Job, claims: Claims) -> Verdict:
     """Look what is left of the plan, do it, judge what was seen. Every step's evidence is stored before the next."""
     session, cluster = current_session(), job.plan.cluster
     evidence = await surviving_evidence(job.plan, job.digest)
     try:
-        async with claim(cluster):
+        async with claims.of(cluster):
             for step in await look(job):
                 seen = await perform(job, step)
                 await store_evidence(job.digest, cluster, step.kind, seen)

@@ -12,11 +12,14 @@ from prefect.states import Completed, Failed
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.fleet import ProverSpec
 from aks_entra.core.plan import FleetPlan
-from aks_entra.core.rollout import stage_result
+from aks_entra.core.rollout import Stage, stage_result
 from aks_entra.core.verdict import Outcome, Verdict
+from aks_entra.errors import Refused
 from aks_entra.executor import Job
-from aks_entra.prefect_client.archive import PrefectJournal, load_plan, store_verdict
+from aks_entra.prefect_client.archive import PrefectJournal, approval, load_plan, store_verdict
+from aks_entra.prefect_client.claims import Claims, claim_all
 from aks_entra.prefect_client.life import sign_on
+from aks_entra.prefect_client.names import short
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
 from flows.member import migrate_member
@@ -34,21 +37,20 @@ async def migrate_batch(plan: str, stage: str, members: list[str]) -> State[Any]
     await sign_on()
     fleet = await load_plan(plan)
     wave = next(one for one in fleet.stages if one.name == stage)
+    clusters = tuple(ClusterId.parse(member) for member in members)
+    await require_approval(fleet, wave, clusters)
     places = asyncio.Semaphore(wave.max_concurrency)
     ended: list[Verdict] = []
 
-    async def in_turn(job: Job) -> None:
+    jobs = [Job(digest=fleet.digest, plan=fleet.plan_for(one), prover=fleet.prover) for one in clusters]
+
+    async def in_turn(job: Job, claims: Claims) -> None:
         async with places:
             so_far = stage_result(wave, sum(not verdict.sound for verdict in ended))
-            ended.append(await migrate_member(job) if so_far.go_on else await leave_out(job, so_far.because))
+            ended.append(await migrate_member(job, claims) if so_far.go_on else await leave_out(job, so_far.because))
 
-    async with open_session(Settings(), prover=prover_of(fleet), journal=PrefectJournal()):
-        await asyncio.gather(
-            *(
-                in_turn(Job(digest=fleet.digest, plan=fleet.plan_for(ClusterId.parse(member)), prover=fleet.prover))
-                for member in members
-            )
-        )
+    async with open_session(Settings(), prover=prover_of(fleet), journal=PrefectJournal()), claim_all(clusters) as held:
+        await asyncio.gather(*(in_turn(job, held) for job in jobs))
     result = stage_result(wave, sum(not verdict.sound for verdict in ended))
     return Completed(message=result.because) if result.go_on else Failed(message=result.because)
 
@@ -59,6 +61,16 @@ def prover_of(plan: FleetPlan) -> ProverSpec | None:
     if prover.client_id is None or prover.tenant_id is None or prover.secret_from is None:
         return None
     return ProverSpec(client_id=prover.client_id, tenant_id=prover.tenant_id, secret_from=prover.secret_from)
+
+
+async def require_approval(plan: FleetPlan, stage: Stage, clusters: tuple[ClusterId, ...]) -> None:
+    """Refused when the stage wants an approval that was not given for this plan, whoever started this run."""
+    writes = any(plan.plan_for(cluster).disposition == "migrate" for cluster in clusters)
+    if stage.gate_before and writes and await approval(plan.digest, stage.name, "before") is None:
+        raise Refused(
+            f"stage {stage.name} of plan {short(plan.digest)} was not approved",
+            remedy="start migrate-fleet with this plan: it asks for the approval and starts its batches itself",
+        )
 
 
 async def leave_out(job: Job, because: str) -> Verdict:

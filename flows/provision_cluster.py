@@ -12,7 +12,7 @@ from prefect.states import Completed, Failed
 from pydantic import Field
 
 from aks_entra.core.cluster import ClusterId
-from aks_entra.core.evidence import Evidence, GroupEnsured
+from aks_entra.core.evidence import ClusterCreated, Evidence, GroupEnsured, StateSeen
 from aks_entra.core.report import FleetReport
 from aks_entra.core.target import AzureRbac, GroupTarget, Target
 from aks_entra.core.verdict import Outcome, Verdict, judge_created
@@ -100,6 +100,7 @@ async def make(spec: NewCluster, missing: tuple[GroupTarget, ...]) -> Verdict:
             made = tuple([await create_admin_group(group) for group in missing])
             spec, missing, evidence = with_groups(spec, made), (), made
         evidence += await create_cluster(spec, missing)
+        evidence = (*await earlier(spec.cluster, evidence), *evidence)
     except Exception as error:  # noqa: BLE001 - the report says what happened, whatever it was
         evidence += (failure(error, datetime.now(UTC).isoformat()),)
     target = Target(
@@ -108,6 +109,15 @@ async def make(spec: NewCluster, missing: tuple[GroupTarget, ...]) -> Verdict:
         azure_rbac=AzureRbac.ON if spec.azure_rbac else AzureRbac.OFF,
     )
     return judge_created(spec.cluster, target, evidence)
+
+
+async def earlier(cluster: ClusterId, evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+    """When the cluster was there already: what we kept of having made it."""
+    if any(isinstance(one, ClusterCreated) and one.changed for one in evidence):
+        return ()
+    state = next((one for one in evidence if isinstance(one, StateSeen)), None)
+    made = await archive.creation_of(cluster, state.ca) if state else None
+    return (made,) if made else ()
 
 
 def with_groups(spec: NewCluster, made: tuple[GroupEnsured, ...]) -> NewCluster:

@@ -88,5 +88,5 @@ async def _report(plan: FleetPlan, known: dict[str, Verdict]) -> FleetReport:
         ended_at=datetime.now(UTC).isoformat(),
     )
     await archive.store_report(report, purpose="verification")
-    await store.show(names.key("verification", plan.name), kind="markdown", data=pages.report_page(report))
+    await store.show(names.key("page-verification", plan.name), kind="markdown", data=pages.report_page(report))
     return report

@@ -10,12 +10,10 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
@@ -36,94 +34,26 @@ from aks_entra.core.fleet import (
 )
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
 from aks_entra.errors import Refused
-from aks_entra.fleet_file_errors import Mistake, Mistakes, problems_of, refusal, shown
+from aks_entra.fleet_file_errors import Mistake, Mistakes, problems_of, refusal, unwritten
+from aks_entra.fleet_file_fields import (
+    MAX_CLUSTERS,
+    ClusterResourceId,
+    Guid,
+    Label,
+    Named,
+    Names,
+    Principals,
+    Tags,
+    UniqueName,
+    Variable,
+    Version,
+)
 from aks_entra.yaml_lines import Problem, read
 
 MAX_BYTES: Final = 1_048_576
-MAX_CLUSTERS: Final = 5_000
 MAX_STAGES: Final = 100
-MAX_FIRST_MEMBERS: Final = 19  # Graph takes 20 references in one request, and the prover is the first
 
-_GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_GUID_PATTERN: Final = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
-_UPN: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _BEGIN: Final = "begin a fleet file with `version: 1`; docs/reference/fleet-file.md shows a whole one"
-_EXAMPLE_ID: Final = "7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32"
-
-
-def _version(value: Any) -> Any:
-    if type(value) is not int or value != 1:
-        raise Mistake(f"this program reads version 1, not {shown(value)}", "write `version: 1`")
-    return value
-
-
-def _guid(text: str) -> str:
-    if not _GUID.fullmatch(text):
-        raise Mistake("is not an id", f"write a GUID, such as {_EXAMPLE_ID}", value=text)
-    return text.lower()
-
-
-def _principal(text: str) -> str:
-    if not _GUID.fullmatch(text) and not _UPN.fullmatch(text):
-        raise Mistake(
-            "is neither an object id nor a user principal name",
-            f"write a GUID, such as {_EXAMPLE_ID}, or a name such as dana@contoso.com",
-            value=text,
-        )
-    return text.lower() if _GUID.fullmatch(text) else text
-
-
-def _cluster_id(text: str) -> str:
-    try:
-        cluster = ClusterId.parse(text)
-    except ValueError as error:
-        raise Mistake(
-            "is not the id of a managed cluster",
-            "write /subscriptions/<id>/resourceGroups/<group>/providers/Microsoft.ContainerService"
-            "/managedClusters/<name>, as `az aks show --query id` prints it",
-            value=text,
-        ) from error
-    _guid(cluster.subscription_id)
-    return text
-
-
-def _word(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]*[A-Za-z0-9])?", text):
-        raise Mistake(
-            "cannot be a name here",
-            "use letters, digits, spaces, dots, dashes and underscores; begin and end with a letter or digit",
-            value=text,
-        )
-    return text
-
-
-def _unique_name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
-        raise Mistake("cannot be a uniqueName", "use letters, digits, dots, dashes and underscores", value=text)
-    return text
-
-
-def _text(text: str) -> str:
-    if text != text.strip() or any(ord(character) < ord(" ") for character in text):
-        raise Mistake("has blanks around it, or a line break in it", "write it on one line, without blanks around it")
-    return text
-
-
-def _variable(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):  # what stands here may be a secret: it is not repeated
-        raise Mistake(
-            "is not the name of an environment variable",
-            "write the variable's name, such as PROVER_SECRET; the secret itself never stands in this file",
-        )
-    return text
-
-
-Guid = Annotated[str, AfterValidator(_guid), Field(json_schema_extra={"pattern": _GUID_PATTERN})]
-Principal = Annotated[str, Field(min_length=1, max_length=320), AfterValidator(_principal)]
-Label = Annotated[str, Field(min_length=1, max_length=63), AfterValidator(_word)]
-Named = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_text)]  # a name that somebody else gave
-Tags = Annotated[dict[Named, Annotated[str, Field(max_length=256)]], Field(min_length=1, max_length=50)]
-Names = Annotated[tuple[Named, ...], Field(max_length=MAX_CLUSTERS)]
 
 
 class _Part(BaseModel):
@@ -138,7 +68,7 @@ class _Part(BaseModel):
 class ClustersFile(_Part):
     """Clusters of one subscription, narrowed by what else is set; or one cluster by its id."""
 
-    id: Annotated[str, Field(max_length=400), AfterValidator(_cluster_id)] | None = None
+    id: ClusterResourceId | None = None
     """The ARM id of one cluster. Excludes the other keys."""
     subscription: Named | None = None
     """Id or display name of a subscription: all its clusters, unless narrowed."""
@@ -184,13 +114,13 @@ class AdminGroupFile(_Part):
     """Display name: of a group that exists (only one may have it), or of the one to create."""
     create: StrictBool = False
     """Create the group unless it exists under `unique_name`."""
-    unique_name: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_unique_name)] | None = None
+    unique_name: UniqueName | None = None
     """The alternate key under which the group is created, once and for all. Default: made from `name`."""
     description: Annotated[str, Field(max_length=1024)] | None = None
     """Description of the group to create."""
-    members: Annotated[tuple[Principal, ...], Field(max_length=MAX_FIRST_MEMBERS)] = ()
+    members: Principals = ()
     """First members of the group to create: object ids or user principal names. The prover is added to them."""
-    owners: Annotated[tuple[Principal, ...], Field(max_length=MAX_FIRST_MEMBERS)] = ()
+    owners: Principals = ()
     """Owners of the group to create: object ids or user principal names."""
 
     @model_validator(mode="after")
@@ -279,7 +209,7 @@ class ProverFile(_Part):
     """Application (client) id."""
     tenant_id: Guid
     """Its tenant."""
-    client_secret_env: Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_variable)]
+    client_secret_env: Variable
     """Name of the environment variable that holds its secret, where the work is done. Never the secret."""
 
     def to_spec(self) -> ProverSpec:
@@ -390,7 +320,7 @@ class RolloutFile(_Part):
 class FleetFile(_Part):
     """A fleet: its clusters, what they should be, who proves it, and the rollout."""
 
-    version: Annotated[Literal[1], BeforeValidator(_version)]
+    version: Version
     """Version of this format: 1."""
     name: Label
     """Name of the fleet, shown in plans, runs and reports."""
@@ -430,11 +360,13 @@ def parse_fleet_file(text: str, source: str) -> FleetFile:
             what = "is empty" if document.value is None else "is not a mapping: a fleet file is made of `key: value`"
             problems = [Problem(line=1, where="", message=what, remedy=_BEGIN)]
         raise refusal(source, problems)
+    fleet = None
     try:
         fleet = FleetFile.model_validate(document.value)
     except ValidationError as error:
-        raise refusal(source, [*problems, *problems_of(error, FleetFile, document)]) from None
-    if problems:
+        problems += problems_of(error, FleetFile, document)
+    problems += unwritten(document, [problem.where for problem in problems])
+    if fleet is None or problems:
         raise refusal(source, problems)
     return fleet
 

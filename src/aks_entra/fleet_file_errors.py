@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from aks_entra.errors import Refused
-from aks_entra.yaml_lines import Document, Path, Problem, dotted
+from aks_entra.yaml_lines import Document, Path, Problem, Value, dotted
 
 SHOWN: Final = 60  # characters of a wrong value that an error repeats
 PRIVATE: Final = "prover"  # under this key values are never repeated: somebody may have pasted a secret
@@ -98,6 +98,25 @@ def problems_of(error: ValidationError, model: type[BaseModel], document: Docume
             yield Problem(
                 line=document.line(at), where=dotted(at), message=f"{found}{mistake.message}", remedy=mistake.remedy
             )
+
+
+def unwritten(document: Document, complained: list[str]) -> Iterator[Problem]:
+    """Keys without a value: `resource_group:` left empty must not mean "every resource group"."""
+    for path in _empty(document.value, ()):
+        if dotted(path) not in complained:
+            remedy = "write one, or remove the key"
+            yield Problem(line=document.line(path), where=dotted(path), message="has no value", remedy=remedy)
+
+
+def _empty(value: Value, path: Path) -> Iterator[Path]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if inner is None:
+                yield (*path, key)
+            yield from _empty(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _empty(inner, (*path, index))
 
 
 def _mistake(  # noqa: C901, PLR0911, PLR0912 - a table: one line for each kind of complaint

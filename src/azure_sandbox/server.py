@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from azure_sandbox.arm.service import Arm
+from azure_sandbox.arm.service import Arm, ArmSettings
 from azure_sandbox.build import Operator, build_arm, build_directory
 from azure_sandbox.clock import DEFAULT_PACE, Clock
 from azure_sandbox.cluster.service import ApiServers
@@ -59,7 +59,7 @@ class Sandbox:
         self.directory: Directory
         self.directory, names = build_directory(described, self.clock, replication=replication)
         self.tokens = Tokens(self.directory)
-        self.arm = Arm(self.directory, self.tokens, self.clock)
+        self.arm = Arm(self.directory, self.tokens, self.clock, ArmSettings(durations=described.durations))
         self.operator: Operator = build_arm(described, self.arm, self.directory, names)
         self.entra = Entra(self.directory, self.tokens)
         self.graph = Graph(self.directory, self.tokens)

@@ -14,11 +14,21 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasGenerator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AliasGenerator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
+from azure_sandbox.arm.operations import DURATIONS
 from azure_sandbox.graph.access import KNOWN
 
 _NAMESPACE = uuid.UUID("6f1d8f0c-8a54-4c0e-9d0f-5b5b6c1f7a10")
@@ -199,7 +209,10 @@ class SubscriptionModel(Scope):
 
 
 class World(_Model):
-    """A whole world. Without `operator` there is one anyway, Owner of every subscription."""
+    """A whole world. Without `operator` there is one anyway, Owner of every subscription.
+
+    `durations`: how long kinds of operation last (`rotate: 600`), in Azure's seconds, which the pace divides.
+    """
 
     version: Literal[1]
     tenant: TenantModel = TenantModel()
@@ -209,7 +222,16 @@ class World(_Model):
     groups: tuple[GroupModel, ...] = ()
     operator: str | None = None
     subscriptions: tuple[SubscriptionModel, ...] = ()
+    durations: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     folder: Path = Field(default=Path(), exclude=True)
+
+    @field_validator("durations")
+    @classmethod
+    def _of_known_operations(cls, durations: dict[str, float]) -> dict[str, float]:
+        if unknown := sorted(set(durations) - set(DURATIONS)):
+            kinds = ", ".join(sorted(DURATIONS))
+            raise ValueError(f"no operation is called {', '.join(unknown)}; there are {kinds}")
+        return durations
 
 
 def steady_id(kind: str, *names: str) -> str:

@@ -24,7 +24,10 @@ from aks_entra.wiring import open_session
 from azure_sandbox.server import Sandbox
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from aks_entra.core.plan import FleetPlan
+    from aks_entra.core.report import FleetReport
     from aks_entra.prefect_client import Snapshot
     from azure_sandbox.proxy import Exchange
 
@@ -52,6 +55,9 @@ subscriptions:
           - {{name: second, nodes: 1, identity: managed, adminGroups: [aks-admins], localAccounts: false}}
       - {{name: rejected, location: westeurope, clusters: [
           {{name: left-alone, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: quiet, location: westeurope, clusters: [
+          {{name: open, nodes: 1, identity: managed, adminGroups: [aks-admins]}},
+          {{name: unknown, nodes: 1, identity: managed, adminGroups: [aks-admins], localAccounts: false}}]}}
       - name: mixed
         location: westeurope
         clusters:
@@ -105,6 +111,12 @@ class House:
             plan = await survey.plan_fleet(session.ports, fleet, ())
         await prefect_client.store_plan(plan)
         return plan
+
+    async def report(self, run: UUID) -> FleetReport:
+        """The report that a run stored."""
+        report = await prefect_client.report_of(run)
+        assert report is not None
+        return report
 
     def fleet(self, group: str, *stages: dict[str, Any], **target: Any) -> dict[str, Any]:
         """A fleet file's content for a resource group."""

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,6 +21,7 @@ FORBIDDEN = Reply(
     {"error": {"code": "RequestDisallowedByPolicy", "message": "Resource 'bad' was disallowed by policy."}},
     {},
 )
+UNGATED: dict[str, Any] = {"name": "all", "groups": [{"name": "all", "rest": True}], "gate_before": False}
 NEW_GROUP = {"admin_groups": [{"name": "fleet-admins", "create": True, "description": "made by a test"}]}
 
 
@@ -29,7 +30,7 @@ async def test_one_members_failure_is_its_own_and_every_kind_of_step_is_done(hou
     with house.inside():
         plan = await house.plan(
             "mixed",
-            {"name": "all", "groups": [{"name": "all", "rest": True}], "max_allowed_failures": 1},
+            {**UNGATED, "max_allowed_failures": 1},
             **NEW_GROUP,
         )
         house.sandbox.faults.add("PUT", "/resourceGroups/mixed/.*/managedClusters/bad$", answer=FORBIDDEN)
@@ -60,7 +61,8 @@ async def test_who_comes_after_the_budget_is_spent_is_skipped(house: House) -> N
 
     with house.inside():
         plan = await house.plan(
-            "spent", {"name": "all", "groups": [{"name": "all", "rest": True}], "max_concurrency": 1}
+            "spent",
+            {**UNGATED, "max_concurrency": 1},
         )
         house.sandbox.faults.add("PUT", "/resourceGroups/spent/.*/managedClusters/", answer=FORBIDDEN)
         members = [one.cluster.resource_id for one in plan.clusters]
@@ -72,10 +74,19 @@ async def test_who_comes_after_the_budget_is_spent_is_skipped(house: House) -> N
         assert house.writes("spent") == []
 
 
+async def test_a_batch_without_the_stages_approval_is_refused_whoever_starts_it(house: House) -> None:
+    with house.inside():
+        plan = await house.plan("spent", rotation="later")
+        state = await migrate_batch(plan.digest, "all", [plan.clusters[0].cluster.resource_id], return_state=True)
+        assert state.is_failed()
+        assert "was not approved" in str(state.message)
+        assert house.writes("spent") == []
+
+
 async def test_a_moved_cluster_is_refused_and_left_alone(house: House) -> None:
 
     with house.inside():
-        plan = await house.plan("moved", {"name": "all", "groups": [{"name": "all", "rest": True}]}, rotation="later")
+        plan = await house.plan("moved", UNGATED, rotation="later")
         cluster = plan.clusters[0].cluster
         async with open_session(Settings()) as session:  # somebody else switches Azure RBAC on
             posture = await session.ports.arm.cluster(cluster)

@@ -53,7 +53,7 @@ async def test_a_gate_takes_an_approval_of_its_own_plan_and_of_no_other(house: H
         await prefect_client.decide(run.name, plan.digest, decision="approve", **said)
         ended = await until(run.id, lambda now: now.run.ended)
         assert ended.run.completed, ended.run.message
-        report = await prefect_client.report_of(run.id)
+        report = await house.report(run.id)
         assert {str(one.cluster): one.outcome for one in report.verdicts} == {
             "gated/first": Outcome.VERIFIED,
             "gated/second": Outcome.VERIFIED,
@@ -74,6 +74,6 @@ async def test_a_rejection_writes_nothing(house: House, until: Until) -> None:
         ended = await until(run.id, lambda now: now.run.ended)
         assert ended.run.state == "Rejected"
         assert "rejected by dana@contoso.com (not this week)" in ended.run.message
-        report = await prefect_client.report_of(run.id)
+        report = await house.report(run.id)
         assert [one.outcome for one in report.verdicts] == [Outcome.SKIPPED]
         assert house.writes("rejected") == []

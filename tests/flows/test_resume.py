@@ -41,13 +41,13 @@ async def test_a_batch_killed_in_mid_rotation_is_resumed_with_one_rotation(house
         await kill(now.batches[0].id)
         ended = await until(run.id, lambda now: now.run.ended)
         assert not ended.run.completed
-        assert [one.outcome for one in (await prefect_client.report_of(run.id)).verdicts] == [Outcome.FAILED]
+        assert [one.outcome for one in (await house.report(run.id)).verdicts] == [Outcome.FAILED]
 
         again = await prefect_client.resume(str(run.id), plan.digest)
         ended = await until(again.id, lambda now: now.gate is not None)  # approved already: no gate comes
         assert ended.gate is None
         assert ended.run.completed, ended.run.message
-        [verdict] = (await prefect_client.report_of(again.id)).verdicts
+        [verdict] = (await house.report(again.id)).verdicts
         assert verdict.outcome is Outcome.VERIFIED
         assert verdict.grade is Grade.CA_REPLACED  # the witness died with the process
         assert house.writes("killed") == ["PUT mid-rotation", "POST rotateClusterCertificates"]
@@ -68,7 +68,7 @@ async def test_a_killed_coordinator_is_resumed_and_finds_its_living_batch(house:
         ended = await until(again.id, lambda now: now.run.ended)
         assert ended.run.completed, ended.run.message
         assert [batch.id for batch in ended.batches] == [batch.id for batch in now.batches]
-        [verdict] = (await prefect_client.report_of(again.id)).verdicts
+        [verdict] = (await house.report(again.id)).verdicts
         assert verdict.outcome is Outcome.VERIFIED
         assert verdict.grade is Grade.CREDENTIAL_REFUSED  # nothing died that held the witness
         assert house.writes("orphaned") == ["PUT goes-on", "POST rotateClusterCertificates"]

@@ -1,4 +1,4 @@
-"""An office inside the sandbox: Prefect is up (`aks-entra up`), a terminal is open, and what goes over the wire is seen."""
+"""An office inside the sandbox: Prefect is up (`aks-entra up`), a terminal is open, and the wire is listened to."""
 
 from __future__ import annotations
 
@@ -101,7 +101,9 @@ async def office(world: Path, folder: Path, *, pace: float, settings: Mapping[st
         api = f"http://127.0.0.1:{port}/api"
         environment = {**sandbox.environment, **settings, "AKS_ENTRA_HOME": str(home), "TMPDIR": str(folder / "tmp")}
         (folder / "tmp").mkdir()
-        terminal = Terminal({**environment, "PREFECT_API_URL": api, "PREFECT_HOME": str(home / "prefect")}, folder / "home")
+        terminal = Terminal(
+            {**environment, "PREFECT_API_URL": api, "PREFECT_HOME": str(home / "prefect")}, folder / "home"
+        )
         terminal.environment["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
         log = folder / "up.log"
         with log.open("wb") as out:
@@ -111,7 +113,12 @@ async def office(world: Path, folder: Path, *, pace: float, settings: Mapping[st
                 "--port",
                 str(port),
                 cwd=ROOT,
-                env={"PATH": terminal.environment["PATH"], "HOME": str(terminal.home), "LC_ALL": "C.UTF-8", **environment},
+                env={
+                    "PATH": terminal.environment["PATH"],
+                    "HOME": str(terminal.home),
+                    "LC_ALL": "C.UTF-8",
+                    **environment,
+                },
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

@@ -1,4 +1,4 @@
-"""The machine dies in the middle, and `migrate --resume` ends where it would have ended: one rotation, nobody locked out."""
+"""The machine dies in the middle, and `migrate --resume` ends where it would have ended, with one rotation."""
 
 from __future__ import annotations
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from multidict import CIMultiDict
 
 from azure_sandbox.arm.service import Arm
 from azure_sandbox.build import Names, Operator, build_arm, build_directory
 from azure_sandbox.clock import Clock
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.tokens import Tokens
+from azure_sandbox.http import Request, split_path
+from azure_sandbox.server import Sandbox
 from azure_sandbox.world import World, WorldError, builtin_world, load_world, raw_document
+
+CLUSTERS = "Microsoft.ContainerService/managedClusters"
 
 
 def build(world: World) -> tuple[Directory, Names, Arm, Operator]:
@@ -68,7 +73,11 @@ def test_the_demo_world_holds_what_its_comments_say() -> None:
     ("text", "line", "words"),
     [
         ("version: 2\n", 1, "version: Input should be 1"),
-        ("version: 1\ntenants_: []\n", 2, "tenants_: unknown key; allowed here: groups, operator, servicePrincipals"),
+        (
+            "version: 1\ntenants_: []\n",
+            2,
+            "tenants_: unknown key; allowed here: durations, groups, operator, servicePrincipals",
+        ),
         (
             "version: 1\nusers:\n  - {name: A, mail: b}\n",
             3,
@@ -79,6 +88,12 @@ def test_the_demo_world_holds_what_its_comments_say() -> None:
         ("version: 1\nservicePrincipals: [{name: p, graphPermissions: [All]}]\n", 2, "knows no permission All"),
         ("version: 1\nversion: 1\n", 2, "this is no YAML: found duplicate key"),
         ("version: [\n", 2, "this is no YAML"),
+        (
+            "version: 1\ndurations: {repair: 5}\n",
+            2,
+            "durations: no operation is called repair; there are abort, azure-rbac",
+        ),
+        ("version: 1\ndurations:\n  rotate: -1\n", 3, "durations.rotate: Input should be greater than or equal to 0"),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:
@@ -151,3 +166,40 @@ subscriptions: [{name: far, tenant: fabrikam.onmicrosoft.com}]
     assert operator.secret == "old"
     assert operator.principal.secrets == ()
     assert directory.find_tenant("FABRIKAM.onmicrosoft.com") is not directory.tenant
+
+
+async def test_a_world_says_how_long_azures_operations_take(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        """\
+version: 1
+durations: {tags: 20}
+subscriptions: [{name: s, resourceGroups: [{name: g, clusters: [{name: a}]}]}]
+""",
+    )
+    now = datetime.now(UTC)
+    clock = Clock(pace=10, source=lambda: now)
+    sandbox = Sandbox(file, clock=clock)
+    path = f"/subscriptions/{sandbox.operator.subscription_id}/resourceGroups/g/providers/{CLUSTERS}/a"
+    token = sandbox.tokens.issue(sandbox.operator.principal, audience="https://management.azure.com")
+
+    async def state(method: str, body: bytes = b"") -> str:
+        request = Request(
+            method=method,
+            host="management.azure.com",
+            path=split_path(path),
+            raw_path=path,
+            query={"api-version": "2026-08-01"},
+            headers=CIMultiDict(Authorization=f"Bearer {token}"),
+            body=body,
+            now=clock.now(),
+        )
+        document = (await sandbox.arm.router.dispatch(request)).body
+        assert isinstance(document, dict)
+        return str(document["properties"]["provisioningState"])
+
+    assert await state("PATCH", b'{"tags": {"a": "b"}}') == "Updating"
+    clock.advance(timedelta(seconds=1.9))
+    assert await state("GET") == "Updating"
+    clock.advance(timedelta(seconds=0.2))
+    assert await state("GET") == "Succeeded"

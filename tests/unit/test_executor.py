@@ -372,7 +372,7 @@ async def test_nodes_that_stay_away_are_evidence_after_the_settling_time() -> No
 
     assert verdict.outcome is Outcome.FAILED
     text = " ".join(verdict.because)
-    assert "1 nodes Ready, 3 expected: pool system: 1 Ready, aks-system-0 not Ready" in text
+    assert "1 node Ready, 3 expected: pool system: 1 Ready, aks-system-0 not Ready" in text
     assert "less available than before: Deployment pay/ledger: 0 of 3 available" in text
 
 

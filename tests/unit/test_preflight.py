@@ -29,6 +29,14 @@ ROLE = {"prover_is_cluster_admin": True}
         ("B005", managed(), target(GroupTarget(display_name="x", id=OTHERS)), facts()),
         ("B005", managed(), target(), facts(groups=(group(exists=False),))),
         ("B006", managed(), target(), facts(groups=(group(security_enabled=False),))),
+        ("B004", managed(), NO_GROUP, facts(groups=())),  # a group of which nothing is known
+        ("B006", managed(), NO_GROUP, facts(groups=(group(security_enabled=False),))),
+        (
+            "W106",
+            managed(admin_group_ids=(OTHERS,)),
+            target(),
+            facts(groups=(group(), group(OTHERS, security_enabled=False))),
+        ),
         ("B007", managed(), NO_GROUP, facts(groups=(group(**DELETED),))),
         ("B007", managed(), NO_GROUP, facts(groups=(group(exists=False),))),
         ("W107", managed(), target(CREATE), facts(groups=(group(**DELETED),))),

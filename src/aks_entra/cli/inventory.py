@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 def inventory(  # noqa: PLR0913 - one parameter for each option
     fleet: Annotated[
         Path | None,
-        typer.Argument(metavar="[FLEET.yaml]", help="Take the clusters of this fleet file.", show_default=False),
+        typer.Argument(metavar="FLEET.yaml", help="Take the clusters of this fleet file.", show_default=False),
     ] = None,
     *,
     subscription: Annotated[

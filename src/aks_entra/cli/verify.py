@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aks_entra.core.plan import ClusterPlan, FleetPlan
     from aks_entra.core.report import FleetReport
     from aks_entra.core.verdict import Verdict
-    from aks_entra.ports import Witness
+    from aks_entra.ports import Journal, Witness
     from aks_entra.settings import Settings
     from aks_entra.wiring import Session
 
@@ -144,8 +144,17 @@ async def _of_plan(
         if who.client_id and who.tenant_id and who.secret_from
         else None
     )
-    async with open_session(settings, prover=prover) as session:
+    async with open_session(settings, prover=prover, journal=_journal()) as session:
         return await _report(session, plan, kept, request, tell)
+
+
+def _journal() -> Journal | None:
+    """Where the baseline is kept that workloads are compared with: on Prefect's server, where one is named."""
+    if not os.environ.get("PREFECT_API_URL"):
+        return None
+    from aks_entra.prefect_client import PrefectJournal  # noqa: PLC0415 - prefect takes a second to import
+
+    return PrefectJournal()
 
 
 async def _report(

@@ -158,8 +158,8 @@ def _kubernetes_rbac(case: Case) -> Iterator[Finding]:
 
 
 def _no_group(case: Case) -> Iterator[Finding]:
-    """B004: without an admin group nobody could administer the cluster."""
-    if not case.admin_group_ids and not case.creates_group and not case.by_role:
+    """B004: without an admin group of which something is known nobody could administer the cluster."""
+    if not case.way_in and not any(case.group(group_id) for group_id in case.admin_group_ids):
         yield Finding(
             rule="B004",
             severity=Severity.BLOCKER,
@@ -169,7 +169,7 @@ def _no_group(case: Case) -> Iterator[Finding]:
 
 
 def _wanted_groups(case: Case) -> Iterator[Finding]:
-    """B005, B006: a group that the fleet file names must exist, be for security and have members."""
+    """B005: a group that the fleet file names must exist."""
     for wanted in case.target.admin_groups:
         if wanted.id is None:
             continue
@@ -181,13 +181,22 @@ def _wanted_groups(case: Case) -> Iterator[Finding]:
                 message=f"admin group {wanted.display_name or wanted.id} does not exist in the tenant",
                 remedy="correct the id under `admin_groups`, or let the group be created with `create: true`",
             )
-        elif facts.deleted_on is None and not facts.security_enabled:
-            yield Finding(
-                rule="B006",
-                severity=Severity.BLOCKER,
-                message=f"{_named(facts)} is not security-enabled: its members would get no access",
-                remedy="name a security group under `admin_groups`",
-            )
+
+
+def _mail_groups(case: Case) -> Iterator[Finding]:
+    """B006, W106: a group that is not for security admits nobody: a warning for the cluster's own beside others."""
+    wanted = {group.id.lower() for group in case.target.admin_groups if group.id}
+    for group_id in case.admin_group_ids:
+        facts = case.group(group_id)
+        if facts is None or not facts.exists or facts.deleted_on is not None or facts.security_enabled:
+            continue
+        harmless = case.way_in and group_id not in wanted
+        yield Finding(
+            rule="W106" if harmless else "B006",
+            severity=Severity.WARNING if harmless else Severity.BLOCKER,
+            message=f"{_named(facts)} is not security-enabled: its members get no access",
+            remedy="name a security group under `admin_groups`",
+        )
 
 
 def _dead_groups(case: Case) -> Iterator[Finding]:
@@ -408,6 +417,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _kubernetes_rbac,
     _no_group,
     _wanted_groups,
+    _mail_groups,
     _dead_groups,
     _empty_groups,
     _prover,

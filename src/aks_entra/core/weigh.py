@@ -140,11 +140,13 @@ def _nodes(_: ClusterPlan, evidence: tuple[Evidence, ...], seen: Weights) -> Non
     nodes = _last(evidence, NodesSeen)
     if nodes is None:
         seen.missing.append("nodes were not seen")
-    elif nodes.missing:
+        return
+    ready = f"{nodes.ready} {'node' if nodes.ready == 1 else 'nodes'} Ready"
+    if nodes.missing:
         bounds = f"{nodes.fewest}" if nodes.fewest == nodes.most else f"{nodes.fewest} to {nodes.most}"
-        seen.wrong.append(f"{nodes.ready} nodes Ready, {bounds} expected: {', '.join(nodes.missing)}")
+        seen.wrong.append(f"{ready}, {bounds} expected: {', '.join(nodes.missing)}")
     else:
-        seen.proven.append(f"{nodes.ready} nodes Ready")
+        seen.proven.append(ready)
 
 
 def _workloads(plan: ClusterPlan, evidence: tuple[Evidence, ...], seen: Weights) -> None:

@@ -18,7 +18,7 @@ from aks_entra.prefect_client.archive import (
     store_verdict,
     verdicts,
 )
-from aks_entra.prefect_client.claims import claim
+from aks_entra.prefect_client.claims import claim, claim_all
 from aks_entra.prefect_client.names import PROVISION_CLUSTER, short
 from aks_entra.prefect_client.names import run_page as page_of
 from aks_entra.prefect_client.runs import (
@@ -47,6 +47,7 @@ __all__ = [
     "StepView",
     "await_end",
     "claim",
+    "claim_all",
     "decide",
     "find_run",
     "follow",

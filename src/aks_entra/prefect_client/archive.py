@@ -9,7 +9,7 @@ from uuid import UUID
 
 from aks_entra import documents
 from aks_entra.core.cluster import ClusterId
-from aks_entra.core.debt import Record
+from aks_entra.core.debt import Record, Sighting
 from aks_entra.core.evidence import (
     Baseline,
     CertificatesRotated,
@@ -19,6 +19,7 @@ from aks_entra.core.evidence import (
     Failure,
     GroupEnsured,
     LocalAccountsDisabled,
+    StateSeen,
 )
 from aks_entra.core.plan import ClusterPlan, FleetPlan
 from aks_entra.core.report import FleetReport, records_of
@@ -159,6 +160,28 @@ async def records() -> tuple[Record, ...]:
     found = [*await store.newest("report-"), *await store.newest("verification-")]
     reports = [documents.load_report(one.text) for one in found]
     return tuple(record for report in reports for record in records_of(report, f"report {short(report.plan_digest)}"))
+
+
+async def creation_of(cluster: ClusterId, ca: str) -> ClusterCreated | None:
+    """Our evidence that we made the cluster, closed, under the CA that serves now, and never saw it open since."""
+    reports = [documents.load_report(one.text) for one in await store.newest("report-")]
+    mine = [one for report in reports for one in report.verdicts if one.cluster.key == cluster.key]
+    opened = max(
+        (one.at for one in await records() if one.cluster == cluster.key and one.sighting is Sighting.ACCOUNTS_ON),
+        default="",
+    )
+    return next(
+        (
+            one
+            for verdict in mine
+            for one in verdict.evidence
+            if isinstance(one, ClusterCreated)
+            and one.changed
+            and one.at > opened
+            and any(isinstance(state, StateSeen) and state.ca == ca for state in verdict.evidence)
+        ),
+        None,
+    )
 
 
 async def last_plans() -> tuple[FleetPlan, ...]:

@@ -1,6 +1,8 @@
 """One cluster, one actor: a slot of a concurrency limit per cluster, under a lease that is renewed while it is held.
 
-Every claim's lease is stored beside the run that holds it, so that exactly the slots of a dead run can be freed.
+A batch claims its clusters in one request under one lease: on SQLite each claim of its own costs seconds while others
+write. Only when somebody holds one of them is each claimed by itself, so that the others need not wait. Every lease is
+stored beside the run that holds it, so that exactly the slots of a dead run can be freed.
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.client.schemas.objects import ConcurrencyLeaseHolder
 from prefect.client.schemas.responses import ConcurrencyLimitWithLeaseResponse
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from aks_entra.core.cluster import ClusterId
 from aks_entra.errors import Refused
@@ -27,43 +31,55 @@ LEASE: Final = 60.0
 """Seconds: the shortest that Prefect's server grants."""
 RENEWED_EVERY: Final = 20.0
 ASKED_EVERY: Final = 5.0
+BUSY: Final = 0.2
+PAGE: Final = 200
+_AT_A_TIME: Final = 5
 
 
-def claim_name(cluster: ClusterId) -> str:
-    """The name of a cluster's limit."""
-    return f"aks-entra {cluster.resource_group} {cluster.name} {slug(cluster)}"
+class Claims:
+    """The clusters of a batch: held together, or each by itself when its turn comes."""
+
+    def __init__(self, *, together: bool) -> None:
+        self._together = together
+
+    @asynccontextmanager
+    async def of(self, cluster: ClusterId) -> AsyncIterator[None]:
+        """Hold one cluster for its way. Raises Refused when somebody else does not let go of it."""
+        if self._together:
+            yield
+            return
+        async with claim(cluster):
+            yield
+
+
+@asynccontextmanager
+async def claim_all(clusters: tuple[ClusterId, ...]) -> AsyncIterator[Claims]:
+    """Hold the clusters of a batch, in one request where nobody else holds any of them."""
+    async with get_client() as client:
+        await _ensure_limits(client, clusters)
+        lease = await _acquire(client, clusters, patience=0)
+        if lease is None:
+            yield Claims(together=False)
+            return
+        async with _held(client, lease, f"{len(clusters)} clusters"):
+            yield Claims(together=True)
 
 
 @asynccontextmanager
 async def claim(cluster: ClusterId, *, patience: float = 2 * LEASE) -> AsyncIterator[None]:
-    """Hold the cluster. Waits `patience` seconds for another holder, then raises Refused.
-
-    When the lease cannot be renewed (the server forgot it) what runs under the claim is cancelled, and Refused is
-    raised: another actor may hold the cluster by then.
-    """
-    name = claim_name(cluster)
+    """Hold one cluster. Waits `patience` seconds for another holder (a dead one's lease ends), then raises Refused."""
     async with get_client() as client:
-        await client.upsert_global_concurrency_limit_by_name(name, 1)
-        lease = await _acquire(client, name, cluster, patience)
-        await store.put(key("claim", slug(cluster)), str(lease), kind="claim", page=f"claim of {cluster}")
-        holder = asyncio.current_task()
-        lost = asyncio.Event()
-        renewing = asyncio.create_task(_renew(client, lease, holder, lost))
-        try:
+        await _ensure_limits(client, (cluster,))
+        lease = await _acquire(client, (cluster,), patience=patience)
+        if lease is None:
+            raise Refused(
+                "another migration holds the cluster",
+                remedy="wait for it, or look at its run in Prefect's UI",
+                cluster=str(cluster),
+                code="ClusterClaimed",
+            )
+        async with _held(client, lease, str(cluster)):
             yield
-        except asyncio.CancelledError:
-            if lost.is_set() and holder is not None and holder.uncancel() == 0:
-                raise Refused(
-                    "the claim on the cluster was lost: Prefect's server no longer knows its lease",
-                    remedy="look whether another migration holds the cluster, then resume",
-                    cluster=str(cluster),
-                ) from None
-            raise
-        finally:
-            renewing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await renewing
-            await asyncio.shield(client.release_concurrency_slots_with_lease(lease))
 
 
 async def free(client: PrefectClient, runs: tuple[UUID, ...]) -> int:
@@ -74,30 +90,80 @@ async def free(client: PrefectClient, runs: tuple[UUID, ...]) -> int:
     return len(leases)
 
 
-async def _acquire(client: PrefectClient, name: str, cluster: ClusterId, patience: float) -> UUID:
+def limit_name(cluster: ClusterId) -> str:
+    """The name of a cluster's concurrency limit."""
+    return f"aks-entra {cluster.resource_group} {cluster.name} {slug(cluster)}"
+
+
+async def _ensure_limits(client: PrefectClient, clusters: tuple[ClusterId, ...]) -> None:
+    known: set[str] = set()
+    offset = 0
+    while page := await client.read_global_concurrency_limits(limit=PAGE, offset=offset):
+        known |= {one.name for one in page}
+        offset += PAGE
+    places = asyncio.Semaphore(_AT_A_TIME)
+
+    async def create(name: str) -> None:
+        async with places:
+            try:
+                await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code != HTTPStatus.CONFLICT:  # somebody else made it meanwhile
+                    raise
+
+    await asyncio.gather(*(create(name) for name in map(limit_name, clusters) if name not in known))
+
+
+async def _acquire(client: PrefectClient, clusters: tuple[ClusterId, ...], *, patience: float) -> UUID | None:
+    """A lease on all of the clusters, or None when somebody held one of them for as long as we were patient."""
     run = store.current_flow_run()
     holder = ConcurrencyLeaseHolder(type="flow_run", id=run) if run else None
-    until = asyncio.get_running_loop().time() + patience
+    now = asyncio.get_running_loop().time
+    until = now() + patience
     while True:
         try:
-            answer = await client.increment_concurrency_slots_with_lease(
-                names=[name], slots=1, mode="concurrency", lease_duration=LEASE, holder=holder
-            )
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):  # its waits of 2, 4, 8 … s are for outages
+                answer = await client.increment_concurrency_slots_with_lease(
+                    names=[limit_name(cluster) for cluster in clusters],
+                    slots=1,
+                    mode="concurrency",
+                    lease_duration=LEASE,
+                    holder=holder,
+                )
         except httpx.HTTPStatusError as error:
+            if error.response.status_code == HTTPStatus.SERVICE_UNAVAILABLE and now() < until + LEASE:
+                await asyncio.sleep(BUSY)  # SQLite: somebody wrote between its read and its write; nothing was taken
+                continue
             if error.response.status_code != HTTPStatus.LOCKED:
                 raise
         else:
-            granted = ConcurrencyLimitWithLeaseResponse.model_validate(answer.json())
-            if granted.limits:
-                return granted.lease_id
-        if asyncio.get_running_loop().time() >= until:
-            raise Refused(
-                "another migration holds the cluster",
-                remedy="wait for it, or look at its run in Prefect's UI",
-                cluster=str(cluster),
-                code="ClusterClaimed",
-            )
+            return ConcurrencyLimitWithLeaseResponse.model_validate(answer.json()).lease_id
+        if now() >= until:
+            return None
         await asyncio.sleep(ASKED_EVERY)
+
+
+@asynccontextmanager
+async def _held(client: PrefectClient, lease: UUID, what: str) -> AsyncIterator[None]:
+    """Renew a lease while it is held. When the server forgot it, what runs under it is cancelled: Refused."""
+    await store.put(key("claim", str(lease)), str(lease), kind="claim", page=f"claim of {what}")
+    holder = asyncio.current_task()
+    lost = asyncio.Event()
+    renewing = asyncio.create_task(_renew(client, lease, holder, lost))
+    try:
+        yield
+    except asyncio.CancelledError:
+        if lost.is_set() and holder is not None and holder.uncancel() == 0:
+            raise Refused(
+                f"the claim of {what} was lost: Prefect's server no longer knows its lease",
+                remedy="look whether another migration holds the clusters, then resume",
+            ) from None
+        raise
+    finally:
+        renewing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await renewing
+        await asyncio.shield(client.release_concurrency_slots_with_lease(lease))
 
 
 async def _renew(client: PrefectClient, lease: UUID, holder: asyncio.Task[object] | None, lost: asyncio.Event) -> None:

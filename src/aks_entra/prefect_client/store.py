@@ -24,6 +24,8 @@ from prefect.context import FlowRunContext, TaskRunContext
 from aks_entra.documents import pack, unpack
 
 PAGE = 200
+OURS = "aks-entra/"
+"""The beginning of the types of artifacts that carry a packed text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ async def put(key: str, text: str, *, kind: str, page: str = "") -> None:
         await client.create_artifact(
             ArtifactCreate(
                 key=key,
-                type=f"aks-entra/{kind}",
+                type=f"{OURS}{kind}",
                 description=page or None,
                 data=pack(text),
                 flow_run_id=current_flow_run(),
@@ -83,15 +85,21 @@ async def get(key: str) -> Stored | None:
 async def newest(prefix: str) -> tuple[Stored, ...]:
     """The newest text of every key that begins with the prefix, in the order of keys."""
     found: list[Stored] = []
+    offset = 0
     async with get_client() as client:
         while True:
             page = await client.read_latest_artifacts(
                 artifact_filter=ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(like_=f"{prefix}%")),
                 sort=ArtifactCollectionSort.KEY_ASC,
                 limit=PAGE,
-                offset=len(found),
+                offset=offset,
             )
-            found += [_stored(one.key, one.data, one.created, one.flow_run_id) for one in page]
+            found += [
+                _stored(one.key, one.data, one.created, one.flow_run_id)
+                for one in page
+                if (one.type or "").startswith(OURS)  # beside pages that are for people only
+            ]
+            offset += PAGE
             if len(page) < PAGE:
                 return tuple(found)
 

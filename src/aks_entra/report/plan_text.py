@@ -42,11 +42,12 @@ def render(view: PlanView) -> Iterator[RenderableType]:
     if view.changes:
         people = Table.grid(padding=(0, 2))
         people.add_column(no_wrap=True)
-        people.add_row(Text("Who gains access:", style="bold"), Text("; ".join(view.gains) or "nobody new"))
-        people.add_row(Text("Who loses access:", style="bold"), Text("; ".join(view.loses) or "nobody"))
+        people.add_row(Text("Who gains access:", style="bold"), Text("\n".join(view.gains) or "nobody new"))
+        people.add_row(Text("Who loses access:", style="bold"), Text("\n".join(view.loses) or "nobody"))
         people.add_row(Text("Who proves sign-in:", style="bold"), Text(f"{view.prover} (an automation, not a person)"))
         yield people
-    yield Text.assemble("Plan ", (view.digest, "bold"), f" · {view.summary} · {NOTHING_WRITTEN}")
+    yield Text(f"{view.summary} · {NOTHING_WRITTEN}", style="bold")
+    yield Text(f"plan {view.digest}")
 
 
 def _cluster(cluster: ClusterView) -> Iterator[RenderableType]:

@@ -7,100 +7,58 @@ says of them `azure_sandbox.entra.tokens`'.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Literal
+from datetime import timedelta
+from typing import Any
 
 from azure_sandbox.clock import Clock
+from azure_sandbox.entra.conditional import ConditionalAccess
+from azure_sandbox.entra.objects import (
+    Device,
+    FederatedCredential,
+    Grant,
+    Group,
+    Kind,
+    Principal,
+    ServicePrincipal,
+    Tenant,
+    User,
+    kind,
+)
+from azure_sandbox.entra.pim_state import Pim
+from azure_sandbox.entra.sign_ins import SignIns
 
-Kind = Literal["User", "Group", "ServicePrincipal"]
+__all__ = [
+    "Device",
+    "Directory",
+    "FederatedCredential",
+    "Grant",
+    "Group",
+    "Kind",
+    "Principal",
+    "ServicePrincipal",
+    "Tenant",
+    "User",
+    "kind",
+]
+
 KEPT_DELETED = timedelta(days=30)  # a deleted group can be restored for so long
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tenant:
-    """A tenant: its id and its initial domain."""
-
-    id: str
-    domain: str
-    display_name: str = ""
-
-
-@dataclass(slots=True, kw_only=True)
-class User:
-    """A person's account. Without a password nobody can sign in as them."""
-
-    id: str
-    upn: str
-    display_name: str
-    enabled: bool = True
-    password: str | None = field(default=None, repr=False)
-
-
-@dataclass(slots=True, kw_only=True)
-class ServicePrincipal:
-    """An application's identity in the tenant; `graph_permissions` are application permissions of Microsoft Graph."""
-
-    id: str
-    app_id: str
-    display_name: str
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-    expired_secrets: tuple[str, ...] = field(default=(), repr=False)
-    enabled: bool = True
-    graph_permissions: frozenset[str] = frozenset()
-
-
-@dataclass(slots=True, kw_only=True)
-class Group:
-    """A group. `members` and `owners` hold object ids; `visible_at` is when other reads see it first."""
-
-    id: str
-    display_name: str
-    mail_nickname: str
-    created_at: datetime
-    visible_at: datetime
-    description: str | None = None
-    unique_name: str | None = None
-    security_enabled: bool = True
-    mail_enabled: bool = False
-    group_types: tuple[str, ...] = ()
-    role_assignable: bool = False
-    members: set[str] = field(default_factory=set)
-    owners: set[str] = field(default_factory=set)
-    deleted_at: datetime | None = None
-    before: frozenset[str] = frozenset()  # the members that reads see until `members_visible_at`
-    members_visible_at: datetime | None = None
-
-    def seen_members(self, now: datetime) -> frozenset[str]:
-        """The members as a read sees them: a change takes its time to replicate."""
-        if self.members_visible_at is not None and now < self.members_visible_at:
-            return self.before
-        return frozenset(self.members)
-
-
-Principal = User | ServicePrincipal | Group
-
-
-def kind(principal: Principal) -> Kind:
-    """The principal's type as ARM and Graph name it."""
-    match principal:
-        case User():
-            return "User"
-        case Group():
-            return "Group"
-        case ServicePrincipal():
-            return "ServicePrincipal"
 
 
 class Directory:
     """Everything that one home tenant holds. Ids ignore case; other tenants are known by name only, and empty."""
 
     def __init__(self, tenant: Tenant, *, clock: Clock, replication: float = 0.0) -> None:
-        """`replication`: real seconds after which a read sees a group that was just created."""
+        """`replication`: real seconds after which a read sees what was written."""
         self.tenant = tenant
         self.tenants: dict[str, Tenant] = {tenant.id.lower(): tenant}
         self.clock = clock
         self.replication = timedelta(seconds=replication)
+        self.licences = frozenset({"P1", "P2"})
+        self.security_defaults = False
+        self.issuers: dict[str, Any] = {}  # of federated assertions: issuer -> its public keys, as a JWKS
+        self.conditional = ConditionalAccess()
+        self.sign_ins = SignIns()
+        self.pim = Pim()
         self._objects: dict[str, Principal] = {}
         self._users: dict[str, User] = {}  # by upn
         self._applications: dict[str, ServicePrincipal] = {}  # by appId
@@ -150,6 +108,23 @@ class Directory:
         """Every group that is not deleted, in the order of creation."""
         return [it for it in self._objects.values() if isinstance(it, Group) and it.deleted_at is None]
 
+    def every_group(self) -> list[Group]:
+        """Every group, deleted ones included."""
+        return [it for it in self._objects.values() if isinstance(it, Group)]
+
+    def changing(self, group: Group) -> None:
+        """To be called before a group's properties, owners or deletion change: reads see it after the delay."""
+        now = self.clock.now()
+        if self.replication:
+            group.remember(now, now + self.replication)
+
+    def fresh(self, principal: Principal, *, factor: int = 1) -> bool:
+        """Whether an object was created so lately that others have not got it; `factor`: how much slower they are."""
+        if not isinstance(principal, Group):
+            return False
+        lag = principal.visible_at - principal.created_at
+        return self.clock.now() < principal.created_at + lag * factor
+
     def users(self) -> Iterable[User]:
         """Every user."""
         return [it for it in self._objects.values() if isinstance(it, User)]
@@ -169,7 +144,7 @@ class Directory:
     def change_members(self, group: Group, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> None:
         """Change a group's members; reads and tokens see it after the replication delay."""
         now = self.clock.now()
-        group.before = group.seen_members(now)
+        group.before = group.lasting_members(now)
         group.members_visible_at = now + self.replication
         group.members |= set(add)
         group.members -= set(remove)
@@ -206,7 +181,8 @@ class Directory:
 
     def owners_of(self, group: Group) -> list[Principal]:
         """The owners that exist, in a stable order."""
-        return [owner for it in sorted(group.owners) if (owner := self.principal(it)) and not _deleted(owner)]
+        held = group.owners | group.granted("owners", self.clock.now())
+        return [owner for it in sorted(held) if (owner := self.principal(it)) and not _deleted(owner)]
 
     def kind_of(self, object_id: str) -> Kind | None:
         """The type of an object that exists and is not deleted."""

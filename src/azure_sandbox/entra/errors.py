@@ -101,3 +101,50 @@ def invalid_scope(request: Request, scope: str) -> Problem:
         "The provided request must include a 'scope' input parameter. The provided value for the input parameter "
         f"'scope' is not valid. The scope {scope} is not valid.",
     )
+
+
+def malformed(request: Request) -> Problem:
+    """AADSTS9002313."""
+    return aadsts(request, 400, "invalid_request", 9002313, "Invalid request. Request is malformed or invalid.")
+
+
+def not_modelled(what: str) -> Problem:
+    """501: Entra may know this; the sandbox does not, and says so."""
+    return Problem(501, {"error": "not_modelled", "error_description": f"The sandbox does not model {what}."})
+
+
+def no_credential(request: Request) -> Problem:
+    """AADSTS7000218: a confidential client came with empty hands."""
+    return aadsts(
+        request,
+        401,
+        "invalid_client",
+        7000218,
+        "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
+    )
+
+
+def no_consent(request: Request, app_id: str, name: str) -> Problem:
+    """AADSTS65001."""
+    return aadsts(
+        request,
+        400,
+        "invalid_grant",
+        65001,
+        f"The user or administrator has not consented to use the application with ID '{app_id}' named '{name}'. Send "
+        "an interactive authorization request for this user and resource.",
+        suberror="consent_required",
+    )
+
+
+def not_preauthorized(request: Request, app_id: str, resource: str) -> Problem:
+    """AADSTS65002: Microsoft's own clients have what Microsoft gave them, and nobody can consent to more."""
+    return aadsts(
+        request,
+        400,
+        "invalid_grant",
+        65002,
+        f"Consent between first party application '{app_id}' and first party resource '{resource}' must be configured "
+        "via preauthorization - applications owned and operated by Microsoft must get approval from the API owner "
+        "before requesting tokens for that API.",
+    )

@@ -1,5 +1,7 @@
 """Access tokens in the v1.0 form that Azure Resource Manager, Microsoft Graph and AKS read: RS256, claims as Entra's.
 
+An application of the world that asks for v2.0 tokens as a resource gets those.
+
 Groups travel in the token: what changes after it was issued shows in the next one only. The signing key lives as long
 as the process and never leaves it.
 """
@@ -15,6 +17,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from azure_sandbox.entra import roles
 from azure_sandbox.entra.directory import Directory, ServicePrincipal, User
 
 ARM_AUDIENCES = frozenset(
@@ -25,6 +28,18 @@ GRAPH_AUDIENCES = frozenset({"https://graph.microsoft.com", "https://graph.micro
 AKS_SERVER_APP_ID = "6dae42f8-4368-4678-94ff-3960e28e3630"
 AKS_AUDIENCES = frozenset({AKS_SERVER_APP_ID})
 MOST_GROUPS = 200  # more do not fit a JWT: Entra sends a pointer to Graph instead
+AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
+AZURE_CLI_SCOPES = frozenset(  # what Microsoft gave its own client; it is not enough for PIM or Conditional Access
+    {
+        "Application.ReadWrite.All",
+        "AppRoleAssignment.ReadWrite.All",
+        "AuditLog.Read.All",
+        "DelegatedPermissionGrant.ReadWrite.All",
+        "Directory.AccessAsUser.All",
+        "Group.ReadWrite.All",
+        "User.ReadWrite.All",
+    }
+)
 LIFETIME = timedelta(seconds=3900)  # documented: 60 to 90 minutes
 
 
@@ -53,6 +68,8 @@ class Claims:
     overage: bool = False
     roles: tuple[str, ...] = ()  # Graph application permissions
     scp: str = ""
+    wids: tuple[str, ...] = ()
+    amr: tuple[str, ...] = ()
 
 
 class Tokens:
@@ -76,8 +93,17 @@ class Tokens:
         audience: str,
         app_id: str | None = None,
         lifetime: timedelta = LIFETIME,
+        scopes: frozenset[str] | None = None,
+        amr: tuple[str, ...] = ("pwd",),
+        method: str = "1",
+        more: Mapping[str, Any] | None = None,
     ) -> str:
-        """An access token for an audience; `app_id` is the client that a person signs in with."""
+        """An access token for an audience; `app_id` is the client that a person signs in with.
+
+        `scopes`: a person's delegated permissions (default: what the resource gives Microsoft's own clients); `amr`:
+        how the person proved who they are; `method`: how the client did (`1` a secret, `2` a key); `more`: further
+        claims.
+        """
         now = self.directory.clock.now()
         tenant = self.directory.tenant.id
         claims: dict[str, Any] = {
@@ -95,15 +121,23 @@ class Tokens:
         }
         match principal:
             case ServicePrincipal():
-                claims |= {"appid": principal.app_id, "appidacr": "1", "idtyp": "app"}
+                claims |= {"appid": principal.app_id, "appidacr": method, "idtyp": "app"}
+                claims["wids"] = sorted({*principal.roles, "0997a1d0-0d1d-4acb-b408-d5ca73121e90"})
                 if audience in GRAPH_AUDIENCES:
                     claims["roles"] = sorted(principal.graph_permissions)
             case User():
-                claims |= {"appid": app_id or "", "appidacr": "0", "idtyp": "user", "scp": "user_impersonation"}
+                own = AZURE_CLI_SCOPES if audience in GRAPH_AUDIENCES else frozenset({"user_impersonation"})
+                claims |= {"appid": app_id or AZURE_CLI, "appidacr": "0", "idtyp": "user", "amr": list(amr)}
+                claims |= {"scp": " ".join(sorted(own if scopes is None else scopes))}
                 claims |= {"upn": principal.upn, "unique_name": principal.upn, "name": principal.display_name}
+                claims |= {"ipaddr": principal.ip, "wids": sorted({*principal.roles, roles.MEMBER})}
         if audience not in GRAPH_AUDIENCES:
-            claims |= _groups(sorted(self.directory.groups_of(principal.id)), tenant, principal.id)
-        return self.sign(claims)
+            kind = "users" if isinstance(principal, User) else "servicePrincipals"
+            claims |= _groups(sorted(self.directory.groups_of(principal.id)), tenant, f"{kind}/{principal.id}")
+        resource = self.directory.application(audience.removeprefix("api://"))
+        if resource is not None and resource.token_version > 1:
+            claims = _second_version(claims, resource.app_id)
+        return self.sign(claims | dict(more or {}))
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         """Sign any claims with the tenant's key."""
@@ -148,13 +182,23 @@ class Tokens:
             overage="groups" in claims.get("_claim_names", {}),
             roles=tuple(claims.get("roles", ())),
             scp=claims.get("scp", ""),
+            wids=tuple(claims.get("wids", ())),
+            amr=tuple(claims.get("amr", ())),
         )
 
 
-def _groups(ids: list[str], tenant: str, object_id: str) -> dict[str, Any]:
+def _second_version(claims: dict[str, Any], app_id: str) -> dict[str, Any]:
+    """The same facts under the names of v2.0 (access-token claims reference)."""
+    renamed = {"appid": "azp", "appidacr": "azpacr", "upn": "preferred_username"}
+    dropped = {"unique_name", "ipaddr", "amr", "idp"}
+    second = {renamed.get(name, name): value for name, value in claims.items() if name not in dropped}
+    return second | {"ver": "2.0", "aud": app_id, "iss": f"https://login.microsoftonline.com/{claims['tid']}/v2.0"}
+
+
+def _groups(ids: list[str], tenant: str, path: str) -> dict[str, Any]:
     if not ids:
         return {}
     if len(ids) <= MOST_GROUPS:
         return {"groups": ids}
-    endpoint = f"https://graph.windows.net/{tenant}/users/{object_id}/getMemberObjects"
+    endpoint = f"https://graph.windows.net/{tenant}/{path}/getMemberObjects"
     return {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": endpoint}}}

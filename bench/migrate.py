@@ -1,0 +1,180 @@
+"""What a migration through Prefect costs, beside the same writes typed into az. Prints one table; never a test.
+
+Exit code 0 when it could be measured, whether or not the goals are met; 1 when it could not; 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench import figures, meter
+from bench.place import ADMINS, FLEET, GROUPS, Failed, Place, place, write_world
+
+WRITES = ("enable Entra", "disable local accounts", "rotate certificates")
+PAGE = 200
+SETTLED = 60.0  # seconds until Prefect's server has recorded what happened
+LOGIN = (
+    'az login --service-principal -u "$AZURE_CLIENT_ID" -p "$AZURE_CLIENT_SECRET" --tenant "$AZURE_TENANT_ID" -o none'
+)
+BY_HAND = """\
+for name in {names}; do
+  az aks update -g {group} -n $name --enable-aad --aad-admin-group-object-ids {admins} -o none
+  az aks update -g {group} -n $name --disable-local-accounts -o none
+  az aks rotate-certs -g {group} -n $name --yes -o none
+done
+"""
+
+
+async def main(arguments: argparse.Namespace) -> None:
+    """Measure and print."""
+    loop, me = asyncio.get_running_loop(), asyncio.current_task()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, lambda: me and me.cancel())
+    az = arguments.az if shutil.which("az") else 0
+    if arguments.az and not az:
+        say("az is not on PATH (`make clients` builds it): nothing to compare with")
+    with tempfile.TemporaryDirectory(prefix="aks-entra-bench-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        say(f"building an Azure with {arguments.clusters} clusters, starting Prefect")
+        write_world(folder / "world.yaml", clusters=arguments.clusters, by_hand=az, operation=arguments.operation)
+        (folder / "fleet.yaml").write_text(FLEET.format(concurrency=arguments.concurrency), encoding="utf-8")
+        async with place(folder, folder / "world.yaml") as here:
+            fleet = await migrate(here, arguments)
+            by_hand = await type_by_hand(here, az) if az else None
+    print(f"\n{arguments.clusters} clusters, {arguments.concurrency} at a time; az: {az} clusters, one by one\n")
+    print("\n".join(figures.table(fleet, by_hand)))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures.document(fleet, by_hand), indent=2) + "\n", encoding="utf-8")
+
+
+async def migrate(here: Place, arguments: argparse.Namespace) -> figures.Fleet:
+    """Plan and migrate as a user does, with an eye on the processes."""
+    typed = meter.children_cpu()
+    say("aks-entra plan fleet.yaml --out plan.json")
+    await here.type("aks-entra plan fleet.yaml --out plan.json")
+    digest = json.loads((here.folder / "plan.json").read_text(encoding="utf-8"))["digest"]
+    worker, server = meter.find(here.up, "worker", "start"), meter.find(here.up, "server", "start")
+    before = meter.tree_cpu(worker), meter.tree_cpu(server), time.process_time(), len(here.exchanges)
+    say("aks-entra migrate plan.json --yes")
+    began = time.monotonic()
+    async with meter.watched(worker) as runs:
+        said = await here.type(
+            "aks-entra migrate plan.json --yes --approver bench --reason bench -o json || [ $? = 1 ]"
+        )
+    wall = time.monotonic() - began
+    sandbox, exchanges = time.process_time() - before[2], here.exchanges[before[3] :]
+    async with httpx.AsyncClient(base_url=here.api, trust_env=False, timeout=30.0) as http:
+        names, batch = await flow_runs(http, f"plan:{digest.removeprefix('sha256:')[:12]}")
+        tasks = await task_runs(http, batch)
+    client = meter.tree_cpu(worker) - before[0]
+    parts = {name: seen.cpu for run, seen in runs.seen.items() if (name := names.get(run))}
+    return figures.Fleet(
+        clusters=arguments.clusters,
+        waves=math.ceil(arguments.clusters / arguments.concurrency),
+        operations=len(WRITES),
+        operation=arguments.operation,
+        verified=sum(it["outcome"] == "verified" for it in json.loads(said)["report"]["verdicts"]),
+        tasks=tasks,
+        client={"worker": client - sum(parts.values()), **parts},
+        server=meter.tree_cpu(server) - before[1],
+        typed=meter.children_cpu() - typed,
+        sandbox=sandbox,
+        memory=runs.seen[batch].memory,
+        wall=wall,
+        requests=figures.by_host(exchanges),
+    )
+
+
+async def type_by_hand(here: Place, clusters: int) -> figures.ByHand:
+    """The same writes by az in a shell loop; that it signs in and warms up is not counted."""
+    group = GROUPS[1]
+    names = [f"{group}-{one:03}" for one in range(1, clusters + 1)]
+    say(f"az login; then az aks update, update, rotate-certs for {clusters} clusters")
+    await here.type(f"{LOGIN}\naz aks show -g {group} -n {names[0]} -o none")
+    cpu, requests, began = meter.children_cpu(), len(here.exchanges), time.monotonic()
+    await here.type(BY_HAND.format(names=" ".join(names), group=group, admins=ADMINS))
+    return figures.ByHand(
+        clusters=clusters,
+        cpu=meter.children_cpu() - cpu,
+        wall=time.monotonic() - began,
+        requests=figures.by_host(here.exchanges[requests:]),
+    )
+
+
+async def flow_runs(http: httpx.AsyncClient, tag: str) -> tuple[dict[str, str], str]:
+    """The plan's flow runs, as parts of the client, and which of them is the batch."""
+    found = await read(http, "/flow_runs/filter", {"flow_runs": {"tags": {"all_": [tag]}}})
+    batches = [run["id"] for run in found if any(it.startswith("stage:") for it in run["tags"])]
+    if len(batches) != 1:
+        raise Failed(f"there are {len(batches)} batches under {tag}, not one")
+    return {run["id"]: "batch" if run["id"] in batches else "coordinator" for run in found}, batches[0]
+
+
+async def task_runs(http: httpx.AsyncClient, batch: str) -> tuple[figures.Task, ...]:
+    """The batch's tasks, once the server has recorded the end of each."""
+    async with asyncio.timeout(SETTLED):
+        while True:
+            found: list[Mapping[str, Any]] = []
+            wanted = {"flow_runs": {"id": {"any_": [batch]}}, "sort": "ID_DESC", "limit": PAGE}
+            while page := await read(http, "/task_runs/filter", {**wanted, "offset": len(found)}):
+                found += page
+            if found and all(task["start_time"] and task["end_time"] for task in found):
+                break
+            await asyncio.sleep(1)
+    return tuple(
+        figures.Task(
+            step=task["name"].partition(" · ")[0],
+            began=datetime.fromisoformat(task["start_time"]).timestamp(),
+            ended=datetime.fromisoformat(task["end_time"]).timestamp(),
+        )
+        for task in found
+    )
+
+
+async def read(http: httpx.AsyncClient, path: str, body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Ask Prefect's server for a list."""
+    found: list[Mapping[str, Any]] = (await http.post(path, json=dict(body))).raise_for_status().json()
+    return found
+
+
+def say(text: str) -> None:
+    """What is under way."""
+    print(f"# {text}", file=sys.stderr, flush=True)
+
+
+def parse() -> argparse.Namespace:
+    """What was typed."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="make bench ARGS=…")
+    parser.add_argument("--clusters", type=int, default=100, help="how many are migrated")
+    parser.add_argument("--concurrency", type=int, default=20, help="how many at a time")
+    parser.add_argument("--operation", type=float, default=5.0, help="seconds that Azure takes for an operation")
+    parser.add_argument("--az", type=int, default=3, metavar="N", help="clusters that az migrates; 0: none")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main(parse()))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        say("stopped; nothing is left running")
+        sys.exit(130)
+    except Failed as error:
+        say(str(error))
+        sys.exit(1)

@@ -1,0 +1,166 @@
+"""Where it is measured: a made-up Azure in this process, `aks-entra up` beside it, and a shell to type in."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from azure_sandbox.proxy import Exchange
+from azure_sandbox.server import Sandbox
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+PACE = 30.0  # seconds of Azure per real second: an update of 150 s takes five
+SOON = 180.0  # seconds for Prefect to come up, or to go down
+ADMINS = "2d1f6b0e-7c55-4d0a-9a4e-1c3b5d7f9e21"
+GROUPS = ("fleet", "by-hand")
+PROBLEM_LINES = 15
+WORLD = """\
+version: 1
+tenant: {{id: 6f0c2a51-9b1e-4c7d-8a33-2f5e9d4b7c10, name: contoso.onmicrosoft.com}}
+servicePrincipals:
+  - {{name: operator, graphPermissions: [Group.ReadWrite.All, User.Read.All, Application.Read.All]}}
+operator: operator
+groups:
+  - {{name: aks-admins, id: {admins}, members: [operator]}}
+durations: {{update: {long}, enable-entra: {long}, rotate: {long}}}
+subscriptions:
+  - name: bench
+    id: 0b7d5c1e-3f2a-4e89-9c64-d8a1b5e7f302
+    roleAssignments:
+      - {{principal: operator, role: Owner}}
+    resourceGroups:
+"""
+FLEET = """\
+version: 1
+name: bench
+clusters:
+  - {{subscription: bench, resource_group: fleet}}
+target:
+  admin_groups: [{{name: aks-admins}}]
+rollout:
+  stages:
+    - {{name: all, groups: [{{name: all, rest: true}}], max_concurrency: {concurrency}}}
+"""
+CLUSTER = (
+    "          - {{name: {name}, nodes: 3, workloads: [{{name: shop, replicas: 2}}, {{name: pay, replicas: 2}}]}}\n"
+)
+
+
+def write_world(file: Path, *, clusters: int, by_hand: int, operation: float) -> None:
+    """Clusters without Microsoft Entra ID: `fleet-…` for us, `by-hand-…` for az; an operation lasts so many seconds."""
+    text = WORLD.format(admins=ADMINS, long=operation * PACE)
+    for group, number in zip(GROUPS, (clusters, by_hand), strict=True):
+        text += f"      - name: {group}\n        clusters:{'' if number else ' []'}\n"
+        text += "".join(CLUSTER.format(name=f"{group}-{one:03}") for one in range(1, number + 1))
+    file.write_text(text, encoding="utf-8")
+
+
+class Failed(Exception):
+    """A command that had to succeed did not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What there is: the requests that the sandbox answered, Prefect's address, the environment of a shell."""
+
+    folder: Path
+    exchanges: list[Exchange]
+    environment: Mapping[str, str]
+    api: str
+    up: int
+
+    async def type(self, line: str) -> str:
+        """Run a line in a shell and return what it printed. Failed, with the end of what it said, when it fails."""
+        process = await asyncio.create_subprocess_exec(
+            "bash",
+            "-ec",
+            line,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            out, err = await process.communicate()
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        if process.returncode:
+            said = "\n".join(err.decode(errors="replace").splitlines()[-PROBLEM_LINES:])
+            raise Failed(f"`{line.strip()}` ended with exit code {process.returncode}:\n{said}")
+        return out.decode()
+
+
+@asynccontextmanager
+async def place(folder: Path, world: Path) -> AsyncIterator[Place]:
+    """Open the sandbox and start Prefect; at the end both are gone, and what they started."""
+    exchanges: list[Exchange] = []
+    async with Sandbox(world, pace=PACE, observe=exchanges.append) as sandbox:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        for name in ("home", "tmp"):
+            (folder / name).mkdir()
+        environment = {
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "LC_ALL": "C.UTF-8",
+            "HOME": str(folder / "home"),
+            "TMPDIR": str(folder / "tmp"),
+            **sandbox.environment,
+            "AKS_ENTRA_HOME": str(folder / "state"),
+            # The documented waits, at the pace of this Azure. What az waits is told to it by the sandbox likewise.
+            "AKS_ENTRA_POLL_INTERVAL": str(30 / PACE),
+            "AKS_ENTRA_LOOK_INTERVAL": str(10 / PACE),
+        }
+        api = f"http://127.0.0.1:{port}/api"
+        async with _up(folder / "up.log", port, environment) as pid:
+            shell = {**environment, "PREFECT_API_URL": api, "PREFECT_HOME": str(folder / "state" / "prefect")}
+            yield Place(folder=folder, exchanges=exchanges, environment=shell, api=api, up=pid)
+
+
+@asynccontextmanager
+async def _up(log: Path, port: int, environment: Mapping[str, str]) -> AsyncIterator[int]:
+    with log.open("wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            *(BIN / "aks-entra", "up", "--port", str(port)),
+            cwd=ROOT,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    try:
+        async with asyncio.timeout(SOON):
+            while "Prefect is ready" not in (said := _read(log)):
+                if process.returncode is not None:
+                    raise Failed(f"`aks-entra up` ended:\n{said}")
+                await asyncio.sleep(0.2)
+        yield process.pid
+    finally:
+        await asyncio.shield(_stop(process))
+
+
+def _read(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        async with asyncio.timeout(SOON):
+            await process.wait()
+    except TimeoutError:
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()

@@ -1,0 +1,99 @@
+"""The kinds of values in a fleet file, each with its bounds and with what to write instead of a wrong one."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from aks_entra.core.cluster import ClusterId
+from aks_entra.fleet_file_errors import Mistake, shown
+
+MAX_CLUSTERS: Final = 5_000
+MAX_FIRST_MEMBERS: Final = 19  # Graph takes 20 references in one request, and the prover is the first
+
+_GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_GUID_PATTERN: Final = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+_UPN: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_EXAMPLE_ID: Final = "7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32"
+
+
+def _version(value: Any) -> Any:
+    if type(value) is not int or value != 1:
+        raise Mistake(f"this program reads version 1, not {shown(value)}", "write `version: 1`")
+    return value
+
+
+def _guid(text: str) -> str:
+    if not _GUID.fullmatch(text):
+        raise Mistake("is not an id", f"write a GUID, such as {_EXAMPLE_ID}", value=text)
+    return text.lower()
+
+
+def _principal(text: str) -> str:
+    if not _GUID.fullmatch(text) and not _UPN.fullmatch(text):
+        raise Mistake(
+            "is neither an object id nor a user principal name",
+            f"write a GUID, such as {_EXAMPLE_ID}, or a name such as dana@contoso.com",
+            value=text,
+        )
+    return text.lower() if _GUID.fullmatch(text) else text
+
+
+def _cluster_id(text: str) -> str:
+    try:
+        cluster = ClusterId.parse(text)
+    except ValueError as error:
+        raise Mistake(
+            "is not the id of a managed cluster",
+            "write /subscriptions/<id>/resourceGroups/<group>/providers/Microsoft.ContainerService"
+            "/managedClusters/<name>, as `az aks show --query id` prints it",
+            value=text,
+        ) from error
+    _guid(cluster.subscription_id)
+    return text
+
+
+def _word(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]*[A-Za-z0-9])?", text):
+        raise Mistake(
+            "cannot be a name here",
+            "use letters, digits, spaces, dots, dashes and underscores; begin and end with a letter or digit",
+            value=text,
+        )
+    return text
+
+
+def _unique_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
+        raise Mistake("cannot be a uniqueName", "use letters, digits, dots, dashes and underscores", value=text)
+    return text
+
+
+def _text(text: str) -> str:
+    if text != text.strip() or any(ord(character) < ord(" ") for character in text):
+        raise Mistake("has blanks around it, or a line break in it", "write it on one line, without blanks around it")
+    return text
+
+
+def _variable(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):  # what stands here may be a secret: it is not repeated
+        raise Mistake(
+            "is not the name of an environment variable",
+            "write the variable's name, such as PROVER_SECRET; the secret itself never stands in this file",
+        )
+    return text
+
+
+Guid = Annotated[str, AfterValidator(_guid), Field(json_schema_extra={"pattern": _GUID_PATTERN})]
+Principal = Annotated[str, Field(min_length=1, max_length=320), AfterValidator(_principal)]
+Label = Annotated[str, Field(min_length=1, max_length=63), AfterValidator(_word)]
+Named = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_text)]  # a name that somebody else gave
+Tags = Annotated[dict[Named, Annotated[str, Field(max_length=256)]], Field(min_length=1, max_length=50)]
+Names = Annotated[tuple[Named, ...], Field(max_length=MAX_CLUSTERS)]
+Version = Annotated[Literal[1], BeforeValidator(_version)]
+ClusterResourceId = Annotated[str, Field(max_length=400), AfterValidator(_cluster_id)]
+UniqueName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_unique_name)]
+Variable = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_variable)]
+Principals = Annotated[tuple[Principal, ...], Field(max_length=MAX_FIRST_MEMBERS)]

@@ -1,0 +1,73 @@
+"""Client credentials: an application proves itself with a secret or an assertion. No Conditional Access meets it."""
+
+from __future__ import annotations
+
+import hmac
+
+from azure_sandbox.entra import assertions, errors
+from azure_sandbox.entra.asked import Asked, answer
+from azure_sandbox.entra.directory import Directory, ServicePrincipal
+from azure_sandbox.entra.tokens import Tokens
+from azure_sandbox.http import Reply
+
+
+def sign_in(asked: Asked, directory: Directory, tokens: Tokens) -> Reply:
+    """A token for the application itself; raises Entra's refusal."""
+    if asked.tenant is None:
+        raise errors.aadsts(
+            asked.request,
+            400,
+            "invalid_request",
+            50059,
+            "No tenant-identifying information found in either the request or implied by any provided credentials.",
+        )
+    application = directory.application(asked.client)
+    if application is None or asked.tenant is not directory.tenant:
+        raise errors.unknown_application(
+            asked.request, asked.form["client_id"], asked.tenant.display_name or asked.tenant.domain
+        )
+    prove(asked, application, directory)
+    if not application.enabled:
+        raise errors.aadsts(
+            asked.request,
+            400,
+            "unauthorized_client",
+            7000112,
+            f"Application '{application.app_id}'({application.display_name}) is disabled.",
+        )
+    method = "2" if "client_assertion" in asked.form else "1"
+    return answer(
+        asked, tokens.issue(application, audience=asked.resource, method=method, more=asked.more_claims())
+    )
+
+
+def prove(asked: Asked, application: ServicePrincipal, directory: Directory) -> None:
+    """Return when the form holds a credential of the application; raises AADSTS7000215, 7000218, 7000222, 700027…"""
+    if "client_assertion" in asked.form:
+        assertions.prove(asked, application, directory)
+        return
+    if "client_secret" not in asked.form:
+        raise errors.no_credential(asked.request)
+    if _among(asked.form["client_secret"], application.expired_secrets):
+        raise errors.aadsts(
+            asked.request,
+            401,
+            "invalid_client",
+            7000222,
+            f"The provided client secret keys for app '{application.app_id}' are expired. Visit the Azure portal to "
+            "create new keys for your app: https://aka.ms/NewClientSecret, or consider using certificate credentials "
+            "for added security: https://aka.ms/certCreds.",
+        )
+    if not _among(asked.form["client_secret"], application.secrets):
+        raise errors.aadsts(
+            asked.request,
+            401,
+            "invalid_client",
+            7000215,
+            "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, "
+            f"not the client secret ID, for a secret added to app '{application.app_id}'.",
+        )
+
+
+def _among(secret: str, known: tuple[str, ...]) -> bool:
+    return any(hmac.compare_digest(secret.encode(), it.encode()) for it in known)

@@ -1,0 +1,144 @@
+"""What a directory holds: tenants, users, service principals, groups. Facts only, without any behaviour on the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Literal
+
+Kind = Literal["User", "Group", "ServicePrincipal"]
+Relation = Literal["members", "owners"]
+Device = Literal["none", "compliant", "joined"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """A tenant: its id and its initial domain."""
+
+    id: str
+    domain: str
+    display_name: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class User:
+    """A person's account. Without a password nobody can sign in as them."""
+
+    id: str
+    upn: str
+    display_name: str
+    enabled: bool = True
+    password: str | None = field(default=None, repr=False)
+    mfa: bool = True  # a second factor is registered, and used whenever the person signs in interactively
+    device: Device = "none"  # what the person's browser runs on
+    roles: frozenset[str] = frozenset()  # template ids of directory roles
+    ip: str = "203.0.113.10"  # where the person signs in from (a documentation address)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FederatedCredential:
+    """Whose assertions an application accepts instead of a secret."""
+
+    name: str
+    issuer: str
+    subject: str
+    audience: str = "api://AzureADTokenExchange"
+
+
+@dataclass(slots=True, kw_only=True)
+class ServicePrincipal:
+    """An application's identity in the tenant; `graph_permissions` are application permissions of Microsoft Graph."""
+
+    id: str
+    app_id: str
+    display_name: str
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    expired_secrets: tuple[str, ...] = field(default=(), repr=False)
+    enabled: bool = True
+    graph_permissions: frozenset[str] = frozenset()
+    certificates: tuple[bytes, ...] = ()  # DER
+    federated: tuple[FederatedCredential, ...] = ()
+    public: bool = False  # people sign in with it, and it holds no secret
+    delegated: frozenset[str] = frozenset()  # permissions with admin consent: Graph's by name, else resource/name
+    redirects: tuple[str, ...] = ()
+    token_version: int = 1  # of the tokens that it accepts as a resource
+    roles: frozenset[str] = frozenset()  # template ids of directory roles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A membership or ownership that Privileged Identity Management keeps, until `end` (None: for good)."""
+
+    principal: str
+    relation: Relation
+    start: datetime
+    end: datetime | None
+
+    def lasts(self, now: datetime) -> bool:
+        """Whether it counts at this moment."""
+        return self.start <= now and (self.end is None or now < self.end)
+
+
+@dataclass(slots=True, kw_only=True)
+class Group:
+    """A group. `members` and `owners` hold object ids; `visible_at` is when other reads see it first."""
+
+    id: str
+    display_name: str
+    mail_nickname: str
+    created_at: datetime
+    visible_at: datetime
+    description: str | None = None
+    unique_name: str | None = None
+    security_enabled: bool = True
+    mail_enabled: bool = False
+    group_types: tuple[str, ...] = ()
+    role_assignable: bool = False
+    members: set[str] = field(default_factory=set)
+    owners: set[str] = field(default_factory=set)
+    deleted_at: datetime | None = None
+    before: frozenset[str] = frozenset()  # the members that reads see until `members_visible_at`
+    members_visible_at: datetime | None = None
+
+    grants: list[Grant] = field(default_factory=list)
+    past: Group | None = None  # what reads see of its properties and owners until `settles_at`
+    settles_at: datetime | None = None
+
+    def seen(self, now: datetime) -> Group:
+        """The group as a read sees it, members aside: a change takes its time to replicate."""
+        if self.past is not None and self.settles_at is not None and now < self.settles_at:
+            return self.past
+        return self
+
+    def remember(self, now: datetime, settles_at: datetime) -> None:
+        """Keep what reads still see while what is written now replicates."""
+        self.past = replace(self.seen(now), past=None, settles_at=None, owners=set(self.seen(now).owners))
+        self.settles_at = settles_at
+
+    def lasting_members(self, now: datetime) -> frozenset[str]:
+        """The members as a read sees them, without those that PIM keeps."""
+        if self.members_visible_at is not None and now < self.members_visible_at:
+            return self.before
+        return frozenset(self.members)
+
+    def seen_members(self, now: datetime) -> frozenset[str]:
+        """The members as a read sees them, with those whom PIM has in at this moment."""
+        return self.lasting_members(now) | self.granted("members", now)
+
+    def granted(self, relation: Relation, now: datetime) -> frozenset[str]:
+        """Whom PIM has in at this moment."""
+        return frozenset(it.principal for it in self.grants if it.relation == relation and it.lasts(now))
+
+
+Principal = User | ServicePrincipal | Group
+
+
+def kind(principal: Principal) -> Kind:
+    """The principal's type as ARM and Graph name it."""
+    match principal:
+        case User():
+            return "User"
+        case Group():
+            return "Group"
+        case ServicePrincipal():
+            return "ServicePrincipal"
