@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import urllib.error
-import urllib.request
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Annotated, NoReturn, TextIO
@@ -17,6 +15,7 @@ from azure_sandbox.child import Child, end_with_parent
 from azure_sandbox.clock import DEFAULT_PACE
 from azure_sandbox.proxy import Exchange
 from azure_sandbox.server import Sandbox
+from azure_sandbox.sign_in import NoSandbox, NotSignedIn, environment_of, port_around, sign_in
 from azure_sandbox.world import WorldError
 
 DEFAULT_PORT = 18460
@@ -70,12 +69,26 @@ def up(
 @app.command()
 def env(port: PortOption = DEFAULT_PORT) -> None:
     """Print export lines for the sandbox that is up: eval "$(aks-entra-sandbox env)"."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"http://127.0.0.1:{port}/environment", timeout=5) as answer:
-            typer.echo(answer.read().decode(), nl=False)
-    except (urllib.error.URLError, OSError) as error:
+        typer.echo(environment_of(port), nl=False)
+    except NoSandbox as error:
         _fail(f"no sandbox is up on port {port} ({error}); start one with: aks-entra-sandbox up --port {port}", 1)
+
+
+@app.command("sign-in")
+def sign_in_command(
+    code: Annotated[str, typer.Argument(help="The code that the terminal shows.")],
+    name: Annotated[str, typer.Option("--as", help="Who signs in: a user's name, upn or id.")],
+    port: Annotated[int | None, typer.Option(help="Port of the sandbox. Default: the one around us.")] = None,
+) -> None:
+    """Enter the CODE of a device-code sign-in as a user of the world, as one would at microsoft.com/devicelogin."""
+    wanted = port or port_around() or DEFAULT_PORT
+    try:
+        typer.echo(f"{sign_in(code, name, wanted)} has signed in")
+    except NoSandbox as error:
+        _fail(f"no sandbox is up on port {wanted} ({error}); start one with: aks-entra-sandbox up", 1)
+    except NotSignedIn as error:
+        _fail(str(error), 1)
 
 
 def main() -> None:

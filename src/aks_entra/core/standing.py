@@ -19,16 +19,17 @@ from aks_entra.core.steps import (
     VerifyOutcome,
 )
 from aks_entra.core.verdict import Outcome, Verdict, judge
+from aks_entra.core.weigh import outlived
 
 
 def judge_standing(plan: ClusterPlan, evidence: tuple[Evidence, ...]) -> Verdict:
     """Weigh what is seen now against the target. `plan` was made a moment ago and only says what is left to do.
 
     A cluster with something left to do is "not verified", with that as the first reason; one with nothing left is
-    judged like any other.
+    judged like any other, and so is one at which a credential outlived its CA: that is never merely left to do.
     """
     verdict = judge(replace(plan, steps=()), evidence)
-    if plan.disposition != "migrate":
+    if plan.disposition != "migrate" or outlived(evidence):
         return verdict
     left = ", ".join(words for step in plan.steps if (words := _left(step)))
     return replace(

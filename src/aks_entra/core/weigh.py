@@ -250,3 +250,11 @@ def _all(evidence: tuple[Evidence, ...], kind: type[_E]) -> list[_E]:
 
 def _last(evidence: tuple[Evidence, ...], kind: type[_E]) -> _E | None:
     return next((one for one in reversed(evidence) if isinstance(one, kind)), None)
+
+
+def outlived(evidence: tuple[Evidence, ...]) -> bool:
+    """Whether a credential from before was let in after the CA had been replaced."""
+    return any(
+        one.moment is Moment.AFTER and _answered(one.status) and one.status != _UNAUTHORIZED
+        for one in _all(evidence, CredentialTried)
+    )

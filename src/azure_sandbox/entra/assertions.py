@@ -63,7 +63,8 @@ def _by_certificate(
     try:
         jwt.decode(asked.form["client_assertion"], key, algorithms=["RS256", "PS256"], options=cast("Any", _LOOSE))
     except jwt.PyJWTError as error:
-        raise _unregistered(asked, "The provided signature value did not match the expected signature value.", named) from error
+        reason = "The provided signature value did not match the expected signature value."
+        raise _unregistered(asked, reason, named) from error
     tenant = directory.tenant
     endpoints = {f"https://{HOST}/{it}/{path}" for it in (tenant.id, tenant.domain) for path in _AUDIENCE_PATHS}
     if not endpoints & _audiences(claims):
@@ -80,7 +81,8 @@ def _by_federation(
 ) -> None:
     subject, issuer = str(claims.get("sub", "")), str(claims.get("iss", ""))
     if not application.federated:
-        raise _refused(asked, 70025, f"The client '{application.app_id}' has no configured federated identity credentials.")
+        words = f"The client '{application.app_id}' has no configured federated identity credentials."
+        raise _refused(asked, 70025, words)
     if not any(it.issuer == issuer for it in application.federated):
         raise _unmatched(asked, 700211, "issuer", issuer)
     if not any((it.issuer, it.subject) == (issuer, subject) for it in application.federated):
@@ -144,7 +146,10 @@ def _refused(asked: Asked, code: int, words: str) -> Problem:
 
 
 def _unregistered(asked: Asked, reason: str, named: str) -> Problem:
-    printed = base64.urlsafe_b64decode(named + "=" * (-len(named) % 4)).hex().upper()
+    try:
+        printed = base64.urlsafe_b64decode(named + "=" * (-len(named) % 4)).hex().upper()
+    except ValueError:
+        printed = named
     return _refused(
         asked,
         700027,
