@@ -163,7 +163,7 @@ def _govern(model: Scope, scope: str, arm: Arm, names: Names) -> None:
 
 
 def _service_principal(model: ServicePrincipalModel, home: Tenant) -> ServicePrincipal:
-    secret = (model.secret or secrets.token_urlsafe(30),)
+    secret = (model.secret or f"sandbox-{secrets.token_urlsafe(30)}",)
     return ServicePrincipal(
         id=model.id or steady_id("servicePrincipal", home.id, model.name),
         app_id=model.app_id or steady_id("application", home.id, model.name),

@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import pytest_asyncio
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from aks_entra import prefect_client, survey
@@ -176,13 +178,17 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
         )
         try:
             await _ready(process)
-            yield House(
+            house = House(
                 sandbox=sandbox,
                 api=f"http://127.0.0.1:{port}/api",
                 environment=environment,
                 home=folder / "client",
                 exchanges=exchanges,
             )
+            yield house
+            with house.inside():  # what this process still has to tell the server, before it goes
+                await cast("Any", APILogWorker.drain_all(at_exit=False))
+                await cast("Any", EventsWorker.drain_all(at_exit=False))
         finally:
             process.send_signal(signal.SIGINT)
             async with asyncio.timeout(60):
