@@ -18,6 +18,7 @@ from azure_sandbox.arm.service import Arm, ArmSettings
 from azure_sandbox.build import Operator, build_arm, build_directory
 from azure_sandbox.clock import DEFAULT_PACE, Clock
 from azure_sandbox.cluster.service import ApiServers
+from azure_sandbox.control import CONTROL_HOST, Control
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.discovery import HOST as ENTRA_HOST
 from azure_sandbox.entra.service import DEVICE_HOSTS, Entra
@@ -26,11 +27,14 @@ from azure_sandbox.faults import Faults
 from azure_sandbox.graph.service import HOST as GRAPH_HOST
 from azure_sandbox.graph.service import Graph
 from azure_sandbox.pki import Authority
-from azure_sandbox.proxy import Exchange, Proxy, Target, Unreachable
+from azure_sandbox.proxy import Proxy, Target, Unreachable
+from azure_sandbox.report import Exchange, Report
 from azure_sandbox.world import builtin_world, load_world
+from azure_sandbox.world_export import dump_world, export_world
 
 ARM_HOST = "management.azure.com"
 FRONTS = (ENTRA_HOST, ARM_HOST, GRAPH_HOST, *DEVICE_HOSTS)
+NAMES = (*FRONTS, CONTROL_HOST)
 HTTPS = 443
 LOOPBACK = "127.0.0.1,localhost,::1"
 
@@ -38,7 +42,8 @@ LOOPBACK = "127.0.0.1,localhost,::1"
 class Sandbox:
     """A local Azure. Raises WorldError for a world that cannot be built.
 
-    `pace`: seconds of Azure per real second. `port`: of the proxy, 0 for a free one. `replication`: real seconds until
+    `pace`: seconds of Azure per real second, or real, fast, instant, by-hand. `seed`: durations are drawn from recorded
+    ones. `throttle`: empty token buckets refuse, also where the world does not say so. `port`: of the proxy, 0 for a free one. `replication`: real seconds until
     a read sees what was written to the directory. `observe` is told of each answered request. `authority`: a CA that
     outlives this sandbox, for processes that read their CA bundle once. `faults` scripts what goes wrong.
     """
@@ -47,7 +52,9 @@ class Sandbox:
         self,
         world: Path | None = None,
         *,
-        pace: float = DEFAULT_PACE,
+        pace: str | float = DEFAULT_PACE,
+        seed: int | None = None,
+        throttle: bool = False,
         port: int = 0,
         replication: float = 0.0,
         clock: Clock | None = None,
@@ -55,25 +62,39 @@ class Sandbox:
         authority: Authority | None = None,
     ) -> None:
         described = builtin_world() if world is None else load_world(world)
-        self.clock = clock or Clock(pace=pace)
+        self.clock = clock or Clock.at(pace)
+        self.faults = Faults()
+        self.report = Report()
         self.directory: Directory
         self.directory, names = build_directory(described, self.clock, replication=replication)
         self.tokens = Tokens(self.directory)
-        self.arm = Arm(self.directory, self.tokens, self.clock, ArmSettings(durations=described.durations))
+        settings = ArmSettings(durations=described.durations, seed=seed, throttling=throttle or described.throttling)
+        self.arm = Arm(self.directory, self.tokens, self.clock, settings, self.faults.operations)
+        self.faults.interfere = self.arm.interfere
+        self.faults.expire = self.tokens.expired
         self.operator: Operator = build_arm(described, self.arm, self.directory, names)
         self.entra = Entra(self.directory, self.tokens)
         self.graph = Graph(self.directory, self.tokens)
-        self.faults = Faults()
-        self.proxy = Proxy(self, self.clock, port=port, observe=observe, faults=self.faults)
+        self._observers = (self.report.note, *(() if observe is None else (observe,)))
+        self.proxy = Proxy(self, self.clock, port=port, observe=self._observe, faults=self.faults)
         self._authority = authority or Authority(self.clock.now())
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._handlers = {
             ENTRA_HOST: self.entra.handle,
             ARM_HOST: self.arm.router.dispatch,
             GRAPH_HOST: self.graph.handle,
+            CONTROL_HOST: Control(self).router.dispatch,
             **dict.fromkeys(DEVICE_HOSTS, self.entra.handle),
         }
-        self._front = self._authority.server_context(FRONTS)
+        self._front = self._authority.server_context(NAMES)
+
+    def _observe(self, exchange: Exchange) -> None:
+        for observer in self._observers:
+            observer(exchange)
+
+    def export(self) -> str:
+        """The world as it stands, as YAML that starts another sandbox."""
+        return dump_world(export_world(self))
 
     @property
     def clusters(self) -> ApiServers:
@@ -132,6 +153,7 @@ class Sandbox:
         if port == HTTPS and host in self._handlers:
             return Target(context=self._front, handle=self._handlers[host])
         if not host.endswith(".azmk8s.io"):
+            self.report.refuse(f"{host}:{port}")
             known = ", ".join((*FRONTS, "*.azmk8s.io"))
             raise Unreachable(403, f"{host}:{port} is not part of this Azure, which is {known} on port 443")
         server = self.clusters.for_host(host)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -58,6 +59,19 @@ def derived(*parts: str) -> str:
 def short(*parts: str) -> str:
     """Eight characters that are the same for the same names."""
     return hashlib.sha256("/".join(parts).lower().encode()).hexdigest()[:8]
+
+
+def merge(held: Any, change: Any) -> Any:
+    """A JSON merge patch (RFC 7396)."""
+    if not isinstance(change, Mapping):
+        return deepcopy(change)
+    merged = dict(held) if isinstance(held, dict) else {}
+    for key, value in change.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge(merged.get(key), value)
+    return merged
 
 
 def merged_aad(sent: Document | None, held: Document | None, tenant: str) -> Document | None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from ssl import SSLContext
 from weakref import WeakSet
 
 from azure_sandbox.clock import Clock
+from azure_sandbox.cluster import admission
 from azure_sandbox.cluster.api import JSON, Api
 from azure_sandbox.cluster.certificates import KeyPair, server_context
 from azure_sandbox.cluster.credentials import Generation, new_generation
+from azure_sandbox.cluster.declared import Declared
 from azure_sandbox.cluster.default_roles import (
     ADMIN_BINDING,
     DEFAULTS,
@@ -49,6 +51,7 @@ class Blueprint:
     pools: tuple[Pool, ...] = ()
     workloads: tuple[Workload, ...] = ()
     private: bool = False
+    declared: Declared = Declared()
 
 
 class ApiServer:
@@ -74,6 +77,8 @@ class ApiServer:
         self._retired: list[KeyPair] = []
         self._context: SSLContext | None = None
         self._renewed: Generation | None = None
+        self._token_survives = False
+        self._webhook_breaks = False
         self._directory = directory
         self._tokens = tokens
         self._azure = azure
@@ -101,12 +106,14 @@ class ApiServer:
         """Its objects."""
         store = Store(DEFAULTS)
         born = self.blueprint.created
-        for name in namespaces(self.blueprint.workloads):
+        declared = self.blueprint.declared
+        for name in namespaces(self.blueprint.workloads, declared.namespaces()):
             store.put(("", "namespaces"), {"metadata": {"name": name}, "status": {"phase": "Active"}}, born)
             store.put(("", "serviceaccounts"), {"metadata": {"name": "default", "namespace": name}}, born)
         subjects = [{"kind": "User", "apiGroup": RBAC_GROUP, "name": it} for it in ("clusterAdmin", "clusterUser")]
         self._bind(store, ADMIN_BINDING, subjects, born)
         self._bind_admins(store, born)
+        declared.put(store, self._first.authority.certificate_pem if declared.webhooks else b"", born)
         return store
 
     @cached_property
@@ -133,12 +140,23 @@ class ApiServer:
 
     @cached_property
     def _api(self) -> Api:
-        writes = Writes(self.store, self.guard, self._generation)
-        return Api(version=self.blueprint.version, host=self.fqdn, store=self.store, guard=self.guard, writes=writes)
+        writes = Writes(self.store, self.guard, self._generation, self._retired_pems)
+        return Api(
+            version=self.blueprint.version,
+            host=self.fqdn,
+            store=self.store,
+            guard=self.guard,
+            writes=writes,
+            settle=self.settle,
+        )
+
+    def _retired_pems(self) -> list[bytes]:
+        return [it.certificate_pem for it in self._retired]
 
     def settle(self) -> None:
         """Let everything happen that is due by now."""
-        self.timeline.settle(self._clock.now())
+        clock = self._clock
+        self.timeline.settle(clock.progress(), clock.now() if clock.by_hand else None)
 
     @property
     def up(self) -> bool:
@@ -183,9 +201,23 @@ class ApiServer:
     def renew(self, when: dt.datetime) -> None:
         """Replace the whole generation of keys; what the old one signed is nobody's from now on."""
         self._retired.append(self._generation().authority)
+        before = self._generation()
         self._renewed = new_generation(self.fqdn, when)
+        if self._token_survives:
+            self._renewed = replace(self._renewed, token=before.token)
+        if self._webhook_breaks:
+            admission.declare(self.store, "policy-webhook", before.authority.certificate_pem, when)
+        self.machines.blocked = admission.stops_pods(self.store, self._retired_pems())
         self._context = None
         self._drop()
+
+    def keep_token_at_renewal(self) -> None:
+        """A fault: the next generation keeps the static token of this one."""
+        self._token_survives = True
+
+    def break_webhook_at_renewal(self) -> None:
+        """A fault: an admission webhook trusts the old authority and nothing else; no pod is let in any more."""
+        self._webhook_breaks = True
 
     def govern(self, regime: Regime, when: dt.datetime) -> None:
         """Put other sign-in and authorization settings in force."""
