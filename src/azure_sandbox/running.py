@@ -26,7 +26,7 @@ def ask(port: int, method: str, path: str, body: object = None) -> Any:
         urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=bundle)),
     )
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"https://{CONTROL_HOST}{path}", data=data, method=method)  # noqa: S310  # https
+    request = urllib.request.Request(f"https://{CONTROL_HOST}{path}", data=data, method=method)  # https
     try:
         with opener.open(request, timeout=30) as answer:
             text = answer.read().decode()

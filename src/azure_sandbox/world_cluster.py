@@ -9,7 +9,7 @@ from pydantic import Field
 
 from azure_sandbox.arm.activity import Entry
 from azure_sandbox.arm.policies import Definition, Effect, PolicyAssignment, find_definition
-from azure_sandbox.cluster.declared import BudgetSpec, Declared, WebhookSpec, VolumeSpec
+from azure_sandbox.cluster.declared import BudgetSpec, Declared, VolumeSpec, WebhookSpec
 from azure_sandbox.world_identity import Model, Moment
 
 

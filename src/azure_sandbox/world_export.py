@@ -16,7 +16,7 @@ from azure_sandbox.arm.access import normal
 from azure_sandbox.arm.service import Arm
 from azure_sandbox.arm.state import ManagedCluster, ResourceGroup, State
 from azure_sandbox.build import Operator
-from azure_sandbox.cluster.machines import SYSTEM
+from azure_sandbox.cluster.certificates import BACKDATED
 from azure_sandbox.entra import roles
 from azure_sandbox.entra.directory import Directory, Group, ServicePrincipal, User
 from azure_sandbox.entra.tokens import AKS_SERVER_APP_ID
@@ -185,8 +185,11 @@ def _resource_group(state: State, it: ResourceGroup) -> Document:
 
 def _cluster(state: State, it: ManagedCluster) -> Document:
     server = it.server
-    authority: datetime = server.generation.authority.certificate.not_valid_before_utc
-    own = [one for one in server.machines.workloads if one not in SYSTEM]
+    blueprint = server.blueprint
+    born: datetime = blueprint.ca_created
+    if server.touched:
+        born = server.generation.authority.certificate.not_valid_before_utc + BACKDATED
+    own = blueprint.workloads
     document = {
         "location": it.location,
         **{key: value for key, value in it.document.items() if key not in {"properties", "location"}},
@@ -196,7 +199,7 @@ def _cluster(state: State, it: ManagedCluster) -> Document:
         "name": it.name,
         **_governed(state, it.id),
         "created": server.blueprint.created,
-        "caCreated": authority,
+        "caCreated": born,
         "workloads": [
             {"name": one.name, "namespace": one.namespace, "kind": one.kind, "replicas": one.replicas} for one in own
         ],

@@ -11,7 +11,7 @@ from typing import Any
 
 from azure_sandbox.arm.errors import front, provider
 from azure_sandbox.arm.gate import Call, Gate
-from azure_sandbox.arm.lengths import DURATIONS, Lengths
+from azure_sandbox.arm.lengths import Lengths
 from azure_sandbox.arm.state import ManagedCluster, Operation, State
 from azure_sandbox.clock import Clock
 from azure_sandbox.http import Problem, Reply

@@ -93,7 +93,7 @@ class PolicyRoutes:
             scope=f"/{scope}",
             name=name,
             definition=definition,
-            effect=cast(Effect, effect),
+            effect=cast("Effect", effect),
             display_name=str(properties.get("displayName") or ""),
             enforced=properties.get("enforcementMode", "Default") == "Default",
             not_scopes=tuple(map(str, properties.get("notScopes") or ())),

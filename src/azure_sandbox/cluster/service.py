@@ -10,6 +10,9 @@ from functools import cached_property
 from ssl import SSLContext
 from weakref import WeakSet
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.x509 import Certificate
+
 from azure_sandbox.clock import Clock
 from azure_sandbox.cluster import admission
 from azure_sandbox.cluster.api import JSON, Api
@@ -152,6 +155,22 @@ class ApiServer:
 
     def _retired_pems(self) -> list[bytes]:
         return [it.certificate_pem for it in self._retired]
+
+    @property
+    def touched(self) -> bool:
+        """Whether anybody has used its keys; before that they need not be kept."""
+        return self._renewed is not None or "_first" in self.__dict__
+
+    @property
+    def retired(self) -> tuple[KeyPair, ...]:
+        """The authorities before the present one."""
+        return tuple(self._retired)
+
+    def restore(self, generation: Generation, retired: Iterable[tuple[Certificate, EllipticCurvePrivateKey]]) -> None:
+        """Put back the keys of an earlier life."""
+        self._renewed = generation
+        self._retired = [KeyPair(certificate=certificate, key=key) for certificate, key in retired]
+        self._context = None
 
     def settle(self) -> None:
         """Let everything happen that is due by now."""

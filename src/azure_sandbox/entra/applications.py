@@ -40,7 +40,7 @@ def sign_in(asked: Asked, directory: Directory, tokens: Tokens) -> Reply:
 
 
 def prove(asked: Asked, application: ServicePrincipal, directory: Directory) -> None:
-    """Return when the form holds a credential of the application; raises AADSTS7000215, 7000218, 7000222, 700027…"""
+    """Return when the form holds a credential of the application; raises AADSTS7000215, 7000218, 7000222, 700027."""
     if "client_assertion" in asked.form:
         assertions.prove(asked, application, directory)
         return

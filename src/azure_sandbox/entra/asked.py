@@ -1,4 +1,4 @@
-"""A token request, read: its form, where it came in, the resource and the permissions that are asked for; its answer."""
+"""A token request, read: its form, where it came in, resource and permissions that are asked for; and its answer."""
 
 from __future__ import annotations
 

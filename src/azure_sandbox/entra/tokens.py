@@ -3,7 +3,7 @@
 An application of the world that asks for v2.0 tokens as a resource gets those.
 
 Groups travel in the token: what changes after it was issued shows in the next one only. The signing key lives as long
-as the process and never leaves it.
+as the process (with `--state` as the folder) and never leaves it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from azure_sandbox.entra import roles
 from azure_sandbox.entra.directory import Directory, ServicePrincipal, User
@@ -79,6 +80,17 @@ class Tokens:
         self.directory = directory
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.key_id = uuid.uuid4().hex
+
+    def signing_key(self) -> tuple[bytes, str]:
+        """The private key (PEM) and its id, for a sandbox that keeps its state."""
+        return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), self.key_id
+
+    def use(self, key: bytes, key_id: str) -> None:
+        """Sign with a key that was there before."""
+        loaded = load_pem_private_key(key, None)
+        if not isinstance(loaded, rsa.RSAPrivateKey):
+            raise TypeError("the signing key is of another kind")
+        self._key, self.key_id = loaded, key_id
 
     def keys(self) -> dict[str, Any]:
         """The JSON Web Key Set that verifies what is issued here."""
