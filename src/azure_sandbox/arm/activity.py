@@ -104,11 +104,10 @@ class ActivityLog:
 
 
 def record(
-    log: ActivityLog, request: Request, action: str, who: tuple[str, str], correlation: str
+    log: ActivityLog, request: Request, action: str, resource: str, who: tuple[str, str], correlation: str
 ) -> Callable[[int, dt.datetime], None]:
     """Note that a write has begun; returns how to note its end, by the answer's status."""
     name, oid = who
-    resource = request.path
 
     def note(status: str, code: str, when: dt.datetime) -> None:
         log.add(

@@ -104,7 +104,7 @@ class Gate:
                 if action and (kind := WRITING.get(method)):
                     name = self._directory.display_of(call.claims.oid)
                     who = (call.claims.upn or name, call.claims.oid)
-                    ended = record(self.state.activity, request, action, who, correlation)
+                    ended = record(self.state.activity, request, action, call.scope, who, correlation)
                     if lockable:
                         self.check_locks(call.scope, kind)
                 self.throttle.pass_provider(request, _subscription(scope))

@@ -16,7 +16,7 @@ Row = dict[str, Any]
 Expression = Callable[[Row], Any]
 TOKEN = re.compile(
     r"\s*(?:(?P<text>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")|(?P<number>\d+(?:\.\d+)?)"
-    r"|(?P<name>[A-Za-z_$][\w$]*)|(?P<symbol>=~|!~|==|!=|<=|>=|[|()\[\],.<>=*-]))"
+    r"|(?P<name>[A-Za-z_$][\w$]*)|(?P<symbol>=~|!~|==|!=|<=|>=|[|()\[\],.<>=*!~-]))"
 )
 COMMENT = re.compile(r"//[^\n]*")
 
@@ -201,7 +201,11 @@ class Query:
     def _comparison(self) -> Expression:
         left = self._operand()
         word = self._peek().lower()
-        if word in {"in", "!in"} or (word == "!" and self._peek(1).lower() == "in"):
+        if word == "!":
+            self._take()
+            inside = self._membership(left)
+            return lambda row: not inside(row)
+        if word == "in":
             return self._membership(left)
         if word not in COMPARISONS:
             return left
@@ -210,7 +214,7 @@ class Query:
         return lambda row: compare(word, left(row), right(row))
 
     def _membership(self, left: Expression) -> Expression:
-        self._take()
+        self._expect("in")
         loose = bool(self._maybe("~"))
         self._expect("(")
         members = [self._operand()]
