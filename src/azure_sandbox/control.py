@@ -141,7 +141,7 @@ def add_fault(faults: Faults, wanted: dict[str, Any]) -> None:
         answer = plain(status, str(wanted.get("code") or ""))
     elif kind == "throttle":
         answer = throttled(max(1, int(wait)) if "seconds" in wanted else 1)
-    change = wanted.get("change") or {}
+    change = wanted.get("change", {})
     if not isinstance(change, dict):
         raise ValueError("change is a JSON object that is merged into the cluster")
     faults.add(

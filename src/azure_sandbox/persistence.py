@@ -78,10 +78,13 @@ class Saved:
             sandbox.operator = replace(sandbox.operator, principal=principal)
         for entry in decode(self._document["activity"]):
             sandbox.arm.add_activity(entry)
+        for cluster in sandbox.arm.state.clusters.values():
+            if cluster.state not in STANDING:
+                cluster.set_state("Failed")
         for key, kept in self._document["clusters"].items():
-            cluster = sandbox.arm.state.clusters.get(key)
-            if cluster is not None:
-                _restore_cluster(cluster, kept)
+            found = sandbox.arm.state.clusters.get(key)
+            if found is not None:
+                _restore_cluster(found, kept)
 
 
 def _restore_cluster(cluster: ManagedCluster, kept: dict[str, Any]) -> None:

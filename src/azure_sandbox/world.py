@@ -141,7 +141,8 @@ class SubscriptionModel(Scope):
 class World(Model):
     """A whole world. Without `operator` there is one anyway, Owner of every subscription.
 
-    `throttling`: whether empty token buckets refuse. `durations`: how long kinds of operation last (`rotate: 600`), in Azure's seconds, which the pace divides.
+    `throttling`: whether empty token buckets refuse. `durations`: how long kinds of operation last (`rotate: 600`), in
+    Azure's seconds, which the pace divides.
     """
 
     version: Literal[1]
@@ -174,10 +175,9 @@ class World(Model):
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of world files."""
-    return World.model_json_schema(by_alias=True, mode="validation") | {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "A world of aks-entra-sandbox",
-    }
+    found = World.model_json_schema(by_alias=True, mode="validation")
+    found["properties"].pop("folder", None)  # where the file lies, nothing that a file says
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found, "title": "A world of aks-entra-sandbox"}
 
 
 def steady_id(kind: str, *names: str) -> str:

@@ -97,7 +97,8 @@ def merged_aad(sent: Document | None, held: Document | None, tenant: str) -> Doc
 def complete_pool(sent: Document, held: Document | None, version: str) -> Document:
     """An agent pool as the service answers; what only spot pools have is dropped from others."""
     pool: Document = {**deepcopy(_POOL), **(held or {}), **{key: it for key, it in sent.items() if it is not None}}
-    pool["osDiskSizeGB"] = pool["osDiskSizeGB"] or _POOL["osDiskSizeGB"]
+    for key in ("osDiskSizeGB", "vmSize"):
+        pool[key] = pool[key] or (held or _POOL)[key]
     pool["orchestratorVersion"] = patch_of(pool.get("orchestratorVersion") or version)
     pool["currentOrchestratorVersion"] = pool["orchestratorVersion"]
     pool.setdefault("nodeImageVersion", "AKSUbuntu-2204gen2containerd-202510.01.0")
