@@ -63,6 +63,10 @@ test-clients: install clients  ## the journeys of unmodified az, kubectl and kub
 bench: install  ## what a migration costs, beside what a person would otherwise run
 	@eval "$$(clients/build --print-env)"; $(BIN)/python bench/migrate.py $(ARGS)
 
+.PHONY: bench-sandbox
+bench-sandbox: install  ## a thousand clusters in one sandbox: start, memory, requests a second (ARGS="--moto …/moto_server")
+	@$(BIN)/python bench/sandbox.py $(ARGS)
+
 .PHONY: clean
 clean:  ## remove what was made here
 	@rm -rf $(VENV) .build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .aks-entra dist

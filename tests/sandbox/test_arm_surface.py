@@ -76,9 +76,7 @@ async def test_upgrades_on_offer(desk: Desk) -> None:
     profile = (await desk.get(f"{PLAIN}/upgradeProfiles/default"))["properties"]
     assert profile["controlPlaneProfile"]["kubernetesVersion"] == "1.33.5"
     assert [it["kubernetesVersion"] for it in profile["controlPlaneProfile"]["upgrades"]] == ["1.34.1"]
-    offered = await desk.get(
-        f"{SCOPE}/providers/Microsoft.ContainerService/locations/westeurope/kubernetesVersions"
-    )
+    offered = await desk.get(f"{SCOPE}/providers/Microsoft.ContainerService/locations/westeurope/kubernetesVersions")
     assert [it["version"] for it in offered["values"]][-1] == "1.34"
     pools = await desk.get(f"{PLAIN}/availableAgentPoolVersions")
     assert {"default": True, "kubernetesVersion": "1.33.5"} in pools["properties"]["agentPoolVersions"]
@@ -88,7 +86,9 @@ async def test_maintenance_windows(desk: Desk) -> None:
     path = f"{PLAIN}/maintenanceConfigurations"
     window = {"schedule": {"weekly": {"intervalWeeks": 1, "dayOfWeek": "Sunday"}}, "startTime": "01:00"}
     name = "aksManagedAutoUpgradeSchedule"
-    put = await desk.send("PUT", f"{path}/{name}", {"properties": {"maintenanceWindow": {**window, "durationHours": 4}}})
+    put = await desk.send(
+        "PUT", f"{path}/{name}", {"properties": {"maintenanceWindow": {**window, "durationHours": 4}}}
+    )
     assert (put.status, body(put)["name"]) == (200, name)
     assert [it["name"] for it in (await desk.get(path))["value"]] == [name]
     assert (await desk.get(f"{path}/{name.lower()}"))["properties"]["maintenanceWindow"]["startTime"] == "01:00"
@@ -177,18 +177,30 @@ async def test_the_activity_log_ends_after_90_days_and_refuses_what_it_does_not_
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ("Resources | where type =~ 'Microsoft.ContainerService/managedClusters' | project name | order by name asc",
-         [{"name": "managed"}, {"name": "old"}, {"name": "plain"}]),
-        ("resources | where properties.aadProfile.managed == true | project name, groups = "
-         "array_length(properties.aadProfile.adminGroupObjectIDs)", [{"name": "managed", "groups": 1}]),
-        ("resources | where isnull(properties.aadProfile) or tobool(properties.aadProfile.managed) != true | count",
-         [{"Count": 2}]),
+        (
+            "Resources | where type =~ 'Microsoft.ContainerService/managedClusters' | project name | order by name asc",
+            [{"name": "managed"}, {"name": "old"}, {"name": "plain"}],
+        ),
+        (
+            "resources | where properties.aadProfile.managed == true | project name, groups = "
+            "array_length(properties.aadProfile.adminGroupObjectIDs)",
+            [{"name": "managed", "groups": 1}],
+        ),
+        (
+            "resources | where isnull(properties.aadProfile) or tobool(properties.aadProfile.managed) != true | count",
+            [{"Count": 2}],
+        ),
         ("resources | where tags.env == 'prod' and name in~ ('MANAGED', 'x') | project name", [{"name": "managed"}]),
         ("resources | summarize clusters = count() by location", [{"location": "westeurope", "clusters": 3}]),
-        ("resources | extend e = iff(isnotnull(properties.aadProfile), 'entra', 'none') | where e == 'none' "
-         "| distinct name, e", [{"name": "plain", "e": "none"}]),
-        ("ResourceContainers | where type == 'microsoft.resources/subscriptions' | project name",
-         [{"name": "prod-eu"}]),
+        (
+            "resources | extend e = iff(isnotnull(properties.aadProfile), 'entra', 'none') | where e == 'none' "
+            "| distinct name, e",
+            [{"name": "plain", "e": "none"}],
+        ),
+        (
+            "ResourceContainers | where type == 'microsoft.resources/subscriptions' | project name",
+            [{"name": "prod-eu"}],
+        ),
         ("resources // all of them\n| where name startswith 'pl' | take 1 | project name", [{"name": "plain"}]),
     ],
 )
@@ -281,7 +293,9 @@ async def test_providers_and_features_are_registered(desk: Desk) -> None:
     providers = f"{SCOPE}/providers"
     assert (await desk.get(f"{providers}/Microsoft.Compute"))["registrationState"] == "Registered"
     assert (await desk.get(f"{providers}/microsoft.keyvault"))["registrationState"] == "NotRegistered"
-    assert body(await desk.send("POST", f"{providers}/Microsoft.KeyVault/register"))["registrationState"] == "Registered"
+    assert (
+        body(await desk.send("POST", f"{providers}/Microsoft.KeyVault/register"))["registrationState"] == "Registered"
+    )
     assert (await desk.refused("GET", f"{providers}/Contoso.Odd"))[1] == "InvalidResourceNamespace"
     feature = f"{providers}/Microsoft.Features/providers/Microsoft.ContainerService/features/AutomaticSKUPreview"
     assert (await desk.get(feature))["properties"]["state"] == "NotRegistered"
@@ -306,5 +320,3 @@ async def test_providers_and_features_are_registered(desk: Desk) -> None:
 async def test_wrong_types_are_400(desk: Desk, properties: Any) -> None:
     held = await desk.get(PLAIN)
     assert (await desk.refused("PUT", PLAIN, {**held, "properties": {**held["properties"], **properties}}))[0] == 400
-
-

@@ -74,7 +74,9 @@ async def test_volumes_claims_and_classes(shop: Shop) -> None:
     assert {it["status"]["phase"] for it in claims} == {"Bound"}
     classes = await shop.items("/apis/storage.k8s.io/v1/storageclasses")
     assert "managed-csi" in {it["metadata"]["name"] for it in classes}
-    assert [it["metadata"]["name"] for it in await shop.items("/apis/networking.k8s.io/v1/networkpolicies")] == ["closed"]
+    assert [it["metadata"]["name"] for it in await shop.items("/apis/networking.k8s.io/v1/networkpolicies")] == [
+        "closed"
+    ]
 
 
 async def test_a_webhook_that_trusts_the_cluster_breaks_with_its_authority(shop: Shop) -> None:
@@ -132,7 +134,9 @@ async def test_writes_are_refused_by_a_webhook_that_cannot_be_called(shop: Shop)
     refused = await desk.kube("shop-01", "POST", path, made, token=desk.server("shop-01").generation.token)
     assert refused.status == 500
     assert isinstance(refused.body, dict)
-    assert refused.body["message"].startswith('Internal error occurred: failed calling webhook "config.sandbox.example"')
+    assert refused.body["message"].startswith(
+        'Internal error occurred: failed calling webhook "config.sandbox.example"'
+    )
 
 
 def test_an_object_that_is_not_modelled_is_refused_with_the_world() -> None:

@@ -72,7 +72,11 @@ DOCUMENT = st.fixed_dictionaries(
         "roleRef": JSON,
     },
 )
-BODY = DOCUMENT.map(lambda it: json.dumps(it).encode()) | JSON.map(lambda it: json.dumps(it).encode()) | st.binary(max_size=40)
+BODY = (
+    DOCUMENT.map(lambda it: json.dumps(it).encode())
+    | JSON.map(lambda it: json.dumps(it).encode())
+    | st.binary(max_size=40)
+)
 ARM_PATHS = st.sampled_from(
     [
         "/subscriptions", SCOPE, GROUP, CLUSTER, f"{CLUSTER}x", f"{CLUSTER}/agentPools", f"{CLUSTER}/agentPools/new1",
@@ -133,7 +137,9 @@ def check(reply: Reply, webhook: bool = False) -> None:
 
 @LITTLE
 @given(method=METHODS, path=ARM_PATHS, query=QUERY, body=BODY)
-async def test_arm_answers_anything(sandbox: Sandbox, method: str, path: str, query: dict[str, str], body: bytes) -> None:
+async def test_arm_answers_anything(
+    sandbox: Sandbox, method: str, path: str, query: dict[str, str], body: bytes
+) -> None:
     check(await ask(sandbox, ARM, method, path, {"api-version": "2026-08-01", **query}, body))
 
 

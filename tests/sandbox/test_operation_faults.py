@@ -163,7 +163,9 @@ async def test_by_hand_operations_stand_still_until_somebody_moves_them() -> Non
     assert await desk.status_of(rotated) == "InProgress"
     assert desk.server("shop-01").reachable
     authority = desk.server("shop-01").generation.authority.certificate
-    assert authority.not_valid_before_utc < clock.now() < before + timedelta(minutes=1)  # certificates live in true time
+    assert (
+        authority.not_valid_before_utc < clock.now() < before + timedelta(minutes=1)
+    )  # certificates live in true time
     clock.advance(timedelta(minutes=15))
     assert await desk.status_of(rotated) == "Succeeded"
 

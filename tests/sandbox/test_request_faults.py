@@ -47,13 +47,12 @@ class Client:
 
 @pytest.fixture(name="client")
 async def a_client() -> AsyncIterator[Client]:
-    connector = aiohttp.TCPConnector(force_close=True)  # else a GET that was cut is sent again
-    async with Sandbox(Path("demo")) as sandbox, aiohttp.ClientSession(connector=connector) as session:
+    async with Sandbox(Path("demo")) as sandbox, aiohttp.ClientSession() as session:
         yield Client(sandbox, session)
 
 
 async def test_each_fault_of_a_request_is_met_once_and_accounted_for(client: Client) -> None:
-    path = "managedClusters/pay-01$"
+    path = "managedClusters/pay-01"
     for fault in (
         {"kind": "status", "status": 503},
         {"kind": "throttle", "seconds": 7},
@@ -64,11 +63,11 @@ async def test_each_fault_of_a_request_is_met_once_and_accounted_for(client: Cli
         {"kind": "hang", "seconds": 0.01},
         {"kind": "lost"},
     ):
-        status, account = await client.control("POST", "/faults", {"method": "GET", "path": path, **fault})
+        status, account = await client.control("POST", "/faults", {"path": path, **fault})
         assert (status, account["waiting"][0]["kind"]) == (200, fault["kind"])
         if fault["kind"] in {"reset", "hang", "lost"}:
-            with pytest.raises(aiohttp.ClientError):
-                await client.show()
+            with pytest.raises(aiohttp.ClientError):  # of a POST: aiohttp sends a GET that was cut again
+                await client.send("POST", f"{ARM}{client.cluster.id}/listClusterUserCredential?{VERSION}")
             continue
         answered, text, headers = await client.show()
         match fault["kind"]:
@@ -91,7 +90,9 @@ async def test_another_writer_comes_in_between(client: Client) -> None:
     _, text, _ = await client.show()
     before = json.loads(text)
     change = {"properties": {"disableLocalAccounts": True}, "tags": {"by": "terraform"}}
-    await client.control("POST", "/faults", {"kind": "other-writer", "method": "GET", "path": "pay-01", "change": change})
+    await client.control(
+        "POST", "/faults", {"kind": "other-writer", "method": "GET", "path": "pay-01", "change": change}
+    )
     _, text, _ = await client.show()
     after = json.loads(text)
     assert (after["properties"]["disableLocalAccounts"], after["tags"]["by"]) == (True, "terraform")
