@@ -53,7 +53,7 @@ PortOption = Annotated[int, typer.Option(help="Port of the proxy on 127.0.0.1.",
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-def exec(  # noqa: A001  # the command's name
+def exec(  # noqa: A001, PLR0913  # the command's name; one argument per option
     command: Annotated[list[str], typer.Argument(help="The command and its arguments, after `--`.")],
     world: WorldOption = None,
     pace: PaceOption = DEFAULT_PACE_NAME,
@@ -75,7 +75,7 @@ def exec(  # noqa: A001  # the command's name
 
 
 @app.command()
-def up(
+def up(  # noqa: PLR0913  # one argument per option
     world: WorldOption = None,
     pace: PaceOption = DEFAULT_PACE_NAME,
     replication: ReplicationOption = 0.0,

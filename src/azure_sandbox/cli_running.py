@@ -61,7 +61,7 @@ def show(port: PortOption = None) -> None:
 
 
 @fault.command("add")
-def add(
+def add(  # noqa: PLR0913, PLR0917  # one argument per option
     kind: Annotated[str, typer.Argument(help="status, reset, lost, hang, slow, truncated, throttle, … (see the docs)")],
     method: Annotated[str | None, typer.Option(help="HTTP method of the requests that meet it.")] = None,
     path: Annotated[str | None, typer.Option(help="Regular expression that their path contains.")] = None,
@@ -122,12 +122,12 @@ def report(
         _print(found)
         return
     for host, statuses in found["requests"].items():
-        counted = ", ".join(f"{number} × {status}" for status, number in statuses.items())
+        counted = ", ".join(f"{number} x {status}" for status, number in statuses.items())
         typer.echo(f"{host}: {counted}")
     for title, key in (("not modelled", "unmodelled"), ("refused hosts", "refusedHosts")):
         typer.echo(f"{title}: {sum(found[key].values())}")
         for line, number in found[key].items():
-            typer.echo(f"  {number} × {line}")
+            typer.echo(f"  {number} x {line}")
     faults = found["faults"]
     typer.echo(f"faults: {faults['injected']} injected, {faults['consumed']} consumed, {faults['left']} left over")
 

@@ -32,7 +32,7 @@ def import_(
 
 @world.command("export")
 def export(output: OutputOption = None, port: PortOption = None) -> None:
-    """Write the world of a running sandbox as it stands. It holds the sandbox's own secrets, which work nowhere else."""
+    """Write the world of a running sandbox as it stands, with its secrets, which work nowhere else."""
     _write(str(asked(port, "GET", "/world")), output)
 
 

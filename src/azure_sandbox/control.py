@@ -143,7 +143,7 @@ def add_fault(faults: Faults, wanted: dict[str, Any]) -> None:
         answer = throttled(max(1, int(wait)) if "seconds" in wanted else 1)
     change = wanted.get("change", {})
     if not isinstance(change, dict):
-        raise ValueError("change is a JSON object that is merged into the cluster")
+        raise ValueError("change is a JSON object that is merged into the cluster")  # noqa: TRY004  # of a request
     faults.add(
         str(wanted.get("method", "*")),
         str(wanted.get("path", "")),

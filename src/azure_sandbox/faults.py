@@ -70,7 +70,7 @@ class Faults:
         self.interfere: Callable[[Request, Mapping[str, Any]], None] = lambda _request, _change: None
         self.expire: Callable[[str], str] = lambda token: token
 
-    def add(
+    def add(  # noqa: PLR0913  # a fault has many sides
         self,
         method: str,
         path: str,

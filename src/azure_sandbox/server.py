@@ -46,12 +46,13 @@ class Sandbox:
     """A local Azure. Raises WorldError for a world that cannot be built.
 
     `pace`: seconds of Azure per real second, or real, fast, instant, by-hand. `seed`: durations are drawn from recorded
-    ones. `state`: a folder that survives; a world is read on the first start only. `throttle`: empty token buckets refuse, also where the world does not say so. `port`: of the proxy, 0 for a free one. `replication`: real seconds until
-    a read sees what was written to the directory. `observe` is told of each answered request. `authority`: a CA that
+    ones. `throttle`: empty token buckets refuse, also where the world does not say so. `state`: a folder that survives;
+    a world is read on the first start only. `port`: of the proxy, 0 for a free one. `replication`: real seconds until a
+    read sees what was written to the directory. `observe` is told of each answered request. `authority`: a CA that
     outlives this sandbox, for processes that read their CA bundle once. `faults` scripts what goes wrong.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one argument per setting
         self,
         world: Path | World | None = None,
         *,

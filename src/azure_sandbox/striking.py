@@ -15,7 +15,7 @@ LOOK = 0.05  # seconds between two looks whether the client has gone
 Serve = Callable[[Request], Awaitable[Reply]]
 
 
-async def strike(
+async def strike(  # noqa: PLR0911  # one answer per kind
     fault: Fault, faults: Faults, request: Request, serve: Serve, gone: Callable[[], bool]
 ) -> Reply | None:
     """The answer under a fault; None cuts the connection."""
@@ -42,7 +42,7 @@ async def strike(
 async def _wait(seconds: float, gone: Callable[[], bool]) -> None:
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
-    while not gone() and loop.time() < until:
+    while not gone() and loop.time() < until:  # noqa: ASYNC110  # a transport has no event for its end
         await asyncio.sleep(LOOK)
 
 

@@ -14,6 +14,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from azure_sandbox.arm.known import OF_CLUSTERS, OF_POOLS
 from azure_sandbox.world import WorldError
 
 Document = dict[str, Any]
@@ -52,7 +53,7 @@ SPELT = (  # ARM's spelling, where the tool prints another
     "serverAppSecret",
     "vnetSubnetID",
 )
-_SPELLING = {it.lower(): it for it in SPELT}
+_SPELLING = {it.lower(): it for it in (*OF_CLUSTERS, *OF_POOLS, *SPELT) if it not in {"etag", "type"}}
 PERSON = "Rehearsal Person"
 STANDING = ("Succeeded", "Failed", "Canceled")
 

@@ -182,8 +182,10 @@ async def test_the_activity_log_ends_after_90_days_and_refuses_what_it_does_not_
             [{"name": "managed"}, {"name": "old"}, {"name": "plain"}],
         ),
         (
-            "resources | where properties.aadProfile.managed == true | project name, groups = "
-            "array_length(properties.aadProfile.adminGroupObjectIDs)",
+            (
+                "resources | where properties.aadProfile.managed == true | project name, groups = "
+                "array_length(properties.aadProfile.adminGroupObjectIDs)"
+            ),
             [{"name": "managed", "groups": 1}],
         ),
         (
@@ -193,8 +195,10 @@ async def test_the_activity_log_ends_after_90_days_and_refuses_what_it_does_not_
         ("resources | where tags.env == 'prod' and name in~ ('MANAGED', 'x') | project name", [{"name": "managed"}]),
         ("resources | summarize clusters = count() by location", [{"location": "westeurope", "clusters": 3}]),
         (
-            "resources | extend e = iff(isnotnull(properties.aadProfile), 'entra', 'none') | where e == 'none' "
-            "| distinct name, e",
+            (
+                "resources | extend e = iff(isnotnull(properties.aadProfile), 'entra', 'none') | where e == 'none' "
+                "| distinct name, e"
+            ),
             [{"name": "plain", "e": "none"}],
         ),
         (
@@ -320,3 +324,13 @@ async def test_providers_and_features_are_registered(desk: Desk) -> None:
 async def test_wrong_types_are_400(desk: Desk, properties: Any) -> None:
     held = await desk.get(PLAIN)
     assert (await desk.refused("PUT", PLAIN, {**held, "properties": {**held["properties"], **properties}}))[0] == 400
+
+
+async def test_a_property_that_nobody_knows_is_refused_by_name(desk: Desk) -> None:
+    held = await desk.get(PLAIN)
+    odd = {**held, "properties": {**held["properties"], "oddThing": 1}}
+    status, code, words = await desk.refused("PUT", PLAIN, odd)
+    assert (status, code) == (501, "SandboxNotModelled")
+    assert "properties.oddThing" in words
+    status, _, words = await desk.refused("PUT", f"{PLAIN}/agentPools/apps", {"properties": {"colour": "red"}})
+    assert (status, "agentPoolProfiles.colour" in words) == (501, True)

@@ -48,24 +48,29 @@ def children(pid: int) -> list[int]:
     return [int(it) for it in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def entries(folder: Path) -> list[str]:
+    return [it.name for it in folder.iterdir()]
+
+
 async def test_nothing_is_left_after_kill_9(tmp_path: Path) -> None:
     process = await start(tmp_path, "exec", "--", "sh", "-c", "echo $$; exec sleep 1000")
     assert process.stdout is not None
     command = int(await process.stdout.readline())
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(entries(tmp_path)) == 1
     others = children(process.pid)
     process.send_signal(signal.SIGKILL)
     await process.wait()
     for pid in {command, *others}:
         await gone(pid)
-    assert list(tmp_path.iterdir()) == []
+    assert entries(tmp_path) == []
 
 
 async def test_clock_faults_report_and_world_from_inside(tmp_path: Path) -> None:
     script = (
-        f"{SELF} clock advance 10m && {SELF} clock show >&2 && {SELF} fault add fails --operation rotate --cluster 'pay-*'"
-        f" >&2 && {SELF} fault list && {SELF} fault clear >&2 && {SELF} report && {SELF} report --json >&2"
-        f" && {SELF} world export -o $TMPDIR/../out.yaml; {SELF} fault add odd; echo rc=$?; {SELF} clock advance soon"
+        f"{SELF} clock advance 10m && {SELF} clock show >&2 && {SELF} fault add fails --operation rotate"
+        f" --cluster 'pay-*' >&2 && {SELF} fault list && {SELF} fault clear >&2 && {SELF} report"
+        f" && {SELF} report --json >&2 && {SELF} world export -o $TMPDIR/../out.yaml; {SELF} fault add odd;"
+        f" echo rc=$?; {SELF} clock advance soon"
     )
     inner = tmp_path / "tmp"
     inner.mkdir()
@@ -78,7 +83,7 @@ async def test_clock_faults_report_and_world_from_inside(tmp_path: Path) -> None
     assert "no fault is called 'odd'" in err
     assert "'soon' is no time" in err
     assert (tmp_path / "out.yaml").read_text().startswith("version: 1\n")
-    assert list(inner.iterdir()) == []
+    assert entries(inner) == []
 
 
 async def test_a_fleet_is_rehearsed_from_what_azure_printed(tmp_path: Path) -> None:

@@ -25,7 +25,10 @@ DECLARED = Declared(
         BudgetSpec(name="one", workload="web", namespace="shop", max_unavailable=1),
     ),
     webhooks=(WebhookSpec(name="gatekeeper", trusts_cluster=True), WebhookSpec(name="own-ca", kind="mutating")),
-    volumes=(VolumeSpec(name="data", namespace="shop", zone="westeurope-1"), VolumeSpec(name="tmp", host_path="/tmp")),
+    volumes=(
+        VolumeSpec(name="data", namespace="shop", zone="westeurope-1"),
+        VolumeSpec(name="tmp", host_path="/var/cache"),
+    ),
     objects=(POLICY,),
 )
 
@@ -44,7 +47,8 @@ class Shop:
     async def items(self, path: str) -> list[dict[str, Any]]:
         reply = await self.send("GET", path)
         assert reply.status == 200, reply
-        found: list[dict[str, Any]] = reply.body["items"]  # type: ignore[call-overload,index]
+        assert isinstance(reply.body, dict)
+        found: list[dict[str, Any]] = reply.body["items"]
         return found
 
     async def watch(self, path: str, accept: str = "application/json") -> list[dict[str, Any]]:
@@ -69,7 +73,7 @@ async def test_budgets_count_the_pods_that_they_cover(shop: Shop) -> None:
 async def test_volumes_claims_and_classes(shop: Shop) -> None:
     volumes = {it["spec"]["claimRef"]["name"]: it["spec"] for it in await shop.items("/api/v1/persistentvolumes")}
     assert volumes["data"]["nodeAffinity"]["required"]
-    assert volumes["tmp"]["hostPath"]["path"] == "/tmp"
+    assert volumes["tmp"]["hostPath"]["path"] == "/var/cache"
     claims = await shop.items("/api/v1/persistentvolumeclaims")
     assert {it["status"]["phase"] for it in claims} == {"Bound"}
     classes = await shop.items("/apis/storage.k8s.io/v1/storageclasses")

@@ -6,7 +6,6 @@ import asyncio
 import json
 import socket
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -31,25 +30,67 @@ JSON = st.recursive(
 )
 METHODS = st.sampled_from(["GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "ODD"])
 QUERY = st.dictionaries(
-    st.sampled_from(["api-version", "$filter", "$skipToken", "$top", "$select", "format", "watch", "limit", "continue",
-                     "timeoutSeconds", "resourceVersion", "labelSelector", "fieldSelector", "$search", "$count", "x"]),
-    st.sampled_from(["2026-08-01", "2017", "true", "1", "-1", "'", "a eq 'b'", "eventTimestamp ge 'x'", "a in (", "\x00"])
+    st.sampled_from(
+        [
+            "api-version",
+            "$filter",
+            "$skipToken",
+            "$top",
+            "$select",
+            "format",
+            "watch",
+            "limit",
+            "continue",
+            "timeoutSeconds",
+            "resourceVersion",
+            "labelSelector",
+            "fieldSelector",
+            "$search",
+            "$count",
+            "x",
+        ]
+    ),
+    st.sampled_from(
+        ["2026-08-01", "2017", "true", "1", "-1", "'", "a eq 'b'", "eventTimestamp ge 'x'", "a in (", "\x00"]
+    )
     | WORD,
     max_size=4,
-)  # fmt: skip
+)
 PROPERTIES = st.fixed_dictionaries(
     {},
-    optional={
-        name: JSON
-        for name in (
-            "aadProfile", "agentPoolProfiles", "apiServerAccessProfile", "disableLocalAccounts", "dnsPrefix",
-            "enableRBAC", "identityProfile", "kubernetesVersion", "networkProfile", "nodeResourceGroup",
-            "servicePrincipalProfile", "storageProfile", "windowsProfile", "addonProfiles", "linuxProfile",
-            "maintenanceWindow", "level", "principalId", "roleDefinitionId", "policyDefinitionId", "parameters",
-            "count", "mode", "orchestratorVersion", "powerState", "nodeLabels", "vmSize",
-        )
-    },
-)  # fmt: skip
+    optional=dict.fromkeys(
+        (
+            "aadProfile",
+            "agentPoolProfiles",
+            "apiServerAccessProfile",
+            "disableLocalAccounts",
+            "dnsPrefix",
+            "enableRBAC",
+            "identityProfile",
+            "kubernetesVersion",
+            "networkProfile",
+            "nodeResourceGroup",
+            "servicePrincipalProfile",
+            "storageProfile",
+            "windowsProfile",
+            "addonProfiles",
+            "linuxProfile",
+            "maintenanceWindow",
+            "level",
+            "principalId",
+            "roleDefinitionId",
+            "policyDefinitionId",
+            "parameters",
+            "count",
+            "mode",
+            "orchestratorVersion",
+            "powerState",
+            "nodeLabels",
+            "vmSize",
+        ),
+        JSON,
+    ),
+)
 DOCUMENT = st.fixed_dictionaries(
     {},
     optional={
@@ -79,25 +120,49 @@ BODY = (
 )
 ARM_PATHS = st.sampled_from(
     [
-        "/subscriptions", SCOPE, GROUP, CLUSTER, f"{CLUSTER}x", f"{CLUSTER}/agentPools", f"{CLUSTER}/agentPools/new1",
-        f"{CLUSTER}/agentPools/nodepool1", f"{CLUSTER}/runCommand", f"{CLUSTER}/listClusterUserCredential",
-        f"{CLUSTER}/maintenanceConfigurations/default", f"{CLUSTER}/resetAADProfile", f"{CLUSTER}/upgradeProfiles/default",
-        f"{CLUSTER}/providers/Microsoft.Authorization/locks/a", f"{GROUP}x",
+        "/subscriptions",
+        SCOPE,
+        GROUP,
+        CLUSTER,
+        f"{CLUSTER}x",
+        f"{CLUSTER}/agentPools",
+        f"{CLUSTER}/agentPools/new1",
+        f"{CLUSTER}/agentPools/nodepool1",
+        f"{CLUSTER}/runCommand",
+        f"{CLUSTER}/listClusterUserCredential",
+        f"{CLUSTER}/maintenanceConfigurations/default",
+        f"{CLUSTER}/resetAADProfile",
+        f"{CLUSTER}/upgradeProfiles/default",
+        f"{CLUSTER}/providers/Microsoft.Authorization/locks/a",
+        f"{GROUP}x",
         f"{GROUP}/providers/Microsoft.Authorization/roleAssignments/{'0' * 8}-0000-4000-8000-{'0' * 12}",
-        f"{GROUP}/providers/Microsoft.Authorization/policyAssignments/a", "/providers/Microsoft.ResourceGraph/resources",
-        f"{SCOPE}/providers/Microsoft.Insights/eventtypes/management/values", f"{SCOPE}/operationresults/x",
-        f"{SCOPE}/providers/Microsoft.ContainerService/locations/westeurope/operations/x", f"{SCOPE}/providers/x",
+        f"{GROUP}/providers/Microsoft.Authorization/policyAssignments/a",
+        "/providers/Microsoft.ResourceGraph/resources",
+        f"{SCOPE}/providers/Microsoft.Insights/eventtypes/management/values",
+        f"{SCOPE}/operationresults/x",
+        f"{SCOPE}/providers/Microsoft.ContainerService/locations/westeurope/operations/x",
+        f"{SCOPE}/providers/x",
     ]
-)  # fmt: skip
+)
 KUBE_PATHS = st.sampled_from(
     [
-        "/api", "/apis", "/api/v1/nodes", "/api/v1/namespaces", "/api/v1/namespaces/pay/pods/x/log", "/version", "/readyz",
-        "/api/v1/namespaces/pay/serviceaccounts", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
-        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "/apis/authentication.k8s.io/v1/tokenreviews",
-        "/apis/rbac.authorization.k8s.io/v1/clusterroles", "/api/v1/namespaces/pay/configmaps",
-        "/api/v1/namespaces/default/serviceaccounts/default/token", "/apis/policy/v1/poddisruptionbudgets",
+        "/api",
+        "/apis",
+        "/api/v1/nodes",
+        "/api/v1/namespaces",
+        "/api/v1/namespaces/pay/pods/x/log",
+        "/version",
+        "/readyz",
+        "/api/v1/namespaces/pay/serviceaccounts",
+        "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+        "/apis/authentication.k8s.io/v1/tokenreviews",
+        "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+        "/api/v1/namespaces/pay/configmaps",
+        "/api/v1/namespaces/default/serviceaccounts/default/token",
+        "/apis/policy/v1/poddisruptionbudgets",
     ]
-)  # fmt: skip
+)
 TRICKS = st.text(alphabet="/.%2eF\\;?#\x00é{}'\" ~aZ0", max_size=24)
 LITTLE = settings(
     max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -105,8 +170,8 @@ LITTLE = settings(
 
 
 @pytest.fixture(name="sandbox", scope="module")
-def a_sandbox() -> Iterator[Sandbox]:
-    yield Sandbox(Path("demo"), pace="instant")
+def a_sandbox() -> Sandbox:
+    return Sandbox(Path("demo"), pace="instant")
 
 
 async def ask(sandbox: Sandbox, host: str, method: str, path: str, query: dict[str, str], body: bytes) -> Reply:
@@ -118,9 +183,15 @@ async def ask(sandbox: Sandbox, host: str, method: str, path: str, query: dict[s
         token = sandbox.tokens.issue(sandbox.operator.principal, audience=AUDIENCES[host])
         headers["authorization"] = f"Bearer {token}"
     request = Request(
-        method=method, host=host, path=split_path(quote(path, safe="/%")), raw_path=path, query=query,
-        headers=headers, body=body, now=sandbox.clock.now(),
-    )  # fmt: skip
+        method=method,
+        host=host,
+        path=split_path(quote(path, safe="/%")),
+        raw_path=path,
+        query=query,
+        headers=headers,
+        body=body,
+        now=sandbox.clock.now(),
+    )
     handle = server.handle if server is not None else sandbox.target(host, 443).handle
     reply = await handle(request)
     if reply.stream is not None:
@@ -171,8 +242,13 @@ async def test_tricks_in_paths_lead_nowhere(
 async def test_what_is_no_http_and_no_tls_ends_and_harms_nobody() -> None:
     async with Sandbox(Path("demo")) as sandbox:
         port = sandbox.proxy.port
-        for raw in (b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n", b"x" * 20_000, b"CONNECT :0 HTTP/1.1\r\n\r\n",
-                    b"CONNECT management.azure.com:x HTTP/1.1\r\n\r\n"):  # fmt: skip
+        for raw in (
+            b"\x16\x03\x01",
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"x" * 20_000,
+            b"CONNECT :0 HTTP/1.1\r\n\r\n",
+            b"CONNECT management.azure.com:x HTTP/1.1\r\n\r\n",
+        ):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(raw)
             writer.write_eof()

@@ -121,11 +121,13 @@ async def test_a_watch_over_a_connection_ends_and_frees_it(client: Client) -> No
     token, authority = server.generation.token, server.generation.authority.certificate_pem.decode()
     tls = ssl.create_default_context(cadata=authority)
     url = f"https://{server.fqdn}/api/v1/nodes?watch=true&timeoutSeconds=0.1"
-    async with aiohttp.ClientSession() as session:
-        async with session.get(
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(
             url, proxy=client.sandbox.proxy.url, ssl=tls, headers={"Authorization": f"Bearer {token}"}
-        ) as answer:
-            lines = [json.loads(it) for it in (await answer.text()).splitlines()]
+        ) as answer,
+    ):
+        lines = [json.loads(it) for it in (await answer.text()).splitlines()]
     assert [it["type"] for it in lines] == ["ADDED"] * 3
 
 
@@ -144,7 +146,7 @@ async def test_a_watch_over_a_connection_ends_and_frees_it(client: Client) -> No
     ],
 )
 def test_a_fault_that_is_none_is_refused(wanted: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         add_fault(Faults(), wanted)
 
 

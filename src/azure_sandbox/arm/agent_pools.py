@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from azure_sandbox.arm import validation
+from azure_sandbox.arm import known, validation
 from azure_sandbox.arm.building import pools_of, regime_of
-from azure_sandbox.arm.clusters import CLUSTER, JSON, check_preconditions
+from azure_sandbox.arm.clusters import CLUSTER, JSON
+from azure_sandbox.arm.conditions import check_preconditions
 from azure_sandbox.arm.document import complete_pool
 from azure_sandbox.arm.errors import bad_request, resource_not_found
 from azure_sandbox.arm.gate import Call, Gate
@@ -67,6 +68,7 @@ class AgentPools:
         cluster = self._state.cluster(subscription, group, name)
         held = self._look(cluster, pool)
         sent = validation.mapping(call.request.json().get("properties"), "properties")
+        known.check_pool(sent, held or {})
         if held is None:
             check_preconditions(call, None)
             self._operations.refuse_beside(cluster)

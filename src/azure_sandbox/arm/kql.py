@@ -74,7 +74,7 @@ class Query:
             return self._take().lower()
         return ""
 
-    def _operator(self) -> Callable[[list[Row]], list[Row]]:
+    def _operator(self) -> Callable[[list[Row]], list[Row]]:  # noqa: C901, PLR0911  # one case per operator
         name = self._take().lower()
         if name == "project" and self._peek() == "-":
             self._take()

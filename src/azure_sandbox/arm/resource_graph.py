@@ -85,9 +85,11 @@ class ResourceGraph:
         rows: list[Document] = []
         for home in self._homes(call, named):
             if table == "resources":
-                for it in self._state.clusters_below(home.scope):
-                    if allowed(call.principals, f"{CLUSTER_TYPE}/read", it.id):
-                        rows.append(self._row(render(it, NEWEST_API), home, it.group))
+                rows += [
+                    self._row(render(it, NEWEST_API), home, it.group)
+                    for it in self._state.clusters_below(home.scope)
+                    if allowed(call.principals, f"{CLUSTER_TYPE}/read", it.id)
+                ]
                 continue
             common = {"tenantId": home.tenant, "subscriptionId": home.id}
             shown = {"id": home.scope, "name": home.name, "type": "microsoft.resources/subscriptions", **common}

@@ -63,6 +63,6 @@ class ClusterSpec:
     created: datetime | None = None
     ca_created: datetime | None = None
     workloads: tuple[WorkloadSpec, ...] = ()
-    declared: Declared = Declared()
+    declared: Declared = field(default_factory=Declared)
     maintenance: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     document: Mapping[str, Any] | None = None

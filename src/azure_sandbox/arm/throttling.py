@@ -1,4 +1,4 @@
-"""How much a caller may ask: the token buckets of ARM's front door and of AKS behind it, with the headers that show them.
+"""How much a caller may ask: the token buckets of ARM's front door and of AKS behind it, and the headers of both.
 
 Every request is counted and every answer says what is left, as Azure's do; only a sandbox that throttles refuses. The
 buckets fill in Azure's seconds, which the pace divides. Sources: "Request limits and throttling" (ARM) and "Quotas,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ssl import SSLContext
 from weakref import WeakSet
@@ -54,7 +54,7 @@ class Blueprint:
     pools: tuple[Pool, ...] = ()
     workloads: tuple[Workload, ...] = ()
     private: bool = False
-    declared: Declared = Declared()
+    declared: Declared = field(default_factory=Declared)
 
 
 class ApiServer:
