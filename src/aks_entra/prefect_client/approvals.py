@@ -120,7 +120,10 @@ async def decide(run: str, plan: str, *, decision: Literal["approve", "reject"],
     digits = names.hexadecimal(plan).lower()
     waiting = await gates(run)
     if not waiting:
-        raise Refused(f"no run {run!r} waits for an approval", remedy="see the waiting ones: aks-entra approve --list")
+        raise Refused(
+            f"no run {run!r} waits for an approval",
+            remedy="Prefect's UI shows the suspended runs; a run's page says how it stands",
+        )
     if len(waiting) > 1:
         raise Refused(f"{len(waiting)} waiting runs begin with {run!r}", remedy="give more digits of the run's id")
     gate = waiting[0]
