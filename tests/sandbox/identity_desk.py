@@ -38,7 +38,7 @@ ALL = (
     "PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup",
     "RoleManagementPolicy.ReadWrite.AzureADGroup",
 )
-PIM_CLIENT = {
+PIM_CLIENT: dict[str, Any] = {
     "name": "access-tool",
     "publicClient": True,
     "redirectUris": ["http://localhost"],
