@@ -24,7 +24,7 @@ from aks_entra.core.steps import Guarded
 from aks_entra.core.target import GroupTarget
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.executor import Executor, Limits
-from aks_entra.ports import Caller, NewCluster, Operation, OperationState, Ports, SignedIn, Witness
+from aks_entra.ports import Caller, NewCluster, Operation, OperationState, Place, Ports, SignedIn, Witness
 from aks_entra.watch import Watch
 
 SUBSCRIPTION = "11111111-1111-1111-1111-111111111111"
@@ -102,6 +102,7 @@ class Cluster:
     knows_tokens_at: datetime = LONG_AGO
     settled_at: datetime = LONG_AGO
     refuses_at: datetime = LONG_AGO  # since when ARM refuses admin credentials
+    hands_out_at: datetime = LONG_AGO  # since when ARM hands them out again
     workloads: dict[str, tuple[int, int]] = field(default_factory=lambda: {"ledger": (3, 3), "idle": (2, 0)})
     rotations: int = 0
     token_outlives: bool = False
@@ -367,11 +368,16 @@ class WorldArm:
             found.azure_rbac = azure_rbac
             return self._lost(self._world.start(found, "Updating", UPDATE))
 
-    async def set_local_accounts(self, cluster: ClusterId, expected: Guarded, *, enabled: bool) -> Operation:
+    async def set_local_accounts(
+        self, cluster: ClusterId, expected: Guarded, *, enabled: bool, tags: tuple[tuple[str, str | None], ...] = ()
+    ) -> Operation:
         with self._world.call("arm.set_local_accounts"):
             found = self._guarded(cluster, expected)
             if "set_local_accounts" not in self._world.without_effect:
                 found.local_accounts = enabled
+            if "tags" not in self._world.without_effect:
+                set_now = {**dict(found.tags), **dict(tags)}
+                found.tags = tuple((name, value) for name, value in sorted(set_now.items()) if value is not None)
             operation = self._world.start(found, "Updating", UPDATE)
             found.refuses_at = max(found.refuses_at, self._world.now() + timedelta(seconds=UPDATE))
             return self._lost(operation)
@@ -395,7 +401,8 @@ class WorldArm:
     async def hold_admin_credential(self, cluster: ClusterId) -> Witness | AdminCredentialRefused:
         with self._world.call("arm.hold_admin_credential"):
             found = self._world.find(cluster)
-            if not found.local_accounts and self._world.now() >= found.refuses_at:
+            refuses = not found.local_accounts and self._world.now() >= found.refuses_at
+            if refuses or self._world.now() < found.hands_out_at:
                 return AdminCredentialRefused(
                     at=self._world.now().isoformat(),
                     status=400,
@@ -404,6 +411,17 @@ class WorldArm:
                     "local accounts.",
                 )
             return self._vault.hold(found, found.generation)
+
+    async def hand_out_admin_kubeconfig(self, cluster: ClusterId, place: Place) -> None:
+        with self._world.call("arm.hand_out_admin_kubeconfig"):
+            found = self._world.find(cluster)
+            if not found.local_accounts or self._world.now() < found.hands_out_at:
+                raise TryLater("Azure does not hand it out yet", after=10)
+            place.put(f"generation {found.generation}".encode())
+
+    async def subscription_ids(self) -> tuple[str, ...]:
+        with self._world.call("arm.subscription_ids"):
+            return (SUBSCRIPTION,)
 
     async def ensure_resource_group(self, subscription_id: str, name: str, location: str) -> bool:
         with self._world.call("arm.ensure_resource_group"):

@@ -15,13 +15,15 @@ from aks_entra.core.evidence import (
     Evidence,
     Failure,
     LocalAccountsDisabled,
+    LocalAccountsEnabled,
 )
 from aks_entra.core.plan import ClusterPlan
+from aks_entra.core.restored import is_restored, weigh_owed, weigh_restored
 from aks_entra.core.steps import Guarded
 from aks_entra.core.target import AzureRbac, Target
 from aks_entra.core.weigh import Grade, weigh, weigh_old_credentials
 
-__all__ = ["Grade", "Outcome", "Verdict", "judge", "judge_created", "unstarted"]
+__all__ = ["Grade", "Outcome", "Verdict", "judge", "judge_created", "restored", "unstarted"]
 
 
 class Outcome(StrEnum):
@@ -67,13 +69,18 @@ def unstarted(plan: ClusterPlan) -> Verdict | None:
     )
 
 
+def restored(plan: ClusterPlan, verdict: Verdict) -> bool:
+    """Whether a rollback did all that it could. Its cluster is open, and so never "verified"."""
+    return plan.restores and verdict.outcome is Outcome.NOT_VERIFIED and is_restored(plan, verdict.evidence)
+
+
 def judge(plan: ClusterPlan, evidence: tuple[Evidence, ...]) -> Verdict:
     """Weigh the evidence of one cluster. What is missing makes "not verified"; what contradicts makes "failed"."""
     held = unstarted(plan)
     if held is not None:
         return replace(held, evidence=evidence)
     failures = [one for one in evidence if isinstance(one, Failure) and one.step != LOOKING]
-    old = weigh_old_credentials(plan, evidence)
+    old = weigh_owed(plan) if plan.restores else weigh_old_credentials(plan, evidence)
     if failures:
         last = failures[-1]
         untouched = last.error == "Refused" and not _changed(evidence)
@@ -85,7 +92,7 @@ def judge(plan: ClusterPlan, evidence: tuple[Evidence, ...]) -> Verdict:
             evidence=evidence,
             next=old.next if old.wrong else last.remedy,
         )
-    seen = weigh(plan, evidence)
+    seen = weigh_restored(plan, evidence) if plan.restores else weigh(plan, evidence)
     wrong = seen.wrong + old.wrong
     missing = seen.missing + old.missing
     outcome = Outcome.FAILED if wrong else Outcome.NOT_VERIFIED if missing else Outcome.VERIFIED
@@ -129,5 +136,5 @@ def judge_created(cluster: ClusterId, target: Target, evidence: tuple[Evidence, 
 
 def _changed(evidence: tuple[Evidence, ...]) -> bool:
     """Whether something was written on the cluster."""
-    kinds = EntraSet | LocalAccountsDisabled | CertificatesRotated | ClusterCreated
+    kinds = EntraSet | LocalAccountsDisabled | LocalAccountsEnabled | CertificatesRotated | ClusterCreated
     return any(isinstance(one, kinds) and one.changed for one in evidence)
