@@ -44,6 +44,17 @@ class Killed(BaseException):
     """The process is gone: nothing below catches it."""
 
 
+@dataclass(slots=True, kw_only=True)
+class Happening:
+    """What goes wrong at one call of a port, by its number in `World.calls`."""
+
+    event: Callable[[], object] | None = None  # somebody does something just before it
+    error: BaseException | None = None  # it fails without effect
+    lost: BaseException | None = None  # it has its effect, and fails all the same
+    stale: bool = False  # ARM answers with what was there before the last write
+    met: bool = False
+
+
 class WorldClock:
     """Time that moves only when everybody waits."""
 
@@ -114,6 +125,7 @@ class Cluster:
     roles: set[str] = field(default_factory=set)  # principals with Azure RBAC Cluster Admin
     reachable: bool = True
     fqdn: str | None = "shop.hcp.westeurope.azmk8s.io"
+    previous: Posture | None = None  # what ARM showed before the last write
 
     @property
     def ca(self) -> CertificateAuthority:
@@ -154,6 +166,9 @@ class World:
         self.calls: list[str] = []
         self.writes: list[str] = []
         self.kill_at: int | None = None
+        self.happenings: dict[int, Happening] = {}
+        self.observers: list[Callable[[], None]] = []
+        self.locked = False  # a ReadOnly lock, or a policy: ARM refuses every write
         self._moments = 0
         self._ids = count(1)
 
@@ -168,21 +183,33 @@ class World:
         return cluster
 
     @contextmanager
-    def call(self, name: str) -> Iterator[None]:
+    def call(self, name: str) -> Iterator[Happening]:
         """One call of a port: counted, may fail as scripted, may be the last thing that the process does."""
         self.calls.append(name)
+        happening = self.happenings.get(len(self.calls)) or Happening()
+        happening.met = True
+        if happening.event is not None:
+            happening.event()
         self._moment()
+        if happening.error is not None:
+            raise happening.error
         if self.faults[name]:
             error = self.faults[name].pop(0)
             self.after.pop(name, lambda: None)()
             raise error
         for cluster in self.clusters.values():
             self._advance(cluster)
-        yield
+        yield happening
         self._moment()
+        if happening.lost is not None:
+            raise happening.lost
 
     def _moment(self) -> None:
         self._moments += 1
+        for cluster in self.clusters.values():
+            self._advance(cluster)
+        for observer in self.observers:
+            observer()
         if self._moments == self.kill_at:
             raise Killed
 
@@ -209,6 +236,8 @@ class World:
         return Operation(cluster=cluster.id, url=url, correlation_id=f"c-{next(self._ids)}")
 
     def free(self, cluster: Cluster) -> None:
+        if self.locked:
+            raise Rejected("the scope is locked", code="ScopeLocked", status=409)
         if cluster.work is not None:
             raise TryLater("another operation is in progress", code="OperationNotAllowed", status=409)
 
@@ -317,8 +346,9 @@ class WorldArm:
             yield posture
 
     async def cluster(self, cluster: ClusterId) -> Posture:
-        with self._world.call("arm.cluster"):
-            return posture_of(self._world.find(cluster))
+        with self._world.call("arm.cluster") as happening:
+            found = self._world.find(cluster)
+            return found.previous if happening.stale and found.previous else posture_of(found)
 
     async def certificate_authority(self, cluster: ClusterId) -> CertificateAuthority:
         with self._world.call("arm.certificate_authority"):
@@ -386,6 +416,7 @@ class WorldArm:
         with self._world.call("arm.rotate_certificates"):
             found = self._world.find(cluster)
             self._world.free(found)
+            found.previous = posture_of(found)
             found.rotations += 1
             return self._lost(self._world.start(found, "RotatingClusterCertificates", ROTATION))
 
@@ -457,6 +488,7 @@ class WorldArm:
         differences = expected.differences(Guarded.of(posture_of(found)), ca_before=None)
         if differences:
             raise Refused(f"not as expected: {differences}")
+        found.previous = posture_of(found)
         return found
 
     def _lost(self, operation: Operation) -> Operation:

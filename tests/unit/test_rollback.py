@@ -20,7 +20,7 @@ from aks_entra.core.restored import is_restored
 from aks_entra.core.rollback import WayBack, plan_rollback
 from aks_entra.core.steps import EnableLocalAccounts, Guarded, ProveSignIn, UpdateEntra, VerifyRestored, writes
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy, Target
-from aks_entra.core.verdict import Outcome, judge
+from aks_entra.core.verdict import Outcome, judge, stopped
 from aks_entra.documents import dump_plan, load_plan
 from aks_entra.errors import Refused
 from aks_entra.executor import Job
@@ -365,3 +365,18 @@ async def test_accounts_that_were_kept_on_stay_on() -> None:
     verdict = await world.process().executor.migrate(job_of(back))
     assert cluster.groups == (OTHERS,)
     assert any(isinstance(one, StateSeen) and one.local_accounts for one in verdict.evidence)
+
+
+def test_a_stopped_way_says_where_it_stands() -> None:
+    from tests.unit.cases import REFUSED, facts, managed, target  # noqa: PLC0415 - only here
+
+    plan = plan_cluster(managed(), target(), facts())
+    prove, _, disable, rotate, verify = plan.steps
+    said = {step.kind: stopped(plan, (), step).because[0] for step in plan.steps}
+    assert said[prove.kind] == "stopped at prove-sign-in: nothing was written"
+    assert "goes on there" in said[disable.kind]
+    assert "goes on there" in said[rotate.kind]
+    assert said[verify.kind] == "stopped at verify-outcome: the steps before it are done, those after it are not"
+    assert stopped(plan, (), None).outcome is Outcome.SKIPPED
+    assert stopped(plan, (REFUSED,), VerifyRestored(local_accounts=True)).because[0].endswith("nothing was written")
+    assert "--resume" in stopped(plan, (), prove).next

@@ -95,6 +95,7 @@ def judge_opening(cluster: ClusterId, opening: Opening, evidence: tuple[Evidence
         state is not None and not state.local_accounts
     )
     failure = next((one for one in reversed(evidence) if isinstance(one, Failure)), None)
+    because: tuple[str, ...]
     why = " · ".join(part for part in (opening.reason, opening.ticket, opening.opener) if part)
     owed = f"rotation owed: admin credentials handed out since {opening.since} work until the certificates are rotated"
     if failure is not None and not opened:

@@ -19,11 +19,11 @@ from aks_entra.core.evidence import (
 )
 from aks_entra.core.plan import ClusterPlan
 from aks_entra.core.restored import is_restored, weigh_owed, weigh_restored
-from aks_entra.core.steps import Guarded
+from aks_entra.core.steps import Guarded, Step, writes
 from aks_entra.core.target import AzureRbac, Target
 from aks_entra.core.weigh import Grade, weigh, weigh_old_credentials
 
-__all__ = ["Grade", "Outcome", "Verdict", "judge", "judge_created", "restored", "unstarted"]
+__all__ = ["Grade", "Outcome", "Verdict", "judge", "judge_created", "restored", "stopped", "unstarted"]
 
 
 class Outcome(StrEnum):
@@ -72,6 +72,27 @@ def unstarted(plan: ClusterPlan) -> Verdict | None:
 def restored(plan: ClusterPlan, verdict: Verdict) -> bool:
     """Whether a rollback did all that it could. Its cluster is open, and so never "verified"."""
     return plan.restores and verdict.outcome is Outcome.NOT_VERIFIED and is_restored(plan, verdict.evidence)
+
+
+def stopped(plan: ClusterPlan, evidence: tuple[Evidence, ...], at: Step | None) -> Verdict:
+    """The verdict of a cluster whose way was stopped by a person: where it stands, and how to go on.
+
+    `at` is the step that was under way; None before the first. What was begun goes on in Azure, whoever has left.
+    """
+    changed = any(writes(step) for step in plan.steps[: plan.steps.index(at)]) if at in plan.steps else False
+    if at is None or not (changed or writes(at) or _changed(evidence)):
+        where = f"stopped at {at.kind}: nothing was written" if at else "stopped before its turn: nothing was written"
+    elif writes(at):
+        where = f"stopped at {at.kind}: what Azure has begun goes on there, and was not seen to its end"
+    else:
+        where = f"stopped at {at.kind}: the steps before it are done, those after it are not"
+    return Verdict(
+        cluster=plan.cluster,
+        outcome=Outcome.NOT_VERIFIED if at else Outcome.SKIPPED,
+        because=(where,),
+        evidence=evidence,
+        next="aks-entra migrate --resume RUN: the cluster is read again, and only what is left of the plan is done",
+    )
 
 
 def judge(plan: ClusterPlan, evidence: tuple[Evidence, ...]) -> Verdict:
