@@ -46,7 +46,8 @@ async def test_a_rollback_waits_for_an_approval_of_its_own_plan(house: House, un
         with pytest.raises(Refused, match="waits for plan"):
             await prefect_client.decide(str(gate.run), done.digest, decision="approve", approver="dana", reason="x")
         await prefect_client.decide(str(gate.run), plan.digest, decision="approve", approver="dana", reason="INC-1")
-        await until(started.id, lambda now: now.run.ended)
+        now = await until(started.id, lambda now: now.run.ended)
+        assert now.run.completed, now.run.message
         found = await prefect_client.verdicts(plan.digest)
         assert [one.because[0][:10] for one in found.values()] == ["open again"]
         assert len(house.writes("back")) == began + 1

@@ -8,7 +8,7 @@ from typing import Any
 
 from aks_entra.core.cluster import Identity
 from aks_entra.core.fleet import WantedGroup, WantedTarget
-from aks_entra.core.verdict import Outcome, Verdict
+from aks_entra.core.verdict import Grade, Outcome, Verdict
 from aks_entra.executor import Job
 from tests.matrix.observer import Doorkeeper, signs_in
 from tests.unit.ports_world import ADMINS, OTHERS, PROVER, Cluster, Group, World
@@ -55,17 +55,23 @@ class Day:
             and signs_in(world, cluster)
             and bool(provers & {one.lower() for one in cluster.groups})
             and cluster.generation > 0
-            and not cluster.token_outlives
             and not cluster.never_settles
             and world.now() >= cluster.settled_at
             and cluster.state == "Succeeded"
             and cluster.reachable
+            and world.now() >= cluster.down_until
             and not cluster.limited
         )
 
+    def right(self, verdict: Verdict) -> bool:
+        """Whether a verdict claims nothing that is not so; grade 2 claims nothing of a static token."""
+        if verdict.outcome is not Outcome.VERIFIED:
+            return True
+        return self.true and not (verdict.grade is Grade.CREDENTIAL_REFUSED and self.cluster.token_outlives)
+
     def check(self, verdict: Verdict) -> None:
         """No false "verified", nobody locked out, no second rotation, tags as they were."""
-        assert verdict.outcome is not Outcome.VERIFIED or self.true, verdict.because
+        assert self.right(verdict), verdict.because
         assert self.door.moments > 0
         assert self.door.shut == []
         assert dict(self.cluster.tags) == {"env": "prod"}

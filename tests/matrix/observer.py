@@ -33,7 +33,8 @@ class Doorkeeper:
 
 def way_in(world: World, cluster: Cluster) -> bool:
     """Whether somebody gets in now."""
-    if not cluster.reachable or cluster.state == "RotatingClusterCertificates":
+    down = not cluster.reachable or world.now() < cluster.down_until
+    if down or cluster.state == "RotatingClusterCertificates":
         return not world.locked
     return cluster.local_accounts or signs_in(world, cluster)
 

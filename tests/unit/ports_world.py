@@ -125,6 +125,7 @@ class Cluster:
     roles: set[str] = field(default_factory=set)  # principals with Azure RBAC Cluster Admin
     reachable: bool = True
     fqdn: str | None = "shop.hcp.westeurope.azmk8s.io"
+    down_until: datetime = LONG_AGO  # the API server does not answer before that
     previous: Posture | None = None  # what ARM showed before the last write
 
     @property
@@ -424,6 +425,8 @@ class WorldArm:
         with self._world.call("arm.operation"):
             if self._world.lost_urls:
                 raise Rejected("no such operation", status=404)
+            if operation.url not in self._world.works:
+                raise Rejected("no such operation", status=404)
             work = self._world.works[operation.url]
             if self._world.now() < work.until:
                 return OperationState(status="InProgress")
@@ -605,7 +608,8 @@ class WorldKubernetes:
 
     def _up(self, posture: Posture) -> Cluster:
         cluster = self._world.find(posture.cluster)
-        if not cluster.reachable or cluster.state == "RotatingClusterCertificates":
+        down = not cluster.reachable or self._world.now() < cluster.down_until
+        if down or cluster.state == "RotatingClusterCertificates":
             raise TryLater("the API server does not answer", after=10)
         return cluster
 

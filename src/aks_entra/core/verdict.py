@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from aks_entra.core.cluster import ClusterId, Identity
 from aks_entra.core.debt import Debt
@@ -24,6 +25,12 @@ from aks_entra.core.target import AzureRbac, Target
 from aks_entra.core.weigh import Grade, weigh, weigh_old_credentials
 
 __all__ = ["Grade", "Outcome", "Verdict", "judge", "judge_created", "restored", "stopped", "unstarted"]
+
+
+_AGAIN: Final = "see what the message says, then run the plan again: what is left of it is done, nothing twice"
+
+
+_LOOK: Final = "look at what is named here, then `aks-entra verify`; where somebody changed the cluster, plan again"
 
 
 class Outcome(StrEnum):
@@ -111,7 +118,7 @@ def judge(plan: ClusterPlan, evidence: tuple[Evidence, ...]) -> Verdict:
             outcome=Outcome.REFUSED if untouched else Outcome.FAILED,
             because=(f"{where}{last.message}", *old.wrong),
             evidence=evidence,
-            next=old.next if old.wrong else last.remedy,
+            next=old.next if old.wrong else last.remedy or _AGAIN,
         )
     seen = weigh_restored(plan, evidence) if plan.restores else weigh(plan, evidence)
     wrong = seen.wrong + old.wrong
@@ -123,7 +130,7 @@ def judge(plan: ClusterPlan, evidence: tuple[Evidence, ...]) -> Verdict:
         because=tuple(wrong + missing + seen.proven + old.proven),
         grade=old.grade if outcome is Outcome.VERIFIED else None,
         evidence=evidence,
-        next="" if outcome is Outcome.VERIFIED else old.next or seen.next,
+        next="" if outcome is Outcome.VERIFIED else old.next or seen.next or _LOOK,
     )
 
 
