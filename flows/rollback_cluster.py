@@ -6,6 +6,7 @@ Azure RBAC flag go back; Microsoft Entra ID itself and the rotation stay.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from prefect import flow

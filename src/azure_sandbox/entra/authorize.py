@@ -98,7 +98,9 @@ class Authorize:
             words = "The reply address does not match the reply address provided when requesting Authorization code."
             raise errors.aadsts(request, 400, "invalid_client", 500112, words)
         if code.challenge is not None and not _verifies(code, form.get("code_verifier", "")):
-            words = "The code_verifier does not match the code_challenge supplied in the authorization request for PKCE."
+            words = (
+                "The code_verifier does not match the code_challenge supplied in the authorization request for PKCE."
+            )
             raise errors.aadsts(request, 400, "invalid_grant", 501481, words)
         return self._people.enabled(request, code.user), code.session, code.nonce
 
@@ -110,6 +112,8 @@ class Authorize:
             raise errors.not_modelled(f"response_type {fields['response_type']!r}")
         if fields.get("response_mode", "query") not in {"query", "form_post"}:
             raise errors.not_modelled(f"response_mode {fields['response_mode']!r}")
+        if fields.get("prompt") == "none":
+            raise errors.not_modelled("prompt=none: no browser session is kept")
         known = asking.tenant_named(request, self._directory, tenant)
         application = clients.known(request, fields["client_id"], self._directory)
         redirects = (NATIVE,) if application is None else application.redirects
