@@ -1,4 +1,4 @@
-"""The main job, as every matrix drives it: a start, a plan, a process that carries it out, and what is true at the end."""
+"""The main job, as every matrix drives it: a start, a plan, a process that carries it out, what is true at the end."""
 
 from __future__ import annotations
 

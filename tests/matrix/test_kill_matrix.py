@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
@@ -16,10 +15,12 @@ from aks_entra.core.verdict import Outcome
 from aks_entra.wayback import chosen, plan_way_back
 from tests.matrix.main_job import STARTING, TARGETS, Day
 from tests.matrix.observer import Doorkeeper
-from tests.unit.ports_world import ADMINS, PROVER, Killed, World
+from tests.unit.ports_world import ADMINS, OTHERS, PROVER, Group, Killed, World
 from tests.unit.test_executor import STARTS, job_of, planned
 
 EVERY = pytest.param(1, marks=pytest.mark.long, id="every moment")
+WRITES = {"enable-local-accounts", "update-entra"}
+WHO = Prover(object_id=PROVER)
 SAMPLE = pytest.param(7, id="a sample of the moments")
 
 
@@ -77,7 +78,7 @@ async def test_a_rollback_is_killed_and_resumed(start: str, group: str, pace: in
     while True:
         moment += pace
         world = World()
-        world.groups["55555555-5555-5555-5555-555555555555"] = _others()
+        world.groups[OTHERS] = Group(id=OTHERS, name="others", members={"eve", PROVER})
         cluster = world.add(**STARTS[start])
         done = await planned(world, WantedTarget(admin_groups=(TARGETS[group],)))
         await world.process().executor.migrate(job_of(done))
@@ -100,54 +101,48 @@ async def test_a_rollback_is_killed_and_resumed(start: str, group: str, pace: in
         return
 
 
-WRITES = {"enable-local-accounts", "update-entra"}
-
-
-def _others():  # type: ignore[no-untyped-def]  # noqa: ANN202 - a group of the world
-    from tests.unit.ports_world import OTHERS, Group  # noqa: PLC0415 - only here
-
-    return Group(id=OTHERS, name="others", members={"eve", PROVER})
-
-
 @pytest.mark.parametrize("doing", ["open", "close"])
 async def test_break_glass_is_killed_and_swept(doing: str) -> None:
     """An opening never stands without its end, and whoever sweeps brings it to its end."""
-    moment = 0
-    while True:
+    moment = 1
+    while await killed_and_swept(doing, moment):
         moment += 1
-        world = World()
-        cluster = world.add(**STARTS["closed, never rotated"], tags=(("env", "prod"),))
-        door = Doorkeeper(world)
-        wanted = Opening(
-            until=(world.now() + timedelta(minutes=45)).isoformat(), since=world.now().isoformat(), reason="INC-77"
-        )
+    assert moment > 8
 
-        async def glass() -> BreakGlass:
-            process = world.process()  # noqa: B023 - used within this round
-            return BreakGlass(process.ports, process.watch, process.executor, process.limits)
 
-        if doing == "close":
-            await (await glass()).open(cluster.id, wanted)
-        world.observers.append(lambda: _says_until_when(world))  # noqa: B023 - as above
-        call: Callable[[], Awaitable[object]] = (
-            (lambda one: lambda: one.open(cluster.id, wanted))(await glass())  # noqa: B023 - as above
-            if doing == "open"
-            else (lambda one: lambda: one.close(cluster.id, Prover(object_id=PROVER)))(await glass())  # noqa: B023
-        )
-        world.kill_at = world.moments + moment
-        try:
-            await call()
-        except Killed:
-            found = [one async for one in (await glass()).openings(cluster.id.subscription_id)]
-            assert bool(found) is cluster.local_accounts
-            for one, _ in found:
-                await (await glass()).close(one, Prover(object_id=PROVER))
-            assert not cluster.local_accounts
-            assert cluster.tags == (("env", "prod"),)
-            assert door.shut == []
-            continue
-        assert moment > 8
-        return
+async def killed_and_swept(doing: str, moment: int) -> bool:
+    """Whether the process lived to be killed at this moment."""
+    world = World()
+    cluster = world.add(**STARTS["closed, never rotated"], tags=(("env", "prod"),))
+    door = Doorkeeper(world)
+    wanted = Opening(
+        until=(world.now() + timedelta(minutes=45)).isoformat(), since=world.now().isoformat(), reason="INC-77"
+    )
+    if doing == "close":
+        await glass(world).open(cluster.id, wanted)
+    world.observers.append(lambda: _says_until_when(world))
+    world.kill_at = world.moments + moment
+    try:
+        if doing == "open":
+            await glass(world).open(cluster.id, wanted)
+        else:
+            await glass(world).close(cluster.id, WHO)
+    except Killed:
+        found = [one async for one in glass(world).openings(cluster.id.subscription_id)]
+        assert bool(found) is cluster.local_accounts
+        for one, _ in found:
+            await glass(world).close(one, WHO)
+        assert not cluster.local_accounts
+        assert cluster.tags == (("env", "prod"),)
+        assert door.shut == []
+        return True
+    return False
+
+
+def glass(world: World) -> BreakGlass:
+    """Break-glass in a new process."""
+    process = world.process()
+    return BreakGlass(process.ports, process.watch, process.executor, process.limits)
 
 
 def _says_until_when(world: World) -> None:

@@ -17,7 +17,7 @@ from aks_entra.core.plan import FleetPlan, plan_cluster
 from aks_entra.core.preflight import Facts, Lock, Severity
 from aks_entra.core.report import FleetReport, records_of
 from aks_entra.core.restored import is_restored
-from aks_entra.core.rollback import WayBack, plan_rollback
+from aks_entra.core.rollback import WayBack, plan_rollback, rollback_fleet
 from aks_entra.core.steps import EnableLocalAccounts, Guarded, ProveSignIn, UpdateEntra, VerifyRestored, writes
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy, Target
 from aks_entra.core.verdict import Outcome, judge, stopped
@@ -194,11 +194,22 @@ async def test_what_holds_a_rollback_back() -> None:
     world.missing_permissions = ("Microsoft.ContainerService/managedClusters/write",)
     world.locks = (Lock(name="keep", level="ReadOnly", scope="/s"), Lock(name="stay", level="CanNotDelete", scope="/s"))
     held = await back_of(world, done)
+    assert [(finding.message, finding.remedy) for finding in held.clusters[0].blockers] == [
+        (
+            "this identity lacks Microsoft.ContainerService/managedClusters/write",
+            "assign a role that allows it, or let somebody roll back who may",
+        ),
+        ("lock keep on /s forbids every change", "remove the lock for the time of the rollback"),
+    ]
     assert {"R010": Severity.BLOCKER, "R011": Severity.BLOCKER}.items() <= rules(held).items()
     assert held.clusters[0].disposition == "refused"
     world.clusters.pop(cluster.id.key)
     gone = await back_of(world, done)
     assert rules(gone) == {"R013": Severity.BLOCKER}
+    assert gone.clusters[0].disposition == "refused"
+    assert gone.clusters[0].blockers[0].remedy == "look at it in Azure"
+    assert gone.clusters[0].target.local_accounts is LocalAccounts.KEEP
+    assert gone.clusters[0].restores
     world.faults["arm.cluster"] = [Refused("no token")]
     assert "no token" in (await back_of(world, done)).clusters[0].blockers[0].message
 
@@ -380,3 +391,23 @@ def test_a_stopped_way_says_where_it_stands() -> None:
     assert stopped(plan, (), None).outcome is Outcome.SKIPPED
     assert stopped(plan, (REFUSED,), VerifyRestored(local_accounts=True)).because[0].endswith("nothing was written")
     assert "--resume" in stopped(plan, (), prove).next
+
+
+async def test_a_rollback_is_one_gated_stage_in_which_nobody_waits_for_another_ones_success() -> None:
+    world = World()
+    for number in range(3):
+        world.add(f"shop-{number}", identity=Identity.MANAGED, fqdn=f"{number}.azmk8s.io")
+    done = await planned(world)
+    for index in range(2):
+        await world.process().executor.migrate(job_of(done, index))
+    (stage,) = (await back_of(world, done)).stages
+    assert (stage.name, stage.gate_before, stage.max_concurrency, stage.max_allowed_failures) == (
+        "rollback",
+        True,
+        5,
+        2,
+    )
+    assert [(group.name, len(group.members)) for group in stage.groups] == [("all", 2)]
+    alone = rollback_fleet(replace(done, stages=()), (await back_of(world, done)).clusters, created_at="now")
+    assert alone.stages[0].max_concurrency == 1
+    assert alone.created_at == "now"
