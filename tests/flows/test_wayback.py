@@ -10,6 +10,7 @@ import pytest
 from aks_entra import prefect_client
 from aks_entra.break_glass import BreakGlass
 from aks_entra.core.opening import Opening, opening_digest
+from aks_entra.core.report import FleetReport
 from aks_entra.core.verdict import Outcome
 from aks_entra.errors import Refused
 from aks_entra.settings import Settings
@@ -51,6 +52,14 @@ async def test_a_rollback_waits_for_an_approval_of_its_own_plan(house: House, un
         found = await prefect_client.verdicts(plan.digest)
         assert [one.because[0][:10] for one in found.values()] == ["open again"]
         assert len(house.writes("back")) == began + 1
+        ended = FleetReport(
+            name=done.name,
+            plan_digest=done.digest,
+            started_at="2026-11-24T08:00:00Z",
+            ended_at="2026-11-24T09:00:00Z",
+            verdicts=tuple((await prefect_client.verdicts(done.digest)).values()),
+        )
+        await prefect_client.store_report(ended)
         assert (await prefect_client.last_plan_of(("back/reversed",))).digest == done.digest
         with pytest.raises(Refused, match="no migration of"):
             await prefect_client.last_plan_of(("nobody",))

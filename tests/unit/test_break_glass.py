@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,11 @@ from aks_entra.report.evidence_lines import line_of
 from tests.unit.ports_world import ADMINS, PROVER, Cluster, Killed, Process, World, posture_of
 
 WHO = Prover(object_id=PROVER)
-CLOSED = {"identity": Identity.MANAGED, "local_accounts": False, "tags": (("env", "prod"),)}
+CLOSED: dict[str, Any] = {"identity": Identity.MANAGED, "local_accounts": False, "tags": (("env", "prod"),)}
+
+
+def is_open(cluster: Cluster) -> bool:
+    return cluster.local_accounts
 
 
 def glass(process: Process) -> BreakGlass:
@@ -46,6 +51,7 @@ async def opened(world: World, cluster: Cluster) -> Opening:
     wanted = opening(world)
     verdict = await glass(world.process()).open(cluster.id, wanted)
     assert verdict.outcome is Outcome.NOT_VERIFIED, verdict.because
+    assert verdict.next == f"close it earlier with `aks-entra break-glass {cluster.id} --close`"
     return wanted
 
 
@@ -53,7 +59,7 @@ async def test_it_opens_says_until_when_and_closes_after_a_proof() -> None:
     world = World()
     cluster = world.add(**CLOSED)
     wanted = await opened(world, cluster)
-    assert cluster.local_accounts
+    assert is_open(cluster)
     assert dict(cluster.tags)["env"] == "prod"
     assert opening_on(cluster.tags) == wanted
     assert not wanted.due(world.now())
@@ -66,7 +72,7 @@ async def test_it_opens_says_until_when_and_closes_after_a_proof() -> None:
     assert verdict.because[0] == "local accounts are closed again"
     assert "rotation owed" in verdict.because[1]
     assert "approval of its own" in verdict.next
-    assert not cluster.local_accounts
+    assert not is_open(cluster)
     assert cluster.tags == (("env", "prod"),)
     assert cluster.rotations == 0
     assert any(isinstance(one, SignInProven) for one in verdict.evidence)
@@ -82,6 +88,7 @@ async def test_the_rotation_is_owed_as_far_as_our_records_say() -> None:
     verdict = await glass(world.process()).close(cluster.id, WHO)
     report = report_of(cluster.id, wanted, verdict, ended_at="2026-11-24T10:00:00Z")
     assert report.plan_digest == opening_digest(cluster.id, wanted)
+    assert (report.started_at, report.ended_at) == (wanted.since, "2026-11-24T10:00:00Z")
     known = old_credentials(posture_of(cluster).with_ca(cluster.ca), records_of(report, "r"))
     assert known.debt is Debt.OWED
 
@@ -95,7 +102,7 @@ async def test_without_a_sign_in_it_stays_open_and_says_so_until_a_person_repair
     assert verdict.outcome is Outcome.FAILED
     assert verdict.because[0].startswith("local accounts STAY OPEN")
     assert "--close" in verdict.next
-    assert cluster.local_accounts
+    assert is_open(cluster)
     assert opening_on(cluster.tags) == wanted
     world.groups[ADMINS].members.add(PROVER)
     assert (await glass(world.process()).close(cluster.id, WHO)).because[0] == "local accounts are closed again"
@@ -128,7 +135,7 @@ async def test_nothing_is_closed_that_was_not_opened_by_break_glass() -> None:
     verdict = await glass(world.process()).close(cluster.id, WHO)
     assert verdict.outcome is Outcome.REFUSED
     assert "nothing is to be closed" in verdict.because[0]
-    assert cluster.local_accounts
+    assert is_open(cluster)
 
 
 async def test_somebody_else_closed_meanwhile_and_only_the_tags_are_left() -> None:
@@ -226,13 +233,13 @@ async def test_killed_at_any_moment_of_opening_or_closing() -> None:
                     await glass(world.process()).close(cluster.id, WHO)
                 break
             except Killed:
-                assert opening_on(cluster.tags) == wanted or not cluster.local_accounts, "never open without an end"
+                assert opening_on(cluster.tags) == wanted or not is_open(cluster), "never open without an end"
             found = [one async for one in glass(world.process()).openings(cluster.id.subscription_id)]
-            assert bool(found) is cluster.local_accounts
+            assert bool(found) is is_open(cluster)
             for one, _ in found:
                 verdict = await glass(world.process()).close(one, WHO)
                 assert verdict.because[0] == "local accounts are closed again"
-            assert not cluster.local_accounts
+            assert not is_open(cluster)
             assert cluster.tags == (("env", "prod"),)
         assert moment > 8
 

@@ -11,27 +11,37 @@ from hypothesis import strategies as st
 
 from aks_entra.core.cluster import Identity, Posture
 from aks_entra.core.debt import Debt, OldCredentials, old_credentials
-from aks_entra.core.evidence import CredentialTried, LocalAccountsEnabled, StateSeen
-from aks_entra.core.fleet import WantedGroup, WantedTarget
-from aks_entra.core.plan import FleetPlan, plan_cluster
+from aks_entra.core.evidence import (
+    LOOKING,
+    Credential,
+    CredentialTried,
+    Failure,
+    LocalAccountsEnabled,
+    Moment,
+    StateSeen,
+)
+from aks_entra.core.fleet import ProverSpec, WantedGroup, WantedTarget
+from aks_entra.core.plan import FleetPlan, Prover, plan_cluster
 from aks_entra.core.preflight import Facts, Lock, Severity
 from aks_entra.core.report import FleetReport, records_of
 from aks_entra.core.restored import is_restored
 from aks_entra.core.rollback import WayBack, plan_rollback, rollback_fleet
+from aks_entra.core.standing import judge_standing
 from aks_entra.core.steps import EnableLocalAccounts, Guarded, ProveSignIn, UpdateEntra, VerifyRestored, writes
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy, Target
-from aks_entra.core.verdict import Outcome, judge, stopped
+from aks_entra.core.verdict import Outcome, judge, restored, stopped
 from aks_entra.documents import dump_plan, load_plan
 from aks_entra.errors import Refused
 from aks_entra.executor import Job
+from aks_entra.report.plan_view import view_of
 from aks_entra.wayback import chosen, plan_way_back
 from tests.unit.cases import any_facts, postures, targets
 from tests.unit.ports_world import ADMINS, OTHERS, PROVER, Cluster, Group, World
 from tests.unit.test_executor import CREATED, STARTS, job_for, job_of, planned
-from tests.unit.test_plan_properties import GROUPS, migrated, reopens
+from tests.unit.test_plan_properties import GROUPS, fleet_of, migrated, reopens
 
 UNKNOWN = OldCredentials(debt=Debt.UNKNOWN, because="nobody knows")
-CLOSED = {"identity": Identity.MANAGED, "local_accounts": False}
+CLOSED: dict[str, Any] = {"identity": Identity.MANAGED, "local_accounts": False}
 
 
 async def back_of(world: World, done: FleetPlan, *names: str) -> FleetPlan:
@@ -411,3 +421,50 @@ async def test_a_rollback_is_one_gated_stage_in_which_nobody_waits_for_another_o
     alone = rollback_fleet(replace(done, stages=()), (await back_of(world, done)).clusters, created_at="now")
     assert alone.stages[0].max_concurrency == 1
     assert alone.created_at == "now"
+
+
+def test_what_could_not_be_looked_at_is_missing_and_no_failure() -> None:
+    from tests.unit.cases import facts, managed, state, target  # noqa: PLC0415 - only here
+
+    done = plan_cluster(managed(), target(), facts())
+    back = plan_rollback(done, migrated(managed(), done), WayBack(groups={}, old_credentials=UNKNOWN))
+    unseen = Failure(at="", error="TryLater", step=LOOKING, message="throttled", remedy="look again")
+    tried = CredentialTried(at="", credential=Credential.CERTIFICATE, moment=Moment.BEFORE, status=200, ca="")
+    seen = (state(local_accounts=True), tried)
+    verdict = judge(back, (*seen, unseen))
+    assert verdict.outcome is Outcome.NOT_VERIFIED
+    assert "throttled" in verdict.because
+    assert not restored(back, verdict)
+    assert restored(back, judge(back, seen))
+    assert not restored(done, judge(back, seen))
+    assert "ended Canceled" in " ".join(judge(done, (state(provisioning_state="Canceled"),)).because)
+
+
+def test_the_way_back_in_words() -> None:
+    from tests.unit.cases import facts, managed, target  # noqa: PLC0415 - only here
+
+    before = managed(admin_group_ids=(OTHERS,), azure_rbac=True)
+    done = plan_cluster(before, target(azure_rbac=AzureRbac.OFF), facts())
+    back = plan_rollback(done, migrated(before, done), WayBack(groups={}, old_credentials=UNKNOWN))
+    fleet = fleet_of(back)
+    view = view_of(fleet)
+    steps = [(one.mark, one.title) for one in view.stages[0].clusters[0].steps]
+    assert steps == [
+        ("+", "enable local accounts"),
+        ("+", "update admin groups and Azure RBAC"),
+        ("?", "verify what was restored"),
+    ]
+    notes = view.stages[0].clusters[0].steps[1].notes
+    assert f"takes away {ADMINS}, which the migration added; Azure RBAC on" in notes
+    assert "whoever may fetch admin credentials from Azure (on 1 cluster)" in view.gains
+    assert f"{ADMINS} (on 1 cluster)" in view.loses
+    assert "a rotation is owed for them" in view.stages[0].clusters[0].steps[0].notes[1]
+    assert "left to do: enable local accounts, update" in judge_standing(back, ()).because[0]
+
+
+def test_the_prover_as_the_wiring_wants_it() -> None:
+    assert Prover(object_id="p").spec is None
+    assert Prover(object_id="p", client_id="c", tenant_id="t").spec is None
+    assert Prover(object_id="p", client_id="c", tenant_id="t", secret_from="S").spec == ProverSpec(
+        client_id="c", tenant_id="t", secret_from="S"
+    )
