@@ -38,6 +38,10 @@ demo: install  ## migrate a fleet of AKS clusters, from inventory to evidence (G
 test: install  ## the tests that need nothing but Python
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not clients and not control_plane and not long" $(ARGS)
 
+.PHONY: test-long
+test-long: install  ## the whole kill and fault matrices and random days: half an hour
+	@$(BIN)/python -m pytest -m long $(ARGS)
+
 .PHONY: check
 check: install  ## formatting, lint, types and import contracts: static only
 	@$(BIN)/ruff format --check $(SOURCES)

@@ -9,7 +9,19 @@ import sys
 
 import typer
 
-from aks_entra.cli import inventory, migrate, output, plan, provision, report, up, verify, version
+from aks_entra.cli import (
+    break_glass,
+    inventory,
+    migrate,
+    output,
+    plan,
+    provision,
+    report,
+    rollback,
+    up,
+    verify,
+    version,
+)
 
 EPILOG = """\b
 Exit codes:
@@ -51,5 +63,5 @@ def main() -> None:
         sys.exit(leaving.exit_code)
 
 
-for _module in (inventory, plan, migrate, verify, report, provision, up, version):
+for _module in (inventory, plan, migrate, verify, report, provision, rollback, break_glass, up, version):
     _module.register(app)

@@ -20,6 +20,8 @@ DEPLOYMENTS: Final = (
     PROVISION_CLUSTER,
     "inventory-fleet/inventory-fleet",
     "verify-fleet/verify-fleet",
+    "rollback-cluster/rollback-cluster",
+    "sweep-break-glass/sweep-break-glass",
 )
 COORDINATOR: Final = "migrate-fleet"  # name of the flow
 WORK_POOL: Final = "aks-entra"
@@ -35,6 +37,8 @@ TITLES: Final[dict[str, str]] = {
     "disable-local-accounts": "disable local accounts",
     "rotate-certificates": "rotate certificates",
     "verify-outcome": "verify outcome",
+    "enable-local-accounts": "enable local accounts",
+    "verify-restored": "verify what was restored",
 }
 """What a step is called in the names of its task runs."""
 
