@@ -194,10 +194,25 @@ async def test_throttling_is_waited_out() -> None:
 async def test_facts_that_cannot_be_read_are_unknown() -> None:
     world = fleet_world(1)
     world.missing_permissions = None
-    world.locks = None
+    world.locks = world.policies = world.windows = world.writers = world.versions = world.memberships = None
+    world.faults["kubernetes.inside"] = [Refused("no right", status=403)]
     world.faults["directory.group"] = [Refused("no right", status=403)] * 2
     plan = await planned(world)
-    assert [finding.rule for finding in plan.clusters[0].findings] == ["W103", "U108", "U109", "U111", "U112"]
+    assert [finding.rule for finding in plan.clusters[0].findings] == [
+        "W103",
+        "U108",
+        "U109",
+        "U111",
+        "U112",
+        "U117",
+        "U119",
+        "U120",
+        "U121",
+        "U122",
+        "U131",
+        "U132",
+        "U140",
+    ]
 
 
 async def test_missing_rights_of_the_steps() -> None:
