@@ -20,6 +20,7 @@ from azure_sandbox.world import WorldError
 
 DEFAULT_PORT = 18460
 MISUSED = 2
+CREDENTIALS = ("AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")  # kubelogin would prefer them to its own client
 
 app = typer.Typer(
     help="A local Azure for AKS, Microsoft Entra ID and Microsoft Graph, on loopback.",
@@ -34,6 +35,9 @@ WorldOption = Annotated[
 PaceOption = Annotated[float, typer.Option(help="Seconds of Azure per real second; 1 is Azure's own pace.", min=0.001)]
 ReplicationOption = Annotated[float, typer.Option(help="Seconds until reads see a directory write.", min=0.0)]
 LogOption = Annotated[Path | None, typer.Option(help="Append one JSON line per request: host, method, path, status.")]
+PersonOption = Annotated[
+    bool, typer.Option("--person", help="A person's terminal: without the operator's credentials in the environment.")
+]
 PortOption = Annotated[int, typer.Option(help="Port of the proxy on 127.0.0.1.", min=0, max=65535)]
 
 
@@ -44,12 +48,14 @@ def exec(  # noqa: A001  # the command's name
     pace: PaceOption = DEFAULT_PACE,
     replication: ReplicationOption = 0.0,
     log: LogOption = None,
+    *,
+    person: PersonOption = False,
 ) -> None:
     """Run COMMAND inside a sandbox of its own; exits with the command's exit code and leaves nothing behind."""
     end_with_parent()
     with ExitStack() as stack:
         sandbox = _sandbox(stack, world, pace, replication, log)
-        raise typer.Exit(asyncio.run(_exec(sandbox, command)))
+        raise typer.Exit(asyncio.run(_exec(sandbox, command, person=person)))
 
 
 @app.command()
@@ -67,10 +73,12 @@ def up(
 
 
 @app.command()
-def env(port: PortOption = DEFAULT_PORT) -> None:
+def env(port: PortOption = DEFAULT_PORT, *, person: PersonOption = False) -> None:
     """Print export lines for the sandbox that is up: eval "$(aks-entra-sandbox env)"."""
     try:
-        typer.echo(environment_of(port), nl=False)
+        lines = environment_of(port).splitlines(keepends=True)
+        hidden = tuple(f"export {name}=" for name in CREDENTIALS) if person else ()
+        typer.echo("".join(line for line in lines if not line.startswith(hidden)), nl=False)
     except NoSandbox as error:
         _fail(f"no sandbox is up on port {port} ({error}); start one with: aks-entra-sandbox up --port {port}", 1)
 
@@ -130,10 +138,13 @@ class _Log:
         self._file.flush()
 
 
-async def _exec(sandbox: Sandbox, command: list[str]) -> int:
+async def _exec(sandbox: Sandbox, command: list[str], *, person: bool) -> int:
     async with sandbox:
         try:
-            return await Child(command, sandbox.environment).run()
+            environment = sandbox.environment
+            if person:
+                environment = {name: value for name, value in environment.items() if name not in CREDENTIALS}
+            return await Child(command, environment).run()
         except FileNotFoundError:
             typer.echo(f"aks-entra-sandbox: {command[0]}: command not found", err=True)
             return 127

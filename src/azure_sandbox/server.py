@@ -62,7 +62,7 @@ class Sandbox:
         self.arm = Arm(self.directory, self.tokens, self.clock, ArmSettings(durations=described.durations))
         self.operator: Operator = build_arm(described, self.arm, self.directory, names)
         self.entra = Entra(self.directory, self.tokens)
-        self.graph = Graph(self.directory, self.tokens)
+        self.graph = Graph(self.directory, self.tokens, throttle=described.graph_throttling)
         self.faults = Faults()
         self.proxy = Proxy(self, self.clock, port=port, observe=observe, faults=self.faults)
         self._authority = authority or Authority(self.clock.now())

@@ -141,6 +141,8 @@ class World(Model):
     groups: tuple[GroupModel, ...] = ()
     licences: tuple[Literal["P1", "P2"], ...] = ("P1", "P2")
     security_defaults: bool = False
+    aks_server: bool = True  # whether the tenant has the service principal of Azure Kubernetes Service AAD Server
+    graph_throttling: bool = False
     issuers: tuple[IssuerModel, ...] = ()
     named_locations: tuple[LocationModel, ...] = ()
     conditional_access: tuple[ConditionalAccessModel, ...] = ()

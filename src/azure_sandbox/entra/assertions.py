@@ -71,9 +71,7 @@ def _by_certificate(
         raise _refused(asked, 50012, "Client assertion audience claim does not match Realm issuer.")
     _in_time(asked, claims)
     if str(claims.get("sub", "")).lower() != application.app_id.lower():
-        raise _refused(
-            asked, 700021, "Client assertion application identifier doesn't match 'client_id' parameter."
-        )
+        raise _refused(asked, 700021, "Client assertion application identifier doesn't match 'client_id' parameter.")
 
 
 def _by_federation(
@@ -89,7 +87,9 @@ def _by_federation(
         raise _unmatched(asked, 700213, "subject", subject)
     if not any(_fits(it, claims) for it in application.federated):
         raise _unmatched(asked, 700212, "audience", ", ".join(sorted(_audiences(claims))))
-    keys = [it for it in directory.issuers.get(issuer, {}).get("keys", ()) if it.get("kid") in {None, header.get("kid")}]
+    keys = [
+        it for it in directory.issuers.get(issuer, {}).get("keys", ()) if it.get("kid") in {None, header.get("kid")}
+    ]
     for entry in keys:
         try:
             jwt.decode(

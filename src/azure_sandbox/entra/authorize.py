@@ -98,7 +98,9 @@ class Authorize:
             words = "The reply address does not match the reply address provided when requesting Authorization code."
             raise errors.aadsts(request, 400, "invalid_client", 500112, words)
         if code.challenge is not None and not _verifies(code, form.get("code_verifier", "")):
-            words = "The code_verifier does not match the code_challenge supplied in the authorization request for PKCE."
+            words = (
+                "The code_verifier does not match the code_challenge supplied in the authorization request for PKCE."
+            )
             raise errors.aadsts(request, 400, "invalid_grant", 501481, words)
         return self._people.enabled(request, code.user), code.session, code.nonce
 

@@ -39,9 +39,7 @@ def known(request: Request, client_id: str, directory: Directory) -> ServicePrin
     """The client if it is of this tenant, None for one of Microsoft's own; raises AADSTS700016."""
     found = directory.application(client_id)
     if found is None and client_id.lower() not in PREAUTHORIZED:
-        raise errors.unknown_application(
-            request, client_id, directory.tenant.display_name or directory.tenant.domain
-        )
+        raise errors.unknown_application(request, client_id, directory.tenant.display_name or directory.tenant.domain)
     return found
 
 
