@@ -16,7 +16,7 @@ from aks_entra.core.cluster import Depth, Identity, Posture
 from aks_entra.core.debt import OldCredentials, Record, old_credentials
 from aks_entra.core.fleet import Fleet, Selector, arrange
 from aks_entra.core.plan import ClusterPlan, FleetPlan, Prover, plan_cluster
-from aks_entra.core.preflight import Facts, GroupFacts, Memberships, Skip, refusal
+from aks_entra.core.preflight import Facts, GroupFacts, Memberships, Skip, skip_refused
 from aks_entra.core.steps import DisableLocalAccounts, RecordBaseline, RotateCertificates, Step, writes
 from aks_entra.core.target import AzureRbac, Target
 from aks_entra.errors import AksEntraError, Refused
@@ -77,10 +77,11 @@ async def plan_fleet(
 ) -> FleetPlan:
     """Read everything a plan rests on and decide. Raises Refused that names the fleet file's field.
 
-    `callers`: what audit logs say, by the cluster's key; of the others nothing is known.
+    `callers`: what audit logs say, by the cluster's key or `resource-group/name`, or under "" where a log names no
+    cluster and the fleet has only one; of other clusters nothing is known.
     """
     for skip in fleet.skip_rules:
-        if why := refusal(skip):
+        if why := skip_refused(skip):
             raise Refused(f"`skip_rules`: {why}", remedy="see docs/reference/preflight.md")
     survey = _Survey(ports, records, concurrency, on_progress)
     runner = await ports.callers.runner()
@@ -88,6 +89,7 @@ async def plan_fleet(
     postures = await survey.select(fleet.selectors)
     if not postures:
         raise Refused("`clusters`: no cluster is there", remedy="name a subscription that has clusters")
+    audited = _audited(callers or {}, postures)
     try:
         stages = arrange(fleet.stages, postures)
     except ValueError as error:
@@ -109,7 +111,7 @@ async def plan_fleet(
         runner=runner,
         now=now,
         skips=fleet.skip_rules,
-        callers=callers or {},
+        callers=audited,
     )
     plans = await survey.each(postures, lambda posture: survey.plan(posture, target, asked))
     spec = fleet.prover
@@ -126,6 +128,24 @@ async def plan_fleet(
         stages=stages,
         skip_rules=fleet.skip_rules,
     )
+
+
+def _audited(callers: Mapping[str, AuditedCallers], postures: tuple[Posture, ...]) -> Mapping[str, AuditedCallers]:
+    """The audit logs by cluster; one that names none belongs to the only cluster. Refused when that is not clear."""
+    names = {name for posture in postures for name in (posture.cluster.key, str(posture.cluster).casefold())}
+    unknown = sorted(name for name in callers if name and "/" in name and name not in names and name.count("/") == 1)
+    if unknown:
+        raise Refused(
+            f"`--audit-log`: the fleet has no cluster {unknown[0]}", remedy="name it as `resource-group/name=FILE`"
+        )
+    if "" not in callers:
+        return callers
+    if len(postures) > 1:
+        raise Refused(
+            f"`--audit-log`: the log does not say which of the {len(postures)} clusters it is of",
+            remedy="say so: `--audit-log resource-group/name=FILE`",
+        )
+    return {**callers, postures[0].cluster.key: callers[""]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +247,7 @@ class _Survey:
             now=asked.now,
             directory_tenant=asked.runner.tenant_id,
             memberships=await self.known(lambda: self._memberships(caller.object_id)),
-            callers=asked.callers.get(cluster.key),
+            callers=asked.callers.get(cluster.key) or asked.callers.get(str(cluster).casefold()),
         )
         steps = plan_cluster(posture, target, facts).steps
         if steps and not posture.stopped:

@@ -17,7 +17,7 @@ from aks_entra.core.preflight.finding import Finding, Rule, Severity, Skip
 from aks_entra.core.preflight.inside import Controller, Inside
 from aks_entra.core.preflight.lockout import LOCAL_ACCOUNTS_POLICY
 from aks_entra.core.preflight.ownership import ADMIN_GROUPS_POLICY
-from aks_entra.core.preflight.registry import RULES, SKIPPABLE, preflight, reference, refusal
+from aks_entra.core.preflight.registry import RULES, SKIPPABLE, preflight, reference, skip_refused
 
 __all__ = [
     "ADMIN_GROUPS_POLICY",
@@ -43,5 +43,5 @@ __all__ = [
     "Writer",
     "preflight",
     "reference",
-    "refusal",
+    "skip_refused",
 ]

@@ -42,7 +42,7 @@ def preflight(case: Case, skips: tuple[Skip, ...] = ()) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda finding: (order.index(finding.severity), finding.rule, finding.message)))
 
 
-def refusal(skip: Skip) -> str:
+def skip_refused(skip: Skip) -> str:
     """Why a rule cannot be skipped so, in words; empty when it can."""
     if skip.rule not in IDS:
         return f"there is no rule {skip.rule}"
