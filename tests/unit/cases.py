@@ -22,7 +22,17 @@ from aks_entra.core.evidence import (
     WorkloadsSeen,
     by_group,
 )
-from aks_entra.core.preflight import Facts, GroupFacts, Home, Inside, Lock, Memberships, Tools
+from aks_entra.core.preflight import (
+    LOCAL_ACCOUNTS_POLICY,
+    Facts,
+    GroupFacts,
+    Home,
+    Inside,
+    Lock,
+    Memberships,
+    Policy,
+    Tools,
+)
 from aks_entra.core.target import AzureRbac, GroupTarget, LocalAccounts, RotationPolicy, Target
 
 SHOP = ClusterId(subscription_id="11111111-1111-1111-1111-111111111111", resource_group="shop-weu", name="shop-01")
@@ -94,6 +104,7 @@ def facts(**how: Any) -> Facts:
     return Facts(**{**defaults, **how})
 
 
+DENIES = Policy(name="no-local", scope="/subscriptions/s", definition=LOCAL_ACCOUNTS_POLICY, effect="Deny")
 CREATE = GroupTarget(display_name="cluster-admins", unique_name="cluster-admins", members=("dana",))
 
 
@@ -206,6 +217,7 @@ def any_facts(draw: st.DrawFn) -> Facts:
             security_enabled=draw(usually),
             deleted_on=draw(st.sampled_from([None, "2026-11-02T00:00:00Z"])),
             members=draw(mostly(14, 0, None)),
+            eligible=draw(mostly(0, 2, None)),
             prover_is_member=draw(st.sampled_from([True] * 8 + [False, None])),
         )
         for group_id in (ADMINS, OTHERS)
@@ -213,6 +225,8 @@ def any_facts(draw: st.DrawFn) -> Facts:
     return facts(
         groups=groups,
         old_credentials=OldCredentials(debt=draw(st.sampled_from(Debt)), because="so it was drawn"),
+        policies=draw(mostly((), (DENIES,), None)),
+        home=draw(mostly(Home(), Home(in_cluster=True, ca=OLD_CA.fingerprint), None)),
         prover_is_cluster_admin=draw(st.sampled_from([True, False, None])),
         missing_permissions=draw(mostly((), None, ("write",))),
         locks=draw(mostly((), None, (Lock(name="l", level="ReadOnly", scope="rg"),))),

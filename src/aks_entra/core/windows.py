@@ -13,6 +13,7 @@ from typing import Final
 
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _WEEKS: Final = {"first": 0, "second": 1, "third": 2, "fourth": 3}
+_SCHEDULES: Final = ("daily", "weekly", "absoluteMonthly", "relativeMonthly")
 _OFFSET: Final = re.compile(r"([+-])(\d\d):(\d\d)")
 _WEEK: Final = 7
 
@@ -63,7 +64,7 @@ def _open(window: Window, moment: datetime) -> bool | None:
         hour = (_DAYS[utc.weekday()], utc.hour)
         return hour in {(day.casefold(), at) for day, at in window.hours} and not _barred(window, utc)
     offset = _OFFSET.fullmatch(window.utc_offset or "+00:00")
-    if offset is None or not window.schedule or not window.duration_hours:
+    if offset is None or window.schedule not in _SCHEDULES or not window.duration_hours:
         return None
     shift = timedelta(hours=int(offset[2]), minutes=int(offset[3])) * (-1 if offset[1] == "-" else 1)
     local = moment.astimezone(UTC).replace(tzinfo=None) + shift
@@ -102,11 +103,9 @@ def _occurs(window: Window, day: date) -> bool | None:
             hit, passed = _DAYS[day.weekday()] == window.day_of_week.casefold(), _weeks_since(window, day)
         case "absoluteMonthly":
             hit, passed = day.day == window.day_of_month, _months_since(window, day)
-        case "relativeMonthly":
+        case _:  # relativeMonthly
             hit = _DAYS[day.weekday()] == window.day_of_week.casefold() and _in_week(window, day)
             passed = _months_since(window, day)
-        case _:
-            return None
     if not hit or window.interval == 1:
         return hit
     return None if passed is None else passed % window.interval == 0
