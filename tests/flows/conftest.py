@@ -146,14 +146,15 @@ Until = Callable[[Any, Callable[[Any], bool]], Awaitable[Any]]
 
 @pytest.fixture(scope="session")
 def until() -> Until:
-    """Follow a run until a snapshot is as wanted, or the run ends."""
+    """Follow a run until a snapshot is as wanted; it must not end before."""
 
     async def follow(run: Any, wanted: Callable[[Snapshot], bool]) -> Snapshot:
 
         async with asyncio.timeout(120):
             async for now in prefect_client.follow(run, every=0.2):
-                if wanted(now) or now.run.ended:
+                if wanted(now):
                     return now
+                assert not now.run.ended, f"the run ended {now.run.state} before: {now.run.message}"
         raise AssertionError("the run neither ended nor came to where it should")
 
     return follow

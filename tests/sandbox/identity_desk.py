@@ -38,7 +38,7 @@ ALL = (
     "PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup",
     "RoleManagementPolicy.ReadWrite.AzureADGroup",
 )
-PIM_CLIENT = {
+PIM_CLIENT: dict[str, Any] = {
     "name": "access-tool",
     "publicClient": True,
     "redirectUris": ["http://localhost"],
@@ -118,9 +118,7 @@ class Desk:
         begun = (await self.entra_send("POST", f"/{self.tenant}/oauth2/v2.0/devicecode", form)).body
         assert isinstance(begun, dict), begun
         assert "device_code" in begun, begun
-        await self.entra_send(
-            "POST", "/common/oauth2/deviceauth", {"user_code": begun["user_code"], "username": name}
-        )
+        await self.entra_send("POST", "/common/oauth2/deviceauth", {"user_code": begun["user_code"], "username": name})
         poll = {**form, "grant_type": "device_code", "device_code": begun["device_code"]}
         return await self.entra_send("POST", f"/{self.tenant}/oauth2/v2.0/token", poll)
 

@@ -55,7 +55,7 @@ async def begin(desk: Desk) -> str:
 
 
 async def test_the_page_takes_a_code_and_lets_one_choose_a_person(desk: Desk) -> None:
-    page = await desk.entra_send("GET", "/common/oauth2/deviceauth", **HTML)
+    page = await desk.entra_send("GET", "/common/oauth2/deviceauth", None, **HTML)
     assert isinstance(page.body, str)
     assert "name=user_code" in page.body
     assert f"alice@{DOMAIN}" in page.body
@@ -178,4 +178,7 @@ async def test_wrong_ends_of_an_authorization(desk: Desk) -> None:
     assert "error=invalid_grant" in (await authorize(desk, username=f"bob@{DOMAIN}")).headers["Location"]
     form_post = await authorize(desk, response_mode="form_post")
     assert "name='code'" in str(form_post.body)
-    assert (await authorize(desk, response_mode="fragment")).status == 501
+    for change in ({"response_mode": "fragment"}, {"prompt": "none"}, {"response_type": "id_token"}):
+        assert (await authorize(desk, **change)).status == 501
+    behalf = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "client_id": AKS_CLIENT}
+    assert (await desk.entra_send("POST", f"/{desk.tenant}/oauth2/v2.0/token", behalf)).status == 501

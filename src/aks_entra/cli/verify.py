@@ -70,7 +70,8 @@ def verify(
         typer.Option(
             "--evidence",
             metavar="FILE|FOLDER",
-            help="Where the report is stored: a new file, or a folder of reports, which are weighed too.",
+            help="Where the report is stored: a new file, or a folder of reports, which are weighed too. "
+            "Without it ./evidence is weighed, if it is there, and nothing is stored.",
             show_default=False,
         ),
     ] = None,

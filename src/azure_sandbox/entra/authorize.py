@@ -112,6 +112,8 @@ class Authorize:
             raise errors.not_modelled(f"response_type {fields['response_type']!r}")
         if fields.get("response_mode", "query") not in {"query", "form_post"}:
             raise errors.not_modelled(f"response_mode {fields['response_mode']!r}")
+        if fields.get("prompt") == "none":
+            raise errors.not_modelled("prompt=none: no browser session is kept")
         known = asking.tenant_named(request, self._directory, tenant)
         application = clients.known(request, fields["client_id"], self._directory)
         redirects = (NATIVE,) if application is None else application.redirects

@@ -101,6 +101,8 @@ class Entra:
             case "refresh_token":
                 asked = self._for_user(request, form, known, version)
                 return self._people.tokens(asked, *self._people.refreshed(asked))
+            case "urn:ietf:params:oauth:grant-type:jwt-bearer" as other:
+                raise errors.not_modelled(f"the grant {other!r} (on behalf of)")
             case other:
                 words = f"The app requested an unsupported grant type '{other}'."
                 raise errors.aadsts(request, 400, "unsupported_grant_type", 70003, words)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from azure_sandbox.entra.directory import Directory, Group, Principal, ServicePrincipal, User
 from azure_sandbox.entra.roles import effective
@@ -58,11 +58,11 @@ class Caller:
 
     object_id: str
     permissions: frozenset[str] | None
+    now: datetime  # ownership by PIM ends
     scopes: frozenset[str] = frozenset()
     roles: frozenset[str] = frozenset()
     mfa: bool = False
     client: str = ""
-    now: datetime = datetime.max.replace(tzinfo=UTC)  # when it is asked: ownership by PIM ends
 
     def holds(self, any_of: frozenset[str]) -> bool:
         """Whether one of the permissions is held: an application's, or a user's by scope and role."""
