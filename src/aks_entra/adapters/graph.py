@@ -93,15 +93,7 @@ class MicrosoftGraph:
 
     async def memberships(self, principal_id: str) -> Memberships | None:
         """In how many security groups a principal is, transitively, and whether it is a person; None: unreadable."""
-        thing = self._client.directory_objects.by_directory_object_id(principal_id)
-        with answers(f"count the groups of {principal_id}"):
-            groups = await _readable(
-                thing.get_member_groups.post(GetMemberGroupsPostRequestBody(security_enabled_only=True))
-            )
-            found = await _readable(thing.get())
-        if groups is None or found is None:
-            return None
-        return Memberships(groups=len(groups.value or ()), person=found.odata_type == "#microsoft.graph.user")
+        return await _readable(self._memberships(principal_id))
 
     async def groups_named(self, display_name: str) -> tuple[str, ...]:
         """Object ids of the groups with exactly this display name (names are not unique)."""
@@ -212,6 +204,15 @@ class MicrosoftGraph:
                 raise
             return 0
         return len(found)
+
+    async def _memberships(self, principal_id: str) -> Memberships | None:
+        thing = self._client.directory_objects.by_directory_object_id(principal_id)
+        with answers(f"count the groups of {principal_id}"):
+            groups = await thing.get_member_groups.post(GetMemberGroupsPostRequestBody(security_enabled_only=True))
+            found = await thing.get()
+        if groups is None or found is None:
+            return None
+        return Memberships(groups=len(groups.value or ()), person=found.odata_type == "#microsoft.graph.user")
 
     async def _is_member(self, group_id: str, principal_id: str) -> bool | None:
         if not principal_id:
