@@ -50,6 +50,11 @@ check: install  ## formatting, lint, types and import contracts: static only
 	@$(BIN)/mypy --explicit-package-bases tests demo bench
 	@$(BIN)/lint-imports
 
+.PHONY: docs
+docs: install  ## make the reference pages anew that are made from the sources
+	@$(BIN)/python -m aks_entra.core.preflight > docs/reference/preflight.md
+	@$(BIN)/python -m aks_entra.fleet_file > docs/reference/fleet-file.schema.json
+
 .PHONY: format
 format: install  ## put the sources into the house's form
 	@$(BIN)/ruff format $(SOURCES)

@@ -114,6 +114,7 @@ async def _ports(settings: Settings, prover: ProverSpec | None, journal: Journal
     from aks_entra.adapters.graph import MicrosoftGraph  # noqa: PLC0415 - as above
     from aks_entra.adapters.graph_client import Graph  # noqa: PLC0415 - as above
     from aks_entra.adapters.network import Web  # noqa: PLC0415 - as above
+    from aks_entra.adapters.surroundings import Machine  # noqa: PLC0415 - as above
     from aks_entra.adapters.vault import MemoryVault  # noqa: PLC0415 - as above
 
     logging.getLogger("azure").setLevel(logging.ERROR)  # what goes wrong there is raised, and then it is ours to say
@@ -135,4 +136,5 @@ async def _ports(settings: Settings, prover: ProverSpec | None, journal: Journal
         clock=clock,
         journal=journal,
         callers=identities,
+        surroundings=Machine(),
     )

@@ -19,13 +19,15 @@ from itertools import count
 
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Pool, Posture, ServingCertificate
 from aks_entra.core.evidence import AdminCredentialRefused, Baseline, Credential, Node, Workload
-from aks_entra.core.preflight import GroupFacts, Lock
+from aks_entra.core.preflight import GroupFacts, Home, Inside, Lock, Memberships, Policy, Subnet, Tools, Writer
 from aks_entra.core.steps import Guarded
 from aks_entra.core.target import GroupTarget
+from aks_entra.core.windows import Window
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.executor import Executor, Limits
 from aks_entra.ports import Caller, NewCluster, Operation, OperationState, Place, Ports, SignedIn, Witness
 from aks_entra.watch import Watch
+from tests.unit.cases import INSIDE
 
 SUBSCRIPTION = "11111111-1111-1111-1111-111111111111"
 TENANT = "22222222-2222-2222-2222-222222222222"
@@ -34,6 +36,7 @@ ADMINS = "44444444-4444-4444-4444-444444444444"
 OTHERS = "55555555-5555-5555-5555-555555555555"
 NOBODY = 401
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+FAR = "2054-05-11T00:00:00Z"
 UPDATE = 100.0  # seconds
 ROTATION = 1500.0
 SETTLING = 120.0
@@ -124,6 +127,7 @@ class Cluster:
     binding: bool = False  # some other ClusterRoleBinding lets the prover do everything
     roles: set[str] = field(default_factory=set)  # principals with Azure RBAC Cluster Admin
     reachable: bool = True
+    inside: Inside = INSIDE
     fqdn: str | None = "shop.hcp.westeurope.azmk8s.io"
     down_until: datetime = LONG_AGO  # the API server does not answer before that
     previous: Posture | None = None  # what ARM showed before the last write
@@ -131,7 +135,7 @@ class Cluster:
     @property
     def ca(self) -> CertificateAuthority:
         digest = hashlib.sha256(f"{self.id.key} {self.generation}".encode()).hexdigest()
-        return CertificateAuthority(fingerprint=digest, not_before=self.ca_since.isoformat())
+        return CertificateAuthority(fingerprint=digest, not_before=self.ca_since.isoformat(), not_after=FAR)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -159,6 +163,14 @@ class World:
         self.resource_groups: set[str] = set()
         self.missing_permissions: tuple[str, ...] | None = ()
         self.locks: tuple[Lock, ...] | None = ()
+        self.policies: tuple[Policy, ...] | None = ()
+        self.windows: tuple[Window, ...] | None = ()
+        self.writers: tuple[Writer, ...] | None = ()
+        self.versions: tuple[str, ...] | None = ("1.33", "1.34")
+        self.published: tuple[str, ...] | None = ()
+        self.free_addresses: int | None = 200
+        self.memberships: Memberships | None = Memberships(groups=3, person=False)
+        self.home = Home()
         self.without_effect: set[str] = set()  # operations that end well and change nothing
         self.lost_urls = False  # ARM forgets operations at once
         self.ends: dict[str, list[str]] = defaultdict(list)  # by kind of operation: how the next ones end
@@ -266,6 +278,7 @@ class World:
             clock=self.clock,
             journal=WorldJournal(self),
             callers=WorldCallers(self),
+            surroundings=WorldSurroundings(self),
         )
         watch = Watch(ports.arm, self.clock, every)
         limits = limits or Limits()
@@ -314,7 +327,7 @@ class WorldVault:
 def replace_generation(cluster: Cluster, generation: int) -> CertificateAuthority:
     """The CA that a cluster had at another time."""
     digest = hashlib.sha256(f"{cluster.id.key} {generation}".encode()).hexdigest()
-    return CertificateAuthority(fingerprint=digest, not_before=cluster.ca_since.isoformat())
+    return CertificateAuthority(fingerprint=digest, not_before=cluster.ca_since.isoformat(), not_after=FAR)
 
 
 class WorldArm:
@@ -370,6 +383,37 @@ class WorldArm:
             self._world.find(cluster)
             assert node_resource_group
             return self._world.locks
+
+    async def supported_versions(self, subscription_id: str, location: str) -> tuple[str, ...] | None:
+        with self._world.call("arm.supported_versions"):
+            assert subscription_id == SUBSCRIPTION
+            assert location
+            return self._world.versions
+
+    async def policies(self, cluster: ClusterId) -> tuple[Policy, ...] | None:
+        with self._world.call("arm.policies"):
+            self._world.find(cluster)
+            return self._world.policies
+
+    async def maintenance_windows(self, cluster: ClusterId) -> tuple[Window, ...] | None:
+        with self._world.call("arm.maintenance_windows"):
+            self._world.find(cluster)
+            return self._world.windows
+
+    async def subnet(self, subnet_id: str) -> Subnet:
+        with self._world.call("arm.subnet"):
+            return Subnet(id=subnet_id, free=self._world.free_addresses)
+
+    async def published_addresses(self, cluster: ClusterId, node_resource_group: str) -> tuple[str, ...] | None:
+        with self._world.call("arm.published_addresses"):
+            self._world.find(cluster)
+            assert node_resource_group
+            return self._world.published
+
+    async def writers(self, cluster: ClusterId) -> tuple[Writer, ...] | None:
+        with self._world.call("arm.writers"):
+            self._world.find(cluster)
+            return self._world.writers
 
     async def enable_entra(
         self,
@@ -514,8 +558,15 @@ class WorldDirectory:
                 deleted_on=group.deleted_on,
                 members=len(group.members),
                 people=len(group.members - {PROVER}),
+                guests=0,
+                eligible=0,
                 prover_is_member=prover in group.members,
             )
+
+    async def memberships(self, principal_id: str) -> Memberships | None:
+        with self._world.call("directory.memberships"):
+            assert principal_id == PROVER
+            return self._world.memberships
 
     async def groups_named(self, display_name: str) -> tuple[str, ...]:
         with self._world.call("directory.groups_named"):
@@ -559,7 +610,7 @@ class WorldKubernetes:
             cluster = next(one for one in self._world.clusters.values() if one.fqdn == fqdn)
             if not cluster.reachable:
                 raise TryLater("nobody answers", after=10)
-            return ServingCertificate(issuer="CN=ca", issuer_key=None, not_before=cluster.ca.not_before)
+            return ServingCertificate(issuer="CN=ca", issuer_key=None, not_before=cluster.ca.not_before, not_after=FAR)
 
     async def sign_in(self, posture: Posture, *, fresh: bool) -> SignedIn:
         with self._world.call("kubernetes.sign_in"):
@@ -596,6 +647,13 @@ class WorldKubernetes:
                 )
                 for name, (desired, available) in cluster.workloads.items()
             )
+
+    async def inside(self, posture: Posture) -> Inside:
+        with self._world.call("kubernetes.inside"):
+            cluster = self._up(posture)
+            if self._world.now() < cluster.knows_tokens_at:
+                raise TryLater("the API server refuses the token", code="Unauthorized", status=NOBODY)
+            return cluster.inside
 
     async def try_credential(self, posture: Posture, credential: Credential) -> int | None:
         with self._world.call("kubernetes.try_credential"):
@@ -641,6 +699,24 @@ class WorldCallers:
     async def prover(self) -> Caller:
         with self._world.call("callers.prover"):
             return Caller(object_id=PROVER, tenant_id=TENANT, name="deploy-sp")
+
+
+class WorldSurroundings:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def home(self) -> Home:
+        with self._world.call("surroundings.home"):
+            return self._world.home
+
+    async def tools(self) -> Tools | None:
+        with self._world.call("surroundings.tools"):
+            return Tools(kubectl="1.34.1", kubelogin="0.2.19")
+
+    async def addresses(self, host: str) -> tuple[str, ...]:
+        with self._world.call("surroundings.addresses"):
+            assert host
+            return ("20.1.2.3",)
 
 
 def posture_of(cluster: Cluster) -> Posture:

@@ -8,15 +8,16 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from aks_entra.adapters.arm import rights, writes
+from aks_entra.adapters.arm import around, policies, rights, writes
 from aks_entra.adapters.arm.clients import Clients
 from aks_entra.adapters.arm.document import posture_of
 from aks_entra.adapters.failures import azure, correlation_id, headers_of, service_error, translated
 from aks_entra.adapters.vault import MemoryVault, describe_authority, parse_kubeconfig
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Posture
 from aks_entra.core.evidence import AdminCredentialRefused
-from aks_entra.core.preflight import Lock
+from aks_entra.core.preflight import Lock, Policy, Subnet, Writer
 from aks_entra.core.steps import Guarded
+from aks_entra.core.windows import Window
 from aks_entra.errors import Refused, TryLater
 from aks_entra.ports import Clock, NewCluster, Operation, OperationState, Place, Witness
 
@@ -102,6 +103,30 @@ class AzureControlPlane:
     async def locks(self, cluster: ClusterId, node_resource_group: str) -> tuple[Lock, ...] | None:
         """Management locks that reach the cluster or its nodes; None: unreadable."""
         return await rights.locks(self._clients, cluster, node_resource_group)
+
+    async def supported_versions(self, subscription_id: str, location: str) -> tuple[str, ...] | None:
+        """The minor versions (`1.33`) that Azure offers in a region; None: unreadable."""
+        return await around.supported_versions(self._clients, subscription_id, location)
+
+    async def policies(self, cluster: ClusterId) -> tuple[Policy, ...] | None:
+        """Policy assignments that reach the cluster and are about how people sign in; None: unreadable."""
+        return await policies.policies(self._clients, cluster)
+
+    async def maintenance_windows(self, cluster: ClusterId) -> tuple[Window, ...] | None:
+        """The cluster's maintenance configurations; None: unreadable."""
+        return await around.maintenance_windows(self._clients, cluster)
+
+    async def subnet(self, subnet_id: str) -> Subnet:
+        """How many addresses a subnet has left; `free` None: unreadable."""
+        return await around.subnet(self._clients, subnet_id)
+
+    async def published_addresses(self, cluster: ClusterId, node_resource_group: str) -> tuple[str, ...] | None:
+        """Addresses that the cluster publishes services under; None: unreadable."""
+        return await around.published_addresses(self._clients, cluster, node_resource_group)
+
+    async def writers(self, cluster: ClusterId) -> tuple[Writer, ...] | None:
+        """Who wrote the cluster in the last 90 days, the newest first; None: unreadable."""
+        return await around.writers(self._clients, cluster, self._clock.now())
 
     async def enable_entra(
         self,
