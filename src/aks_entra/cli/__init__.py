@@ -9,7 +9,20 @@ import sys
 
 import typer
 
-from aks_entra.cli import inventory, migrate, output, plan, provision, report, up, verify, version
+from aks_entra.cli import (
+    access,
+    doctor,
+    inventory,
+    kubeconfig,
+    migrate,
+    output,
+    plan,
+    provision,
+    report,
+    up,
+    verify,
+    version,
+)
 
 EPILOG = """\b
 Exit codes:
@@ -51,5 +64,5 @@ def main() -> None:
         sys.exit(leaving.exit_code)
 
 
-for _module in (inventory, plan, migrate, verify, report, provision, up, version):
+for _module in (inventory, plan, migrate, verify, report, provision, access, doctor, kubeconfig, up, version):
     _module.register(app)
