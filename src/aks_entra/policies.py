@@ -1,4 +1,4 @@
-"""A Conditional Access policy through the ports: look around, refuse or write report-only, enforce, look at sign-ins."""
+"""A Conditional Access policy through the ports: refuse it or write it report-only, enforce it, look at sign-ins."""
 
 from __future__ import annotations
 

@@ -14,6 +14,8 @@ from aks_entra.core.grants import Approval, Ask, Grant, Level, Via
 from aks_entra.errors import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
     from aks_entra.core.cluster import Posture
@@ -305,7 +307,7 @@ def _plain_ended(one: Ended) -> dict[str, Any]:
     }
 
 
-def table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
+def table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:
     """A plain table."""
     from rich.table import Table  # noqa: PLC0415 - startup is quick without it
 
