@@ -58,27 +58,39 @@ def find(pid: int, *words: str) -> int:
 class Seen:
     """The most that was seen of a flow run's process: CPU-seconds, and bytes of memory."""
 
+    run: str
     cpu: float = 0.0
     memory: int = 0
 
 
 @dataclass(slots=True)
 class FlowRuns:
-    """The processes of flow runs, by the run's id; CPU of the last quarter of a second before their end is missed."""
+    """The processes of flow runs, by process id; CPU of the last quarter of a second before their end is missed.
 
-    seen: dict[str, Seen] = field(default_factory=dict)
-    _run_of: dict[int, str] = field(default_factory=dict)
+    A flow run that waited at a gate has had two.
+    """
+
+    seen: dict[int, Seen] = field(default_factory=dict)
 
     def look(self, worker: int) -> None:
         """Look at everything below a worker."""
         for pid in descendants(worker):
             with suppress(OSError, StopIteration):
-                if pid not in self._run_of:
+                if pid not in self.seen:
                     variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-                    self._run_of[pid] = next(it for it in variables if it.startswith(FLOW_RUN)).decode().split("=")[1]
-                one = self.seen.setdefault(self._run_of[pid], Seen())
+                    run = next(it for it in variables if it.startswith(FLOW_RUN)).decode()
+                    self.seen[pid] = Seen(run=run.partition("=")[2])
+                one = self.seen[pid]
                 one.cpu = max(one.cpu, cpu(pid))
                 one.memory = max(one.memory, _peak(pid))
+
+    def cpu(self, run: str) -> float:
+        """CPU-seconds of a flow run's processes."""
+        return sum(one.cpu for one in self.seen.values() if one.run == run)
+
+    def memory(self, run: str) -> int:
+        """Bytes that the largest of a flow run's processes held at its peak."""
+        return max(one.memory for one in self.seen.values() if one.run == run)
 
 
 @asynccontextmanager

@@ -83,7 +83,7 @@ async def migrate(here: Place, arguments: argparse.Namespace) -> figures.Fleet:
         names, batch = await flow_runs(http, f"plan:{digest.removeprefix('sha256:')[:12]}")
         tasks = await task_runs(http, batch)
     client = meter.tree_cpu(worker) - before[0]
-    parts = {name: seen.cpu for run, seen in runs.seen.items() if (name := names.get(run))}
+    parts = {name: runs.cpu(run) for run, name in names.items()}
     return figures.Fleet(
         clusters=arguments.clusters,
         waves=math.ceil(arguments.clusters / arguments.concurrency),
@@ -95,7 +95,7 @@ async def migrate(here: Place, arguments: argparse.Namespace) -> figures.Fleet:
         server=meter.tree_cpu(server) - before[1],
         typed=meter.children_cpu() - typed,
         sandbox=sandbox,
-        memory=runs.seen[batch].memory,
+        memory=runs.memory(batch),
         wall=wall,
         requests=figures.by_host(exchanges),
     )

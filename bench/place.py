@@ -17,7 +17,7 @@ from azure_sandbox.server import Sandbox
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
-PACE = 30.0  # seconds of Azure per real second: an update of 150 s takes five
+PACE = 60.0  # seconds of Azure per real second: an operation of five minutes takes five seconds
 SOON = 180.0  # seconds for Prefect to come up, or to go down
 ADMINS = "2d1f6b0e-7c55-4d0a-9a4e-1c3b5d7f9e21"
 GROUPS = ("fleet", "by-hand")

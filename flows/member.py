@@ -12,7 +12,7 @@ from tasks.steps import look, perform
 
 
 async def migrate_member(job: Job, claims: Claims) -> Verdict:
-    """Look what is left of the plan, do it, judge what was seen. Every step's evidence is stored before the next."""
+    """Look what is left of the plan, do it, judge what was seen. What a step did is stored before the next."""
     session, cluster = current_session(), job.plan.cluster
     evidence = await surviving_evidence(job.plan, job.digest)
     try:

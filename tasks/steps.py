@@ -69,14 +69,20 @@ async def rotate_certificates(job: Job, step: RotateCertificates) -> tuple[Evide
     return await current_session().executor.apply(job, step)
 
 
-@observable("verify outcome")
-async def verify_outcome(job: Job, step: VerifyOutcome) -> tuple[Evidence, ...]:
-    """Look again from outside: state, refusal, member in, nodes, workloads, old credentials tried alone."""
-    return await current_session().executor.apply(job, step)
+@observable("verify nodes")
+async def verify_nodes(job: Job) -> tuple[Evidence, ...]:
+    """See from outside that a member gets in, and that nodes and workloads are back as they were."""
+    return await current_session().executor.verify_nodes(job)
+
+
+@observable("prove old credentials dead")
+async def prove_old_credentials_dead(job: Job) -> tuple[Evidence, ...]:
+    """Try each held credential alone, beside a member, and see that Azure refuses new ones."""
+    return await current_session().executor.verify_old_credentials(job)
 
 
 async def perform(job: Job, step: Step) -> tuple[Evidence, ...]:  # noqa: PLR0911 - one per kind of step
-    """Run the task of a step."""
+    """Run the task of a step, or, to verify, the two tasks that it has."""
     match step:
         case EnsureAdminGroup():
             return await ensure_admin_group(job, step)
@@ -93,6 +99,6 @@ async def perform(job: Job, step: Step) -> tuple[Evidence, ...]:  # noqa: PLR091
         case RotateCertificates():
             return await rotate_certificates(job, step)
         case VerifyOutcome():
-            return await verify_outcome(job, step)
+            return (*await verify_nodes(job), *await prove_old_credentials_dead(job))
         case _:
             assert_never(step)

@@ -113,10 +113,21 @@ class Executor:
 
     async def apply(self, job: Job, step: Step) -> tuple[Evidence, ...]:
         """Do one step and say what was seen. Raises the four errors, located; TryLater: call again after `after`."""
+        return await self._located(job, step.kind, self._apply(job, step))
+
+    async def verify_nodes(self, job: Job) -> tuple[Evidence, ...]:
+        """The first half of VerifyOutcome: a member gets in, nodes and workloads are back. Errors as `apply`."""
+        return await self._located(job, "verify-outcome", self._back(job))
+
+    async def verify_old_credentials(self, job: Job) -> tuple[Evidence, ...]:
+        """The second half: old credentials are dead beside a member, ARM refuses new ones. Errors as `apply`."""
+        return await self._located(job, "verify-outcome", self._dead(job))
+
+    async def _located(self, job: Job, step: str, work: Awaitable[tuple[Evidence, ...]]) -> tuple[Evidence, ...]:
         try:
-            return await self._apply(job, step)
+            return await work
         except AksEntraError as error:
-            error.located(cluster=str(job.plan.cluster), step=step.kind)
+            error.located(cluster=str(job.plan.cluster), step=step)
             raise
 
     async def migrate(self, job: Job) -> Verdict:
@@ -165,7 +176,7 @@ class Executor:
             case RotateCertificates():
                 return await self._rotate(job, step)
             case VerifyOutcome():
-                return await self._verify(job)
+                return (*await self._back(job), *await self._dead(job))
             case _:
                 assert_never(step)
 
@@ -347,19 +358,23 @@ class Executor:
         )
         return (*kept, rotated)
 
-    async def _verify(self, job: Job) -> tuple[Evidence, ...]:
-        """Everything again from outside, after a settling time. Old credentials are tried beside the member."""
-        cluster, clock = job.plan.cluster, self._ports.clock
-        posture = await self._observe(cluster)
-        evidence: list[Evidence] = list(self._rotation_by_earlier_run(job, posture))
+    async def _back(self, job: Job) -> tuple[Evidence, ...]:
+        """A member in, and nodes and workloads after a settling time."""
+        posture = await self._observe(job.plan.cluster)
+        rotated = self._rotation_by_earlier_run(job, posture)
         proven = await self._prove(job, posture, Moment.AFTER)
-        evidence += await self._settled(job, posture)
+        return (*rotated, *await self._settled(job, posture), proven)
+
+    async def _dead(self, job: Job) -> tuple[Evidence, ...]:
+        """Old credentials tried beside the member, ARM's refusal, and the state at the end."""
+        cluster, evidence = job.plan.cluster, list[Evidence]()
+        posture = await self._observe(cluster)
         witness = self._of(cluster).witness
         older = witness is not None and witness.ca != posture.ca
         tried = await self._try_credentials(job, posture, Moment.AFTER if job.plan.rotates or older else Moment.BEFORE)
         if self._ports.vault.holds(cluster):
-            proven = await self._prove(job, posture, Moment.AFTER)  # beside the refusals, in the same minute
-        evidence += [proven, *tried]
+            evidence.append(await self._prove(job, posture, Moment.AFTER))  # beside the refusals, in the same minute
+        evidence += tried
         if _closed(job):
             answer = await self._ports.arm.hold_admin_credential(cluster)
             if not isinstance(answer, AdminCredentialRefused):
@@ -369,7 +384,7 @@ class Executor:
                     remedy="see who switched local accounts on, then plan again: a rotation is owed",
                 )
             evidence.append(answer)
-        evidence.append(proofs.state(clock, await proofs.read(self._ports, cluster)))
+        evidence.append(proofs.state(self._ports.clock, await proofs.read(self._ports, cluster)))
         self.forget(cluster)
         return tuple(evidence)
 

@@ -48,7 +48,7 @@ from aks_entra.fleet_file_fields import (
     Variable,
     Version,
 )
-from aks_entra.yaml_lines import Problem, read
+from aks_entra.yaml_lines import Problem, path_of, read
 
 MAX_BYTES: Final = 1_048_576
 MAX_STAGES: Final = 100
@@ -369,6 +369,16 @@ def parse_fleet_file(text: str, source: str) -> FleetFile:
     if fleet is None or problems:
         raise refusal(source, problems)
     return fleet
+
+
+def line_of(path: Path, field: str) -> int | None:
+    """The line of a field such as `clusters[0].name`; None when the file cannot be read a second time."""
+    if str(path) == "-":
+        return None
+    try:
+        return read(_text_of(path)).line(path_of(field))
+    except Refused:
+        return None
 
 
 def json_schema() -> dict[str, Any]:

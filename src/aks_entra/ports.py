@@ -75,7 +75,7 @@ class Witness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedIn:
-    """A SelfSubjectReview and a SelfSubjectAccessReview at the API server: who one is there, and whether all is allowed."""
+    """A SelfSubjectReview and a SelfSubjectAccessReview at the API server: who one is, and whether all is allowed."""
 
     username: str
     groups: tuple[str, ...]
@@ -107,7 +107,7 @@ class ControlPlane(Protocol):
         """Whether the principal holds Azure Kubernetes Service RBAC Cluster Admin here; None when unreadable."""
 
     async def locks(self, cluster: ClusterId, node_resource_group: str) -> tuple[Lock, ...] | None:
-        """Management locks on the cluster, its resource group, subscription and node resource group; None: unreadable."""
+        """Management locks that reach the cluster or its node resource group; None: unreadable."""
 
     async def enable_entra(
         self,
@@ -147,7 +147,7 @@ class Directory(Protocol):
     """Microsoft Graph, as far as admin groups are concerned."""
 
     async def group(self, group_id: str, *, prover: str) -> GroupFacts:
-        """What the directory says of a group by id; `exists=False` when it never heard of it. Deleted ones are found too."""
+        """What the directory says of a group by id, deleted or not; `exists=False` when it never heard of it."""
 
     async def groups_named(self, display_name: str) -> tuple[str, ...]:
         """Object ids of the groups with exactly this display name (names are not unique)."""
@@ -217,7 +217,7 @@ class Clock(Protocol):
 
 
 class Journal(Protocol):
-    """What must survive a death and is no secret, stored before it is needed, under the plan's digest and the cluster."""
+    """What must survive a death and is no secret, stored before it is needed, under digest and cluster."""
 
     async def baseline(self, digest: str, cluster: ClusterId) -> Baseline | None:
         """The stored baseline, if one was stored."""

@@ -67,6 +67,11 @@ def dotted(path: Path) -> str:
     return text
 
 
+def path_of(text: str) -> Path:
+    """The other way round: `clusters[0].name` is `("clusters", 0, "name")`."""
+    return tuple(int(part) if part.isdigit() else part for part in re.findall(r"[^.\[\]]+", text))
+
+
 def read(text: str) -> Document:
     """Read one YAML document. Problems are in the result; a text with any has no trustworthy value."""
     document = Document()

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import secrets
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from azure_sandbox import build_identity
 from azure_sandbox.arm.service import Arm
 from azure_sandbox.arm.spec import ClusterSpec, PoolSpec, WorkloadSpec
 from azure_sandbox.clock import Clock
-from azure_sandbox.entra.directory import Directory, Group, ServicePrincipal, Tenant, User
+from azure_sandbox.entra.directory import Directory, ServicePrincipal, Tenant
 from azure_sandbox.world import (
     DEFAULT_OPERATOR,
     ClusterModel,
-    GroupModel,
     Scope,
-    ServicePrincipalModel,
-    TenantModel,
     World,
     WorldError,
     raw_document,
     steady_id,
 )
+from azure_sandbox.world_identity import ServicePrincipalModel, TenantModel
 
 OPERATORS_PERMISSIONS = (
     "Group.ReadWrite.All",
@@ -85,22 +83,16 @@ def build_directory(world: World, clock: Clock, *, replication: float = 0.0) -> 
         default = {"name": DEFAULT_OPERATOR, "graphPermissions": OPERATORS_PERMISSIONS}
         applications.append(ServicePrincipalModel.model_validate(default))
     try:
-        for application in applications:
-            principal = _service_principal(application, home)
+        made = [build_identity.service_principal(it, home, world.folder) for it in applications]
+        for principal in (*made, *([build_identity.aks_server(home)] if world.aks_server else [])):
             directory.add(principal)
-            names.add(application.name, principal.id)
+            names.add(principal.display_name, principal.id)
         for person in world.users:
-            user = User(
-                id=person.id or steady_id("user", home.id, person.upn),
-                upn=person.upn,
-                display_name=person.name,
-                enabled=person.enabled,
-                password=person.password,
-            )
+            user = build_identity.user(person, home)
             directory.add(user)
             for name in {person.name.lower(), person.upn.lower()}:
                 names.add(name, user.id)
-        groups = [(model, _group(model, home, clock)) for model in world.groups]
+        groups = [(model, build_identity.group(model, home, clock)) for model in world.groups]
         for _, group in groups:
             directory.add(group)
             names.add(group.display_name, group.id)
@@ -109,6 +101,9 @@ def build_directory(world: World, clock: Clock, *, replication: float = 0.0) -> 
     for model, group in groups:
         group.members |= {names.resolve(it, f"group {model.name}: members") for it in model.members}
         group.owners |= {names.resolve(it, f"group {model.name}: owners") for it in model.owners}
+    for model, group in groups:
+        build_identity.privilege(model, group, directory, names.resolve)
+    build_identity.policies(world, directory, names.resolve)
     return directory, names
 
 
@@ -139,6 +134,8 @@ def build_arm(world: World, arm: Arm, directory: Directory, names: Names) -> Ope
                     _govern(cluster, resource, arm, names)
         except ValueError as error:
             raise WorldError(f"subscription {model.name}: {error}") from error
+    if operator.public:
+        raise WorldError(f"operator: {operator.display_name!r} is a public client and holds no secret")
     return Operator(
         principal=operator,
         secret=(operator.secrets or operator.expired_secrets)[0],
@@ -160,36 +157,6 @@ def _govern(model: Scope, scope: str, arm: Arm, names: Names) -> None:
         arm.assign(scope, names.resolve(assignment.principal, f"roleAssignments of {scope}"), assignment.role)
     for lock in model.locks:
         arm.add_lock(scope, lock.name, lock.level)
-
-
-def _service_principal(model: ServicePrincipalModel, home: Tenant) -> ServicePrincipal:
-    secret = (model.secret or secrets.token_urlsafe(30),)
-    return ServicePrincipal(
-        id=model.id or steady_id("servicePrincipal", home.id, model.name),
-        app_id=model.app_id or steady_id("application", home.id, model.name),
-        display_name=model.name,
-        secrets=() if model.secret_expired else secret,
-        expired_secrets=secret if model.secret_expired else (),
-        enabled=model.enabled,
-        graph_permissions=frozenset(model.graph_permissions),
-    )
-
-
-def _group(model: GroupModel, home: Tenant, clock: Clock) -> Group:
-    now = clock.now()
-    deleted = now if model.deleted is True else _moment(model.deleted or None, now)
-    return Group(
-        id=model.id or steady_id("group", home.id, model.name),
-        display_name=model.name,
-        unique_name=model.unique_name,
-        mail_nickname=model.mail_nickname or "".join(it for it in model.name if it.isalnum() or it in "-_"),
-        description=model.description,
-        security_enabled=model.security_enabled,
-        role_assignable=model.role_assignable,
-        deleted_at=deleted,
-        created_at=min(now, deleted or now),
-        visible_at=now,
-    )
 
 
 def _cluster(world: World, model: ClusterModel, names: Names, now: datetime) -> ClusterSpec:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import urllib.error
-import urllib.request
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Annotated, NoReturn, TextIO
@@ -17,10 +15,12 @@ from azure_sandbox.child import Child, end_with_parent
 from azure_sandbox.clock import DEFAULT_PACE
 from azure_sandbox.proxy import Exchange
 from azure_sandbox.server import Sandbox
+from azure_sandbox.sign_in import NoSandbox, NotSignedIn, environment_of, port_around, sign_in
 from azure_sandbox.world import WorldError
 
 DEFAULT_PORT = 18460
 MISUSED = 2
+CREDENTIALS = ("AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")  # kubelogin would prefer them to its own client
 
 app = typer.Typer(
     help="A local Azure for AKS, Microsoft Entra ID and Microsoft Graph, on loopback.",
@@ -35,6 +35,9 @@ WorldOption = Annotated[
 PaceOption = Annotated[float, typer.Option(help="Seconds of Azure per real second; 1 is Azure's own pace.", min=0.001)]
 ReplicationOption = Annotated[float, typer.Option(help="Seconds until reads see a directory write.", min=0.0)]
 LogOption = Annotated[Path | None, typer.Option(help="Append one JSON line per request: host, method, path, status.")]
+PersonOption = Annotated[
+    bool, typer.Option("--person", help="A person's terminal: without the operator's credentials in the environment.")
+]
 PortOption = Annotated[int, typer.Option(help="Port of the proxy on 127.0.0.1.", min=0, max=65535)]
 
 
@@ -45,12 +48,14 @@ def exec(  # noqa: A001  # the command's name
     pace: PaceOption = DEFAULT_PACE,
     replication: ReplicationOption = 0.0,
     log: LogOption = None,
+    *,
+    person: PersonOption = False,
 ) -> None:
     """Run COMMAND inside a sandbox of its own; exits with the command's exit code and leaves nothing behind."""
     end_with_parent()
     with ExitStack() as stack:
         sandbox = _sandbox(stack, world, pace, replication, log)
-        raise typer.Exit(asyncio.run(_exec(sandbox, command)))
+        raise typer.Exit(asyncio.run(_exec(sandbox, command, person=person)))
 
 
 @app.command()
@@ -68,14 +73,30 @@ def up(
 
 
 @app.command()
-def env(port: PortOption = DEFAULT_PORT) -> None:
+def env(port: PortOption = DEFAULT_PORT, *, person: PersonOption = False) -> None:
     """Print export lines for the sandbox that is up: eval "$(aks-entra-sandbox env)"."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"http://127.0.0.1:{port}/environment", timeout=5) as answer:
-            typer.echo(answer.read().decode(), nl=False)
-    except (urllib.error.URLError, OSError) as error:
+        lines = environment_of(port).splitlines(keepends=True)
+        hidden = tuple(f"export {name}=" for name in CREDENTIALS) if person else ()
+        typer.echo("".join(line for line in lines if not line.startswith(hidden)), nl=False)
+    except NoSandbox as error:
         _fail(f"no sandbox is up on port {port} ({error}); start one with: aks-entra-sandbox up --port {port}", 1)
+
+
+@app.command("sign-in")
+def sign_in_command(
+    code: Annotated[str, typer.Argument(help="The code that the terminal shows.")],
+    name: Annotated[str, typer.Option("--as", help="Who signs in: a user's name, upn or id.")],
+    port: Annotated[int | None, typer.Option(help="Port of the sandbox. Default: the one around us.")] = None,
+) -> None:
+    """Enter the CODE of a device-code sign-in as a user of the world, as one would at microsoft.com/devicelogin."""
+    wanted = port or port_around() or DEFAULT_PORT
+    try:
+        typer.echo(f"{sign_in(code, name, wanted)} has signed in")
+    except NoSandbox as error:
+        _fail(f"no sandbox is up on port {wanted} ({error}); start one with: aks-entra-sandbox up", 1)
+    except NotSignedIn as error:
+        _fail(str(error), 1)
 
 
 def main() -> None:
@@ -117,10 +138,13 @@ class _Log:
         self._file.flush()
 
 
-async def _exec(sandbox: Sandbox, command: list[str]) -> int:
+async def _exec(sandbox: Sandbox, command: list[str], *, person: bool) -> int:
     async with sandbox:
         try:
-            return await Child(command, sandbox.environment).run()
+            environment = sandbox.environment
+            if person:
+                environment = {name: value for name, value in environment.items() if name not in CREDENTIALS}
+            return await Child(command, environment).run()
         except FileNotFoundError:
             typer.echo(f"aks-entra-sandbox: {command[0]}: command not found", err=True)
             return 127

@@ -20,7 +20,7 @@ from azure_sandbox.clock import DEFAULT_PACE, Clock
 from azure_sandbox.cluster.service import ApiServers
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.discovery import HOST as ENTRA_HOST
-from azure_sandbox.entra.service import Entra
+from azure_sandbox.entra.service import DEVICE_HOSTS, Entra
 from azure_sandbox.entra.tokens import Tokens
 from azure_sandbox.faults import Faults
 from azure_sandbox.graph.service import HOST as GRAPH_HOST
@@ -30,7 +30,7 @@ from azure_sandbox.proxy import Exchange, Proxy, Target, Unreachable
 from azure_sandbox.world import builtin_world, load_world
 
 ARM_HOST = "management.azure.com"
-FRONTS = (ENTRA_HOST, ARM_HOST, GRAPH_HOST)
+FRONTS = (ENTRA_HOST, ARM_HOST, GRAPH_HOST, *DEVICE_HOSTS)
 HTTPS = 443
 LOOPBACK = "127.0.0.1,localhost,::1"
 
@@ -62,7 +62,7 @@ class Sandbox:
         self.arm = Arm(self.directory, self.tokens, self.clock, ArmSettings(durations=described.durations))
         self.operator: Operator = build_arm(described, self.arm, self.directory, names)
         self.entra = Entra(self.directory, self.tokens)
-        self.graph = Graph(self.directory, self.tokens)
+        self.graph = Graph(self.directory, self.tokens, throttle=described.graph_throttling)
         self.faults = Faults()
         self.proxy = Proxy(self, self.clock, port=port, observe=observe, faults=self.faults)
         self._authority = authority or Authority(self.clock.now())
@@ -71,6 +71,7 @@ class Sandbox:
             ENTRA_HOST: self.entra.handle,
             ARM_HOST: self.arm.router.dispatch,
             GRAPH_HOST: self.graph.handle,
+            **dict.fromkeys(DEVICE_HOSTS, self.entra.handle),
         }
         self._front = self._authority.server_context(FRONTS)
 

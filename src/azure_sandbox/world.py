@@ -7,29 +7,32 @@ made anew at each start. A date is written as one (2024-05-11) or as `90 days ag
 from __future__ import annotations
 
 import json
-import re
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AliasGenerator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from azure_sandbox.arm.operations import DURATIONS
-from azure_sandbox.graph.access import KNOWN
+from azure_sandbox.world_identity import (
+    ConditionalAccessModel,
+    FederatedCredentialModel,
+    GroupModel,
+    Guid,
+    IssuerModel,
+    LocationModel,
+    Model,
+    Moment,
+    PolicyRulesModel,
+    ServicePrincipalModel,
+    TenantModel,
+    TimedModel,
+    UserModel,
+)
 
 _NAMESPACE = uuid.UUID("6f1d8f0c-8a54-4c0e-9d0f-5b5b6c1f7a10")
 DEFAULT_OPERATOR = "operator"
@@ -40,105 +43,21 @@ class WorldError(Exception):
     """A world that cannot be built; the message names the file, the line where it is known, the key and the remedy."""
 
 
-def _moment(value: object) -> object:
-    if isinstance(value, str) and (days := re.fullmatch(r"(\d+) days? ago", value)):
-        return timedelta(days=int(days[1]))
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return datetime.combine(value, time(), UTC)
-    if isinstance(value, datetime) and value.tzinfo is None:
-        return value.replace(tzinfo=UTC)
-    return value
-
-
-def _guid(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return str(uuid.UUID(value))
-    except ValueError:
-        raise ValueError(f"{value!r} is no id; write a GUID such as {uuid.uuid4()}, or leave the key out") from None
-
-
-Moment = Annotated[datetime | timedelta, BeforeValidator(_moment)]  # a timedelta: so long ago
-Guid = Annotated[str, BeforeValidator(_guid)]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        alias_generator=AliasGenerator(validation_alias=to_camel),
-    )
-
-
-class TenantModel(_Model):
-    """A tenant; `name` is its initial domain."""
-
-    id: Guid | None = None
-    name: str = "contoso.onmicrosoft.com"
-    display_name: str | None = None
-
-
-class ServicePrincipalModel(_Model):
-    """An application in the home tenant."""
-
-    name: str
-    id: Guid | None = None
-    app_id: Guid | None = None
-    secret: str | None = None
-    secret_expired: bool = False
-    enabled: bool = True
-    graph_permissions: tuple[str, ...] = ()
-
-    @model_validator(mode="after")
-    def _known(self) -> ServicePrincipalModel:
-        if unknown := sorted(set(self.graph_permissions) - KNOWN):
-            raise ValueError(
-                f"the sandbox's Graph knows no permission {', '.join(unknown)}; it knows {', '.join(sorted(KNOWN))}"
-            )
-        return self
-
-
-class UserModel(_Model):
-    """A person; without a password nobody can sign in as them."""
-
-    name: str
-    upn: str
-    id: Guid | None = None
-    password: str | None = None
-    enabled: bool = True
-
-
-class GroupModel(_Model):
-    """A group; members and owners are names (users also by upn) or ids. `deleted`: true (just now) or a date."""
-
-    name: str
-    id: Guid | None = None
-    unique_name: str | None = None
-    mail_nickname: str | None = None
-    description: str | None = None
-    security_enabled: bool = True
-    role_assignable: bool = False
-    members: tuple[str, ...] = ()
-    owners: tuple[str, ...] = ()
-    deleted: bool | Moment = False
-
-
-class RoleAssignmentModel(_Model):
+class RoleAssignmentModel(Model):
     """A role, by its name, for a principal, by its name or id."""
 
     principal: str
     role: str
 
 
-class LockModel(_Model):
+class LockModel(Model):
     """A management lock."""
 
     name: str
     level: Literal["CanNotDelete", "ReadOnly"]
 
 
-class PoolModel(_Model):
+class PoolModel(Model):
     """An agent pool; `min` and `max` switch the autoscaler on."""
 
     name: str
@@ -150,7 +69,7 @@ class PoolModel(_Model):
     labels: dict[str, str] = Field(default_factory=dict)
 
 
-class WorkloadModel(_Model):
+class WorkloadModel(Model):
     """A controller with its pods."""
 
     name: str
@@ -159,7 +78,7 @@ class WorkloadModel(_Model):
     replicas: int = Field(default=1, ge=0)
 
 
-class Scope(_Model):
+class Scope(Model):
     """What roles and locks can be put on."""
 
     role_assignments: tuple[RoleAssignmentModel, ...] = ()
@@ -208,7 +127,7 @@ class SubscriptionModel(Scope):
     resource_groups: tuple[ResourceGroupModel, ...] = ()
 
 
-class World(_Model):
+class World(Model):
     """A whole world. Without `operator` there is one anyway, Owner of every subscription.
 
     `durations`: how long kinds of operation last (`rotate: 600`), in Azure's seconds, which the pace divides.
@@ -220,6 +139,13 @@ class World(_Model):
     service_principals: tuple[ServicePrincipalModel, ...] = ()
     users: tuple[UserModel, ...] = ()
     groups: tuple[GroupModel, ...] = ()
+    licences: tuple[Literal["P1", "P2"], ...] = ("P1", "P2")
+    security_defaults: bool = False
+    aks_server: bool = True  # whether the tenant has the service principal of Azure Kubernetes Service AAD Server
+    graph_throttling: bool = False
+    issuers: tuple[IssuerModel, ...] = ()
+    named_locations: tuple[LocationModel, ...] = ()
+    conditional_access: tuple[ConditionalAccessModel, ...] = ()
     operator: str | None = None
     subscriptions: tuple[SubscriptionModel, ...] = ()
     durations: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
@@ -303,12 +229,19 @@ def _remedy(location: tuple[int | str, ...], error: Mapping[str, Any]) -> str:
     return f"unknown key; allowed here: {', '.join(sorted(name for name in names if name != 'folder'))}"
 
 
-_NESTED: dict[str, type[_Model]] = {
+_NESTED: dict[str, type[Model]] = {
     "tenant": TenantModel,
     "tenants": TenantModel,
     "servicePrincipals": ServicePrincipalModel,
     "users": UserModel,
     "groups": GroupModel,
+    "federatedCredentials": FederatedCredentialModel,
+    "issuers": IssuerModel,
+    "namedLocations": LocationModel,
+    "conditionalAccess": ConditionalAccessModel,
+    "eligible": TimedModel,
+    "active": TimedModel,
+    "activation": PolicyRulesModel,
     "subscriptions": SubscriptionModel,
     "resourceGroups": ResourceGroupModel,
     "clusters": ClusterModel,
@@ -319,6 +252,6 @@ _NESTED: dict[str, type[_Model]] = {
 }
 
 
-def _model_at(location: tuple[int | str, ...]) -> type[_Model]:
+def _model_at(location: tuple[int | str, ...]) -> type[Model]:
     names = [part for part in location if isinstance(part, str)]
     return _NESTED[names[-1]] if names else World

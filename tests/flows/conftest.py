@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import pytest_asyncio
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from aks_entra import prefect_client, survey
@@ -144,14 +146,15 @@ Until = Callable[[Any, Callable[[Any], bool]], Awaitable[Any]]
 
 @pytest.fixture(scope="session")
 def until() -> Until:
-    """Follow a run until a snapshot is as wanted, or the run ends."""
+    """Follow a run until a snapshot is as wanted; it must not end before."""
 
     async def follow(run: Any, wanted: Callable[[Snapshot], bool]) -> Snapshot:
 
         async with asyncio.timeout(120):
             async for now in prefect_client.follow(run, every=0.2):
-                if wanted(now) or now.run.ended:
+                if wanted(now):
                     return now
+                assert not now.run.ended, f"the run ended {now.run.state} before: {now.run.message}"
         raise AssertionError("the run neither ended nor came to where it should")
 
     return follow
@@ -176,13 +179,17 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
         )
         try:
             await _ready(process)
-            yield House(
+            house = House(
                 sandbox=sandbox,
                 api=f"http://127.0.0.1:{port}/api",
                 environment=environment,
                 home=folder / "client",
                 exchanges=exchanges,
             )
+            yield house
+            with house.inside():  # what this process still has to tell the server, before it goes
+                await cast("Any", APILogWorker.drain_all(at_exit=False))
+                await cast("Any", EventsWorker.drain_all(at_exit=False))
         finally:
             process.send_signal(signal.SIGINT)
             async with asyncio.timeout(60):

@@ -8,6 +8,7 @@ from aks_entra import prefect_client
 from aks_entra.core.debt import Sighting
 from aks_entra.core.verdict import Outcome
 from aks_entra.fleet_file import AdminGroupFile, FleetFile
+from azure_sandbox.http import Reply
 from flows.inventory_fleet import inventory_fleet
 from flows.provision_cluster import provision_cluster
 from flows.verify_fleet import verify_fleet
@@ -39,6 +40,19 @@ async def test_a_cluster_that_is_there_otherwise_is_refused_and_no_group_is_made
         assert state.is_failed()
         assert "the cluster exists and is otherwise" in str(state.message)
         assert not [one for one in house.exchanges[before:] if one.method in {"PUT", "PATCH"}]
+
+
+async def test_a_cluster_that_may_not_be_seen_is_not_taken_for_missing(house: House) -> None:
+    denied = {"error": {"code": "AuthorizationFailed", "message": "The client does not have authorization."}}
+    with house.inside():
+        house.sandbox.faults.add(
+            "GET", "/resourceGroups/quiet/.*/managedClusters/unseen$", answer=Reply(403, denied, {})
+        )
+        group = AdminGroupFile(name="never-made", create=True)
+        state = await provision_cluster("prod-eu", "quiet", "unseen", "westeurope", [group], return_state=True)
+        assert state.is_failed()
+        assert house.sandbox.faults.waiting == ()
+        assert house.writes("quiet") == []
 
 
 async def test_inventory_and_the_drift_watch_only_read(house: House) -> None:

@@ -168,3 +168,29 @@ async def test_up_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
     assert left(tmp_path) == ["exports"]
     code, _, err = await run(tmp_path, "env", "--port", port)
     assert (code, f"no sandbox is up on port {port}" in err) == (1, True)
+
+
+async def test_a_person_signs_in_from_inside(tmp_path: Path) -> None:
+    world = tmp_path / "world.yaml"
+    world.write_text("version: 1\nusers:\n  - {name: Alice Adams, upn: alice@contoso.onmicrosoft.com}\n")
+    (tmp_path / "tmp").mkdir()
+    sandbox = f"{SANDBOX[0]} -m azure_sandbox.cli"
+    script = (
+        "curl -sS https://login.microsoftonline.com/organizations/oauth2/v2.0/devicecode "
+        "-d client_id=80faf920-1908-4b52-b5ef-a8e7bedfc67a "
+        "-d scope=6dae42f8-4368-4678-94ff-3960e28e3630/.default > begun; "
+        'code=$(sed \'s/.*"user_code": "\\([A-Z0-9]*\\)".*/\\1/\' begun); '
+        f"{sandbox} sign-in $code --as alice; {sandbox} sign-in $code --as alice; "
+        'curl -sSL -o /dev/null -w "%{http_code}\\n" https://microsoft.com/devicelogin; echo "[$AZURE_CLIENT_ID]"'
+    )
+    code, out, err = await inside(
+        tmp_path / "tmp", f"cd {tmp_path}; {script}", "--person", "--world", str(world), PYTHONPATH=PYTHON_PATH
+    )
+    assert code == 0, err
+    assert out.splitlines() == ["alice@contoso.onmicrosoft.com has signed in", "200", "[]"]
+    assert "AADSTS70019" in err
+
+
+async def test_a_sign_in_without_a_sandbox(tmp_path: Path) -> None:
+    code, _, err = await run(tmp_path, "sign-in", "ABCDEFGHJ", "--as", "alice", "--port", "1")
+    assert (code, "no sandbox is up on port 1" in err) == (1, True)

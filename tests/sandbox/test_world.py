@@ -76,12 +76,12 @@ def test_the_demo_world_holds_what_its_comments_say() -> None:
         (
             "version: 1\ntenants_: []\n",
             2,
-            "tenants_: unknown key; allowed here: durations, groups, operator, servicePrincipals",
+            "tenants_: unknown key; allowed here: aksServer, conditionalAccess, durations, graphThrottling",
         ),
         (
             "version: 1\nusers:\n  - {name: A, mail: b}\n",
             3,
-            "users.0.mail: unknown key; allowed here: enabled, id, name",
+            "users.0.mail: unknown key; allowed here: device, enabled, id, ip, mfa, name",
         ),
         ("version: 1\nusers:\n  - {name: A}\n", 3, "users.0.upn: Field required"),
         ("version: 1\ngroups:\n  - {name: g,\n     id: x}\n", 4, "groups.0.id: 'x' is no id; write a GUID"),

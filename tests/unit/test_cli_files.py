@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from aks_entra.cli import app
-from aks_entra.cli.planning import read_plan, read_settings, write_new
+from aks_entra.cli.planning import located, read_plan, read_settings, write_new
 from aks_entra.cli.records import gather, reports_in, unreachable
 from aks_entra.core.debt import Sighting
 from aks_entra.documents import dump_plan, dump_report
@@ -56,9 +56,12 @@ def aks_entra(*words: str) -> Result:
         (["verify", "plan.json", "--old-kubeconfig", "shop-01=none"], "none: No such file or directory"),
         (["verify", "plan.json", "--evidence", "report.json"], "report.json: is there already"),
         (["report", "none.json"], "none.json: no such file, and not a digest"),
+        (["plan", "fleet.yaml", "--out", "no/such/plan.json"], "there is no folder no/such"),
+        (["plan", "fleet.yaml", "--out", "."], ".: is a folder"),
+        (["verify", "fleet.yaml", "--evidence", "no/such/ev.json"], "there is no folder no/such"),
         (["report", "9f31c2"], "PREFECT_API_URL names no server"),
         (["report", "plan.json"], "plan.json: "),
-        (["report", "report.json", "--html", "no/such/folder.html"], "cannot be written: No such file or directory"),
+        (["report", "report.json", "--html", "no/such/folder.html"], "there is no folder no/such"),
     ],
 )
 def test_bad_input_is_one_clear_error_and_exit_code_2(words: list[str], message: str) -> None:
@@ -177,3 +180,34 @@ def test_detailed_exit_codes_mean_what_they_mean_in_terraform() -> None:
     assert aks_entra("plan", "none.yaml", "--detailed-exitcode").exit_code == 1
     assert aks_entra("plan", "--detailed-exitcode").exit_code == 1
     assert aks_entra("plan").exit_code == 2
+
+
+def test_what_azure_does_not_know_is_found_in_the_file() -> None:
+    for field, where in (
+        ("`clusters[0].subscription`: no such", "fleet.yaml:3: clusters[0].subscription: no such"),
+        ("`admin_groups[0].name`: no such", "fleet.yaml:4: target.admin_groups[0].name: no such"),
+        ("`admin_groups[0]` names no group", "fleet.yaml:4: target.admin_groups[0]: names no group"),
+        ("`rollout`: no group takes a", "fleet.yaml:1: rollout: no group takes a"),
+        ("`az login` first", "`az login` first"),
+    ):
+        with pytest.raises(Refused) as caught, located(Path("fleet.yaml")):
+            raise Refused(field)
+        assert str(caught.value) == where
+
+
+def test_what_azure_does_not_know_is_found_among_the_options() -> None:
+    for field, where in (
+        ("`clusters[0].subscription`: no such", "--subscription: no such"),
+        ("`clusters[0].resource_group`: no such", "--resource-group: no such"),
+        ("`clusters[0].tags`: no such", "--tag: no such"),
+    ):
+        with pytest.raises(Refused) as caught, located(None):
+            raise Refused(field)
+        assert str(caught.value) == where
+
+
+def test_a_file_that_went_away_has_no_lines() -> None:
+    for gone in (Path("gone.yaml"), Path("-")):
+        with pytest.raises(Refused) as caught, located(gone):
+            raise Refused("`clusters[0].name`: no such")
+        assert str(caught.value) == f"{gone}: clusters[0].name: no such"

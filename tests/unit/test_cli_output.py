@@ -138,7 +138,7 @@ def test_help_names_every_command_and_exit_code() -> None:
         "  0    done, or verified\n",
         "  1    something failed, or a cluster is not verified\n",
         "  2    wrong usage, bad input, or refused before anything was written\n",
-        "  130  interrupted with Ctrl-C\n",
+        "  130  interrupted with Ctrl-C (143 with SIGTERM)\n",
         "`plan --detailed-exitcode`: 0 nothing to do, 1 error, 2 there are changes\n",
     ):
         assert line in result.stdout

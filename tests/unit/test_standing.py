@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aks_entra.core.debt import Debt, OldCredentials
 from aks_entra.core.evidence import CertificatesRotated, CredentialTried, Workload
 from aks_entra.core.plan import plan_cluster
@@ -28,6 +30,11 @@ def test_nothing_left_is_judged_like_any_other() -> None:
     plan = plan_cluster(managed(local_accounts=False, ca=NEW_CA), target(rotation=RotationPolicy.LATER), gone)
     seen = tuple(one for one in WHOLE if not isinstance(one, CertificatesRotated | CredentialTried))
     assert judge_standing(plan, seen).outcome is Outcome.VERIFIED
+
+
+def test_a_credential_that_outlived_its_ca_is_never_merely_left_to_do() -> None:
+    alive = tuple(replace(one, status=200) if isinstance(one, CredentialTried) else one for one in WHOLE)
+    assert judge_standing(plan_cluster(posture(), target(CREATE), facts()), alive).outcome is Outcome.FAILED
 
 
 def test_a_workload_says_what_it_is() -> None:

@@ -214,7 +214,7 @@ def test_a_token_that_lives_on_is_said_with_what_to_do() -> None:
         ),
         (
             (tried(CERTIFICATE, BEFORE, 401), tried(CERTIFICATE, AFTER, 401)),
-            "grade 2: the client certificate is refused, but was not seen to work before",
+            "client certificate: refused before the rotation already (expired?), and after it",
         ),
         ((tried(TOKEN, BEFORE, None), tried(TOKEN, AFTER, None)), "grade 2: the static token could not be tried"),
         (
@@ -234,6 +234,12 @@ def test_the_second_grade(credentials: tuple[CredentialTried, ...], said: str) -
     "credentials",
     [
         (tried(TOKEN, BEFORE, 200), tried(TOKEN, AFTER, 401)),  # all that the kubeconfig carried
+        (  # the certificate had expired: what the rotation killed is the token
+            tried(CERTIFICATE, BEFORE, 401),
+            tried(CERTIFICATE, AFTER, 401),
+            tried(TOKEN, BEFORE, 200),
+            tried(TOKEN, AFTER, 401),
+        ),
         tuple(tried(credential, AFTER, 401, issued_under=OLD_CA.fingerprint) for credential in Credential),
     ],
 )

@@ -29,7 +29,7 @@ Exit codes:
   0    done, or verified
   1    something failed, or a cluster is not verified
   2    wrong usage, bad input, or refused before anything was written
-  130  interrupted with Ctrl-C
+  130  interrupted with Ctrl-C (143 with SIGTERM)
   `plan --detailed-exitcode`: 0 nothing to do, 1 error, 2 there are changes
 \b
 A first day:

@@ -26,7 +26,8 @@ SHORT: Final = {
     "record baseline": "baseline",
     "disable local accounts": "accounts off",
     "rotate certificates": "rotate",
-    "verify outcome": "verify",
+    "verify nodes": "nodes",
+    "prove old credentials dead": "old credentials dead",
 }
 WORTH_TELLING: Final = 5.0  # seconds; shorter steps are shown without their duration
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aks_entra.cli import output
-from aks_entra.cli.planning import read_settings, teller
+from aks_entra.cli.planning import located, read_settings, teller
 from aks_entra.cli.records import EvidenceFrom, gather
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def inventory(  # noqa: PLR0913 - one parameter for each option
     """
     with output.guarded():
         selectors = _selectors(fleet, subscription or [], resource_group, name, tag or [])
-    rows = output.run(_inventory(selectors, probe=probe or read, read=read, evidence=evidence))
+    rows = output.run(_inventory(selectors, fleet, probe=probe or read, read=read, evidence=evidence))
     if format_ is output.Format.JSON:
         from aks_entra.report.inventory_view import document  # noqa: PLC0415 - startup is quick without it
 
@@ -72,7 +72,7 @@ def inventory(  # noqa: PLR0913 - one parameter for each option
 
 
 async def _inventory(
-    selectors: tuple[Selector, ...], *, probe: bool, read: bool, evidence: list[Path] | None
+    selectors: tuple[Selector, ...], fleet: Path | None, *, probe: bool, read: bool, evidence: list[Path] | None
 ) -> tuple[Row, ...]:
     from aks_entra import survey  # noqa: PLC0415 - startup is quick without it
     from aks_entra.wiring import open_session  # noqa: PLC0415 - Azure's libraries take long to import
@@ -81,14 +81,10 @@ async def _inventory(
     with output.progress("looking at " + ", ".join(dict.fromkeys(one.subscription for one in selectors))) as tell:
         records = await gather(evidence, settings)
         async with open_session(settings) as session:
-            return await survey.inventory(
-                session.ports,
-                selectors,
-                probe=probe,
-                read=read,
-                records=records,
-                on_progress=teller(tell),
-            )
+            with located(fleet):
+                return await survey.inventory(
+                    session.ports, selectors, probe=probe, read=read, records=records, on_progress=teller(tell)
+                )
 
 
 def _selectors(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,16 +15,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 import httpx
 
+from aks_entra.cli.processes import LOOK, stop, stop_marked
 from aks_entra.errors import Refused
 
 POOL: Final = "aks-entra"
 LOOPBACK: Final = "127.0.0.1"
+MARK: Final = "AKS_ENTRA_STARTED_BY"
+"""In the environment of all that is started here, so that it is found again when its parent is gone."""
 PATIENCE: Final = 120.0  # seconds for a server or a worker to come up on a slow machine
-GRACE: Final = 15.0  # seconds for one to go down
-LOOK: Final = 0.25  # seconds between two looks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,7 @@ def environment(place: Local) -> dict[str, str]:
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
         "AKS_ENTRA_CHECKOUT": str(place.checkout),
+        MARK: uuid4().hex,
         "NO_PROXY": no_proxy,  # Prefect's websocket would go through the proxy, and be refused
         "no_proxy": no_proxy,
     }
@@ -99,6 +101,7 @@ async def prefect_here(
     os.environ.update(settings)
     (place.home / "logs").mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(stop_marked, f"{MARK}={settings[MARK]}")
         tell(f"starting Prefect at {base}")
         server = await stack.enter_async_context(
             _process(place, "server", "server", "start", "--host", LOOPBACK, "--port", str(chosen))
@@ -106,9 +109,7 @@ async def prefect_here(
         async with httpx.AsyncClient(base_url=place.api, trust_env=False, timeout=10.0) as http:
             await _until(lambda: _answers(http, "/health"), server, place, "server")
             tell("starting a worker, deploying the runbooks")
-            worker = await stack.enter_async_context(
-                _process(place, "worker", "worker", "start", "--pool", pool, "--type", "process", "--name", "local")
-            )
+            worker = await stack.enter_async_context(_worker(place, tell))
             await _until(lambda: _answers(http, f"/work_pools/{pool}"), worker, place, "worker")
             await _deploy(place)
             await _until(lambda: _online(http, pool), worker, place, "worker")
@@ -139,7 +140,7 @@ async def _deploy(place: Local) -> None:
 @asynccontextmanager
 async def _process(place: Local, name: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run one of Prefect's own long-running commands; at the end it and all that it started are gone."""
-    with (place.home / "logs" / f"{name}.log").open("wb") as log:
+    with (place.home / "logs" / f"{name}.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             *_prefect(*arguments),
             cwd=place.checkout,
@@ -152,68 +153,34 @@ async def _process(place: Local, name: str, *arguments: str) -> AsyncIterator[as
         try:
             yield process
         finally:
-            await asyncio.shield(_stop(process))
+            await asyncio.shield(stop(process))
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    """Ask a process to end, then end it; then its descendants, which Prefect gives sessions of their own."""
-    brood = _descendants(process.pid)
-    if process.returncode is None:
-        process.terminate()
-        try:
-            async with asyncio.timeout(GRACE):
-                await process.wait()
-        except TimeoutError:
-            brood |= _descendants(process.pid)
-            process.kill()
-            await process.wait()
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        living = {pid: began for pid, began in brood.items() if _born(pid) == began}
-        for pid in living:
-            _signal(pid, sign)
-        for _ in range(int(GRACE / LOOK)):
-            if not any(_born(pid) == began for pid, began in living.items()):
-                return
+@asynccontextmanager
+async def _worker(place: Local, tell: Callable[[str], None]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Keep a worker running: when it dies another one takes its place. Yields the first."""
+    command = ("worker", "start", "--pool", place.pool, "--type", "process", "--name", "local")
+    first: asyncio.Future[asyncio.subprocess.Process] = asyncio.get_running_loop().create_future()
+
+    async def keep() -> None:
+        while True:
+            async with _process(place, "worker", *command) as process:
+                if not first.done():
+                    first.set_result(process)
+                status = await process.wait()
+            tell(f"the worker ended (exit code {status}): starting another")
             await asyncio.sleep(LOOK)
+
+    keeping = asyncio.create_task(keep())
+    try:
+        yield await first
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
 
 
 def _prefect(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "prefect", *arguments)
-
-
-def _descendants(pid: int) -> dict[int, str]:
-    """Process ids below one, each with its start time; empty where there is no /proc."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        fields = _stat(int(entry.parent.name))
-        if fields:
-            parents[int(entry.parent.name)] = int(fields[1])
-    found: dict[int, str] = {}
-    wave = {pid}
-    while wave:
-        wave = {child for child, parent in parents.items() if parent in wave and child not in found}
-        found |= {child: _born(child) for child in wave}
-    return found
-
-
-def _born(pid: int) -> str:
-    """When a process began, in the kernel's ticks; empty when it is no more (a zombie is no more)."""
-    fields = _stat(pid)
-    return "" if not fields or fields[0] == "Z" else fields[19]
-
-
-def _stat(pid: int) -> list[str]:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def _signal(pid: int, sign: signal.Signals) -> None:
-    try:
-        os.kill(pid, sign)
-    except ProcessLookupError:
-        return
 
 
 async def _until(
@@ -256,6 +223,7 @@ def _free_port() -> int:
 
 def _require_free(port: int) -> None:
     with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a server that just ended linger
         try:
             probe.bind((LOOPBACK, port))
         except OSError:

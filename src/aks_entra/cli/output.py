@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
@@ -34,6 +35,7 @@ class ExitCode(IntEnum):
     FAILED = 1  # something failed, or is not verified
     REFUSED = 2  # wrong usage, bad input, or refused before anything was written
     INTERRUPTED = 130  # Ctrl-C
+    TERMINATED = 143  # SIGTERM, SIGHUP
 
 
 class Format(StrEnum):
@@ -61,7 +63,16 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmat
 def run(coroutine: Coroutine[Any, Any, _T]) -> _T:
     """Run one command's work to its end. Ctrl-C and every error leave as one message and an exit code."""
     with guarded():
-        return asyncio.run(coroutine)
+        return asyncio.run(_until_told_to_end(coroutine))
+
+
+async def _until_told_to_end(coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """SIGTERM and SIGHUP end a command as Ctrl-C does: what it started is stopped, what it holds is given back."""
+    task = asyncio.current_task()
+    if task is not None and sys.platform != "win32":
+        for sign in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(sign, task.cancel)
+    return await coroutine
 
 
 @contextmanager
@@ -72,6 +83,9 @@ def guarded() -> Iterator[None]:
     except KeyboardInterrupt:
         say("interrupted")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except asyncio.CancelledError:
+        say("terminated")
+        raise typer.Exit(ExitCode.TERMINATED) from None
     except AksEntraError as error:
         fail(error)
     except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):

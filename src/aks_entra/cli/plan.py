@@ -11,7 +11,7 @@ from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
 from aks_entra.cli import output
-from aks_entra.cli.planning import read_fleet, read_settings, teller, write_new
+from aks_entra.cli.planning import located, read_fleet, read_settings, teller, writable, write_new
 from aks_entra.cli.records import EvidenceFrom, gather
 from aks_entra.errors import AksEntraError
 
@@ -71,7 +71,7 @@ def plan(
     Nothing is written to Azure. The digest at the end is what an approval names.
     """
     try:
-        made = output.run(_plan(fleet, evidence))
+        made = output.run(_plan(fleet, out, evidence))
         _save(made, out)
         _show(made, format_)
     except typer.Exit as leaving:
@@ -82,8 +82,12 @@ def plan(
         raise typer.Exit(CHANGES)
 
 
-async def _plan(path: Path, evidence: list[Path] | None) -> FleetPlan:
-    return await plan_of(read_fleet(path), evidence)
+async def _plan(path: Path, out: Path | None, evidence: list[Path] | None) -> FleetPlan:
+    fleet = read_fleet(path)
+    if out is not None:
+        writable(out, replace=True)
+    with located(path):
+        return await plan_of(fleet, evidence)
 
 
 async def plan_of(fleet: Fleet, evidence: list[Path] | None) -> FleetPlan:

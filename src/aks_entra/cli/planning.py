@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +17,45 @@ if TYPE_CHECKING:
     from aks_entra.core.plan import FleetPlan
     from aks_entra.settings import Settings
 
+_FIELD = re.compile(r"`(?P<name>(?P<group>admin_groups)?[a-z_0-9.\[\]]+)`:? ")
+
 LARGEST = 256 * 1024 * 1024  # bytes; a plan of five thousand clusters takes a tenth of it
+
+
+@contextmanager
+def located(file: Path | None) -> Iterator[None]:
+    """Say where in the fleet file, or in which option, what Azure did not know was named.
+
+    The engine names the field in backticks at a message's beginning; it never saw the file or the options.
+    """
+    try:
+        yield
+    except Refused as error:
+        field = _FIELD.match(error.message)
+        if field is not None:
+            where = _place(file, f"{'target.' if field['group'] else ''}{field['name']}")
+            error.message = f"{where}: {error.message[field.end() :]}"
+        raise
+
+
+def _place(file: Path | None, field: str) -> str:
+    if file is None:
+        name = field.rpartition(".")[2].removesuffix("s")  # the option is --tag, the key is tags
+        return f"--{name.replace('_', '-')}"
+    from aks_entra.fleet_file import line_of  # noqa: PLC0415 - startup is quick without it
+
+    line = line_of(file, field)
+    return f"{file}:{line}: {field}" if line else f"{file}: {field}"
+
+
+def writable(path: Path, *, replace: bool) -> None:
+    """Refuse a file that could not be written, before the work that fills it. Raises Refused."""
+    if path.is_dir():
+        raise Refused(f"{path}: is a folder", remedy="name a file in it")
+    if not path.absolute().parent.is_dir():
+        raise Refused(f"{path}: there is no folder {path.parent}", remedy="create it, or name another file")
+    if path.exists() and not replace:
+        raise Refused(f"{path}: is there already, and evidence is never replaced", remedy="name another file")
 
 
 def read_settings() -> Settings:
@@ -61,13 +102,12 @@ def is_plan(path: Path) -> bool:
 def write_new(path: Path, text: str, *, replace: bool) -> None:
     """Write a whole file or nothing. Raises Refused when it cannot be written, or is there and must not be replaced."""
     draft = path.with_name(f".{path.name}.part")
+    writable(path, replace=replace)
     try:
-        if path.exists() and not replace:
-            raise Refused(f"{path}: is there already, and evidence is never replaced", remedy="name another file")
         draft.write_text(text, encoding="utf-8")
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True) if path.parent.is_dir() else None
+        draft.unlink(missing_ok=True)
         raise Refused(f"{path}: cannot be written: {error.strerror}", remedy="name another file") from None
 
 

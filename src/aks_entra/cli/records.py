@@ -26,7 +26,7 @@ EvidenceFrom = Annotated[
     typer.Option(
         "--evidence",
         metavar="FILE|FOLDER",
-        help="Reports of ours (JSON) to weigh old credentials by. Can be given more than once.",
+        help="Reports of ours (JSON) to weigh old credentials by; repeat for several. Default: ./evidence, if there.",
         show_default=False,
     ),
 ]

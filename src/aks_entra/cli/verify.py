@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aks_entra.cli import output
-from aks_entra.cli.planning import is_plan, read_fleet, read_plan, read_settings, teller, write_new
+from aks_entra.cli.planning import is_plan, located, read_fleet, read_plan, read_settings, teller, writable, write_new
 from aks_entra.cli.records import gather, reports_in, unreachable
 from aks_entra.errors import AksEntraError, Refused
 
@@ -70,7 +70,8 @@ def verify(
         typer.Option(
             "--evidence",
             metavar="FILE|FOLDER",
-            help="Where the report is stored: a new file, or a folder of reports, which are weighed too.",
+            help="Where the report is stored: a new file, or a folder of reports, which are weighed too. "
+            "Without it ./evidence is weighed, if it is there, and nothing is stored.",
             show_default=False,
         ),
     ] = None,
@@ -100,10 +101,8 @@ def verify(
 async def _verify(request: Request) -> FleetReport:
     settings = read_settings()
     store = request.evidence
-    if store is not None and store.is_file():
-        raise Refused(
-            f"{store}: is there already, and evidence is never replaced", remedy="name a new file, or a folder"
-        )
+    if store is not None and not store.is_dir():
+        writable(store, replace=False)
     folder = [store] if store is not None and store.is_dir() else None
     saved = read_plan(request.source) if is_plan(request.source) else None
     with output.progress(f"verifying {request.source} (reading only)") as tell:
@@ -126,7 +125,8 @@ async def _of_fleet(
     fleet = read_fleet(request.source)
     records = await gather(folder, settings)
     async with open_session(settings, prover=fleet.prover) as session:
-        plan = await survey.plan_fleet(session.ports, fleet, records, on_progress=teller(tell))
+        with located(request.source):
+            plan = await survey.plan_fleet(session.ports, fleet, records, on_progress=teller(tell))
         return await _report(session, plan, None, request, tell)
 
 
@@ -199,6 +199,7 @@ async def _verdict(
 ) -> Verdict:
     """One cluster's verdict. `kept` is what was seen when the plan was carried out; None: it was only made just now."""
     from aks_entra import verifier  # noqa: PLC0415 - startup is quick without it
+    from aks_entra.core.cluster import Identity  # noqa: PLC0415 - as above
     from aks_entra.core.standing import judge_standing  # noqa: PLC0415 - as above
     from aks_entra.core.verdict import judge, unstarted  # noqa: PLC0415 - as above
     from aks_entra.executor import Job  # noqa: PLC0415 - as above
@@ -206,6 +207,8 @@ async def _verdict(
     held = unstarted(cluster)
     if held is not None:
         return held
+    if kept is None and cluster.before.identity is not Identity.MANAGED:
+        return judge_standing(cluster, ())  # nobody's token gets in there yet
     job = Job(digest=plan.digest, plan=cluster, prover=plan.prover)
     seen = await verifier.verify(session.ports, session.limits, job, witness=witness)
     if kept is None:
@@ -230,6 +233,12 @@ async def _kept(plan: FleetPlan, folder: list[Path] | None, settings: Settings) 
             raise
         except Exception as error:
             raise unreachable(error) from error
+    if not verdicts:
+        output.say(
+            "no report of this plan's migration is at hand: what was proven then is missing now\n"
+            "  → name the folder that keeps it (--evidence FOLDER), or the server (PREFECT_API_URL)",
+            style="warning",
+        )
     return {
         key: tuple(one for one in verdict.evidence if not isinstance(one, Failure)) for key, verdict in verdicts.items()
     }

@@ -12,14 +12,13 @@ from aks_entra.core.debt import Record, Sighting
 from aks_entra.core.evidence import (
     CertificatesRotated,
     ClusterCreated,
-    CredentialTried,
     Evidence,
     LocalAccountsDisabled,
-    Moment,
     StateSeen,
 )
 from aks_entra.core.rollout import StageResult
 from aks_entra.core.verdict import Outcome, Verdict
+from aks_entra.core.weigh import outlived
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +58,7 @@ def _records(verdict: Verdict, source: str) -> Iterator[Record]:
         if isinstance(one, LocalAccountsDisabled) and one.changed:
             yield Record(cluster=verdict.cluster.key, sighting=Sighting.ACCOUNTS_ON, at=one.at, source=source)
         sighting, ca = _sighting(one, closed_under)
-        if sighting is Sighting.ROTATED_CLOSED and _outlived(verdict.evidence):
+        if sighting is Sighting.ROTATED_CLOSED and outlived(verdict.evidence):
             continue
         if sighting is not None:
             yield Record(cluster=verdict.cluster.key, sighting=sighting, at=one.at, ca=ca, source=source)
@@ -77,11 +76,3 @@ def _sighting(one: Evidence, closed_under: set[str]) -> tuple[Sighting | None, s
             return Sighting.CREATED_CLOSED, next(iter(closed_under))
         case _:
             return None, None
-
-
-def _outlived(evidence: tuple[Evidence, ...]) -> bool:
-    """Whether a credential from before got an answer other than 401 after the rotation."""
-    return any(
-        isinstance(one, CredentialTried) and one.moment is Moment.AFTER and one.status not in {None, 401}
-        for one in evidence
-    )

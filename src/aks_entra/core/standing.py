@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
+from aks_entra.core.cluster import Identity
 from aks_entra.core.evidence import Evidence
 from aks_entra.core.plan import ClusterPlan
 from aks_entra.core.steps import (
@@ -19,22 +20,27 @@ from aks_entra.core.steps import (
     VerifyOutcome,
 )
 from aks_entra.core.verdict import Outcome, Verdict, judge
+from aks_entra.core.weigh import outlived
 
 
 def judge_standing(plan: ClusterPlan, evidence: tuple[Evidence, ...]) -> Verdict:
     """Weigh what is seen now against the target. `plan` was made a moment ago and only says what is left to do.
 
-    A cluster with something left to do is "not verified", with that as the first reason; one with nothing left is
-    judged like any other.
+    A cluster with something left to do is "not verified", with that as the first reason; without Microsoft Entra ID
+    nobody's token gets in, so that no evidence is needed for it. One with nothing left is judged like any other, and
+    so is one at which a credential outlived its CA: that is never merely left to do.
     """
     verdict = judge(replace(plan, steps=()), evidence)
-    if plan.disposition != "migrate":
+    seen = verdict.because
+    if plan.before.identity is not Identity.MANAGED and not evidence:  # nobody's token gets in: nothing was looked at
+        seen = (f"Microsoft Entra ID: {plan.before.identity}", plan.debt_because)
+    if plan.disposition != "migrate" or outlived(evidence):
         return verdict
     left = ", ".join(words for step in plan.steps if (words := _left(step)))
     return replace(
         verdict,
         outcome=Outcome.NOT_VERIFIED,
-        because=tuple(dict.fromkeys((f"left to do: {left or 'proofs only'}", *verdict.because))),
+        because=tuple(dict.fromkeys((f"left to do: {left or 'proofs only'}", *seen))),
         grade=None,
         next="plan and migrate: `aks-entra plan` shows the steps",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import Final, TypeVar
 
 from aks_entra.core.cluster import Identity
@@ -207,21 +207,31 @@ def _tried(evidence: tuple[Evidence, ...], found: Weights, rotated: Certificates
     if not fates:
         if rotated is not None:
             found.proven.append("grade 2: no old credential was at hand to try")
-    elif not found.wrong and not found.missing and all(fates.values()):
+        return
+    killed = [str(credential) for credential, fate in fates.items() if fate is _Fate.KILLED]
+    if not found.wrong and not found.missing and killed and _Fate.UNTRIED not in fates.values():
         found.grade = Grade.CREDENTIAL_REFUSED
-        found.proven.append(f"{' and '.join(fates)} from before: 401{' each' if len(fates) > 1 else ''}")
+        found.proven.append(f"{' and '.join(killed)} from before: 401{' each' if len(killed) > 1 else ''}")
+
+
+class _Fate(Enum):
+    """What became of one credential from before."""
+
+    KILLED = auto()  # it worked, or the CA before had signed it; now it is refused
+    DEAD_ALREADY = auto()  # it was refused before the rotation too, as an expired certificate is
+    UNTRIED = auto()  # nothing can be said
 
 
 def _fate(
     credential: Credential, mine: list[CredentialTried], *, rotated: CertificatesRotated | None, found: Weights
-) -> bool:
-    """Whether one credential is proven dead; what else it shows goes into `found`."""
+) -> _Fate:
+    """What became of one credential; what it shows beside that goes into `found`."""
     before = next((one for one in reversed(mine) if one.moment is Moment.BEFORE), None)
     after = next((one for one in reversed(mine) if one.moment is Moment.AFTER), None)
     worked = before is not None and before.status == _OK
     if after is None and worked and rotated:
         found.proven.append(f"grade 2: the {credential} was not at hand any more after rotation")
-        return False
+        return _Fate.UNTRIED
     if after is None or not _answered(after.status):
         if worked and rotated:
             found.missing.append(f"the {credential} from before got no answer after rotation")
@@ -229,14 +239,17 @@ def _fate(
             found.missing.append(f"the {credential} from before still works")
         else:
             found.proven.append(f"grade 2: the {credential} could not be tried")
-        return False
+        return _Fate.UNTRIED
     if after.status != _UNAUTHORIZED:
         found.wrong.append(f"the {credential} from before still gets {after.status} after rotation")
-        return False
-    if not worked and (rotated is None or after.issued_under != rotated.ca_before):
-        found.proven.append(f"grade 2: the {credential} is refused, but was not seen to work before")
-        return False
-    return True
+        return _Fate.UNTRIED
+    if worked or (before is None and rotated is not None and after.issued_under == rotated.ca_before):
+        return _Fate.KILLED
+    if before is not None and before.status == _UNAUTHORIZED:
+        found.proven.append(f"{credential}: refused before the rotation already (expired?), and after it")
+        return _Fate.DEAD_ALREADY
+    found.proven.append(f"grade 2: the {credential} is refused, but was not seen to work before")
+    return _Fate.UNTRIED
 
 
 def _answered(status: int | None) -> bool:
@@ -250,3 +263,11 @@ def _all(evidence: tuple[Evidence, ...], kind: type[_E]) -> list[_E]:
 
 def _last(evidence: tuple[Evidence, ...], kind: type[_E]) -> _E | None:
     return next((one for one in reversed(evidence) if isinstance(one, kind)), None)
+
+
+def outlived(evidence: tuple[Evidence, ...]) -> bool:
+    """Whether a credential from before was let in after the CA had been replaced."""
+    return any(
+        one.moment is Moment.AFTER and _answered(one.status) and one.status != _UNAUTHORIZED
+        for one in _all(evidence, CredentialTried)
+    )

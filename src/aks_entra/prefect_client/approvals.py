@@ -51,11 +51,16 @@ class Gate:
         return names.run_page(self.run)
 
 
+def _choice(schema: dict[str, Any]) -> None:
+    """Offer the one value as a choice: what JSON Schema calls `const` Prefect's form shows empty and locked."""
+    schema["enum"] = [schema.pop("const")]
+
+
 def form(digest: str, question: str) -> type[RunInput]:
     """The form of a gate; `question` is markdown. Values never get defaults: that would drop "required"."""
     fields: dict[str, Any] = {
         "decision": (Literal["approve", "reject"], Field(description="reject: nothing is written")),
-        "plan": (Literal[digest], Field(description="the plan that is decided on")),
+        "plan": (Literal[digest], Field(description="the plan that is decided on", json_schema_extra=_choice)),
         "approver": (
             Annotated[str, Field(pattern=_SAID, max_length=200)],
             Field(description="who decides (a claim, not a proof, unless a proxy signs people in)"),
@@ -120,7 +125,10 @@ async def decide(run: str, plan: str, *, decision: Literal["approve", "reject"],
     digits = names.hexadecimal(plan).lower()
     waiting = await gates(run)
     if not waiting:
-        raise Refused(f"no run {run!r} waits for an approval", remedy="see the waiting ones: aks-entra approve --list")
+        raise Refused(
+            f"no run {run!r} waits for an approval",
+            remedy="Prefect's UI shows the suspended runs; a run's page says how it stands",
+        )
     if len(waiting) > 1:
         raise Refused(f"{len(waiting)} waiting runs begin with {run!r}", remedy="give more digits of the run's id")
     gate = waiting[0]

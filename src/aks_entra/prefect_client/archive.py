@@ -33,6 +33,9 @@ SHORTEST = 6  # digits of a digest that name a plan
 FINAL = frozenset({Outcome.VERIFIED, Outcome.REFUSED})
 """Verdicts that a resumed migration does not ask for again."""
 
+_LASTING = GroupEnsured | EntraSet | LocalAccountsDisabled | CertificatesRotated | ClusterCreated
+"""Evidence of what was done: ARM or the directory holds its effect."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
@@ -107,8 +110,11 @@ async def verdicts(digest: str) -> dict[str, Verdict]:
 
 
 async def store_evidence(digest: str, cluster: ClusterId, step: str, evidence: tuple[Evidence, ...]) -> None:
-    """Keep what a step saw, before the next one begins."""
-    if evidence:
+    """Keep what a step did, before the next one begins. What was only seen is kept in the verdict alone.
+
+    After a death it would be looked at anew, and each write here costs every cluster of the batch time.
+    """
+    if any(isinstance(one, _LASTING) for one in evidence):
         name = key("evidence", hexadecimal(digest), slug(cluster), step)
         await store.put(name, documents.dump_verdict(_under_way(cluster, evidence)), kind="evidence")
 
@@ -121,12 +127,11 @@ async def surviving_evidence(plan: ClusterPlan, digest: str) -> tuple[Evidence, 
     """
     prefix = key("evidence", hexadecimal(digest), slug(plan.cluster))
     found = {one.key: documents.load_verdict(one.text).evidence for one in await store.newest(prefix)}
-    lasting = GroupEnsured | EntraSet | LocalAccountsDisabled | CertificatesRotated | ClusterCreated
     return tuple(
         one
         for kind in dict.fromkeys(step.kind for step in plan.steps)
         for one in found.get(key(prefix, kind), ())
-        if isinstance(one, lasting)
+        if isinstance(one, _LASTING)
     )
 
 
@@ -203,14 +208,20 @@ def _under_way(cluster: ClusterId, evidence: tuple[Evidence, ...]) -> Verdict:
 
 
 class PrefectJournal:
-    """`aks_entra.ports.Journal` on Prefect's server."""
+    """`aks_entra.ports.Journal` on Prefect's server. One that is there never changes, and is asked for once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Baseline] = {}
 
     async def baseline(self, digest: str, cluster: ClusterId) -> Baseline | None:
         """The baseline that was stored for the cluster under the plan."""
-        found = await store.get(key("baseline", hexadecimal(digest), slug(cluster)))
-        return documents.load_baseline(found.text) if found else None
+        name = key("baseline", hexadecimal(digest), slug(cluster))
+        if name not in self._known and (found := await store.get(name)):
+            self._known[name] = documents.load_baseline(found.text)
+        return self._known.get(name)
 
     async def store_baseline(self, digest: str, baseline: Baseline) -> None:
         """Store it; the newest counts."""
         name = key("baseline", hexadecimal(digest), slug(ClusterId.parse(baseline.cluster)))
         await store.put(name, documents.dump_baseline(baseline), kind="baseline")
+        self._known[name] = baseline

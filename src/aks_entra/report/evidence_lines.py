@@ -41,7 +41,7 @@ def line_of(one: Evidence) -> Line:  # noqa: C901, PLR0911, PLR0912 - a table: o
         case EntraSet():
             rbac = "on" if one.azure_rbac else "off"
             detail = f"admin groups {_list(one.admin_group_ids)}; tenant {one.tenant_id}; Azure RBAC {rbac}"
-            return _line(one, f"Microsoft Entra ID {_how(changed=one.changed)}", detail)
+            return _line(one, f"Microsoft Entra ID set {_how(changed=one.changed)}", detail)
         case SignInProven():
             allowed = "everything allowed" if one.everything else "NOT everything allowed"
             detail = f"{one.username} by {one.by or 'no way that counts'}; {allowed}; {one.moment}; CA {one.ca}"

@@ -19,7 +19,7 @@ _CODE = re.compile(r"`([^`]+)`")
 def render(report: FleetReport) -> str:
     """The whole page. Everything from elsewhere is escaped."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["code"] = _code
+    environment.filters |= {"code": _code, "when": _when}
     source = files("aks_entra.report").joinpath("report.html.j2").read_text(encoding="utf-8")
     return environment.from_string(source).render(
         report=report,
@@ -34,3 +34,8 @@ def render(report: FleetReport) -> str:
 def _code(text: str) -> Markup:
     """The text, escaped, with what stands in backticks shown as code."""
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped in the same breath
+
+
+def _when(at: str) -> str:
+    """A moment (ISO 8601, UTC) to the second; the JSON has it whole."""
+    return at[:19].replace("T", " ")

@@ -36,13 +36,11 @@ def sign_in(asked: Asked, directory: Directory, tokens: Tokens) -> Reply:
             f"Application '{application.app_id}'({application.display_name}) is disabled.",
         )
     method = "2" if "client_assertion" in asked.form else "1"
-    return answer(
-        asked, tokens.issue(application, audience=asked.resource, method=method, more=asked.more_claims())
-    )
+    return answer(asked, tokens.issue(application, audience=asked.resource, method=method, more=asked.more_claims()))
 
 
 def prove(asked: Asked, application: ServicePrincipal, directory: Directory) -> None:
-    """Return when the form holds a credential of the application; raises AADSTS7000215, 7000218, 7000222, 700027…"""
+    """Return when the form holds a credential of the application; raises AADSTS7000215, 7000218, 7000222, 700027."""
     if "client_assertion" in asked.form:
         assertions.prove(asked, application, directory)
         return

@@ -1,4 +1,4 @@
-"""A token request, read: its form, where it came in, the resource and the permissions that are asked for; its answer."""
+"""A token request, read: its form, where it came in, resource and permissions that are asked for; and its answer."""
 
 from __future__ import annotations
 
@@ -84,7 +84,13 @@ def tenant_named(request: Request, directory: Directory, name: str) -> Tenant | 
 
 
 def read(
-    request: Request, form: dict[str, str], directory: Directory, tenant: Tenant | None, version: int, *, application: bool
+    request: Request,
+    form: dict[str, str],
+    directory: Directory,
+    tenant: Tenant | None,
+    version: int,
+    *,
+    application: bool,
 ) -> Asked:
     """Read what a form asks for; raises AADSTS900144, 70011, 1002012 or 500011."""
     if version != _V2:
@@ -97,9 +103,7 @@ def read(
         resource, permissions = _resource_of(request, form["scope"], application=application)
     if resource not in RESOURCES and directory.application(resource.removeprefix("api://")) is None:
         raise errors.unknown_resource(request, resource, directory.tenant.domain)
-    return Asked(
-        request=request, form=form, tenant=tenant, resource=resource, version=version, permissions=permissions
-    )
+    return Asked(request=request, form=form, tenant=tenant, resource=resource, version=version, permissions=permissions)
 
 
 def _resource_of(request: Request, scope: str, *, application: bool) -> tuple[str, frozenset[str]]:

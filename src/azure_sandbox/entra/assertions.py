@@ -63,16 +63,15 @@ def _by_certificate(
     try:
         jwt.decode(asked.form["client_assertion"], key, algorithms=["RS256", "PS256"], options=cast("Any", _LOOSE))
     except jwt.PyJWTError as error:
-        raise _unregistered(asked, "The provided signature value did not match the expected signature value.", named) from error
+        reason = "The provided signature value did not match the expected signature value."
+        raise _unregistered(asked, reason, named) from error
     tenant = directory.tenant
     endpoints = {f"https://{HOST}/{it}/{path}" for it in (tenant.id, tenant.domain) for path in _AUDIENCE_PATHS}
     if not endpoints & _audiences(claims):
         raise _refused(asked, 50012, "Client assertion audience claim does not match Realm issuer.")
     _in_time(asked, claims)
     if str(claims.get("sub", "")).lower() != application.app_id.lower():
-        raise _refused(
-            asked, 700021, "Client assertion application identifier doesn't match 'client_id' parameter."
-        )
+        raise _refused(asked, 700021, "Client assertion application identifier doesn't match 'client_id' parameter.")
 
 
 def _by_federation(
@@ -80,14 +79,17 @@ def _by_federation(
 ) -> None:
     subject, issuer = str(claims.get("sub", "")), str(claims.get("iss", ""))
     if not application.federated:
-        raise _refused(asked, 70025, f"The client '{application.app_id}' has no configured federated identity credentials.")
+        words = f"The client '{application.app_id}' has no configured federated identity credentials."
+        raise _refused(asked, 70025, words)
     if not any(it.issuer == issuer for it in application.federated):
         raise _unmatched(asked, 700211, "issuer", issuer)
     if not any((it.issuer, it.subject) == (issuer, subject) for it in application.federated):
         raise _unmatched(asked, 700213, "subject", subject)
     if not any(_fits(it, claims) for it in application.federated):
         raise _unmatched(asked, 700212, "audience", ", ".join(sorted(_audiences(claims))))
-    keys = [it for it in directory.issuers.get(issuer, {}).get("keys", ()) if it.get("kid") in {None, header.get("kid")}]
+    keys = [
+        it for it in directory.issuers.get(issuer, {}).get("keys", ()) if it.get("kid") in {None, header.get("kid")}
+    ]
     for entry in keys:
         try:
             jwt.decode(
@@ -144,7 +146,10 @@ def _refused(asked: Asked, code: int, words: str) -> Problem:
 
 
 def _unregistered(asked: Asked, reason: str, named: str) -> Problem:
-    printed = base64.urlsafe_b64decode(named + "=" * (-len(named) % 4)).hex().upper()
+    try:
+        printed = base64.urlsafe_b64decode(named + "=" * (-len(named) % 4)).hex().upper()
+    except ValueError:
+        printed = named
     return _refused(
         asked,
         700027,

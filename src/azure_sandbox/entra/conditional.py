@@ -203,29 +203,23 @@ def refusal(applied: list[Applied], *, registered: bool) -> tuple[int, str, list
     raise AssertionError(unmet)  # every control that a policy may hold has its words above
 
 
-_REFUSALS = {
-    "block": (
-        53003,
-        "Access has been blocked by Conditional Access policies. The access policy does not allow token issuance.",
-    ),
-    "compliantDevice": (
-        53000,
-        "Device is not in required device state: compliant. Conditional Access policy requires a compliant device, "
-        "and the device is not compliant. The user must enroll their device with an approved MDM provider like Intune.",
-    ),
-    "domainJoinedDevice": (
-        53001,
-        "Device is not in required device state: domain_joined. Conditional Access policy requires a domain joined "
-        "device, and the device is not domain joined.",
-    ),
-    "mfa": (
-        50076,
-        "Due to a configuration change made by your administrator, or because you moved to a new location, you must "
-        "use multi-factor authentication to access '{resource}'.",
-    ),
-}
-_UNREGISTERED = (
-    50079,
-    "Due to a configuration change made by your administrator, or because you moved to a new location, you must "
-    "enroll in multi-factor authentication to access '{resource}'.",
+_MFA = (
+    "Due to a configuration change made by your administrator, or because you moved to a new location, you must {} "
+    "multi-factor authentication to access '{{resource}}'."
 )
+_BLOCKED = "Access has been blocked by Conditional Access policies. The access policy does not allow token issuance."
+_COMPLIANT = (
+    "Device is not in required device state: compliant. Conditional Access policy requires a compliant device, and the "
+    "device is not compliant. The user must enroll their device with an approved MDM provider like Intune."
+)
+_JOINED = (
+    "Device is not in required device state: domain_joined. Conditional Access policy requires a domain joined device, "
+    "and the device is not domain joined."
+)
+_REFUSALS = {
+    "block": (53003, _BLOCKED),
+    "compliantDevice": (53000, _COMPLIANT),
+    "domainJoinedDevice": (53001, _JOINED),
+    "mfa": (50076, _MFA.format("use")),
+}
+_UNREGISTERED = (50079, _MFA.format("enroll in"))

@@ -21,7 +21,13 @@ ROLES: dict[str, str] = {
     "Reports Reader": "4a5d8f65-41da-4de4-8968-e035b65339cf",
 }
 _GLOBAL = "Global Administrator"
-_GROUPS = {_GLOBAL, "Groups Administrator", "User Administrator", "Directory Writers", "Identity Governance Administrator"}
+_GROUPS = {
+    _GLOBAL,
+    "Groups Administrator",
+    "User Administrator",
+    "Directory Writers",
+    "Identity Governance Administrator",
+}
 _SECURITY = {_GLOBAL, "Global Reader", "Security Administrator", "Security Reader", "Conditional Access Administrator"}
 PRIVILEGED = {_GLOBAL, "Privileged Role Administrator"}
 GROUP_ADMINISTRATORS = _GROUPS

@@ -1,49 +1,28 @@
-"""login.microsoftonline.com: discovery documents and the token endpoint, v1.0 and v2.0.
+"""login.microsoftonline.com and microsoft.com/devicelogin: discovery, the token endpoint, and the pages for people.
 
-Flows: client credentials with a secret, resource owner password, device code, refresh token. A client assertion is
-answered with a loud 501.
+Flows: client credentials (secret, certificate, federated assertion), password, device code, authorization code,
+refresh token; v1.0 and v2.0 endpoints.
 """
 
 from __future__ import annotations
 
-import base64
-import hmac
-import json
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs
 
-from azure_sandbox.entra import discovery, errors
-from azure_sandbox.entra.devices import DeviceCodes, Pending
-from azure_sandbox.entra.directory import Directory, ServicePrincipal, Tenant, User
-from azure_sandbox.entra.discovery import HOST
-from azure_sandbox.entra.tokens import (
-    AKS_AUDIENCES,
-    ARM_AUDIENCES,
-    GRAPH_AUDIENCES,
-    LIFETIME,
-    Tokens,
-)
+from azure_sandbox.entra import applications, clients, discovery, errors, pages
+from azure_sandbox.entra import asked as asking
+from azure_sandbox.entra.asked import Asked
+from azure_sandbox.entra.authorize import Authorize
+from azure_sandbox.entra.conditional import DEVICE_CODE
+from azure_sandbox.entra.devices import LIFETIME, DeviceCodes
+from azure_sandbox.entra.directory import Directory, Tenant, User
+from azure_sandbox.entra.people import People, Session
+from azure_sandbox.entra.tokens import Tokens
 from azure_sandbox.http import Problem, Reply, Request, Router
 
-ANY_TENANT = frozenset({"common", "organizations", "consumers"})
-RESOURCES = ARM_AUDIENCES | GRAPH_AUDIENCES | AKS_AUDIENCES
-OIDC_SCOPES = frozenset({"openid", "profile", "offline_access", "email"})
-PUBLIC_CLIENTS = {
-    "80faf920-1908-4b52-b5ef-a8e7bedfc67a": "Azure Kubernetes Service AAD Client",
-    "04b07795-8ddb-461a-bbee-02f9e1bf7b46": "Microsoft Azure CLI",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """A token request, read: its form, where it came in, and the resource that the token is for."""
-
-    request: Request
-    form: dict[str, str]
-    tenant: Tenant | None  # None: common or organizations
-    resource: str
-    version: int
+DEVICE_HOSTS = ("microsoft.com", "www.microsoft.com")
+DEVICE_PAGE = "https://microsoft.com/devicelogin"
+DEVICE_FORM = "https://login.microsoftonline.com/common/oauth2/deviceauth"
+Signed = tuple[User, Session]
 
 
 class Entra:
@@ -52,24 +31,32 @@ class Entra:
     def __init__(self, directory: Directory, tokens: Tokens) -> None:
         self.directory = directory
         self.tokens = tokens
-        self.devices = DeviceCodes(directory.clock)
-        self._refreshable: dict[str, tuple[str, str]] = {}  # refresh token: (user's object id, client)
+        self.devices: DeviceCodes[Signed] = DeviceCodes(directory.clock)
+        self._people = People(directory, tokens)
+        self._authorize = Authorize(directory, self._people)
+        self._begun: dict[str, Asked] = {}  # by device code
         self.router = Router("Microsoft Entra ID")
         add = self.router.add
         add("GET", "/common/discovery/instance", self._instances)
         add("GET", "/common/UserRealm/{user}", self._realm)
+        add("GET", "/common/oauth2/deviceauth", self._device_page)
         add("POST", "/common/oauth2/deviceauth", self._approve)
         for version, path in ((2, "/{tenant}/v2.0"), (1, "/{tenant}")):
             add("GET", f"{path}/.well-known/openid-configuration", _bound(self._configuration, version))
         for path in ("/{tenant}/discovery/v2.0/keys", "/{tenant}/discovery/keys"):
             add("GET", path, self._keys)
+        add("GET", "/{tenant}/oauth2/v2.0/authorize", self._authorize.show)
+        add("POST", "/{tenant}/oauth2/v2.0/authorize", self._authorize.choose)
         add("POST", "/{tenant}/oauth2/v2.0/devicecode", self._device_code)
         add("POST", "/{tenant}/oauth2/v2.0/token", _bound(self._token, 2))
         add("POST", "/{tenant}/oauth2/token", _bound(self._token, 1))
+        self.device_router = Router("microsoft.com")
+        self.device_router.add("GET", "/devicelogin", self._to_the_form)
 
     async def handle(self, request: Request) -> Reply:
         """Answer one request."""
-        return await self.router.dispatch(request)
+        router = self.device_router if request.host in DEVICE_HOSTS else self.router
+        return await router.dispatch(request)
 
     # -- discovery
 
@@ -77,10 +64,11 @@ class Entra:
         return Reply(body=discovery.instances(request))
 
     async def _configuration(self, version: int, request: Request, tenant: str) -> Reply:
-        return Reply(body=discovery.openid_configuration(self._tenant(request, tenant), tenant, version))
+        known = asking.tenant_named(request, self.directory, tenant)
+        return Reply(body=discovery.openid_configuration(known, tenant, version))
 
     async def _keys(self, request: Request, tenant: str) -> Reply:
-        self._tenant(request, tenant)
+        asking.tenant_named(request, self.directory, tenant)
         return Reply(body=self.tokens.keys())
 
     async def _realm(self, request: Request, user: str) -> Reply:  # noqa: ARG002  # a route's signature
@@ -91,300 +79,135 @@ class Entra:
     # -- tokens
 
     async def _token(self, version: int, request: Request, tenant: str) -> Reply:
-        form = _form(request)
-        known = self._tenant(request, tenant)
-        if "grant_type" not in form:
-            raise errors.missing(request, "grant_type")
-        if "client_id" not in form:
-            raise errors.missing(request, "client_id")
+        form = asking.read_form(request)
+        known = asking.tenant_named(request, self.directory, tenant)
+        for name in ("grant_type", "client_id"):
+            if name not in form:
+                raise errors.missing(request, name)
         match form["grant_type"]:
             case "client_credentials":
-                resource = self._resource(request, form, version, application=True)
-                asked = _Asked(request=request, form=form, tenant=known, resource=resource, version=version)
-                application = self._application(asked)
-                return _answer(asked, self.tokens.issue(application, audience=resource))
+                asked = asking.read(request, form, self.directory, known, version, application=True)
+                return applications.sign_in(asked, self.directory, self.tokens)
             case "password":
                 asked = self._for_user(request, form, known, version)
-                return self._user_tokens(asked, self._password(request, form, known))
+                return self._people.tokens(asked, *self._password(asked))
             case "device_code" | "urn:ietf:params:oauth:grant-type:device_code":
                 asked = self._for_user(request, form, known, version)
-                return self._user_tokens(asked, self._device(request, form))
+                return self._people.tokens(asked, *self._device(asked))
+            case "authorization_code":
+                asked = self._for_user(request, form, known, version)
+                user, session, nonce = self._authorize.redeem(asked)
+                return self._people.tokens(asked, user, session, nonce=nonce)
             case "refresh_token":
                 asked = self._for_user(request, form, known, version)
-                return self._user_tokens(asked, self._refresh(request, form))
+                return self._people.tokens(asked, *self._people.refreshed(asked))
+            case "urn:ietf:params:oauth:grant-type:jwt-bearer" as other:
+                raise errors.not_modelled(f"the grant {other!r} (on behalf of)")
             case other:
-                raise errors.aadsts(
-                    request,
-                    400,
-                    "unsupported_grant_type",
-                    70003,
-                    f"The app requested an unsupported grant type '{other}'.",
-                )
+                words = f"The app requested an unsupported grant type '{other}'."
+                raise errors.aadsts(request, 400, "unsupported_grant_type", 70003, words)
 
-    def _application(self, asked: _Asked) -> ServicePrincipal:
-        request, form = asked.request, asked.form
-        if asked.tenant is None:
-            raise errors.aadsts(
-                request,
-                400,
-                "invalid_request",
-                50059,
-                "No tenant-identifying information found in either the request or implied by any provided credentials.",
-            )
-        if "client_assertion" in form:
-            words = "The sandbox does not model client assertions (workload identity); use a client secret."
-            raise Problem(501, {"error": "not_modelled", "error_description": words})
-        app_id = form["client_id"]
-        application = self.directory.application(app_id)
-        if application is None or asked.tenant is not self.directory.tenant:
-            raise errors.unknown_application(request, app_id, asked.tenant.display_name or asked.tenant.domain)
-        if "client_secret" not in form:
-            raise errors.aadsts(
-                request,
-                401,
-                "invalid_client",
-                7000218,
-                "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
-            )
-        if _among(form["client_secret"], application.expired_secrets):
-            raise errors.aadsts(
-                request,
-                401,
-                "invalid_client",
-                7000222,
-                f"The provided client secret keys for app '{app_id}' are expired. Visit the Azure portal to create new "
-                "keys for your app: https://aka.ms/NewClientSecret, or consider using certificate credentials for "
-                "added security: https://aka.ms/certCreds.",
-            )
-        if not _among(form["client_secret"], application.secrets):
-            raise errors.aadsts(
-                request,
-                401,
-                "invalid_client",
-                7000215,
-                "Invalid client secret provided. Ensure the secret being sent in the request is the client secret "
-                f"value, not the client secret ID, for a secret added to app '{app_id}'.",
-            )
-        if not application.enabled:
-            raise errors.aadsts(
-                request,
-                400,
-                "unauthorized_client",
-                7000112,
-                f"Application '{app_id}'({application.display_name}) is disabled.",
-            )
-        return application
+    def _for_user(self, request: Request, form: dict[str, str], tenant: Tenant | None, version: int) -> Asked:
+        if tenant is not None and tenant is not self.directory.tenant:
+            raise errors.unknown_application(request, form["client_id"], tenant.display_name or tenant.domain)
+        clients.known(request, form["client_id"], self.directory)
+        asked = asking.read(request, form, self.directory, tenant, version, application=False)
+        clients.must_be_let_in(asked, self.directory)
+        return asked
 
-    def _for_user(self, request: Request, form: dict[str, str], tenant: Tenant | None, version: int) -> _Asked:
-        self._public_client(request, form["client_id"], tenant)
-        resource = self._resource(request, form, version, application=False)
-        return _Asked(request=request, form=form, tenant=tenant, resource=resource, version=version)
-
-    def _public_client(self, request: Request, client_id: str, tenant: Tenant | None) -> None:
-        home = tenant is None or tenant is self.directory.tenant
-        known = client_id.lower() in PUBLIC_CLIENTS or self.directory.application(client_id) is not None
-        if not (home and known):
-            where = tenant or self.directory.tenant
-            raise errors.unknown_application(request, client_id, where.display_name or where.domain)
-
-    def _password(self, request: Request, form: dict[str, str], tenant: Tenant | None) -> User:
+    def _password(self, asked: Asked) -> Signed:
         for parameter in ("username", "password"):
-            if parameter not in form:
-                raise errors.missing(request, parameter)
-        user = self.directory.user(form["username"])
-        if user is None or (tenant is not None and tenant is not self.directory.tenant):
-            raise errors.aadsts(
-                request,
-                400,
-                "invalid_grant",
-                50034,
-                "The user account {EmailHidden} does not exist in the "
-                f"{(tenant or self.directory.tenant).id} directory. To sign into this application, the account must be "
-                "added to the directory.",
-            )
-        if user.password is None or not hmac.compare_digest(user.password.encode(), form["password"].encode()):
-            raise errors.aadsts(
-                request,
-                400,
-                "invalid_grant",
-                50126,
-                "Error validating credentials due to invalid username or password.",
-            )
-        return self._enabled(request, user)
-
-    def _enabled(self, request: Request, user: User) -> User:
-        if not user.enabled:
-            raise errors.aadsts(request, 400, "invalid_grant", 50057, "The user account is disabled.")
-        return user
-
-    def _device(self, request: Request, form: dict[str, str]) -> User:
-        code = form.get("device_code") or form.get("code")
-        if code is None:
-            raise errors.missing(request, "device_code")
-        match self.devices.redeem(code):
-            case Pending.UNKNOWN:
-                raise errors.aadsts(request, 400, "bad_verification_code", 70019, "Verification code expired.")
-            case Pending.EXPIRED:
-                raise errors.aadsts(
-                    request, 400, "expired_token", 70020, "The provided value for the device_code expired."
-                )
-            case Pending.WAITING:
-                raise errors.aadsts(
-                    request,
-                    400,
-                    "authorization_pending",
-                    70016,
-                    "OAuth 2.0 device flow error. Authorization is pending. Continue polling.",
-                )
-            case str(object_id):
-                user = self.directory.user(object_id)
-                assert user is not None  # noqa: S101  # approved by a user who exists; none is ever removed
-                return self._enabled(request, user)
-
-    def _refresh(self, request: Request, form: dict[str, str]) -> User:
-        found = self._refreshable.get(form.get("refresh_token", ""))
-        user = self.directory.user(found[0]) if found else None
-        if found is None or user is None or found[1] != form["client_id"]:
-            raise errors.aadsts(
-                request,
-                400,
-                "invalid_grant",
-                9002313,
-                "Invalid request. Request is malformed or invalid: the refresh token is not known.",
-            )
-        return self._enabled(request, user)
-
-    def _user_tokens(self, asked: _Asked, user: User) -> Reply:
-        client = asked.form["client_id"]
-        access = self.tokens.issue(user, audience=asked.resource, app_id=client)
-        more: dict[str, Any] = {"scope": asked.form.get("scope", asked.resource)}
-        refresh = self.devices.secret()
-        self._refreshable[refresh] = (user.id, client)
-        more["refresh_token"] = refresh
-        more["id_token"] = self._id_token(asked, user, client)
-        if asked.form.get("client_info") == "1":
-            info = json.dumps({"uid": user.id, "utid": self.directory.tenant.id}).encode()
-            more["client_info"] = base64.urlsafe_b64encode(info).decode().rstrip("=")
-        return _answer(asked, access, more)
-
-    def _id_token(self, asked: _Asked, user: User, client: str) -> str:
-        tenant, now = self.directory.tenant.id, int(asked.request.now.timestamp())
-        return self.tokens.sign(
-            {
-                "aud": client,
-                "iss": f"https://{HOST}/{tenant}/v2.0",
-                "iat": now,
-                "nbf": now,
-                "exp": now + int(LIFETIME.total_seconds()),
-                "name": user.display_name,
-                "oid": user.id,
-                "preferred_username": user.upn,
-                "sub": user.id,
-                "tid": tenant,
-                "upn": user.upn,
-                "ver": "2.0",
-            }
-        )
+            if parameter not in asked.form:
+                raise errors.missing(asked.request, parameter)
+        user = self._people.named(asked.request, asked.form["username"], asked.form["password"])
+        return user, self._people.check(asked, user, flow=None, interactive=True, browser=False)
 
     # -- device codes
 
+    def _device(self, asked: Asked) -> Signed:
+        code = asked.form.get("device_code") or asked.form.get("code")
+        if code is None:
+            raise errors.missing(asked.request, "device_code")
+        found = self.devices.find(code)
+        if found is None or found.client != asked.client:
+            raise errors.aadsts(asked.request, 400, "bad_verification_code", 70019, "Verification code expired.")
+        if found.refused is not None:
+            self.devices.spend(found)
+            raise found.refused
+        if asked.request.now >= found.expires_at:
+            words = "The provided value for the device_code expired."
+            raise errors.aadsts(asked.request, 400, "expired_token", 70020, words)
+        if found.answer is None:
+            words = "OAuth 2.0 device flow error. Authorization is pending. Continue polling."
+            raise errors.aadsts(asked.request, 400, "authorization_pending", 70016, words)
+        self.devices.spend(found)
+        self._people.enabled(asked.request, found.answer[0])
+        return found.answer
+
     async def _device_code(self, request: Request, tenant: str) -> Reply:
-        form = _form(request)
-        known = self._tenant(request, tenant)
+        form = asking.read_form(request)
+        known = asking.tenant_named(request, self.directory, tenant)
         if "client_id" not in form:
             raise errors.missing(request, "client_id")
-        self._public_client(request, form["client_id"], known)
-        self._resource(request, form, 2, application=False)
-        begun = self.devices.begin()
-        page = "https://microsoft.com/devicelogin"
+        asked = self._for_device(request, form, known)
+        begun = self.devices.begin(asked.client)
+        self._begun[begun.device_code] = asked
         return Reply(
             body={
                 "user_code": begun.user_code,
                 "device_code": begun.device_code,
-                "verification_uri": page,
-                "expires_in": begun.lifetime,
+                "verification_uri": DEVICE_PAGE,
+                "expires_in": LIFETIME,
                 "interval": begun.interval,
                 "message": (
-                    f"To sign in, use a web browser to open the page {page} and enter the code {begun.user_code} to "
-                    "authenticate."
+                    f"To sign in, use a web browser to open the page {DEVICE_PAGE} and enter the code "
+                    f"{begun.user_code} to authenticate."
                 ),
             }
         )
 
+    def _for_device(self, request: Request, form: dict[str, str], tenant: Tenant | None) -> Asked:
+        if tenant is not None and tenant is not self.directory.tenant:
+            raise errors.unknown_application(request, form["client_id"], tenant.display_name or tenant.domain)
+        application = clients.known(request, form["client_id"], self.directory)
+        if application is not None and not application.public:
+            raise errors.no_credential(request)
+        return asking.read(request, form, self.directory, tenant, 2, application=False)
+
+    async def _to_the_form(self, request: Request) -> Reply:
+        code = f"?otc={request.query['otc']}" if "otc" in request.query else ""
+        return Reply(302, None, {"Location": f"{DEVICE_FORM}{code}"})
+
+    async def _device_page(self, request: Request) -> Reply:
+        return pages.device_form(self.directory.users(), request.query.get("otc", ""))
+
     async def _approve(self, request: Request) -> Reply:
-        """What a person does in the browser, as one form: user_code, username, password."""
-        form = _form(request)
-        user = self._password(request, form, None)
-        if not self.devices.approve(form.get("user_code", ""), user.id):
-            raise errors.aadsts(request, 400, "bad_verification_code", 70019, "Verification code expired.")
-        return Reply(body={"approved": form["user_code"], "by": user.upn})
-
-    # -- reading
-
-    def _tenant(self, request: Request, name: str) -> Tenant | None:
-        if name.lower() in ANY_TENANT:
-            return None
-        tenant = self.directory.find_tenant(name)
-        if tenant is None:
-            raise errors.unknown_tenant(request, name)
-        return tenant
-
-    def _resource(self, request: Request, form: dict[str, str], version: int, *, application: bool) -> str:
-        if version == 1:
-            if "resource" not in form:
-                raise errors.missing(request, "resource")
-            resource = form["resource"].removeprefix("spn:")
-        else:
-            if "scope" not in form:
-                raise errors.missing(request, "scope")
-            resource = _resource_of(request, form["scope"], application=application)
-        if resource not in RESOURCES:
-            raise errors.unknown_resource(request, resource, self.directory.tenant.domain)
-        return resource
-
-
-def _resource_of(request: Request, scope: str, *, application: bool) -> str:
-    resources = set()
-    for name in (it for it in scope.split() if it not in OIDC_SCOPES):
-        resource, slash, permission = name.rpartition("/")
-        if application and permission != ".default":
-            raise errors.not_default_scope(request, name)
-        if not (slash and resource):
-            raise errors.invalid_scope(request, name)
-        resources.add(resource)
-    if len(resources) != 1:
-        raise errors.invalid_scope(request, scope)
-    return resources.pop()
-
-
-def _answer(asked: _Asked, access_token: str, more: dict[str, Any] | None = None) -> Reply:
-    seconds = int(LIFETIME.total_seconds()) - 1
-    now = int(asked.request.now.timestamp())
-    body: dict[str, Any] = {"token_type": "Bearer", "access_token": access_token, **(more or {})}
-    if asked.version == 1:
-        body |= {"expires_in": str(seconds), "ext_expires_in": str(seconds), "resource": asked.resource}
-        body |= {"expires_on": str(now + seconds), "not_before": str(now)}
-    else:
-        body |= {"expires_in": seconds, "ext_expires_in": seconds}
-    return Reply(body=body, headers={"Cache-Control": "no-store, no-cache", "Pragma": "no-cache"})
-
-
-def _form(request: Request) -> dict[str, str]:
-    try:
-        fields = parse_qs(request.body.decode(), keep_blank_values=True, strict_parsing=bool(request.body))
-    except ValueError as error:
-        raise errors.aadsts(
-            request,
-            400,
-            "invalid_request",
-            9002313,
-            "Invalid request. Request is malformed or invalid.",
-        ) from error
-    return {name: values[-1] for name, values in fields.items()}
-
-
-def _among(secret: str, known: tuple[str, ...]) -> bool:
-    return any(hmac.compare_digest(secret.encode(), it.encode()) for it in known)
+        """What a person does in the browser: user_code, username, perhaps password; or deny."""
+        form = asking.read_form(request)
+        page = pages.wants_page(request)
+        try:
+            begun = self.devices.entered(form.get("user_code", ""))
+            if begun is None:
+                raise errors.aadsts(request, 400, "bad_verification_code", 70019, "Verification code expired.")
+            asked = self._begun[begun.device_code]
+            if "deny" in form:
+                words = "The user declined the authentication."
+                begun.refused = errors.aadsts(request, 400, "authorization_declined", 70018, words)
+                raise begun.refused
+            user = self._people.named(request, form.get("username", ""), form.get("password"))
+            try:
+                session = self._people.check(asked, user, flow=DEVICE_CODE, interactive=True, browser=True)
+            except Problem as problem:
+                begun.refused = problem
+                raise
+        except Problem as problem:
+            if page:
+                return pages.refused(str(problem.body["error_description"]), problem.status)
+            raise
+        begun.answer = (user, session)
+        if page:
+            return pages.signed_in(user)
+        return Reply(body={"approved": begun.user_code, "by": user.upn})
 
 
 def _bound(handler: Any, version: int) -> Any:

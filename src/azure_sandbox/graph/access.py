@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from azure_sandbox.entra.directory import Directory, Group, Principal, ServicePrincipal, User
+from azure_sandbox.entra.roles import effective
 from azure_sandbox.graph import errors
 
 _DIRECTORY_READ = frozenset({"Directory.Read.All", "Directory.ReadWrite.All"})
@@ -25,24 +27,59 @@ READ_APPLICATIONS = _DIRECTORY_READ | {
     "Application.ReadWrite.OwnedBy",
 }
 READ_DELETED_GROUPS = _DIRECTORY_READ | {"Group.Read.All", "Group.ReadWrite.All"}
+WRITE_APPLICATIONS = frozenset({"Application.ReadWrite.All", "Directory.ReadWrite.All"})
 READ_ANYTHING = READ_GROUPS | READ_USERS | READ_APPLICATIONS
-KNOWN = READ_ANYTHING | CREATE_GROUPS | WRITE_MEMBERS | WRITE_ROLE_ASSIGNABLE
+READ_POLICIES = frozenset({"Policy.Read.All", "Policy.Read.ConditionalAccess"})
+WRITE_POLICIES = frozenset({"Policy.ReadWrite.ConditionalAccess"})
+READ_SIGN_INS = frozenset({"AuditLog.Read.All"})
+READ_DIRECTORY = _DIRECTORY_READ
+_PIM = "Privileged{}Schedule.{}.AzureADGroup"
+READ_PIM = {
+    kind: frozenset(_PIM.format(kind.capitalize(), it) for it in ("Read", "ReadWrite"))
+    for kind in ("eligibility", "assignment")
+}
+WRITE_PIM = {kind: frozenset({_PIM.format(kind.capitalize(), "ReadWrite")}) for kind in ("eligibility", "assignment")}
+REMOVE_PIM = {
+    kind: WRITE_PIM[kind] | {_PIM.format(kind.capitalize(), "Remove")} for kind in ("eligibility", "assignment")
+}
+READ_RULES = frozenset({"RoleManagementPolicy.Read.AzureADGroup", "RoleManagementPolicy.ReadWrite.AzureADGroup"})
+WRITE_RULES = frozenset({"RoleManagementPolicy.ReadWrite.AzureADGroup"})
+PIM = frozenset().union(*READ_PIM.values(), *REMOVE_PIM.values(), READ_RULES)
+KNOWN = READ_ANYTHING | CREATE_GROUPS | WRITE_MEMBERS | WRITE_ROLE_ASSIGNABLE | WRITE_APPLICATIONS
+KNOWN |= READ_POLICIES | WRITE_POLICIES | READ_SIGN_INS | PIM | {"Directory.AccessAsUser.All"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who calls: an application with its permissions (in `permissions`), or a user (None: what members may do)."""
+    """Who calls: an application with its permissions (in `permissions`), or a user (None: what members may do).
+
+    A user's call is worth what both the client's `scopes` and the user's directory `roles` allow.
+    """
 
     object_id: str
     permissions: frozenset[str] | None
+    now: datetime  # ownership by PIM ends
+    scopes: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
+    mfa: bool = False
+    client: str = ""
 
     def holds(self, any_of: frozenset[str]) -> bool:
-        """Whether one of the application permissions is held."""
-        return self.permissions is not None and not self.permissions.isdisjoint(any_of)
+        """Whether one of the permissions is held: an application's, or a user's by scope and role."""
+        if self.permissions is not None:
+            return not self.permissions.isdisjoint(any_of)
+        return any(self.scoped(frozenset({it})) and effective(it, self.roles) for it in any_of)
+
+    def scoped(self, any_of: frozenset[str]) -> bool:
+        """Whether the token names one of the permissions, whoever the user is."""
+        held = self.scopes if self.permissions is None else self.permissions
+        return not held.isdisjoint(any_of)
 
     def may_read(self, any_of: frozenset[str]) -> bool:
-        """Applications need a permission; member users may read the directory."""
-        return self.permissions is None or self.holds(any_of)
+        """Applications need a permission; member users may read the directory, if the client's scopes do."""
+        if self.permissions is not None:
+            return self.holds(any_of)
+        return self.scoped(any_of | {"Directory.AccessAsUser.All"})
 
     def must_read(self, any_of: frozenset[str]) -> None:
         """Raises 403 unless `may_read`."""
@@ -56,7 +93,7 @@ class Caller:
 
     def must_write(self, group: Group, any_of: frozenset[str]) -> None:
         """Owners may change their groups (an application only with Group.Create); others need a permission."""
-        owns = self.object_id in group.owners and (self.permissions is None or self.holds(CREATE_GROUPS))
+        owns = self._owns(group) and (self.permissions is None or self.holds(CREATE_GROUPS))
         if not (owns or self.holds(any_of)):
             raise errors.denied()
         if group.role_assignable and not self.holds(WRITE_ROLE_ASSIGNABLE):
@@ -70,7 +107,10 @@ class Caller:
             case ServicePrincipal():
                 return self.may_read(READ_APPLICATIONS)
             case Group():
-                return self.may_read(READ_GROUPS) or self.object_id in principal.owners
+                return self.may_read(READ_GROUPS) or self._owns(principal)
+
+    def _owns(self, group: Group) -> bool:
+        return self.object_id in group.owners | group.granted("owners", self.now)
 
     def must_bind(self, directory: Directory, object_ids: list[str]) -> None:
         """To bind users and service principals in a create call one must be allowed to read them."""

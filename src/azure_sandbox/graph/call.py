@@ -30,16 +30,34 @@ class Call:
         """Whether a read sees the group already."""
         return group.visible_at <= self.request.now
 
+    def seen(self, group: Group) -> Group | None:
+        """The group's properties as a read sees them; None for one that it does not see, or sees as deleted."""
+        shown = group.seen(self.request.now)
+        return shown if self.visible(group) and shown.deleted_at is None else None
+
     def group(self, group_id: str) -> Group:
-        """A group by id; raises 404 when there is none, or none yet."""
+        """A group by id, to be written; raises 404 when there is none, or none yet."""
         group = self.directory.group(group_id)
         if group is None or not self.visible(group):
             raise errors.not_found(group_id)
         return group
 
+    def read_group(self, group_id: str) -> Group:
+        """A group by id, to be read: one that was just deleted is still there for a while. Raises 404."""
+        group = self.directory.principal(group_id)
+        shown = self.seen(group) if isinstance(group, Group) else None
+        if shown is None:
+            raise errors.not_found(group_id)
+        return shown
+
+    def live(self, shown: Group) -> Group:
+        """The group behind what a read sees: its members replicate on their own."""
+        found = self.directory.principal(shown.id)
+        return found if isinstance(found, Group) else shown
+
     def groups(self) -> list[Group]:
-        """Every group that a read sees."""
-        return [it for it in self.directory.groups() if self.visible(it)]
+        """Every group that a read sees, as it sees it."""
+        return [shown for it in self.directory.every_group() if (shown := self.seen(it)) is not None]
 
     def json(self) -> dict[str, Any]:
         """The body; raises Graph's 400 unless it is a JSON object."""

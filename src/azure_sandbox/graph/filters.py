@@ -1,4 +1,4 @@
-"""`$filter`, for the clauses that clients of this field send: eq, ne, in, startswith, any(), and, or, parentheses.
+"""`$filter`, for the clauses that clients of this field send: comparisons, in, startswith, endswith, any, and, or, not.
 
 What is not understood is refused: a filter that was ignored would show objects that were not asked for.
 """
@@ -8,13 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from azure_sandbox.graph import errors
 
+Literal = str | bool | int | None
 Test = Callable[[dict[str, Any]], bool]
-_TOKEN = re.compile(r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<name>[A-Za-z_][\w]*)|(?P<mark>[(),/:]))")
-_ADVANCED = {"ne", "not", "endswith"}
+_TOKEN = re.compile(
+    r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<moment>\d{4}-\d\d-\d\d(?:T[\d:.]+)?Z?)|"
+    r"(?P<number>-?\d+)(?![\w-])|(?P<name>[A-Za-z_][\w]*)|(?P<mark>[(),/:]))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +96,18 @@ class _Parser:
             self._take(text=")")
             return test
         name = self._take("name")
+        if name.lower() == "not":
+            self._must_be_advanced("not")
+            inner = self._clause()
+            return lambda it: not inner(it)
         if self._peek() == "(":
             return self._function(name)
         if self._peek() == "/":
-            return self._any(self._property(name))
+            following = self._tokens[self._at + 1].text if self._at + 1 < len(self._tokens) else ""
+            if following.lower() in {"any", "all"}:
+                return self._any(self._property(name))
+            self._take()
+            name = f"{name}/{self._take('name')}"
         return self._comparison(self._property(name))
 
     def _property(self, name: str) -> str:
@@ -104,8 +116,10 @@ class _Parser:
         return name
 
     def _function(self, name: str) -> Test:
-        if name.lower() != "startswith":
+        if name.lower() not in {"startswith", "endswith"}:
             raise errors.not_modelled(f"{name}() in $filter")
+        if name.lower() == "endswith":
+            self._must_be_advanced("endswith")
         self._take(text="(")
         wanted = self._property(self._take("name"))
         self._take(text=",")
@@ -113,7 +127,17 @@ class _Parser:
         self._take(text=")")
         if not isinstance(prefix, str):
             raise self._invalid()
-        return lambda it: str(it.get(wanted) or "").casefold().startswith(prefix.casefold())
+        if name.lower() == "endswith":
+            return lambda it: str(_value(it, wanted) or "").casefold().endswith(prefix.casefold())
+        return lambda it: str(_value(it, wanted) or "").casefold().startswith(prefix.casefold())
+
+    def _must_be_advanced(self, word: str) -> None:
+        if not self._advanced:
+            raise errors.problem(
+                400,
+                "Request_UnsupportedQuery",
+                f"Operator '{word}' needs the header ConsistencyLevel: eventual and $count=true.",
+            )
 
     def _any(self, name: str) -> Test:
         self._take(text="/")
@@ -126,29 +150,27 @@ class _Parser:
         self._take("name", "eq")
         wanted = self._literal()
         self._take(text=")")
-        return lambda it: any(_equal(value, wanted) for value in it.get(name) or [])
+        return lambda it: any(_equal(value, wanted) for value in _value(it, name) or [])
 
     def _comparison(self, name: str) -> Test:
         match self._take("name").lower():
             case "eq":
                 wanted = self._literal()
-                return lambda it: _equal(it.get(name), wanted)
-            case "ne" if self._advanced:
+                return lambda it: _equal(_value(it, name), wanted)
+            case "ne":
+                self._must_be_advanced("ne")
                 unwanted = self._literal()
-                return lambda it: not _equal(it.get(name), unwanted)
+                return lambda it: not _equal(_value(it, name), unwanted)
             case "in":
                 choices = self._list()
-                return lambda it: any(_equal(it.get(name), choice) for choice in choices)
-            case word if word in _ADVANCED:
-                raise errors.problem(
-                    400,
-                    "Request_UnsupportedQuery",
-                    f"Operator '{word}' needs the header ConsistencyLevel: eventual and $count=true.",
-                )
+                return lambda it: any(_equal(_value(it, name), choice) for choice in choices)
+            case "ge" | "le" | "gt" | "lt" as word:
+                bound = self._literal()
+                return lambda it: _ordered(word, _value(it, name), bound)
             case word:
                 raise errors.not_modelled(f"the operator {word!r} in $filter")
 
-    def _list(self) -> list[str | bool | None]:
+    def _list(self) -> list[Literal]:
         self._take(text="(")
         values = [self._literal()]
         while self._peek() == ",":
@@ -157,8 +179,13 @@ class _Parser:
         self._take(text=")")
         return values
 
-    def _literal(self) -> str | bool | None:
+    def _literal(self) -> Literal:
+        kind = self._tokens[self._at].kind if self._at < len(self._tokens) else ""
         text = self._take()
+        if kind == "number":
+            return int(text)
+        if kind == "moment":
+            return text if "T" in text else f"{text}T00:00:00Z"
         if text.startswith("'"):
             return text[1:-1].replace("''", "'")
         if text.lower() in {"true", "false"}:
@@ -168,7 +195,34 @@ class _Parser:
         raise self._invalid()
 
 
-def _equal(left: Any, right: str | bool | None) -> bool:
+def _value(document: dict[str, Any], name: str) -> Any:
+    """A property, or one of a property (`status/errorCode`)."""
+    found: Any = document
+    for part in name.split("/"):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
+
+
+def _equal(left: Any, right: Literal) -> bool:
     if isinstance(left, str) and isinstance(right, str):
         return left.casefold() == right.casefold()
     return bool(left == right)
+
+
+def _ordered(word: str, left: Any, right: Literal) -> bool:
+    if left is None or right is None or isinstance(left, bool) or isinstance(right, bool):
+        return False
+    one, other = _comparable(left), _comparable(right)
+    if type(one) is not type(other):
+        return False
+    order: int = (one > other) - (one < other)
+    return {"ge": order >= 0, "le": order <= 0, "gt": order > 0, "lt": order < 0}[word]
+
+
+def _comparable(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return datetime.fromisoformat(value).timestamp() if "T" in value else value.casefold()
+    except ValueError:
+        return value.casefold()

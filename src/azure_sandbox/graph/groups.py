@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from azure_sandbox.entra import pim
 from azure_sandbox.entra.directory import Group, Principal, ServicePrincipal, User
-from azure_sandbox.graph import access, errors, query
+from azure_sandbox.entra.pim_state import Access
+from azure_sandbox.graph import access, errors, expansion, query
 from azure_sandbox.graph.call import Call, referenced
 from azure_sandbox.graph.creation import bindings, check, create_group
 from azure_sandbox.graph.documents import (
@@ -47,7 +49,7 @@ async def update(call: Call, group_id: str) -> Reply:
 async def read(call: Call, group_id: str) -> Reply:
     """GET /groups/{id}."""
     _must_read_any(call)
-    return _shown(call, call.group(group_id))
+    return _shown(call, call.read_group(group_id))
 
 
 async def read_unique(call: Call, unique_name: str) -> Reply:
@@ -63,29 +65,38 @@ async def read_unique(call: Call, unique_name: str) -> Reply:
 async def listing(call: Call) -> Reply:
     """GET /groups."""
     call.caller.must_read(access.READ_GROUPS)
-    return _page(call, call.groups(), "groups")
+    shown = [document(it, call.directory) for it in call.groups()]
+    searches = ("displayName", "description", "mailNickname")
+    return query.page(call.request, shown, "groups", GROUP_PROPERTIES, expands=_expands(call), searches=searches)
 
 
 async def delete(call: Call, group_id: str) -> Reply:
     """DELETE /groups/{id}: it can be restored for 30 days."""
     group = call.group(group_id)
     call.caller.must_write(group, access.WRITE_GROUPS)
+    call.directory.changing(group)
     group.deleted_at = call.request.now
     return Reply(204)
 
 
 async def members(call: Call, group_id: str, cast: str | None = None, *, transitive: bool = False) -> Reply:
     """GET /groups/{id}/members or /transitiveMembers, perhaps narrowed to one type."""
-    group = call.group(group_id)
+    group = call.read_group(group_id)
     _must_read(call, group)
-    return _people(call, call.directory.members_of(group, transitive=transitive), cast)
+    return _people(call, call.directory.members_of(call.live(group), transitive=transitive), cast)
 
 
 async def owners(call: Call, group_id: str, cast: str | None = None) -> Reply:
     """GET /groups/{id}/owners."""
-    group = call.group(group_id)
+    group = call.read_group(group_id)
     _must_read(call, group)
     return _people(call, call.directory.owners_of(group), cast)
+
+
+async def count(call: Call) -> Reply:
+    """GET /groups/$count."""
+    call.caller.must_read(access.READ_GROUPS)
+    return query.count(call.request, [document(it, call.directory) for it in call.groups()], GROUP_PROPERTIES)
 
 
 async def add_reference(call: Call, relation: Relation, group_id: str) -> Reply:
@@ -93,7 +104,7 @@ async def add_reference(call: Call, relation: Relation, group_id: str) -> Reply:
     group = call.group(group_id)
     call.caller.must_write(group, access.WRITE_MEMBERS)
     object_id = referenced(call, call.json().get("@odata.id"))
-    if object_id in _held(group, relation):
+    if object_id in _held(group, relation) | group.granted(relation, call.request.now):
         raise errors.bad_request(_exists(relation))
     if object_id == group.id:
         raise errors.bad_request("A group cannot be a member or an owner of itself.")
@@ -105,14 +116,19 @@ async def remove_reference(call: Call, relation: Relation, group_id: str, object
     """DELETE /groups/{id}/members/{id}/$ref or owners."""
     group = call.group(group_id)
     call.caller.must_write(group, access.WRITE_MEMBERS)
-    held = next((it for it in _held(group, relation) if it.lower() == object_id.lower()), None)
+    present = _held(group, relation) | group.granted(relation, call.request.now)
+    held = next((it for it in present if it.lower() == object_id.lower()), None)
     if held is None:
         raise errors.not_found(object_id)
+    kept: Access = "member" if relation == "members" else "owner"
+    if schedule := call.directory.pim.lasting("assignment", group.id, held, kept, call.request.now):
+        pim.revoke(call.directory, schedule)
     if relation == "members":
         call.directory.change_members(group, remove=[held])
     else:
-        if len(group.owners) == 1:
+        if len(group.owners) == 1 and held in group.owners:
             raise errors.bad_request("The group must have at least one owner, hence this owner cannot be removed.")
+        call.directory.changing(group)
         group.owners.discard(held)
     return Reply(204)
 
@@ -120,7 +136,8 @@ async def remove_reference(call: Call, relation: Relation, group_id: str, object
 async def deleted(call: Call) -> Reply:
     """GET /directory/deletedItems/microsoft.graph.group."""
     call.caller.must_read(access.READ_DELETED_GROUPS)
-    return _page(call, list(call.directory.deleted_groups()), "groups")
+    shown = [document(it, call.directory) for it in call.directory.deleted_groups()]
+    return query.page(call.request, shown, "groups", GROUP_PROPERTIES)
 
 
 async def read_deleted(call: Call, object_id: str) -> Reply:
@@ -135,6 +152,7 @@ async def restore(call: Call, object_id: str) -> Reply:
     """POST /directory/deletedItems/{id}/restore."""
     group = _deleted(call, object_id)
     call.caller.must_write(group, access.WRITE_GROUPS)
+    call.directory.changing(group)
     group.deleted_at = None
     shown = {"@odata.type": "#microsoft.graph.group", **document(group, call.directory)}
     return Reply(body={"@odata.context": f"{ROOT}/$metadata#directoryObjects/$entity", **shown})
@@ -161,7 +179,23 @@ def _must_read_any(call: Call) -> None:
 
 def _shown(call: Call, group: Group) -> Reply:
     _must_read(call, group)
-    return query.entity(call.request, document(group, call.directory), "groups")
+    return query.entity(call.request, document(group, call.directory), "groups", expands=_expands(call))
+
+
+def _expands(call: Call) -> query.Expands:
+    """`$expand=members` and `owners`: the first 20, as documented."""
+
+    def group(shown: dict[str, Any]) -> Group:
+        return call.live(call.read_group(shown["id"]))
+
+    def people(principals: list[Principal], inner: str) -> list[dict[str, Any]]:
+        first = principals[: expansion.MOST_EXPANDED]
+        return [expansion.narrowed(member(it, call.directory, call.caller), inner) for it in first]
+
+    return {
+        "members": lambda shown, inner: people(call.directory.members_of(group(shown)), inner),
+        "owners": lambda shown, inner: people(call.directory.owners_of(group(shown)), inner),
+    }
 
 
 def _created(call: Call, group: Group) -> Reply:
@@ -187,6 +221,7 @@ def _change(call: Call, group: Group, body: dict[str, Any]) -> Reply:
             raise errors.bad_request(f"Property '{name}' is read-only and cannot be set.")
     new_members, new_owners = bindings(call, body)
     # An upsert may name those who are in already; a plain change may not.
+    call.directory.changing(group)
     known = {*group.members, *group.owners}
     if group.unique_name is None and known & {*new_members, *new_owners}:
         raise errors.bad_request(_exists("members" if group.members & set(new_members) else "owners"))
@@ -215,12 +250,8 @@ def _add(call: Call, group: Group, relation: Relation, object_ids: list[str]) ->
     if relation == "members":
         call.directory.change_members(group, add=object_ids)
     else:
+        call.directory.changing(group)
         group.owners |= set(object_ids)
-
-
-def _page(call: Call, groups: list[Group], context: str) -> Reply:
-    shown = [document(it, call.directory) for it in groups]
-    return query.page(call.request, shown, context, GROUP_PROPERTIES)
 
 
 def _people(call: Call, principals: list[Principal], cast: str | None) -> Reply:

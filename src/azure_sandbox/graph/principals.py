@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
+from azure_sandbox.entra.asked import NAMES
 from azure_sandbox.entra.directory import Group, Principal, ServicePrincipal, User
 from azure_sandbox.graph import access, errors, query
 from azure_sandbox.graph.call import Call, string_list
@@ -44,7 +46,14 @@ async def users(call: Call) -> Reply:
     """GET /users."""
     call.caller.must_read(access.READ_USERS)
     shown = [document(it, call.directory) for it in call.directory.users()]
-    return query.page(call.request, shown, "users", USER_PROPERTIES, defaults=USER_DEFAULTS)
+    searches = ("displayName", "mail", "userPrincipalName")
+    return query.page(call.request, shown, "users", USER_PROPERTIES, defaults=USER_DEFAULTS, searches=searches)
+
+
+async def count_users(call: Call) -> Reply:
+    """GET /users/$count."""
+    call.caller.must_read(access.READ_USERS)
+    return query.count(call.request, [document(it, call.directory) for it in call.directory.users()], USER_PROPERTIES)
 
 
 async def service_principal(call: Call, object_id: str) -> Reply:
@@ -69,7 +78,28 @@ async def service_principals(call: Call) -> Reply:
     """GET /servicePrincipals."""
     call.caller.must_read(access.READ_APPLICATIONS)
     shown = [document(it, call.directory) for it in call.directory.service_principals()]
-    return query.page(call.request, shown, "servicePrincipals", SERVICE_PRINCIPAL_PROPERTIES)
+    searches = ("displayName",)
+    return query.page(call.request, shown, "servicePrincipals", SERVICE_PRINCIPAL_PROPERTIES, searches=searches)
+
+
+async def create_service_principal(call: Call) -> Reply:
+    """POST /servicePrincipals {"appId": …}: for one of Microsoft's applications, as Conditional Access may need it."""
+    if not call.caller.holds(access.WRITE_APPLICATIONS):
+        raise errors.denied()
+    body = call.json()
+    if unknown := sorted(set(body) - {"appId", "@odata.type"}):
+        raise errors.not_modelled(f"{unknown[0]!r} in a new service principal")
+    app_id = str(body.get("appId", "")).lower()
+    if call.directory.application(app_id) is not None:
+        words = "The service principal cannot be created, updated, or restored because the service principal name "
+        raise errors.problem(409, "Request_MultipleObjectsWithSameKeyValue", f"{words}{app_id} is already in use.")
+    if app_id not in NAMES:
+        words = f"The appId '{app_id}' of the service principal does not reference a valid application object."
+        raise errors.problem(400, "Request_BadRequest", words)
+    made = ServicePrincipal(id=str(uuid.uuid4()), app_id=app_id, display_name=NAMES[app_id])
+    call.directory.add(made)
+    shown = document(made, call.directory)
+    return Reply(201, {"@odata.context": f"{ROOT}/$metadata#servicePrincipals/$entity", **shown})
 
 
 async def directory_object(call: Call, object_id: str) -> Reply:
@@ -88,8 +118,8 @@ async def by_ids(call: Call) -> Reply:
     found: list[dict[str, Any]] = []
     for object_id in string_list(body, "ids", most=MOST_BY_IDS):
         principal = call.directory.principal(object_id)
-        if isinstance(principal, Group) and (principal.deleted_at is not None or not call.visible(principal)):
-            continue
+        if isinstance(principal, Group):
+            principal = call.seen(principal)
         if principal is not None and isinstance(principal, wanted):
             found.append(member(principal, call.directory, call.caller))
     return Reply(body={"@odata.context": f"{ROOT}/$metadata#directoryObjects", "value": found})
@@ -121,7 +151,8 @@ async def member_of(call: Call, object_id: str, *, transitive: bool = False) -> 
     groups = [it for it in call.groups() if it.id in held]
     if not transitive:
         now = call.request.now
-        groups = [it for it in groups if object_id.lower() in {member.lower() for member in it.seen_members(now)}]
+        wanted = object_id.lower()
+        groups = [it for it in groups if wanted in {member.lower() for member in call.live(it).seen_members(now)}]
     shown = [member(it, call.directory, call.caller) for it in groups]
     return query.page(call.request, shown, "directoryObjects", GROUP_PROPERTIES)
 
@@ -137,7 +168,9 @@ def _memberships(call: Call, object_id: str) -> frozenset[str]:
 
 def _principal(call: Call, object_id: str) -> Principal:
     found = call.directory.user(object_id) or call.directory.principal(object_id)
-    if found is None or (isinstance(found, Group) and (found.deleted_at is not None or not call.visible(found))):
+    if isinstance(found, Group):
+        found = call.seen(found)
+    if found is None:
         raise errors.not_found(object_id)
     return found
 

@@ -8,13 +8,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from azure_sandbox.graph import errors
+from azure_sandbox.graph import errors, expansion, search
 from azure_sandbox.graph.documents import ROOT, Document
 from azure_sandbox.graph.filters import compile_filter
 from azure_sandbox.http import Reply, Request
 
 PAGE = 100
 LARGEST_PAGE = 999
+Expands = expansion.Expands
+_SORTED = "Sorting not supported for current query."
 
 
 def understood(request: Request, *options: str) -> None:
@@ -29,10 +31,19 @@ def option(request: Request, name: str) -> str | None:
     return next((value for key, value in request.query.items() if key.lower() == name), None)
 
 
-def entity(request: Request, shown: Document, context: str, *, defaults: Iterable[str] | None = None) -> Reply:
-    """One object: `$select` only."""
-    understood(request, "$select")
-    return Reply(body={"@odata.context": f"{ROOT}/$metadata#{context}/$entity", **_selected(request, shown, defaults)})
+def entity(
+    request: Request,
+    shown: Document,
+    context: str,
+    *,
+    defaults: Iterable[str] | None = None,
+    expands: Expands | None = None,
+) -> Reply:
+    """One object: `$select`, and `$expand` where something can be expanded."""
+    understood(request, "$select", *(["$expand"] if expands else []))
+    wanted = expansion.wanted(request, option(request, "$expand"), expands)
+    body = {"@odata.context": f"{ROOT}/$metadata#{context}/$entity", **_selected(request, shown, defaults)}
+    return Reply(body=body | {name: make(shown) for name, make in wanted.items()})
 
 
 def count(request: Request, shown: Iterable[Document], properties: Iterable[str]) -> Reply:
@@ -45,33 +56,53 @@ def count(request: Request, shown: Iterable[Document], properties: Iterable[str]
     return Reply(body=str(sum(1 for it in shown if test is None or test(it))))
 
 
-def page(
+def page(  # noqa: PLR0913  # what a collection can be asked for
     request: Request,
     shown: Iterable[Document],
     context: str,
     properties: Iterable[str],
     *,
     defaults: Iterable[str] | None = None,
+    expands: Expands | None = None,
+    searches: Iterable[str] = (),
+    size: int = PAGE,
+    largest: int = LARGEST_PAGE,
 ) -> Reply:
-    """A collection: filtered, sorted, cut to a page, narrowed."""
-    understood(request, "$filter", "$select", "$top", "$skiptoken", "$count", "$orderby")
+    """A collection: filtered, searched, sorted, cut to a page, narrowed, expanded.
+
+    `searches` are the properties that `$search` reads; without any, it is not understood, and so with `expands`.
+    """
+    more = [*(["$expand"] if expands else []), *(["$search"] if searches else [])]
+    understood(request, "$filter", "$select", "$top", "$skiptoken", "$count", "$orderby", *more)
     known = frozenset(properties)
-    advanced = request.headers.get("ConsistencyLevel", "").lower() == "eventual" and _counts(request)
+    eventual = request.headers.get("ConsistencyLevel", "").lower() == "eventual"
+    advanced = eventual and _counts(request)
     found = list(shown)
     if (clause := option(request, "$filter")) is not None:
         test = compile_filter(clause, known, advanced=advanced)
         found = [it for it in found if test(it)]
+    if (words := option(request, "$search")) is not None:
+        matches = search.compile_search(words, frozenset(searches), eventual=eventual)
+        found = [it for it in found if matches(it)]
     if (order := option(request, "$orderby")) is not None:
+        if clause is not None and not advanced and known & {"securityEnabled", "accountEnabled"}:
+            raise errors.problem(400, "Request_UnsupportedQuery", _SORTED)
         found = _sorted(found, order, known)
-    size, start = _size(request), _start(request)
+    wanted = expansion.wanted(request, option(request, "$expand"), expands)
+    if wanted and eventual and (words is not None or _counts(request)):
+        raise errors.problem(400, "Request_UnsupportedQuery", "$expand is not supported with advanced queries.")
+    length, start = _size(request, size, largest), _start(request)
     body: dict[str, Any] = {"@odata.context": f"{ROOT}/$metadata#{context}"}
     if _counts(request) and not start:
-        if request.headers.get("ConsistencyLevel", "").lower() != "eventual":
+        if not eventual:
             raise errors.bad_request("$count needs the header ConsistencyLevel: eventual.")
         body["@odata.count"] = len(found)
-    if len(found) > start + size:
-        body["@odata.nextLink"] = _next(request, start + size)
-    body["value"] = [_selected(request, it, defaults, known) for it in found[start : start + size]]
+    if len(found) > start + length:
+        body["@odata.nextLink"] = _next(request, start + length)
+    body["value"] = [
+        _selected(request, it, defaults, known) | {name: make(it) for name, make in wanted.items()}
+        for it in found[start : start + length]
+    ]
     return Reply(body=body)
 
 
@@ -79,12 +110,12 @@ def _counts(request: Request) -> bool:
     return (option(request, "$count") or "").lower() == "true"
 
 
-def _size(request: Request) -> int:
+def _size(request: Request, size: int, largest: int) -> int:
     text = option(request, "$top")
     if text is None:
-        return PAGE
-    if not (text.isdecimal() and 1 <= int(text) <= LARGEST_PAGE):
-        raise errors.bad_request(f"Invalid page size specified: '{text}'. Must be between 1 and 999 inclusive.")
+        return size
+    if not (text.isdecimal() and 1 <= int(text) <= largest):
+        raise errors.bad_request(f"Invalid page size specified: '{text}'. Must be between 1 and {largest} inclusive.")
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""graph.microsoft.com: every request is authenticated, answered, and stamped with its ids."""
+"""graph.microsoft.com: every request is authenticated, throttled if so wished, answered, and stamped with its ids."""
 
 from __future__ import annotations
 
@@ -8,27 +8,35 @@ from functools import partial
 
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.tokens import GRAPH_AUDIENCES, Claims, InvalidToken, Tokens
-from azure_sandbox.graph import errors, groups, principals
+from azure_sandbox.graph import batch, errors, groups, principals, routes
 from azure_sandbox.graph.access import Caller
 from azure_sandbox.graph.call import Call, CallHandler
+from azure_sandbox.graph.throttling import Throttle
 from azure_sandbox.http import Reply, Request, Router
 
 HOST = "graph.microsoft.com"
 
 
 class Graph:
-    """Microsoft Graph v1.0 over the world's directory."""
+    """Microsoft Graph v1.0 over the world's directory; `throttle`: enforce the documented budgets."""
 
-    def __init__(self, directory: Directory, tokens: Tokens) -> None:
+    def __init__(self, directory: Directory, tokens: Tokens, *, throttle: bool = False) -> None:
         self._directory = directory
         self._tokens = tokens
+        self.throttle = Throttle(on=throttle)
         self.router = Router("Microsoft Graph")
+        self.router.add("POST", "/v1.0/$batch", self._batch)
         self._add_groups()
         self._add_principals()
+        routes.governance(self._add, directory)
 
     async def handle(self, request: Request) -> Reply:
         """Answer one request."""
         return _stamped(request, await self.router.dispatch(request))
+
+    async def _batch(self, request: Request) -> Reply:
+        self._caller(request)
+        return await batch.answer(request, self.handle)
 
     def _add_groups(self) -> None:
         add = self._add
@@ -36,6 +44,7 @@ class Graph:
         add("POST", "/groups", groups.create)
         add("GET", "/groups(uniqueName='{unique_name}')", groups.read_unique)
         add("PATCH", "/groups(uniqueName='{unique_name}')", groups.upsert)
+        add("GET", "/groups/$count", groups.count)
         add("GET", "/groups/{group_id}", groups.read)
         add("PATCH", "/groups/{group_id}", groups.update)
         add("DELETE", "/groups/{group_id}", groups.delete)
@@ -62,8 +71,10 @@ class Graph:
         add = self._add
         add("GET", "/me", principals.me)
         add("GET", "/users", principals.users)
+        add("GET", "/users/$count", principals.count_users)
         add("GET", "/users/{user_id}", principals.user)
         add("GET", "/servicePrincipals", principals.service_principals)
+        add("POST", "/servicePrincipals", principals.create_service_principal)
         add("GET", "/servicePrincipals(appId='{app_id}')", principals.service_principal_of)
         add("GET", "/servicePrincipals/{object_id}", principals.service_principal)
         add("POST", "/directoryObjects/getByIds", principals.by_ids)
@@ -84,7 +95,10 @@ class Graph:
 
     def _add(self, method: str, path: str, handler: CallHandler) -> None:
         async def authenticated(request: Request, **parts: str) -> Reply:
-            call = Call(request=request, caller=self._caller(request), directory=self._directory)
+            caller = self._caller(request)
+            if refusal := self.throttle.pay(request, caller.client):
+                raise refusal
+            call = Call(request=request, caller=caller, directory=self._directory)
             if method != "GET":
                 _no_options(request)
             return await handler(call, **parts)
@@ -100,7 +114,15 @@ class Graph:
         except InvalidToken as reason:
             words = "Lifetime validation failed, the token is expired." if reason.expired else _words(reason)
             raise errors.problem(401, "InvalidAuthenticationToken", words) from reason
-        return Caller(object_id=claims.oid, permissions=_permissions(claims))
+        return Caller(
+            object_id=claims.oid,
+            permissions=_permissions(claims),
+            scopes=frozenset(claims.scp.split()),
+            roles=frozenset(claims.wids),
+            mfa="mfa" in claims.amr,
+            client=claims.appid,
+            now=request.now,
+        )
 
 
 def _permissions(claims: Claims) -> frozenset[str] | None:
@@ -145,7 +167,12 @@ def _stamped(request: Request, reply: Reply) -> Reply:
     }
     body = reply.body
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
-        inner = {"date": f"{request.now:%Y-%m-%dT%H:%M:%S}", "request-id": identity, "client-request-id": client}
+        inner = {
+            **body["error"].get("innerError", {}),
+            "date": f"{request.now:%Y-%m-%dT%H:%M:%S}",
+            "request-id": identity,
+            "client-request-id": client,
+        }
         body = {**body, "error": {**body["error"], "innerError": inner}}
     if isinstance(body, dict):
         headers["Content-Type"] = (

@@ -1,0 +1,56 @@
+"""`$expand`: which navigation properties a read carries along. Nested `$select` and `$expand` are handed to them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from azure_sandbox.graph import errors
+from azure_sandbox.graph.documents import Document
+from azure_sandbox.http import Request
+
+Expand = Callable[[Document, str], Any]  # the document, and what stood in parentheses
+Expands = Mapping[str, Expand]
+MOST_EXPANDED = 20  # objects of a collection, as documented
+_ITEM = re.compile(r"\s*(?P<name>\w+)(?:\((?P<inner>.*)\))?\s*")
+_SELECT = re.compile(r"\$select=([\w,\s]+)")
+
+
+def wanted(request: Request, clause: str | None, expands: Expands | None) -> dict[str, Callable[[Document], Any]]:
+    """What an `$expand` asks for, by name; raises 400 for what cannot be expanded, 501 for what is not modelled."""
+    found: dict[str, Callable[[Document], Any]] = {}
+    for text in _split(clause or ""):
+        item = _ITEM.fullmatch(text)
+        if item is None or expands is None:
+            raise errors.bad_request(f"Parsing OData Select and Expand failed: {clause!r}.")
+        make = next((value for name, value in expands.items() if name.lower() == item["name"].lower()), None)
+        if make is None:
+            raise errors.not_modelled(f"$expand={item['name']} on {request.method} {request.path}")
+        found[item["name"]] = _bind(make, item["inner"] or "")
+    return found
+
+
+def _bind(make: Expand, inner: str) -> Callable[[Document], Any]:
+    return lambda document: make(document, inner)
+
+
+def narrowed(shown: Document, inner: str) -> Document:
+    """An expanded object, narrowed by its nested `$select`; raises 501 for any other nested option."""
+    if not inner:
+        return shown
+    match = _SELECT.fullmatch(inner)
+    if match is None:
+        raise errors.not_modelled(f"the nested option {inner!r} in $expand")
+    names = {it.strip() for it in match[1].split(",")}
+    return {name: value for name, value in shown.items() if name in names or name.startswith("@")}
+
+
+def _split(clause: str) -> list[str]:
+    parts, depth, start = [], 0, 0
+    for place, mark in enumerate(clause):
+        depth += {"(": 1, ")": -1}.get(mark, 0)
+        if mark == "," and depth == 0:
+            parts.append(clause[start:place])
+            start = place + 1
+    return [it for it in (*parts, clause[start:]) if it.strip()]
