@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -12,6 +13,7 @@ from aks_entra.core.grants import Approval, Ask, Level, Via
 from aks_entra.core.wishes import wish
 from aks_entra.errors import Refused
 from aks_entra.granting import Granter, Patience
+from aks_entra.ports import Clock
 from aks_entra.wiring import Session
 from azure_sandbox.server import Sandbox
 
@@ -67,7 +69,7 @@ async def test_a_grant_in_one_namespace_works_at_once_and_its_end_is_proven(open
         assert not (await engine.end(standing)).removed
 
 
-async def test_the_sweep_ends_what_is_over_and_nothing_else(opened: Opener, box: Sandbox) -> None:
+async def test_the_sweep_ends_what_is_over_and_nothing_else(opened: Opener) -> None:
     async with opened() as session:
         engine = granter(session)
         short = await asked(session, "azure-rbac", Level.READER, namespace="default", hours=1)
@@ -76,15 +78,13 @@ async def test_the_sweep_ends_what_is_over_and_nothing_else(opened: Opener, box:
         for ask in (short, long, bound):
             await engine.give(ask, approved(ask))
         postures = tuple([await session.ports.arm.cluster(ask.cluster) for ask in (long, bound)])
-        later = session.ports.clock.now() + timedelta(hours=2)
-        aged = granter(session)
-        object.__setattr__(aged, "ports", _at(session, later))
+        clock = Later(session.ports.clock, timedelta(hours=2))
+        aged = replace(engine, ports=replace(session.ports, clock=clock), patience=Patience(limit=0.2, every=0.01))
         ended = await aged.sweep((SUBSCRIPTION,), postures)
         assert sorted(one.grant.role for one in ended) == ["Azure Kubernetes Service RBAC Reader", "view"]
         assert all(one.removed and one.late > 0 for one in ended)
         left = await engine.standing((SUBSCRIPTION,), postures)
         assert [one.role for one in left] == ["Azure Kubernetes Service RBAC Writer"]
-    assert box.clock is not None
 
 
 async def test_a_longer_request_moves_the_end_and_a_shorter_one_never_does(opened: Opener) -> None:
@@ -164,14 +164,15 @@ async def test_what_may_not_be_read_is_unknown_and_never_none(opened: Opener) ->
     assert "User.Read.All" in refused.value.remedy
 
 
-def _at(session: Session, now: object) -> object:
-    from dataclasses import replace
+class Later:
+    """The same clock, hours ahead."""
 
-    class Later:
-        def now(self) -> object:
-            return now
+    def __init__(self, clock: Clock, ahead: timedelta) -> None:
+        self._clock = clock
+        self._ahead = ahead
 
-        async def sleep(self, seconds: float) -> None:
-            await session.ports.clock.sleep(seconds)
+    def now(self) -> datetime:
+        return self._clock.now() + self._ahead
 
-    return replace(session.ports, clock=Later())  # type: ignore[arg-type]  # it tells another time, and is no subclass
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
