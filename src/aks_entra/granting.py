@@ -36,7 +36,7 @@ from aks_entra.core.preflight import Finding
 from aks_entra.core.rules import HeldRole
 from aks_entra.core.wishes import Wish
 from aks_entra.errors import AksEntraError, Diverged, Refused, TryLater
-from aks_entra.ports import Clock, Ports
+from aks_entra.ports import Clock, ControlPlane, Ports
 from aks_entra.settings import Settings
 
 _T = TypeVar("_T")
@@ -238,6 +238,21 @@ def granter_of(ports: Ports, access: AccessPorts, settings: Settings) -> Granter
     """The engine with its patience as it was set."""
     patience = Patience(limit=settings.grant_limit, every=settings.look_interval)
     return Granter(ports=ports, access=access, patience=patience)
+
+
+async def cluster_named(arm: ControlPlane, text: str, subscription: str) -> ClusterId:
+    """The cluster that is named by its ARM id, or as `resource-group/name` of a subscription. Refused otherwise."""
+    if text.startswith("/"):
+        try:
+            return ClusterId.parse(text)
+        except ValueError as error:
+            raise Refused(str(error)) from None
+    group, slash, name = text.partition("/")
+    if not slash or not group or not name or "/" in name:
+        raise Refused(f"{text!r} names no cluster", remedy="write resource-group/name, or the cluster's ARM id")
+    if not subscription:
+        raise Refused("no subscription is named", remedy="add --subscription NAME|ID, or set AZURE_SUBSCRIPTION_ID")
+    return ClusterId(subscription_id=await arm.subscription_id(subscription), resource_group=group, name=name)
 
 
 async def ask_for(

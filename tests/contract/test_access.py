@@ -136,7 +136,8 @@ async def test_a_member_an_outsider_and_a_disabled_account_are_told_apart(opened
     async with opened() as session:
         seen = {
             who: explain(
-                await access_survey.gather(session.ports, session.access, cluster("guarded"), who), wish("list", "nodes")
+                await access_survey.gather(session.ports, session.access, cluster("guarded"), who),
+                wish("list", "nodes"),
             )
             for who in ("dana@contoso.com", "left@contoso.com", READER["appId"])
         }
