@@ -18,19 +18,11 @@ from aks_entra.wiring import Session
 
 from .conftest import ADMINS, WORLD, Opener, cluster
 
-EVERYTHING = ", ".join(
-    (
-        "Group.ReadWrite.All",
-        "Directory.Read.All",
-        "RoleManagement.ReadWrite.Directory",
-        "PrivilegedEligibilitySchedule.ReadWrite.AzureADGroup",
-        "PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup",
-        "RoleManagementPolicy.ReadWrite.AzureADGroup",
-        "Policy.Read.All",
-        "Policy.ReadWrite.ConditionalAccess",
-        "Application.ReadWrite.All",
-        "AuditLog.Read.All",
-    )
+EVERYTHING = (
+    "Group.ReadWrite.All, Directory.Read.All, RoleManagement.ReadWrite.Directory, "
+    "PrivilegedEligibilitySchedule.ReadWrite.AzureADGroup, PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup, "
+    "RoleManagementPolicy.ReadWrite.AzureADGroup, Policy.Read.All, Policy.ReadWrite.ConditionalAccess, "
+    "Application.ReadWrite.All, AuditLog.Read.All"
 )
 RICH = WORLD.replace("Group.ReadWrite.All, Directory.Read.All", EVERYTHING) + "licences: [P1, P2]\n"
 POOR = RICH.replace("licences: [P1, P2]", "licences: []")

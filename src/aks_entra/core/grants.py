@@ -12,7 +12,7 @@ import json
 import re
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Literal, assert_never
@@ -293,9 +293,6 @@ def refused(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(finding for finding in findings if finding.severity is Severity.BLOCKER)
 
 
-def until_now(ask: Ask, now: datetime) -> Ask:
-    """The same request, ended at once."""
-    return replace(ask, end=now)
 
 
 def _lasts(there: datetime | None, asked: datetime | None) -> bool:
