@@ -239,6 +239,9 @@ class Vault(Protocol):
     def forget(self, cluster: ClusterId) -> None:
         """Drop it."""
 
+    def authority(self, cluster: ClusterId) -> str | None:
+        """The CA certificate (PEM, public) that was last seen to serve; None before it was read."""
+
     def hand_in(self, cluster: ClusterId, kubeconfig: str) -> Witness:
         """Hold what an old admin kubeconfig (YAML text) carries. Refused when it carries no static credential."""
 

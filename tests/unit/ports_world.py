@@ -313,6 +313,9 @@ class WorldVault:
     def forget(self, cluster: ClusterId) -> None:
         self.held.pop(cluster.key, None)
 
+    def authority(self, cluster: ClusterId) -> str | None:
+        return f"CA of generation {self._world.find(cluster).generation}"
+
     def hand_in(self, cluster: ClusterId, kubeconfig: str) -> Witness:
         if not kubeconfig.startswith("generation "):
             raise Refused("the kubeconfig carries no static credential")

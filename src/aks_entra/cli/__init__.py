@@ -10,8 +10,11 @@ import sys
 import typer
 
 from aks_entra.cli import (
+    access,
     break_glass,
+    doctor,
     inventory,
+    kubeconfig,
     migrate,
     output,
     plan,
@@ -63,5 +66,19 @@ def main() -> None:
         sys.exit(leaving.exit_code)
 
 
-for _module in (inventory, plan, migrate, verify, report, provision, rollback, break_glass, up, version):
+for _module in (
+    inventory,
+    plan,
+    migrate,
+    verify,
+    report,
+    provision,
+    rollback,
+    break_glass,
+    access,
+    kubeconfig,
+    doctor,
+    up,
+    version,
+):
     _module.register(app)

@@ -114,10 +114,11 @@ def approve(
     ] = False,
 ) -> None:
     """Decide at a gate. The decision holds for exactly the plan that is named."""
-    output.run(_approve(run, plan, reason=reason, approver=approver, reject=reject))
+    output.run(decide_at_gate(run, plan, reason=reason, approver=approver, reject=reject))
 
 
-async def _approve(run: str, plan: str, *, reason: str, approver: str | None, reject: bool) -> None:
+async def decide_at_gate(run: str, plan: str, *, reason: str, approver: str | None, reject: bool) -> None:
+    """Answer the gate of a waiting run in the name of who is signed in, or of `approver`."""
     from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
 
     await prefect_client.require_server()

@@ -103,7 +103,7 @@ async def gates(run: str | None = None) -> tuple[Gate, ...]:
     """The gates that wait now; of one run (the beginning of its id, or its name), or of all."""
     async with get_client() as client:
         waiting = await client.read_flow_runs(
-            flow_filter=FlowFilter(name=FlowFilterName(any_=[names.COORDINATOR])),
+            flow_filter=FlowFilter(name=FlowFilterName(any_=list(names.GATED))),
             flow_run_filter=FlowRunFilter(
                 state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED]))
             ),

@@ -14,6 +14,7 @@ from aks_entra.core.steps import Step
 MIGRATE_FLEET: Final = "migrate-fleet/migrate-fleet"
 MIGRATE_BATCH: Final = "migrate-batch/migrate-batch"
 PROVISION_CLUSTER: Final = "provision-cluster/provision-cluster"
+GRANT_ACCESS: Final = "grant-access/grant-access"
 DEPLOYMENTS: Final = (
     MIGRATE_FLEET,
     MIGRATE_BATCH,
@@ -22,8 +23,15 @@ DEPLOYMENTS: Final = (
     "verify-fleet/verify-fleet",
     "rollback-cluster/rollback-cluster",
     "sweep-break-glass/sweep-break-glass",
+    GRANT_ACCESS,
+    "end-access/end-access",
+    "review-access/review-access",
+    "create-group/create-group",
+    "apply-conditional-access/apply-conditional-access",
 )
 COORDINATOR: Final = "migrate-fleet"  # name of the flow
+GATED: Final = (COORDINATOR, "grant-access", "apply-conditional-access")
+"""Names of the flows that wait for decisions."""
 WORK_POOL: Final = "aks-entra"
 SEPARATOR: Final = " · "
 """Between a task's name and its cluster in the names of task runs."""
