@@ -341,7 +341,7 @@ def test_what_is_weighed_after_a_rollback() -> None:
     assert "no member signed in" in judge(closed_before, (state(), proven(ca="other"))).because
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(posture=postures(), target=targets(), facts=any_facts(), reached=st.integers(0, 9))
 def test_after_any_prefix_of_a_migration_the_way_back_restores_what_can_be(
     posture: Posture, target: Target, facts: Facts, reached: int

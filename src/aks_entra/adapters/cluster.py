@@ -108,7 +108,7 @@ class ApiServers:
     async def inside(self, posture: Posture) -> Inside:
         """What runs in the cluster as far as a rotation hurts it; of secrets only names are asked for."""
         token = await self._identities.cluster_token(fresh=False)
-        async with self._as_prover(posture, token) as api:
+        async with self.as_prover(posture, token) as api:
 
             def listing(accept: str) -> Pages:
                 def pages(path: str) -> AsyncIterator[Mapping[str, Any]]:
