@@ -7,7 +7,7 @@ deadlines, what it has proven itself, and what evidence a step had gathered befo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import takewhile
@@ -141,7 +141,7 @@ class Executor:
         evidence: list[Evidence] = []
         try:
             for step in await persist(clock, limit, lambda: self.remaining(job)):
-                evidence += await persist(clock, limit, self._call(job, step))
+                evidence += await persist(clock, limit, partial(self.apply, job, step))
         except Exception as error:  # noqa: BLE001 - one cluster's trouble is a value in the fleet's report
             evidence.append(failure(error, proofs.stamp(clock)))
         finally:
@@ -159,9 +159,6 @@ class Executor:
 
     def _of(self, cluster: ClusterId) -> _Memory:
         return self._memory.setdefault(cluster.key, _Memory())
-
-    def _call(self, job: Job, step: Step) -> Callable[[], Awaitable[tuple[Evidence, ...]]]:
-        return lambda: self.apply(job, step)
 
     async def _apply(self, job: Job, step: Step) -> tuple[Evidence, ...]:  # noqa: PLR0911 - one per kind of step
         match step:
