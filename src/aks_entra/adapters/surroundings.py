@@ -28,7 +28,7 @@ _VERSION: Final = re.compile(r"v?(\d+\.\d+\.\d+)")
 
 
 class Machine:
-    """The `Surroundings` port, of this process unless told otherwise. `tool_time`: seconds for a tool to say its version."""
+    """The `Surroundings` port, of this process unless told otherwise. `tool_time`: seconds that a tool may take."""
 
     def __init__(
         self,
