@@ -52,7 +52,7 @@ check: install  ## formatting, lint, types and import contracts: static only
 
 .PHONY: docs
 docs: install  ## make the reference pages anew that are made from the sources
-	@$(BIN)/python -m aks_entra.core.preflight > docs/reference/preflight.md
+	@$(BIN)/python -m aks_entra.report.preflight_page > docs/reference/preflight.md
 	@$(BIN)/python -m aks_entra.fleet_file > docs/reference/fleet-file.schema.json
 
 .PHONY: format

@@ -24,7 +24,7 @@ from aks_entra.errors import Refused
 LARGEST: Final = 512 * 1024 * 1024  # characters of a document that is not made of lines
 
 _ADMIN_ONLY: Final = frozenset({"kube-audit-admin", "aksauditadmin"})
-_AUDIT: Final = frozenset({"kube-audit", "aksaudit", ""})
+_AUDIT: Final = frozenset({"kube-audit", "aksaudit", "azurediagnostics", ""})
 _ENDS: Final = frozenset({"responsecomplete", "panic", "responsestarted", ""})
 _EXTRA: Final = "authentication.kubernetes.io/"
 _CLUSTER: Final = re.compile(r"^/subscriptions/.+/managedclusters/[^/]+$", re.IGNORECASE)
@@ -147,11 +147,8 @@ def _entries(document: Any) -> Iterator[Row]:
 def _calls_of(row: Row, damaged: _Damaged) -> Iterator[Call]:
     lower = {str(name).casefold(): value for name, value in row.items()}
     category = str(lower.get("category") or lower.get("type") or "").casefold()
-    if category and category not in _ADMIN_ONLY | _AUDIT:
-        if str(row.get("apiVersion") or "").startswith("audit.k8s.io/"):
-            category = ""
-        elif category != "azurediagnostics":
-            return
+    if category not in _ADMIN_ONLY | _AUDIT:
+        return  # of another component: the same export may hold several
     cluster = str(lower.get("_resourceid") or lower.get("resourceid") or "")
     known = cluster.lower() if _CLUSTER.match(cluster) else ""
     properties = _structure(lower.get("properties"))

@@ -88,7 +88,9 @@ def _variable(text: str) -> str:
 
 def _rule(text: str) -> str:
     if not re.fullmatch(r"[BWUI]\d{3}", text):
-        raise Mistake("is not the id of a rule", "write an id such as W127; docs/reference/preflight.md lists them")
+        raise Mistake(
+            "is not the id of a rule", "write an id such as W127; docs/reference/preflight.md lists them", value=text
+        )
     return text
 
 

@@ -162,6 +162,7 @@ def test_stages_and_entries_that_are_no_request_are_left_out(tmp_path: Path) -> 
         ('{"a": 1}\n{"b":\n', ":2: this line is not JSON"),
         ('{"a": 1}\n', "no audited request is in it"),
         ("7\n", "is no audit log"),
+        ("[7]\n", "no audited request is in it"),
         (json.dumps({**EVENT, "requestReceivedTimestamp": "soon"}), "no time that can be read: 'soon'"),
     ],
 )

@@ -61,3 +61,9 @@ async def test_tools_on_path(tmp_path: Path) -> None:
     program(tmp_path, "kubectl", '#!/bin/sh\necho \'{"clientVersion": {"gitVersion": "v1.33.2"}}\'\n')
     program(tmp_path, "kubelogin", "#!/no/such/interpreter\n")
     assert await Machine({"PATH": str(tmp_path)}).tools() == Tools(kubectl="1.33.2", kubelogin=None)
+
+
+async def test_a_tool_that_never_ends_is_unknown(tmp_path: Path) -> None:
+    program(tmp_path, "kubectl", "#!/bin/sh\nexec cat /dev/zero > /dev/null\n")
+    tools = await Machine({"PATH": str(tmp_path)}, tool_time=0.2).tools()
+    assert tools == Tools(kubectl=None, kubelogin="")

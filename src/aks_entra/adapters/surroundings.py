@@ -23,16 +23,23 @@ SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where Kubernetes gives a pod its token and its cluster's CA."""
 
 DEPENDS_ON: Final = ("PREFECT_API_URL", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
-_TOOL_TIME: Final = 10.0  # seconds
+TOOL_TIME: Final = 10.0  # seconds
 _VERSION: Final = re.compile(r"v?(\d+\.\d+\.\d+)")
 
 
 class Machine:
-    """The `Surroundings` port. `environment` and `service_account` are this process's unless given."""
+    """The `Surroundings` port, of this process unless told otherwise. `tool_time`: seconds that a tool may take."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None, service_account: Path = SERVICE_ACCOUNT) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str] | None = None,
+        service_account: Path = SERVICE_ACCOUNT,
+        *,
+        tool_time: float = TOOL_TIME,
+    ) -> None:
         self._environment = os.environ if environment is None else environment
         self._service_account = service_account
+        self._tool_time = tool_time
 
     async def home(self) -> Home:
         """Whether this is a pod, of which cluster, and where the services lead to that it depends on."""
@@ -85,7 +92,7 @@ class Machine:
         except OSError:
             return None
         try:
-            async with asyncio.timeout(_TOOL_TIME):
+            async with asyncio.timeout(self._tool_time):
                 said, _ = await process.communicate()
         except TimeoutError:
             process.kill()

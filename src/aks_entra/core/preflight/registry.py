@@ -23,7 +23,7 @@ IDS: Final = frozenset(one for rule in RULES for one in rule.ids)
 _INTRODUCTION: Final = """\
 # Preflight rules
 
-Made from the rules themselves: `make docs` (`python -m aks_entra.core.preflight`). Do not edit.
+Made from the rules themselves: `make docs` (`python -m aks_entra.report.preflight_page`). Do not edit.
 
 An id begins with its severity: **B** blocker (the cluster is refused), **W** warning and **U** unknown (could not be
 read, which is never taken for "fine"; both are shown at the gate), **I** info. Rules look at what is read for a plan
