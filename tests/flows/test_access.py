@@ -7,12 +7,13 @@ import os
 import signal
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from prefect.client.orchestration import get_client
 
 from aks_entra import granting, prefect_client
+from aks_entra.core.cluster import ClusterId
 from aks_entra.core.grants import Approval, Level, description
 from aks_entra.policy_file import PolicyFile
 from aks_entra.prefect_client.life import PROCESS, Process
@@ -22,8 +23,8 @@ from flows.apply_conditional_access import apply_conditional_access
 from flows.create_group import create_group
 from flows.end_access import end_access
 from flows.review_access import review_access
-from tasks.access import end_access as end
 from tasks.access import check_request, give_access, name_request, wait_for_end
+from tasks.access import end_access as end
 
 from .conftest import ROBOT, SUBSCRIPTION
 
@@ -146,7 +147,9 @@ async def test_a_policy_reports_first_and_enforcing_it_waits_for_an_approval(hou
     with house.inside():
         state = await apply_conditional_access(PolicyFile.model_validate(policy), return_state=True)
         assert "enabledForReportingButNotEnforced" in str(state.message)
-        for decision, word in (("reject", "rejected by erin"), ("approve", "enabled")):
+        answers: tuple[tuple[Literal["approve", "reject"], str], ...]
+        answers = (("reject", "rejected by erin"), ("approve", "enabled"))
+        for decision, word in answers:
             run = await prefect_client.start(
                 "apply-conditional-access/apply-conditional-access", {"policy": policy, "enforce": True}
             )
@@ -163,7 +166,7 @@ async def test_a_policy_reports_first_and_enforcing_it_waits_for_an_approval(hou
 async def age() -> None:
     """As if its time were over: the end that stands in the grant is in the past."""
     async with open_session(Settings()) as session:
-        place = granting.ClusterId(subscription_id=SUBSCRIPTION, resource_group="granted", name="by-azure")
+        place = ClusterId(subscription_id=SUBSCRIPTION, resource_group="granted", name="by-azure")
         what = (ROBOT, Level.READER, "default", None)
         ask = await granting.ask_for(session.ports, session.access, place, what, timedelta(hours=-1), "CHG-1")
         await session.access.roles.assign(ask, description(ask, "erin", ask.end))
