@@ -152,7 +152,7 @@ HAPPENS = st.one_of(
 )
 
 
-async def live(events: list[Any]) -> None:  # noqa: C901  # one branch for each thing that may happen
+async def live(events: list[Any]) -> None:  # one branch for each thing that may happen
     azure, approved = Azure(), list[Ask]()
     for event in events:
         azure.deaths, azure.after = None, False
@@ -171,20 +171,23 @@ async def live(events: list[Any]) -> None:  # noqa: C901  # one branch for each 
             case ("wait", minutes):
                 azure.now += timedelta(minutes=minutes)
             case ("sweep", death):
-                _arm(azure, death)
-                try:
-                    await engine(azure).sweep(SUBSCRIPTIONS, (POSTURE,))
-                except Killed:
-                    pass
-                else:
-                    began = azure.now - timedelta(hours=1)  # proofs of the end take time of their own
-                    assert all(one.until is None or one.until > began for one in azure.standing.values())
+                await _sweep(azure, death)
         for one in azure.standing.values():
             assert any(_covers(ask, one) for ask in approved), one
     azure.deaths = None
     azure.now += timedelta(days=1)
     await engine(azure).sweep(SUBSCRIPTIONS, (POSTURE,))
     assert all(one.until is None for one in azure.standing.values())  # whoever died, what had an end has ended
+
+
+async def _sweep(azure: Azure, death: tuple[int, bool] | None) -> None:
+    _arm(azure, death)
+    began = azure.now
+    try:
+        await engine(azure).sweep(SUBSCRIPTIONS, (POSTURE,))
+    except Killed:
+        return
+    assert all(one.until is None or one.until > began for one in azure.standing.values())
 
 
 def _arm(azure: Azure, death: tuple[int, bool] | None) -> None:

@@ -183,7 +183,7 @@ class GraphGroupPim:
             found = await self._wire.list(
                 "/policies/roleManagementPolicyAssignments",
                 doing=f"read the activation policy of group {group_id}",
-                needs=RULES.format("Read"),
+                needs=f"{RULES.format('Read')} ({RULES.format('ReadWrite')} to change it)",
                 query={"$filter": clause, "$expand": "policy($expand=rules)"},
             )
         except Refused as refused:

@@ -47,7 +47,7 @@ def kubeconfig(
 
     entry = output.run(_entry(f"{resource_group}/{name}", subscription, mode, client_id, context))
     if file is not None and str(file) == "-":
-        output.emit_text(files.text_of(entry.document()))
+        output.emit_text(files.merged("", entry, overwrite=True))
         return
     with output.guarded():
         target = file or files.default_file()
