@@ -293,8 +293,6 @@ def refused(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(finding for finding in findings if finding.severity is Severity.BLOCKER)
 
 
-
-
 def _lasts(there: datetime | None, asked: datetime | None) -> bool:
     return there is None or (asked is not None and there >= asked)
 
