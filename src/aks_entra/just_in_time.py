@@ -123,7 +123,9 @@ class JustInTime:
         group_id = (await self.access.people.principal(group)).id
         caller = await self.ports.callers.runner()
         who = await self.access.people.principal(of or caller.object_id)
-        own = who.id.casefold() == caller.object_id.casefold() and kind is Kind.ACTIVE
+        there = await self.access.pim.memberships(group_id=group_id)
+        activated = any(one.activated for one in there if one.kind is kind and one.principal_id == who.id)
+        own = activated and who.id.casefold() == caller.object_id.casefold()  # what was assigned, only an admin takes
         await self._until(
             lambda: self.access.pim.end(kind, group_id, who.id, reason, own=own), "the membership be ended"
         )
@@ -165,7 +167,7 @@ class JustInTime:
         return made
 
     async def _stands(self, ask: MembershipAsk) -> None:
-        """Seen in several reads in a row: PIM's own, and for an active member also the directory's, as tokens see it."""
+        """Seen in several reads in a row: PIM's own, and of an active member the directory's, as tokens see it."""
         for read in range(GOOD_READS):
             if read:
                 await self.ports.clock.sleep(self.patience.every)
