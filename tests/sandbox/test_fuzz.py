@@ -252,7 +252,7 @@ def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     return copy
 
 
-ODD = (None, True, -1, 10**12, 1.5, "", "x", "\x00", [], [1], [{}], {}, {"name": "x"})
+ODD: tuple[Any, ...] = (None, True, -1, 10**12, 1.5, "", "x", "\x00", [], [1], [{}], {}, {"name": "x"})
 
 
 async def test_a_cluster_with_any_one_part_replaced_is_refused_or_taken(sandbox: Sandbox) -> None:
