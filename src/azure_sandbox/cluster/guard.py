@@ -83,7 +83,7 @@ class Guard:
         if claims := generation.service_account(token, now):
             return self._service_account(claims)
         try:
-            return self._entra(token)
+            return self.entra(token)
         except InvalidToken:
             return None
 
@@ -96,7 +96,8 @@ class Guard:
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED)
         return Caller(name=claims["sub"], uid=uid, groups=groups)
 
-    def _entra(self, token: str) -> Caller:
+    def entra(self, token: str) -> Caller:
+        """The caller behind one of Entra's tokens, as AKS's sign-in webhook answers; raises InvalidToken."""
         regime = self._regime()
         if not regime.audiences:
             raise InvalidToken("this cluster does not know Entra")
@@ -127,7 +128,11 @@ class Guard:
             return Answer(allowed=True, reason="RBAC is disabled")
         if reason := permits(self._store, caller, wish):
             return Answer(allowed=True, reason=reason)
-        if not (regime.azure_rbac and caller.entra):
+        return self.azure(caller, wish)
+
+    def azure(self, caller: Caller, wish: Wish) -> Answer:
+        """Azure RBAC's answer, as AKS's authorization webhook gives it; no answer is a refusal without a reason."""
+        if not (self._regime().azure_rbac and caller.entra):
             return Answer(allowed=False)
         principals = (*caller.extra["oid"], *(it for it in caller.groups if not it.startswith("system:")))
         scope = f"{self._id}/namespaces/{wish.namespace}" if wish.namespace else self._id

@@ -13,7 +13,8 @@ from azure_sandbox.cluster.store import Store
 Document = dict[str, Any]
 
 
-def _wish(spec: Document, kind: str, group: str) -> Wish:
+def wish_of(spec: Document, kind: str, group: str) -> Wish:
+    """What a review asks about; raises a 422 when that is not one thing."""
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if (resource is None) == (path is None):
         message = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
@@ -48,9 +49,9 @@ class Reviews:
             case "TokenReview":
                 return self._token(spec, now)
             case "SelfSubjectAccessReview":
-                return _verdict(self._guard.may(caller, _wish(spec, kind, group)))
+                return _verdict(self._guard.may(caller, wish_of(spec, kind, group)))
             case "SubjectAccessReview" | "LocalSubjectAccessReview":
-                return _verdict(self._guard.may(_subject(spec), _wish(spec, kind, group)))
+                return _verdict(self._guard.may(subject(spec), wish_of(spec, kind, group)))
             case _:
                 return self._rules(caller, spec.get("namespace", ""))
 
@@ -75,7 +76,8 @@ class Reviews:
         return status
 
 
-def _subject(spec: Document) -> Caller:
+def subject(spec: Document) -> Caller:
+    """Whom a review asks about."""
     groups = tuple(spec.get("groups") or ())
     extra = spec.get("extra") or {}
     return Caller(
