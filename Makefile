@@ -36,7 +36,7 @@ demo: install  ## migrate a fleet of AKS clusters, from inventory to evidence (G
 
 .PHONY: test
 test: install  ## the tests that need nothing but Python
-	@$(BIN)/python -m pytest -m "not clients and not control_plane and not long" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not clients and not control_plane and not long" $(ARGS)
 
 .PHONY: check
 check: install  ## formatting, lint, types and import contracts: static only

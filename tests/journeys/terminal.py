@@ -41,6 +41,14 @@ class Terminal:
             "KUBECONFIG": str(home / ".kube" / "config"),
         }
 
+    @classmethod
+    def beside(cls, other: Terminal, changes: Mapping[str, str]) -> Terminal:
+        """Another window in the same home folder, with some of the environment changed."""
+        found = cls.__new__(cls)
+        found.home = other.home
+        found.environment = {**other.environment, **changes}
+        return found
+
     async def type(self, line: str) -> Outcome:
         process = await asyncio.create_subprocess_shell(
             line,

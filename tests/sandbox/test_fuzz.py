@@ -239,6 +239,40 @@ async def test_tricks_in_paths_lead_nowhere(
     assert reply.status >= 400 or method in {"GET", "HEAD"} or host == LOGIN
 
 
+def paths_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(it for key, one in inner for it in paths_of(one, (*path, key)))]
+
+
+def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    if not path:
+        return new
+    copy = list(value) if isinstance(value, list) else dict(value)
+    copy[path[0]] = replaced(value[path[0]], path[1:], new)
+    return copy
+
+
+ODD = (None, True, -1, 10**12, 1.5, "", "x", "\x00", [], [1], [{}], {}, {"name": "x"})
+
+
+async def test_a_cluster_with_any_one_part_replaced_is_refused_or_taken(sandbox: Sandbox) -> None:
+    (cluster,) = [it for it in sandbox.arm.state.clusters.values() if it.name == "ops-02"]
+    version = {"api-version": "2026-08-01"}
+    held = await ask(sandbox, ARM, "GET", cluster.id, version, b"")
+    before, statuses = cluster.document, set()
+    for path in paths_of(held.body):
+        for value in ODD:
+            sent = json.dumps(replaced(held.body, path, value)).encode()
+            reply = await ask(sandbox, ARM, "PUT", cluster.id, version, sent)
+            statuses.add(reply.status)
+            check(reply)
+            check(await ask(sandbox, ARM, "GET", cluster.id, version, b""))
+            check(await ask(sandbox, ARM, "POST", f"{cluster.id}/listClusterUserCredential", version, b""))
+            await ask(sandbox, cluster.server.fqdn, "GET", "/api/v1/nodes", {}, b"")
+            cluster.document = before
+    assert statuses == {200, 400, 409, 501}
+
+
 async def test_what_is_no_http_and_no_tls_ends_and_harms_nobody() -> None:
     async with Sandbox(Path("demo")) as sandbox:
         port = sandbox.proxy.port

@@ -71,7 +71,14 @@ class Identities:
                 await credential.close()
 
     def _default(self) -> AsyncTokenCredential:
-        return DefaultAzureCredential(transport=self._web.transport())
+        try:
+            return DefaultAzureCredential(transport=self._web.transport())
+        except ValueError as err:
+            raise Refused(
+                f"the credential that the environment describes cannot be used: {err}",
+                remedy="correct or unset AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or run `az login`",
+                code="CredentialUnavailable",
+            ) from err
 
     def _service_principal(self, spec: ProverSpec) -> AsyncTokenCredential:
         secret = os.environ.get(spec.secret_from, "")

@@ -69,6 +69,7 @@ class Clusters:
         if held is None:
             return self._create(call, home, name, sent)
         self._operations.refuse_beside(held)
+        validation.check_like(sent.get("properties"), held.properties)
         validation.check_change(sent, held.document, name, group)
         document = self._completed(sent, held.document, home, held.name)
         validation.check_whole(document, sent)

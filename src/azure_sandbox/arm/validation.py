@@ -60,6 +60,8 @@ def check_types(sent: Document) -> None:
     """Refuse a PUT whose parts are of other types than the resource's."""
     for key in ("identity", "sku", "tags"):
         mapping(sent.get(key), key)
+    if not all(isinstance(it, str) for it in (sent.get("tags") or {}).values()):
+        raise _mistyped("tags", str)
     properties = mapping(sent.get("properties"), "properties")
     for key in OBJECTS:
         mapping(properties.get(key), f"properties.{key}")
@@ -69,8 +71,31 @@ def check_types(sent: Document) -> None:
                 raise _mistyped(f"properties.{key}", kind)
     if (version := properties.get("kubernetesVersion")) and not VERSION.fullmatch(version):
         raise provider(400, "InvalidParameter", f"Version {version} is not supported.", target="kubernetesVersion")
+    _check_network_types(properties.get("networkProfile") or {})
     _check_pool_types(properties.get("agentPoolProfiles"))
     _check_entra_types(properties.get("aadProfile") or {})
+
+
+def check_like(sent: Any, held: Any, path: str = "properties") -> None:
+    """Refuse a part of an update that is of another type than what it replaces; null stands for nothing."""
+    if sent is None or held is None:
+        return
+    if isinstance(held, dict):
+        for key, value in mapping(sent, path).items():
+            check_like(value, held.get(key), f"{path}.{key}")
+        return
+    kind = next(it for it in (bool, str, list, int) if isinstance(held, it) or it is int)
+    fits = isinstance(sent, int | float) and not isinstance(sent, bool) if kind is int else isinstance(sent, kind)
+    if not fits:
+        raise _mistyped(path, kind)
+
+
+def _check_network_types(network: Document) -> None:
+    for key in ("loadBalancerSku", "networkPlugin", "networkPluginMode", "outboundType", "podCidr", "serviceCidr"):
+        if network.get(key) is not None and not isinstance(network[key], str):
+            raise _mistyped(f"networkProfile.{key}", str)
+    balancer = mapping(network.get("loadBalancerProfile"), "networkProfile.loadBalancerProfile")
+    mapping(balancer.get("managedOutboundIPs"), "networkProfile.loadBalancerProfile.managedOutboundIPs")
 
 
 def _check_pool_types(pools: Any) -> None:

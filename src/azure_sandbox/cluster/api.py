@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from azure_sandbox.cluster import discovery, status
+from azure_sandbox.cluster import discovery, shapes, status
 from azure_sandbox.cluster.guard import Guard, forbidden_message
 from azure_sandbox.cluster.rbac import Caller, Wish
 from azure_sandbox.cluster.resources import BY_PATH, REVIEWS, Resource
@@ -156,7 +156,7 @@ class Api:
     def _review(self, request: Request, target: Target, kind: str, caller: Caller) -> Reply:
         if request.method != "POST":
             raise status.not_allowed()
-        sent = document(request)
+        sent = _document(request)
         answer = self._reviews.answer(kind, target.group, sent, caller, request.now)
         body = {
             "kind": kind,
@@ -169,7 +169,7 @@ class Api:
 
     def _subresource(self, request: Request, target: Target, verb: str) -> Reply:
         if (target.plural, target.subresource, verb) == ("serviceaccounts", "token", "create"):
-            return Reply(201, self._writes.token(document(request), target.namespace, target.name, request.now), JSON)
+            return Reply(201, self._writes.token(_document(request), target.namespace, target.name, request.now), JSON)
         raise status.not_modelled(f"{verb} of {target.plural}/{target.subresource}")
 
     def _resource(self, request: Request, target: Target, resource: Resource, verb: str, caller: Caller) -> Reply:
@@ -186,7 +186,7 @@ class Api:
                     return Reply(200, table(resource, [held], {}, request.now), JSON)
                 return Reply(200, held, JSON)
             case "create":
-                made = self._writes.create(resource, document(request), target.namespace, caller, request.now)
+                made = self._writes.create(resource, _document(request), target.namespace, caller, request.now)
                 return Reply(201, made, JSON)
             case _:
                 return Reply(200, self._writes.delete(resource, self._home(resource, target), target.name), JSON)
@@ -219,6 +219,12 @@ class Api:
         bare = [{key: value for key, value in it.items() if key not in {"kind", "apiVersion"}} for it in page]
         body = {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata, "items": bare}
         return Reply(200, body, JSON)
+
+
+def _document(request: Request) -> dict[str, Any]:
+    found = document(request)
+    shapes.check(found)
+    return found
 
 
 def _check_options(query: Mapping[str, str]) -> None:
