@@ -54,7 +54,7 @@ class Caller:
             file.unlink()
         return context
 
-    async def ask(  # noqa: PLR0913  # what a request has
+    async def ask(  # what a request has
         self,
         cluster: str,
         path: str,

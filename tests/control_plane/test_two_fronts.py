@@ -9,7 +9,6 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -138,7 +137,13 @@ SCRIPT = [
     plain("static", f"{NODES}/no-such-node", status=404, says='nodes "no-such-node" not found'),
     plain("static", f"{DEPLOYMENTS[:13]}/namespaces/default/deployments/none", status=404, says="not found"),
     plain("static", "/api/v1/unheardof", status=404, says="could not find the requested resource"),
-    plain("static", "/apis/example.com/v1/things", status=404, says="could not find the requested resource"),
+    plain("static", "/api/v2/pods", status=404, says="could not find the requested resource"),
+    plain("static", "/apis/apps/v2/deployments", status=404, says="could not find the requested resource"),
+    plain("static", "/apis/example.com/v1/things", status=404, says="404 page not found"),
+    plain("static", "/apis/example.com", status=404, says="404 page not found"),
+    plain("static", "/nope", status=404, says="404 page not found"),
+    plain("static", "/version", method="POST", body={}, status=405, says="does not allow this method"),
+    plain("static", MAY_I, status=405, says="does not allow this method"),
     plain("static", NODES, method="PUT", body={}, status=405, says="does not allow this method"),
     plain("static", "/api/v1/namespaces", method="POST", body=namespace("default"), status=409, says="already exists"),
     plain("static", "/api/v1/namespaces", method="POST", body="{", status=400),
@@ -146,6 +151,20 @@ SCRIPT = [
     plain("certificate", WHO_AM_I, method="POST", body=review("SelfSubjectReview"), status=201),
     plain("static", WHO_AM_I, method="POST", body=review("SelfSubjectReview"), status=201),
     plain("static", MAY_I, method="POST", body=can_i(**ALL), status=201),
+    plain(
+        "static",
+        "/apis/authentication.k8s.io/v1/tokenreviews",
+        method="POST",
+        body=review("TokenReview", {"token": "not-a-token"}),
+        status=201,
+    ),
+    plain(
+        "static",
+        "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+        method="POST",
+        body=review("SubjectAccessReview", {"user": "jo", "resourceAttributes": {"verb": "list", "resource": "pods"}}),
+        status=201,
+    ),
     plain("static", MAY_I, method="POST", body=review("SelfSubjectAccessReview", {}), status=422, says="exactly one"),
     guarded("member", NODES),
     guarded("member", WHO_AM_I, method="POST", body=review("SelfSubjectReview"), status=201),
@@ -176,6 +195,13 @@ SCRIPT = [
     ),
     azure("outsider", NODES, status=403, says="User does not have access to the resource in Azure. Update role"),
     azure("outsider", MAY_I, method="POST", body=can_i(verb="list", resource="nodes"), status=201),
+    azure(
+        "outsider",
+        "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
+        method="POST",
+        body=review("SelfSubjectRulesReview", {"namespace": "default"}),
+        status=201,
+    ),
     azure("reader", f"{IN_DEFAULT}/pods"),
     azure("reader", f"{IN_DEFAULT}/pods/one", method="DELETE", status=403, says="does not have access to the resource"),
     azure("reader", MAY_I, method="POST", body=can_i(verb="list", resource="pods"), status=201),
@@ -235,18 +261,20 @@ def steady(value: Any) -> Any:
 
 def missing(said: Any, real: Any, where: str = "") -> list[str]:
     """What the built-in server says and the real one does not: keys and types, and every member of a list of names."""
+    if type(said) is not type(real):
+        return [f"{where}: {said!r}, but {real!r}"]
     if isinstance(said, dict):
-        if not isinstance(real, dict):
-            return [f"{where}: an object, but {type(real).__name__}"]
         gaps = [f"{where}/{key}" for key in said if key not in real]
         return gaps + [it for key in said if key in real for it in missing(said[key], real[key], f"{where}/{key}")]
+    if isinstance(said, list) and where.endswith(CELLS):  # ages differ; the real one has the wide columns too
+        return [it for one, other in zip(said, real, strict=False) for it in missing(one, other, where)]
     if isinstance(said, list):
-        if not isinstance(real, list):
-            return [f"{where}: a list, but {type(real).__name__}"]
         return [it for one in said for it in _nearest(one, real, where)]
-    if said is None or real is None:
-        return [] if said is real else [f"{where}: {said!r}, but {real!r}"]
-    return [] if type(said) is type(real) else [f"{where}: {said!r}, but {real!r}"]
+    return []
+
+
+CELLS = "/cells"
+OLDER = {"v1beta1", "v1alpha1"}  # of SelfSubjectReview: served for kubectl 1.27, which a real 1.34 leaves alone
 
 
 def _identity(value: Any) -> Any:
@@ -259,6 +287,8 @@ def _identity(value: Any) -> Any:
 
 
 def _nearest(one: Any, members: list[Any], where: str) -> list[str]:
+    if _identity(one) in OLDER and "authentication.k8s.io" in where:
+        return []
     same = [it for it in members if _identity(it) == _identity(one)]
     if not same:
         return [f"{where}[{_identity(one)!r}]"]
@@ -273,9 +303,7 @@ async def test_both_fronts_answer_alike(callers: dict[str, Caller], line: Line) 
     assert builtin.media == real.media
     if line.says:
         assert line.says in real.message
-    if isinstance(real.body, dict) and real.body.get("kind") == "Status":
-        assert builtin.body == real.body
-    elif isinstance(real.body, str):
+    if isinstance(real.body, str) or real.body.get("kind") == "Status":
         assert builtin.body == real.body
     else:
         assert not missing(builtin.body, real.body)

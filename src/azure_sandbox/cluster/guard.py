@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Protocol
 
 from azure_sandbox.cluster.certificates import subject_of
@@ -18,6 +19,7 @@ from azure_sandbox.cluster.store import Store
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.tokens import Claims, InvalidToken, Tokens
 
+CREDENTIAL = "authentication.kubernetes.io/credential-id"
 AUTHENTICATED = "system:authenticated"
 NO_ACCESS_IN_AZURE = "User does not have access to the resource in Azure. Update role assignment to allow access."
 OVERAGE = (
@@ -71,7 +73,10 @@ class Guard:
         """The caller, or None: a certificate of the present authority, else a bearer token."""
         if certificate is not None and (found := subject_of(certificate, self._generation().authority, now)):
             name, organizations = found
-            return Caller(name=name, groups=(*organizations, AUTHENTICATED))
+            number = sha256(certificate).hexdigest()
+            return Caller(
+                name=name, groups=(*organizations, AUTHENTICATED), extra={CREDENTIAL: [f"X509SHA256={number}"]}
+            )
         scheme, _, token = (authorization or "").partition(" ")
         return self.whose(token.strip(), now) if scheme.lower() == "bearer" and token.strip() else None
 
@@ -130,9 +135,14 @@ class Guard:
             return Answer(allowed=True, reason=reason)
         return self.azure(caller, wish)
 
+    @property
+    def asks_azure(self) -> bool:
+        """Whether Azure RBAC is asked after Kubernetes RBAC."""
+        return self._regime().azure_rbac
+
     def azure(self, caller: Caller, wish: Wish) -> Answer:
         """Azure RBAC's answer, as AKS's authorization webhook gives it; no answer is a refusal without a reason."""
-        if not (self._regime().azure_rbac and caller.entra):
+        if not (self.asks_azure and caller.entra):
             return Answer(allowed=False)
         principals = (*caller.extra["oid"], *(it for it in caller.groups if not it.startswith("system:")))
         scope = f"{self._id}/namespaces/{wish.namespace}" if wish.namespace else self._id

@@ -29,7 +29,7 @@ from azure_sandbox.cluster.default_roles import (
 )
 from azure_sandbox.cluster.front import Front
 from azure_sandbox.cluster.guard import AzureAccess, Guard
-from azure_sandbox.cluster.machines import Machines, Pool, Workload, namespaces
+from azure_sandbox.cluster.machines import Machines, Pool, Workload, namespace, namespaces
 from azure_sandbox.cluster.regime import Regime
 from azure_sandbox.cluster.resources import RBAC_GROUP
 from azure_sandbox.cluster.store import Store
@@ -119,7 +119,7 @@ class ApiServer:
         born = self.blueprint.created
         declared = self.blueprint.declared
         for name in namespaces(self.blueprint.workloads, declared.namespaces()):
-            store.put(("", "namespaces"), {"metadata": {"name": name}, "status": {"phase": "Active"}}, born)
+            store.put(("", "namespaces"), namespace(name), born)
             store.put(("", "serviceaccounts"), {"metadata": {"name": "default", "namespace": name}}, born)
         subjects = [{"kind": "User", "apiGroup": RBAC_GROUP, "name": it} for it in ("clusterAdmin", "clusterUser")]
         self._bind(store, ADMIN_BINDING, subjects, born)

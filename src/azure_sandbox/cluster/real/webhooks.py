@@ -86,5 +86,5 @@ def who(guard: Guard, spec: Document) -> Document:
 
 def may(guard: Guard, spec: Document) -> Document:
     """The status of a SubjectAccessReview: Azure RBAC's word, after Kubernetes RBAC had none."""
-    answer = guard.azure(subject(spec), wish_of(spec, "SubjectAccessReview", "authorization.k8s.io"))
+    answer = guard.azure(subject(spec), wish_of(spec, "authorization.k8s.io"))
     return {"allowed": answer.allowed, "reason": answer.reason}
