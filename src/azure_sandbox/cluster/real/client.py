@@ -55,19 +55,19 @@ class Client:
         """Make an object what the document says (server-side apply); raises RefusedByServer."""
         path = path_of(resource, document) + (f"/{subresource}" if subresource else "")
         status, answer = await self._send("PATCH", f"{path}?fieldManager={OWNER}&force=true", document)
-        return self._taken(status, answer)
+        return self._taken(path_of(resource, document), status, answer)
 
     async def delete(self, resource: Resource, document: Document) -> None:
         """Remove an object at once; raises RefusedByServer. One that is gone is fine."""
         status, answer = await self._send("DELETE", f"{path_of(resource, document)}?gracePeriodSeconds=0")
         if status != NOT_FOUND:
-            self._taken(status, answer)
+            self._taken(path_of(resource, document), status, answer)
 
     @staticmethod
-    def _taken(status: int, answer: Any) -> Document:
+    def _taken(what: str, status: int, answer: Any) -> Document:
         if status >= REFUSED or not isinstance(answer, dict):
             words = answer.get("message") if isinstance(answer, dict) else answer
-            raise RefusedByServer(f"HTTP {status}: {words}")
+            raise RefusedByServer(f"HTTP {status} for {what}: {words}")
         return answer
 
     async def _send(self, method: str, path: str, document: Document | None = None) -> tuple[int, Any]:

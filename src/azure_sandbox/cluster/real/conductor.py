@@ -51,6 +51,7 @@ class Conductor:
         self._task: asyncio.Task[None] | None = None
         self._failures = 0
         self.failed = ""
+        self.restarted = asyncio.Event()  # set once it runs again after it had died by itself
 
     @property
     def port(self) -> int | None:
@@ -129,6 +130,9 @@ class Conductor:
             self._failures += 1
             await self._stop_instance()
             self._realized = None
+            self.restarted.clear()
+            await self._try()
+            self.restarted.set()
 
     def _until_next(self) -> float | None:
         due = self._server.timeline.next

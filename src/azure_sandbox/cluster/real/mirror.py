@@ -6,9 +6,9 @@ Only what the platform itself put into the store travels, and one way: what peop
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from azure_sandbox.cluster.real.client import Client
 from azure_sandbox.cluster.resources import ADMISSION_GROUP, BY_KEY, Resource
@@ -58,10 +58,10 @@ class Mirror:
         """Make the API server's objects what the store holds now; raises RefusedByServer."""
         wanted = self._wanted()
         gone = [place for place in self._applied if place not in wanted]
-        await _all(self._remove(client, place) for place in gone)
+        await _all(partial(self._remove, client, place) for place in gone)
         for rank in range(3):
             todo = [(place, it) for place, it in wanted.items() if _rank(place) == rank and self._differs(place, it)]
-            await _all(self._put(client, place, it) for place, it in todo)
+            await _all(partial(self._put, client, place, it) for place, it in todo)
 
     def _differs(self, place: Place, document: Object) -> bool:
         held = self._applied.get(place)
@@ -132,12 +132,12 @@ def _replaces(resource: Resource, before: Object, after: Object) -> bool:
     return resource.plural == "pods" and before.get("spec") != after.get("spec")
 
 
-async def _all(calls: Iterable[Awaitable[Any]]) -> None:
+async def _all(calls: Iterable[Callable[[], Awaitable[None]]]) -> None:
     limit = asyncio.Semaphore(AT_ONCE)
 
-    async def one(call: Awaitable[Any]) -> None:
+    async def one(call: Callable[[], Awaitable[None]]) -> None:
         async with limit:
-            await call
+            await call()
 
     async with asyncio.TaskGroup() as group:
         for call in calls:
