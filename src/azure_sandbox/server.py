@@ -218,7 +218,8 @@ class Sandbox:
             raise Unreachable(502, f"the API server {host} does not answer (stopped, private, or being rotated)")
         if server.front is not None:
             if server.front.port is None:
-                raise Unreachable(502, f"the API server {host} does not answer (its kube-apiserver is starting)")
+                why = server.front.failed or "its kube-apiserver is starting"
+                raise Unreachable(502, f"the API server {host} does not answer ({why})")
             return Passage(port=server.front.port, connections=server.connections)
         return Target(context=server.ssl_context(), handle=server.handle, connections=server.connections)
 

@@ -9,6 +9,11 @@ import pytest
 from azure_sandbox.cluster.real.binaries import NoControlPlane, find_binaries
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # Microsoft's Graph SDK warns about classes of its own while it is used.
+    config.addinivalue_line("filterwarnings", "ignore:.* is deprecated. (Please|Use):DeprecationWarning")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def control_plane() -> None:
     try:

@@ -12,6 +12,10 @@ class Front(Protocol):
     def port(self) -> int | None:
         """Where it serves TLS on loopback; None while it does not, or still with other keys."""
 
+    @property
+    def failed(self) -> str:
+        """Why it will not serve any more; empty while it may."""
+
     def behind(self) -> bool:
         """Whether it has not caught up: nothing more happens to the cluster until it has."""
 

@@ -50,7 +50,7 @@ class Conductor:
         self._caught_up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._failures = 0
-        self.failed = ""
+        self._failed = ""
         self.restarted = asyncio.Event()  # set once it runs again after it had died by itself
 
     @property
@@ -62,13 +62,18 @@ class Conductor:
         return it.port
 
     @property
+    def failed(self) -> str:
+        """Why it will not serve any more; empty while it may."""
+        return self._failed
+
+    @property
     def pids(self) -> frozenset[int]:
         """Its processes."""
         return frozenset() if self._instance is None else frozenset({self._instance.process.pid})
 
     def behind(self) -> bool:
         """Whether it has not caught up. One that has failed for good holds nothing up."""
-        return not self.failed and self._realized != self._wanted()
+        return not self._failed and self._realized != self._wanted()
 
     def wake(self) -> None:
         """Look whether there is something to do."""
@@ -83,8 +88,8 @@ class Conductor:
     async def caught_up(self) -> None:
         """Wait until it is what the cluster is; raises DidNotStart when it cannot become that."""
         await self._caught_up.wait()
-        if self.failed:
-            raise DidNotStart(self.failed)
+        if self._failed:
+            raise DidNotStart(self._failed)
 
     def retire(self) -> None:
         """The cluster is gone: so is its control plane, soon."""
@@ -118,14 +123,14 @@ class Conductor:
     async def _rest(self) -> None:
         """Until something happens to the cluster, or to the process."""
         waits: list[asyncio.Task[object]] = [asyncio.create_task(self._awake.wait())]
-        if self._instance is not None and not self.failed:
+        if self._instance is not None and not self._failed:
             waits.append(asyncio.create_task(self._instance.process.ended()))
         try:
             await asyncio.wait(waits, timeout=self._until_next(), return_when=asyncio.FIRST_COMPLETED)
         finally:
             for it in waits:
                 it.cancel()
-        if self._instance is not None and not self._instance.process.alive and not self.failed:
+        if self._instance is not None and not self._instance.process.alive and not self._failed:
             _log.warning("kube-apiserver of %s ended by itself; it is started again", self._server.fqdn)
             self._failures += 1
             await self._stop_instance()
@@ -149,8 +154,8 @@ class Conductor:
             words = _words(error)
             _log.warning("the control plane of %s: %s", self._server.fqdn, words)
             if self._failures >= ATTEMPTS:
-                self.failed = f"the control plane of {self._server.fqdn} failed {ATTEMPTS} times: {words}"
-                _log.error("%s", self.failed)
+                self._failed = f"the control plane of {self._server.fqdn} failed {ATTEMPTS} times: {words}"
+                _log.error("%s", self._failed)
                 await self._stop_instance()
 
     async def _realize(self, wanted: State | None) -> None:
