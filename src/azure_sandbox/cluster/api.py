@@ -10,6 +10,7 @@ from typing import Any
 
 from azure_sandbox.cluster import discovery, shapes, status
 from azure_sandbox.cluster.guard import Guard, forbidden_message
+from azure_sandbox.cluster.metadata_only import metadata_list, wants_metadata
 from azure_sandbox.cluster.rbac import Caller, Wish
 from azure_sandbox.cluster.resources import BY_PATH, REVIEWS, Resource, versions
 from azure_sandbox.cluster.reviews import Reviews
@@ -222,6 +223,8 @@ class Api:
         page, metadata = _page(items, query, self._store.version)
         if wants_table(request.headers.get("accept", "")):
             return Reply(200, table(resource, page, metadata, request.now), JSON)
+        if wants_metadata(request.headers.get("accept", "")):
+            return Reply(200, metadata_list(page, metadata), JSON)
         bare = [{key: value for key, value in it.items() if key not in {"kind", "apiVersion"}} for it in page]
         body = {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata, "items": bare}
         return Reply(200, body, JSON)
