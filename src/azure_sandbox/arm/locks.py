@@ -9,6 +9,7 @@ from azure_sandbox.arm.authorization import JSON, PROVIDER, terms
 from azure_sandbox.arm.errors import authorization, front, not_modelled
 from azure_sandbox.arm.gate import Call, Gate
 from azure_sandbox.arm.state import ManagementLock, State
+from azure_sandbox.arm.validation import mapping
 from azure_sandbox.http import Reply
 
 LOCKS = "/{scope:path}/" + PROVIDER + "/locks"
@@ -57,9 +58,9 @@ class Locks:
     async def _put(self, call: Call, scope: str, name: str) -> Reply:
         if not self._state.exists(f"/{scope}"):
             raise front(404, "ResourceNotFound", f"The Resource '/{scope}' was not found.")
-        properties = call.request.json().get("properties") or {}
+        properties = mapping(call.request.json().get("properties"), "properties")
         level = properties.get("level")
-        if level not in {"CanNotDelete", "ReadOnly"}:
+        if level not in ("CanNotDelete", "ReadOnly"):
             raise authorization(400, "InvalidLockLevel", f"The lock level '{level}' is not valid.")
         held = self._find(scope, name)
         made = ManagementLock(scope=f"/{scope}", name=name, level=level, notes=properties.get("notes"))
