@@ -62,6 +62,7 @@ async def close(run: UUID, plan: FleetPlan, results: list[StageResult], halted: 
         ended_at=datetime.now(UTC).isoformat(),
         verdicts=verdicts,
         stages=tuple(results),
+        skip_rules=plan.skip_rules,
     )
     await archive.store_report(report)
     counted = ", ".join(f"{number} {outcome}" for outcome, number in report.counts().items())

@@ -86,6 +86,7 @@ async def _report(plan: FleetPlan, known: dict[str, Verdict]) -> FleetReport:
         started_at=began,
         verdicts=tuple(await asyncio.gather(*(one(job) for job in jobs))),
         ended_at=datetime.now(UTC).isoformat(),
+        skip_rules=plan.skip_rules,
     )
     await archive.store_report(report, purpose="verification")
     await store.show(names.key("page-verification", plan.name), kind="markdown", data=pages.report_page(report))

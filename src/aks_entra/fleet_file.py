@@ -32,6 +32,7 @@ from aks_entra.core.fleet import (
     WantedGroup,
     WantedTarget,
 )
+from aks_entra.core.preflight import Skip, skip_refused
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
 from aks_entra.errors import Refused
 from aks_entra.fleet_file_errors import Mistake, Mistakes, problems_of, refusal, unwritten
@@ -43,6 +44,7 @@ from aks_entra.fleet_file_fields import (
     Named,
     Names,
     Principals,
+    RuleId,
     Tags,
     UniqueName,
     Variable,
@@ -317,6 +319,25 @@ class RolloutFile(_Part):
         return self
 
 
+class SkipFile(_Part):
+    """A preflight rule that is passed over, and why."""
+
+    rule: RuleId
+    """Id of the rule, as docs/reference/preflight.md lists it. Rules that keep a way in open cannot be skipped."""
+    reason: Named
+    """Why, such as a ticket: it stands in the plan, its digest and the report."""
+
+    @model_validator(mode="after")
+    def _may_be(self) -> SkipFile:
+        if why := skip_refused(self.to_skip()):
+            raise Mistakes([Mistake(why, "see docs/reference/preflight.md", at=("rule",))])
+        return self
+
+    def to_skip(self) -> Skip:
+        """The same in the core's words."""
+        return Skip(rule=self.rule, reason=self.reason)
+
+
 class FleetFile(_Part):
     """A fleet: its clusters, what they should be, who proves it, and the rollout."""
 
@@ -332,6 +353,14 @@ class FleetFile(_Part):
     """Who proves sign-in. Default: the identity that runs."""
     rollout: RolloutFile | None = None
     """The order. Default: one stage with every cluster, behind one gate."""
+    skip_rules: Annotated[tuple[SkipFile, ...], Field(max_length=100)] = ()
+    """Preflight rules that are passed over, each with a reason."""
+
+    @model_validator(mode="after")
+    def _skips_once(self) -> FleetFile:
+        rules = [skip.rule for skip in self.skip_rules]
+        _once("skip_rules", rules, "this rule is skipped twice", "keep one of the two", "rule")
+        return self
 
     def to_fleet(self) -> Fleet:
         """The same in the core's words."""
@@ -341,6 +370,7 @@ class FleetFile(_Part):
             target=self.target.to_wanted(),
             prover=self.prover.to_spec() if self.prover else None,
             stages=tuple(stage.to_spec() for stage in self.rollout.stages) if self.rollout else ONE_STAGE,
+            skip_rules=tuple(skip.to_skip() for skip in self.skip_rules),
         )
 
 

@@ -86,6 +86,14 @@ def _variable(text: str) -> str:
     return text
 
 
+def _rule(text: str) -> str:
+    if not re.fullmatch(r"[BWUI]\d{3}", text):
+        raise Mistake(
+            "is not the id of a rule", "write an id such as W127; docs/reference/preflight.md lists them", value=text
+        )
+    return text
+
+
 Guid = Annotated[str, AfterValidator(_guid), Field(json_schema_extra={"pattern": _GUID_PATTERN})]
 Principal = Annotated[str, Field(min_length=1, max_length=320), AfterValidator(_principal)]
 Label = Annotated[str, Field(min_length=1, max_length=63), AfterValidator(_word)]
@@ -95,5 +103,6 @@ Names = Annotated[tuple[Named, ...], Field(max_length=MAX_CLUSTERS)]
 Version = Annotated[Literal[1], BeforeValidator(_version)]
 ClusterResourceId = Annotated[str, Field(max_length=400), AfterValidator(_cluster_id)]
 UniqueName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_unique_name)]
+RuleId = Annotated[str, Field(max_length=16), AfterValidator(_rule)]
 Variable = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_variable)]
 Principals = Annotated[tuple[Principal, ...], Field(max_length=MAX_FIRST_MEMBERS)]

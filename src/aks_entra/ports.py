@@ -13,9 +13,10 @@ from typing import Protocol
 
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Posture, ServingCertificate
 from aks_entra.core.evidence import AdminCredentialRefused, Baseline, Credential, Node, Workload
-from aks_entra.core.preflight import GroupFacts, Lock
+from aks_entra.core.preflight import GroupFacts, Home, Inside, Lock, Memberships, Policy, Subnet, Tools, Writer
 from aks_entra.core.steps import Guarded
 from aks_entra.core.target import GroupTarget
+from aks_entra.core.windows import Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,13 @@ class SignedIn:
     everything: bool
 
 
+class Place(Protocol):
+    """The one place that a person named for an admin kubeconfig."""
+
+    def put(self, content: bytes) -> None:
+        """Write the content, once. Raises Refused the second time."""
+
+
 class ControlPlane(Protocol):
     """Azure Resource Manager, as far as AKS is concerned."""
 
@@ -109,6 +117,24 @@ class ControlPlane(Protocol):
     async def locks(self, cluster: ClusterId, node_resource_group: str) -> tuple[Lock, ...] | None:
         """Management locks that reach the cluster or its node resource group; None: unreadable."""
 
+    async def supported_versions(self, subscription_id: str, location: str) -> tuple[str, ...] | None:
+        """The minor versions (`1.33`) that Azure offers in a region; None: unreadable."""
+
+    async def policies(self, cluster: ClusterId) -> tuple[Policy, ...] | None:
+        """Policy assignments that reach the cluster and are about how people sign in; None: unreadable."""
+
+    async def maintenance_windows(self, cluster: ClusterId) -> tuple[Window, ...] | None:
+        """The cluster's maintenance configurations; None: unreadable."""
+
+    async def subnet(self, subnet_id: str) -> Subnet:
+        """How many addresses a subnet has left; `free` None: unreadable."""
+
+    async def published_addresses(self, cluster: ClusterId, node_resource_group: str) -> tuple[str, ...] | None:
+        """Addresses that the cluster publishes services under: public ones and those of its load balancers."""
+
+    async def writers(self, cluster: ClusterId) -> tuple[Writer, ...] | None:
+        """Who wrote the cluster in the last 90 days, the newest first; None: unreadable."""
+
     async def enable_entra(
         self,
         cluster: ClusterId,
@@ -124,8 +150,10 @@ class ControlPlane(Protocol):
     ) -> Operation:
         """PUT with the admin groups and the Azure RBAC flag of a managed cluster changed, under the same guard."""
 
-    async def set_local_accounts(self, cluster: ClusterId, expected: Guarded, *, enabled: bool) -> Operation:
-        """PUT with `disableLocalAccounts` changed, under the same guard."""
+    async def set_local_accounts(
+        self, cluster: ClusterId, expected: Guarded, *, enabled: bool, tags: tuple[tuple[str, str | None], ...] = ()
+    ) -> Operation:
+        """PUT with `disableLocalAccounts` changed, under the same guard; `tags` are set (None: removed)."""
 
     async def rotate_certificates(self, cluster: ClusterId) -> Operation:
         """POST rotateClusterCertificates, never repeated by the client. TryLater (code OperationNotAllowed) on 409."""
@@ -135,6 +163,12 @@ class ControlPlane(Protocol):
 
     async def hold_admin_credential(self, cluster: ClusterId) -> Witness | AdminCredentialRefused:
         """Fetch the admin kubeconfig into the vault, or return ARM's 400 of the disabled account as evidence."""
+
+    async def hand_out_admin_kubeconfig(self, cluster: ClusterId, place: Place) -> None:
+        """Write the admin kubeconfig to the one place. TryLater while Azure still refuses it."""
+
+    async def subscription_ids(self) -> tuple[str, ...]:
+        """The ids of the subscriptions that the caller can see."""
 
     async def ensure_resource_group(self, subscription_id: str, name: str, location: str) -> bool:
         """Create the resource group unless it exists; whether it was created."""
@@ -148,6 +182,9 @@ class Directory(Protocol):
 
     async def group(self, group_id: str, *, prover: str) -> GroupFacts:
         """What the directory says of a group by id, deleted or not; `exists=False` when it never heard of it."""
+
+    async def memberships(self, principal_id: str) -> Memberships | None:
+        """In how many security groups a principal is, transitively, and whether it is a person; None: unreadable."""
 
     async def groups_named(self, display_name: str) -> tuple[str, ...]:
         """Object ids of the groups with exactly this display name (names are not unique)."""
@@ -182,6 +219,9 @@ class Kubernetes(Protocol):
 
     async def workloads(self, posture: Posture) -> tuple[Workload, ...]:
         """All deployments, daemon sets and stateful sets, as the prover sees them."""
+
+    async def inside(self, posture: Posture) -> Inside:
+        """What runs in the cluster as far as a rotation hurts it, as the prover sees it; of secrets only names."""
 
     async def try_credential(self, posture: Posture, credential: Credential) -> int | None:
         """Use one held credential alone against the API server, trusting the CA that serves now: the HTTP status.
@@ -245,6 +285,19 @@ class Callers(Protocol):
         """Who proves sign-in: the runner, unless the fleet names another. Refused as above."""
 
 
+class Surroundings(Protocol):
+    """The machine that this process runs on."""
+
+    async def home(self) -> Home:
+        """Whether it runs in a cluster, and where the services lead to that it depends on."""
+
+    async def tools(self) -> Tools | None:
+        """What people type with, as it stands here; None: it was not looked for."""
+
+    async def addresses(self, host: str) -> tuple[str, ...]:
+        """The addresses behind a name; none when it has none from here."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """Everything that the executor and the verifier reach the world through."""
@@ -256,3 +309,4 @@ class Ports:
     clock: Clock
     journal: Journal
     callers: Callers
+    surroundings: Surroundings | None = None  # None: unknown

@@ -6,21 +6,30 @@ The inventory costs one list per subscription and one look per admin group; more
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, TypeVar
 
 from aks_entra import proofs
+from aks_entra.core.callers import AuditedCallers
 from aks_entra.core.cluster import Depth, Identity, Posture
 from aks_entra.core.debt import OldCredentials, Record, old_credentials
 from aks_entra.core.fleet import Fleet, Selector, arrange
 from aks_entra.core.plan import ClusterPlan, FleetPlan, Prover, plan_cluster
-from aks_entra.core.preflight import Facts, GroupFacts
-from aks_entra.core.steps import DisableLocalAccounts, RecordBaseline, RotateCertificates, Step, writes
+from aks_entra.core.preflight import Facts, GroupFacts, Memberships, Skip, skip_refused
+from aks_entra.core.steps import (
+    DisableLocalAccounts,
+    EnableLocalAccounts,
+    RecordBaseline,
+    RotateCertificates,
+    Step,
+    writes,
+)
 from aks_entra.core.target import AzureRbac, Target
 from aks_entra.errors import AksEntraError, Refused
 from aks_entra.patience import persist
 from aks_entra.ports import Caller, Ports
+from aks_entra.surrounding_facts import around
 from aks_entra.wanted import resolve_groups
 
 _T = TypeVar("_T")
@@ -71,14 +80,23 @@ async def plan_fleet(
     *,
     on_progress: Progress | None = None,
     concurrency: int = 20,
+    callers: Mapping[str, AuditedCallers] | None = None,
 ) -> FleetPlan:
-    """Read everything a plan rests on and decide. Raises Refused that names the fleet file's field."""
+    """Read everything a plan rests on and decide. Raises Refused that names the fleet file's field.
+
+    `callers`: what audit logs say, by the cluster's key or `resource-group/name`, or under "" where a log names no
+    cluster and the fleet has only one; of other clusters nothing is known.
+    """
+    for skip in fleet.skip_rules:
+        if why := skip_refused(skip):
+            raise Refused(f"`skip_rules`: {why}", remedy="see docs/reference/preflight.md")
     survey = _Survey(ports, records, concurrency, on_progress)
-    await ports.callers.runner()
+    runner = await ports.callers.runner()
     caller = await ports.callers.prover()
     postures = await survey.select(fleet.selectors)
     if not postures:
         raise Refused("`clusters`: no cluster is there", remedy="name a subscription that has clusters")
+    audited = _audited(callers or {}, postures)
     try:
         stages = arrange(fleet.stages, postures)
     except ValueError as error:
@@ -93,11 +111,20 @@ async def plan_fleet(
         local_accounts=fleet.target.local_accounts,
         rotation=fleet.target.rotation,
     )
-    plans = await survey.each(postures, lambda posture: survey.plan(posture, target, fleet.target.tenant_id, caller))
+    now = proofs.stamp(ports.clock)
+    asked = _Asked(
+        tenant_id=fleet.target.tenant_id,
+        prover=caller,
+        runner=runner,
+        now=now,
+        skips=fleet.skip_rules,
+        callers=audited,
+    )
+    plans = await survey.each(postures, lambda posture: survey.plan(posture, target, asked))
     spec = fleet.prover
     return FleetPlan(
         name=fleet.name,
-        created_at=proofs.stamp(ports.clock),
+        created_at=now,
         prover=Prover(
             object_id=caller.object_id,
             client_id=spec.client_id if spec else None,
@@ -106,7 +133,38 @@ async def plan_fleet(
         ),
         clusters=plans,
         stages=stages,
+        skip_rules=fleet.skip_rules,
     )
+
+
+def _audited(callers: Mapping[str, AuditedCallers], postures: tuple[Posture, ...]) -> Mapping[str, AuditedCallers]:
+    """The audit logs by cluster; one that names none belongs to the only cluster. Refused when that is not clear."""
+    names = {name for posture in postures for name in (posture.cluster.key, str(posture.cluster).casefold())}
+    unknown = sorted(name for name in callers if name and "/" in name and name not in names and name.count("/") == 1)
+    if unknown:
+        raise Refused(
+            f"`--audit-log`: the fleet has no cluster {unknown[0]}", remedy="name it as `resource-group/name=FILE`"
+        )
+    if "" not in callers:
+        return callers
+    if len(postures) > 1:
+        raise Refused(
+            f"`--audit-log`: the log does not say which of the {len(postures)} clusters it is of",
+            remedy="say so: `--audit-log resource-group/name=FILE`",
+        )
+    return {**callers, postures[0].cluster.key: callers[""]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What is the same for every cluster of a plan."""
+
+    tenant_id: str | None
+    prover: Caller
+    runner: Caller
+    now: str
+    skips: tuple[Skip, ...]
+    callers: Mapping[str, AuditedCallers]
 
 
 class _Survey:
@@ -174,12 +232,12 @@ class _Survey:
             problem=problem,
         )
 
-    async def plan(self, posture: Posture, target: Target, tenant_id: str | None, caller: Caller) -> ClusterPlan:
+    async def plan(self, posture: Posture, target: Target, asked: _Asked) -> ClusterPlan:
         """One cluster's plan. Decided twice: the first time shows which rights its steps need."""
-        ports, cluster = self._ports, posture.cluster
+        ports, cluster, caller = self._ports, posture.cluster, asked.prover
         subscription = cluster.subscription_id
-        tenant = await self._once("tenant", subscription, lambda: ports.arm.tenant_of(subscription))
-        target = replace(target, tenant_id=tenant_id or tenant)
+        tenant = await self.once("tenant", subscription, lambda: ports.arm.tenant_of(subscription))
+        target = replace(target, tenant_id=asked.tenant_id or tenant)
         unreachable = ""
         if not posture.stopped:
             posture, unreachable = await self._probed(posture)
@@ -193,13 +251,16 @@ class _Survey:
             prover=caller.name or caller.object_id,
             prover_is_cluster_admin=await self._by_role(posture, target, caller.object_id),
             unreachable=unreachable,
+            now=asked.now,
+            directory_tenant=asked.runner.tenant_id,
+            memberships=await self.known(lambda: self._memberships(caller.object_id)),
+            callers=asked.callers.get(cluster.key) or asked.callers.get(str(cluster).casefold()),
         )
         steps = plan_cluster(posture, target, facts).steps
         if steps and not posture.stopped:
-            missing = await self._known(lambda: ports.arm.missing_permissions(cluster, needed_actions(steps)))
-            locks = await self._known(lambda: ports.arm.locks(cluster, posture.node_resource_group))
-            facts = replace(facts, missing_permissions=missing, locks=locks)
-        return plan_cluster(posture, target, facts)
+            missing = await self.known(lambda: ports.arm.missing_permissions(cluster, needed_actions(steps)))
+            facts = await around(ports, self, posture, steps, replace(facts, missing_permissions=missing))
+        return plan_cluster(posture, target, facts, asked.skips)
 
     async def patiently(self, call: Callable[[], Awaitable[_T]]) -> _T:
         """A read, throttling waited out."""
@@ -208,7 +269,7 @@ class _Survey:
     async def _subscription(self, at: int, selector: Selector) -> str:
         name = selector.subscription
         try:
-            return await self._once("subscription", name, lambda: self._ports.arm.subscription_id(name))
+            return await self.once("subscription", name, lambda: self._ports.arm.subscription_id(name))
         except Refused as error:
             if not error.message.startswith("`clusters"):
                 error.message = f"`clusters[{at}].subscription`: {error.message}"
@@ -225,7 +286,7 @@ class _Survey:
             return tuple([posture async for posture in self._ports.arm.list_clusters(subscription_id, group)])
 
         try:
-            return await self._once("clusters", f"{subscription_id}/{group or ''}", pages)
+            return await self.once("clusters", f"{subscription_id}/{group or ''}", pages)
         except Refused as error:
             if group is not None and error.status == _NOT_FOUND:
                 raise _nothing(at, selectors[at], ()) from error
@@ -255,7 +316,7 @@ class _Survey:
         kept = target.azure_rbac is AzureRbac.KEEP and posture.azure_rbac
         if not kept and target.azure_rbac is not AzureRbac.ON:
             return False
-        return await self._known(lambda: self._ports.arm.is_cluster_admin(posture.cluster, prover))
+        return await self.known(lambda: self._ports.arm.is_cluster_admin(posture.cluster, prover))
 
     async def _groups(self, ids: Iterable[str], prover: str) -> tuple[GroupFacts, ...]:
         """Each group once for the whole fleet; one that cannot be read is unknown."""
@@ -263,19 +324,22 @@ class _Survey:
         return tuple(await asyncio.gather(*(self._group(group_id, prover) for group_id in wanted)))
 
     async def _group(self, group_id: str, prover: str) -> GroupFacts:
-        facts = await self._known(
-            lambda: self._once("group", group_id, lambda: self._ports.directory.group(group_id, prover=prover))
+        facts = await self.known(
+            lambda: self.once("group", group_id, lambda: self._ports.directory.group(group_id, prover=prover))
         )
         return facts or GroupFacts(id=group_id)
 
-    async def _known(self, call: Callable[[], Awaitable[_T | None]]) -> _T | None:
+    async def _memberships(self, principal_id: str) -> Memberships | None:
+        return await self.once("memberships", principal_id, lambda: self._ports.directory.memberships(principal_id))
+
+    async def known(self, call: Callable[[], Awaitable[_T | None]]) -> _T | None:
         """A fact, or None: could not be read, which preflight shows as unknown."""
         try:
             return await self.patiently(call)
         except AksEntraError:
             return None
 
-    async def _once(self, kind: str, name: str, call: Callable[[], Awaitable[_T]]) -> _T:
+    async def once(self, kind: str, name: str, call: Callable[[], Awaitable[_T]]) -> _T:
         """What several clusters share is asked for once, also when they ask at the same time."""
         key = (kind, name.casefold())
         if key not in self._shared:
@@ -288,7 +352,8 @@ def needed_actions(steps: tuple[Step, ...]) -> tuple[str, ...]:
     actions = ["read", "listClusterUserCredential/action"]
     if any(writes(step) and not isinstance(step, RotateCertificates) for step in steps):
         actions.append("write")
-    if any(isinstance(step, DisableLocalAccounts | RecordBaseline | RotateCertificates) for step in steps):
+    asks = DisableLocalAccounts | RecordBaseline | RotateCertificates | EnableLocalAccounts
+    if any(isinstance(step, asks) for step in steps):
         actions += ["write", "listClusterAdminCredential/action"]
     if any(isinstance(step, RotateCertificates) for step in steps):
         actions.append("rotateClusterCertificates/action")

@@ -137,6 +137,7 @@ async def _ports(
     from aks_entra.adapters.group_pim import GraphGroupPim  # noqa: PLC0415 - as above
     from aks_entra.adapters.network import Web  # noqa: PLC0415 - as above
     from aks_entra.adapters.people import DirectoryPeople  # noqa: PLC0415 - as above
+    from aks_entra.adapters.surroundings import Machine  # noqa: PLC0415 - as above
     from aks_entra.adapters.vault import MemoryVault  # noqa: PLC0415 - as above
 
     logging.getLogger("azure").setLevel(logging.ERROR)  # what goes wrong there is raised, and then it is ours to say
@@ -167,5 +168,6 @@ async def _ports(
         clock=clock,
         journal=journal,
         callers=identities,
+        surroundings=Machine(),
     )
     return ports, access

@@ -19,6 +19,7 @@ from azure_sandbox.server import Sandbox
 SUBSCRIPTION = "3e8b1a70-6c2f-4d95-b0e4-8f7a2c5d9163"
 TENANT = "7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32"
 ADMINS = "a1b2c3d4-1111-4222-8333-944445555666"
+ELIGIBLE = "a1b2c3d4-1111-4222-8333-944445555777"
 DELETED = "a1b2c3d4-1111-4222-8333-944445555999"
 READER = {"id": "9a3d8f5e-52b4-4d0c-8f1b-6d9f0f3c7a21", "appId": "1f0c6a5d-7be4-4f7b-9f59-0d2c54b8a9e3"}
 WORLD = f"""\
@@ -28,10 +29,12 @@ users:
   - {{name: dana, upn: dana@contoso.com}}
   - {{name: left, upn: left@contoso.com, enabled: false}}
 servicePrincipals:
-  - {{name: operator, graphPermissions: [Group.ReadWrite.All, Directory.Read.All]}}
+  - {{name: operator, graphPermissions: [Group.ReadWrite.All, Directory.Read.All,
+      PrivilegedEligibilitySchedule.Read.AzureADGroup]}}
   - {{name: reader, id: {READER["id"]}, appId: {READER["appId"]}, secret: the-reader}}
 groups:
   - {{name: aks-admins, id: {ADMINS}, members: [operator, dana, left]}}
+  - {{name: just-in-time, id: {ELIGIBLE}, eligible: [{{principal: dana}}]}}
   - {{name: gone, id: {DELETED}, members: [dana], deleted: 2026-11-02}}
 operator: operator
 subscriptions:

@@ -10,10 +10,12 @@ import pytest
 from aks_entra.core.cluster import Posture
 from aks_entra.core.evidence import Credential
 from aks_entra.core.fleet import ProverSpec
+from aks_entra.core.preflight import Inside
 from aks_entra.core.steps import Guarded
 from aks_entra.errors import Refused, TryLater
 from aks_entra.ports import Witness
 from aks_entra.wiring import Session
+from azure_sandbox.server import Sandbox
 
 from .conftest import ADMINS, READER, TENANT, Opener, cluster
 
@@ -57,6 +59,39 @@ async def test_who_is_no_member_is_known_but_not_allowed_anything(
         with pytest.raises(Refused, match="cannot list resource") as refused:
             await session.ports.kubernetes.nodes(posture)
         assert (refused.value.status, refused.value.code) == (403, "Forbidden")
+
+
+async def test_what_a_rotation_hurts_is_seen_and_of_secrets_only_names(opened: Opener, box: Sandbox) -> None:
+    async with opened() as session:
+        posture = await seen(session, "guarded")
+        api = box.arm.clusters.for_host(posture.fqdn or "")
+        assert api is not None
+        secrets = (("old-kubeconfig", "Opaque"), ("deployer", "kubernetes.io/service-account-token"))
+        for name, kind in secrets:
+            document = {
+                "metadata": {"name": name, "namespace": "default"},
+                "type": kind,
+                "data": {"config": "c2VjcmV0"},
+            }
+            api.store.put(("", "secrets"), document, box.clock.now())
+        budget = {"metadata": {"name": "tight", "namespace": "default"}, "status": {"expectedPods": 1}}
+        api.store.put(("policy", "poddisruptionbudgets"), budget, box.clock.now())
+        there = await session.ports.kubernetes.inside(posture)
+    assert (there.kubeconfigs, there.static_tokens) == (("default/old-kubeconfig",), ("default/deployer",))
+    assert (there.controllers, there.budgets, there.bare_pods, there.node_local, there.masters) == (
+        (),
+        ("default/tight",),
+        (),
+        (),
+        (),
+    )
+
+
+async def test_who_may_list_nothing_sees_nothing(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROVER_SECRET", "the-reader")
+    spec = ProverSpec(client_id=READER["appId"], tenant_id=TENANT, secret_from="PROVER_SECRET")
+    async with opened(spec) as session:
+        assert await session.ports.kubernetes.inside(await seen(session, "guarded")) == Inside()
 
 
 async def test_without_entra_a_token_is_nobodys(opened: Opener) -> None:

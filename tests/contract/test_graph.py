@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import pytest
 
+from aks_entra.core.preflight import Memberships
 from aks_entra.core.target import GroupTarget
 from aks_entra.errors import Refused, TryLater
 from azure_sandbox.server import Sandbox
 
-from .conftest import ADMINS, DELETED, READER, Opener
+from .conftest import ADMINS, DELETED, ELIGIBLE, READER, Opener
 
 
 async def test_a_group_is_known_with_its_members_and_whether_the_prover_is_one(opened: Opener) -> None:
@@ -20,6 +21,28 @@ async def test_a_group_is_known_with_its_members_and_whether_the_prover_is_one(o
         facts = await session.ports.directory.group(ADMINS, prover=me.object_id)
     assert (facts.exists, facts.display_name, facts.security_enabled) == (True, "aks-admins", True)
     assert (facts.members, facts.people, facts.prover_is_member) == (3, 1, True)
+    assert (facts.guests, facts.eligible, facts.mail_enabled) == (0, 0, False)
+
+
+async def test_who_may_activate_a_membership_is_counted(opened: Opener) -> None:
+    async with opened() as session:
+        facts = await session.ports.directory.group(ELIGIBLE, prover=READER["id"])
+    assert (facts.members, facts.eligible) == (0, 1)
+
+
+async def test_in_how_many_groups_the_prover_is(opened: Opener) -> None:
+    async with opened() as session:
+        directory = session.ports.directory
+        me = await session.ports.callers.prover()
+        assert await directory.memberships(me.object_id) == Memberships(groups=1, person=False)
+        dana = await directory.user_id("dana@contoso.com")
+        assert await directory.memberships(dana) == Memberships(groups=1, person=True)
+
+
+@pytest.mark.usefixtures("as_reader")
+async def test_without_a_right_memberships_are_unknown(opened: Opener) -> None:
+    async with opened() as session:
+        assert await session.ports.directory.memberships(READER["id"]) is None
 
 
 async def test_who_is_not_in_a_group_is_told_so(opened: Opener) -> None:

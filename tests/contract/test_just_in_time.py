@@ -70,7 +70,7 @@ async def test_an_eligible_member_is_told_to_activate_and_an_active_one_ends(ope
             (Kind.ELIGIBLE, (await session.access.people.principal(DANA)).id)
         ]
         facts = await access_survey.gather(session.ports, session.access, cluster("guarded"), DANA)
-        assert [one.group_id for one in facts.eligible or ()] == [group_id]
+        assert group_id in [one.group_id for one in facts.eligible or ()]
 
         await pim.assign(group_id, LEFT, Kind.ACTIVE, timedelta(hours=3), "incident", "INC-7")
         who = await session.access.people.principal(LEFT)

@@ -93,6 +93,13 @@ subscriptions:
           {{name: goes-on, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: moved, location: westeurope, clusters: [
           {{name: moved, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: back, location: westeurope, clusters: [
+          {{name: reversed, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: glass, location: westeurope, clusters: [
+          {{name: shut, nodes: 1, identity: managed, adminGroups: [aks-admins], localAccounts: false}}]}}
+      - {{name: stopped, location: westeurope, clusters: [
+          {{name: first, nodes: 1, identity: managed, adminGroups: [aks-admins]}},
+          {{name: second, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: spent, location: westeurope, clusters: [
           {{name: a-first, nodes: 1, identity: none}}, {{name: b-second, nodes: 1, identity: none}}]}}
 """

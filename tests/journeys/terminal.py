@@ -34,6 +34,7 @@ class Terminal:
         self.home = home
         self.environment = {
             "PATH": os.environ["PATH"],
+            **({"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}),
             "LC_ALL": "C.UTF-8",
             **environment,
             "HOME": str(home),

@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from aks_entra.core.callers import AuditedCallers
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Pool, Posture
 from aks_entra.core.debt import Debt, OldCredentials
 from aks_entra.core.evidence import (
@@ -21,7 +22,17 @@ from aks_entra.core.evidence import (
     WorkloadsSeen,
     by_group,
 )
-from aks_entra.core.preflight import Facts, GroupFacts, Lock
+from aks_entra.core.preflight import (
+    LOCAL_ACCOUNTS_POLICY,
+    Facts,
+    GroupFacts,
+    Home,
+    Inside,
+    Lock,
+    Memberships,
+    Policy,
+    Tools,
+)
 from aks_entra.core.target import AzureRbac, GroupTarget, LocalAccounts, RotationPolicy, Target
 
 SHOP = ClusterId(subscription_id="11111111-1111-1111-1111-111111111111", resource_group="shop-weu", name="shop-01")
@@ -29,9 +40,22 @@ TENANT = "22222222-2222-2222-2222-222222222222"
 PROVER = "33333333-3333-3333-3333-333333333333"
 ADMINS = "44444444-4444-4444-4444-444444444444"
 OTHERS = "55555555-5555-5555-5555-555555555555"
-OLD_CA = CertificateAuthority(fingerprint="4be1" * 16, not_before="2024-05-11T00:00:00Z")
+OLD_CA = CertificateAuthority(
+    fingerprint="4be1" * 16, not_before="2024-05-11T00:00:00Z", not_after="2054-05-11T00:00:00Z"
+)
 NEW_CA = CertificateAuthority(fingerprint="99d0" * 16, not_before="2026-11-24T08:30:00Z")
 NOW = "2026-11-24T09:00:00.000Z"
+INSIDE = Inside(
+    controllers=(),
+    budgets=(),
+    bare_pods=(),
+    node_local=(),
+    webhooks=(),
+    kubeconfigs=(),
+    static_tokens=(),
+    masters=(),
+)
+QUIET = AuditedCallers(since="2026-10-25T09:00:00Z", until=NOW, events=1_000, complete=True, callers=())
 
 
 def posture(**how: Any) -> Posture:
@@ -47,7 +71,8 @@ def managed(**how: Any) -> Posture:
 
 def group(group_id: str = ADMINS, **how: Any) -> GroupFacts:
     """A group in order, the prover among its fourteen members."""
-    defaults: dict[str, Any] = {"display_name": "aks-admins", "members": 14, "people": 13, "prover_is_member": True}
+    defaults: dict[str, Any] = {"display_name": "aks-admins", "members": 14, "people": 13, "guests": 0, "eligible": 0}
+    defaults["prover_is_member"] = True
     return GroupFacts(id=group_id, **{**defaults, **how})
 
 
@@ -64,10 +89,22 @@ def facts(**how: Any) -> Facts:
         "old_credentials": OldCredentials(debt=Debt.ALIVE, because="local accounts are on"),
         "groups": (group(),),
         "prover": PROVER,
+        "now": NOW,
+        "memberships": Memberships(groups=3, person=False),
+        "supported_versions": ("1.33", "1.34"),
+        "home": Home(),
+        "tools": Tools(kubectl="1.33.2", kubelogin="0.2.19"),
+        "policies": (),
+        "windows": (),
+        "subnets": (),
+        "inside": INSIDE,
+        "writers": (),
+        "callers": QUIET,
     }
     return Facts(**{**defaults, **how})
 
 
+DENIES = Policy(name="no-local", scope="/subscriptions/s", definition=LOCAL_ACCOUNTS_POLICY, effect="Deny")
 CREATE = GroupTarget(display_name="cluster-admins", unique_name="cluster-admins", members=("dana",))
 
 
@@ -180,6 +217,7 @@ def any_facts(draw: st.DrawFn) -> Facts:
             security_enabled=draw(usually),
             deleted_on=draw(st.sampled_from([None, "2026-11-02T00:00:00Z"])),
             members=draw(mostly(14, 0, None)),
+            eligible=draw(mostly(0, 2, None)),
             prover_is_member=draw(st.sampled_from([True] * 8 + [False, None])),
         )
         for group_id in (ADMINS, OTHERS)
@@ -187,6 +225,8 @@ def any_facts(draw: st.DrawFn) -> Facts:
     return facts(
         groups=groups,
         old_credentials=OldCredentials(debt=draw(st.sampled_from(Debt)), because="so it was drawn"),
+        policies=draw(mostly((), (DENIES,), None)),
+        home=draw(mostly(Home(), Home(in_cluster=True, ca=OLD_CA.fingerprint), None)),
         prover_is_cluster_admin=draw(st.sampled_from([True, False, None])),
         missing_permissions=draw(mostly((), None, ("write",))),
         locks=draw(mostly((), None, (Lock(name="l", level="ReadOnly", scope="rg"),))),

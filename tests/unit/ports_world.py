@@ -19,13 +19,15 @@ from itertools import count
 
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Pool, Posture, ServingCertificate
 from aks_entra.core.evidence import AdminCredentialRefused, Baseline, Credential, Node, Workload
-from aks_entra.core.preflight import GroupFacts, Lock
+from aks_entra.core.preflight import GroupFacts, Home, Inside, Lock, Memberships, Policy, Subnet, Tools, Writer
 from aks_entra.core.steps import Guarded
 from aks_entra.core.target import GroupTarget
+from aks_entra.core.windows import Window
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.executor import Executor, Limits
-from aks_entra.ports import Caller, NewCluster, Operation, OperationState, Ports, SignedIn, Witness
+from aks_entra.ports import Caller, NewCluster, Operation, OperationState, Place, Ports, SignedIn, Witness
 from aks_entra.watch import Watch
+from tests.unit.cases import INSIDE
 
 SUBSCRIPTION = "11111111-1111-1111-1111-111111111111"
 TENANT = "22222222-2222-2222-2222-222222222222"
@@ -34,6 +36,7 @@ ADMINS = "44444444-4444-4444-4444-444444444444"
 OTHERS = "55555555-5555-5555-5555-555555555555"
 NOBODY = 401
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+FAR = "2054-05-11T00:00:00Z"
 UPDATE = 100.0  # seconds
 ROTATION = 1500.0
 SETTLING = 120.0
@@ -42,6 +45,17 @@ REPLICATION = 45.0  # until the API server knows tokens after Microsoft Entra ID
 
 class Killed(BaseException):
     """The process is gone: nothing below catches it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Happening:
+    """What goes wrong at one call of a port, by its number in `World.calls`."""
+
+    event: Callable[[], object] | None = None  # somebody does something just before it
+    error: BaseException | None = None  # it fails without effect
+    lost: BaseException | None = None  # it has its effect, and fails all the same
+    stale: bool = False  # ARM answers with what was there before the last write
+    met: bool = False
 
 
 class WorldClock:
@@ -102,6 +116,7 @@ class Cluster:
     knows_tokens_at: datetime = LONG_AGO
     settled_at: datetime = LONG_AGO
     refuses_at: datetime = LONG_AGO  # since when ARM refuses admin credentials
+    hands_out_at: datetime = LONG_AGO  # since when ARM hands them out again
     workloads: dict[str, tuple[int, int]] = field(default_factory=lambda: {"ledger": (3, 3), "idle": (2, 0)})
     rotations: int = 0
     token_outlives: bool = False
@@ -112,12 +127,15 @@ class Cluster:
     binding: bool = False  # some other ClusterRoleBinding lets the prover do everything
     roles: set[str] = field(default_factory=set)  # principals with Azure RBAC Cluster Admin
     reachable: bool = True
+    inside: Inside = INSIDE
     fqdn: str | None = "shop.hcp.westeurope.azmk8s.io"
+    down_until: datetime = LONG_AGO  # the API server does not answer before that
+    previous: Posture | None = None  # what ARM showed before the last write
 
     @property
     def ca(self) -> CertificateAuthority:
         digest = hashlib.sha256(f"{self.id.key} {self.generation}".encode()).hexdigest()
-        return CertificateAuthority(fingerprint=digest, not_before=self.ca_since.isoformat())
+        return CertificateAuthority(fingerprint=digest, not_before=self.ca_since.isoformat(), not_after=FAR)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -145,6 +163,14 @@ class World:
         self.resource_groups: set[str] = set()
         self.missing_permissions: tuple[str, ...] | None = ()
         self.locks: tuple[Lock, ...] | None = ()
+        self.policies: tuple[Policy, ...] | None = ()
+        self.windows: tuple[Window, ...] | None = ()
+        self.writers: tuple[Writer, ...] | None = ()
+        self.versions: tuple[str, ...] | None = ("1.33", "1.34")
+        self.published: tuple[str, ...] | None = ()
+        self.free_addresses: int | None = 200
+        self.memberships: Memberships | None = Memberships(groups=3, person=False)
+        self.home = Home()
         self.without_effect: set[str] = set()  # operations that end well and change nothing
         self.lost_urls = False  # ARM forgets operations at once
         self.ends: dict[str, list[str]] = defaultdict(list)  # by kind of operation: how the next ones end
@@ -153,6 +179,9 @@ class World:
         self.calls: list[str] = []
         self.writes: list[str] = []
         self.kill_at: int | None = None
+        self.happenings: dict[int, Happening] = {}
+        self.observers: list[Callable[[], None]] = []
+        self.locked = False  # a ReadOnly lock, or a policy: ARM refuses every write
         self._moments = 0
         self._ids = count(1)
 
@@ -167,21 +196,33 @@ class World:
         return cluster
 
     @contextmanager
-    def call(self, name: str) -> Iterator[None]:
+    def call(self, name: str) -> Iterator[Happening]:
         """One call of a port: counted, may fail as scripted, may be the last thing that the process does."""
         self.calls.append(name)
+        happening = self.happenings.get(len(self.calls)) or Happening()
+        happening.met = True
+        if happening.event is not None:
+            happening.event()
         self._moment()
+        if happening.error is not None:
+            raise happening.error
         if self.faults[name]:
             error = self.faults[name].pop(0)
             self.after.pop(name, lambda: None)()
             raise error
         for cluster in self.clusters.values():
             self._advance(cluster)
-        yield
+        yield happening
         self._moment()
+        if happening.lost is not None:
+            raise happening.lost
 
     def _moment(self) -> None:
         self._moments += 1
+        for cluster in self.clusters.values():
+            self._advance(cluster)
+        for observer in self.observers:
+            observer()
         if self._moments == self.kill_at:
             raise Killed
 
@@ -208,6 +249,8 @@ class World:
         return Operation(cluster=cluster.id, url=url, correlation_id=f"c-{next(self._ids)}")
 
     def free(self, cluster: Cluster) -> None:
+        if self.locked:
+            raise Rejected("the scope is locked", code="ScopeLocked", status=409)
         if cluster.work is not None:
             raise TryLater("another operation is in progress", code="OperationNotAllowed", status=409)
 
@@ -235,6 +278,7 @@ class World:
             clock=self.clock,
             journal=WorldJournal(self),
             callers=WorldCallers(self),
+            surroundings=WorldSurroundings(self),
         )
         watch = Watch(ports.arm, self.clock, every)
         limits = limits or Limits()
@@ -286,7 +330,7 @@ class WorldVault:
 def replace_generation(cluster: Cluster, generation: int) -> CertificateAuthority:
     """The CA that a cluster had at another time."""
     digest = hashlib.sha256(f"{cluster.id.key} {generation}".encode()).hexdigest()
-    return CertificateAuthority(fingerprint=digest, not_before=cluster.ca_since.isoformat())
+    return CertificateAuthority(fingerprint=digest, not_before=cluster.ca_since.isoformat(), not_after=FAR)
 
 
 class WorldArm:
@@ -319,8 +363,9 @@ class WorldArm:
             yield posture
 
     async def cluster(self, cluster: ClusterId) -> Posture:
-        with self._world.call("arm.cluster"):
-            return posture_of(self._world.find(cluster))
+        with self._world.call("arm.cluster") as happening:
+            found = self._world.find(cluster)
+            return found.previous if happening.stale and found.previous else posture_of(found)
 
     async def certificate_authority(self, cluster: ClusterId) -> CertificateAuthority:
         with self._world.call("arm.certificate_authority"):
@@ -341,6 +386,37 @@ class WorldArm:
             self._world.find(cluster)
             assert node_resource_group
             return self._world.locks
+
+    async def supported_versions(self, subscription_id: str, location: str) -> tuple[str, ...] | None:
+        with self._world.call("arm.supported_versions"):
+            assert subscription_id == SUBSCRIPTION
+            assert location
+            return self._world.versions
+
+    async def policies(self, cluster: ClusterId) -> tuple[Policy, ...] | None:
+        with self._world.call("arm.policies"):
+            self._world.find(cluster)
+            return self._world.policies
+
+    async def maintenance_windows(self, cluster: ClusterId) -> tuple[Window, ...] | None:
+        with self._world.call("arm.maintenance_windows"):
+            self._world.find(cluster)
+            return self._world.windows
+
+    async def subnet(self, subnet_id: str) -> Subnet:
+        with self._world.call("arm.subnet"):
+            return Subnet(id=subnet_id, free=self._world.free_addresses)
+
+    async def published_addresses(self, cluster: ClusterId, node_resource_group: str) -> tuple[str, ...] | None:
+        with self._world.call("arm.published_addresses"):
+            self._world.find(cluster)
+            assert node_resource_group
+            return self._world.published
+
+    async def writers(self, cluster: ClusterId) -> tuple[Writer, ...] | None:
+        with self._world.call("arm.writers"):
+            self._world.find(cluster)
+            return self._world.writers
 
     async def enable_entra(
         self,
@@ -370,11 +446,16 @@ class WorldArm:
             found.azure_rbac = azure_rbac
             return self._lost(self._world.start(found, "Updating", UPDATE))
 
-    async def set_local_accounts(self, cluster: ClusterId, expected: Guarded, *, enabled: bool) -> Operation:
+    async def set_local_accounts(
+        self, cluster: ClusterId, expected: Guarded, *, enabled: bool, tags: tuple[tuple[str, str | None], ...] = ()
+    ) -> Operation:
         with self._world.call("arm.set_local_accounts"):
             found = self._guarded(cluster, expected)
             if "set_local_accounts" not in self._world.without_effect:
                 found.local_accounts = enabled
+            if "tags" not in self._world.without_effect:
+                set_now = {**dict(found.tags), **dict(tags)}
+                found.tags = tuple((name, value) for name, value in sorted(set_now.items()) if value is not None)
             operation = self._world.start(found, "Updating", UPDATE)
             found.refuses_at = max(found.refuses_at, self._world.now() + timedelta(seconds=UPDATE))
             return self._lost(operation)
@@ -383,12 +464,15 @@ class WorldArm:
         with self._world.call("arm.rotate_certificates"):
             found = self._world.find(cluster)
             self._world.free(found)
+            found.previous = posture_of(found)
             found.rotations += 1
             return self._lost(self._world.start(found, "RotatingClusterCertificates", ROTATION))
 
     async def operation(self, operation: Operation) -> OperationState:
         with self._world.call("arm.operation"):
             if self._world.lost_urls:
+                raise Rejected("no such operation", status=404)
+            if operation.url not in self._world.works:
                 raise Rejected("no such operation", status=404)
             work = self._world.works[operation.url]
             if self._world.now() < work.until:
@@ -398,7 +482,8 @@ class WorldArm:
     async def hold_admin_credential(self, cluster: ClusterId) -> Witness | AdminCredentialRefused:
         with self._world.call("arm.hold_admin_credential"):
             found = self._world.find(cluster)
-            if not found.local_accounts and self._world.now() >= found.refuses_at:
+            refuses = not found.local_accounts and self._world.now() >= found.refuses_at
+            if refuses or self._world.now() < found.hands_out_at:
                 return AdminCredentialRefused(
                     at=self._world.now().isoformat(),
                     status=400,
@@ -407,6 +492,17 @@ class WorldArm:
                     "local accounts.",
                 )
             return self._vault.hold(found, found.generation)
+
+    async def hand_out_admin_kubeconfig(self, cluster: ClusterId, place: Place) -> None:
+        with self._world.call("arm.hand_out_admin_kubeconfig"):
+            found = self._world.find(cluster)
+            if not found.local_accounts or self._world.now() < found.hands_out_at:
+                raise TryLater("Azure does not hand it out yet", after=10)
+            place.put(f"generation {found.generation}".encode())
+
+    async def subscription_ids(self) -> tuple[str, ...]:
+        with self._world.call("arm.subscription_ids"):
+            return (SUBSCRIPTION,)
 
     async def ensure_resource_group(self, subscription_id: str, name: str, location: str) -> bool:
         with self._world.call("arm.ensure_resource_group"):
@@ -442,6 +538,7 @@ class WorldArm:
         differences = expected.differences(Guarded.of(posture_of(found)), ca_before=None)
         if differences:
             raise Refused(f"not as expected: {differences}")
+        found.previous = posture_of(found)
         return found
 
     def _lost(self, operation: Operation) -> Operation:
@@ -464,8 +561,15 @@ class WorldDirectory:
                 deleted_on=group.deleted_on,
                 members=len(group.members),
                 people=len(group.members - {PROVER}),
+                guests=0,
+                eligible=0,
                 prover_is_member=prover in group.members,
             )
+
+    async def memberships(self, principal_id: str) -> Memberships | None:
+        with self._world.call("directory.memberships"):
+            assert principal_id == PROVER
+            return self._world.memberships
 
     async def groups_named(self, display_name: str) -> tuple[str, ...]:
         with self._world.call("directory.groups_named"):
@@ -509,7 +613,7 @@ class WorldKubernetes:
             cluster = next(one for one in self._world.clusters.values() if one.fqdn == fqdn)
             if not cluster.reachable:
                 raise TryLater("nobody answers", after=10)
-            return ServingCertificate(issuer="CN=ca", issuer_key=None, not_before=cluster.ca.not_before)
+            return ServingCertificate(issuer="CN=ca", issuer_key=None, not_before=cluster.ca.not_before, not_after=FAR)
 
     async def sign_in(self, posture: Posture, *, fresh: bool) -> SignedIn:
         with self._world.call("kubernetes.sign_in"):
@@ -547,6 +651,13 @@ class WorldKubernetes:
                 for name, (desired, available) in cluster.workloads.items()
             )
 
+    async def inside(self, posture: Posture) -> Inside:
+        with self._world.call("kubernetes.inside"):
+            cluster = self._up(posture)
+            if self._world.now() < cluster.knows_tokens_at:
+                raise TryLater("the API server refuses the token", code="Unauthorized", status=NOBODY)
+            return cluster.inside
+
     async def try_credential(self, posture: Posture, credential: Credential) -> int | None:
         with self._world.call("kubernetes.try_credential"):
             cluster = self._up(posture)
@@ -558,7 +669,8 @@ class WorldKubernetes:
 
     def _up(self, posture: Posture) -> Cluster:
         cluster = self._world.find(posture.cluster)
-        if not cluster.reachable or cluster.state == "RotatingClusterCertificates":
+        down = not cluster.reachable or self._world.now() < cluster.down_until
+        if down or cluster.state == "RotatingClusterCertificates":
             raise TryLater("the API server does not answer", after=10)
         return cluster
 
@@ -590,6 +702,24 @@ class WorldCallers:
     async def prover(self) -> Caller:
         with self._world.call("callers.prover"):
             return Caller(object_id=PROVER, tenant_id=TENANT, name="deploy-sp")
+
+
+class WorldSurroundings:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def home(self) -> Home:
+        with self._world.call("surroundings.home"):
+            return self._world.home
+
+    async def tools(self) -> Tools | None:
+        with self._world.call("surroundings.tools"):
+            return Tools(kubectl="1.34.1", kubelogin="0.2.19")
+
+    async def addresses(self, host: str) -> tuple[str, ...]:
+        with self._world.call("surroundings.addresses"):
+            assert host
+            return ("20.1.2.3",)
 
 
 def posture_of(cluster: Cluster) -> Posture:

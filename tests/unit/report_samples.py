@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aks_entra.core.callers import AuditedCallers, Caller, Holds
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Depth, Identity, Pool, Posture
 from aks_entra.core.debt import Debt, OldCredentials
 from aks_entra.core.evidence import (
@@ -15,6 +16,7 @@ from aks_entra.core.evidence import (
     Failure,
     GroupEnsured,
     LocalAccountsDisabled,
+    LocalAccountsEnabled,
     Moment,
     NodesSeen,
     SignInProven,
@@ -22,11 +24,11 @@ from aks_entra.core.evidence import (
     WorkloadsSeen,
 )
 from aks_entra.core.plan import ClusterPlan, FleetPlan, Prover, plan_cluster
-from aks_entra.core.preflight import Facts, GroupFacts
 from aks_entra.core.report import FleetReport
 from aks_entra.core.rollout import MemberGroup, Stage, StageResult
 from aks_entra.core.target import AzureRbac, GroupTarget, Target
 from aks_entra.core.verdict import Grade, Outcome, Verdict
+from tests.unit.cases import facts, group
 
 SUBSCRIPTION = "0b7d5c1e-3f2a-4e89-9c64-d8a1b5e7f302"
 TENANT = "6f0c2a51-9b1e-4c7d-8a33-2f5e9d4b7c10"
@@ -34,6 +36,15 @@ ADMINS = "2d1f6b0e-7c55-4d0a-9a4e-1c3b5d7f9e21"
 PROVER = "6a1be8f6-cb66-57df-84f0-65016162507f"
 OLD_CA, NEW_CA = "4be1" * 16, "99d0" * 16
 AT = "2026-11-24T09:00:00Z"
+HELM = Caller(
+    holds=Holds.ADMIN_CERTIFICATE,
+    username="masterclient",
+    user_agent="helm/3.14",
+    addresses=("10.2.0.7",),
+    verbs=("get", "list"),
+    count=41,
+    last_seen="2026-11-20T08:00:00Z",
+)
 
 
 def cluster(name: str, group: str = "shop-weu") -> ClusterId:
@@ -68,7 +79,9 @@ def posture(  # noqa: PLR0913 - one parameter for each thing that differs
         provisioning_state=provisioning_state,
         private=private,
         pools=(Pool(name="system", count=3),),
-        ca=CertificateAuthority(fingerprint=OLD_CA, not_before="2024-05-11T00:00:00Z"),
+        ca=CertificateAuthority(
+            fingerprint=OLD_CA, not_before="2024-05-11T00:00:00Z", not_after="2054-05-11T00:00:00Z"
+        ),
     )
 
 
@@ -79,13 +92,14 @@ def planned(
     rbac = wanted.get("azure_rbac", AzureRbac.KEEP)
     assert isinstance(groups, tuple)
     assert isinstance(rbac, AzureRbac)
-    facts = Facts(
+    known = facts(
         tenant_id=TENANT,
         old_credentials=OldCredentials(debt=debt, because=because),
-        groups=(GroupFacts(id=ADMINS, display_name="aks-admins", members=14, people=14, prover_is_member=True),),
+        groups=(group(ADMINS, people=14),),
         prover=PROVER,
+        callers=AuditedCallers(since=AT, until=AT, events=9, complete=True, callers=(HELM,)),
     )
-    return plan_cluster(seen, Target(tenant_id=TENANT, admin_groups=groups, azure_rbac=rbac), facts)
+    return plan_cluster(seen, Target(tenant_id=TENANT, admin_groups=groups, azure_rbac=rbac), known)
 
 
 def fleet_plan(*stages: tuple[str, tuple[ClusterPlan, ...]], others: tuple[ClusterPlan, ...] = ()) -> FleetPlan:
@@ -118,6 +132,7 @@ EVIDENCE: tuple[Evidence, ...] = (
     SignInProven(at=AT, username=PROVER, by=f"admin group {ADMINS}", everything=True, moment=Moment.BEFORE, ca=OLD_CA),
     CredentialTried(at=AT, credential=Credential.CERTIFICATE, moment=Moment.BEFORE, status=200, ca=OLD_CA),
     LocalAccountsDisabled(at=AT, changed=True, correlation_id="arm-2"),
+    LocalAccountsEnabled(at=AT, changed=True, until=AT, reason="INC-77", correlation_id="arm-6"),
     AdminCredentialRefused(
         at=AT, status=400, code="BadRequest", message="Getting static credential is not allowed", correlation_id="arm-3"
     ),

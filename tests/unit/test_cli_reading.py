@@ -48,7 +48,7 @@ rollout:
     - {name: canary, groups: [{name: ring, tags: {ring: canary}}]}
     - {name: rest, groups: [{name: all, rest: true}], max_concurrency: 2}
 """
-READS = re.compile(r"/token$|credential|checkmember|getbyids|selfsubject|/\$batch$", re.IGNORECASE)
+READS = re.compile(r"/token$|credential|(check|get)member|getbyids|selfsubject|/\$batch$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +108,27 @@ async def test_day_two_what_would_happen(place: Place) -> None:
 
     again = await place.terminal.run("aks-entra plan fleet.yaml -o markdown")
     assert f"`{digest}`" in again
+    assert place.writes == []
+
+
+AUDITED = """\
+{"apiVersion":"audit.k8s.io/v1","auditID":"a","stage":"ResponseComplete","verb":"list","userAgent":"helm/3.14",\
+"user":{"username":"masterclient","groups":["system:masters"]},"sourceIPs":["10.2.0.7"],\
+"requestReceivedTimestamp":"2026-11-20T08:00:00.1Z"}
+"""
+
+
+async def test_who_will_break_and_what_is_passed_over(place: Place) -> None:
+    (place.terminal.home / "audit.jsonl").write_text(AUDITED)
+    line = "aks-entra plan fleet.yaml --audit-log shop-weu/open=audit.jsonl --audit-days 730 --skip-rule w103=CHG-1042"
+    shown = await place.terminal.run(f"{line} --out plan.json")
+
+    assert "⚠ W120 2026-11-20 to 2026-11-20: 1 request by masterclient from 10.2.0.7 (helm/3.14)" in shown
+    assert "i W103 skipped (CHG-1042): no person's sign-in has been proven yet" in shown
+    assert '"reason": "CHG-1042"' in (place.terminal.home / "plan.json").read_text()
+    refused = await place.terminal.type("aks-entra plan fleet.yaml --skip-rule B009=CHG-1042")
+    assert refused.status == 2
+    assert "--skip-rule B009=CHG-1042: B009 cannot be skipped: it keeps a way in open" in refused.err
     assert place.writes == []
 
 

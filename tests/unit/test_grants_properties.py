@@ -152,7 +152,7 @@ HAPPENS = st.one_of(
 )
 
 
-async def live(events: list[Any]) -> None:
+async def live(events: list[Any]) -> None:  # one branch for each thing that may happen
     azure, approved = Azure(), list[Ask]()
     for event in events:
         azure.deaths, azure.after = None, False

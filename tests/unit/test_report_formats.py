@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import xml.etree.ElementTree as ET
-from dataclasses import fields
+from dataclasses import fields, replace
 from html.parser import HTMLParser
 from typing import get_args
 
@@ -16,7 +16,10 @@ from junitparser import JUnitXml
 from rich.console import Console
 
 from aks_entra.core.evidence import Evidence
+from aks_entra.core.preflight import Skip
 from aks_entra.core.report import FleetReport
+from aks_entra.documents import dump_report, load_report
+from aks_entra.prefect_client import pages
 from aks_entra.report import csv_rows, html, junit, sarif, verdict_text
 from aks_entra.report.evidence_lines import line_of
 from tests.unit.report_samples import AT, EVIDENCE, NEW_CA, OLD_CA, every_verdict, report
@@ -166,6 +169,19 @@ def test_a_cell_never_begins_a_formula() -> None:
     assert (rows[0]["ca_before"], rows[0]["ca_after"]) == (OLD_CA, NEW_CA)
     assert (rows[1]["ca_before"], rows[1]["ca_after"]) == ("", "")
     assert not [cell for row in rows for cell in row.values() if cell.startswith(("=", "+", "-", "@"))]
+
+
+def test_rules_that_were_passed_over_stand_in_the_report() -> None:
+    whole = every_verdict()
+    found = replace(whole, skip_rules=(Skip(rule="W127", reason="CHG-1042 & <more>"),))
+
+    assert found.digest != whole.digest
+    assert "preflight rule W127 was passed over: CHG-1042 & <more>\n" in on_a_terminal(found)
+    assert "<dt>passed over</dt><dd>preflight rule W127: CHG-1042 &amp; &lt;more&gt;</dd>" in html.render(found)
+    assert load_report(dump_report(found)) == found
+    assert pages.passed_over(found.skip_rules) == "Preflight rules passed over: **W127** (CHG-1042 & <more>)."
+    assert "**W127**" in pages.report_page(found)
+    assert "passed over" not in pages.report_page(whole)
 
 
 def test_on_a_terminal() -> None:

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from aks_entra.core.cluster import Depth, Identity
+from aks_entra.core.callers import AuditedCallers
+from aks_entra.core.cluster import Depth, Identity, Pool
 from aks_entra.core.debt import Debt, Record, Sighting
 from aks_entra.core.fleet import Fleet, GroupSpec, ProverSpec, Selector, StageSpec, WantedGroup, WantedTarget
 from aks_entra.core.plan import FleetPlan, plan_cluster
-from aks_entra.core.preflight import GroupFacts
-from aks_entra.core.target import AzureRbac
+from aks_entra.core.preflight import Endpoint, GroupFacts, Home, Severity, Skip
+from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
 from aks_entra.errors import AksEntraError, Refused, Rejected, TryLater
 from aks_entra.survey import Row, inventory, needed_actions, plan_fleet
 from tests.unit.cases import facts, managed, target
@@ -194,10 +195,25 @@ async def test_throttling_is_waited_out() -> None:
 async def test_facts_that_cannot_be_read_are_unknown() -> None:
     world = fleet_world(1)
     world.missing_permissions = None
-    world.locks = None
+    world.locks = world.policies = world.windows = world.writers = world.versions = world.memberships = None
+    world.faults["kubernetes.inside"] = [Refused("no right", status=403)]
     world.faults["directory.group"] = [Refused("no right", status=403)] * 2
     plan = await planned(world)
-    assert [finding.rule for finding in plan.clusters[0].findings] == ["W103", "U108", "U109", "U111", "U112"]
+    assert [finding.rule for finding in plan.clusters[0].findings] == [
+        "W103",
+        "U108",
+        "U109",
+        "U111",
+        "U112",
+        "U117",
+        "U119",
+        "U120",
+        "U121",
+        "U122",
+        "U131",
+        "U132",
+        "U140",
+    ]
 
 
 async def test_missing_rights_of_the_steps() -> None:
@@ -348,3 +364,117 @@ def test_actions_follow_the_steps() -> None:
         "Microsoft.ContainerService/managedClusters/read",
         "Microsoft.ContainerService/managedClusters/listClusterUserCredential/action",
     )
+
+
+SUBNET = "/subscriptions/s/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/v/subnets/nodes"
+SERVER = Endpoint(variable="PREFECT_API_URL", host="prefect.contoso.com", addresses=("20.9.9.9",))
+
+
+async def test_what_clusters_share_is_read_once_and_a_rotation_asks_for_more() -> None:
+    world = fleet_world(3)
+    for cluster in world.clusters.values():
+        cluster.pools = (Pool(name="a", count=1, subnet_id=SUBNET), Pool(name="b", count=1, subnet_id=SUBNET.upper()))
+    await planned(world)
+    calls = Counter(world.calls)
+    shared = (
+        "arm.supported_versions",
+        "arm.subnet",
+        "surroundings.home",
+        "surroundings.tools",
+        "directory.memberships",
+    )
+    assert {calls[name] for name in shared} == {1}
+    each = ("arm.policies", "arm.writers", "arm.maintenance_windows", "kubernetes.inside", "arm.locks")
+    assert {calls[name] for name in each} == {3}
+    assert calls["arm.published_addresses"] == 0  # nothing that this process depends on is elsewhere
+
+    world.calls.clear()
+    later = replace(GROUPED, rotation=RotationPolicy.LATER)
+    await planned(world, later)
+    assert not {"arm.maintenance_windows", "arm.subnet", "kubernetes.inside", "surroundings.home"} & set(world.calls)
+    world.calls.clear()
+    await planned(world, replace(GROUPED, local_accounts=LocalAccounts.KEEP))
+    assert "arm.policies" not in world.calls
+
+
+async def test_a_server_on_the_cluster_is_found_by_its_address() -> None:
+    for addresses, published, rule in (
+        (("20.1.2.3",), (), "B016"),  # the API server's own
+        (("20.9.9.9",), ("20.9.9.9",), "B016"),
+        (("20.9.9.9",), (), ""),
+        (("20.9.9.9",), None, "U116"),
+    ):
+        world = fleet_world(1)
+        world.home = Home(endpoints=(replace(SERVER, addresses=addresses),))
+        world.published = published
+        found = {finding.rule for finding in (await planned(world)).clusters[0].findings}
+        assert found & {"B016", "U116"} == ({rule} if rule else set())
+
+
+async def test_a_cluster_without_an_address_answers_under_what_it_publishes() -> None:
+    world = fleet_world(1)
+    world.home = Home(endpoints=(SERVER,))
+    (cluster,) = world.clusters.values()
+    cluster.fqdn = None
+    assert "B016" not in {finding.rule for finding in (await planned(world)).clusters[0].findings}
+
+
+async def test_without_surroundings_the_machine_is_unknown() -> None:
+    world = fleet_world(1)
+    ports = replace(world.process().ports, surroundings=None)
+    plan = await plan_fleet(ports, Fleet(name="prod", selectors=(WHOLE,), target=GROUPED), ())
+    assert {"U116", "U118"} <= {finding.rule for finding in plan.clusters[0].findings}
+
+
+async def test_a_subnet_that_cannot_be_read_is_unknown() -> None:
+    world = fleet_world(1)
+    (cluster,) = world.clusters.values()
+    cluster.pools = (Pool(name="a", count=1, subnet_id=SUBNET),)
+    world.faults["arm.subnet"] = [Refused("no right", status=403)]
+    assert "U130" in {finding.rule for finding in (await planned(world)).clusters[0].findings}
+
+
+async def test_before_entra_is_on_nobody_looks_inside() -> None:
+    world = World()
+    world.add("shop-01")
+    finding = next(one for one in (await planned(world)).clusters[0].findings if one.rule == "U140")
+    assert "Microsoft Entra ID is not on yet" in finding.message
+    assert "kubernetes.inside" not in world.calls
+
+
+async def test_a_skipped_rule_stands_in_plan_and_digest() -> None:
+    world = fleet_world(1)
+    plan = await planned(world)
+    skipped = await planned(world, skip_rules=(Skip(rule="W103", reason="CHG-1042"),))
+    other = await planned(world, skip_rules=(Skip(rule="W103", reason="CHG-1043"),))
+    assert skipped.skip_rules == (Skip(rule="W103", reason="CHG-1042"),)
+    assert len({plan.digest, skipped.digest, other.digest}) == 3
+    finding = next(one for one in skipped.clusters[0].findings if one.rule == "W103")
+    assert (finding.severity, finding.message[:18]) == (Severity.INFO, "skipped (CHG-1042)")
+    with pytest.raises(Refused, match="keeps a way in open"):
+        await planned(world, skip_rules=(Skip(rule="B009", reason="CHG-1042"),))
+
+
+QUIET_LOG = AuditedCallers(since="2026-11-01", until="2026-11-24", events=7, complete=True)
+
+
+@pytest.mark.parametrize(("count", "name"), [(1, ""), (2, "shop-weu/shop-01")])
+async def test_an_audit_log_belongs_to_the_cluster_that_it_names_or_to_the_only_one(count: int, name: str) -> None:
+    world = fleet_world(count)
+    fleet = Fleet(name="prod", selectors=(WHOLE,), target=GROUPED)
+    ports = world.process().ports
+    plan = await plan_fleet(ports, fleet, (), callers={name: QUIET_LOG})
+    assert "I120" in {finding.rule for finding in plan.clusters[0].findings}
+    assert all("U120" in {finding.rule for finding in one.findings} for one in plan.clusters[1:])
+    by_id = await plan_fleet(ports, fleet, (), callers={plan.clusters[0].cluster.key: QUIET_LOG})
+    assert by_id.clusters[0].findings == plan.clusters[0].findings
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("", "which of the 2 clusters"), ("shop-weu/shop-99", "the fleet has no cluster shop-weu/shop-99")],
+)
+async def test_an_audit_log_of_nobody_is_refused(name: str, message: str) -> None:
+    fleet = Fleet(name="prod", selectors=(WHOLE,), target=GROUPED)
+    with pytest.raises(Refused, match=message):
+        await plan_fleet(fleet_world(2).process().ports, fleet, (), callers={name: QUIET_LOG})

@@ -10,16 +10,20 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import aiohttp
 
 from aks_entra.adapters.credentials import Identities
 from aks_entra.adapters.handshake import handshake
+from aks_entra.adapters.inside import Pages, look_inside
 from aks_entra.adapters.network import unreachable
 from aks_entra.adapters.vault import MemoryVault
 from aks_entra.core.cluster import Posture, ServingCertificate
 from aks_entra.core.evidence import Credential, Node, Workload
+from aks_entra.core.preflight import Inside
 from aks_entra.errors import AksEntraError, Refused, TryLater
 from aks_entra.ports import ControlPlane, SignedIn
 
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
     from kubernetes.aio.client import ApiClient, Configuration
 
 PAGE: Final = 500
+METADATA: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Asks the API server for names and labels only."""
+
 _POOL_LABELS: Final = ("kubernetes.azure.com/agentpool", "agentpool")
 _UNAUTHORIZED: Final = 401
 _FAILED: Final = 400
@@ -97,6 +104,19 @@ class ApiServers:
                 "StatefulSet": apps.list_stateful_set_for_all_namespaces_without_preload_content,
             }
             return tuple([_workload(kind, item) for kind, pages in kinds.items() async for item in self.pages(pages)])
+
+    async def inside(self, posture: Posture) -> Inside:
+        """What runs in the cluster as far as a rotation hurts it; of secrets only names are asked for."""
+        token = await self._identities.cluster_token(fresh=False)
+        async with self.as_prover(posture, token) as api:
+
+            def listing(accept: str) -> Pages:
+                def pages(path: str) -> AsyncIterator[Mapping[str, Any]]:
+                    return self.pages(partial(_listed, api, path, accept))
+
+                return pages
+
+            return await look_inside(listing("application/json"), listing(METADATA))
 
     async def try_credential(self, posture: Posture, credential: Credential) -> int | None:
         """Use one held credential alone, trusting the CA that serves now: the status of a list of one node.
@@ -191,6 +211,20 @@ class ApiServers:
             token = (page.get("metadata") or {}).get("continue") or None
             if token is None:
                 return
+
+
+async def _listed(
+    api: ApiClient, path: str, accept: str, *, limit: int, _continue: str | None, _request_timeout: float
+) -> Any:
+    """One page of a list by its path, in the form that `accept` asks for."""
+    configuration = api.configuration
+    query = f"{'&' if '?' in path else '?'}limit={limit}" + (f"&continue={quote(_continue)}" if _continue else "")
+    return await api.rest_client.request(  # type: ignore[no-untyped-call]  # the client's own transport has no types
+        "GET",
+        f"{configuration.host}{path}{query}",
+        headers={"Accept": accept, "Authorization": configuration.api_key["BearerToken"]},
+        _request_timeout=_request_timeout,
+    )
 
 
 async def answer_of(request: Awaitable[Any]) -> Mapping[str, Any]:

@@ -16,6 +16,9 @@ from kiota_abstractions.base_request_configuration import RequestConfiguration
 from msgraph.generated.directory_objects.item.check_member_groups.check_member_groups_post_request_body import (
     CheckMemberGroupsPostRequestBody,
 )
+from msgraph.generated.directory_objects.item.get_member_groups.get_member_groups_post_request_body import (
+    GetMemberGroupsPostRequestBody,
+)
 from msgraph.generated.groups.groups_request_builder import GroupsRequestBuilder
 from msgraph.generated.groups.item.group_item_request_builder import GroupItemRequestBuilder
 from msgraph.generated.groups.item.transitive_members.graph_user.graph_user_request_builder import (
@@ -24,11 +27,15 @@ from msgraph.generated.groups.item.transitive_members.graph_user.graph_user_requ
 from msgraph.generated.groups.item.transitive_members.transitive_members_request_builder import (
     TransitiveMembersRequestBuilder,
 )
+from msgraph.generated.identity_governance.privileged_access.group.eligibility_schedule_instances.eligibility_schedule_instances_request_builder import (  # noqa: E501 - the SDK's own name
+    EligibilityScheduleInstancesRequestBuilder,
+)
+from msgraph.generated.models.privileged_access_group_relationships import PrivilegedAccessGroupRelationships
 from msgraph.generated.users.item.user_item_request_builder import UserItemRequestBuilder
 
 from aks_entra.adapters.graph_client import answers
 from aks_entra.adapters.group_creation import GroupCreation
-from aks_entra.core.preflight import GroupFacts
+from aks_entra.core.preflight import GroupFacts, Memberships
 from aks_entra.core.target import GroupTarget
 from aks_entra.errors import Refused
 from aks_entra.ports import Clock
@@ -42,7 +49,7 @@ RESTORABLE: Final = timedelta(days=30)
 """How long Microsoft Entra ID keeps a deleted group."""
 
 _GUID: Final = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
-_FORBIDDEN: Final = 403
+_UNREADABLE: Final = frozenset({403, 501})
 _NOT_FOUND: Final = 404
 _T = TypeVar("_T")
 
@@ -57,7 +64,7 @@ class MicrosoftGraph:
     async def group(self, group_id: str, *, prover: str) -> GroupFacts:
         """What the directory says of a group by id; also of a deleted one; `exists=False` when it has none."""
         query = GroupItemRequestBuilder.GroupItemRequestBuilderGetQueryParameters(
-            select=["id", "displayName", "securityEnabled"]
+            select=["id", "displayName", "securityEnabled", "mailEnabled"]
         )
         with answers(f"read group {group_id}") as attempt:
             found = await attempt.found(
@@ -65,19 +72,28 @@ class MicrosoftGraph:
             )
         if found is None:
             return await self._deleted(group_id)
-        members, people, prover_is_member = await asyncio.gather(
+        members, people, guests, eligible, prover_is_member = await asyncio.gather(
             _readable(self._members(group_id)),
-            _readable(self._people(group_id)),
+            _readable(self._people(group_id, "accountEnabled eq true")),
+            _readable(self._people(group_id, "accountEnabled eq true and userType eq 'Guest'")),
+            _readable(self._eligible(group_id)),
             _readable(self._is_member(group_id, prover)),
         )
         return GroupFacts(
             id=group_id,
             display_name=found.display_name or "",
             security_enabled=bool(found.security_enabled),
+            mail_enabled=bool(found.mail_enabled),
             members=members,
             people=people,
+            guests=guests,
+            eligible=eligible,
             prover_is_member=prover_is_member,
         )
+
+    async def memberships(self, principal_id: str) -> Memberships | None:
+        """In how many security groups a principal is, transitively, and whether it is a person; None: unreadable."""
+        return await _readable(self._memberships(principal_id))
 
     async def groups_named(self, display_name: str) -> tuple[str, ...]:
         """Object ids of the groups with exactly this display name (names are not unique)."""
@@ -155,15 +171,48 @@ class MicrosoftGraph:
             page = await self._client.groups.by_group_id(group_id).transitive_members.get(configuration)
         return page.odata_count if page else None
 
-    async def _people(self, group_id: str) -> int | None:
+    async def _people(self, group_id: str, which: str) -> int | None:
         query = GraphUserRequestBuilder.GraphUserRequestBuilderGetQueryParameters(
-            filter="accountEnabled eq true", count=True, select=["id"], top=1
+            filter=which, count=True, select=["id"], top=1
         )
         configuration = RequestConfiguration(query_parameters=query)
         configuration.headers.add("ConsistencyLevel", "eventual")
-        with answers(f"count the enabled users in group {group_id}"):
+        with answers(f"count users in group {group_id}"):
             page = await self._client.groups.by_group_id(group_id).transitive_members.graph_user.get(configuration)
         return page.odata_count if page else None
+
+    async def _eligible(self, group_id: str) -> int | None:
+        """How many may activate a membership; nobody may without the licence for it (entra-wire-facts 2.5, 2.8)."""
+        query = EligibilityScheduleInstancesRequestBuilder.EligibilityScheduleInstancesRequestBuilderGetQueryParameters(
+            filter=f"groupId eq '{group_id}'"
+        )
+        instances = self._client.identity_governance.privileged_access.group.eligibility_schedule_instances
+        found: set[str] = set()
+        try:
+            with answers(f"count who is eligible for group {group_id}"):
+                page = await instances.get(RequestConfiguration(query_parameters=query))
+                while page is not None:
+                    found |= {
+                        str(one.principal_id)
+                        for one in page.value or ()
+                        if one.access_id == PrivilegedAccessGroupRelationships.Member
+                    }
+                    link = page.odata_next_link
+                    page = await instances.with_url(link).get() if link else None
+        except Refused as refused:
+            if refused.code != "AadPremiumLicenseRequired":
+                raise
+            return 0
+        return len(found)
+
+    async def _memberships(self, principal_id: str) -> Memberships | None:
+        thing = self._client.directory_objects.by_directory_object_id(principal_id)
+        with answers(f"count the groups of {principal_id}"):
+            groups = await thing.get_member_groups.post(GetMemberGroupsPostRequestBody(security_enabled_only=True))
+            found = await thing.get()
+        if groups is None or found is None:
+            return None
+        return Memberships(groups=len(groups.value or ()), person=found.odata_type == "#microsoft.graph.user")
 
     async def _is_member(self, group_id: str, principal_id: str) -> bool | None:
         if not principal_id:
@@ -182,7 +231,7 @@ async def _readable(reading: Awaitable[_T]) -> _T | None:
     try:
         return await reading
     except Refused as refused:
-        if refused.status != _FORBIDDEN:
+        if refused.status not in _UNREADABLE:
             raise
         return None
 

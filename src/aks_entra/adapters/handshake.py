@@ -37,7 +37,7 @@ async def handshake(fqdn: str, *, timeout: float, port: int = 443) -> ServingCer
 
 
 def describe(certificate: x509.Certificate) -> ServingCertificate:
-    """Issuer, authority key identifier (hex; None without one) and start of validity."""
+    """Issuer, authority key identifier (hex; None without one) and validity."""
     try:
         extension = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
         issuer_key = extension.key_identifier.hex() if extension.key_identifier else None
@@ -47,6 +47,7 @@ def describe(certificate: x509.Certificate) -> ServingCertificate:
         issuer=certificate.issuer.rfc4514_string(),
         issuer_key=issuer_key,
         not_before=certificate.not_valid_before_utc.isoformat().replace("+00:00", "Z"),
+        not_after=certificate.not_valid_after_utc.isoformat().replace("+00:00", "Z"),
     )
 
 

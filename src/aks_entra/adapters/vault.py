@@ -112,7 +112,7 @@ def parse_kubeconfig(text: str | bytes) -> Kubeconfig:
 
 
 def describe_authority(ca_pem: str) -> CertificateAuthority:
-    """The first certificate of a CA bundle (PEM): SHA-256 of its DER in hex, and its validity's start."""
+    """The first certificate of a CA bundle (PEM): SHA-256 of its DER in hex, and its validity."""
     try:
         certificate = x509.load_pem_x509_certificates(ca_pem.encode("ascii"))[0]
     except (ValueError, IndexError) as err:
@@ -120,6 +120,7 @@ def describe_authority(ca_pem: str) -> CertificateAuthority:
     return CertificateAuthority(
         fingerprint=certificate.fingerprint(SHA256()).hex(),
         not_before=certificate.not_valid_before_utc.isoformat().replace("+00:00", "Z"),
+        not_after=certificate.not_valid_after_utc.isoformat().replace("+00:00", "Z"),
     )
 
 

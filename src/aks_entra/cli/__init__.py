@@ -11,6 +11,7 @@ import typer
 
 from aks_entra.cli import (
     access,
+    break_glass,
     doctor,
     inventory,
     kubeconfig,
@@ -19,6 +20,7 @@ from aks_entra.cli import (
     plan,
     provision,
     report,
+    rollback,
     up,
     verify,
     version,
@@ -64,5 +66,19 @@ def main() -> None:
         sys.exit(leaving.exit_code)
 
 
-for _module in (inventory, plan, migrate, verify, report, provision, access, doctor, kubeconfig, up, version):
+for _module in (
+    inventory,
+    plan,
+    migrate,
+    verify,
+    report,
+    provision,
+    rollback,
+    break_glass,
+    access,
+    kubeconfig,
+    doctor,
+    up,
+    version,
+):
     _module.register(app)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,13 +14,15 @@ from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
 from aks_entra.cli import output
-from aks_entra.cli.planning import located, read_fleet, read_settings, teller, writable, write_new
+from aks_entra.cli.planning import located, read_fleet, read_settings, teller, with_skips, writable, write_new
 from aks_entra.cli.records import EvidenceFrom, gather
 from aks_entra.errors import AksEntraError
 
 if TYPE_CHECKING:
+    from aks_entra.core.callers import AuditedCallers
     from aks_entra.core.fleet import Fleet
     from aks_entra.core.plan import FleetPlan
+    from aks_entra.wiring import Session
 
 CHANGES = 2  # Terraform's: 0 nothing to do, 1 error, 2 there are changes
 
@@ -62,6 +67,27 @@ def plan(
         typer.Option("--detailed-exitcode", help="As Terraform: exit 0 nothing to do, 1 error, 2 there are changes."),
     ] = False,
     evidence: EvidenceFrom = None,
+    skip_rule: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--skip-rule",
+            metavar="ID=REASON",
+            help="Pass over a preflight rule; the reason stands in plan, digest and report. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    audit_log: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--audit-log",
+            metavar="[CLUSTER=]FILE",
+            help="An exported audit log (kube-audit): names who will break. CLUSTER: resource-group/name. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    audit_days: Annotated[
+        int, typer.Option("--audit-days", min=1, max=730, help="How many days of the audit log count.")
+    ] = 30,
     format_: Annotated[
         PlanFormat, typer.Option("--output", "-o", help="A table for people, Markdown for a ticket, JSON for programs.")
     ] = PlanFormat.TABLE,
@@ -71,7 +97,8 @@ def plan(
     Nothing is written to Azure. The digest at the end is what an approval names.
     """
     try:
-        made = output.run(_plan(fleet, out, evidence))
+        audit = Audit(files=tuple(audit_log or ()), days=audit_days)
+        made = output.run(_plan(fleet, out, evidence, skip_rule or [], audit))
         _save(made, out)
         _show(made, format_)
     except typer.Exit as leaving:
@@ -82,15 +109,25 @@ def plan(
         raise typer.Exit(CHANGES)
 
 
-async def _plan(path: Path, out: Path | None, evidence: list[Path] | None) -> FleetPlan:
-    fleet = read_fleet(path)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """Audit logs that say who will break, and how many of their days count."""
+
+    files: tuple[str, ...] = ()
+    days: int = 30
+
+
+async def _plan(
+    path: Path, out: Path | None, evidence: list[Path] | None, skip_rules: list[str], audit: Audit
+) -> FleetPlan:
+    fleet = with_skips(read_fleet(path), skip_rules)
     if out is not None:
         writable(out, replace=True)
     with located(path):
-        return await plan_of(fleet, evidence)
+        return await plan_of(fleet, evidence, audit)
 
 
-async def plan_of(fleet: Fleet, evidence: list[Path] | None) -> FleetPlan:
+async def plan_of(fleet: Fleet, evidence: list[Path] | None, audit: Audit | None = None) -> FleetPlan:
     """Read everything that a plan of the fleet rests on, and decide. Raises the four errors."""
     from aks_entra import survey  # noqa: PLC0415 - startup is quick without it
     from aks_entra.wiring import open_session  # noqa: PLC0415 - Azure's libraries take long to import
@@ -99,7 +136,19 @@ async def plan_of(fleet: Fleet, evidence: list[Path] | None) -> FleetPlan:
     with output.progress(f"planning {fleet.name} (reading only)") as tell:
         records = await gather(evidence, settings)
         async with open_session(settings, prover=fleet.prover) as session:
-            return await survey.plan_fleet(session.ports, fleet, records, on_progress=teller(tell))
+            return await survey.plan_fleet(
+                session.ports, fleet, records, on_progress=teller(tell), callers=await _callers(session, audit)
+            )
+
+
+async def _callers(session: Session, audit: Audit | None) -> dict[str, AuditedCallers]:
+    """Who will break, by cluster, as the audit logs have it."""
+    if audit is None or not audit.files:
+        return {}
+    from aks_entra.audit_log import read_audit_logs  # noqa: PLC0415 - startup is quick without it
+
+    since = session.ports.clock.now() - timedelta(days=audit.days)
+    return await asyncio.to_thread(read_audit_logs, audit.files, since)
 
 
 def _save(made: FleetPlan, out: Path | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,21 @@ def read_fleet(path: Path) -> Fleet:
     from aks_entra.fleet_file import load_fleet_file  # noqa: PLC0415 - startup is quick without it
 
     return load_fleet_file(path).to_fleet()
+
+
+def with_skips(fleet: Fleet, given: list[str]) -> Fleet:
+    """The fleet with the rules that are skipped by `ID=REASON`, beside the file's own. Raises Refused."""
+    from aks_entra.core.preflight import Skip, skip_refused  # noqa: PLC0415 - startup is quick without it
+
+    skips = []
+    for text in given:
+        name, _, reason = text.partition("=")
+        skip = Skip(rule=name.strip().upper(), reason=reason.strip())
+        if why := skip_refused(skip):
+            raise Refused(f"--skip-rule {text}: {why}", remedy="write ID=REASON; see docs/reference/preflight.md")
+        skips.append(skip)
+    mine = {skip.rule for skip in skips}
+    return replace(fleet, skip_rules=(*(skip for skip in fleet.skip_rules if skip.rule not in mine), *skips))
 
 
 def read_plan(path: Path) -> FleetPlan:

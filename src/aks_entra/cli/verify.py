@@ -187,6 +187,7 @@ async def _report(
         started_at=_iso(began),
         ended_at=_iso(session.ports.clock.now()),
         verdicts=tuple(task.result() for task in tasks),
+        skip_rules=plan.skip_rules,
     )
 
 

@@ -78,6 +78,8 @@ class Pool:
     power_state: str = "Running"
     version: str | None = None
     os_type: str = "Linux"
+    subnet_id: str | None = None  # None: a subnet that AKS made, with room for every node
+    addresses_per_node: int = 1  # that a node takes from its subnet: with Azure CNI one for each pod as well
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -91,10 +93,11 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateAuthority:
-    """The cluster's CA: SHA-256 of its DER certificate in hex, and its validity's start (ISO 8601, UTC)."""
+    """The cluster's CA: SHA-256 of its DER certificate in hex, and its validity (ISO 8601, UTC; end None: unread)."""
 
     fingerprint: str
     not_before: str
+    not_after: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +107,7 @@ class ServingCertificate:
     issuer: str
     issuer_key: str | None  # authority key identifier, hex: changes with the CA's key
     not_before: str
+    not_after: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

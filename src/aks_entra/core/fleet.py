@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aks_entra.core.cluster import ClusterId, Posture
+from aks_entra.core.preflight import Skip
 from aks_entra.core.rollout import MemberGroup, Stage
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
 
@@ -108,6 +109,7 @@ class Fleet:
     target: WantedTarget
     prover: ProverSpec | None = None
     stages: tuple[StageSpec, ...] = ONE_STAGE
+    skip_rules: tuple[Skip, ...] = ()
 
 
 def arrange(stages: tuple[StageSpec, ...], postures: tuple[Posture, ...]) -> tuple[Stage, ...]:

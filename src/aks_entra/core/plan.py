@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from aks_entra.core.cluster import ClusterId, Identity, Posture
 from aks_entra.core.debt import Debt
-from aks_entra.core.preflight import Case, Facts, Finding, Severity, preflight
+from aks_entra.core.fleet import ProverSpec
+from aks_entra.core.preflight import Case, Facts, Finding, Severity, Skip, preflight
 from aks_entra.core.rollout import Stage
 from aks_entra.core.steps import (
     DisableLocalAccounts,
@@ -22,6 +23,7 @@ from aks_entra.core.steps import (
     Step,
     UpdateEntra,
     VerifyOutcome,
+    VerifyRestored,
     writes,
 )
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy, Target
@@ -56,6 +58,19 @@ class ClusterPlan:
         return "migrate" if self.steps else "nothing to do"
 
     @property
+    def after(self) -> Guarded:
+        """The state that all steps lead to."""
+        state = self.before
+        for step in self.steps:
+            state = state.after(step)
+        return state
+
+    @property
+    def restores(self) -> bool:
+        """Whether this is a way back: it is judged by what was restored, not by what was closed."""
+        return any(isinstance(step, VerifyRestored) for step in self.steps)
+
+    @property
     def rotates(self) -> RotateCertificates | None:
         """The rotation among the steps."""
         return next((step for step in self.steps if isinstance(step, RotateCertificates)), None)
@@ -70,6 +85,13 @@ class Prover:
     tenant_id: str | None = None
     secret_from: str | None = None  # name of the variable, never its value
 
+    @property
+    def spec(self) -> ProverSpec | None:
+        """How the wiring wants it; None: the identity that runs."""
+        if self.client_id is None or self.tenant_id is None or self.secret_from is None:
+            return None
+        return ProverSpec(client_id=self.client_id, tenant_id=self.tenant_id, secret_from=self.secret_from)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetPlan:
@@ -80,11 +102,12 @@ class FleetPlan:
     prover: Prover
     clusters: tuple[ClusterPlan, ...]
     stages: tuple[Stage, ...]
+    skip_rules: tuple[Skip, ...] = ()  # rules that somebody passed over, each with a reason
     version: Literal[1] = 1
 
     @property
     def digest(self) -> str:
-        """`sha256:` and 64 hex digits over prover, rollout and, per cluster, target, guarded state, steps and debt.
+        """`sha256:` and 64 hex digits over prover, rollout, skipped rules and each cluster's target, state and steps.
 
         Clusters go by their key: ARM answers one id in varying case.
         """
@@ -104,6 +127,8 @@ class FleetPlan:
                 for plan in sorted(self.clusters, key=lambda plan: plan.cluster.key)
             ],
         }
+        if self.skip_rules:
+            binding["skip_rules"] = [asdict(skip) for skip in sorted(self.skip_rules, key=lambda skip: skip.rule)]
         text = json.dumps(binding, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
@@ -131,7 +156,7 @@ def next_or_key_error(plans: tuple[ClusterPlan, ...], cluster: ClusterId) -> Clu
     raise KeyError(cluster.key)
 
 
-def plan_cluster(posture: Posture, target: Target, facts: Facts) -> ClusterPlan:
+def plan_cluster(posture: Posture, target: Target, facts: Facts, skips: tuple[Skip, ...] = ()) -> ClusterPlan:
     """Decide the steps from a posture to a target, and what preflight has to say about them. Reads nothing."""
     steps = _steps(posture, target, facts)
     case = Case(posture=posture, target=target, facts=facts, steps=steps)
@@ -140,7 +165,7 @@ def plan_cluster(posture: Posture, target: Target, facts: Facts) -> ClusterPlan:
         target=target,
         before=Guarded.of(posture),
         steps=steps,
-        findings=preflight(case),
+        findings=preflight(case, skips),
         tier=posture.tier,
         debt=facts.old_credentials.debt,
         debt_because=facts.old_credentials.because,

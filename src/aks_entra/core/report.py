@@ -14,8 +14,10 @@ from aks_entra.core.evidence import (
     ClusterCreated,
     Evidence,
     LocalAccountsDisabled,
+    LocalAccountsEnabled,
     StateSeen,
 )
+from aks_entra.core.preflight import Skip
 from aks_entra.core.rollout import StageResult
 from aks_entra.core.verdict import Outcome, Verdict
 from aks_entra.core.weigh import outlived
@@ -31,12 +33,14 @@ class FleetReport:
     ended_at: str
     verdicts: tuple[Verdict, ...]
     stages: tuple[StageResult, ...] = ()
+    skip_rules: tuple[Skip, ...] = ()  # of the plan: rules that were passed over, each with its reason
     version: Literal[1] = 1
 
     @property
     def digest(self) -> str:
         """`sha256:` and 64 hex digits over everything in the report."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        content = {key: value for key, value in asdict(self).items() if key != "skip_rules" or value}
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
     def counts(self) -> dict[Outcome, int]:
@@ -68,6 +72,8 @@ def _sighting(one: Evidence, closed_under: set[str]) -> tuple[Sighting | None, s
     match one:
         case StateSeen():
             return (Sighting.ACCOUNTS_ON if one.local_accounts else Sighting.ACCOUNTS_OFF), one.ca
+        case LocalAccountsEnabled():
+            return Sighting.ACCOUNTS_ON, None
         case LocalAccountsDisabled():
             return Sighting.ACCOUNTS_OFF, None
         case CertificatesRotated() if one.ca_after in closed_under:

@@ -21,6 +21,8 @@ DEPLOYMENTS: Final = (
     PROVISION_CLUSTER,
     "inventory-fleet/inventory-fleet",
     "verify-fleet/verify-fleet",
+    "rollback-cluster/rollback-cluster",
+    "sweep-break-glass/sweep-break-glass",
     GRANT_ACCESS,
     "end-access/end-access",
     "review-access/review-access",
@@ -43,6 +45,8 @@ TITLES: Final[dict[str, str]] = {
     "disable-local-accounts": "disable local accounts",
     "rotate-certificates": "rotate certificates",
     "verify-outcome": "verify outcome",
+    "enable-local-accounts": "enable local accounts",
+    "verify-restored": "verify what was restored",
 }
 """What a step is called in the names of its task runs."""
 

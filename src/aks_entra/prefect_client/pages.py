@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aks_entra.core.plan import ClusterPlan, FleetPlan
-from aks_entra.core.preflight import Severity
+from aks_entra.core.preflight import Severity, Skip
 from aks_entra.core.report import FleetReport
 from aks_entra.core.rollout import Stage
 from aks_entra.core.steps import consequence
@@ -54,7 +54,14 @@ def gate_page(plan: FleetPlan, stage: Stage, moment: str) -> str:
     name = plan.prover.client_id or plan.prover.object_id
     proof = f"Sign-in is proven by the automation `{name}`: no person's sign-in is proven yet."
     heading = f"# {moment.capitalize()} stage {stage.name}: approve or reject"
-    return "\n\n".join([heading, binding, proof, stage_page(plan, stage)])
+    parts = [heading, binding, proof, passed_over(plan.skip_rules), stage_page(plan, stage)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def passed_over(skips: tuple[Skip, ...]) -> str:
+    """The preflight rules that somebody skipped, and why; empty when there are none."""
+    said = ", ".join(f"**{skip.rule}** ({_cell(skip.reason)})" for skip in skips)
+    return f"Preflight rules passed over: {said}." if said else ""
 
 
 def approval_page(approval: Approval) -> str:
@@ -80,6 +87,7 @@ def report_page(report: FleetReport) -> str:
         f"# {report.name} · plan {short(report.plan_digest)}",
         "",
         *[f"* {stage.because}" for stage in report.stages],
+        *([f"* {passed_over(report.skip_rules)}"] if report.skip_rules else []),
         "",
         "| cluster | verdict | because |",
         "|---|---|---|",

@@ -37,6 +37,8 @@ def render(report: FleetReport) -> Iterator[RenderableType]:
         yield table
     for stage in report.stages:
         yield Text(stage.because, style="" if stage.go_on else "red")
+    for skip in report.skip_rules:
+        yield Text(f"preflight rule {skip.rule} was passed over: {skip.reason}", style="dim")
     yield Text(counts(report), style="bold")
     yield Text(f"plan {report.plan_digest}")
     yield Text(f"report {report.digest}")

@@ -34,7 +34,9 @@ def posture_of(document: Document) -> Posture:
         kubernetes_rbac=properties.get("enableRBAC") is not False,
         provisioning_state=str(properties.get("provisioningState") or "Succeeded"),
         power_state=_power(properties),
-        pools=tuple(_pool(pool) for pool in properties.get("agentPoolProfiles") or ()),
+        pools=tuple(
+            _pool(pool, properties.get("networkProfile") or {}) for pool in properties.get("agentPoolProfiles") or ()
+        ),
         fqdn=properties.get("fqdn") or properties.get("privateFQDN"),
         private=bool(access.get("enablePrivateCluster")),
         authorized_ip_ranges=tuple(access.get("authorizedIPRanges") or ()),
@@ -64,7 +66,7 @@ def moved(expected: Guarded, now: Posture) -> tuple[str, ...]:
     return replace(expected, ca=None).differences(replace(found, tenant_id=tenant_id), ca_before=None)
 
 
-def _pool(pool: Document) -> Pool:
+def _pool(pool: Document, network: Document) -> Pool:
     scaled = bool(pool.get("enableAutoScaling"))
     return Pool(
         name=str(pool.get("name") or ""),
@@ -76,7 +78,15 @@ def _pool(pool: Document) -> Pool:
         power_state=_power(pool),
         version=pool.get("currentOrchestratorVersion") or pool.get("orchestratorVersion"),
         os_type=str(pool.get("osType") or "Linux"),
+        subnet_id=pool.get("vnetSubnetID"),
+        addresses_per_node=1 + _pods_beside_nodes(pool, network),
     )
+
+
+def _pods_beside_nodes(pool: Document, network: Document) -> int:
+    """How many pods of a node take addresses of its own subnet: none in an overlay, or with a subnet for pods."""
+    flat = network.get("networkPlugin") == "azure" and network.get("networkPluginMode") != "overlay"
+    return int(pool.get("maxPods") or 30) if flat and not pool.get("podSubnetID") else 0
 
 
 def _power(document: Document) -> str:

@@ -1,0 +1,165 @@
+"""What runs in a cluster as far as a rotation hurts it, in a few lists. Of secrets only names are asked for.
+
+The API server is told to send metadata alone (`PartialObjectMetadataList`): no value of a secret leaves the cluster.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias, TypeVar
+
+from aks_entra.core.preflight import Controller, Inside
+from aks_entra.errors import Refused
+
+Item: TypeAlias = Mapping[str, Any]
+Pages: TypeAlias = Callable[[str], AsyncIterator[Item]]
+"""All items of the list at a path, such as `/api/v1/pods`."""
+
+_T = TypeVar("_T")
+_SYSTEM: Final = frozenset({"kube-system", "gatekeeper-system", "calico-system", "tigera-operator", "aks-command"})
+_KUBECONFIG: Final = re.compile(r"kube-?config", re.IGNORECASE)
+_UNREADABLE: Final = frozenset({403, 404})
+_STOCK: Final = frozenset({"cluster-admin"})
+_ADMISSION: Final = "/apis/admissionregistration.k8s.io/v1"
+_OF_AKS: Final = ("aks-", "azure-")
+
+
+async def look_inside(pages: Pages, names: Pages) -> Inside:
+    """Everything that the prover may list; what it may not is None. `names` lists metadata alone."""
+    pods = await _readable(_all(pages("/api/v1/pods")))
+    return Inside(
+        controllers=await _readable(_controllers(pages)),
+        budgets=await _readable(_budgets(pages)),
+        bare_pods=None if pods is None else tuple(_label(pod) for pod in pods if _bare(pod)),
+        node_local=await _node_local(pages, pods),
+        webhooks=await _readable(_webhooks(pages)),
+        kubeconfigs=await _readable(_kubeconfigs(names)),
+        static_tokens=await _readable(_static_tokens(names)),
+        masters=await _readable(_masters(pages)),
+    )
+
+
+async def _readable(reading: Awaitable[_T]) -> _T | None:
+    try:
+        return await reading
+    except Refused as refused:
+        if refused.status not in _UNREADABLE:
+            raise
+        return None
+
+
+async def _all(items: AsyncIterator[Item]) -> list[Item]:
+    return [item async for item in items]
+
+
+async def _controllers(pages: Pages) -> tuple[Controller, ...]:
+    found = []
+    for kind, plural in (("Deployment", "deployments"), ("StatefulSet", "statefulsets"), ("DaemonSet", "daemonsets")):
+        items = [item async for item in pages(f"/apis/apps/v1/{plural}")]
+        found += [_controller(kind, item) for item in items if _namespace(item) not in _SYSTEM]
+    return tuple(found)
+
+
+def _controller(kind: str, item: Item) -> Controller:
+    status = item.get("status") or {}
+    if kind == "DaemonSet":
+        desired, available = status.get("desiredNumberScheduled"), status.get("numberAvailable")
+    else:
+        replicas = (item.get("spec") or {}).get("replicas")
+        desired, available = 1 if replicas is None else replicas, status.get("availableReplicas")
+    return Controller(
+        label=f"{kind} {_label(item)}",
+        desired=int(desired or 0),
+        available=int(available or 0),
+        scalable=kind != "DaemonSet",
+    )
+
+
+async def _budgets(pages: Pages) -> tuple[str, ...]:
+    found = []
+    async for item in pages("/apis/policy/v1/poddisruptionbudgets"):
+        status = item.get("status") or {}
+        if status.get("expectedPods") and not status.get("disruptionsAllowed"):
+            found.append(_label(item))
+    return tuple(found)
+
+
+async def _node_local(pages: Pages, pods: list[Item] | None) -> tuple[str, ...] | None:
+    volumes = await _readable(_all(pages("/api/v1/persistentvolumes")))
+    if pods is None or volumes is None:
+        return None
+    local = [f"volume {_label(one)}" for one in volumes if {"local", "hostPath"} & set(one.get("spec") or ())]
+    return (*(dict.fromkeys(text for pod in pods for text in _local(pod))), *local)
+
+
+def _local(pod: Item) -> list[str]:
+    """A pod's volumes on its node's disk; a memory-backed emptyDir is gone with the pod in any case."""
+    if _namespace(pod) in _SYSTEM:
+        return []
+    found = []
+    for volume in (pod.get("spec") or {}).get("volumes") or ():
+        empty = volume.get("emptyDir")
+        if "hostPath" in volume:
+            found.append(f"{_owner(pod)} hostPath {(volume['hostPath'] or {}).get('path')}")
+        elif "emptyDir" in volume and (empty or {}).get("medium") != "Memory":
+            size = (empty or {}).get("sizeLimit")
+            found.append(f"{_owner(pod)} emptyDir{f' {size}' if size else ''}")
+    return found
+
+
+async def _webhooks(pages: Pages) -> tuple[str, ...]:
+    found = []
+    for plural in ("validatingwebhookconfigurations", "mutatingwebhookconfigurations"):
+        async for item in pages(f"{_ADMISSION}/{plural}"):
+            name = str((item.get("metadata") or {}).get("name") or "")
+            pinned = any((hook.get("clientConfig") or {}).get("caBundle") for hook in item.get("webhooks") or ())
+            if pinned and not name.startswith(_OF_AKS):
+                found.append(name)
+    return tuple(found)
+
+
+async def _kubeconfigs(names: Pages) -> tuple[str, ...]:
+    secrets = [item async for item in names("/api/v1/secrets")]
+    return tuple(_label(one) for one in secrets if _KUBECONFIG.search(_label(one)))
+
+
+async def _static_tokens(names: Pages) -> tuple[str, ...]:
+    of_type = names("/api/v1/secrets?fieldSelector=type%3Dkubernetes.io%2Fservice-account-token")
+    return tuple([_label(item) async for item in of_type])
+
+
+async def _masters(pages: Pages) -> tuple[str, ...]:
+    found = []
+    async for item in pages("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"):
+        name = str((item.get("metadata") or {}).get("name") or "")
+        subjects = item.get("subjects") or ()
+        if name not in _STOCK and any(
+            (one.get("kind"), one.get("name")) == ("Group", "system:masters") for one in subjects
+        ):
+            found.append(name)
+    return tuple(found)
+
+
+def _bare(pod: Item) -> bool:
+    owned = (pod.get("metadata") or {}).get("ownerReferences")
+    over = (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
+    return not owned and not over and _namespace(pod) not in _SYSTEM
+
+
+def _owner(pod: Item) -> str:
+    """`pay/ledger`: who brought the pod, or the pod itself."""
+    owners = (pod.get("metadata") or {}).get("ownerReferences") or ()
+    name = str(owners[0].get("name") or "") if owners else ""
+    if owners and owners[0].get("kind") == "ReplicaSet":
+        name = name.rpartition("-")[0] or name
+    return f"{_namespace(pod)}/{name}" if name else _label(pod)
+
+
+def _namespace(item: Item) -> str:
+    return str((item.get("metadata") or {}).get("namespace") or "")
+
+
+def _label(item: Item) -> str:
+    metadata = item.get("metadata") or {}
+    return "/".join(part for part in (_namespace(item), str(metadata.get("name") or "")) if part)

@@ -1,0 +1,112 @@
+"""Reads what stands around a cluster that has something to do, for preflight: as few requests as its steps call for.
+
+What several clusters share (a region's versions, a subnet, this machine) is read once for the fleet. A fact that cannot
+be read is None; reading goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final, Protocol, TypeVar
+
+from aks_entra.core.cluster import Identity, Posture
+from aks_entra.core.preflight import Facts, Home, Inside, Subnet, Tools
+from aks_entra.core.steps import RotateCertificates, Step
+from aks_entra.errors import AksEntraError
+from aks_entra.patience import persist
+from aks_entra.ports import Ports
+
+_T = TypeVar("_T")
+_REACH: Final = 20.0  # seconds: how long an API server that refuses the prover is asked again
+_NOT_ON: Final = "Microsoft Entra ID is not on yet, and nobody is signed in with anything else"
+
+
+class Reader(Protocol):
+    """How facts are read: with patience, once where they are shared, None when they cannot be."""
+
+    async def known(self, call: Callable[[], Awaitable[_T | None]]) -> _T | None:
+        """A fact, or None."""
+
+    async def once(self, kind: str, name: str, call: Callable[[], Awaitable[_T]]) -> _T:
+        """A fact that several clusters share."""
+
+
+async def around(ports: Ports, reader: Reader, posture: Posture, steps: tuple[Step, ...], facts: Facts) -> Facts:
+    """The facts, completed by what the rules about these steps look at."""
+    cluster, arm = posture.cluster, ports.arm
+    locks, policies, writers, versions, tools = await asyncio.gather(
+        reader.known(lambda: arm.locks(cluster, posture.node_resource_group)),
+        reader.known(lambda: arm.policies(cluster)),
+        reader.known(lambda: arm.writers(cluster)),
+        reader.known(lambda: _versions(ports, reader, posture)),
+        reader.known(lambda: _tools(ports, reader)),
+    )
+    facts = replace(facts, locks=locks, policies=policies, writers=writers, supported_versions=versions, tools=tools)
+    if not any(isinstance(step, RotateCertificates) for step in steps):
+        return facts
+    windows, subnets, home, (inside, because) = await asyncio.gather(
+        reader.known(lambda: arm.maintenance_windows(cluster)),
+        _subnets(ports, reader, posture),
+        reader.known(lambda: _home(ports, reader)),
+        _inside(ports, posture),
+    )
+    return replace(
+        facts,
+        windows=windows,
+        subnets=subnets,
+        home=home,
+        addresses=await _addresses(ports, reader, posture, home),
+        inside=inside,
+        outside_because=because,
+    )
+
+
+async def _versions(ports: Ports, reader: Reader, posture: Posture) -> tuple[str, ...] | None:
+    subscription, location = posture.cluster.subscription_id, posture.location
+    return await reader.once(
+        "versions", f"{subscription}/{location}", lambda: ports.arm.supported_versions(subscription, location)
+    )
+
+
+async def _tools(ports: Ports, reader: Reader) -> Tools | None:
+    machine = ports.surroundings
+    return None if machine is None else await reader.once("tools", "", machine.tools)
+
+
+async def _home(ports: Ports, reader: Reader) -> Home | None:
+    machine = ports.surroundings
+    return None if machine is None else await reader.once("home", "", machine.home)
+
+
+async def _subnets(ports: Ports, reader: Reader, posture: Posture) -> tuple[Subnet, ...]:
+    ids = dict.fromkeys(pool.subnet_id for pool in posture.pools if pool.subnet_id)
+
+    async def one(subnet_id: str) -> Subnet:
+        read = await reader.known(lambda: reader.once("subnet", subnet_id, lambda: ports.arm.subnet(subnet_id)))
+        return read or Subnet(id=subnet_id, free=None)
+
+    return tuple(await asyncio.gather(*(one(subnet_id) for subnet_id in ids)))
+
+
+async def _addresses(ports: Ports, reader: Reader, posture: Posture, home: Home | None) -> tuple[str, ...] | None:
+    """What the cluster answers under; asked only where this process depends on a service elsewhere."""
+    machine = ports.surroundings
+    if machine is None or home is None or not home.endpoints:
+        return ()
+    published = await reader.known(lambda: ports.arm.published_addresses(posture.cluster, posture.node_resource_group))
+    if published is None:
+        return None
+    own = await machine.addresses(posture.fqdn) if posture.fqdn else ()
+    return (*published, *own)
+
+
+async def _inside(ports: Ports, posture: Posture) -> tuple[Inside | None, str]:
+    """What runs in the cluster, or why it was not seen. Only where the prover may sign in already."""
+    if posture.identity is not Identity.MANAGED:
+        return None, _NOT_ON
+    try:
+        return await persist(ports.clock, _REACH, lambda: ports.kubernetes.inside(posture)), ""
+    except AksEntraError as error:
+        return None, error.message
