@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -69,7 +70,8 @@ WORK: dict[str, Callable[[Session], Awaitable[None]]] = {
 
 
 def world(permissions: list[str]) -> dict[str, Any]:
-    return {"world": UNLOCKED.replace("Group.ReadWrite.All, Directory.Read.All", ", ".join(permissions))}
+    held = f"graphPermissions: [{', '.join(permissions)}]"
+    return {"world": re.sub(r"graphPermissions: \[[^]]*\]", held, UNLOCKED, count=1)}
 
 
 ENOUGH = [pytest.param(world(LISTED[name]), name, id=name) for name in WORK]

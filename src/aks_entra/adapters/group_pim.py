@@ -43,7 +43,7 @@ class GraphGroupPim:
             listed = await self._wire.list(
                 f"{BASE}/{word}ScheduleInstances",
                 doing=f"read the {kind.value} memberships of {group_id or principal_id}",
-                needs=_NEEDS[kind].format("Read"),
+                needs=f"{_NEEDS[kind].format('Read')} ({_NEEDS[kind].format('ReadWrite')} to change them)",
                 query={"$filter": clause},
             )
             found += [_membership(one, kind) for one in listed if one.get("accessId") == "member"]
