@@ -38,6 +38,10 @@ demo: install  ## migrate a fleet of AKS clusters, from inventory to evidence (G
 test: install  ## the tests that need nothing but Python
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not clients and not control_plane and not long" $(ARGS)
 
+.PHONY: test-long
+test-long: install  ## the whole kill and fault matrices and random days: half an hour
+	@$(BIN)/python -m pytest -m long $(ARGS)
+
 .PHONY: check
 check: install  ## formatting, lint, types and import contracts: static only
 	@$(BIN)/ruff format --check $(SOURCES)
@@ -67,6 +71,10 @@ test-clients: install clients  ## the journeys of unmodified az, kubectl and kub
 .PHONY: bench
 bench: install  ## what a migration costs, beside what a person would otherwise run
 	@eval "$$(clients/build --print-env)"; $(BIN)/python bench/migrate.py $(ARGS)
+
+.PHONY: bench-sandbox
+bench-sandbox: install  ## a thousand clusters in one sandbox: start, memory, requests a second (ARGS="--moto …/moto_server")
+	@$(BIN)/python bench/sandbox.py $(ARGS)
 
 .PHONY: clean
 clean:  ## remove what was made here

@@ -23,6 +23,7 @@ from aks_entra.prefect_client.names import short
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
 from flows.member import migrate_member
+from flows.stopping import in_line
 
 
 @flow(name="migrate-batch", persist_result=False)
@@ -45,7 +46,7 @@ async def migrate_batch(plan: str, stage: str, members: list[str]) -> State[Any]
     jobs = [Job(digest=fleet.digest, plan=fleet.plan_for(one), prover=fleet.prover) for one in clusters]
 
     async def in_turn(job: Job, claims: Claims) -> None:
-        async with places:
+        async with in_line(places, job):
             so_far = stage_result(wave, sum(not verdict.sound for verdict in ended))
             ended.append(await migrate_member(job, claims) if so_far.go_on else await leave_out(job, so_far.because))
 

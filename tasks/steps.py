@@ -8,6 +8,7 @@ from aks_entra.core.evidence import Evidence
 from aks_entra.core.steps import (
     DisableLocalAccounts,
     EnableEntra,
+    EnableLocalAccounts,
     EnsureAdminGroup,
     ProveSignIn,
     RecordBaseline,
@@ -15,6 +16,7 @@ from aks_entra.core.steps import (
     Step,
     UpdateEntra,
     VerifyOutcome,
+    VerifyRestored,
 )
 from aks_entra.executor import Job
 from aks_entra.wiring import current_session
@@ -81,7 +83,19 @@ async def prove_old_credentials_dead(job: Job) -> tuple[Evidence, ...]:
     return await current_session().executor.verify_old_credentials(job)
 
 
-async def perform(job: Job, step: Step) -> tuple[Evidence, ...]:  # noqa: PLR0911 - one per kind of step
+@observable("enable local accounts")
+async def enable_local_accounts(job: Job, step: EnableLocalAccounts) -> tuple[Evidence, ...]:
+    """The way back: open local accounts again."""
+    return await current_session().executor.apply(job, step)
+
+
+@observable("verify what was restored")
+async def verify_restored(job: Job, step: VerifyRestored) -> tuple[Evidence, ...]:
+    """Look again from outside: an admin credential works where accounts are on, else a member gets in."""
+    return await current_session().executor.apply(job, step)
+
+
+async def perform(job: Job, step: Step) -> tuple[Evidence, ...]:  # noqa: C901, PLR0911 - one per kind of step
     """Run the task of a step, or, to verify, the two tasks that it has."""
     match step:
         case EnsureAdminGroup():
@@ -100,5 +114,9 @@ async def perform(job: Job, step: Step) -> tuple[Evidence, ...]:  # noqa: PLR091
             return await rotate_certificates(job, step)
         case VerifyOutcome():
             return (*await verify_nodes(job), *await prove_old_credentials_dead(job))
+        case EnableLocalAccounts():
+            return await enable_local_accounts(job, step)
+        case VerifyRestored():
+            return await verify_restored(job, step)
         case _:
             assert_never(step)

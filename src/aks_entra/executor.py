@@ -7,13 +7,13 @@ deadlines, what it has proven itself, and what evidence a step had gathered befo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import takewhile
 from typing import Final, NoReturn, assert_never
 
-from aks_entra import proofs
+from aks_entra import guards, proofs
 from aks_entra.core.cluster import ClusterId, Posture
 from aks_entra.core.evidence import (
     AdminCredentialRefused,
@@ -24,6 +24,7 @@ from aks_entra.core.evidence import (
     Evidence,
     GroupEnsured,
     LocalAccountsDisabled,
+    LocalAccountsEnabled,
     Moment,
     SignInProven,
 )
@@ -32,6 +33,7 @@ from aks_entra.core.plan import remaining as remaining_steps
 from aks_entra.core.steps import (
     DisableLocalAccounts,
     EnableEntra,
+    EnableLocalAccounts,
     EnsureAdminGroup,
     Guarded,
     ProveSignIn,
@@ -40,6 +42,7 @@ from aks_entra.core.steps import (
     Step,
     UpdateEntra,
     VerifyOutcome,
+    VerifyRestored,
     writes,
 )
 from aks_entra.core.target import GroupTarget, LocalAccounts
@@ -56,7 +59,6 @@ __all__ = ["Executor", "Job", "Limits", "failure"]
 
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
-_AGAIN: Final = "run the plan again: what is left of it is done, nothing is done twice"
 
 
 @dataclass(slots=True)
@@ -139,7 +141,7 @@ class Executor:
         evidence: list[Evidence] = []
         try:
             for step in await persist(clock, limit, lambda: self.remaining(job)):
-                evidence += await persist(clock, limit, self._call(job, step))
+                evidence += await persist(clock, limit, partial(self.apply, job, step))
         except Exception as error:  # noqa: BLE001 - one cluster's trouble is a value in the fleet's report
             evidence.append(failure(error, proofs.stamp(clock)))
         finally:
@@ -158,9 +160,6 @@ class Executor:
     def _of(self, cluster: ClusterId) -> _Memory:
         return self._memory.setdefault(cluster.key, _Memory())
 
-    def _call(self, job: Job, step: Step) -> Callable[[], Awaitable[tuple[Evidence, ...]]]:
-        return lambda: self.apply(job, step)
-
     async def _apply(self, job: Job, step: Step) -> tuple[Evidence, ...]:  # noqa: PLR0911 - one per kind of step
         match step:
             case EnsureAdminGroup():
@@ -177,6 +176,10 @@ class Executor:
                 return await self._rotate(job, step)
             case VerifyOutcome():
                 return (*await self._back(job), *await self._dead(job))
+            case EnableLocalAccounts():
+                return await self._enable_local_accounts(job, step)
+            case VerifyRestored():
+                return await self._verify_restored(job, step)
             case _:
                 assert_never(step)
 
@@ -215,8 +218,8 @@ class Executor:
         if unknown:
             raise Refused(f"admin group {unknown[0]} does not exist any more", remedy="plan again")
         posture = await self._watch.at_rest(cluster)
-        if _entra_differences(wanted, posture):
-            _as_expected(expected, posture)
+        if guards.entra_differences(wanted, posture):
+            guards.as_expected(expected, posture)
             ids = proofs.object_ids(step.admin_groups, groups)
             if isinstance(step, EnableEntra):
                 call = self._ports.arm.enable_entra(cluster, expected, step.tenant_id, ids, step.azure_rbac)
@@ -224,7 +227,9 @@ class Executor:
                 call = self._ports.arm.update_entra(cluster, expected, ids, step.azure_rbac)
             await self._finish(job, step, await call)
             posture = await self._watch.at_rest(cluster)
-            _seen(_entra_differences(wanted, posture), "the update ended well, but ARM shows otherwise")
+            guards.effect_seen(
+                guards.entra_differences(wanted, posture), "the update ended well, but ARM shows otherwise"
+            )
         changed, correlation_id = self._own_write(job, step)
         return (
             EntraSet(
@@ -266,7 +271,7 @@ class Executor:
         )
         if moment is Moment.AFTER:
             remedy += ", `az aks update --enable-local-accounts` reopens a way in"
-        untouched = not _differences(job.plan.before, posture)
+        untouched = not guards.differences(job.plan.before, posture)
         limit = self._limits.sign_in
         self._deadlines.later(
             job.plan.cluster,
@@ -310,21 +315,50 @@ class Executor:
         posture = await self._observe(cluster)
         if posture.local_accounts:
             expected = self._expected(job, step, await proofs.existing_groups(self._ports, job.plan))
-            _as_expected(expected, posture)
+            guards.as_expected(expected, posture)
             if not self._of(cluster).proven:
                 proven = (await self._prove(job, posture, Moment.BEFORE),)
             await self._finish(job, step, await arm.set_local_accounts(cluster, expected, enabled=False))
             posture = await self._watch.at_rest(cluster)
-            _seen(("local accounts are on",) if posture.local_accounts else (), "the update ended well, but")
+            guards.effect_seen(
+                ("local accounts are on",) if posture.local_accounts else (), "the update ended well, but"
+            )
         refused = await arm.hold_admin_credential(cluster)
         if not isinstance(refused, AdminCredentialRefused):
             self._of(cluster).witness = refused
             text = "ARM shows local accounts off, but still hands out admin credentials"
-            self._deadlines.later(cluster, "refusal", self._limits.refusal, text, remedy=_AGAIN)
+            self._deadlines.later(cluster, "refusal", self._limits.refusal, text, remedy=guards.AGAIN)
         self._deadlines.arrived(cluster, "refusal")
         changed, correlation_id = self._own_write(job, step)
         at = proofs.stamp(self._ports.clock)
         return (*proven, LocalAccountsDisabled(at=at, changed=changed, correlation_id=correlation_id), refused)
+
+    async def _enable_local_accounts(self, job: Job, step: EnableLocalAccounts) -> tuple[Evidence, ...]:
+        """The way back: nothing has to be proven before a way in is opened."""
+        cluster = job.plan.cluster
+        posture = await self._observe(cluster)
+        if not posture.local_accounts:
+            expected = self._expected(job, step, {})
+            guards.as_expected(expected, posture)
+            await self._finish(job, step, await self._ports.arm.set_local_accounts(cluster, expected, enabled=True))
+            posture = await self._watch.at_rest(cluster)
+            guards.effect_seen(
+                () if posture.local_accounts else ("local accounts are off",), "the update ended well, but"
+            )
+        changed, correlation_id = self._own_write(job, step)
+        at = proofs.stamp(self._ports.clock)
+        return (LocalAccountsEnabled(at=at, changed=changed, correlation_id=correlation_id),)
+
+    async def _verify_restored(self, job: Job, step: VerifyRestored) -> tuple[Evidence, ...]:
+        """The way in that a rollback leaves: a credential that Azure hands out works, or a member gets in."""
+        cluster = job.plan.cluster
+        posture = await self._observe(cluster)
+        if step.local_accounts:
+            seen = await proofs.admin_credential_works(self._ports, self._deadlines, self._limits, posture)
+            self.forget(cluster)
+        else:
+            seen = (await self._prove(job, posture, Moment.AFTER),)
+        return (*seen, proofs.state(self._ports.clock, await proofs.read(self._ports, cluster)))
 
     async def _rotate(self, job: Job, step: RotateCertificates) -> tuple[Evidence, ...]:
         """Pending while the CA is still the plan's. What is found running is waited for, and never started again."""
@@ -334,14 +368,14 @@ class Executor:
         if proofs.authority(posture).fingerprint == step.ca_before:
             attached = False
             expected = self._expected(job, step, await proofs.existing_groups(self._ports, job.plan))
-            _as_expected(expected, posture)
+            guards.as_expected(expected, posture)
             await self._baseline(job, posture)
             proven = await self._prove(job, posture, Moment.BEFORE)
             self._of(cluster).kept = (proven, *await self._try_credentials(job, posture, Moment.BEFORE))
             await self._finish(job, step, await self._ports.arm.rotate_certificates(cluster))
             posture = await self._observe(cluster)
             same = proofs.authority(posture).fingerprint == step.ca_before
-            _seen(("the CA is the one from before",) if same else (), "the rotation ended well, but")
+            guards.effect_seen(("the CA is the one from before",) if same else (), "the rotation ended well, but")
         ca = proofs.authority(posture)
         changed, correlation_id = self._own_write(job, step)
         memory = self._of(cluster)
@@ -394,7 +428,7 @@ class Executor:
         if rotates is None or memory.rotated:
             return ()
         if ca.fingerprint == rotates.ca_before:
-            raise Diverged("the CA is the one from before the rotation", remedy=_AGAIN)
+            raise Diverged("the CA is the one from before the rotation", remedy=guards.AGAIN)
         return (
             CertificatesRotated(
                 at=proofs.stamp(self._ports.clock),
@@ -420,7 +454,7 @@ class Executor:
                 trouble += workloads.worse
         except TryLater as error:
             self._deadlines.later(
-                job.plan.cluster, "settling", self._limits.nodes_settle, error.message, remedy=_AGAIN, cause=error
+                job.plan.cluster, "settling", self._limits.nodes_settle, error.message, remedy=guards.AGAIN, cause=error
             )
         if trouble and self._deadlines.patient(job.plan.cluster, "settling", self._limits.nodes_settle):
             raise TryLater(f"still settling: {', '.join(trouble)}", after=self._limits.every)
@@ -445,14 +479,7 @@ class Executor:
     async def _finish(self, job: Job, step: Step, operation: Operation) -> None:
         """Wait for the end of our own operation. Diverged when it did not end well; the effect is checked after it."""
         self._of(job.plan.cluster).written[step.kind] = operation.correlation_id
-        state = await self._watch.settled(operation)
-        if not state.succeeded:
-            raise Diverged(
-                f"the operation ended {state.status}{f': {state.message}' if state.message else ''}",
-                remedy=f"look at the cluster's activity log, then {_AGAIN}",
-                code=state.code,
-                correlation_id=operation.correlation_id,
-            )
+        await guards.ended_well(self._watch, operation)
 
     def _own_write(self, job: Job, step: Step) -> tuple[bool, str]:
         """Whether this run has written for the step, and under which correlation id."""
@@ -470,31 +497,3 @@ class Executor:
 
 def _closed(job: Job) -> bool:
     return job.plan.target.local_accounts is LocalAccounts.OFF or not job.plan.before.local_accounts
-
-
-def _differences(wanted: Guarded, posture: Posture) -> tuple[str, ...]:
-    return replace(wanted, ca=None).differences(Guarded.of(posture), ca_before=None)
-
-
-def _entra_differences(wanted: Guarded, posture: Posture) -> tuple[str, ...]:
-    """What of the Entra profile is not as wanted: later steps may have gone on from there."""
-    now = Guarded.of(posture)
-    return _differences(
-        replace(wanted, local_accounts=now.local_accounts, kubernetes_rbac=now.kubernetes_rbac), posture
-    )
-
-
-def _as_expected(expected: Guarded, posture: Posture) -> None:
-    """Nothing is written to a cluster that somebody else changed since it was approved."""
-    differences = _differences(expected, posture)
-    if differences:
-        raise Refused(
-            f"the cluster is not as the approved plan expects it: {'; '.join(differences)}",
-            remedy="plan again, and have that plan approved",
-        )
-
-
-def _seen(differences: tuple[str, ...], prefix: str) -> None:
-    """The effect of a write that ended well must be there."""
-    if differences:
-        raise Diverged(f"{prefix}: {'; '.join(differences)}", remedy=f"compare with the activity log, then {_AGAIN}")

@@ -83,6 +83,13 @@ class SignedIn:
     everything: bool
 
 
+class Place(Protocol):
+    """The one place that a person named for an admin kubeconfig."""
+
+    def put(self, content: bytes) -> None:
+        """Write the content, once. Raises Refused the second time."""
+
+
 class ControlPlane(Protocol):
     """Azure Resource Manager, as far as AKS is concerned."""
 
@@ -143,8 +150,10 @@ class ControlPlane(Protocol):
     ) -> Operation:
         """PUT with the admin groups and the Azure RBAC flag of a managed cluster changed, under the same guard."""
 
-    async def set_local_accounts(self, cluster: ClusterId, expected: Guarded, *, enabled: bool) -> Operation:
-        """PUT with `disableLocalAccounts` changed, under the same guard."""
+    async def set_local_accounts(
+        self, cluster: ClusterId, expected: Guarded, *, enabled: bool, tags: tuple[tuple[str, str | None], ...] = ()
+    ) -> Operation:
+        """PUT with `disableLocalAccounts` changed, under the same guard; `tags` are set (None: removed)."""
 
     async def rotate_certificates(self, cluster: ClusterId) -> Operation:
         """POST rotateClusterCertificates, never repeated by the client. TryLater (code OperationNotAllowed) on 409."""
@@ -154,6 +163,12 @@ class ControlPlane(Protocol):
 
     async def hold_admin_credential(self, cluster: ClusterId) -> Witness | AdminCredentialRefused:
         """Fetch the admin kubeconfig into the vault, or return ARM's 400 of the disabled account as evidence."""
+
+    async def hand_out_admin_kubeconfig(self, cluster: ClusterId, place: Place) -> None:
+        """Write the admin kubeconfig to the one place. TryLater while Azure still refuses it."""
+
+    async def subscription_ids(self) -> tuple[str, ...]:
+        """The ids of the subscriptions that the caller can see."""
 
     async def ensure_resource_group(self, subscription_id: str, name: str, location: str) -> bool:
         """Create the resource group unless it exists; whether it was created."""
@@ -223,6 +238,9 @@ class Vault(Protocol):
 
     def forget(self, cluster: ClusterId) -> None:
         """Drop it."""
+
+    def authority(self, cluster: ClusterId) -> str | None:
+        """The CA certificate (PEM, public) that was last seen to serve; None before it was read."""
 
     def hand_in(self, cluster: ClusterId, kubeconfig: str) -> Witness:
         """Hold what an old admin kubeconfig (YAML text) carries. Refused when it carries no static credential."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Posture, same_id
 from aks_entra.core.evidence import (
@@ -14,6 +15,7 @@ from aks_entra.core.evidence import (
     Baseline,
     Credential,
     CredentialTried,
+    Evidence,
     Failure,
     Moment,
     NodesSeen,
@@ -25,7 +27,8 @@ from aks_entra.core.evidence import (
 )
 from aks_entra.core.plan import ClusterPlan, Prover
 from aks_entra.core.steps import ProveSignIn
-from aks_entra.errors import AksEntraError, Rejected
+from aks_entra.deadlines import Deadlines
+from aks_entra.errors import AksEntraError, Rejected, TryLater
 from aks_entra.ports import Clock, Ports, Witness
 
 
@@ -115,7 +118,13 @@ async def sign_in(ports: Ports, job: Job, posture: Posture, moment: Moment) -> S
         planned = object_ids(prove.admin_groups, await existing_groups(ports, job.plan))
         wanted = tuple(group for group in wanted if any(same_id(group, other) for other in planned))
     by = next((by_group(group.lower()) for group in wanted if any(same_id(group, other) for other in seen.groups)), "")
-    if not by and posture.azure_rbac and await ports.arm.is_cluster_admin(posture.cluster, job.prover.object_id):
+    stays = job.plan.after.azure_rbac  # a role that is about to lose its meaning is no way in
+    if (
+        not by
+        and posture.azure_rbac
+        and stays
+        and await ports.arm.is_cluster_admin(posture.cluster, job.prover.object_id)
+    ):
         by = BY_ROLE
     return SignInProven(
         at=stamp(ports.clock),
@@ -186,6 +195,34 @@ async def tried(ports: Ports, posture: Posture, moment: Moment, witness: Witness
             if is_carried
         ]
     )
+
+
+async def admin_credential_works(
+    ports: Ports, deadlines: Deadlines, limits: Limits, posture: Posture
+) -> tuple[Evidence, ...]:
+    """Fetch an admin credential into the vault and try it: how it looks that local accounts are a way in again.
+
+    TryLater while Azure still refuses it, or the API server gives no answer; past the limits Diverged, or what was
+    seen. Whoever calls this forgets the credential.
+    """
+    cluster = posture.cluster
+    answer = await ports.arm.hold_admin_credential(cluster)
+    if not isinstance(answer, Witness):
+        deadlines.later(
+            cluster,
+            "admin credential",
+            limits.refusal,
+            "ARM shows local accounts on, but refuses admin credentials",
+            remedy="look at the cluster's activity log; `az aks get-credentials --admin` shows whether it lasts",
+        )
+    deadlines.arrived(cluster, "admin credential")
+    seen = await tried(ports, posture, Moment.BEFORE, answer)
+    if not any(one.status == HTTPStatus.OK for one in seen) and deadlines.patient(
+        cluster, "reopened", limits.credential
+    ):
+        raise TryLater("the admin credential gets no entry yet", after=limits.every)
+    deadlines.arrived(cluster, "reopened")
+    return seen
 
 
 def state(clock: Clock, posture: Posture) -> StateSeen:

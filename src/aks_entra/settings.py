@@ -32,5 +32,8 @@ class Settings(BaseSettings):
     request_timeout: float = Field(default=100.0, gt=0, description="for an answer of Azure or Graph")
     api_server_timeout: float = Field(default=20.0, gt=0, description="for an answer of a cluster's API server")
 
+    tool_limit: float = Field(default=20.0, gt=0, description="for one answer to the doctor: a tool's, or a host's")
+    grant_limit: float = Field(default=600.0, gt=0, description="until a grant must be seen, and its end too")
+
     group_reads: int = Field(default=5, ge=1, description="good reads in a row before a new group counts")
     group_read_gap: float = Field(default=1.0, ge=0, description="between those reads")

@@ -17,7 +17,14 @@ from aks_entra.core.debt import OldCredentials, Record, old_credentials
 from aks_entra.core.fleet import Fleet, Selector, arrange
 from aks_entra.core.plan import ClusterPlan, FleetPlan, Prover, plan_cluster
 from aks_entra.core.preflight import Facts, GroupFacts, Memberships, Skip, skip_refused
-from aks_entra.core.steps import DisableLocalAccounts, RecordBaseline, RotateCertificates, Step, writes
+from aks_entra.core.steps import (
+    DisableLocalAccounts,
+    EnableLocalAccounts,
+    RecordBaseline,
+    RotateCertificates,
+    Step,
+    writes,
+)
 from aks_entra.core.target import AzureRbac, Target
 from aks_entra.errors import AksEntraError, Refused
 from aks_entra.patience import persist
@@ -345,7 +352,8 @@ def needed_actions(steps: tuple[Step, ...]) -> tuple[str, ...]:
     actions = ["read", "listClusterUserCredential/action"]
     if any(writes(step) and not isinstance(step, RotateCertificates) for step in steps):
         actions.append("write")
-    if any(isinstance(step, DisableLocalAccounts | RecordBaseline | RotateCertificates) for step in steps):
+    asks = DisableLocalAccounts | RecordBaseline | RotateCertificates | EnableLocalAccounts
+    if any(isinstance(step, asks) for step in steps):
         actions += ["write", "listClusterAdminCredential/action"]
     if any(isinstance(step, RotateCertificates) for step in steps):
         actions.append("rotateClusterCertificates/action")

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from aks_entra.access_ports import AccessPorts, Machine
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.evidence import Baseline
 from aks_entra.core.fleet import ProverSpec
@@ -29,6 +30,8 @@ class Session:
     """What a process works with: the ports on the real services, and the engine on top of them."""
 
     ports: Ports
+    access: AccessPorts
+    machine: Machine
     watch: Watch
     executor: Executor
     limits: Limits
@@ -53,11 +56,17 @@ async def open_session(
     it would keep ends with the process.
     """
     async with AsyncExitStack() as open_things:
-        ports = await _ports(settings, prover, journal or MemoryJournal(), open_things)
+        ports, access = await _ports(settings, prover, journal or MemoryJournal(), open_things)
         watch = Watch(ports.arm, ports.clock, settings.poll_interval, limit=settings.operation_limit)
         limits = limits_of(settings)
         session = Session(
-            ports=ports, watch=watch, executor=Executor(ports, watch, limits), limits=limits, settings=settings
+            ports=ports,
+            access=access,
+            machine=_machine(settings),
+            watch=watch,
+            executor=Executor(ports, watch, limits),
+            limits=limits,
+            settings=settings,
         )
         token = _current.set(session)
         try:
@@ -106,14 +115,28 @@ class MemoryJournal:
         self._baselines[digest, baseline.cluster] = baseline
 
 
-async def _ports(settings: Settings, prover: ProverSpec | None, journal: Journal, open_things: AsyncExitStack) -> Ports:
+def _machine(settings: Settings) -> Machine:
+    from aks_entra.adapters.machine import ThisMachine  # noqa: PLC0415 - lazy: see the module's first paragraph
+
+    return ThisMachine(patience=settings.tool_limit)
+
+
+async def _ports(
+    settings: Settings, prover: ProverSpec | None, journal: Journal, open_things: AsyncExitStack
+) -> tuple[Ports, AccessPorts]:
     from aks_entra.adapters.arm import AzureControlPlane  # noqa: PLC0415 - lazy: see the module's first paragraph
+    from aks_entra.adapters.arm.assignments import ClusterRoles  # noqa: PLC0415 - as above
     from aks_entra.adapters.arm.clients import Clients  # noqa: PLC0415 - as above
+    from aks_entra.adapters.bindings import KubernetesRbac  # noqa: PLC0415 - as above
     from aks_entra.adapters.cluster import ApiServers  # noqa: PLC0415 - as above
+    from aks_entra.adapters.conditional_access import GraphSignInPolicies  # noqa: PLC0415 - as above
     from aks_entra.adapters.credentials import Identities  # noqa: PLC0415 - as above
     from aks_entra.adapters.graph import MicrosoftGraph  # noqa: PLC0415 - as above
     from aks_entra.adapters.graph_client import Graph  # noqa: PLC0415 - as above
+    from aks_entra.adapters.graph_wire import Wire  # noqa: PLC0415 - as above
+    from aks_entra.adapters.group_pim import GraphGroupPim  # noqa: PLC0415 - as above
     from aks_entra.adapters.network import Web  # noqa: PLC0415 - as above
+    from aks_entra.adapters.people import DirectoryPeople  # noqa: PLC0415 - as above
     from aks_entra.adapters.surroundings import Machine  # noqa: PLC0415 - as above
     from aks_entra.adapters.vault import MemoryVault  # noqa: PLC0415 - as above
 
@@ -128,13 +151,23 @@ async def _ports(settings: Settings, prover: ProverSpec | None, journal: Journal
     graph = Graph(identities.runner_credential, timeout=settings.request_timeout)
     open_things.push_async_callback(graph.close)
     arm = AzureControlPlane(clients, vault, clock)
-    return Ports(
+    servers = ApiServers(identities, vault, arm, timeout=settings.api_server_timeout)
+    wire = Wire(graph.client)
+    access = AccessPorts(
+        people=DirectoryPeople(wire),
+        roles=ClusterRoles(clients),
+        bindings=KubernetesRbac(servers),
+        pim=GraphGroupPim(wire),
+        policies=GraphSignInPolicies(wire),
+    )
+    ports = Ports(
         arm=arm,
         directory=MicrosoftGraph(graph.client, clock, reads=settings.group_reads, gap=settings.group_read_gap),
-        kubernetes=ApiServers(identities, vault, arm, timeout=settings.api_server_timeout),
+        kubernetes=servers,
         vault=vault,
         clock=clock,
         journal=journal,
         callers=identities,
         surroundings=Machine(),
     )
+    return ports, access

@@ -20,6 +20,7 @@ from azure_sandbox.world import (
     raw_document,
     steady_id,
 )
+from azure_sandbox.world_cluster import declared
 from azure_sandbox.world_identity import ServicePrincipalModel, TenantModel
 
 OPERATORS_PERMISSIONS = (
@@ -157,6 +158,11 @@ def _govern(model: Scope, scope: str, arm: Arm, names: Names) -> None:
         arm.assign(scope, names.resolve(assignment.principal, f"roleAssignments of {scope}"), assignment.role)
     for lock in model.locks:
         arm.add_lock(scope, lock.name, lock.level)
+    for policy in model.policies:
+        arm.add_policy(policy.assignment(scope))
+    for event in model.activity:
+        oid = names.resolve(event.caller, f"activity of {scope}")
+        arm.add_activity(event.entry(scope, oid, _moment(event.at, arm.clock.now()) or arm.clock.now()))
 
 
 def _cluster(world: World, model: ClusterModel, names: Names, now: datetime) -> ClusterSpec:
@@ -194,6 +200,8 @@ def _cluster(world: World, model: ClusterModel, names: Names, now: datetime) -> 
             WorkloadSpec(name=it.name, namespace=it.namespace, kind=it.kind, replicas=it.replicas)
             for it in model.workloads
         ),
+        declared=declared(model.disruption_budgets, model.webhooks, model.volumes, model.objects),
+        maintenance=model.maintenance,
         document=raw_document(world, model),
     )
 

@@ -34,7 +34,11 @@ class Child:
     In a terminal the command stays in our group: the terminal's Ctrl-C and Ctrl-Z then reach it as they should.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], *, spare: frozenset[int] = frozenset()
+    ) -> None:
+        """`spare`: processes of ours that outlive the command."""
+        self._spare = spare
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         self._command = command
         self._environment = {**inherited, **environment}
@@ -85,17 +89,20 @@ class Child:
     async def _sweep(self) -> None:
         self._signal_leftovers(signal.SIGTERM)
         deadline = asyncio.get_running_loop().time() + PATIENCE
-        while leftovers():
+        while self._leftovers():
             if asyncio.get_running_loop().time() > deadline:
                 self._signal_leftovers(signal.SIGKILL)
             await asyncio.sleep(0.02)
             _reap()
 
+    def _leftovers(self) -> list[int]:
+        return [pid for pid in leftovers() if pid not in self._spare]
+
     def _signal_leftovers(self, number: signal.Signals) -> None:
         if self._own_group and self._process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, number)
-        for pid in leftovers():
+        for pid in self._leftovers():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
 

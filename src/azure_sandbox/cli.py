@@ -6,19 +6,22 @@ import asyncio
 import json
 import signal
 from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, NoReturn, TextIO
 
 import typer
 
+from azure_sandbox import cli_running, cli_world
 from azure_sandbox.child import Child, end_with_parent
-from azure_sandbox.clock import DEFAULT_PACE
-from azure_sandbox.proxy import Exchange
+from azure_sandbox.report import Exchange
 from azure_sandbox.server import Sandbox
 from azure_sandbox.sign_in import NoSandbox, NotSignedIn, environment_of, port_around, sign_in
-from azure_sandbox.world import WorldError
+from azure_sandbox.world import World, WorldError
+from azure_sandbox.world_import import import_files
 
-DEFAULT_PORT = 18460
+DEFAULT_PORT = cli_running.DEFAULT_PORT
+DEFAULT_PACE_NAME = "fast"
 MISUSED = 2
 CREDENTIALS = ("AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")  # kubelogin would prefer them to its own client
 
@@ -32,7 +35,15 @@ app = typer.Typer(
 WorldOption = Annotated[
     Path | None, typer.Option(help="World file (YAML), or `demo`. Default: an operator, an empty subscription.")
 ]
-PaceOption = Annotated[float, typer.Option(help="Seconds of Azure per real second; 1 is Azure's own pace.", min=0.001)]
+PaceOption = Annotated[
+    str, typer.Option(help="real, fast (1000), instant, by-hand, or a number: seconds of Azure per real second.")
+]
+SeedOption = Annotated[int | None, typer.Option(help="Draw durations from recorded ones, the same in every run.")]
+ThrottleOption = Annotated[bool, typer.Option("--throttle", help="Refuse with 429 what Azure's token buckets refuse.")]
+ImportOption = Annotated[
+    list[Path] | None, typer.Option("--import", help="What `az aks list -o json` printed, instead of a world.")
+]
+StateOption = Annotated[Path | None, typer.Option(help="Folder in which everything survives a restart.")]
 ReplicationOption = Annotated[float, typer.Option(help="Seconds until reads see a directory write.", min=0.0)]
 LogOption = Annotated[Path | None, typer.Option(help="Append one JSON line per request: host, method, path, status.")]
 PersonOption = Annotated[
@@ -42,33 +53,44 @@ PortOption = Annotated[int, typer.Option(help="Port of the proxy on 127.0.0.1.",
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-def exec(  # noqa: A001  # the command's name
+def exec(  # noqa: A001, PLR0913  # the command's name; one argument per option
     command: Annotated[list[str], typer.Argument(help="The command and its arguments, after `--`.")],
     world: WorldOption = None,
-    pace: PaceOption = DEFAULT_PACE,
+    pace: PaceOption = DEFAULT_PACE_NAME,
     replication: ReplicationOption = 0.0,
     log: LogOption = None,
+    imported: ImportOption = None,
+    seed: SeedOption = None,
+    state: StateOption = None,
     *,
+    throttle: ThrottleOption = False,
     person: PersonOption = False,
 ) -> None:
     """Run COMMAND inside a sandbox of its own; exits with the command's exit code and leaves nothing behind."""
     end_with_parent()
     with ExitStack() as stack:
-        sandbox = _sandbox(stack, world, pace, replication, log)
+        wanted = Wanted(world, imported, pace, replication, log, seed, state, throttle=throttle)
+        sandbox = _sandbox(stack, wanted)
         raise typer.Exit(asyncio.run(_exec(sandbox, command, person=person)))
 
 
 @app.command()
-def up(
+def up(  # noqa: PLR0913  # one argument per option
     world: WorldOption = None,
-    pace: PaceOption = DEFAULT_PACE,
+    pace: PaceOption = DEFAULT_PACE_NAME,
     replication: ReplicationOption = 0.0,
     log: LogOption = None,
     port: PortOption = DEFAULT_PORT,
+    imported: ImportOption = None,
+    seed: SeedOption = None,
+    state: StateOption = None,
+    *,
+    throttle: ThrottleOption = False,
 ) -> None:
     """Keep a sandbox up until Ctrl-C; `aks-entra-sandbox env` prints how to get in."""
     with ExitStack() as stack:
-        sandbox = _sandbox(stack, world, pace, replication, log, port=port)
+        wanted = Wanted(world, imported, pace, replication, log, seed, state, throttle=throttle)
+        sandbox = _sandbox(stack, wanted, port=port)
         asyncio.run(_up(sandbox))
 
 
@@ -99,25 +121,56 @@ def sign_in_command(
         _fail(str(error), 1)
 
 
+cli_running.register(app)
+cli_world.register(app)
+
+
 def main() -> None:
     """The entry point."""
     app(prog_name="aks-entra-sandbox")
 
 
-def _sandbox(
-    stack: ExitStack, world: Path | None, pace: float, replication: float, log: Path | None, *, port: int = 0
-) -> Sandbox:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The sandbox that a command line asks for."""
+
+    world: Path | None
+    imported: list[Path] | None
+    pace: str
+    replication: float
+    log: Path | None
+    seed: int | None
+    state: Path | None
+    throttle: bool = field(kw_only=True, default=False)
+
+
+def _sandbox(stack: ExitStack, wanted: Wanted, *, port: int = 0) -> Sandbox:
     observe = None
-    if log is not None:
+    if wanted.log is not None:
         try:
-            file = stack.enter_context(log.open("a", encoding="utf-8"))
+            file = stack.enter_context(wanted.log.open("a", encoding="utf-8"))
         except OSError as error:
-            _fail(f"--log {log}: {error.strerror}", MISUSED)
+            _fail(f"--log {wanted.log}: {error.strerror}", MISUSED)
         observe = _Log(file)
+    if wanted.world is not None and wanted.imported:
+        _fail("--world and --import exclude each other: import first (world import), then edit the world", MISUSED)
     try:
-        return Sandbox(world, pace=pace, replication=replication, port=port, observe=observe)
-    except WorldError as error:
+        return Sandbox(
+            _imported(wanted.imported) if wanted.imported else wanted.world,
+            pace=wanted.pace,
+            seed=wanted.seed,
+            throttle=wanted.throttle,
+            state=wanted.state,
+            replication=wanted.replication,
+            port=port,
+            observe=observe,
+        )
+    except (WorldError, ValueError) as error:
         _fail(str(error), MISUSED)
+
+
+def _imported(files: list[Path]) -> World:
+    return World.model_validate(import_files(files))
 
 
 class _Log:
@@ -144,7 +197,7 @@ async def _exec(sandbox: Sandbox, command: list[str], *, person: bool) -> int:
             environment = sandbox.environment
             if person:
                 environment = {name: value for name, value in environment.items() if name not in CREDENTIALS}
-            return await Child(command, environment).run()
+            return await Child(command, environment, spare=sandbox.spare).run()
         except FileNotFoundError:
             typer.echo(f"aks-entra-sandbox: {command[0]}: command not found", err=True)
             return 127
@@ -164,9 +217,7 @@ async def _up(sandbox: Sandbox) -> None:
             _fail(f"port {sandbox.proxy.port}: {error.strerror}; choose another with --port", 1)
         port = sandbox.proxy.port
         option = "" if port == DEFAULT_PORT else f" --port {port}"
-        typer.echo(
-            f"The sandbox is up: proxy {sandbox.proxy.url}, pace {sandbox.clock.pace:g}. Ctrl-C ends it.", err=True
-        )
+        typer.echo(f"The sandbox is up: proxy {sandbox.proxy.url}, pace {sandbox.pace}. Ctrl-C ends it.", err=True)
         typer.echo(f'In another terminal: eval "$(aks-entra-sandbox env{option})"', err=True)
         await over.wait()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -57,11 +57,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. A dict or list is sent as JSON, a str as plain text, bytes as they are, None as an empty body."""
+    """An answer. A dict or list is sent as JSON, a str as plain text, bytes as they are, None as an empty body.
+
+    A `stream` is sent instead of the body, piece by piece, until it ends or the client has gone.
+    """
 
     status: int = 200
     body: Body = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    stream: AsyncIterator[bytes] | None = None
 
     def encoded(self) -> tuple[bytes, str | None]:
         """The body on the wire and its content type."""

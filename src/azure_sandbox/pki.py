@@ -32,6 +32,18 @@ class Authority:
             .sign(self._key, hashes.SHA256())
         )
 
+    @classmethod
+    def restored(cls, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Authority:
+        """An authority that was there before."""
+        made = cls(certificate.not_valid_before_utc + SKEW)
+        made._key, made._certificate, made._subject = key, certificate, certificate.subject
+        return made
+
+    @property
+    def pair(self) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+        """Certificate and private key, for a sandbox that keeps its state."""
+        return self._certificate, self._key
+
     @property
     def pem(self) -> bytes:
         """The CA's certificate, public."""

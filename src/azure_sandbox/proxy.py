@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 from weakref import WeakSet
 
@@ -20,23 +19,16 @@ from aiohttp import web
 from azure_sandbox.clock import Clock
 from azure_sandbox.faults import Faults
 from azure_sandbox.http import MARK, Reply, Request, split_path
+from azure_sandbox.report import NOT_MODELLED, Exchange
+from azure_sandbox.striking import strike
+
+__all__ = ["Exchange", "Proxy", "Target", "Unreachable"]
 
 LONGEST_HEAD = 16 * 1024
 HANDSHAKE = 10.0  # seconds
 CUT = 0  # an exchange's status when its connection was cut
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
-    """One answered request, without headers and bodies: nothing in it is secret."""
-
-    at: datetime
-    host: str
-    method: str
-    path: str
-    status: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,25 +115,38 @@ class Proxy:
 
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
             asked = await self._read(host, request)
-            reply = await self._reply(target, asked)
+            reply = await self._reply(target, asked, request)
             if self._observe is not None:
-                moment, status = self._clock.now(), CUT if reply is None else reply.status
-                self._observe(Exchange(at=moment, host=host, method=asked.method, path=asked.path, status=status))
+                self._observe(
+                    Exchange(
+                        at=self._clock.now(),
+                        host=host,
+                        method=asked.method,
+                        path=asked.path,
+                        status=CUT if reply is None else reply.status,
+                        words=_words(reply),
+                    )
+                )
             if reply is None:
                 if request.transport is not None:
                     request.transport.abort()
                 return web.Response()
+            if reply.stream is not None:
+                return await _streamed(reply, reply.stream, request)
             return _response(reply)
 
         return web.Server(answer, access_log=None, keepalive_timeout=300.0)
 
-    async def _reply(self, target: Target, request: Request) -> Reply | None:
+    async def _reply(self, target: Target, asked: Request, request: web.BaseRequest) -> Reply | None:
         """The service's answer, or what a scripted fault makes of it; None cuts the connection."""
-        fault = self._faults.take(request)
-        if fault is not None and not fault.lost:
-            return fault.answer
-        reply = await _answered(target, request)
-        return reply if fault is None else fault.answer
+        fault = self._faults.take(asked)
+        if fault is None:
+            return await _answered(target, asked)
+
+        def gone() -> bool:
+            return request.transport is None or request.transport.is_closing()
+
+        return await strike(fault, self._faults, asked, lambda it: _answered(target, it), gone)
 
     async def _read(self, host: str, request: web.BaseRequest) -> Request:
         tls = request.get_extra_info("ssl_object")
@@ -166,12 +171,35 @@ async def _answered(target: Target, request: Request) -> Reply:
         return Reply(500, {"error": {"code": "SandboxFailure", "message": "The sandbox failed; its log says how."}})
 
 
+def _words(reply: Reply | None) -> str:
+    """Why an answer is a 501."""
+    if reply is None or reply.status != NOT_MODELLED or not isinstance(reply.body, dict):
+        return ""
+    error = reply.body.get("error", reply.body)
+    return str(error.get("message", "")) if isinstance(error, dict) else ""
+
+
 def _response(reply: Reply) -> web.Response:
     body, content_type = reply.encoded()
     headers = {**MARK, **reply.headers}
     if content_type and not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = content_type
     return web.Response(status=reply.status, body=body or None, headers=headers)
+
+
+async def _streamed(reply: Reply, stream: AsyncIterator[bytes], request: web.BaseRequest) -> web.StreamResponse:
+    response = web.StreamResponse(status=reply.status, headers={**MARK, **reply.headers})
+    await response.prepare(request)
+    try:
+        async for piece in stream:
+            if request.transport is None or request.transport.is_closing():
+                break
+            if piece:
+                await response.write(piece)
+        await response.write_eof()
+    except (ConnectionError, RuntimeError):  # the client has gone; aiohttp says so in either way
+        pass
+    return response
 
 
 class _Front(asyncio.Protocol):

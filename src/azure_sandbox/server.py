@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,7 @@ from azure_sandbox.arm.service import Arm, ArmSettings
 from azure_sandbox.build import Operator, build_arm, build_directory
 from azure_sandbox.clock import DEFAULT_PACE, Clock
 from azure_sandbox.cluster.service import ApiServers
+from azure_sandbox.control import CONTROL_HOST, Control
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.discovery import HOST as ENTRA_HOST
 from azure_sandbox.entra.service import DEVICE_HOSTS, Entra
@@ -25,55 +25,94 @@ from azure_sandbox.entra.tokens import Tokens
 from azure_sandbox.faults import Faults
 from azure_sandbox.graph.service import HOST as GRAPH_HOST
 from azure_sandbox.graph.service import Graph
+from azure_sandbox.home import HomeFolder
+from azure_sandbox.persistence import Saved, finish, save
 from azure_sandbox.pki import Authority
-from azure_sandbox.proxy import Exchange, Proxy, Target, Unreachable
-from azure_sandbox.world import builtin_world, load_world
+from azure_sandbox.proxy import Proxy, Target, Unreachable
+from azure_sandbox.report import Exchange, Report
+from azure_sandbox.world import World, builtin_world, load_world
+from azure_sandbox.world_export import dump_world, export_world
 
 ARM_HOST = "management.azure.com"
 FRONTS = (ENTRA_HOST, ARM_HOST, GRAPH_HOST, *DEVICE_HOSTS)
+NAMES = (*FRONTS, CONTROL_HOST)
 HTTPS = 443
+READING = frozenset({"GET", "HEAD"})
+SAVE_EVERY = 0.5  # seconds
 LOOPBACK = "127.0.0.1,localhost,::1"
 
 
 class Sandbox:
     """A local Azure. Raises WorldError for a world that cannot be built.
 
-    `pace`: seconds of Azure per real second. `port`: of the proxy, 0 for a free one. `replication`: real seconds until
-    a read sees what was written to the directory. `observe` is told of each answered request. `authority`: a CA that
+    `pace`: seconds of Azure per real second, or real, fast, instant, by-hand. `seed`: durations are drawn from recorded
+    ones. `throttle`: empty token buckets refuse, also where the world does not say so. `state`: a folder that survives;
+    a world is read on the first start only. `port`: of the proxy, 0 for a free one. `replication`: real seconds until a
+    read sees what was written to the directory. `observe` is told of each answered request. `authority`: a CA that
     outlives this sandbox, for processes that read their CA bundle once. `faults` scripts what goes wrong.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one argument per setting
         self,
-        world: Path | None = None,
+        world: Path | World | None = None,
         *,
-        pace: float = DEFAULT_PACE,
+        pace: str | float = DEFAULT_PACE,
+        seed: int | None = None,
+        throttle: bool = False,
+        state: Path | None = None,
         port: int = 0,
         replication: float = 0.0,
         clock: Clock | None = None,
         observe: Callable[[Exchange], None] | None = None,
         authority: Authority | None = None,
     ) -> None:
-        described = builtin_world() if world is None else load_world(world)
-        self.clock = clock or Clock(pace=pace)
+        self._state = state
+        saved = Saved(state) if state is not None else None
+        described = (saved and saved.world) or _described(world)
+        self.clock = clock or Clock.at(pace)
+        self.faults = Faults()
+        self.report = Report()
         self.directory: Directory
         self.directory, names = build_directory(described, self.clock, replication=replication)
         self.tokens = Tokens(self.directory)
-        self.arm = Arm(self.directory, self.tokens, self.clock, ArmSettings(durations=described.durations))
+        settings = ArmSettings(durations=described.durations, seed=seed, throttling=throttle or described.throttling)
+        self.arm = Arm(self.directory, self.tokens, self.clock, settings, self.faults.operations)
+        self.faults.interfere = self.arm.interfere
+        self.faults.expire = self.tokens.expired
         self.operator: Operator = build_arm(described, self.arm, self.directory, names)
         self.entra = Entra(self.directory, self.tokens)
-        self.graph = Graph(self.directory, self.tokens, throttle=described.graph_throttling)
-        self.faults = Faults()
-        self.proxy = Proxy(self, self.clock, port=port, observe=observe, faults=self.faults)
-        self._authority = authority or Authority(self.clock.now())
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self.graph = Graph(self.directory, self.tokens, throttle=throttle or described.graph_throttling)
+        self._observers = (self.report.note, *(() if observe is None else (observe,)))
+        self.proxy = Proxy(self, self.clock, port=port, observe=self._observe, faults=self.faults)
+        self.authority = authority or (saved and saved.authority()) or Authority(self.clock.now())
+        if saved is not None:
+            saved.restore(self)
+        self._folder: HomeFolder | None = None
+        self._changed = asyncio.Event()
+        self._saving: asyncio.Task[None] | None = None
         self._handlers = {
             ENTRA_HOST: self.entra.handle,
             ARM_HOST: self.arm.router.dispatch,
             GRAPH_HOST: self.graph.handle,
+            CONTROL_HOST: Control(self).router.dispatch,
             **dict.fromkeys(DEVICE_HOSTS, self.entra.handle),
         }
-        self._front = self._authority.server_context(FRONTS)
+        self._front = self.authority.server_context(NAMES)
+
+    def _observe(self, exchange: Exchange) -> None:
+        for observer in self._observers:
+            observer(exchange)
+        if exchange.method not in READING:
+            self._changed.set()
+
+    @property
+    def pace(self) -> str:
+        """The pace as people write it."""
+        return "by-hand" if self.clock.by_hand else f"{self.clock.pace:g}"
+
+    def export(self) -> str:
+        """The world as it stands, as YAML that starts another sandbox."""
+        return dump_world(export_world(self))
 
     @property
     def clusters(self) -> ApiServers:
@@ -85,7 +124,13 @@ class Sandbox:
         """Where the CA bundle lies, and clients keep their state; gone when the sandbox is."""
         if self._folder is None:
             raise RuntimeError("the sandbox is not running: enter it with `async with`")
-        return Path(self._folder.name)
+        return self._folder.path
+
+    @property
+    def spare(self) -> frozenset[int]:
+        """Processes of the sandbox itself, which must not be ended before it."""
+        watcher = None if self._folder is None else self._folder.watcher
+        return frozenset() if watcher is None else frozenset({watcher})
 
     @property
     def environment(self) -> dict[str, str]:
@@ -110,28 +155,43 @@ class Sandbox:
         }
 
     async def __aenter__(self) -> Self:
-        self._folder = tempfile.TemporaryDirectory(prefix="azure-sandbox-", ignore_cleanup_errors=True)
+        self._folder = HomeFolder(self._state)
         try:
-            (self.folder / "ca.pem").write_bytes(self._authority.pem)
+            (self.folder / "ca.pem").write_bytes(self.authority.pem)
             await self.proxy.start()
         except BaseException:
-            self._folder.cleanup()
+            self._folder.close()
             raise
+        if self._state is not None:
+            self._saving = asyncio.create_task(self._keep(self._state))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.proxy.stop()
+        if self._saving is not None and self._state is not None:
+            self._saving.cancel()
+            finish(self)
+            save(self._state, self)
         if self._folder is not None:
-            await asyncio.to_thread(self._folder.cleanup)
+            await asyncio.to_thread(self._folder.close)
             self._folder = None
+
+    async def _keep(self, folder: Path) -> None:
+        """Save soon after each write, so that also a killed sandbox comes back."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            save(folder, self)
+            await asyncio.sleep(SAVE_EVERY)
 
     def target(self, host: str, port: int) -> Target:
         """What answers for a host; raises Unreachable."""
         if port == HTTPS and host in self._handlers:
             return Target(context=self._front, handle=self._handlers[host])
         if not host.endswith(".azmk8s.io"):
+            self.report.refuse(f"{host}:{port}")
             known = ", ".join((*FRONTS, "*.azmk8s.io"))
             raise Unreachable(403, f"{host}:{port} is not part of this Azure, which is {known} on port 443")
         server = self.clusters.for_host(host)
@@ -144,6 +204,12 @@ class Sandbox:
     def greeting(self, path: str) -> str | None:
         """`GET /environment` asked of the proxy itself: the lines that a shell evaluates to get in."""
         return exports(self.environment) if path == "/environment" else None
+
+
+def _described(world: Path | World | None) -> World:
+    if world is None:
+        return builtin_world()
+    return load_world(world) if isinstance(world, Path) else world
 
 
 def exports(environment: Mapping[str, str]) -> str:

@@ -17,7 +17,8 @@ from pydantic.alias_generators import to_camel
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
-from azure_sandbox.arm.operations import DURATIONS
+from azure_sandbox.arm.lengths import DURATIONS
+from azure_sandbox.world_cluster import ActivityModel, BudgetModel, PolicyModel, VolumeModel, WebhookModel
 from azure_sandbox.world_identity import (
     ConditionalAccessModel,
     FederatedCredentialModel,
@@ -79,14 +80,19 @@ class WorkloadModel(Model):
 
 
 class Scope(Model):
-    """What roles and locks can be put on."""
+    """What roles, locks and policies can be put on, and what has happened there."""
 
     role_assignments: tuple[RoleAssignmentModel, ...] = ()
     locks: tuple[LockModel, ...] = ()
+    policies: tuple[PolicyModel, ...] = ()
+    activity: tuple[ActivityModel, ...] = ()
 
 
 class ClusterModel(Scope):
-    """A managed cluster; `document` is a raw ARM resource, or the path of a JSON file beside the world."""
+    """A managed cluster; `document` is a raw ARM resource, or the path of a JSON file beside the world.
+
+    `objects` are Kubernetes manifests, `maintenance` windows by name as ARM writes their properties.
+    """
 
     name: str
     location: str | None = None
@@ -106,6 +112,11 @@ class ClusterModel(Scope):
     created: Moment | None = None
     ca_created: Moment | None = None
     workloads: tuple[WorkloadModel, ...] = ()
+    disruption_budgets: tuple[BudgetModel, ...] = ()
+    webhooks: tuple[WebhookModel, ...] = ()
+    volumes: tuple[VolumeModel, ...] = ()
+    objects: tuple[dict[str, Any], ...] = ()
+    maintenance: dict[str, dict[str, Any]] = Field(default_factory=dict)
     document: dict[str, Any] | str | None = None
 
 
@@ -130,7 +141,8 @@ class SubscriptionModel(Scope):
 class World(Model):
     """A whole world. Without `operator` there is one anyway, Owner of every subscription.
 
-    `durations`: how long kinds of operation last (`rotate: 600`), in Azure's seconds, which the pace divides.
+    `throttling`: whether empty token buckets refuse. `durations`: how long kinds of operation last (`rotate: 600`), in
+    Azure's seconds, which the pace divides.
     """
 
     version: Literal[1]
@@ -148,6 +160,7 @@ class World(Model):
     conditional_access: tuple[ConditionalAccessModel, ...] = ()
     operator: str | None = None
     subscriptions: tuple[SubscriptionModel, ...] = ()
+    throttling: bool = False
     durations: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     folder: Path = Field(default=Path(), exclude=True)
 
@@ -158,6 +171,13 @@ class World(Model):
             kinds = ", ".join(sorted(DURATIONS))
             raise ValueError(f"no operation is called {', '.join(unknown)}; there are {kinds}")
         return durations
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of world files."""
+    found = World.model_json_schema(by_alias=True, mode="validation")
+    found["properties"].pop("folder", None)  # where the file lies, nothing that a file says
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found, "title": "A world of aks-entra-sandbox"}
 
 
 def steady_id(kind: str, *names: str) -> str:
@@ -249,6 +269,11 @@ _NESTED: dict[str, type[Model]] = {
     "workloads": WorkloadModel,
     "roleAssignments": RoleAssignmentModel,
     "locks": LockModel,
+    "policies": PolicyModel,
+    "activity": ActivityModel,
+    "disruptionBudgets": BudgetModel,
+    "webhooks": WebhookModel,
+    "volumes": VolumeModel,
 }
 
 

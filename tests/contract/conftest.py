@@ -74,13 +74,13 @@ def cluster(name: str, group: str = "shop-weu") -> ClusterId:
 async def box(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Sandbox]:
-    """The sandbox; a parameter says what about it is unlike the others: `more` of the world, `replication`."""
-    unlike = {"more": "", "replication": 0.0, **getattr(request, "param", {})}
+    """The sandbox; a parameter says what about it is unlike the others: `world`, `more` of it, `replication`."""
+    unlike = {"world": WORLD, "more": "", "replication": 0.0, **getattr(request, "param", {})}
     for name in os.environ:
         if re.match(r"(?i)^(azure_|(https?|all|no)_proxy$)", name):
             monkeypatch.delenv(name)
     world = tmp_path / "world.yaml"
-    world.write_text(WORLD + unlike["more"])
+    world.write_text(unlike["world"] + unlike["more"])
     async with Sandbox(world, pace=100_000, replication=unlike["replication"]) as sandbox:
         for name, value in sandbox.environment.items():
             monkeypatch.setenv(name, value)

@@ -36,11 +36,27 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).parents[2]
 SUBSCRIPTION = "3e8b1a70-6c2f-4d95-b0e4-8f7a2c5d9163"
 ADMINS = "0a470931-6e9e-4f00-8f55-490bde0505c3"
+ROBOT = "9a3d8f5e-52b4-4d0c-8f1b-6d9f0f3c7a21"
+GRAPH = ", ".join(
+    (
+        *("Group.ReadWrite.All", "Directory.Read.All", "RoleManagement.ReadWrite.Directory", "AuditLog.Read.All"),
+        *(
+            "PrivilegedEligibilitySchedule.ReadWrite.AzureADGroup",
+            "PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup",
+        ),
+        *("RoleManagementPolicy.ReadWrite.AzureADGroup", "Policy.Read.All", "Policy.ReadWrite.ConditionalAccess"),
+        "Application.ReadWrite.All",
+    )
+)
 WORLD = f"""\
 version: 1
 tenant: {{id: 7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32, name: contoso.onmicrosoft.com}}
 servicePrincipals:
-  - {{name: operator, graphPermissions: [Group.ReadWrite.All, Directory.Read.All]}}
+  - {{name: operator, graphPermissions: [{GRAPH}]}}
+  - {{name: robot, id: {ROBOT}, secret: the-robot}}
+users:
+  - {{name: dana, upn: dana@contoso.com}}
+  - {{name: glass, upn: glass@contoso.com}}
 groups:
   - {{name: aks-admins, id: {ADMINS}, members: [operator]}}
 operator: operator
@@ -55,6 +71,11 @@ subscriptions:
         clusters:
           - {{name: first, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
           - {{name: second, nodes: 1, identity: managed, adminGroups: [aks-admins], localAccounts: false}}
+      - name: granted
+        location: westeurope
+        clusters:
+          - {{name: by-azure, nodes: 1, identity: managed, adminGroups: [aks-admins], azureRbac: true}}
+          - {{name: by-kubernetes, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
       - {{name: rejected, location: westeurope, clusters: [
           {{name: left-alone, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: quiet, location: westeurope, clusters: [
@@ -72,6 +93,13 @@ subscriptions:
           {{name: goes-on, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: moved, location: westeurope, clusters: [
           {{name: moved, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: back, location: westeurope, clusters: [
+          {{name: reversed, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: glass, location: westeurope, clusters: [
+          {{name: shut, nodes: 1, identity: managed, adminGroups: [aks-admins], localAccounts: false}}]}}
+      - {{name: stopped, location: westeurope, clusters: [
+          {{name: first, nodes: 1, identity: managed, adminGroups: [aks-admins]}},
+          {{name: second, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: spent, location: westeurope, clusters: [
           {{name: a-first, nodes: 1, identity: none}}, {{name: b-second, nodes: 1, identity: none}}]}}
 """

@@ -25,7 +25,7 @@ from aks_entra.core.target import GroupTarget
 from aks_entra.core.windows import Window
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.executor import Executor, Limits
-from aks_entra.ports import Caller, NewCluster, Operation, OperationState, Ports, SignedIn, Witness
+from aks_entra.ports import Caller, NewCluster, Operation, OperationState, Place, Ports, SignedIn, Witness
 from aks_entra.watch import Watch
 from tests.unit.cases import INSIDE
 
@@ -45,6 +45,17 @@ REPLICATION = 45.0  # until the API server knows tokens after Microsoft Entra ID
 
 class Killed(BaseException):
     """The process is gone: nothing below catches it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Happening:
+    """What goes wrong at one call of a port, by its number in `World.calls`."""
+
+    event: Callable[[], object] | None = None  # somebody does something just before it
+    error: BaseException | None = None  # it fails without effect
+    lost: BaseException | None = None  # it has its effect, and fails all the same
+    stale: bool = False  # ARM answers with what was there before the last write
+    met: bool = False
 
 
 class WorldClock:
@@ -105,6 +116,7 @@ class Cluster:
     knows_tokens_at: datetime = LONG_AGO
     settled_at: datetime = LONG_AGO
     refuses_at: datetime = LONG_AGO  # since when ARM refuses admin credentials
+    hands_out_at: datetime = LONG_AGO  # since when ARM hands them out again
     workloads: dict[str, tuple[int, int]] = field(default_factory=lambda: {"ledger": (3, 3), "idle": (2, 0)})
     rotations: int = 0
     token_outlives: bool = False
@@ -117,6 +129,8 @@ class Cluster:
     reachable: bool = True
     inside: Inside = INSIDE
     fqdn: str | None = "shop.hcp.westeurope.azmk8s.io"
+    down_until: datetime = LONG_AGO  # the API server does not answer before that
+    previous: Posture | None = None  # what ARM showed before the last write
 
     @property
     def ca(self) -> CertificateAuthority:
@@ -165,6 +179,9 @@ class World:
         self.calls: list[str] = []
         self.writes: list[str] = []
         self.kill_at: int | None = None
+        self.happenings: dict[int, Happening] = {}
+        self.observers: list[Callable[[], None]] = []
+        self.locked = False  # a ReadOnly lock, or a policy: ARM refuses every write
         self._moments = 0
         self._ids = count(1)
 
@@ -179,21 +196,33 @@ class World:
         return cluster
 
     @contextmanager
-    def call(self, name: str) -> Iterator[None]:
+    def call(self, name: str) -> Iterator[Happening]:
         """One call of a port: counted, may fail as scripted, may be the last thing that the process does."""
         self.calls.append(name)
+        happening = self.happenings.get(len(self.calls)) or Happening()
+        happening.met = True
+        if happening.event is not None:
+            happening.event()
         self._moment()
+        if happening.error is not None:
+            raise happening.error
         if self.faults[name]:
             error = self.faults[name].pop(0)
             self.after.pop(name, lambda: None)()
             raise error
         for cluster in self.clusters.values():
             self._advance(cluster)
-        yield
+        yield happening
         self._moment()
+        if happening.lost is not None:
+            raise happening.lost
 
     def _moment(self) -> None:
         self._moments += 1
+        for cluster in self.clusters.values():
+            self._advance(cluster)
+        for observer in self.observers:
+            observer()
         if self._moments == self.kill_at:
             raise Killed
 
@@ -220,6 +249,8 @@ class World:
         return Operation(cluster=cluster.id, url=url, correlation_id=f"c-{next(self._ids)}")
 
     def free(self, cluster: Cluster) -> None:
+        if self.locked:
+            raise Rejected("the scope is locked", code="ScopeLocked", status=409)
         if cluster.work is not None:
             raise TryLater("another operation is in progress", code="OperationNotAllowed", status=409)
 
@@ -282,6 +313,9 @@ class WorldVault:
     def forget(self, cluster: ClusterId) -> None:
         self.held.pop(cluster.key, None)
 
+    def authority(self, cluster: ClusterId) -> str | None:
+        return f"CA of generation {self._world.find(cluster).generation}"
+
     def hand_in(self, cluster: ClusterId, kubeconfig: str) -> Witness:
         if not kubeconfig.startswith("generation "):
             raise Refused("the kubeconfig carries no static credential")
@@ -329,8 +363,9 @@ class WorldArm:
             yield posture
 
     async def cluster(self, cluster: ClusterId) -> Posture:
-        with self._world.call("arm.cluster"):
-            return posture_of(self._world.find(cluster))
+        with self._world.call("arm.cluster") as happening:
+            found = self._world.find(cluster)
+            return found.previous if happening.stale and found.previous else posture_of(found)
 
     async def certificate_authority(self, cluster: ClusterId) -> CertificateAuthority:
         with self._world.call("arm.certificate_authority"):
@@ -411,11 +446,16 @@ class WorldArm:
             found.azure_rbac = azure_rbac
             return self._lost(self._world.start(found, "Updating", UPDATE))
 
-    async def set_local_accounts(self, cluster: ClusterId, expected: Guarded, *, enabled: bool) -> Operation:
+    async def set_local_accounts(
+        self, cluster: ClusterId, expected: Guarded, *, enabled: bool, tags: tuple[tuple[str, str | None], ...] = ()
+    ) -> Operation:
         with self._world.call("arm.set_local_accounts"):
             found = self._guarded(cluster, expected)
             if "set_local_accounts" not in self._world.without_effect:
                 found.local_accounts = enabled
+            if "tags" not in self._world.without_effect:
+                set_now = {**dict(found.tags), **dict(tags)}
+                found.tags = tuple((name, value) for name, value in sorted(set_now.items()) if value is not None)
             operation = self._world.start(found, "Updating", UPDATE)
             found.refuses_at = max(found.refuses_at, self._world.now() + timedelta(seconds=UPDATE))
             return self._lost(operation)
@@ -424,12 +464,15 @@ class WorldArm:
         with self._world.call("arm.rotate_certificates"):
             found = self._world.find(cluster)
             self._world.free(found)
+            found.previous = posture_of(found)
             found.rotations += 1
             return self._lost(self._world.start(found, "RotatingClusterCertificates", ROTATION))
 
     async def operation(self, operation: Operation) -> OperationState:
         with self._world.call("arm.operation"):
             if self._world.lost_urls:
+                raise Rejected("no such operation", status=404)
+            if operation.url not in self._world.works:
                 raise Rejected("no such operation", status=404)
             work = self._world.works[operation.url]
             if self._world.now() < work.until:
@@ -439,7 +482,8 @@ class WorldArm:
     async def hold_admin_credential(self, cluster: ClusterId) -> Witness | AdminCredentialRefused:
         with self._world.call("arm.hold_admin_credential"):
             found = self._world.find(cluster)
-            if not found.local_accounts and self._world.now() >= found.refuses_at:
+            refuses = not found.local_accounts and self._world.now() >= found.refuses_at
+            if refuses or self._world.now() < found.hands_out_at:
                 return AdminCredentialRefused(
                     at=self._world.now().isoformat(),
                     status=400,
@@ -448,6 +492,17 @@ class WorldArm:
                     "local accounts.",
                 )
             return self._vault.hold(found, found.generation)
+
+    async def hand_out_admin_kubeconfig(self, cluster: ClusterId, place: Place) -> None:
+        with self._world.call("arm.hand_out_admin_kubeconfig"):
+            found = self._world.find(cluster)
+            if not found.local_accounts or self._world.now() < found.hands_out_at:
+                raise TryLater("Azure does not hand it out yet", after=10)
+            place.put(f"generation {found.generation}".encode())
+
+    async def subscription_ids(self) -> tuple[str, ...]:
+        with self._world.call("arm.subscription_ids"):
+            return (SUBSCRIPTION,)
 
     async def ensure_resource_group(self, subscription_id: str, name: str, location: str) -> bool:
         with self._world.call("arm.ensure_resource_group"):
@@ -483,6 +538,7 @@ class WorldArm:
         differences = expected.differences(Guarded.of(posture_of(found)), ca_before=None)
         if differences:
             raise Refused(f"not as expected: {differences}")
+        found.previous = posture_of(found)
         return found
 
     def _lost(self, operation: Operation) -> Operation:
@@ -613,7 +669,8 @@ class WorldKubernetes:
 
     def _up(self, posture: Posture) -> Cluster:
         cluster = self._world.find(posture.cluster)
-        if not cluster.reachable or cluster.state == "RotatingClusterCertificates":
+        down = not cluster.reachable or self._world.now() < cluster.down_until
+        if down or cluster.state == "RotatingClusterCertificates":
             raise TryLater("the API server does not answer", after=10)
         return cluster
 

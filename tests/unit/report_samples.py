@@ -16,6 +16,7 @@ from aks_entra.core.evidence import (
     Failure,
     GroupEnsured,
     LocalAccountsDisabled,
+    LocalAccountsEnabled,
     Moment,
     NodesSeen,
     SignInProven,
@@ -131,6 +132,7 @@ EVIDENCE: tuple[Evidence, ...] = (
     SignInProven(at=AT, username=PROVER, by=f"admin group {ADMINS}", everything=True, moment=Moment.BEFORE, ca=OLD_CA),
     CredentialTried(at=AT, credential=Credential.CERTIFICATE, moment=Moment.BEFORE, status=200, ca=OLD_CA),
     LocalAccountsDisabled(at=AT, changed=True, correlation_id="arm-2"),
+    LocalAccountsEnabled(at=AT, changed=True, until=AT, reason="INC-77", correlation_id="arm-6"),
     AdminCredentialRefused(
         at=AT, status=400, code="BadRequest", message="Getting static credential is not allowed", correlation_id="arm-3"
     ),

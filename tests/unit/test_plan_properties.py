@@ -53,7 +53,7 @@ def admits(plan: ClusterPlan, groups: tuple[str, ...], facts: Facts, *, azure_rb
     return by_role or any(name.lower() in living or name in created for name in groups)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(posture=postures(), target=targets(), facts=any_facts())
 def test_no_prefix_of_any_plan_locks_everybody_out(posture: Posture, target: Target, facts: Facts) -> None:
     plan = plan_cluster(posture, target, facts)

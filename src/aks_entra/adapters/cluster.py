@@ -60,14 +60,14 @@ class ApiServers:
         from kubernetes.aio import client  # noqa: PLC0415 - lazy: 0.3 s, 45 MB
 
         token = await self._identities.cluster_token(fresh=fresh)
-        async with self._as_prover(posture, token) as api:
-            review = await _json(
+        async with self.as_prover(posture, token) as api:
+            review = await answer_of(
                 client.AuthenticationV1Api(api).create_self_subject_review_without_preload_content(
                     client.V1SelfSubjectReview(), _request_timeout=self._timeout
                 )
             )
             attributes = client.V1ResourceAttributes(group="*", resource="*", verb="*")
-            access = await _json(
+            access = await answer_of(
                 client.AuthorizationV1Api(api).create_self_subject_access_review_without_preload_content(
                     client.V1SelfSubjectAccessReview(
                         spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=attributes)
@@ -87,8 +87,8 @@ class ApiServers:
         from kubernetes.aio import client  # noqa: PLC0415 - lazy, as above
 
         token = await self._identities.cluster_token(fresh=False)
-        async with self._as_prover(posture, token) as api:
-            items = [item async for item in self._pages(client.CoreV1Api(api).list_node_without_preload_content)]
+        async with self.as_prover(posture, token) as api:
+            items = [item async for item in self.pages(client.CoreV1Api(api).list_node_without_preload_content)]
         return tuple(_node(item) for item in items)
 
     async def workloads(self, posture: Posture) -> tuple[Workload, ...]:
@@ -96,23 +96,23 @@ class ApiServers:
         from kubernetes.aio import client  # noqa: PLC0415 - lazy, as above
 
         token = await self._identities.cluster_token(fresh=False)
-        async with self._as_prover(posture, token) as api:
+        async with self.as_prover(posture, token) as api:
             apps = client.AppsV1Api(api)
             kinds = {
                 "Deployment": apps.list_deployment_for_all_namespaces_without_preload_content,
                 "DaemonSet": apps.list_daemon_set_for_all_namespaces_without_preload_content,
                 "StatefulSet": apps.list_stateful_set_for_all_namespaces_without_preload_content,
             }
-            return tuple([_workload(kind, item) for kind, pages in kinds.items() async for item in self._pages(pages)])
+            return tuple([_workload(kind, item) for kind, pages in kinds.items() async for item in self.pages(pages)])
 
     async def inside(self, posture: Posture) -> Inside:
         """What runs in the cluster as far as a rotation hurts it; of secrets only names are asked for."""
         token = await self._identities.cluster_token(fresh=False)
-        async with self._as_prover(posture, token) as api:
+        async with self.as_prover(posture, token) as api:
 
             def listing(accept: str) -> Pages:
                 def pages(path: str) -> AsyncIterator[Mapping[str, Any]]:
-                    return self._pages(partial(_listed, api, path, accept))
+                    return self.pages(partial(_listed, api, path, accept))
 
                 return pages
 
@@ -155,7 +155,14 @@ class ApiServers:
             await api.rest_client.close()
 
     @asynccontextmanager
-    async def _as_prover(self, posture: Posture, token: str) -> AsyncIterator[ApiClient]:
+    async def opened(self, posture: Posture) -> AsyncIterator[ApiClient]:
+        """A client of one API server in the prover's name; what goes wrong on the way there is translated."""
+        async with self.as_prover(posture, await self._identities.cluster_token(fresh=False)) as api:
+            yield api
+
+    @asynccontextmanager
+    async def as_prover(self, posture: Posture, token: str) -> AsyncIterator[ApiClient]:
+        """The same with a token that was just got."""
         from kubernetes.aio import client  # noqa: PLC0415 - lazy, as above
 
         configuration = await self._configuration(posture)
@@ -194,10 +201,11 @@ class ApiServers:
             code="CertificateNotTrusted",
         )
 
-    async def _pages(self, fetch: Callable[..., Awaitable[Any]]) -> AsyncIterator[Mapping[str, Any]]:
+    async def pages(self, fetch: Callable[..., Awaitable[Any]], **options: str) -> AsyncIterator[Mapping[str, Any]]:
+        """Every item of a list, all pages; `options` are the list's own."""
         token: str | None = None
         while True:
-            page = await _json(fetch(limit=PAGE, _continue=token, _request_timeout=self._timeout))
+            page = await answer_of(fetch(limit=PAGE, _continue=token, _request_timeout=self._timeout, **options))
             for item in page.get("items") or ():
                 yield item
             token = (page.get("metadata") or {}).get("continue") or None
@@ -219,7 +227,7 @@ async def _listed(
     )
 
 
-async def _json(request: Awaitable[Any]) -> Mapping[str, Any]:
+async def answer_of(request: Awaitable[Any]) -> Mapping[str, Any]:
     """The body of an answer; what the API server refuses is raised."""
     response = await request
     text = (await response.read()).decode("utf-8", "replace")

@@ -27,6 +27,7 @@ GRAPH_HOST: Final = "graph.microsoft.com"
 ONCE: Final = RetryHandlerOption(max_retries=0, should_retry=False)
 """For writes: kiota repeats even a POST on 429, 503 and 504, and a repeated one may create twice."""
 
+_GROUPS: Final = "GroupMember.Read.All to read, Group.Create (or Group.ReadWrite.All) to create groups"
 _NOT_FOUND: Final = 404
 _T = TypeVar("_T")
 
@@ -60,12 +61,15 @@ class Attempt:
 
 
 @contextmanager
-def answers(doing: str, *, writing: bool = False) -> Iterator[Attempt]:
-    """Translate what Microsoft's SDK raises. `doing` completes "could not …"; `writing` makes 400s Rejected."""
+def answers(doing: str, *, writing: bool = False, needs: str = "") -> Iterator[Attempt]:
+    """Translate what Microsoft's SDK raises. `doing` completes "could not …"; `writing` makes 400s Rejected.
+
+    `needs` names the Graph permissions that a 403 asks for; default: those of groups.
+    """
     try:
         yield Attempt()
     except APIError as err:
-        raise _answered(err, doing, writing=writing) from err
+        raise _answered(err, doing, writing=writing, needs=needs) from err
     except httpx.HTTPError as err:
         if writing and isinstance(err, httpx.ReadError | httpx.RemoteProtocolError | httpx.ReadTimeout):
             raise TryLater(
@@ -78,7 +82,7 @@ def answers(doing: str, *, writing: bool = False) -> Iterator[Attempt]:
         raise translated(err, doing, host=GRAPH_HOST) from err
 
 
-def _answered(err: APIError, doing: str, *, writing: bool) -> AksEntraError:
+def _answered(err: APIError, doing: str, *, writing: bool, needs: str) -> AksEntraError:
     status = err.response_status_code or 0
     error = getattr(err, "error", None)
     code = str(getattr(error, "code", None) or "")
@@ -98,7 +102,7 @@ def _answered(err: APIError, doing: str, *, writing: bool) -> AksEntraError:
         case 403:
             return Refused(
                 f"could not {doing}: {said}",
-                remedy="grant GroupMember.Read.All to read, Group.Create (or Group.ReadWrite.All) to create groups",
+                remedy=f"grant {needs or _GROUPS}",
                 **details,
             )
     return (Rejected if writing else Refused)(f"could not {doing}: {said}", **details)

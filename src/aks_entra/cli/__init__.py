@@ -9,7 +9,22 @@ import sys
 
 import typer
 
-from aks_entra.cli import inventory, migrate, output, plan, provision, report, up, verify, version
+from aks_entra.cli import (
+    access,
+    break_glass,
+    doctor,
+    inventory,
+    kubeconfig,
+    migrate,
+    output,
+    plan,
+    provision,
+    report,
+    rollback,
+    up,
+    verify,
+    version,
+)
 
 EPILOG = """\b
 Exit codes:
@@ -51,5 +66,19 @@ def main() -> None:
         sys.exit(leaving.exit_code)
 
 
-for _module in (inventory, plan, migrate, verify, report, provision, up, version):
+for _module in (
+    inventory,
+    plan,
+    migrate,
+    verify,
+    report,
+    provision,
+    rollback,
+    break_glass,
+    access,
+    kubeconfig,
+    doctor,
+    up,
+    version,
+):
     _module.register(app)

@@ -49,6 +49,7 @@ class Request:
     wait: bool
     approver: str | None
     reason: str
+    plan: FleetPlan | None = None  # one that was made just now, instead of a source
 
 
 def migrate(  # noqa: PLR0913 - one parameter for each option
@@ -99,7 +100,7 @@ def migrate(  # noqa: PLR0913 - one parameter for each option
         approver=approver,
         reason=reason,
     )
-    output.run(_migrate(request, format_))
+    output.run(carry_out(request, format_))
 
 
 def approve(
@@ -113,10 +114,11 @@ def approve(
     ] = False,
 ) -> None:
     """Decide at a gate. The decision holds for exactly the plan that is named."""
-    output.run(_approve(run, plan, reason=reason, approver=approver, reject=reject))
+    output.run(decide_at_gate(run, plan, reason=reason, approver=approver, reject=reject))
 
 
-async def _approve(run: str, plan: str, *, reason: str, approver: str | None, reject: bool) -> None:
+async def decide_at_gate(run: str, plan: str, *, reason: str, approver: str | None, reject: bool) -> None:
+    """Answer the gate of a waiting run in the name of who is signed in, or of `approver`."""
     from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
 
     await prefect_client.require_server()
@@ -128,7 +130,8 @@ async def _approve(run: str, plan: str, *, reason: str, approver: str | None, re
     output.say(f"  {gate.page}")
 
 
-async def _migrate(request: Request, format_: output.Format) -> None:
+async def carry_out(request: Request, format_: output.Format) -> None:
+    """Start or find the run, follow it, print its report. Leaves with exit code 1 unless all that was due is proven."""
     async with AsyncExitStack() as stack:
         if request.local:
             from aks_entra.cli.local import prefect_here  # noqa: PLC0415 - only where it is asked for
@@ -168,8 +171,11 @@ async def _start(request: Request) -> FlowRun:
         if digest is None:
             raise Refused(f"run {old.name} died before it had a plan", remedy="start it again from the fleet file")
         return await prefect_client.resume(str(old.id), digest)
+    if request.plan is not None:
+        await prefect_client.store_plan(request.plan)
+        return await prefect_client.start_migration(request.plan.digest)
     if request.source is None:
-        raise AssertionError  # pragma: no cover - one of the three is there
+        raise AssertionError  # pragma: no cover - one of the four is there
     if is_plan(request.source):
         plan = read_plan(request.source)
         await prefect_client.store_plan(plan)
@@ -246,10 +252,14 @@ def print_report(report: FleetReport, format_: output.Format) -> None:
 
 def _sound(plan: FleetPlan, report: FleetReport) -> bool:
     """Whether everything that was to be done was done and proven. What the plan itself refused is no failure."""
-    from aks_entra.core.verdict import Outcome  # noqa: PLC0415 - startup is quick without it
+    from aks_entra.core.verdict import Outcome, restored  # noqa: PLC0415 - startup is quick without it
 
-    wanted = {one.cluster.key for one in plan.clusters if one.disposition in {"migrate", "nothing to do"}}
-    return all(one.outcome is Outcome.VERIFIED for one in report.verdicts if one.cluster.key in wanted)
+    wanted = {one.cluster.key: one for one in plan.clusters if one.disposition in {"migrate", "nothing to do"}}
+    return all(
+        one.outcome is Outcome.VERIFIED or restored(wanted[one.cluster.key], one)
+        for one in report.verdicts
+        if one.cluster.key in wanted
+    )
 
 
 async def unreported(run: UUID) -> Refused | Rejected:

@@ -111,6 +111,20 @@ class LocalAccountsDisabled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LocalAccountsEnabled:
+    """ARM shows local accounts on again. `until` (ISO 8601) and the rest are those of a break-glass opening."""
+
+    at: str
+    changed: bool
+    until: str = ""
+    reason: str = ""
+    ticket: str = ""
+    opener: str = ""
+    correlation_id: str = ""
+    kind: Literal["local-accounts-enabled"] = "local-accounts-enabled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CertificatesRotated:
     """The CA is another one than before. `attached`: an operation that was found running was followed to its end."""
 
@@ -193,6 +207,7 @@ Evidence: TypeAlias = (
     | AdminCredentialRefused
     | CredentialTried
     | LocalAccountsDisabled
+    | LocalAccountsEnabled
     | CertificatesRotated
     | NodesSeen
     | WorkloadsSeen

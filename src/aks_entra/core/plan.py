@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from aks_entra.core.cluster import ClusterId, Identity, Posture
 from aks_entra.core.debt import Debt
+from aks_entra.core.fleet import ProverSpec
 from aks_entra.core.preflight import Case, Facts, Finding, Severity, Skip, preflight
 from aks_entra.core.rollout import Stage
 from aks_entra.core.steps import (
@@ -22,6 +23,7 @@ from aks_entra.core.steps import (
     Step,
     UpdateEntra,
     VerifyOutcome,
+    VerifyRestored,
     writes,
 )
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy, Target
@@ -56,6 +58,19 @@ class ClusterPlan:
         return "migrate" if self.steps else "nothing to do"
 
     @property
+    def after(self) -> Guarded:
+        """The state that all steps lead to."""
+        state = self.before
+        for step in self.steps:
+            state = state.after(step)
+        return state
+
+    @property
+    def restores(self) -> bool:
+        """Whether this is a way back: it is judged by what was restored, not by what was closed."""
+        return any(isinstance(step, VerifyRestored) for step in self.steps)
+
+    @property
     def rotates(self) -> RotateCertificates | None:
         """The rotation among the steps."""
         return next((step for step in self.steps if isinstance(step, RotateCertificates)), None)
@@ -69,6 +84,13 @@ class Prover:
     client_id: str | None = None
     tenant_id: str | None = None
     secret_from: str | None = None  # name of the variable, never its value
+
+    @property
+    def spec(self) -> ProverSpec | None:
+        """How the wiring wants it; None: the identity that runs."""
+        if self.client_id is None or self.tenant_id is None or self.secret_from is None:
+            return None
+        return ProverSpec(client_id=self.client_id, tenant_id=self.tenant_id, secret_from=self.secret_from)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from aks_entra.core.evidence import (
     ClusterCreated,
     Evidence,
     LocalAccountsDisabled,
+    LocalAccountsEnabled,
     StateSeen,
 )
 from aks_entra.core.preflight import Skip
@@ -71,6 +72,8 @@ def _sighting(one: Evidence, closed_under: set[str]) -> tuple[Sighting | None, s
     match one:
         case StateSeen():
             return (Sighting.ACCOUNTS_ON if one.local_accounts else Sighting.ACCOUNTS_OFF), one.ca
+        case LocalAccountsEnabled():
+            return Sighting.ACCOUNTS_ON, None
         case LocalAccountsDisabled():
             return Sighting.ACCOUNTS_OFF, None
         case CertificatesRotated() if one.ca_after in closed_under:

@@ -11,6 +11,7 @@ from aks_entra.core.plan import ClusterPlan
 from aks_entra.core.steps import (
     DisableLocalAccounts,
     EnableEntra,
+    EnableLocalAccounts,
     EnsureAdminGroup,
     ProveSignIn,
     RecordBaseline,
@@ -18,6 +19,7 @@ from aks_entra.core.steps import (
     Step,
     UpdateEntra,
     VerifyOutcome,
+    VerifyRestored,
 )
 from aks_entra.core.verdict import Outcome, Verdict, judge
 from aks_entra.core.weigh import outlived
@@ -46,7 +48,7 @@ def judge_standing(plan: ClusterPlan, evidence: tuple[Evidence, ...]) -> Verdict
     )
 
 
-def _left(step: Step) -> str:
+def _left(step: Step) -> str:  # noqa: PLR0911 - one per kind of step
     match step:
         case EnsureAdminGroup():
             return f"create group {step.group.display_name}"
@@ -58,7 +60,9 @@ def _left(step: Step) -> str:
             return "disable local accounts"
         case RotateCertificates():
             return "rotate certificates"
-        case ProveSignIn() | RecordBaseline() | VerifyOutcome():
+        case EnableLocalAccounts():
+            return "enable local accounts"
+        case ProveSignIn() | RecordBaseline() | VerifyOutcome() | VerifyRestored():
             return ""
         case _:
             assert_never(step)

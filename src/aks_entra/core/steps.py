@@ -81,6 +81,21 @@ class VerifyOutcome:
     kind: Literal["verify-outcome"] = "verify-outcome"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnableLocalAccounts:
+    """The way back of `DisableLocalAccounts`: from here on Azure hands out admin credentials to whoever may ask."""
+
+    kind: Literal["enable-local-accounts"] = "enable-local-accounts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyRestored:
+    """Look again after a rollback: an admin credential works where accounts are on, else a member gets in."""
+
+    local_accounts: bool
+    kind: Literal["verify-restored"] = "verify-restored"
+
+
 Step: TypeAlias = (
     EnsureAdminGroup
     | EnableEntra
@@ -90,6 +105,8 @@ Step: TypeAlias = (
     | DisableLocalAccounts
     | RotateCertificates
     | VerifyOutcome
+    | EnableLocalAccounts
+    | VerifyRestored
 )
 
 
@@ -133,9 +150,11 @@ class Guarded:
                 return replace(self, admin_groups=_normal(step.admin_groups), azure_rbac=step.azure_rbac)
             case DisableLocalAccounts():
                 return replace(self, local_accounts=False)
+            case EnableLocalAccounts():
+                return replace(self, local_accounts=True)
             case RotateCertificates():
                 return replace(self, ca=ROTATED)
-            case EnsureAdminGroup() | ProveSignIn() | RecordBaseline() | VerifyOutcome():
+            case EnsureAdminGroup() | ProveSignIn() | RecordBaseline() | VerifyOutcome() | VerifyRestored():
                 return self
             case _:
                 assert_never(step)
@@ -170,7 +189,7 @@ class Consequence:
     notes: tuple[str, ...] = field(default=())
 
 
-def consequence(step: Step, *, tier: str = "Standard") -> Consequence:
+def consequence(step: Step, *, tier: str = "Standard") -> Consequence:  # noqa: PLR0911 - a table: one for each step
     """The price of a step (the durations of arm-wire-facts: recorded updates, documented rotation)."""
     match step:
         case EnableEntra(was=Identity.LEGACY):
@@ -198,7 +217,15 @@ def consequence(step: Step, *, tier: str = "Standard") -> Consequence:
                 minutes=(15, 45),
                 notes=("every old credential and service-account token dies",),
             )
-        case EnsureAdminGroup() | ProveSignIn() | RecordBaseline() | VerifyOutcome():
+        case EnableLocalAccounts():
+            return Consequence(
+                reversible=True,
+                minutes=(2, 5),
+                notes=(
+                    "Azure hands out admin credentials again; a rotation is owed for them once accounts are closed",
+                ),
+            )
+        case EnsureAdminGroup() | ProveSignIn() | RecordBaseline() | VerifyOutcome() | VerifyRestored():
             return Consequence()
         case _:
             assert_never(step)
@@ -206,7 +233,7 @@ def consequence(step: Step, *, tier: str = "Standard") -> Consequence:
 
 def writes(step: Step) -> bool:
     """Whether a step changes the cluster (the others only look, or touch the directory)."""
-    return isinstance(step, EnableEntra | UpdateEntra | DisableLocalAccounts | RotateCertificates)
+    return isinstance(step, EnableEntra | UpdateEntra | DisableLocalAccounts | RotateCertificates | EnableLocalAccounts)
 
 
 _LABELS: Final = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from aks_entra.core.cluster import ClusterId, Identity
 from aks_entra.core.debt import Debt
@@ -15,13 +16,21 @@ from aks_entra.core.evidence import (
     Evidence,
     Failure,
     LocalAccountsDisabled,
+    LocalAccountsEnabled,
 )
 from aks_entra.core.plan import ClusterPlan
-from aks_entra.core.steps import Guarded
+from aks_entra.core.restored import is_restored, weigh_owed, weigh_restored
+from aks_entra.core.steps import Guarded, Step, writes
 from aks_entra.core.target import AzureRbac, Target
 from aks_entra.core.weigh import Grade, weigh, weigh_old_credentials
 
-__all__ = ["Grade", "Outcome", "Verdict", "judge", "judge_created", "unstarted"]
+__all__ = ["Grade", "Outcome", "Verdict", "judge", "judge_created", "restored", "stopped", "unstarted"]
+
+
+_AGAIN: Final = "see what the message says, then run the plan again: what is left of it is done, nothing twice"
+
+
+_LOOK: Final = "look at what is named here, then `aks-entra verify`; where somebody changed the cluster, plan again"
 
 
 class Outcome(StrEnum):
@@ -67,13 +76,39 @@ def unstarted(plan: ClusterPlan) -> Verdict | None:
     )
 
 
+def restored(plan: ClusterPlan, verdict: Verdict) -> bool:
+    """Whether a rollback did all that it could. Its cluster is open, and so never "verified"."""
+    return plan.restores and verdict.outcome is Outcome.NOT_VERIFIED and is_restored(plan, verdict.evidence)
+
+
+def stopped(plan: ClusterPlan, evidence: tuple[Evidence, ...], at: Step | None) -> Verdict:
+    """The verdict of a cluster whose way was stopped by a person: where it stands, and how to go on.
+
+    `at` is the step that was under way; None before the first. What was begun goes on in Azure, whoever has left.
+    """
+    changed = any(writes(step) for step in plan.steps[: plan.steps.index(at)]) if at in plan.steps else False
+    if at is None or not (changed or writes(at) or _changed(evidence)):
+        where = f"stopped at {at.kind}: nothing was written" if at else "stopped before its turn: nothing was written"
+    elif writes(at):
+        where = f"stopped at {at.kind}: what Azure has begun goes on there, and was not seen to its end"
+    else:
+        where = f"stopped at {at.kind}: the steps before it are done, those after it are not"
+    return Verdict(
+        cluster=plan.cluster,
+        outcome=Outcome.NOT_VERIFIED if at else Outcome.SKIPPED,
+        because=(where,),
+        evidence=evidence,
+        next="aks-entra migrate --resume RUN: the cluster is read again, and only what is left of the plan is done",
+    )
+
+
 def judge(plan: ClusterPlan, evidence: tuple[Evidence, ...]) -> Verdict:
     """Weigh the evidence of one cluster. What is missing makes "not verified"; what contradicts makes "failed"."""
     held = unstarted(plan)
     if held is not None:
         return replace(held, evidence=evidence)
     failures = [one for one in evidence if isinstance(one, Failure) and one.step != LOOKING]
-    old = weigh_old_credentials(plan, evidence)
+    old = weigh_owed(plan) if plan.restores else weigh_old_credentials(plan, evidence)
     if failures:
         last = failures[-1]
         untouched = last.error == "Refused" and not _changed(evidence)
@@ -83,9 +118,9 @@ def judge(plan: ClusterPlan, evidence: tuple[Evidence, ...]) -> Verdict:
             outcome=Outcome.REFUSED if untouched else Outcome.FAILED,
             because=(f"{where}{last.message}", *old.wrong),
             evidence=evidence,
-            next=old.next if old.wrong else last.remedy,
+            next=old.next if old.wrong else last.remedy or _AGAIN,
         )
-    seen = weigh(plan, evidence)
+    seen = weigh_restored(plan, evidence) if plan.restores else weigh(plan, evidence)
     wrong = seen.wrong + old.wrong
     missing = seen.missing + old.missing
     outcome = Outcome.FAILED if wrong else Outcome.NOT_VERIFIED if missing else Outcome.VERIFIED
@@ -95,7 +130,7 @@ def judge(plan: ClusterPlan, evidence: tuple[Evidence, ...]) -> Verdict:
         because=tuple(wrong + missing + seen.proven + old.proven),
         grade=old.grade if outcome is Outcome.VERIFIED else None,
         evidence=evidence,
-        next="" if outcome is Outcome.VERIFIED else old.next or seen.next,
+        next="" if outcome is Outcome.VERIFIED else old.next or seen.next or _LOOK,
     )
 
 
@@ -129,5 +164,5 @@ def judge_created(cluster: ClusterId, target: Target, evidence: tuple[Evidence, 
 
 def _changed(evidence: tuple[Evidence, ...]) -> bool:
     """Whether something was written on the cluster."""
-    kinds = EntraSet | LocalAccountsDisabled | CertificatesRotated | ClusterCreated
+    kinds = EntraSet | LocalAccountsDisabled | LocalAccountsEnabled | CertificatesRotated | ClusterCreated
     return any(isinstance(one, kinds) and one.changed for one in evidence)

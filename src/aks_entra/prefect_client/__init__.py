@@ -19,7 +19,8 @@ from aks_entra.prefect_client.archive import (
     verdicts,
 )
 from aks_entra.prefect_client.claims import claim, claim_all
-from aks_entra.prefect_client.names import PROVISION_CLUSTER, short
+from aks_entra.prefect_client.lookup import last_plan_of
+from aks_entra.prefect_client.names import GRANT_ACCESS, PROVISION_CLUSTER, short
 from aks_entra.prefect_client.names import run_page as page_of
 from aks_entra.prefect_client.runs import (
     RunView,
@@ -38,6 +39,7 @@ from aks_entra.prefect_client.runs import (
 )
 
 __all__ = [
+    "GRANT_ACCESS",
     "PROVISION_CLUSTER",
     "Approval",
     "Gate",
@@ -52,6 +54,7 @@ __all__ = [
     "find_run",
     "follow",
     "gates",
+    "last_plan_of",
     "load_plan",
     "load_report",
     "look_at",

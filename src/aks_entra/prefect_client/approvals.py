@@ -30,6 +30,7 @@ from pydantic import Field, ValidationError, create_model
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import archive, names
 from aks_entra.prefect_client.archive import Approval
+from aks_entra.prefect_client.life import sign_off, sign_on
 
 Moment = Literal["before", "after"]
 _SAID = r"\S"
@@ -86,10 +87,12 @@ async def ask(digest: str, stage: tuple[int, str], moment: Moment, question: Cal
         return known
     for attempt in itertools.count(1):
         try:
+            await sign_off()
             answer = await asuspend_flow_run(
                 wait_for_input=form(digest, question()),
                 key=names.key("gate", str(place), moment, names.short(digest), str(attempt)),
             )
+            await sign_on()  # answered: this process carries the run on
             said = answer.model_dump()
             decision = Approval(stage=name, moment=moment, **said)
         except (ValidationError, ObjectNotFound):
@@ -103,7 +106,7 @@ async def gates(run: str | None = None) -> tuple[Gate, ...]:
     """The gates that wait now; of one run (the beginning of its id, or its name), or of all."""
     async with get_client() as client:
         waiting = await client.read_flow_runs(
-            flow_filter=FlowFilter(name=FlowFilterName(any_=[names.COORDINATOR])),
+            flow_filter=FlowFilter(name=FlowFilterName(any_=list(names.GATED))),
             flow_run_filter=FlowRunFilter(
                 state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED]))
             ),

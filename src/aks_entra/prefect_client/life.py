@@ -86,6 +86,12 @@ async def sign_on() -> UUID:
     return run
 
 
+async def sign_off() -> None:
+    """Take the present process off the present flow run, which waits without one: the next signs on for itself."""
+    async with get_client() as client:
+        await client.update_flow_run_labels(store.own_flow_run(), {PROCESS: ""})
+
+
 async def life(client: PrefectClient, run: FlowRun) -> Life:
     """What is known of a run's process now."""
     state = run.state
@@ -94,7 +100,7 @@ async def life(client: PrefectClient, run: FlowRun) -> Life:
     if state.is_final():
         return Life.ENDED
     label = run.labels.get(PROCESS)
-    if label is not None:
+    if label:
         process = Process.parse(str(label))
         if process.here:
             return Life.ALIVE if process.exists else Life.DEAD

@@ -14,14 +14,24 @@ from aks_entra.core.steps import Step
 MIGRATE_FLEET: Final = "migrate-fleet/migrate-fleet"
 MIGRATE_BATCH: Final = "migrate-batch/migrate-batch"
 PROVISION_CLUSTER: Final = "provision-cluster/provision-cluster"
+GRANT_ACCESS: Final = "grant-access/grant-access"
 DEPLOYMENTS: Final = (
     MIGRATE_FLEET,
     MIGRATE_BATCH,
     PROVISION_CLUSTER,
     "inventory-fleet/inventory-fleet",
     "verify-fleet/verify-fleet",
+    "rollback-cluster/rollback-cluster",
+    "sweep-break-glass/sweep-break-glass",
+    GRANT_ACCESS,
+    "end-access/end-access",
+    "review-access/review-access",
+    "create-group/create-group",
+    "apply-conditional-access/apply-conditional-access",
 )
 COORDINATOR: Final = "migrate-fleet"  # name of the flow
+GATED: Final = (COORDINATOR, "grant-access", "apply-conditional-access")
+"""Names of the flows that wait for decisions."""
 WORK_POOL: Final = "aks-entra"
 SEPARATOR: Final = " · "
 """Between a task's name and its cluster in the names of task runs."""
@@ -35,6 +45,8 @@ TITLES: Final[dict[str, str]] = {
     "disable-local-accounts": "disable local accounts",
     "rotate-certificates": "rotate certificates",
     "verify-outcome": "verify outcome",
+    "enable-local-accounts": "enable local accounts",
+    "verify-restored": "verify what was restored",
 }
 """What a step is called in the names of its task runs."""
 

@@ -15,6 +15,7 @@ from aks_entra.core.evidence import (
     Failure,
     GroupEnsured,
     LocalAccountsDisabled,
+    LocalAccountsEnabled,
     NodesSeen,
     SignInProven,
     StateSeen,
@@ -56,6 +57,16 @@ def line_of(one: Evidence) -> Line:  # noqa: C901, PLR0911, PLR0912 - a table: o
             return Line(at=one.at, what=f"{one.credential} tried alone", detail=detail)
         case LocalAccountsDisabled():
             return _line(one, f"local accounts disabled {_how(changed=one.changed)}", "disableLocalAccounts: true")
+        case LocalAccountsEnabled():
+            said = (
+                f"; until {one.until}" if one.until else "",
+                f"; {one.reason}" if one.reason else "",
+                f"; ticket {one.ticket}" if one.ticket else "",
+                f"; by {one.opener}" if one.opener else "",
+            )
+            return _line(
+                one, f"local accounts opened {_how(changed=one.changed)}", f"disableLocalAccounts: false{''.join(said)}"
+            )
         case CertificatesRotated():
             attached = "; a rotation found running was followed" if one.attached else ""
             detail = f"CA {one.ca_before} → {one.ca_after} (valid from {one.ca_not_before}){attached}"
@@ -92,6 +103,7 @@ def _line(
     | EntraSet
     | AdminCredentialRefused
     | LocalAccountsDisabled
+    | LocalAccountsEnabled
     | CertificatesRotated
     | ClusterCreated
     | Failure,

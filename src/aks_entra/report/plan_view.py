@@ -14,6 +14,7 @@ from aks_entra.core.steps import (
     Consequence,
     DisableLocalAccounts,
     EnableEntra,
+    EnableLocalAccounts,
     EnsureAdminGroup,
     ProveSignIn,
     RecordBaseline,
@@ -21,6 +22,7 @@ from aks_entra.core.steps import (
     Step,
     UpdateEntra,
     VerifyOutcome,
+    VerifyRestored,
     consequence,
 )
 
@@ -179,7 +181,7 @@ def _step(plan: ClusterPlan, step: Step, price: Consequence) -> StepView:
     )
 
 
-def _words(plan: ClusterPlan, step: Step) -> tuple[str, str, str]:  # noqa: PLR0911 - a table: one line for each step
+def _words(plan: ClusterPlan, step: Step) -> tuple[str, str, str]:  # noqa: C901, PLR0911 - a table: one line for each step
     """Mark, title and what is particular about this step."""
     match step:
         case EnsureAdminGroup():
@@ -205,6 +207,11 @@ def _words(plan: ClusterPlan, step: Step) -> tuple[str, str, str]:  # noqa: PLR0
             return "?", "record baseline", f"nodes and workloads as they are{held}"
         case DisableLocalAccounts():
             return "−", "disable local accounts", ""  # noqa: RUF001 - the minus sign of the plan's legend
+        case EnableLocalAccounts():
+            return "+", "enable local accounts", ""
+        case VerifyRestored():
+            looks = "an admin credential from Azure works" if step.local_accounts else "a member gets in"
+            return "?", "verify what was restored", looks
         case RotateCertificates():
             return "↻", "rotate certificates", ""
         case VerifyOutcome():
@@ -222,9 +229,13 @@ def _update_title(plan: ClusterPlan, step: UpdateEntra) -> str:
 
 def _update(plan: ClusterPlan, step: UpdateEntra) -> str:
     added = tuple(name for name in step.admin_groups if name.lower() not in _lower(plan.before.admin_groups))
+    kept = _lower(step.admin_groups)
+    removed = tuple(name for name in plan.before.admin_groups if name.lower() not in kept)
     parts = []
     if added:
         parts.append(f"adds {_groups(plan, added)} to those there are")
+    if removed:
+        parts.append(f"takes away {_groups(plan, removed)}, which the migration added")
     if step.azure_rbac is not plan.before.azure_rbac:
         parts.append(f"Azure RBAC {'on' if step.azure_rbac else 'off'}")
     return "; ".join(parts)
@@ -251,6 +262,9 @@ def _gains(plans: list[ClusterPlan]) -> tuple[str, ...]:
                 groups.update(_group(plan, name) for name in step.admin_groups if name.lower() not in had)
                 roles += bool(step.azure_rbac) and not plan.before.azure_rbac
     found = [f"{name} (on {_counted(count, 'cluster')})" for name, count in groups.most_common()]
+    opened = sum(any(isinstance(step, EnableLocalAccounts) for step in plan.steps) for plan in plans)
+    if opened:
+        found.append(f"whoever may fetch admin credentials from Azure (on {_counted(opened, 'cluster')})")
     if roles:
         found.append(f"holders of Azure Kubernetes Service RBAC roles (on {_counted(roles, 'cluster')})")
     return tuple(found)
@@ -271,6 +285,8 @@ def _loses(plans: list[ClusterPlan]) -> tuple[str, ...]:
     found = []
     if closes:
         found.append(f"whoever would fetch admin credentials from Azure (on {_counted(closes, 'cluster')})")
+    if dropped := _dropped(plans):
+        found.append(dropped)
     if rotates:
         found.append(
             "every holder of an admin kubeconfig, a client certificate or a static token, service-account tokens "
@@ -281,6 +297,19 @@ def _loses(plans: list[ClusterPlan]) -> tuple[str, ...]:
     if unbound:
         found.append(f"holders of Azure Kubernetes Service RBAC roles (on {_counted(unbound, 'cluster')})")
     return tuple(found)
+
+
+def _dropped(plans: list[ClusterPlan]) -> str:
+    """Admin groups that a rollback takes away."""
+    groups = Counter(
+        _group(plan, name)
+        for plan in plans
+        for step in plan.steps
+        if isinstance(step, UpdateEntra)
+        for name in plan.before.admin_groups
+        if name.lower() not in _lower(step.admin_groups)
+    )
+    return ", ".join(f"{name} (on {_counted(count, 'cluster')})" for name, count in groups.most_common())
 
 
 def _lower(names: tuple[str, ...]) -> tuple[str, ...]:

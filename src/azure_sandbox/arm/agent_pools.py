@@ -1,24 +1,28 @@
-"""Agent pools as resources of their own: read and change. They are not created or deleted here."""
+"""Agent pools as resources of their own: read, created, changed, deleted, and brought to a newer node image."""
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
-from azure_sandbox.arm import validation
+from azure_sandbox.arm import known, validation
 from azure_sandbox.arm.building import pools_of, regime_of
-from azure_sandbox.arm.clusters import CLUSTER, JSON, check_preconditions
+from azure_sandbox.arm.clusters import CLUSTER, JSON
+from azure_sandbox.arm.conditions import check_preconditions
 from azure_sandbox.arm.document import complete_pool
-from azure_sandbox.arm.errors import not_modelled, resource_not_found
+from azure_sandbox.arm.errors import bad_request, resource_not_found
 from azure_sandbox.arm.gate import Call, Gate
 from azure_sandbox.arm.operations import Course, Operations
 from azure_sandbox.arm.rendering import render_pool
 from azure_sandbox.arm.state import CLUSTER_TYPE, ManagedCluster, State
+from azure_sandbox.arm.versions import PATCHES, number
 from azure_sandbox.cluster import rotation
 from azure_sandbox.http import Reply
 
 Document = dict[str, Any]
 POOLS = f"{CLUSTER}/agentPools"
 POOL = f"{POOLS}/{{pool}}"
+NEWER_IMAGE = "AKSUbuntu-2204gen2containerd-202511.07.0"
 
 
 class AgentPools:
@@ -31,13 +35,26 @@ class AgentPools:
         gate.add("GET", POOLS, self._list, scope=CLUSTER, action=action + "read")
         gate.add("GET", POOL, self._get, scope=POOL, action=action + "read")
         gate.add("PUT", POOL, self._put, scope=POOL, action=action + "write")
+        options = ("ignore-pod-disruption-budget",)
+        gate.add("DELETE", POOL, self._delete, scope=POOL, action=action + "delete", options=options)
+        image = f"{POOL}/upgradeNodeImageVersion"
+        gate.add("POST", image, self._image, scope=POOL, action=action + "upgradeNodeImageVersion/write")
+        gate.add("POST", f"{POOL}/abort", self._abort, scope=POOL, action=action + "abort/action")
+        profile = f"{POOL}/upgradeProfiles/default"
+        gate.add("GET", profile, self._profile, scope=POOL, action=action + "upgradeProfiles/read")
+        available = f"{CLUSTER}/availableAgentPoolVersions"
+        right = f"{CLUSTER_TYPE}/availableAgentPoolVersions/read"
+        gate.add("GET", available, self._versions, scope=CLUSTER, action=right)
 
     @staticmethod
-    def _find(cluster: ManagedCluster, group: str, name: str) -> Document:
-        for pool in cluster.pools:
-            if pool["name"].lower() == name.lower():
-                return pool
-        raise resource_not_found(group, f"{CLUSTER_TYPE}/{cluster.name}/agentPools", name)
+    def _look(cluster: ManagedCluster, name: str) -> Document | None:
+        return next((it for it in cluster.pools if it["name"].lower() == name.lower()), None)
+
+    def _find(self, cluster: ManagedCluster, group: str, name: str) -> Document:
+        found = self._look(cluster, name)
+        if found is None:
+            raise resource_not_found(group, f"{CLUSTER_TYPE}/{cluster.name}/agentPools", name)
+        return found
 
     async def _list(self, call: Call, subscription: str, group: str, name: str) -> Reply:
         cluster = self._state.cluster(subscription, group, name)
@@ -49,23 +66,134 @@ class AgentPools:
 
     async def _put(self, call: Call, subscription: str, group: str, name: str, pool: str) -> Reply:
         cluster = self._state.cluster(subscription, group, name)
-        self._operations.refuse_beside(cluster)
-        if pool.lower() not in {it["name"].lower() for it in cluster.pools}:
-            raise not_modelled("the creation of an agent pool")
-        held = self._find(cluster, group, pool)
+        held = self._look(cluster, pool)
+        sent = validation.mapping(call.request.json().get("properties"), "properties")
+        known.check_pool(sent, held or {})
+        if held is None:
+            check_preconditions(call, None)
+            self._operations.refuse_beside(cluster)
+            return self._create(cluster, call, {**sent, "name": pool})
         check_preconditions(call, cluster.pool_etags.get(held["name"], cluster.etag))
-        sent: Document = {**(call.request.json().get("properties") or {}), "name": held["name"]}
+        self._operations.refuse_beside(cluster)
+        sent = {**sent, "name": held["name"]}
         validation.check_pool(sent, held)
         version = cluster.properties["currentKubernetesVersion"]
         changed = complete_pool(sent, {key: it for key, it in held.items() if key != "nodeLabels"}, version)
+        self._check_system([changed if it is held else it for it in cluster.pools])
         cluster.pools[cluster.pools.index(held)] = changed
+        upgrades = changed["orchestratorVersion"] != held.get("orchestratorVersion")
+        only_counted = changed != held and {**changed, "count": 0} == {**held, "count": 0}
+        kind = "Upgrading" if upgrades else "Scaling" if only_counted else "Updating"
+        return self._started(cluster, call, changed, self._course(cluster, changed["name"], kind, "pool"), 200)
+
+    def _create(self, cluster: ManagedCluster, call: Call, sent: Document) -> Reply:
+        validation.check_pool(sent, None)
+        made = complete_pool({"mode": "User", **sent}, None, cluster.properties["currentKubernetesVersion"])
+        if number(made["orchestratorVersion"]) > number(cluster.properties["currentKubernetesVersion"]):
+            raise bad_request(
+                f"Node pool version {made['orchestratorVersion']} and control plane version "
+                f"{cluster.properties['currentKubernetesVersion']} are incompatible.",
+                target="orchestratorVersion",
+            )
+        cluster.pools.append(made)
+        course = self._course(cluster, made["name"], "Creating", "pool-create")
+        return self._started(cluster, call, made, course, 201)
+
+    @staticmethod
+    def _course(cluster: ManagedCluster, pool: str, kind: str, length: str) -> Course:
         regime, pools = regime_of(cluster.document), pools_of(cluster.document)
-        course = Course(
-            kind="Updating",
-            length="pool",
-            pool=held["name"],
+        return Course(
+            kind=kind,
+            length=length,
+            pool=pool,
             plan=lambda cause, moment: rotation.update(cluster.server, cause, moment, regime, pools),
         )
+
+    def _started(self, cluster: ManagedCluster, call: Call, pool: Document, course: Course, status: int) -> Reply:
         operation = self._operations.start(cluster, course)
-        headers = self._operations.headers(operation, location=False)
-        return Reply(200, render_pool(cluster, changed, call.version), {**JSON, **headers})
+        headers = self._operations.headers(operation, location=status == 202)  # noqa: PLR2004  # Accepted
+        return Reply(status, render_pool(cluster, pool, call.version), {**JSON, **headers})
+
+    @staticmethod
+    def _check_system(pools: list[Document]) -> None:
+        if not any(it.get("mode") == "System" for it in pools):
+            raise bad_request("There has to be at least one system agent pool.")
+
+    async def _delete(self, call: Call, subscription: str, group: str, name: str, pool: str) -> Reply:
+        cluster = self._state.cluster(subscription, group, name)
+        held = self._look(cluster, pool)
+        if held is None:
+            return Reply(204)
+        check_preconditions(call, cluster.pool_etags.get(held["name"], cluster.etag))
+        self._operations.refuse_beside(cluster)
+        rest = [it for it in cluster.pools if it is not held]
+        self._check_system(rest)
+
+        def gone(_: dt.datetime) -> None:
+            cluster.properties["agentPoolProfiles"] = [it for it in cluster.pools if it["name"] != held["name"]]
+            cluster.pool_states.pop(held["name"], None)
+
+        regime = regime_of(cluster.document)
+        pools = tuple(it for it in pools_of(cluster.document) if it.name != held["name"])
+        course = Course(
+            kind="Deleting",
+            length="pool-delete",
+            pool=held["name"],
+            plan=lambda cause, moment: rotation.update(cluster.server, cause, moment, regime, pools),
+            done=gone,
+        )
+        operation = self._operations.start(cluster, course)
+        return Reply(202, None, self._operations.headers(operation, location=True))
+
+    async def _image(self, call: Call, subscription: str, group: str, name: str, pool: str) -> Reply:
+        cluster = self._state.cluster(subscription, group, name)
+        held = self._find(cluster, group, pool)
+        self._operations.refuse_beside(cluster)
+
+        def newer(_: dt.datetime) -> None:
+            held["nodeImageVersion"] = NEWER_IMAGE
+
+        course = Course(kind="UpgradingNodeImageVersion", length="pool", pool=held["name"], done=newer)
+        return self._started(cluster, call, held, course, 202)
+
+    async def _abort(self, _: Call, subscription: str, group: str, name: str, pool: str) -> Reply:
+        cluster = self._state.cluster(subscription, group, name)
+        held = self._find(cluster, group, pool)
+        running = cluster.operation
+        if running is None or not running.running or running.pool != held["name"]:
+            raise bad_request(f"There is no operation in progress on agent pool '{held['name']}'.")
+        self._operations.cancel(cluster)
+
+        def left(_: dt.datetime) -> None:
+            cluster.pool_states[held["name"]] = "Canceled"
+
+        course = Course(kind="Canceling", length="abort", pool=held["name"], done=left)
+        return Reply(202, None, self._operations.headers(self._operations.start(cluster, course), location=True))
+
+    async def _profile(self, _: Call, subscription: str, group: str, name: str, pool: str) -> Reply:
+        cluster = self._state.cluster(subscription, group, name)
+        held = self._find(cluster, group, pool)
+        body = {
+            "id": f"{cluster.id}/agentPools/{held['name']}/upgradeProfiles/default",
+            "name": "default",
+            "type": f"{CLUSTER_TYPE}/agentPools/upgradeProfiles",
+            "properties": {
+                "kubernetesVersion": held["currentOrchestratorVersion"],
+                "osType": held["osType"],
+                "upgrades": None,
+                "latestNodeImageVersion": NEWER_IMAGE,
+            },
+        }
+        return Reply(200, body, JSON)
+
+    async def _versions(self, _: Call, subscription: str, group: str, name: str) -> Reply:
+        cluster = self._state.cluster(subscription, group, name)
+        most = cluster.properties["currentKubernetesVersion"]
+        offered = [it for it in PATCHES.values() if number(it) <= number(most)]
+        body = {
+            "id": f"{cluster.id}/availableAgentPoolVersions",
+            "name": "default",
+            "type": f"{CLUSTER_TYPE}/availableAgentPoolVersions",
+            "properties": {"agentPoolVersions": [{"default": it == most, "kubernetesVersion": it} for it in offered]},
+        }
+        return Reply(200, body, JSON)

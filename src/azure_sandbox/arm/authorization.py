@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from azure_sandbox.arm.access import Assignment, covers, normal
@@ -170,9 +171,10 @@ class Authorization:
         )
         held = self._find(scope, name)
         self._check(made, held)
-        if held is None:
-            self._state.access.add(made)
-        return Reply(200 if held else 201, self._shown(held or made), JSON)
+        if held is not None:  # the description may change under one name, and nothing else
+            made = replace(held, description=made.description)
+        self._state.access.add(made)
+        return Reply(200 if held else 201, self._shown(made), JSON)
 
     def _kind(self, principal: str, stated: str | None, now: dt.datetime) -> str:
         kind = self._directory.kind_of(principal)

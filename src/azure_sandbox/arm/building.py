@@ -10,6 +10,7 @@ from azure_sandbox.arm.access import Access
 from azure_sandbox.arm.spec import IdentityKind, WorkloadSpec
 from azure_sandbox.arm.state import CLUSTER_TYPE, ResourceGroup
 from azure_sandbox.clock import Clock
+from azure_sandbox.cluster.declared import Declared
 from azure_sandbox.cluster.machines import Pool, Workload
 from azure_sandbox.cluster.regime import Regime
 from azure_sandbox.cluster.service import ApiServer, Blueprint
@@ -74,6 +75,7 @@ class Builder:
         created: dt.datetime,
         ca_created: dt.datetime | None = None,
         workloads: Iterable[WorkloadSpec] = (),
+        declared: Declared | None = None,
     ) -> ApiServer:
         """The API server of a cluster, running and with all its nodes."""
         properties = document["properties"]
@@ -89,6 +91,7 @@ class Builder:
                 Workload(name=it.name, namespace=it.namespace, kind=it.kind, replicas=it.replicas) for it in workloads
             ),
             private=is_private(document),
+            declared=declared or Declared(),
         )
         return ApiServer(
             blueprint,

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-from azure_sandbox.arm import validation
+from azure_sandbox.arm import known, policies, validation
 from azure_sandbox.arm.building import pools_of, regime_of
-from azure_sandbox.arm.document import complete, settle_in
-from azure_sandbox.arm.errors import bad_request, provider
+from azure_sandbox.arm.conditions import check_preconditions, length_of
+from azure_sandbox.arm.document import complete, merged_aad, settle_in
+from azure_sandbox.arm.errors import bad_request, being_deleted, provider
 from azure_sandbox.arm.gate import Call, Gate
 from azure_sandbox.arm.operations import Course, Moment, Operations
 from azure_sandbox.arm.rendering import render
 from azure_sandbox.arm.state import CLUSTER_TYPE, ManagedCluster, Operation, ResourceGroup, State
+from azure_sandbox.arm.versions import has_early_status
 from azure_sandbox.cluster import rotation
 from azure_sandbox.cluster.service import ApiServer
 from azure_sandbox.http import Reply
@@ -44,6 +46,7 @@ class Clusters:
             ("start", self._start, "start/action"),
             ("abort", self._abort, "abort/action"),
             ("rotateClusterCertificates", self._rotate, "rotateClusterCertificates/action"),
+            ("resetAADProfile", self._reset_entra, "resetAADProfile/action"),
         ):
             gate.add("POST", f"{CLUSTER}/{name}", handler, scope=CLUSTER, action=act + right)
 
@@ -57,10 +60,16 @@ class Clusters:
         home = self._state.group(subscription, group)
         held = self._state.find(subscription, group, name)
         check_preconditions(call, held.etag if held else None)
+        if home.deleting:
+            raise being_deleted(home.name)
         sent = call.request.json()
+        validation.check_types(sent)
+        known.check(sent.get("properties") or {}, held.properties if held else {})
+        policies.check(self._state.policies.values(), call.scope, sent)
         if held is None:
             return self._create(call, home, name, sent)
         self._operations.refuse_beside(held)
+        validation.check_like(sent.get("properties"), held.properties)
         validation.check_change(sent, held.document, name, group)
         document = self._completed(sent, held.document, home, held.name)
         validation.check_whole(document, sent)
@@ -105,6 +114,7 @@ class Clusters:
             length="create",
             plan=lambda cause, moment: rotation.appear(server, cause, moment),
             done=settled,
+            early="ProvisioningControlPlane" if has_early_status(call.version) else "",
         )
         return self._started(cluster, call, self._operations.start(cluster, course), 201)
 
@@ -112,6 +122,9 @@ class Clusters:
         length = length_of(cluster.document["properties"], document["properties"])
         cluster.document = document
         server, regime, pools = cluster.server, regime_of(document), pools_of(document)
+        # Documented: a cluster of the Free tier may see downtime of its API server on the way from legacy to managed.
+        interrupted = length == "legacy-to-managed" and document["sku"].get("tier") == "Free"
+        effect = rotation.interrupted_update if interrupted else rotation.update
 
         def settled(_: dt.datetime) -> None:
             settle_in(cluster.document, subscription=cluster.subscription, name=cluster.name)
@@ -119,7 +132,7 @@ class Clusters:
         course = Course(
             kind="Updating",
             length=length,
-            plan=lambda cause, moment: rotation.update(server, cause, moment, regime, pools),
+            plan=lambda cause, moment: effect(server, cause, moment, regime, pools),
             done=settled,
         )
         return self._operations.start(cluster, course)
@@ -145,8 +158,12 @@ class Clusters:
         check_preconditions(call, cluster.etag)
         if cluster.state == "Deleting":
             self._operations.refuse_beside(cluster)
+        return self._accepted(self.delete(cluster))
+
+    def delete(self, cluster: ManagedCluster) -> Operation:
+        """Begin the end of a cluster, whatever it was doing."""
         self._operations.cancel(cluster)
-        return self._accepted(self._operations.start(cluster, self.deletion(cluster)))
+        return self._operations.start(cluster, self.deletion(cluster))
 
     def deletion(self, cluster: ManagedCluster) -> Course:
         """The course of a deletion, at whose end the cluster and its node group are gone."""
@@ -200,6 +217,19 @@ class Clusters:
             plan=lambda cause, moment: rotation.rotate(server, cause, moment),
             done=server.machines.appear,
         )
+
+    async def _reset_entra(self, call: Call, subscription: str, group: str, name: str) -> Reply:
+        """Of legacy clusters only, and about to go."""
+        cluster = self._state.cluster(subscription, group, name)
+        entra = cluster.properties.get("aadProfile")
+        if not entra or entra.get("managed"):
+            which = "managed AAD enabled" if entra else "non-AAD enabled"
+            raise bad_request(f"Operation 'resetAADProfile' is not allowed for {which} cluster.")
+        self._operations.refuse_beside(cluster)
+        sent = validation.mapping(call.request.json(), "aadProfile")
+        document = deepcopy(cluster.document)
+        document["properties"]["aadProfile"] = merged_aad({**sent, "managed": False}, entra, entra["tenantID"])
+        return self._accepted(self._update(cluster, document))
 
     async def _stop(self, _: Call, subscription: str, group: str, name: str) -> Reply:
         return self._power(self._state.cluster(subscription, group, name), "Stopped", "Stopping", "stop", rotation.stop)
@@ -262,38 +292,3 @@ def add_node_group(state: State, cluster: ManagedCluster) -> None:
         name.lower(),
         ResourceGroup(subscription=cluster.subscription, name=name, location=cluster.location, manager=cluster.id),
     )
-
-
-def length_of(before: Document, after: Document) -> str:
-    """Which of the recorded updates this is."""
-    old, new = before.get("aadProfile"), after.get("aadProfile")
-    if new and new.get("managed") and not old:
-        return "enable-entra"
-    if new and old and new.get("managed") and not old.get("managed"):
-        return "legacy-to-managed"
-    if new and old and bool(new.get("enableAzureRBAC")) != bool(old.get("enableAzureRBAC")):
-        return "azure-rbac"
-    if before.get("disableLocalAccounts") and not after.get("disableLocalAccounts"):
-        return "enable-local-accounts"
-    return "update"
-
-
-def check_preconditions(call: Call, etag: str | None) -> None:
-    """If-Match and If-None-Match as AKS documents them; quotes, which its own SDK sends, do not count."""
-    headers = {name.lower(): value for name, value in call.request.headers.items()}
-    match = headers.get("if-match", "").strip().strip('"')
-    none_match = headers.get("if-none-match", "").strip().strip('"')
-    if match and none_match:
-        raise bad_request("If-Match and If-None-Match cannot be set together.")
-    if none_match and none_match != "*":
-        raise bad_request("If-None-Match can only be empty or '*'.")
-    if none_match and etag is not None:
-        raise provider(412, "PreconditionFailed", "Resource already exists.")
-    if match and etag is None:
-        text = (
-            "Resource not found but ETag header is provided. If this is a request to create, please do not provide "
-            "ETag."
-        )
-        raise provider(412, "PreconditionFailed", text)
-    if match and match not in {"*", etag}:
-        raise provider(412, "PreconditionFailed", "ETag provided in If-Match header does not match the resource's.")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -60,6 +61,19 @@ def short(*parts: str) -> str:
     return hashlib.sha256("/".join(parts).lower().encode()).hexdigest()[:8]
 
 
+def merge(held: Any, change: Any) -> Any:
+    """A JSON merge patch (RFC 7396)."""
+    if not isinstance(change, Mapping):
+        return deepcopy(change)
+    merged = dict(held) if isinstance(held, dict) else {}
+    for key, value in change.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge(merged.get(key), value)
+    return merged
+
+
 def merged_aad(sent: Document | None, held: Document | None, tenant: str) -> Document | None:
     """`aadProfile` as the service answers: `adminUsers` beside the groups, the tenant filled in, no secret."""
     if sent is None:
@@ -83,7 +97,8 @@ def merged_aad(sent: Document | None, held: Document | None, tenant: str) -> Doc
 def complete_pool(sent: Document, held: Document | None, version: str) -> Document:
     """An agent pool as the service answers; what only spot pools have is dropped from others."""
     pool: Document = {**deepcopy(_POOL), **(held or {}), **{key: it for key, it in sent.items() if it is not None}}
-    pool["osDiskSizeGB"] = pool["osDiskSizeGB"] or _POOL["osDiskSizeGB"]
+    for key in ("osDiskSizeGB", "vmSize"):
+        pool[key] = pool[key] or (held or _POOL)[key]
     pool["orchestratorVersion"] = patch_of(pool.get("orchestratorVersion") or version)
     pool["currentOrchestratorVersion"] = pool["orchestratorVersion"]
     pool.setdefault("nodeImageVersion", "AKSUbuntu-2204gen2containerd-202510.01.0")

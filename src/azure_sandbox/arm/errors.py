@@ -43,6 +43,12 @@ def group_not_found(name: str) -> Problem:
     return front(404, "ResourceGroupNotFound", f"Resource group '{name}' could not be found.")
 
 
+def being_deleted(name: str) -> Problem:
+    """409 for a group that is on its way out."""
+    text = f"The resource group '{name}' is in deprovisioning state and cannot perform this operation."
+    return front(409, "ResourceGroupBeingDeleted", text)
+
+
 def subscription_not_found(name: str) -> Problem:
     """404 for a subscription."""
     return front(404, "SubscriptionNotFound", f"The subscription '{name}' could not be found.")

@@ -8,10 +8,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from azure_sandbox.arm.access import normal
+from azure_sandbox.arm.activity import record
 from azure_sandbox.arm.errors import front, locked, not_modelled
 from azure_sandbox.arm.state import State
+from azure_sandbox.arm.throttling import Throttle
 from azure_sandbox.clock import Clock
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.tokens import ARM_AUDIENCES, Claims, InvalidToken, Tokens
@@ -51,10 +54,25 @@ def _pattern(template: str) -> Scope:
     return template.format_map
 
 
+def _subscription(scope: str) -> str:
+    parts = scope.split("/")
+    return parts[2] if len(parts) > 2 and parts[1].lower() == "subscriptions" else ""  # noqa: PLR2004  # /subscriptions/x
+
+
 class Gate:
     """Routes with what it takes to pass them."""
 
-    def __init__(self, *, state: State, directory: Directory, tokens: Tokens, clock: Clock, router: Router) -> None:
+    def __init__(
+        self,
+        *,
+        state: State,
+        directory: Directory,
+        tokens: Tokens,
+        clock: Clock,
+        router: Router,
+        throttle: Throttle | None = None,
+    ) -> None:
+        self.throttle = throttle or Throttle(clock)
         self.state = state
         self.clock = clock
         self._directory = directory
@@ -77,19 +95,39 @@ class Gate:
         reach = _pattern(scope)
 
         async def guarded(request: Request, **parts: str) -> Reply:
+            correlation = request.headers.get("x-ms-correlation-request-id") or str(uuid.uuid4())
+            quota: dict[str, str] = {}
+            ended = None
             try:
-                call = self._admit(request, reach(parts), action, known)
-                if lockable and (kind := WRITING.get(method)):
-                    self.check_locks(call.scope, kind)
+                scope = reach(parts)
+                call = self._admit(request, scope, action, known, quota)
+                if action and (kind := WRITING.get(method)):
+                    name = self._directory.display_of(call.claims.oid)
+                    who = (call.claims.upn or name, call.claims.oid)
+                    ended = record(self.state.activity, request, action, call.scope, who, correlation)
+                    if lockable:
+                        self.check_locks(call.scope, kind)
+                self.throttle.pass_provider(request, _subscription(scope))
                 reply = await handler(call, **parts)
             except Problem as problem:
                 reply = Reply(problem.status, problem.body, problem.headers)
-            return self._dressed(request, reply)
+            if ended is not None:
+                ended(reply.status, self.clock.now())
+                self._follow(reply, ended)
+            return self._dressed(request, reply, {"x-ms-correlation-request-id": correlation, **quota})
 
         self._router.add(method, template, guarded)
 
-    def _admit(self, request: Request, scope: str, action: str | None, known: set[str]) -> Call:
+    def _follow(self, reply: Reply, ended: Callable[[int, datetime], None]) -> None:
+        """Let the operation that an answer names write its own end into the activity log."""
+        url = reply.headers.get("azure-asyncoperation", "")
+        operation = self.state.operations.get(url.partition("?")[0].rpartition("/")[2])
+        if operation is not None:
+            operation.asked = ended
+
+    def _admit(self, request: Request, scope: str, action: str | None, known: set[str], quota: dict[str, str]) -> Call:
         claims = self._claims(request, scope)
+        quota.update(self.throttle.enter(request, _subscription(scope or request.path), claims.oid))
         version = request.query.get("api-version", "")
         if not version:
             text = "The api-version query parameter (?api-version=) is required for all requests."
@@ -155,14 +193,13 @@ class Gate:
         if held:
             raise locked(scope, kind, held)
 
-    def _dressed(self, request: Request, reply: Reply) -> Reply:
+    def _dressed(self, request: Request, reply: Reply, more: dict[str, str]) -> Reply:
         now = self.clock.now()
         identifier = str(uuid.uuid4())
-        correlation = request.headers.get("x-ms-correlation-request-id") or str(uuid.uuid4())
         headers = {
             **STANDING,
             "x-ms-request-id": identifier,
-            "x-ms-correlation-request-id": correlation,
+            **more,
             "x-ms-routing-request-id": f"SANDBOX:{now:%Y%m%dT%H%M%SZ}:{identifier}",
             **reply.headers,
         }
@@ -172,6 +209,8 @@ class Gate:
 
     def poll_headers(self) -> dict[str, str]:
         """When to ask again: Azure says nothing (clients wait 30 s); at another pace it takes a hint."""
-        if self.clock.pace == 1:
+        if self.clock.pace == 1 and not self.clock.by_hand:
             return {}
+        if self.clock.by_hand:
+            return {"x-ms-retry-after-ms": "200"}
         return {"x-ms-retry-after-ms": str(max(50, round(1000 * self.clock.real(RECOMMENDED_POLL).total_seconds())))}

@@ -5,34 +5,22 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from azure_sandbox.arm.errors import front, provider
 from azure_sandbox.arm.gate import Call, Gate
+from azure_sandbox.arm.lengths import Lengths
 from azure_sandbox.arm.state import ManagedCluster, Operation, State
 from azure_sandbox.clock import Clock
 from azure_sandbox.http import Problem, Reply
+from azure_sandbox.operation_faults import INTERNAL, NOT_LATEST, OperationFault, OperationFaults
 
 API_VERSION = "2025-03-01"
+EARLY = 0.3  # of a creation: ProvisioningControlPlane, then InProgress
 LOCATION = "/subscriptions/{subscription}/providers/Microsoft.ContainerService/locations/{location}"
 SIGNED = ("t", "c", "s", "h")
-DURATIONS: Mapping[str, float] = {
-    "create": 320,
-    "update": 113,
-    "enable-entra": 160,
-    "legacy-to-managed": 166,
-    "azure-rbac": 180,
-    "enable-local-accounts": 101,
-    "rotate": 1500,
-    "stop": 100,
-    "start": 200,
-    "abort": 7,
-    "delete": 240,
-    "tags": 15,
-    "pool": 60,
-}
 NAMES = {
     "Creating": "create",
     "Updating": "update",
@@ -57,6 +45,8 @@ class Course:
     done: Callable[[dt.datetime], None] = field(default=lambda _when: None)
     pool: str = ""
     failure: dict[str, Any] | None = None
+    early: str = ""  # what newer api-versions say instead of InProgress at the beginning
+    quiet: bool = False  # leaves the cluster's own state alone
 
 
 def conflict(cluster: ManagedCluster, running: Operation) -> Problem:
@@ -75,11 +65,12 @@ def conflict(cluster: ManagedCluster, running: Operation) -> Problem:
 class Operations:
     """Starts operations on clusters and answers for them."""
 
-    def __init__(self, gate: Gate, durations: Mapping[str, float]) -> None:
+    def __init__(self, gate: Gate, lengths: Lengths, faults: OperationFaults | None = None) -> None:
         self._gate = gate
         self._state: State = gate.state
         self._clock: Clock = gate.clock
-        self._durations = {**DURATIONS, **durations}
+        self._lengths = lengths
+        self._faults = faults or OperationFaults()
         options = ("operationId", *SIGNED)
         gate.add("GET", f"{LOCATION}/operations/{{operation}}", self._status, action=None, options=options)
         gate.add("GET", f"{LOCATION}/operationresults/{{operation}}", self._result, action=None, options=options)
@@ -91,6 +82,7 @@ class Operations:
 
     def start(self, cluster: ManagedCluster, course: Course) -> Operation:
         """Start an operation on a cluster that is at rest."""
+        met = self._faults.take(course.length, cluster.name)
         operation = Operation(
             id=str(uuid.uuid4()),
             subscription=cluster.subscription,
@@ -103,36 +95,93 @@ class Operations:
         )
         self._state.operations[operation.id] = operation
         cluster.operation = operation
-        length = self._durations[course.length]
+        length = self._lengths(course.length, cluster.name)
+        if slow := met.get("slow-operation"):
+            length *= slow.factor
+        begun = self._clock.progress()
 
         def moment(share: float) -> dt.datetime:
-            return self._clock.after(length * share, since=operation.started)
+            return self._clock.after(length * share, since=begun)
 
-        if course.pool:
-            cluster.pool_states[course.pool] = course.kind
-        else:
-            cluster.set_state(course.kind)
+        if course.early:
+            operation.status = course.early
+            cluster.server.timeline.plan(moment(EARLY), operation.id, lambda _: operation.go_on())
+        self._put_state(cluster, course, course.kind)
         cluster.touch(pool=course.pool)
+        self._disturb(cluster, met)
         course.plan(operation.id, moment)
-
-        def end(when: dt.datetime) -> None:
-            self._end(operation, course, when)
-
-        cluster.server.timeline.plan(moment(1), operation.id, end)
+        if not self._interrupt(operation, course, met, moment):
+            cluster.server.timeline.plan(moment(1), operation.id, lambda when: self._end(operation, course, when))
         return operation
 
     @staticmethod
-    def _end(operation: Operation, course: Course, when: dt.datetime) -> None:
+    def _put_state(cluster: ManagedCluster, course: Course, state: str) -> None:
+        if course.quiet:
+            return
+        if course.pool:
+            cluster.pool_states[course.pool] = state
+        else:
+            cluster.set_state(state)
+
+    @staticmethod
+    def _disturb(cluster: ManagedCluster, met: dict[str, OperationFault]) -> None:
+        """Faults that strike the cluster, not the operation."""
+        if "node-missing" in met:
+            cluster.server.machines.lose()
+        if "webhook-breaks" in met:
+            cluster.server.break_webhook_at_renewal()
+        if "token-survives" in met:
+            cluster.server.keep_token_at_renewal()
+
+    def _interrupt(self, operation: Operation, course: Course, met: dict[str, OperationFault], moment: Moment) -> bool:
+        """Faults that strike the operation; returns whether it will not come to its own end."""
+        timeline = operation.cluster.server.timeline
+        if inside := met.get("error-inside"):
+            timeline.plan(moment(inside.at), operation.id, lambda _: operation.say(inside.error or NOT_LATEST))
+        if "never-ends" in met:
+            return True
+        for kind in ("fails", "canceled", "pre-empted"):
+            if fault := met.get(kind):
+                timeline.plan(moment(fault.at), operation.id, self._struck(operation, course, fault))
+                return True
+        return False
+
+    def _struck(self, operation: Operation, course: Course, fault: OperationFault) -> Callable[[dt.datetime], None]:
+        outcome = "Canceled" if fault.kind == "canceled" else "Failed"
+        error = None if fault.kind == "canceled" else fault.error or INTERNAL
+        if fault.kind == "pre-empted":
+            pool = course.pool or operation.cluster.pools[0]["name"]
+            text = f"Failed to save agent pool {pool}. This operation has been preempted by Updating operation."
+            error = fault.error or {"code": "OriginalEtagNotExpect", "message": text}
+
+        def strike(when: dt.datetime) -> None:
+            cluster = operation.cluster
+            cluster.server.timeline.forget(operation.id)
+            operation.status, operation.ended, operation.error = outcome, when, error
+            self._put_state(cluster, course, outcome)
+            if course.kind not in {"Creating", "Deleting"} and not cluster.stopped:
+                cluster.server.bring_up(when)
+            cluster.touch(pool=course.pool)
+            self._note(operation, when)
+            if fault.kind == "pre-empted":
+                self.start(cluster, Course(kind="Updating", length="maintenance"))
+
+        return strike
+
+    def _end(self, operation: Operation, course: Course, when: dt.datetime) -> None:
         cluster = operation.cluster
         outcome = "Failed" if course.failure else "Succeeded"
         operation.status, operation.ended, operation.error = outcome, when, course.failure
-        if course.pool:
-            cluster.pool_states[course.pool] = outcome
-        else:
-            cluster.set_state(outcome)
+        self._put_state(cluster, course, outcome)
         if not course.failure:
             course.done(when)
         cluster.touch(pool=course.pool)
+        self._note(operation, when)
+
+    def _note(self, operation: Operation, when: dt.datetime) -> None:
+        """The activity log's last entry about an operation that somebody asked for."""
+        if operation.asked is not None:
+            operation.asked(200 if operation.status == "Succeeded" else 409, when)
 
     def cancel(self, cluster: ManagedCluster) -> Operation | None:
         """End the running operation of a cluster where it stands; what it has done is not undone."""
@@ -141,11 +190,13 @@ class Operations:
             return None
         cluster.server.timeline.forget(running.id)
         running.status, running.ended = "Canceled", self._clock.now()
+        self._note(running, running.ended)
         return running
 
     def headers(self, operation: Operation, *, location: bool) -> dict[str, str]:
         """Where an operation is asked about; signed URLs, to be used as they are."""
-        query = f"api-version={API_VERSION}&t={operation.started:%Y%m%d%H%M%S}&c=MIIH&s={operation.signature}&h=sandbox"
+        signed = "&".join(f"{name}={value}" for name, value in _signed(operation).items())
+        query = f"api-version={API_VERSION}&{signed}"
         base = "https://management.azure.com" + LOCATION.format(
             subscription=operation.subscription, location=operation.location
         )
@@ -158,7 +209,7 @@ class Operations:
         found = self._state.operations.get(operation.lower())
         if found is None or found.subscription.lower() != subscription.lower():
             raise front(404, "NotFound", f"The operation '{operation}' could not be found.")
-        if call.option("s") != found.signature or not call.option("t"):
+        if any(call.option(name) != value for name, value in _signed(found).items()):
             text = "The signature of the operation's URL is missing or wrong: poll the URL as it was given."
             raise front(403, "InvalidAsyncOperationSignature", text)
         if not self._state.access.knows(call.principals, found.cluster.id):
@@ -181,6 +232,12 @@ class Operations:
         if found.running:
             return Reply(202, None, {**location, **self._gate.poll_headers()})
         return Reply(204, None, location)
+
+
+def _signed(operation: Operation) -> dict[str, str]:
+    """The parts of an operation's URL that must come back as they were given; the real certificate fills 3 KB."""
+    moment = str(621355968000000000 + int(operation.started.timestamp() * 10_000_000))
+    return {"t": moment, "c": "MIIHpTCCBo2gAwIBAgITSandboxOnly", "s": operation.signature, "h": operation.id[:8]}
 
 
 def ticks(when: dt.datetime) -> str:

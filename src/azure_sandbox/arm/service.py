@@ -8,27 +8,41 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from azure_sandbox.arm.access import Assignment
+from azure_sandbox.arm import maintenance
+from azure_sandbox.arm.access import Assignment, normal
+from azure_sandbox.arm.activity import Entry
 from azure_sandbox.arm.agent_pools import AgentPools
 from azure_sandbox.arm.authorization import Authorization
-from azure_sandbox.arm.building import Builder
+from azure_sandbox.arm.building import Builder, regime_of
 from azure_sandbox.arm.clusters import Clusters, add_node_group
 from azure_sandbox.arm.credentials import Credentials
-from azure_sandbox.arm.document import complete, derived, settle_in, short
+from azure_sandbox.arm.document import complete, derived, merge, settle_in, short
 from azure_sandbox.arm.gate import Gate
+from azure_sandbox.arm.lengths import Lengths
 from azure_sandbox.arm.locks import Locks
+from azure_sandbox.arm.maintenance import Maintenance
+from azure_sandbox.arm.monitor import Monitor
 from azure_sandbox.arm.operations import Operations
+from azure_sandbox.arm.policies import PolicyAssignment
+from azure_sandbox.arm.policy_routes import PolicyRoutes
+from azure_sandbox.arm.registration import Registration
+from azure_sandbox.arm.resource_graph import ResourceGraph
 from azure_sandbox.arm.roles import BY_NAME, find
+from azure_sandbox.arm.run_command import RunCommand
 from azure_sandbox.arm.spec import ClusterSpec, LockLevel, PoolSpec
 from azure_sandbox.arm.state import ManagedCluster, ManagementLock, ResourceGroup, State, Subscription
 from azure_sandbox.arm.subscriptions import Subscriptions
-from azure_sandbox.arm.validation import check_new, check_whole
+from azure_sandbox.arm.throttling import Throttle
+from azure_sandbox.arm.upgrades import Upgrades
+from azure_sandbox.arm.validation import check_new, check_types, check_whole
 from azure_sandbox.arm.versions import DEFAULT
 from azure_sandbox.clock import Clock
+from azure_sandbox.cluster.declared import resource_of
 from azure_sandbox.cluster.service import ApiServers
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.tokens import Tokens
-from azure_sandbox.http import Problem, Router
+from azure_sandbox.http import Problem, Request, Router
+from azure_sandbox.operation_faults import OperationFaults
 
 YEAR = dt.timedelta(days=365)
 Document = dict[str, Any]
@@ -36,9 +50,14 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmSettings:
-    """What a sandbox may decide about its control plane; `durations` are in Azure's seconds, by kind of operation."""
+    """What a sandbox may decide about its control plane; `durations` are in Azure's seconds, by kind of operation.
+
+    With a `seed` the other durations are drawn from recorded ones. `throttling`: empty token buckets refuse.
+    """
 
     durations: Mapping[str, float] = field(default_factory=dict)
+    seed: int | None = None
+    throttling: bool = False
     page_size: int = 500
     default_version: str = DEFAULT
 
@@ -46,21 +65,45 @@ class ArmSettings:
 class Arm:
     """management.azure.com: `router` answers, `add_*` fills; names are matched without regard to case."""
 
-    def __init__(self, directory: Directory, tokens: Tokens, clock: Clock, settings: ArmSettings | None = None) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        tokens: Tokens,
+        clock: Clock,
+        settings: ArmSettings | None = None,
+        faults: OperationFaults | None = None,
+    ) -> None:
         settings = settings or ArmSettings()
         self.router = Router("Azure Resource Manager")
         self._state = State()
         self._directory = directory
-        self._clock = clock
-        gate = Gate(state=self._state, directory=directory, tokens=tokens, clock=clock, router=self.router)
+        self.clock = clock
+        self.throttle = Throttle(clock, refusing=settings.throttling)
+        gate = Gate(
+            state=self._state,
+            directory=directory,
+            tokens=tokens,
+            clock=clock,
+            router=self.router,
+            throttle=self.throttle,
+        )
         self._build = Builder(clock=clock, directory=directory, tokens=tokens, access=self._state.access)
-        Authorization(gate, directory)
-        Locks(gate)
-        operations = Operations(gate, settings.durations)
+        lengths = Lengths(settings.durations, settings.seed)
+        operations = Operations(gate, lengths, faults)
         Credentials(gate)
         AgentPools(gate, operations)
-        Clusters(gate, operations, self._build, version=settings.default_version)
-        Subscriptions(gate, page=settings.page_size)
+        clusters = Clusters(gate, operations, self._build, version=settings.default_version)
+        Authorization(gate, directory)
+        for routes in (Maintenance, Upgrades, Monitor, ResourceGraph, Locks, PolicyRoutes):
+            routes(gate)
+        RunCommand(gate, lengths)
+        Subscriptions(gate, page=settings.page_size, delete_cluster=clusters.delete)
+        Registration(gate)
+
+    @property
+    def state(self) -> State:
+        """Everything that stands."""
+        return self._state
 
     @property
     def clusters(self) -> ApiServers:
@@ -94,6 +137,11 @@ class Arm:
             raise ValueError(f"cluster {spec.name}: there is no resource group {resource_group}")
         sent = _sent(spec, group, home.tenant)
         try:
+            for manifest in spec.declared.objects:
+                resource_of(manifest)
+            for name, window in spec.maintenance.items():
+                maintenance.check(name, dict(window))
+            check_types(sent)
             check_new(spec.name, sent)
             document = complete(sent, None, subscription=home.id, group=group.name, name=spec.name, tenant=home.tenant)
             check_whole(document, sent)
@@ -101,7 +149,7 @@ class Arm:
             raise ValueError(f"cluster {spec.name}: {problem.body.get('message') or problem.body}") from problem
         settle_in(document, subscription=home.id, name=spec.name)
         state = _restore(document, spec)
-        created = spec.created or self._clock.now() - YEAR
+        created = spec.created or self.clock.now() - YEAR
         server = self._build(
             group,
             spec.name,
@@ -109,10 +157,12 @@ class Arm:
             created=created,
             ca_created=spec.ca_created or created,
             workloads=spec.workloads,
+            declared=spec.declared,
         )
         cluster = ManagedCluster(
             subscription=home.id, group=group.name, name=spec.name, document=document, server=server
         )
+        cluster.maintenance = {key: deepcopy(dict(it)) for key, it in spec.maintenance.items()}
         cluster.set_state(state)
         cluster.touch()
         if cluster.stopped:
@@ -140,9 +190,29 @@ class Arm:
                 principal=principal_id,
                 principal_type=kind,
                 role=role,
-                created=self._clock.now(),
+                created=self.clock.now(),
             )
         )
+
+    def interfere(self, request: Request, change: Mapping[str, Any]) -> None:
+        """Somebody else changes the cluster in a request's path: JSON is merged into it, and its ETags are new."""
+        parts = [it for it in request.path.split("/") if it]
+        cluster = self._state.clusters.get(normal("/" + "/".join(parts[:8])))
+        if cluster is None:
+            return
+        cluster.server.settle()
+        merged = merge(cluster.document, change or {"tags": {"changed-by": "another-writer"}})
+        cluster.document = merged
+        cluster.server.govern(regime_of(merged), request.now)
+        cluster.touch()
+
+    def add_policy(self, assignment: PolicyAssignment) -> None:
+        """Put a policy in force."""
+        self._state.policies[normal(assignment.id)] = assignment
+
+    def add_activity(self, entry: Entry) -> None:
+        """Write into the activity log what happened before the sandbox was there."""
+        self._state.activity.add(entry)
 
     def add_lock(self, scope: str, name: str, level: LockLevel) -> None:
         """Put a management lock on a scope."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from azure_sandbox.cluster.declared import Declared
+
 IdentityKind = Literal["none", "legacy", "managed"]
 LockLevel = Literal["CanNotDelete", "ReadOnly"]
 
@@ -61,4 +63,6 @@ class ClusterSpec:
     created: datetime | None = None
     ca_created: datetime | None = None
     workloads: tuple[WorkloadSpec, ...] = ()
+    declared: Declared = field(default_factory=Declared)
+    maintenance: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     document: Mapping[str, Any] | None = None

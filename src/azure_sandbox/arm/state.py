@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from azure_sandbox.arm.access import Access, covers, normal
+from azure_sandbox.arm.activity import ActivityLog
 from azure_sandbox.arm.errors import group_not_found, resource_not_found, subscription_not_found
+from azure_sandbox.arm.policies import PolicyAssignment
 from azure_sandbox.arm.spec import LockLevel
 from azure_sandbox.cluster.service import ApiServer, ApiServers
 
@@ -26,6 +28,7 @@ class ResourceGroup:
     location: str
     tags: dict[str, str] | None = None
     manager: str = ""
+    deleting: bool = False
 
     @property
     def id(self) -> str:
@@ -63,6 +66,15 @@ class Operation:
     status: str = "InProgress"
     ended: dt.datetime | None = None
     error: Document | None = None
+    asked: Callable[[int, dt.datetime], None] | None = None  # notes its end in the activity log
+
+    def go_on(self) -> None:
+        """From its first words to InProgress."""
+        self.status = "InProgress"
+
+    def say(self, error: Document) -> None:
+        """An error beside a status that is not final."""
+        self.error = error
 
     @property
     def running(self) -> bool:
@@ -85,6 +97,8 @@ class ManagedCluster:
     pool_etags: dict[str, str] = field(default_factory=dict)
     uid: str = field(default_factory=lambda: uuid.uuid4().hex[:24])
     operation: Operation | None = None
+    maintenance: dict[str, Document] = field(default_factory=dict)
+    commands: dict[str, Any] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -156,6 +170,8 @@ class State:
     operations: dict[str, Operation] = field(default_factory=dict)
     locks: dict[str, ManagementLock] = field(default_factory=dict)
     access: Access = field(default_factory=Access)
+    policies: dict[str, PolicyAssignment] = field(default_factory=dict)
+    activity: ActivityLog = field(default_factory=ActivityLog)
     servers: ApiServers = field(default_factory=ApiServers)
 
     def subscription(self, name: str) -> Subscription:
@@ -167,10 +183,19 @@ class State:
 
     def group(self, subscription: str, name: str) -> ResourceGroup:
         """A resource group, or 404."""
+        self.sweep(subscription)
         found = self.subscription(subscription).groups.get(name.lower())
         if found is None:
             raise group_not_found(name)
         return found
+
+    def sweep(self, subscription: str) -> None:
+        """Drop the groups that are being deleted and have no cluster left."""
+        groups = self.subscription(subscription).groups
+        for name, group in tuple(groups.items()):
+            if group.deleting and not self.clusters_below(group.id):
+                groups.pop(name, None)
+                self.access.remove_below(group.id)
 
     def find(self, subscription: str, group: str, name: str) -> ManagedCluster | None:
         """A cluster with everything settled that is due, or None."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
+from collections.abc import Callable
 from typing import Any
 
-from azure_sandbox.arm.errors import front, group_not_found
+from azure_sandbox.arm.errors import being_deleted, front, group_not_found
 from azure_sandbox.arm.gate import Call, Gate
 from azure_sandbox.arm.rendering import render
-from azure_sandbox.arm.state import CLUSTER_TYPE, ResourceGroup, State, Subscription
+from azure_sandbox.arm.state import CLUSTER_TYPE, ManagedCluster, ResourceGroup, State, Subscription
 from azure_sandbox.http import Reply
 
 Document = dict[str, Any]
@@ -26,7 +27,8 @@ TYPES = ("managedClusters", "managedClusters/agentPools", "locations/operations"
 class Subscriptions:
     """Everything above a single cluster."""
 
-    def __init__(self, gate: Gate, *, page: int) -> None:
+    def __init__(self, gate: Gate, *, page: int, delete_cluster: Callable[[ManagedCluster], object]) -> None:
+        self._delete_cluster = delete_cluster
         self._gate = gate
         self._state: State = gate.state
         self._page = page
@@ -45,6 +47,8 @@ class Subscriptions:
         gate.add("HEAD", GROUP, self._group_exists, scope=GROUP, action=group + "read")
         gate.add("PUT", GROUP, self._put_group, scope=GROUP, action=group + "write")
         gate.add("DELETE", GROUP, self._delete_group, scope=GROUP, action=group + "delete")
+        gone = f"{SUBSCRIPTION}/operationresults/{{token}}"
+        gate.add("GET", gone, self._deletion, scope=SUBSCRIPTION, action=None)
         paged = ("$skipToken",)
         below = f"providers/{CLUSTER_TYPE}"
         in_all, in_group = f"{SUBSCRIPTION}/{below}", f"{GROUP}/{below}"
@@ -123,7 +127,10 @@ class Subscriptions:
     @staticmethod
     def _shown_group(it: ResourceGroup) -> Document:
         shown: Document = {"id": it.id, "name": it.name, "type": "Microsoft.Resources/resourceGroups"}
-        shown |= {"location": it.location, "properties": {"provisioningState": "Succeeded"}}
+        shown |= {
+            "location": it.location,
+            "properties": {"provisioningState": "Deleting" if it.deleting else "Succeeded"},
+        }
         if it.tags is not None:
             shown["tags"] = it.tags
         if it.manager:
@@ -132,6 +139,7 @@ class Subscriptions:
 
     async def _groups(self, call: Call, subscription: str) -> Reply:
         found = self._state.subscription(subscription)
+        self._state.sweep(subscription)
         if call.option("$filter"):
             raise front(501, "SandboxNotModelled", "azure-sandbox: $filter on resource groups is not modelled")
         allowed = self._state.access.allows
@@ -145,6 +153,7 @@ class Subscriptions:
         return Reply(200, self._shown_group(self._state.group(subscription, group)), JSON)
 
     async def _group_exists(self, _: Call, subscription: str, group: str) -> Reply:
+        self._state.sweep(subscription)
         groups = self._state.subscription(subscription).groups
         return Reply(204 if group.lower() in groups else 404)
 
@@ -164,23 +173,51 @@ class Subscriptions:
                 f"'{held.location}'."
             )
             raise front(409, "InvalidResourceGroupLocation", text)
+        if held is not None and held.deleting:
+            raise being_deleted(group)
         made = held or ResourceGroup(subscription=home.id, name=group, location=location)
         made.tags = sent.get("tags")
         home.groups[group.lower()] = made
         return Reply(200 if held else 201, self._shown_group(made), JSON)
 
-    async def _delete_group(self, _: Call, subscription: str, group: str) -> Reply:
+    async def _delete_group(self, call: Call, subscription: str, group: str) -> Reply:
         home = self._state.subscription(subscription)
+        self._state.sweep(subscription)
         found = home.groups.get(group.lower())
         if found is None:
             raise group_not_found(group)
         for lock in tuple(self._state.locks.values()):
             if lock.scope.lower().startswith(f"{found.id.lower()}/"):
                 self._gate.check_locks(lock.scope, "delete")
-        if self._state.clusters_below(found.id):
-            raise front(501, "SandboxNotModelled", "azure-sandbox: deleting a group with clusters is not modelled")
-        del home.groups[group.lower()]
-        self._state.access.remove_below(found.id)
+        clusters = self._state.clusters_below(found.id)
+        if not clusters:
+            del home.groups[group.lower()]
+            self._state.access.remove_below(found.id)
+            return Reply(200)
+        found.deleting = True
+        for it in clusters:
+            if it.state != "Deleting":
+                self._delete_cluster(it)
+        return Reply(202, None, self._deletion_location(call, home, found.name))
+
+    def _deletion_location(self, call: Call, home: Subscription, group: str) -> dict[str, str]:
+        token = urlsafe_b64encode(f"DELETE-{group}".encode()).decode()
+        path = f"{home.scope}/operationresults/{token}"
+        location = f"https://management.azure.com{path}?api-version={call.version}"
+        return {"location": location, "retry-after": "15", **self._gate.poll_headers()}
+
+    async def _deletion(self, call: Call, subscription: str, token: str) -> Reply:
+        home = self._state.subscription(subscription)
+        try:
+            verb, _, group = urlsafe_b64decode(token).decode().partition("-")
+        except (ValueError, NotBase64):
+            verb = group = ""
+        if verb != "DELETE":
+            raise front(404, "NotFound", "The operation could not be found.")
+        self._state.sweep(subscription)
+        held = home.groups.get(group.lower())
+        if held is not None and held.deleting:
+            return Reply(202, None, self._deletion_location(call, home, held.name))
         return Reply(200)
 
     async def _clusters_of(self, call: Call, **parts: str) -> Reply:

@@ -11,6 +11,7 @@ from azure_sandbox.http import Problem
 
 Document = dict[str, Any]
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+VERSION = re.compile(r"\d{1,3}\.\d{1,3}(\.\d{1,4})?")
 POOL_NAME = re.compile(r"[a-z][a-z0-9]{0,11}")
 ENTRA_NEEDED_SINCE = (1, 25)
 IMMUTABLE = (
@@ -27,6 +28,16 @@ IMMUTABLE_IN_POOLS = ("osType", "type", "vmSize", "osDiskSizeGB")
 LEGACY = ("clientAppID", "serverAppID", "serverAppSecret")
 
 
+def mapping(value: Any, path: str) -> Document:
+    """A JSON object out of a request, or what AKS says of something else. Nothing counts as an empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        text = f"The value of parameter {path} is invalid: it cannot be read as an object."
+        raise provider(400, "InvalidParameter", text, target=path)
+    return value
+
+
 def _at(document: Document, path: str) -> Any:
     found: Any = document
     for step in path.split("."):
@@ -38,6 +49,103 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, str) and isinstance(other, str):
         return one.lower() == other.lower()
     return bool(one == other)
+
+
+OBJECTS = ("aadProfile", "apiServerAccessProfile", "networkProfile", "servicePrincipalProfile", "storageProfile")
+FLAGS = ("disableLocalAccounts", "enableRBAC")
+TEXTS = ("dnsPrefix", "fqdnSubdomain", "kubernetesVersion", "nodeResourceGroup")
+
+
+def check_types(sent: Document) -> None:
+    """Refuse a PUT whose parts are of other types than the resource's."""
+    for key in ("identity", "sku", "tags"):
+        mapping(sent.get(key), key)
+    if not all(isinstance(it, str) for it in (sent.get("tags") or {}).values()):
+        raise _mistyped("tags", str)
+    properties = mapping(sent.get("properties"), "properties")
+    for key in OBJECTS:
+        mapping(properties.get(key), f"properties.{key}")
+    for keys, kind in ((FLAGS, bool), (TEXTS, str)):
+        for key in keys:
+            if properties.get(key) is not None and not isinstance(properties[key], kind):
+                raise _mistyped(f"properties.{key}", kind)
+    if (version := properties.get("kubernetesVersion")) and not VERSION.fullmatch(version):
+        raise provider(400, "InvalidParameter", f"Version {version} is not supported.", target="kubernetesVersion")
+    _check_network_types(properties.get("networkProfile") or {})
+    _check_pool_types(properties.get("agentPoolProfiles"))
+    _check_entra_types(properties.get("aadProfile") or {})
+
+
+def check_like(sent: Any, held: Any, path: str = "properties") -> None:
+    """Refuse a part of an update that is of another type than what it replaces; null stands for nothing."""
+    if sent is None or held is None:
+        return
+    if isinstance(held, dict):
+        for key, value in mapping(sent, path).items():
+            check_like(value, held.get(key), f"{path}.{key}")
+        return
+    kind = next(it for it in (bool, str, list, int) if isinstance(held, it) or it is int)
+    fits = isinstance(sent, int | float) and not isinstance(sent, bool) if kind is int else isinstance(sent, kind)
+    if not fits:
+        raise _mistyped(path, kind)
+
+
+def _check_network_types(network: Document) -> None:
+    for key in ("loadBalancerSku", "networkPlugin", "networkPluginMode", "outboundType", "podCidr", "serviceCidr"):
+        if network.get(key) is not None and not isinstance(network[key], str):
+            raise _mistyped(f"networkProfile.{key}", str)
+    balancer = mapping(network.get("loadBalancerProfile"), "networkProfile.loadBalancerProfile")
+    mapping(balancer.get("managedOutboundIPs"), "networkProfile.loadBalancerProfile.managedOutboundIPs")
+
+
+def _check_pool_types(pools: Any) -> None:
+    if pools is not None and not isinstance(pools, list):
+        raise _mistyped("properties.agentPoolProfiles", list)
+    names = []
+    for pool in pools or ():
+        check_pool_fields(mapping(pool, "properties.agentPoolProfiles"))
+        if not isinstance(pool, dict) or not isinstance(pool.get("name"), str):
+            text = "Required parameter agentPoolProfile.name is missing (null)."
+            raise provider(400, "InvalidParameter", text, target="agentPoolProfile.name")
+        names.append(pool["name"])
+    if len(set(names)) != len(names):
+        raise bad_request("Agent pool names must be unique.", target="agentPoolProfiles")
+
+
+def check_pool_fields(pool: Document) -> None:
+    """Refuse a pool whose fields are of other types."""
+    for key in ("count", "minCount", "maxCount", "maxPods", "osDiskSizeGB"):
+        value = pool.get(key)
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise _mistyped(f"agentPoolProfile.{key}", int)
+    most = 1000
+    if not 0 <= (pool.get("count") or 0) <= most:
+        text = f"The value of parameter agentPoolProfile.count is invalid: {pool['count']}."
+        raise provider(400, "InvalidParameter", text, target="agentPoolProfile.count")
+    for key in ("mode", "vmSize", "orchestratorVersion", "osType", "type"):
+        if pool.get(key) is not None and not isinstance(pool[key], str):
+            raise _mistyped(f"agentPoolProfile.{key}", str)
+    if (version := pool.get("orchestratorVersion")) and not VERSION.fullmatch(version):
+        raise provider(400, "InvalidParameter", f"Version {version} is not supported.", target="orchestratorVersion")
+    for key in ("nodeLabels", "powerState", "upgradeSettings"):
+        mapping(pool.get(key), f"agentPoolProfile.{key}")
+
+
+def _check_entra_types(entra: Document) -> None:
+    for key in ("managed", "enableAzureRBAC"):
+        if entra.get(key) is not None and not isinstance(entra[key], bool):
+            raise _mistyped(f"aadProfile.{key}", bool)
+    groups = entra.get("adminGroupObjectIDs")
+    if groups is not None and not (isinstance(groups, list) and all(isinstance(it, str) for it in groups)):
+        raise _mistyped("aadProfile.adminGroupObjectIDs", list)
+    tenant = entra.get("tenantID")
+    if tenant is not None and not isinstance(tenant, str):
+        raise _mistyped("aadProfile.tenantID", str)
+
+
+def _mistyped(path: str, kind: type) -> Problem:
+    name = {bool: "a boolean", str: "a string", int: "an integer", list: "a list"}[kind]
+    return provider(400, "InvalidParameter", f"The value of parameter {path} is invalid: not {name}.", target=path)
 
 
 def check_new(name: str, sent: Document) -> None:
@@ -107,6 +215,7 @@ def _check_pools(sent: list[Document] | None, held: list[Document]) -> None:
 
 def check_pool(sent: Document, held: Document | None) -> None:
     """Refuse a pool that cannot be, or cannot become so."""
+    check_pool_fields(sent)
     if held is None:
         if not POOL_NAME.fullmatch(str(sent.get("name", ""))):
             raise provider(400, "InvalidParameter", "The value of parameter agentPool.name is invalid.")

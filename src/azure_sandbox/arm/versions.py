@@ -15,8 +15,10 @@ PATCHES = {
     "1.33": "1.33.5",
     "1.34": "1.34.1",
 }
+NEWEST_API = "2026-08-01"
 ETAGS_SINCE = "2024-09-01"
 KINDS_SINCE = "2025-01-01"
+EARLY_STATUS_SINCE = "2025-08-01"
 
 
 def patch_of(version: str) -> str:
@@ -39,3 +41,8 @@ def has_etags(api_version: str) -> bool:
 def has_kind(api_version: str) -> bool:
     """Whether answers of an api-version carry `kind` and `resourceUID`."""
     return api_version[:10] >= KINDS_SINCE
+
+
+def has_early_status(api_version: str) -> bool:
+    """Whether a creation begins with a status of its own (recorded in December 2025), not with InProgress."""
+    return api_version[:10] >= EARLY_STATUS_SINCE

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from azure_sandbox.cluster import discovery, status
+from azure_sandbox.cluster import discovery, shapes, status
 from azure_sandbox.cluster.guard import Guard, forbidden_message
 from azure_sandbox.cluster.metadata_only import metadata_list, wants_metadata
 from azure_sandbox.cluster.rbac import Caller, Wish
@@ -17,6 +17,7 @@ from azure_sandbox.cluster.reviews import Reviews
 from azure_sandbox.cluster.selectors import matches
 from azure_sandbox.cluster.store import Store
 from azure_sandbox.cluster.tables import table, wants_table
+from azure_sandbox.cluster.watch import Watch
 from azure_sandbox.cluster.wire import document
 from azure_sandbox.cluster.writes import Writes
 from azure_sandbox.http import Problem, Reply, Request
@@ -26,6 +27,7 @@ PROBES = ("/healthz", "/livez", "/readyz")
 VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 LIST_OPTIONS = {"limit", "continue", "labelSelector", "fieldSelector", "resourceVersion", "resourceVersionMatch"}
 OPTIONS = {"timeout", "timeoutSeconds", "pretty", "fieldManager", "fieldValidation", "watch", "allowWatchBookmarks"}
+OPTIONS |= {"sendInitialEvents"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,17 @@ def parse(path: str) -> Target | None:
 class Api:
     """One cluster's resources over HTTP."""
 
-    def __init__(self, *, version: str, host: str, store: Store, guard: Guard, writes: Writes) -> None:
+    def __init__(
+        self,
+        *,
+        version: str,
+        host: str,
+        store: Store,
+        guard: Guard,
+        writes: Writes,
+        settle: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._settle = settle
         self.version = version
         self._host = host
         self._store = store
@@ -88,9 +100,9 @@ class Api:
             self._authorize(caller, Wish(verb=VERBS.get(request.method, "").lower(), path=path))
             return self._path(request, path)
         verb = _verb(request.method, target)
+        if verb in {"get", "list"} and request.query.get("watch", "").lower() in {"1", "true"}:
+            verb = "watch"
         self._authorize(caller, _wish(verb, target))
-        if request.query.get("watch", "").lower() in {"1", "true"}:
-            raise status.not_modelled("watch")
         if (kind := _review(target)) is not None:
             return self._review(request, target, kind, caller)
         resource = BY_PATH.get((target.group, target.version, target.plural))
@@ -145,7 +157,7 @@ class Api:
     def _review(self, request: Request, target: Target, kind: str, caller: Caller) -> Reply:
         if request.method != "POST":
             raise status.not_allowed()
-        sent = document(request)
+        sent = _document(request)
         answer = self._reviews.answer(kind, target.group, sent, caller, request.now)
         body = {
             "kind": kind,
@@ -158,11 +170,13 @@ class Api:
 
     def _subresource(self, request: Request, target: Target, verb: str) -> Reply:
         if (target.plural, target.subresource, verb) == ("serviceaccounts", "token", "create"):
-            return Reply(201, self._writes.token(document(request), target.namespace, target.name, request.now), JSON)
+            return Reply(201, self._writes.token(_document(request), target.namespace, target.name, request.now), JSON)
         raise status.not_modelled(f"{verb} of {target.plural}/{target.subresource}")
 
     def _resource(self, request: Request, target: Target, resource: Resource, verb: str, caller: Caller) -> Reply:
         match verb:
+            case "watch":
+                return self._watch(request, target, resource)
             case "list":
                 return self._list(request, target, resource)
             case "get":
@@ -173,7 +187,7 @@ class Api:
                     return Reply(200, table(resource, [held], {}, request.now), JSON)
                 return Reply(200, held, JSON)
             case "create":
-                made = self._writes.create(resource, document(request), target.namespace, caller, request.now)
+                made = self._writes.create(resource, _document(request), target.namespace, caller, request.now)
                 return Reply(201, made, JSON)
             case _:
                 return Reply(200, self._writes.delete(resource, self._home(resource, target), target.name), JSON)
@@ -182,11 +196,21 @@ class Api:
     def _home(resource: Resource, target: Target) -> str:
         return target.namespace if resource.namespaced else ""
 
+    def _watch(self, request: Request, target: Target, resource: Resource) -> Reply:
+        _check_options(request.query)
+        watch = Watch(self._store, resource, self._home(resource, target), request.query, self._settle)
+        if target.name:
+            watch.only(target.name)
+        as_table = wants_table(request.headers.get("accept", ""))
+
+        def shown(it: dict[str, Any]) -> dict[str, Any]:
+            return table(resource, [it], {}, request.now) if as_table else it
+
+        return Reply(200, None, JSON, stream=watch.lines(shown))
+
     def _list(self, request: Request, target: Target, resource: Resource) -> Reply:
         query = request.query
-        for option in query:
-            if option not in LIST_OPTIONS | OPTIONS:
-                raise status.not_modelled(f"the list option {option}")
+        _check_options(query)
         items = self._store.list(resource.key, self._home(resource, target))
         wanted = (query.get("labelSelector", ""), query.get("fieldSelector", ""))
         items = [it for it in items if matches(it, *wanted)]
@@ -198,6 +222,18 @@ class Api:
         bare = [{key: value for key, value in it.items() if key not in {"kind", "apiVersion"}} for it in page]
         body = {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata, "items": bare}
         return Reply(200, body, JSON)
+
+
+def _document(request: Request) -> dict[str, Any]:
+    found = document(request)
+    shapes.check(found)
+    return found
+
+
+def _check_options(query: Mapping[str, str]) -> None:
+    for option in query:
+        if option not in LIST_OPTIONS | OPTIONS:
+            raise status.not_modelled(f"the list option {option}")
 
 
 def _verb(method: str, target: Target) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from azure_sandbox.cluster import budgets
 from azure_sandbox.cluster.store import Key, Object, Store, stamp
 
 NODES: Key = ("", "nodes")
@@ -63,6 +64,8 @@ class Machines:
     node_group: str
     pools: tuple[Pool, ...] = ()
     workloads: tuple[Workload, ...] = SYSTEM
+    blocked: bool = False  # no new pod is let in outside of kube-system
+    lost: set[str] = field(default_factory=set)  # nodes that do not come back
     _number: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,9 +89,14 @@ class Machines:
             if node["metadata"]["name"] not in names:
                 self.store.delete(NODES, "", node["metadata"]["name"])
         for pool, name in self.wanted():
-            if self.store.get(NODES, "", name) is None:
+            if self.store.get(NODES, "", name) is None and name not in self.lost:
                 self.join(pool, name, when, ready=True)
         self.schedule(when)
+
+    def lose(self) -> None:
+        """The last node that is wanted will not come back once it is gone."""
+        for _, name in self.wanted()[-1:]:
+            self.lost.add(name)
 
     def vanish(self, when: dt.datetime) -> None:
         """Every node is gone; pods wait."""
@@ -97,7 +105,9 @@ class Machines:
         self.schedule(when)
 
     def join(self, pool: Pool, name: str, when: dt.datetime, *, ready: bool) -> None:
-        """A node registers itself, or reports that it is Ready."""
+        """A node registers itself, or reports that it is Ready; a lost one does neither."""
+        if name in self.lost:
+            return
         self.store.put(NODES, self._node(pool, name, when, ready=ready), when)
 
     def _node(self, pool: Pool, name: str, when: dt.datetime, *, ready: bool) -> Object:
@@ -162,11 +172,15 @@ class Machines:
                 runs += self._pod(workload, index, host if host in ready else None, when)
             document = _controller(workload, replicas, runs)
             self.store.put(KINDS[workload.kind], document, when)
+        budgets.count(self.store, when)
 
     def _pod(self, workload: Workload, index: int, host: str | None, when: dt.datetime) -> bool:
         name = f"{workload.name}-{index}" if workload.kind == "StatefulSet" else _pod_name(workload, index)
         held = self.store.get(PODS, workload.namespace, name)
         if held is None or held["spec"].get("nodeName") != host:
+            if self.blocked and workload.namespace != "kube-system":
+                self.store.delete(PODS, workload.namespace, name)
+                return False
             self.store.put(PODS, _pod_document(workload, name, host, when), when)
         return host is not None
 
@@ -253,7 +267,7 @@ def _present(numbers: Mapping[str, int]) -> dict[str, int]:
     return {name: number for name, number in numbers.items() if number}
 
 
-def namespaces(workloads: Sequence[Workload]) -> list[str]:
-    """The namespaces of a cluster with these workloads."""
+def namespaces(workloads: Sequence[Workload], others: Iterable[str] = ()) -> list[str]:
+    """The namespaces of a cluster with these workloads and other objects."""
     given = {"default", "kube-node-lease", "kube-public", "kube-system"}
-    return sorted(given | {it.namespace for it in workloads})
+    return sorted(given | {it.namespace for it in workloads} | set(others))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-READ = ("get", "list")
-OWN = ("create", "delete", "get", "list")
+READ = ("get", "list", "watch")
+OWN = ("create", "delete", "get", "list", "watch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,16 @@ def _apps(plural: str, kind: str, *short: str) -> Resource:
     )
 
 
+ADMISSION_GROUP = "admissionregistration.k8s.io"
 RBAC_GROUP = "rbac.authorization.k8s.io"
+
+
+def _other(
+    group: str, plural: str, kind: str, *short: str, namespaced: bool = False, verbs: tuple[str, ...] = READ
+) -> Resource:
+    return Resource(
+        group=group, version="v1", plural=plural, kind=kind, namespaced=namespaced, short=short, verbs=verbs
+    )
 
 
 def _rbac(plural: str, kind: str, *, namespaced: bool) -> Resource:
@@ -60,6 +69,8 @@ def _rbac(plural: str, kind: str, *, namespaced: bool) -> Resource:
 RESOURCES = (
     _core("configmaps", "ConfigMap", "cm", verbs=OWN),
     _core("endpoints", "Endpoints", "ep"),
+    _core("limitranges", "LimitRange", "limits"),
+    _core("resourcequotas", "ResourceQuota", "quota"),
     _core("events", "Event", "ev"),
     _core("namespaces", "Namespace", "ns", namespaced=False, verbs=OWN),
     _core("nodes", "Node", "no", namespaced=False),
@@ -75,14 +86,17 @@ RESOURCES = (
     _apps("statefulsets", "StatefulSet", "sts"),
     Resource(group="batch", version="v1", plural="cronjobs", kind="CronJob", namespaced=True, short=("cj",)),
     Resource(group="batch", version="v1", plural="jobs", kind="Job", namespaced=True),
-    Resource(
-        group="policy",
-        version="v1",
-        plural="poddisruptionbudgets",
-        kind="PodDisruptionBudget",
-        namespaced=True,
-        short=("pdb",),
-    ),
+    _other("policy", "poddisruptionbudgets", "PodDisruptionBudget", "pdb", namespaced=True, verbs=OWN),
+    _other("networking.k8s.io", "ingresses", "Ingress", "ing", namespaced=True),
+    _other("networking.k8s.io", "networkpolicies", "NetworkPolicy", "netpol", namespaced=True),
+    _other("storage.k8s.io", "csidrivers", "CSIDriver"),
+    _other("storage.k8s.io", "storageclasses", "StorageClass", "sc"),
+    _other("storage.k8s.io", "volumeattachments", "VolumeAttachment"),
+    _other(ADMISSION_GROUP, "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", verbs=OWN),
+    _other(ADMISSION_GROUP, "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", verbs=OWN),
+    _other("apiregistration.k8s.io", "apiservices", "APIService"),
+    _other("apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition", "crd", "crds"),
+    _other("scheduling.k8s.io", "priorityclasses", "PriorityClass", "pc"),
     _rbac("clusterrolebindings", "ClusterRoleBinding", namespaced=False),
     _rbac("clusterroles", "ClusterRole", namespaced=False),
     _rbac("rolebindings", "RoleBinding", namespaced=True),

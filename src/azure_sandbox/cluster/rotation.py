@@ -16,6 +16,7 @@ from azure_sandbox.cluster.service import ApiServer
 Moment = Callable[[float], dt.datetime]
 BACK = 0.4  # the API server answers again, with new keys
 NODES_FROM, NODES_UNTIL = 0.45, 0.9
+DOWN = 0.3  # an update that interrupts begins to
 EFFECT = 0.6  # an update reaches the API server
 ANSWERS, INHABITED = 0.7, 0.9  # of a cluster that is being created or started
 
@@ -86,3 +87,10 @@ def update(server: ApiServer, cause: str, moment: Moment, regime: Regime, pools:
                 server.machines.appear(when)
 
     server.timeline.plan(moment(EFFECT), cause, reached)
+
+
+def interrupted_update(server: ApiServer, cause: str, moment: Moment, regime: Regime, pools: tuple[Pool, ...]) -> None:
+    """Plan an update during which the API server is away for a while."""
+    server.timeline.plan(moment(DOWN), cause, server.take_down)
+    update(server, cause, moment, regime, pools)
+    server.timeline.plan(moment(EFFECT), cause, server.bring_up)

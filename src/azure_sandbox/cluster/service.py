@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ssl import SSLContext
 from weakref import WeakSet
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.x509 import Certificate
+
 from azure_sandbox.clock import Clock
+from azure_sandbox.cluster import admission
 from azure_sandbox.cluster.api import JSON, Api
 from azure_sandbox.cluster.certificates import KeyPair, server_context
 from azure_sandbox.cluster.credentials import Generation, new_generation
+from azure_sandbox.cluster.declared import Declared
 from azure_sandbox.cluster.default_roles import (
     ADMIN_BINDING,
     DEFAULTS,
@@ -49,6 +54,7 @@ class Blueprint:
     pools: tuple[Pool, ...] = ()
     workloads: tuple[Workload, ...] = ()
     private: bool = False
+    declared: Declared = field(default_factory=Declared)
 
 
 class ApiServer:
@@ -74,6 +80,8 @@ class ApiServer:
         self._retired: list[KeyPair] = []
         self._context: SSLContext | None = None
         self._renewed: Generation | None = None
+        self._token_survives = False
+        self._webhook_breaks = False
         self._directory = directory
         self._tokens = tokens
         self._azure = azure
@@ -101,12 +109,14 @@ class ApiServer:
         """Its objects."""
         store = Store(DEFAULTS)
         born = self.blueprint.created
-        for name in namespaces(self.blueprint.workloads):
+        declared = self.blueprint.declared
+        for name in namespaces(self.blueprint.workloads, declared.namespaces()):
             store.put(("", "namespaces"), {"metadata": {"name": name}, "status": {"phase": "Active"}}, born)
             store.put(("", "serviceaccounts"), {"metadata": {"name": "default", "namespace": name}}, born)
         subjects = [{"kind": "User", "apiGroup": RBAC_GROUP, "name": it} for it in ("clusterAdmin", "clusterUser")]
         self._bind(store, ADMIN_BINDING, subjects, born)
         self._bind_admins(store, born)
+        declared.put(store, self._first.authority.certificate_pem if declared.webhooks else b"", born)
         return store
 
     @cached_property
@@ -133,12 +143,39 @@ class ApiServer:
 
     @cached_property
     def _api(self) -> Api:
-        writes = Writes(self.store, self.guard, self._generation)
-        return Api(version=self.blueprint.version, host=self.fqdn, store=self.store, guard=self.guard, writes=writes)
+        writes = Writes(self.store, self.guard, self._generation, self._retired_pems)
+        return Api(
+            version=self.blueprint.version,
+            host=self.fqdn,
+            store=self.store,
+            guard=self.guard,
+            writes=writes,
+            settle=self.settle,
+        )
+
+    def _retired_pems(self) -> list[bytes]:
+        return [it.certificate_pem for it in self._retired]
+
+    @property
+    def touched(self) -> bool:
+        """Whether anybody has used its keys; before that they need not be kept."""
+        return self._renewed is not None or "_first" in self.__dict__
+
+    @property
+    def retired(self) -> tuple[KeyPair, ...]:
+        """The authorities before the present one."""
+        return tuple(self._retired)
+
+    def restore(self, generation: Generation, retired: Iterable[tuple[Certificate, EllipticCurvePrivateKey]]) -> None:
+        """Put back the keys of an earlier life."""
+        self._renewed = generation
+        self._retired = [KeyPair(certificate=certificate, key=key) for certificate, key in retired]
+        self._context = None
 
     def settle(self) -> None:
         """Let everything happen that is due by now."""
-        self.timeline.settle(self._clock.now())
+        clock = self._clock
+        self.timeline.settle(clock.progress(), clock.now() if clock.by_hand else None)
 
     @property
     def up(self) -> bool:
@@ -183,9 +220,23 @@ class ApiServer:
     def renew(self, when: dt.datetime) -> None:
         """Replace the whole generation of keys; what the old one signed is nobody's from now on."""
         self._retired.append(self._generation().authority)
+        before = self._generation()
         self._renewed = new_generation(self.fqdn, when)
+        if self._token_survives:
+            self._renewed = replace(self._renewed, token=before.token)
+        if self._webhook_breaks:
+            admission.declare(self.store, "policy-webhook", before.authority.certificate_pem, when)
+        self.machines.blocked = admission.stops_pods(self.store, self._retired_pems())
         self._context = None
         self._drop()
+
+    def keep_token_at_renewal(self) -> None:
+        """A fault: the next generation keeps the static token of this one."""
+        self._token_survives = True
+
+    def break_webhook_at_renewal(self) -> None:
+        """A fault: an admission webhook trusts the old authority and nothing else; no pod is let in any more."""
+        self._webhook_breaks = True
 
     def govern(self, regime: Regime, when: dt.datetime) -> None:
         """Put other sign-in and authorization settings in force."""

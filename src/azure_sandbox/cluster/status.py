@@ -69,6 +69,17 @@ def expired(message: str) -> Problem:
     return _status(410, "Expired", message)
 
 
+def gone(message: str) -> Problem:
+    """410: a watch from a version that is forgotten."""
+    return _status(410, "Expired", message)
+
+
+def internal(message: str) -> Problem:
+    """500: something that the API server depends on failed."""
+    text = f"Internal error occurred: {message}"
+    return _status(500, "InternalError", text, {"causes": [{"message": message}]})
+
+
 def not_allowed() -> Problem:
     """405: the resource has no such verb."""
     text = "the server does not allow this method on the requested resource"

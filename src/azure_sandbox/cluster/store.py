@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from azure_sandbox.cluster.resources import BY_KEY
 
 Object = dict[str, Any]
 Key = tuple[str, str]
+Event = tuple[int, str, Key, Object]  # resource version, ADDED | MODIFIED | DELETED, resource, object
+REMEMBERED = 2000  # events; a watch that starts further back is told that it is too late
 
 
 def stamp(when: dt.datetime) -> str:
@@ -25,6 +28,7 @@ class Store:
         """`shared` objects are the same for every cluster and cost nothing."""
         self._objects: dict[Key, dict[tuple[str, str], Object]] = {}
         self._version = 1000
+        self._events: deque[Event] = deque(maxlen=REMEMBERED)
         for key, documents in (shared or {}).items():
             self._objects[key] = {self._place(it): it for it in documents}
 
@@ -57,8 +61,22 @@ class Store:
                 "creationTimestamp": before.get("creationTimestamp") or stamp(when),
             },
         }
+        self._events.append((self._version, "MODIFIED" if place in held else "ADDED", key, whole))
         held[place] = whole
         return whole
+
+    @property
+    def oldest(self) -> int:
+        """The oldest resource version from which a watch can go on."""
+        return self._events[0][0] - 1 if self._events else self._version
+
+    def since(self, version: int) -> list[Event] | None:
+        """What happened after a resource version; None if that is too long ago, or was of another time."""
+        if version == self._version:
+            return []
+        if version > self._version or version < self.oldest:
+            return None
+        return [it for it in self._events if it[0] > version]
 
     def get(self, key: Key, namespace: str, name: str) -> Object | None:
         """One object, or None."""
@@ -71,11 +89,18 @@ class Store:
 
     def delete(self, key: Key, namespace: str, name: str) -> Object | None:
         """Remove an object and return it, or None."""
+        gone = self._objects.get(key, {}).pop((namespace, name), None)
+        if gone is not None:
+            self._forget(key, gone)
+        return gone
+
+    def _forget(self, key: Key, gone: Object) -> None:
         self._version += 1
-        return self._objects.get(key, {}).pop((namespace, name), None)
+        last = {**gone, "metadata": {**gone["metadata"], "resourceVersion": self.version}}
+        self._events.append((self._version, "DELETED", key, last))
 
     def clear_namespace(self, namespace: str) -> None:
         """Remove everything in a namespace."""
-        for held in self._objects.values():
+        for key, held in self._objects.items():
             for place in [it for it in held if it[0] == namespace]:
-                del held[place]
+                self._forget(key, held.pop(place))

@@ -26,8 +26,8 @@ class Timeline:
         """Drop what an operation has not done yet."""
         self._due = sorted(it for it in self._due if it[2] != cause)
 
-    def settle(self, now: dt.datetime) -> None:
-        """Let everything happen that is due, each at its own time."""
-        while self._due and self._due[0][0] <= now:
+    def settle(self, progress: dt.datetime, told: dt.datetime | None = None) -> None:
+        """Let everything happen that is due, each at its own time, or at the time `told` if that is another one."""
+        while self._due and self._due[0][0] <= progress:
             when, _, _, happening = heappop(self._due)
-            happening(when)
+            happening(told or when)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from azure_sandbox.cluster import status
+from azure_sandbox.cluster import admission, status
 from azure_sandbox.cluster.credentials import Generation
 from azure_sandbox.cluster.guard import Guard
 from azure_sandbox.cluster.rbac import Caller, Wish
@@ -23,7 +23,14 @@ HOUR = 3600
 class Writes:
     """Creation and deletion of objects."""
 
-    def __init__(self, store: Store, guard: Guard, generation: Callable[[], Generation]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        guard: Guard,
+        generation: Callable[[], Generation],
+        retired: Callable[[], list[bytes]] = list,
+    ) -> None:
+        self._retired = retired
         self._store = store
         self._guard = guard
         self._generation = generation
@@ -38,6 +45,7 @@ class Writes:
             raise status.not_found("", "namespaces", home)
         if self._store.get(resource.key, home, name) is not None:
             raise status.already_exists(resource.group, resource.plural, name)
+        admission.check(self._store, self._retired(), resource, "CREATE", home)
         document = {**document, "metadata": metadata}
         match resource.plural:
             case "namespaces":

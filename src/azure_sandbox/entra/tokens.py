@@ -3,7 +3,7 @@
 An application of the world that asks for v2.0 tokens as a resource gets those.
 
 Groups travel in the token: what changes after it was issued shows in the next one only. The signing key lives as long
-as the process and never leaves it.
+as the process (with `--state` as the folder) and never leaves it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from azure_sandbox.entra import roles
 from azure_sandbox.entra.directory import Directory, ServicePrincipal, User
@@ -40,6 +41,7 @@ AZURE_CLI_SCOPES = frozenset(  # what Microsoft gave its own client; it is not e
         "User.ReadWrite.All",
     }
 )
+REMEMBERED = 1000  # tokens whose signature was checked
 LIFETIME = timedelta(seconds=3900)  # documented: 60 to 90 minutes
 
 
@@ -79,6 +81,18 @@ class Tokens:
         self.directory = directory
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.key_id = uuid.uuid4().hex
+        self._known: dict[tuple[str, frozenset[str], str], dict[str, Any]] = {}
+
+    def signing_key(self) -> tuple[bytes, str]:
+        """The private key (PEM) and its id, for a sandbox that keeps its state."""
+        return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), self.key_id
+
+    def use(self, key: bytes, key_id: str) -> None:
+        """Sign with a key that was there before."""
+        loaded = load_pem_private_key(key, None)
+        if not isinstance(loaded, rsa.RSAPrivateKey):
+            raise TypeError("the signing key is of another kind")
+        self._key, self.key_id = loaded, key_id
 
     def keys(self) -> dict[str, Any]:
         """The JSON Web Key Set that verifies what is issued here."""
@@ -144,6 +158,14 @@ class Tokens:
         header = {"kid": self.key_id, "x5t": self.key_id}
         return jwt.encode(dict(claims), self._key, algorithm="RS256", headers=header)
 
+    def expired(self, token: str) -> str:
+        """A token of ours as it will be when its time is over; another is returned as it is."""
+        try:
+            claims = jwt.decode(token, self._key.public_key(), algorithms=["RS256"], options={"verify_aud": False})
+        except jwt.PyJWTError:
+            return token
+        return self.sign({**claims, "exp": int(self.directory.clock.now().timestamp()) - 1})
+
     def verify(self, authorization: str | None, audiences: frozenset[str]) -> Claims:
         """Read an Authorization header; raises InvalidToken unless it is a bearer token of ours for an audience."""
         scheme, _, token = (authorization or "").partition(" ")
@@ -153,19 +175,7 @@ class Tokens:
 
     def read(self, token: str, audiences: frozenset[str]) -> Claims:
         """As `verify`, for the bare token."""
-        # Time is compared here, with the sandbox's clock: the library would read the machine's.
-        options: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "require": ["exp", "oid", "tid"]}
-        try:
-            claims = jwt.decode(
-                token,
-                self._key.public_key(),
-                algorithms=["RS256"],
-                audience=audiences,
-                issuer=f"https://sts.windows.net/{self.directory.tenant.id}/",
-                options=options,
-            )
-        except jwt.PyJWTError as error:
-            raise InvalidToken(str(error)) from error
+        claims = self._proven(token, audiences)
         if self.directory.clock.now().timestamp() >= claims["exp"]:
             raise InvalidToken("the token has expired", expired=True)
         groups = claims.get("groups")
@@ -185,6 +195,32 @@ class Tokens:
             wids=tuple(claims.get("wids", ())),
             amr=tuple(claims.get("amr", ())),
         )
+
+    def _proven(self, token: str, audiences: frozenset[str]) -> dict[str, Any]:
+        """The claims of a token whose signature, issuer and audience are right, whatever its age.
+
+        What was proven once is remembered: clients send one token a thousand times.
+        """
+        known = self._known.get((token, audiences, self.key_id))
+        if known is not None:
+            return known
+        # Time is compared by the caller, with the sandbox's clock: the library would read the machine's.
+        options: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "require": ["exp", "oid", "tid"]}
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                self._key.public_key(),
+                algorithms=["RS256"],
+                audience=audiences,
+                issuer=f"https://sts.windows.net/{self.directory.tenant.id}/",
+                options=options,
+            )
+        except jwt.PyJWTError as error:
+            raise InvalidToken(str(error)) from error
+        if len(self._known) >= REMEMBERED:
+            self._known.clear()
+        self._known[token, audiences, self.key_id] = claims
+        return claims
 
 
 def _second_version(claims: dict[str, Any], app_id: str) -> dict[str, Any]:

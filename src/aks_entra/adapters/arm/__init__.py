@@ -18,8 +18,8 @@ from aks_entra.core.evidence import AdminCredentialRefused
 from aks_entra.core.preflight import Lock, Policy, Subnet, Writer
 from aks_entra.core.steps import Guarded
 from aks_entra.core.windows import Window
-from aks_entra.errors import Refused
-from aks_entra.ports import Clock, NewCluster, Operation, OperationState, Witness
+from aks_entra.errors import Refused, TryLater
+from aks_entra.ports import Clock, NewCluster, Operation, OperationState, Place, Witness
 
 if TYPE_CHECKING:
     from azure.mgmt.containerservice.models import CredentialResults
@@ -145,9 +145,11 @@ class AzureControlPlane:
         """PUT with the admin groups and the Azure RBAC flag of a managed cluster changed, under the same guard."""
         return await writes.update_entra(self._clients, cluster, expected, admin_group_ids, azure_rbac=azure_rbac)
 
-    async def set_local_accounts(self, cluster: ClusterId, expected: Guarded, *, enabled: bool) -> Operation:
-        """PUT with `disableLocalAccounts` changed, under the same guard."""
-        return await writes.set_local_accounts(self._clients, cluster, expected, enabled=enabled)
+    async def set_local_accounts(
+        self, cluster: ClusterId, expected: Guarded, *, enabled: bool, tags: tuple[tuple[str, str | None], ...] = ()
+    ) -> Operation:
+        """PUT with `disableLocalAccounts` changed, under the same guard; `tags` are set (None: removed)."""
+        return await writes.set_local_accounts(self._clients, cluster, expected, enabled=enabled, tags=tags)
 
     async def rotate_certificates(self, cluster: ClusterId) -> Operation:
         """POST rotateClusterCertificates, never repeated. TryLater (code OperationNotAllowed) on 409."""
@@ -200,6 +202,26 @@ class AzureControlPlane:
         kubeconfig = _kubeconfig(answer, cluster)
         self._vault.trust(cluster, parse_kubeconfig(kubeconfig).ca_pem)
         return self._vault.hand_in(cluster, kubeconfig.decode())
+
+    async def hand_out_admin_kubeconfig(self, cluster: ClusterId, place: Place) -> None:
+        """Write the admin kubeconfig to the one place. TryLater while Azure still refuses it."""
+        from azure.core.exceptions import HttpResponseError  # noqa: PLC0415 - lazy, as all of azure is
+
+        with azure(f"read the admin kubeconfig of {cluster}"):
+            try:
+                answer = await self._clients.clusters(
+                    cluster.subscription_id
+                ).managed_clusters.list_cluster_admin_credentials(cluster.resource_group, cluster.name)
+            except HttpResponseError as err:
+                if err.status_code == 400 and service_error(err)[1].startswith(DISABLED):  # noqa: PLR2004 - HTTP
+                    raise TryLater(f"Azure does not hand out the admin kubeconfig of {cluster} yet", after=10) from err
+                raise
+        place.put(_kubeconfig(answer, cluster))
+
+    async def subscription_ids(self) -> tuple[str, ...]:
+        """The ids of the subscriptions that the caller can see."""
+        with azure("list the subscriptions"):
+            return tuple([str(one.subscription_id) async for one in self._clients.subscriptions().subscriptions.list()])
 
     async def ensure_resource_group(self, subscription_id: str, name: str, location: str) -> bool:
         """Create the resource group unless it exists; whether it was created."""

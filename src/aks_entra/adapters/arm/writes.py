@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from azure.mgmt.containerservice.models import ManagedCluster
 
 Properties = dict[str, Any]
+Tags = tuple[tuple[str, str | None], ...]
 
 _FORBIDDEN: Final = 403
 
@@ -98,17 +99,21 @@ async def update_entra(
     return await _put(clients, cluster, expected, "change the admin groups", change, check)
 
 
-async def set_local_accounts(clients: Clients, cluster: ClusterId, expected: Guarded, *, enabled: bool) -> Operation:
-    """PUT with `disableLocalAccounts` changed."""
+async def set_local_accounts(
+    clients: Clients, cluster: ClusterId, expected: Guarded, *, enabled: bool, tags: Tags = ()
+) -> Operation:
+    """PUT with `disableLocalAccounts` changed, and some tags set (None: removed) in the same request."""
 
     def change(properties: Properties) -> None:
         properties["disableLocalAccounts"] = not enabled
 
     def check(answer: Posture, _: Mapping[str, Any]) -> list[str]:
-        return [] if answer.local_accounts is enabled else [f"local accounts are {'off' if enabled else 'on'}"]
+        wrong = [] if answer.local_accounts is enabled else [f"local accounts are {'off' if enabled else 'on'}"]
+        there = dict(answer.tags)
+        return wrong + [f"tag {name} is not as written" for name, value in tags if there.get(name) != value]
 
     doing = f"{'open' if enabled else 'disable'} local accounts"
-    return await _put(clients, cluster, expected, doing, change, check)
+    return await _put(clients, cluster, expected, doing, change, check, tags)
 
 
 async def rotate(clients: Clients, cluster: ClusterId) -> Operation:
@@ -188,6 +193,7 @@ async def _put(
     doing: str,
     change: Callable[[Properties], None],
     check: Callable[[Posture, Mapping[str, Any]], list[str]],
+    tags: Tags = (),
 ) -> Operation:
     from azure.core import MatchConditions  # noqa: PLC0415 - lazy, as all of azure is
 
@@ -203,6 +209,8 @@ async def _put(
             remedy="nothing was written; they are compared again before the next attempt",
         )
     change(document["properties"])
+    if tags:
+        document["tags"] = _tagged(document.get("tags") or {}, tags)
     guard: dict[str, Any] = (
         {"etag": before.etag, "match_condition": MatchConditions.IfNotModified} if before.etag else {}
     )
@@ -224,6 +232,13 @@ async def _put(
         wrong.append(f"node pools differ from those that were read: {', '.join(lost)}")
     _agree(cluster, doing, wrong, heard)
     return heard.operation(cluster)
+
+
+def _tagged(there: Mapping[str, str], tags: Tags) -> dict[str, str]:
+    """The tags with some set or removed, and every other one as it was. Names of tags ignore case."""
+    ours = {name.casefold() for name, _ in tags}
+    kept = {name: value for name, value in there.items() if name.casefold() not in ours}
+    return {**kept, **{name: value for name, value in tags if value is not None}}
 
 
 async def _pools(clients: Clients, cluster: ClusterId) -> frozenset[str] | None:

@@ -1,0 +1,177 @@
+"""PIM for Groups through the ports: a group and its policy, memberships with ends, activations, proof of the end."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from aks_entra.access_ports import AccessPorts
+from aks_entra.core.durations import stamp
+from aks_entra.core.grants import Principal
+from aks_entra.core.pim import (
+    ActivationPolicy,
+    Kind,
+    Membership,
+    MembershipAsk,
+    MembershipRequest,
+    check_activation,
+    check_policy,
+    tokens_until,
+)
+from aks_entra.core.preflight import Finding, Severity
+from aks_entra.errors import Refused, Rejected, TryLater
+from aks_entra.granting import Patience, until
+from aks_entra.ports import Ports
+from aks_entra.settings import Settings
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JustInTime:
+    """Just-in-time access on top of the ports."""
+
+    ports: Ports
+    access: AccessPorts
+    patience: Patience
+
+    async def policy_for(
+        self, max_duration: timedelta, words: frozenset[str], approvers: tuple[str, ...]
+    ) -> ActivationPolicy:
+        """A policy with its approvers resolved."""
+        people = [await self.access.people.principal(one) for one in approvers]
+        return ActivationPolicy(
+            max_duration=max_duration,
+            justification="justification" in words,
+            ticket="ticket" in words,
+            mfa="mfa" in words,
+            approvers=tuple(one.id for one in people if one.kind != "Group"),
+            approver_groups=tuple(one.id for one in people if one.kind == "Group"),
+        )
+
+    async def create_group(
+        self, name: str, unique_name: str, description: str, owners: tuple[str, ...], policy: ActivationPolicy
+    ) -> tuple[str, bool]:
+        """The role-assignable group under its unique name, with its policy: (object id, created). Safe to repeat."""
+        people = [await self.access.people.principal(one) for one in owners]
+        owner_ids = tuple(one.id for one in people)
+        _refuse(check_policy(policy, owner_ids))
+        found = await self._until(
+            lambda: self.access.pim.create_group(name, unique_name, description, owner_ids), "the group be created"
+        )
+        await self.set_policy(found[0], policy)
+        return found
+
+    async def set_policy(self, group_id: str, policy: ActivationPolicy) -> None:
+        """Write what differs, and see that it stands."""
+        _refuse(check_policy(policy, ("an owner is not looked for here",)))
+        await self._until(lambda: self.access.pim.set_policy(group_id, policy), "the policy be written")
+
+        async def stands() -> None:
+            there = await self.access.pim.policy(group_id)
+            if there is None or policy.differences(there):
+                raise TryLater("the policy does not show the change yet", after=self.patience.every)
+
+        await self._until(stands, "the policy be seen")
+
+    async def assign(
+        self, group: str, to: str, kind: Kind, length: timedelta, reason: str, ticket: str = ""
+    ) -> MembershipRequest:
+        """Make somebody an eligible or active member, with an end that Azure keeps, and see that it stands."""
+        group_id = (await self.access.people.principal(group)).id
+        who = await self.access.people.principal(to)
+        ask = MembershipAsk(
+            kind=kind,
+            group_id=group_id,
+            principal_id=who.id,
+            start=self.ports.clock.now(),
+            duration=length,
+            justification=reason,
+            ticket=ticket,
+        )
+        _refuse(check_activation(ask, None, app_only=False))
+        return await self._asked(ask)
+
+    async def activate(self, group: str, length: timedelta, reason: str, ticket: str = "") -> MembershipRequest:
+        """Activate one's own membership, within the group's policy."""
+        group_id = (await self.access.people.principal(group)).id
+        caller = await self.ports.callers.runner()
+        me = (await self.access.people.principals((caller.object_id,))).get(caller.object_id.casefold())
+        ask = MembershipAsk(
+            kind=Kind.ACTIVE,
+            group_id=group_id,
+            principal_id=caller.object_id,
+            start=self.ports.clock.now(),
+            duration=length,
+            justification=reason,
+            ticket=ticket,
+            activate=True,
+        )
+        try:
+            policy = await self.access.pim.policy(group_id)
+        except Refused:
+            policy = None  # a person may activate without the right to read the rules: PIM itself refuses then
+        _refuse(check_activation(ask, policy, app_only=me is not None and me.kind == "ServicePrincipal"))
+        return await self._asked(ask)
+
+    async def end(self, group: str, of: str, kind: Kind, reason: str) -> str:
+        """End a membership, prove that it is gone, and say until when tokens from before may be accepted."""
+        group_id = (await self.access.people.principal(group)).id
+        caller = await self.ports.callers.runner()
+        who = await self.access.people.principal(of or caller.object_id)
+        own = who.id.casefold() == caller.object_id.casefold() and kind is Kind.ACTIVE
+        await self._until(
+            lambda: self.access.pim.end(kind, group_id, who.id, reason, own=own), "the membership be ended"
+        )
+        return await self.prove_gone(group_id, who, kind)
+
+    async def prove_gone(self, group_id: str, who: Principal, kind: Kind) -> str:
+        """Read until neither PIM nor the group shows the membership: then no new token carries it."""
+
+        async def gone() -> None:
+            there = await self.access.pim.memberships(group_id=group_id)
+            if any(one.kind is kind and one.principal_id == who.id for one in there):
+                raise TryLater("PIM still shows the membership", after=self.patience.every)
+            if kind is Kind.ACTIVE and group_id in await self.access.people.groups_of(who.id):
+                raise TryLater("the group still shows the member", after=self.patience.every)
+
+        await self._until(gone, "the membership be gone")
+        now = self.ports.clock.now()
+        if kind is Kind.ELIGIBLE:
+            return f"{who.called} is not eligible any more, seen at {stamp(now)}"
+        until_ = stamp(tokens_until(now, machine=who.kind == "ServicePrincipal"))
+        return (
+            f"{who.called} is no member any more, seen at {stamp(now)}: a new token does not carry the group; "
+            f"one handed out before may be accepted until {until_}"
+        )
+
+    async def members(self, group: str) -> tuple[tuple[Membership, Principal | None], ...]:
+        """Who is eligible and who is active, with their names where they can be read."""
+        group_id = (await self.access.people.principal(group)).id
+        found = await self.access.pim.memberships(group_id=group_id)
+        names = await self.access.people.principals(tuple(one.principal_id for one in found))
+        return tuple((one, names.get(one.principal_id)) for one in found)
+
+    async def _asked(self, ask: MembershipAsk) -> MembershipRequest:
+        made = await self._until(lambda: self.access.pim.ask(ask), "PIM take the request")
+        if made.failed:
+            raise Rejected(f"PIM answered {made.status} to the request {made.id}", code=made.status)
+        return made
+
+    async def _until(self, attempt: Callable[[], Awaitable[_T]], what: str) -> _T:
+        return await until(self.ports.clock, self.patience, attempt, what)
+
+
+def just_in_time(ports: Ports, access: AccessPorts, settings: Settings) -> JustInTime:
+    """The engine with its patience as it was set."""
+    patience = Patience(limit=settings.grant_limit, every=settings.look_interval)
+    return JustInTime(ports=ports, access=access, patience=patience)
+
+
+def _refuse(findings: tuple[Finding, ...]) -> None:
+    blockers = [one for one in findings if one.severity is Severity.BLOCKER]
+    if blockers:
+        remedy = "; ".join(dict.fromkeys(one.remedy for one in blockers if one.remedy))
+        raise Refused("; ".join(f"{one.rule} {one.message}" for one in blockers), remedy=remedy)

@@ -1,0 +1,149 @@
+"""How much a caller may ask: the token buckets of ARM's front door and of AKS behind it, and the headers of both.
+
+Every request is counted and every answer says what is left, as Azure's do; only a sandbox that throttles refuses. The
+buckets fill in Azure's seconds, which the pace divides. Sources: "Request limits and throttling" (ARM) and "Quotas,
+SKUs and regions" (AKS, as of August 2026); regions are not told apart.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from azure_sandbox.arm.errors import front, provider
+from azure_sandbox.clock import Clock
+from azure_sandbox.http import Problem, Request
+
+MINUTE = 60.0
+GLOBAL = 15  # a subscription's share over all its callers, in callers' shares
+_NAME = r"[^/]+"
+_CLUSTERS = r"/providers/microsoft\.containerservice/managedclusters"
+_SUBSCRIPTION = rf"/subscriptions/{_NAME}"
+_GROUP = rf"{_SUBSCRIPTION}/resourcegroups/{_NAME}"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A bucket: `burst` requests at once, `rate` more a second of Azure."""
+
+    burst: float
+    rate: float
+
+
+ARM_LIMITS = {"reads": Limit(250, 25), "writes": Limit(200, 10), "deletes": Limit(200, 10)}
+SINGULAR = {"reads": "read", "writes": "write", "deletes": "delete"}
+KINDS = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}
+PROVIDER_LIMITS: tuple[tuple[str, str, Limit], ...] = (
+    ("GET", f"(?P<key>{_SUBSCRIPTION}){_CLUSTERS}", Limit(500, 1)),
+    ("GET", f"(?P<key>{_GROUP}){_CLUSTERS}", Limit(60, 1)),
+    ("PUT", f"(?P<key>{_GROUP}{_CLUSTERS}/{_NAME}/agentpools/{_NAME})", Limit(20, 1 / MINUTE)),
+    ("PUT", f"(?P<key>{_GROUP}{_CLUSTERS}/{_NAME})", Limit(20, 1 / MINUTE)),
+    ("GET", f"(?P<key>{_GROUP}{_CLUSTERS}/{_NAME})", Limit(60, 1)),
+    (
+        "GET",
+        f"(?P<key>{_SUBSCRIPTION})/providers/microsoft.containerservice/locations/{_NAME}/operations/{_NAME}",
+        Limit(200, 2),
+    ),
+)
+EVERYTHING_ELSE = Limit(60, 1)
+_COMPILED = tuple((method, re.compile(path), limit) for method, path, limit in PROVIDER_LIMITS)
+
+
+@dataclass(slots=True)
+class Bucket:
+    """What is left of a limit."""
+
+    limit: Limit
+    filled: datetime
+    level: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.level = self.limit.burst
+
+    def take(self, now: datetime, pace: float) -> float:
+        """Take one request out; returns 0, or how many seconds of Azure to wait for the next (nothing is taken)."""
+        elapsed = (now - self.filled).total_seconds()
+        gained = elapsed * pace * self.limit.rate if elapsed > 0 else 0.0
+        self.level = min(self.limit.burst, self.level + gained)
+        self.filled = now
+        if self.level < 1:
+            return (1 - self.level) / self.limit.rate
+        self.level -= 1
+        return 0.0
+
+
+class Throttle:
+    """All buckets of a world. `refusing`: whether an empty one refuses."""
+
+    def __init__(self, clock: Clock, *, refusing: bool = False) -> None:
+        self.refusing = refusing
+        self._clock = clock
+        self._buckets: dict[tuple[str, ...], Bucket] = {}
+
+    def _take(self, key: tuple[str, ...], limit: Limit) -> tuple[int, float]:
+        """What is left in a bucket after this request, and how long to wait if it was empty."""
+        now = self._clock.progress()
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = Bucket(limit, now)
+        wait = bucket.take(now, self._clock.pace)
+        return int(bucket.level), wait
+
+    def enter(self, request: Request, subscription: str, actor: str) -> dict[str, str]:
+        """Pass ARM's front door: the headers of the answer. Raises ARM's 429 when the sandbox throttles."""
+        kind = KINDS.get(request.method, "writes")
+        limit = ARM_LIMITS[kind]
+        if not subscription:
+            left, wait = self._take((kind, "tenant", actor), limit)
+            headers = {f"x-ms-ratelimit-remaining-tenant-{kind}": str(left)}
+        else:
+            left, wait = self._take((kind, subscription.lower(), actor), limit)
+            whole = Limit(GLOBAL * limit.burst, GLOBAL * limit.rate)
+            all_left, all_wait = self._take((kind, subscription.lower()), whole)
+            wait = max(wait, all_wait)
+            headers = {
+                f"x-ms-ratelimit-remaining-subscription-{kind}": str(left),
+                f"x-ms-ratelimit-remaining-subscription-global-{kind}": str(all_left),
+            }
+        if wait and self.refusing:
+            raise self._refusal_of_arm(SINGULAR[kind], subscription, actor, wait, headers)
+        return headers
+
+    def _refusal_of_arm(
+        self, kind: str, subscription: str, actor: str, wait: float, headers: dict[str, str]
+    ) -> Problem:
+        """The text is of a fixture that its author calls verbatim."""
+        told = self._told(wait)
+        code = "SubscriptionRequestsThrottled" if subscription else "TenantRequestsThrottled"
+        where = f"subscription '{subscription}'" if subscription else "the tenant"
+        text = (
+            f"Number of '{kind}' requests for {where} actor '{actor}' exceeded. "
+            f"Please try again after '{told['retry-after']}' seconds."
+        )
+        return front(429, code, text, {**headers, **told})
+
+    def pass_provider(self, request: Request, subscription: str) -> None:
+        """Reach AKS behind the front door; raises its own 429, whose wording is not recorded."""
+        path = request.path.rstrip("/").lower()
+        if "/providers/microsoft.containerservice" not in path:
+            return
+        key, limit = ("aks", subscription.lower()), EVERYTHING_ELSE
+        for method, pattern, its in _COMPILED:
+            if method == request.method and (found := pattern.fullmatch(path)):
+                key, limit = ("aks", method, pattern.pattern, found["key"]), its  # type: ignore[assignment]  # longer
+                break
+        _, wait = self._take(key, limit)
+        if wait and self.refusing:
+            problem = provider(429, "Throttled", "The request is being throttled. Please retry later.")
+            problem.headers.update(self._told(wait))
+            raise problem
+
+    def _told(self, wait: float) -> dict[str, str]:
+        """When to come back: in whole seconds as Azure says it, and at another pace in milliseconds too."""
+        real = self._clock.real(wait).total_seconds()
+        told = {"retry-after": str(max(1, math.ceil(real)))}
+        if self._clock.pace != 1:
+            told["x-ms-retry-after-ms"] = str(max(1, math.ceil(1000 * real)))
+        return told

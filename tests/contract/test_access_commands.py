@@ -1,0 +1,132 @@
+"""The command lines for access, in this process, against the sandbox: what they print and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Queue
+from threading import Event, Thread
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from aks_entra.cli import app
+from azure_sandbox.server import Sandbox
+
+from .conftest import READER, SUBSCRIPTION
+from .test_access import UNLOCKED
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A sandbox in a thread of its own: a command has the main thread, whose signals it handles."""
+    world, opened, closing = tmp_path / "world.yaml", Queue[dict[str, str]](), Event()
+    world.write_text(UNLOCKED)
+
+    async def serve() -> None:
+        async with Sandbox(world, pace=100_000) as box:
+            opened.put(dict(box.environment))
+            await asyncio.to_thread(closing.wait)
+
+    thread = Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        yield opened.get(timeout=60)
+    finally:
+        closing.set()
+        thread.join(timeout=60)
+
+
+@pytest.fixture(autouse=True)
+def quick(sandbox: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in os.environ:
+        if re.match(r"(?i)^(azure_|(https?|all|no)_proxy$)", name):
+            monkeypatch.delenv(name)
+    quickly = {"LOOK_INTERVAL": "0.01", "GRANT_LIMIT": "5", "GROUP_READ_GAP": "0"}
+    settings = {f"AKS_ENTRA_{name}": value for name, value in quickly.items()}
+    for name, value in {**sandbox, **settings}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", SUBSCRIPTION)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+
+
+def typed(*words: str) -> Result:
+    return CliRunner().invoke(app, words)
+
+
+def test_explain_says_yes_no_and_why() -> None:
+    yes = typed("access", "explain", "shop-weu/guarded", "list", "nodes", "--as", "dana@contoso.com")
+    assert yes.exit_code == 0, yes.output
+    assert "yes: member of the cluster's admin group aks-admins" in yes.stdout
+    said = (
+        f'Error from server (Forbidden): nodes is forbidden: User "{READER["id"]}" cannot list resource "nodes" in API '
+        'group "" at the cluster scope'
+    )
+    no = typed("access", "explain", "shop-weu/guarded", "--message", said, "-o", "json")
+    assert no.exit_code == 1
+    document = json.loads(no.stdout)
+    assert (document["allowed"], document["token"]["oid"]) == (False, READER["id"])
+    for words in (("--message", "no"), (), ("list", "--as", "x")):
+        assert (typed("access", "explain", "shop-weu/guarded", *words)).exit_code == 2
+
+
+def test_a_grant_is_given_listed_swept_and_revoked() -> None:
+    place = ("shop-weu/guarded", "--to", READER["appId"])
+    words = ("--role", "reader", "-n", "default", "--reason", "CHG-1")
+    refused = typed("access", "grant", *place, *words)
+    assert (refused.exit_code, "--yes" in refused.stderr) == (2, True)
+    given = typed("access", "grant", *place, *words, "--yes", "-o", "json")
+    assert given.exit_code == 0, given.output
+    assert json.loads(given.stdout)["via"] == "kubernetes-rbac"
+    listed = json.loads((typed("access", "list", "shop-weu/guarded", "-o", "json")).stdout)
+    assert [one["principal"] for one in listed["grants"]] == [READER["id"]]
+    assert "CHG-1" in (typed("access", "list", "shop-weu/guarded")).stdout
+    swept = typed("access", "sweep", "shop-weu/guarded", "-o", "json")
+    assert json.loads(swept.stdout)["grants"] == []
+    revoked = typed("access", "revoke", *place, "--yes")
+    assert revoked.exit_code == 0, revoked.output
+    assert "a new token is refused" in revoked.stdout
+    assert (typed("access", "revoke", *place, "--yes")).exit_code == 2
+    assert (typed("access", "grant", *place, *words, "--yes", "--for", "long")).exit_code == 2
+
+
+@pytest.mark.parametrize("mode", ["interactive", "devicecode", "azurecli", "spn", "workloadidentity", "msi"])
+def test_a_kubeconfig_names_kubelogin_s_mode_and_no_secret(mode: str, tmp_path: Path) -> None:
+    done = typed("kubeconfig", "-g", "shop-weu", "-n", "guarded", "--mode", mode)
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "config").read_text()
+    assert f"- {mode}" in text
+    assert not [word for word in ("token:", "client-key-data", "client-certificate-data", "the-reader") if word in text]
+    printed = typed("kubeconfig", "-g", "shop-weu", "-n", "guarded", "--mode", mode, "--file", "-")
+    assert printed.stdout == text
+
+
+def test_a_cluster_with_static_credentials_only_gets_none(tmp_path: Path) -> None:
+    for name in ("plain", "legacy"):
+        assert (typed("kubeconfig", "-g", "shop-weu", "-n", name)).exit_code == 2
+    assert not (tmp_path / "config").exists()
+
+
+def test_the_doctor_looks_at_tools_network_clock_and_tenant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    printed = {
+        "az": 'echo \'{"azure-cli": "2.91.0"}\'',
+        "kubectl": 'echo \'{"clientVersion": {"gitVersion": "v1.33.4"}}\'',
+        "kubelogin": "printf 'kubelogin version\\ngit hash: v0.2.19/a\\n'",
+    }
+    for name, line in printed.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    sound = typed("doctor", "shop-weu/guarded", "-o", "json")
+    found = {one["name"]: one for one in json.loads(sound.stdout)["checks"]}
+    assert {one["light"] for one in found.values()} == {"ok"}, found
+    assert sound.exit_code == 0
+    (tmp_path / "kubelogin").unlink()
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    ill = typed("doctor")
+    assert ill.exit_code == 1
+    assert "az aks install-cli" in ill.stdout
