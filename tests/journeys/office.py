@@ -115,6 +115,7 @@ async def office(world: Path, folder: Path, *, pace: float, settings: Mapping[st
                 cwd=ROOT,
                 env={
                     "PATH": terminal.environment["PATH"],
+                    **({"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}),
                     "HOME": str(terminal.home),
                     "LC_ALL": "C.UTF-8",
                     **environment,
