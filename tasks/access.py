@@ -65,10 +65,12 @@ async def sweep(subscriptions: tuple[str, ...]) -> tuple[Ended, ...]:
 
 
 @observable("find clusters", of="subscriptions")
-async def find_clusters(subscriptions: tuple[str, ...]) -> tuple[Posture, ...]:
-    """Every cluster of these subscriptions, named by name or id."""
+async def find_clusters(subscriptions: tuple[str, ...], resource_group: str | None) -> tuple[Posture, ...]:
+    """Every cluster of these subscriptions, named by name or id; or those of one resource group in them."""
     arm = current_session().ports.arm
-    return await _clusters(tuple([await arm.subscription_id(one) for one in subscriptions]))
+    found = await _clusters(tuple([await arm.subscription_id(one) for one in subscriptions]))
+    wanted = resource_group.casefold() if resource_group else None
+    return tuple(one for one in found if wanted in {None, one.cluster.resource_group.casefold()})
 
 
 @observable("review access", of="posture.cluster")

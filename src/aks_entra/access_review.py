@@ -38,7 +38,7 @@ async def review(ports: Ports, access: AccessPorts, posture: Posture) -> tuple[W
             memberships=memberships,
             roles=roles,
             bindings=bindings,
-            grants=(await _readable(access.bindings.grants(posture)) or ()) if inside else (),
+            grants=() if bindings is None else await _readable(access.bindings.grants(posture)) or (),
             names=await _readable(access.people.principals(tuple(dict.fromkeys(ids)))),
         )
     )
