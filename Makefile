@@ -68,6 +68,14 @@ clients:  ## build az, kubectl and kubelogin into a cache folder outside the tre
 test-clients: install clients  ## the journeys of unmodified az, kubectl and kubelogin
 	@eval "$$(clients/build --print-env)"; $(BIN)/python -m pytest -m clients $(ARGS)
 
+.PHONY: control-plane
+control-plane:  ## build kube-apiserver, etcd, kubectl and kubelogin into a cache folder outside the tree
+	@clients/build control-plane
+
+.PHONY: test-control-plane
+test-control-plane: install control-plane  ## the proofs against a real kube-apiserver, and that the built-in one answers alike
+	@eval "$$(clients/build --print-env)"; $(BIN)/python -m pytest -m control_plane $(ARGS)
+
 .PHONY: bench
 bench: install  ## what a migration costs, beside what a person would otherwise run
 	@eval "$$(clients/build --print-env)"; $(BIN)/python bench/migrate.py $(ARGS)

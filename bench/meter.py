@@ -35,6 +35,13 @@ def children_cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def machine_cpu() -> float:
+    """CPU-seconds that everything on this machine has used since it was started."""
+    fields = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()[1:9]
+    user, nice, system, _idle, _waiting, interrupts, more_interrupts, stolen = map(int, fields)
+    return (user + nice + system + interrupts + more_interrupts + stolen) / TICKS
+
+
 def descendants(pid: int) -> Iterator[int]:
     """Everything that lives below a process."""
     for task in Path(f"/proc/{pid}/task").glob("*/children"):

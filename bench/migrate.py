@@ -1,4 +1,4 @@
-"""What a migration through Prefect costs, beside the same writes typed into az. Prints one table; never a test.
+"""What a migration through Prefect costs, beside the same work in a shell. Prints one table; never a test.
 
 Exit code 0 when it could be measured, whether or not the goals are met; 1 when it could not; 130 after Ctrl-C.
 """
@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import json
 import math
-import shutil
 import signal
 import sys
 import tempfile
@@ -23,22 +22,12 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import figures, meter
-from bench.place import ADMINS, FLEET, GROUPS, Failed, Place, place, write_world
+from bench import by_hand, figures, meter
+from bench.place import FLEET, Failed, Place, place, write_world
 
-WRITES = ("enable Entra", "disable local accounts", "rotate certificates")
+OPERATIONS = 3  # enabling Microsoft Entra ID, disabling local accounts, rotating
 PAGE = 200
 SETTLED = 60.0  # seconds until Prefect's server has recorded what happened
-LOGIN = (
-    'az login --service-principal -u "$AZURE_CLIENT_ID" -p "$AZURE_CLIENT_SECRET" --tenant "$AZURE_TENANT_ID" -o none'
-)
-BY_HAND = """\
-for name in {names}; do
-  az aks update -g {group} -n $name --enable-aad --aad-admin-group-object-ids {admins} -o none
-  az aks update -g {group} -n $name --disable-local-accounts -o none
-  az aks rotate-certs -g {group} -n $name --yes -o none
-done
-"""
 
 
 async def main(arguments: argparse.Namespace) -> None:
@@ -46,21 +35,22 @@ async def main(arguments: argparse.Namespace) -> None:
     loop, me = asyncio.get_running_loop(), asyncio.current_task()
     for number in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, lambda: me and me.cancel())
-    az = arguments.az if shutil.which("az") else 0
-    if arguments.az and not az:
-        say("az is not on PATH (`make clients` builds it): nothing to compare with")
+    ways = tuple(by_hand.possible()) if arguments.az else ()
+    if arguments.az and len(ways) < len(by_hand.WAYS):
+        say("az, kubectl or kubelogin is not on PATH (`make clients` builds them): there is less to compare with")
     with tempfile.TemporaryDirectory(prefix="aks-entra-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         say(f"building an Azure with {arguments.clusters} clusters, starting Prefect")
-        write_world(folder / "world.yaml", clusters=arguments.clusters, by_hand=az, operation=arguments.operation)
+        others = arguments.az * len(ways)
+        write_world(folder / "world.yaml", clusters=arguments.clusters, by_hand=others, operation=arguments.operation)
         (folder / "fleet.yaml").write_text(FLEET.format(concurrency=arguments.concurrency), encoding="utf-8")
         async with place(folder, folder / "world.yaml") as here:
             fleet = await migrate(here, arguments)
-            by_hand = await type_by_hand(here, az) if az else None
-    print(f"\n{arguments.clusters} clusters, {arguments.concurrency} at a time; az: {az} clusters, one by one\n")
-    print("\n".join(figures.table(fleet, by_hand)))
+            hands = await walk(here, ways, arguments.az) if ways else ()
+    print(f"\n{arguments.clusters} clusters, {arguments.concurrency} at a time; by hand: {arguments.az}, one by one\n")
+    print("\n".join(figures.table(fleet, hands)))
     if arguments.json:
-        arguments.json.write_text(json.dumps(figures.document(fleet, by_hand), indent=2) + "\n", encoding="utf-8")
+        arguments.json.write_text(json.dumps(figures.document(fleet, hands), indent=2) + "\n", encoding="utf-8")
 
 
 async def migrate(here: Place, arguments: argparse.Namespace) -> figures.Fleet:
@@ -71,6 +61,7 @@ async def migrate(here: Place, arguments: argparse.Namespace) -> figures.Fleet:
     digest = json.loads((here.folder / "plan.json").read_text(encoding="utf-8"))["digest"]
     worker, server = meter.find(here.up, "worker", "start"), meter.find(here.up, "server", "start")
     before = meter.tree_cpu(worker), meter.tree_cpu(server), time.process_time(), len(here.exchanges)
+    machine, commands = meter.machine_cpu(), meter.children_cpu()
     say("aks-entra migrate plan.json --yes")
     began = time.monotonic()
     async with meter.watched(worker) as runs:
@@ -78,43 +69,40 @@ async def migrate(here: Place, arguments: argparse.Namespace) -> figures.Fleet:
             "aks-entra migrate plan.json --yes --approver bench --reason bench -o json || [ $? = 1 ]"
         )
     wall = time.monotonic() - began
+    client, served = meter.tree_cpu(worker) - before[0], meter.tree_cpu(server) - before[1]
     sandbox, exchanges = time.process_time() - before[2], here.exchanges[before[3] :]
+    others = meter.machine_cpu() - machine - (client + served + sandbox + meter.children_cpu() - commands)
     async with httpx.AsyncClient(base_url=here.api, trust_env=False, timeout=30.0) as http:
         names, batch = await flow_runs(http, f"plan:{digest.removeprefix('sha256:')[:12]}")
         tasks = await task_runs(http, batch)
-    client = meter.tree_cpu(worker) - before[0]
     parts = {name: runs.cpu(run) for run, name in names.items()}
     return figures.Fleet(
         clusters=arguments.clusters,
         waves=math.ceil(arguments.clusters / arguments.concurrency),
-        operations=len(WRITES),
+        operations=OPERATIONS,
         operation=arguments.operation,
         verified=sum(it["outcome"] == "verified" for it in json.loads(said)["report"]["verdicts"]),
         tasks=tasks,
         client={"worker": client - sum(parts.values()), **parts},
-        server=meter.tree_cpu(server) - before[1],
+        server=served,
         typed=meter.children_cpu() - typed,
         sandbox=sandbox,
+        others=others / wall,
         memory=runs.memory(batch),
         wall=wall,
         requests=figures.by_host(exchanges),
     )
 
 
-async def type_by_hand(here: Place, clusters: int) -> figures.ByHand:
-    """The same writes by az in a shell loop; that it signs in and warms up is not counted."""
-    group = GROUPS[1]
-    names = [f"{group}-{one:03}" for one in range(1, clusters + 1)]
-    say(f"az login; then az aks update, update, rotate-certs for {clusters} clusters")
-    await here.type(f"{LOGIN}\naz aks show -g {group} -n {names[0]} -o none")
-    cpu, requests, began = meter.children_cpu(), len(here.exchanges), time.monotonic()
-    await here.type(BY_HAND.format(names=" ".join(names), group=group, admins=ADMINS))
-    return figures.ByHand(
-        clusters=clusters,
-        cpu=meter.children_cpu() - cpu,
-        wall=time.monotonic() - began,
-        requests=figures.by_host(here.exchanges[requests:]),
-    )
+async def walk(here: Place, ways: tuple[by_hand.Way, ...], clusters: int) -> tuple[figures.ByHand, ...]:
+    """What each way by hand takes."""
+    say("az login")
+    await by_hand.sign_in(here)
+    hands = []
+    for number, way in enumerate(ways):
+        say(f"{way.name}: {clusters} clusters, one by one")
+        hands.append(await by_hand.walk(here, way, range(number * clusters + 1, (number + 1) * clusters + 1)))
+    return tuple(hands)
 
 
 async def flow_runs(http: httpx.AsyncClient, tag: str) -> tuple[dict[str, str], str]:
@@ -164,7 +152,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--clusters", type=int, default=100, help="how many are migrated")
     parser.add_argument("--concurrency", type=int, default=20, help="how many at a time")
     parser.add_argument("--operation", type=float, default=5.0, help="seconds that Azure takes for an operation")
-    parser.add_argument("--az", type=int, default=3, metavar="N", help="clusters that az migrates; 0: none")
+    parser.add_argument("--az", type=int, default=3, metavar="N", help="clusters migrated by hand; 0: none")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there")
     return parser.parse_args()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from aks_entra.access_ports import AccessPorts
 from aks_entra.core.durations import stamp
@@ -26,6 +26,8 @@ from aks_entra.granting import Patience, until
 from aks_entra.ports import Ports
 from aks_entra.settings import Settings
 
+GOOD_READS: Final = 3
+"""Reads in a row that must show a change before it counts."""
 _T = TypeVar("_T")
 
 
@@ -121,7 +123,9 @@ class JustInTime:
         group_id = (await self.access.people.principal(group)).id
         caller = await self.ports.callers.runner()
         who = await self.access.people.principal(of or caller.object_id)
-        own = who.id.casefold() == caller.object_id.casefold() and kind is Kind.ACTIVE
+        there = await self.access.pim.memberships(group_id=group_id)
+        activated = any(one.activated for one in there if one.kind is kind and one.principal_id == who.id)
+        own = activated and who.id.casefold() == caller.object_id.casefold()  # what was assigned, only an admin takes
         await self._until(
             lambda: self.access.pim.end(kind, group_id, who.id, reason, own=own), "the membership be ended"
         )
@@ -158,7 +162,24 @@ class JustInTime:
         made = await self._until(lambda: self.access.pim.ask(ask), "PIM take the request")
         if made.failed:
             raise Rejected(f"PIM answered {made.status} to the request {made.id}", code=made.status)
+        if not made.waits:
+            await self._until(lambda: self._stands(ask), "the membership be seen")
         return made
+
+    async def _stands(self, ask: MembershipAsk) -> None:
+        """Seen in several reads in a row: PIM's own, and of an active member the directory's, as tokens see it."""
+        for read in range(GOOD_READS):
+            if read:
+                await self.ports.clock.sleep(self.patience.every)
+            there = await self.access.pim.memberships(principal_id=ask.principal_id)
+            seen = any(one.kind is ask.kind and one.group_id.casefold() == ask.group_id.casefold() for one in there)
+            if seen and ask.kind is Kind.ACTIVE:
+                groups = await self.access.people.groups_of(ask.principal_id)
+                seen = ask.group_id.casefold() in groups
+            if not seen:
+                raise TryLater(
+                    "the membership is not seen everywhere yet", after=self.patience.every, code="NotReplicated"
+                )
 
     async def _until(self, attempt: Callable[[], Awaitable[_T]], what: str) -> _T:
         return await until(self.ports.clock, self.patience, attempt, what)

@@ -202,6 +202,7 @@ def _cluster(world: World, model: ClusterModel, names: Names, now: datetime) -> 
         ),
         declared=declared(model.disruption_budgets, model.webhooks, model.volumes, model.objects),
         maintenance=model.maintenance,
+        real=(model.control_plane or world.control_plane) == "real",
         document=raw_document(world, model),
     )
 

@@ -14,6 +14,7 @@ import typer
 
 from azure_sandbox import cli_running, cli_world
 from azure_sandbox.child import Child, end_with_parent
+from azure_sandbox.cluster.real.instance import DidNotStart
 from azure_sandbox.report import Exchange
 from azure_sandbox.server import Sandbox
 from azure_sandbox.sign_in import NoSandbox, NotSignedIn, environment_of, port_around, sign_in
@@ -71,7 +72,10 @@ def exec(  # noqa: A001, PLR0913  # the command's name; one argument per option
     with ExitStack() as stack:
         wanted = Wanted(world, imported, pace, replication, log, seed, state, throttle=throttle)
         sandbox = _sandbox(stack, wanted)
-        raise typer.Exit(asyncio.run(_exec(sandbox, command, person=person)))
+        try:
+            raise typer.Exit(asyncio.run(_exec(sandbox, command, person=person)))
+        except DidNotStart as error:
+            _fail(str(error), 1)
 
 
 @app.command()
@@ -215,6 +219,8 @@ async def _up(sandbox: Sandbox) -> None:
             await stack.enter_async_context(sandbox)
         except OSError as error:
             _fail(f"port {sandbox.proxy.port}: {error.strerror}; choose another with --port", 1)
+        except DidNotStart as error:
+            _fail(str(error), 1)
         port = sandbox.proxy.port
         option = "" if port == DEFAULT_PORT else f" --port {port}"
         typer.echo(f"The sandbox is up: proxy {sandbox.proxy.url}, pace {sandbox.pace}. Ctrl-C ends it.", err=True)

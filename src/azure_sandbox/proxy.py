@@ -21,11 +21,13 @@ from azure_sandbox.faults import Faults
 from azure_sandbox.http import MARK, Reply, Request, split_path
 from azure_sandbox.report import NOT_MODELLED, Exchange
 from azure_sandbox.striking import strike
+from azure_sandbox.tunnel import Passage, connect
 
 __all__ = ["Exchange", "Proxy", "Target", "Unreachable"]
 
 LONGEST_HEAD = 16 * 1024
 HANDSHAKE = 10.0  # seconds
+ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 CUT = 0  # an exchange's status when its connection was cut
 
 _log = logging.getLogger(__name__)
@@ -51,7 +53,7 @@ class Unreachable(Exception):
 class Hosts(Protocol):
     """Who finds the target of a host."""
 
-    def target(self, host: str, port: int) -> Target:
+    def target(self, host: str, port: int) -> Target | Passage:
         """The target; raises Unreachable."""
 
     def greeting(self, path: str) -> str | None:
@@ -109,6 +111,11 @@ class Proxy:
         task = asyncio.get_running_loop().create_task(handing_over)
         self._handing_over.add(task)
         task.add_done_callback(self._handing_over.discard)
+
+    def passed(self, host: str) -> None:
+        """Tell the observer of a connection whose requests nobody here can read."""
+        if self._observe is not None:
+            self._observe(Exchange(at=self._clock.now(), host=host, method="CONNECT", path="", status=200))
 
     def server(self, host: str, target: Target) -> web.Server:
         """The HTTP server of one connection to a host."""
@@ -236,13 +243,24 @@ class _Front(asyncio.Protocol):
         except Unreachable as reason:
             self._refuse(reason.status, str(reason))
             return
-        self._proxy.run(self._hand_over(host, target))
+        self._proxy.run(self._pass(host, target) if isinstance(target, Passage) else self._hand_over(host, target))
+
+    async def _pass(self, host: str, passage: Passage) -> None:
+        transport = self._transport
+        assert transport is not None  # noqa: S101  # data came in, so it is there
+        transport.pause_reading()
+        try:
+            await connect(passage, transport, ESTABLISHED)
+        except OSError as error:
+            self._refuse(502, f"the API server {host} does not answer: {error.strerror}")
+            return
+        self._proxy.passed(host)
 
     async def _hand_over(self, host: str, target: Target) -> None:
         transport = self._transport
         assert transport is not None  # noqa: S101  # data came in, so it is there
         transport.pause_reading()
-        transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        transport.write(ESTABLISHED)
         if target.connections is not None:
             target.connections.add(transport)
         protocol = self._proxy.server(host, target)()

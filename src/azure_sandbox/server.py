@@ -7,6 +7,7 @@ async with Sandbox(Path("world.yaml")) as sandbox:
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +17,9 @@ from typing import Self
 from azure_sandbox.arm.service import Arm, ArmSettings
 from azure_sandbox.build import Operator, build_arm, build_directory
 from azure_sandbox.clock import DEFAULT_PACE, Clock
-from azure_sandbox.cluster.service import ApiServers
+from azure_sandbox.cluster.real.binaries import NoControlPlane, find_binaries
+from azure_sandbox.cluster.real.plant import Plant
+from azure_sandbox.cluster.servers import ApiServers
 from azure_sandbox.control import CONTROL_HOST, Control
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.discovery import HOST as ENTRA_HOST
@@ -30,14 +33,15 @@ from azure_sandbox.persistence import Saved, finish, save
 from azure_sandbox.pki import Authority
 from azure_sandbox.proxy import Proxy, Target, Unreachable
 from azure_sandbox.report import Exchange, Report
-from azure_sandbox.world import World, builtin_world, load_world
+from azure_sandbox.tunnel import Passage
+from azure_sandbox.world import World, WorldError, builtin_world, load_world
 from azure_sandbox.world_export import dump_world, export_world
 
 ARM_HOST = "management.azure.com"
 FRONTS = (ENTRA_HOST, ARM_HOST, GRAPH_HOST, *DEVICE_HOSTS)
 NAMES = (*FRONTS, CONTROL_HOST)
 HTTPS = 443
-READING = frozenset({"GET", "HEAD"})
+READING = frozenset({"GET", "HEAD", "CONNECT"})
 SAVE_EVERY = 0.5  # seconds
 LOOPBACK = "127.0.0.1,localhost,::1"
 
@@ -75,10 +79,17 @@ class Sandbox:
         self.directory: Directory
         self.directory, names = build_directory(described, self.clock, replication=replication)
         self.tokens = Tokens(self.directory)
-        settings = ArmSettings(durations=described.durations, seed=seed, throttling=throttle or described.throttling)
+        settings = ArmSettings(
+            durations=described.durations,
+            seed=seed,
+            throttling=throttle or described.throttling,
+            real_control_planes=described.control_plane == "real",
+        )
         self.arm = Arm(self.directory, self.tokens, self.clock, settings, self.faults.operations)
         self.faults.interfere = self.arm.interfere
         self.faults.expire = self.tokens.expired
+        self._plant = _plant(self.clock) if described.wants_real_control_planes else None
+        self.clusters.serve = None if self._plant is None else self._plant.serve
         self.operator: Operator = build_arm(described, self.arm, self.directory, names)
         self.entra = Entra(self.directory, self.tokens)
         self.graph = Graph(self.directory, self.tokens, throttle=throttle or described.graph_throttling)
@@ -130,7 +141,8 @@ class Sandbox:
     def spare(self) -> frozenset[int]:
         """Processes of the sandbox itself, which must not be ended before it."""
         watcher = None if self._folder is None else self._folder.watcher
-        return frozenset() if watcher is None else frozenset({watcher})
+        planes = frozenset() if self._plant is None else self._plant.pids
+        return planes if watcher is None else planes | {watcher}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -159,7 +171,10 @@ class Sandbox:
         try:
             (self.folder / "ca.pem").write_bytes(self.authority.pem)
             await self.proxy.start()
+            if self._plant is not None:
+                await self._plant.start()
         except BaseException:
+            await self.proxy.stop()
             self._folder.close()
             raise
         if self._state is not None:
@@ -170,6 +185,8 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.proxy.stop()
+        if self._plant is not None:
+            await self._plant.stop()
         if self._saving is not None and self._state is not None:
             self._saving.cancel()
             finish(self)
@@ -186,7 +203,7 @@ class Sandbox:
             save(folder, self)
             await asyncio.sleep(SAVE_EVERY)
 
-    def target(self, host: str, port: int) -> Target:
+    def target(self, host: str, port: int) -> Target | Passage:
         """What answers for a host; raises Unreachable."""
         if port == HTTPS and host in self._handlers:
             return Target(context=self._front, handle=self._handlers[host])
@@ -199,11 +216,23 @@ class Sandbox:
             raise Unreachable(502, f"no cluster of this world answers at {host}:{port}")
         if not server.reachable:
             raise Unreachable(502, f"the API server {host} does not answer (stopped, private, or being rotated)")
+        if server.front is not None:
+            if server.front.port is None:
+                why = server.front.failed or "its kube-apiserver is starting"
+                raise Unreachable(502, f"the API server {host} does not answer ({why})")
+            return Passage(port=server.front.port, connections=server.connections)
         return Target(context=server.ssl_context(), handle=server.handle, connections=server.connections)
 
     def greeting(self, path: str) -> str | None:
         """`GET /environment` asked of the proxy itself: the lines that a shell evaluates to get in."""
         return exports(self.environment) if path == "/environment" else None
+
+
+def _plant(clock: Clock) -> Plant:
+    try:
+        return Plant(find_binaries(os.environ), clock)
+    except NoControlPlane as error:
+        raise WorldError(str(error)) from error
 
 
 def _described(world: Path | World | None) -> World:

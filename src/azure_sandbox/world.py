@@ -91,6 +91,7 @@ class Scope(Model):
 class ClusterModel(Scope):
     """A managed cluster; `document` is a raw ARM resource, or the path of a JSON file beside the world.
 
+    `controlPlane`: real is a kube-apiserver with etcd, from KUBEBUILDER_ASSETS; what the world says is the default.
     `objects` are Kubernetes manifests, `maintenance` windows by name as ARM writes their properties.
     """
 
@@ -117,6 +118,7 @@ class ClusterModel(Scope):
     volumes: tuple[VolumeModel, ...] = ()
     objects: tuple[dict[str, Any], ...] = ()
     maintenance: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    control_plane: Literal["builtin", "real"] | None = None
     document: dict[str, Any] | str | None = None
 
 
@@ -142,7 +144,7 @@ class World(Model):
     """A whole world. Without `operator` there is one anyway, Owner of every subscription.
 
     `throttling`: whether empty token buckets refuse. `durations`: how long kinds of operation last (`rotate: 600`), in
-    Azure's seconds, which the pace divides.
+    Azure's seconds, which the pace divides. `controlPlane`: of its clusters, also of those that clients create.
     """
 
     version: Literal[1]
@@ -161,6 +163,7 @@ class World(Model):
     operator: str | None = None
     subscriptions: tuple[SubscriptionModel, ...] = ()
     throttling: bool = False
+    control_plane: Literal["builtin", "real"] = "builtin"
     durations: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     folder: Path = Field(default=Path(), exclude=True)
 
@@ -171,6 +174,12 @@ class World(Model):
             kinds = ", ".join(sorted(DURATIONS))
             raise ValueError(f"no operation is called {', '.join(unknown)}; there are {kinds}")
         return durations
+
+    @property
+    def wants_real_control_planes(self) -> bool:
+        """Whether any cluster here is, or may become, served by a kube-apiserver."""
+        clusters = (it for one in self.subscriptions for group in one.resource_groups for it in group.clusters)
+        return "real" in {self.control_plane, *(it.control_plane for it in clusters)}
 
 
 def schema() -> dict[str, Any]:

@@ -204,6 +204,7 @@ def _cluster(state: State, it: ManagedCluster) -> Document:
             {"name": one.name, "namespace": one.namespace, "kind": one.kind, "replicas": one.replicas} for one in own
         ],
         "maintenance": it.maintenance,
+        "controlPlane": "real" if blueprint.real else None,
         **server.blueprint.declared.written(),
         "document": document,
     }

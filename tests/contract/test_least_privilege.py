@@ -17,7 +17,6 @@ from aks_entra.core.pim import ActivationPolicy, Kind
 from aks_entra.errors import Refused
 from aks_entra.policies import PolicyRequest
 from aks_entra.wiring import Session
-from azure_sandbox.server import Sandbox
 
 from .conftest import READER, Opener, cluster
 from .test_access import UNLOCKED, granter
@@ -81,19 +80,16 @@ LESS = [
 ]
 
 
+@pytest.mark.usefixtures("box")
 @pytest.mark.parametrize(("box", "name"), ENOUGH, indirect=["box"])
-async def test_what_is_listed_is_enough(opened: Opener, box: Sandbox, name: str) -> None:  # noqa: ARG001 - its world
+async def test_what_is_listed_is_enough(opened: Opener, name: str) -> None:
     async with opened() as session:
         await WORK[name](session)
 
 
+@pytest.mark.usefixtures("box")
 @pytest.mark.parametrize(("box", "name", "taken"), LESS, indirect=["box"])
-async def test_without_any_one_of_them_it_is_refused_by_name(
-    opened: Opener,
-    box: Sandbox,
-    name: str,
-    taken: str,
-) -> None:
+async def test_without_any_one_of_them_it_is_refused_by_name(opened: Opener, name: str, taken: str) -> None:
     async with opened() as session:
         with pytest.raises(Refused) as refused:
             await WORK[name](session)

@@ -66,6 +66,7 @@ class Eavesdropper:
 
     def target(self, host: str, port: int) -> Target:
         found = self.sandbox.target(host, port)
+        assert isinstance(found, Target), "the built-in API server answers here"
 
         async def listen(request: Request) -> Reply:
             reply = await found.handle(request)

@@ -11,8 +11,8 @@ from aks_entra.core.fleet import WantedGroup, WantedTarget
 from aks_entra.core.verdict import Grade, Outcome, Verdict
 from aks_entra.executor import Job
 from tests.matrix.observer import Doorkeeper, signs_in
+from tests.unit.executor_desk import CREATED, STARTS, job_for
 from tests.unit.ports_world import ADMINS, OTHERS, PROVER, Cluster, Group, World
-from tests.unit.test_executor import CREATED, STARTS, job_for
 
 TARGETS = {"existing group": WantedGroup(id=ADMINS), "created group": CREATED}
 STARTING = [f"{start} · {group}" for start in STARTS for group in TARGETS]

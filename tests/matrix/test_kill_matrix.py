@@ -15,8 +15,8 @@ from aks_entra.core.verdict import Outcome
 from aks_entra.wayback import chosen, plan_way_back
 from tests.matrix.main_job import STARTING, TARGETS, Day
 from tests.matrix.observer import Doorkeeper
+from tests.unit.executor_desk import STARTS, job_of, planned
 from tests.unit.ports_world import ADMINS, OTHERS, PROVER, Group, Killed, World
-from tests.unit.test_executor import STARTS, job_of, planned
 
 EVERY = pytest.param(1, marks=pytest.mark.long, id="every moment")
 WRITES = {"enable-local-accounts", "update-entra"}

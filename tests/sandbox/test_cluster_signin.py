@@ -59,6 +59,8 @@ async def test_nobody_is_nobody(desk: Desk) -> None:
 async def test_the_admins_kubeconfig_holds_two_keys_and_each_opens_alone(desk: Desk) -> None:
     certificate, token = await desk.held("plain")
     by_certificate = await whoami(desk, "plain", certificate=certificate)
+    number = by_certificate.pop("extra")["authentication.kubernetes.io/credential-id"][0]
+    assert number.startswith("X509SHA256=")
     assert by_certificate == {"username": "masterclient", "groups": ["system:masters", "system:authenticated"]}
     assert "system:masters" in (await whoami(desk, "plain", token=token))["groups"]
     assert len(token) == 128

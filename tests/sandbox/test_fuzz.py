@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from azure_sandbox.http import Reply, Request, split_path
 from azure_sandbox.server import Sandbox
+from azure_sandbox.tunnel import Passage
 
 ARM, GRAPH, LOGIN = "management.azure.com", "graph.microsoft.com", "login.microsoftonline.com"
 AUDIENCES = {ARM: "https://management.azure.com", GRAPH: "https://graph.microsoft.com"}
@@ -192,8 +193,9 @@ async def ask(sandbox: Sandbox, host: str, method: str, path: str, query: dict[s
         body=body,
         now=sandbox.clock.now(),
     )
-    handle = server.handle if server is not None else sandbox.target(host, 443).handle
-    reply = await handle(request)
+    target = sandbox.target(host, 443) if server is None else server
+    assert not isinstance(target, Passage)
+    reply = await target.handle(request)
     if reply.stream is not None:
         await reply.stream.aclose()  # type: ignore[attr-defined]  # a generator
     return reply
@@ -252,7 +254,7 @@ def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     return copy
 
 
-ODD = (None, True, -1, 10**12, 1.5, "", "x", "\x00", [], [1], [{}], {}, {"name": "x"})
+ODD: tuple[Any, ...] = (None, True, -1, 10**12, 1.5, "", "x", "\x00", [], [1], [{}], {}, {"name": "x"})
 
 
 async def test_a_cluster_with_any_one_part_replaced_is_refused_or_taken(sandbox: Sandbox) -> None:

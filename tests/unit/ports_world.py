@@ -7,147 +7,83 @@ just before it takes effect, and just after.
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import heapq
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from itertools import count
 
-from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Pool, Posture, ServingCertificate
-from aks_entra.core.evidence import AdminCredentialRefused, Baseline, Credential, Node, Workload
-from aks_entra.core.preflight import GroupFacts, Home, Inside, Lock, Memberships, Policy, Subnet, Tools, Writer
+from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Pool, Posture
+from aks_entra.core.evidence import AdminCredentialRefused, Baseline
+from aks_entra.core.preflight import Home, Lock, Memberships, Policy, Subnet, Writer
 from aks_entra.core.steps import Guarded
-from aks_entra.core.target import GroupTarget
 from aks_entra.core.windows import Window
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.executor import Executor, Limits
-from aks_entra.ports import Caller, NewCluster, Operation, OperationState, Place, Ports, SignedIn, Witness
+from aks_entra.ports import NewCluster, Operation, OperationState, Place, Ports, Witness
 from aks_entra.watch import Watch
-from tests.unit.cases import INSIDE
+from tests.unit.world_model import (
+    ADMINS,
+    FAR,
+    LONG_AGO,
+    NOBODY,
+    OTHERS,
+    PROVER,
+    REPLICATION,
+    ROTATION,
+    SETTLING,
+    SUBSCRIPTION,
+    TENANT,
+    UPDATE,
+    Cluster,
+    Group,
+    Happening,
+    Killed,
+    Work,
+    WorldClock,
+    posture_of,
+    replace_generation,
+)
+from tests.unit.world_services import (
+    WorldCallers,
+    WorldDirectory,
+    WorldJournal,
+    WorldKubernetes,
+    WorldSurroundings,
+)
 
-SUBSCRIPTION = "11111111-1111-1111-1111-111111111111"
-TENANT = "22222222-2222-2222-2222-222222222222"
-PROVER = "33333333-3333-3333-3333-333333333333"
-ADMINS = "44444444-4444-4444-4444-444444444444"
-OTHERS = "55555555-5555-5555-5555-555555555555"
-NOBODY = 401
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-FAR = "2054-05-11T00:00:00Z"
-UPDATE = 100.0  # seconds
-ROTATION = 1500.0
-SETTLING = 120.0
-REPLICATION = 45.0  # until the API server knows tokens after Microsoft Entra ID came on
-
-
-class Killed(BaseException):
-    """The process is gone: nothing below catches it."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Happening:
-    """What goes wrong at one call of a port, by its number in `World.calls`."""
-
-    event: Callable[[], object] | None = None  # somebody does something just before it
-    error: BaseException | None = None  # it fails without effect
-    lost: BaseException | None = None  # it has its effect, and fails all the same
-    stale: bool = False  # ARM answers with what was there before the last write
-    met: bool = False
-
-
-class WorldClock:
-    """Time that moves only when everybody waits."""
-
-    def __init__(self) -> None:
-        self._now = datetime(2026, 11, 24, 8, tzinfo=UTC)
-        self._sleepers: list[tuple[datetime, int]] = []
-        self._order = count()
-
-    def now(self) -> datetime:
-        return self._now
-
-    async def sleep(self, seconds: float) -> None:
-        me = (self._now + timedelta(seconds=seconds), next(self._order))
-        heapq.heappush(self._sleepers, me)
-        try:
-            while True:
-                for _ in range(10):
-                    await asyncio.sleep(0)  # let everybody else get to where they wait
-                if self._sleepers[0] == me:
-                    break
-        finally:
-            self._sleepers.remove(me)
-            heapq.heapify(self._sleepers)
-        self._now = max(self._now, me[0])
-
-
-@dataclass(slots=True, kw_only=True)
-class Work:
-    """One operation of ARM on one cluster."""
-
-    url: str
-    kind: str  # the provisioning state while it runs
-    until: datetime
-    ends: str = "Succeeded"
-
-
-@dataclass(slots=True, kw_only=True)
-class Cluster:
-    """One cluster as it is."""
-
-    id: ClusterId
-    location: str = "westeurope"
-    identity: Identity = Identity.NONE
-    tenant_id: str | None = None
-    groups: tuple[str, ...] = ()
-    azure_rbac: bool = False
-    local_accounts: bool = True
-    kubernetes_rbac: bool = True
-    power_state: str = "Running"
-    state: str = "Succeeded"
-    tags: tuple[tuple[str, str], ...] = ()
-    pools: tuple[Pool, ...] = (Pool(name="system", count=2), Pool(name="spot", mode="User", count=1))
-    generation: int = 0  # of the CA
-    ca_since: datetime = datetime(2024, 5, 11, tzinfo=UTC)
-    work: Work | None = None
-    knows_tokens_at: datetime = LONG_AGO
-    settled_at: datetime = LONG_AGO
-    refuses_at: datetime = LONG_AGO  # since when ARM refuses admin credentials
-    hands_out_at: datetime = LONG_AGO  # since when ARM hands them out again
-    workloads: dict[str, tuple[int, int]] = field(default_factory=lambda: {"ledger": (3, 3), "idle": (2, 0)})
-    rotations: int = 0
-    token_outlives: bool = False
-    silent_until: datetime = LONG_AGO  # old credentials get no answer before that
-    never_settles: bool = False
-    extra_nodes: int = 0
-    limited: bool = False  # administrators are not allowed everything
-    binding: bool = False  # some other ClusterRoleBinding lets the prover do everything
-    roles: set[str] = field(default_factory=set)  # principals with Azure RBAC Cluster Admin
-    reachable: bool = True
-    inside: Inside = INSIDE
-    fqdn: str | None = "shop.hcp.westeurope.azmk8s.io"
-    down_until: datetime = LONG_AGO  # the API server does not answer before that
-    previous: Posture | None = None  # what ARM showed before the last write
-
-    @property
-    def ca(self) -> CertificateAuthority:
-        digest = hashlib.sha256(f"{self.id.key} {self.generation}".encode()).hexdigest()
-        return CertificateAuthority(fingerprint=digest, not_before=self.ca_since.isoformat(), not_after=FAR)
-
-
-@dataclass(slots=True, kw_only=True)
-class Group:
-    """One group of the directory."""
-
-    id: str
-    name: str
-    unique_name: str | None = None
-    members: set[str] = field(default_factory=set)
-    security: bool = True
-    deleted_on: str | None = None
+__all__ = [
+    "ADMINS",
+    "FAR",
+    "LONG_AGO",
+    "NOBODY",
+    "OTHERS",
+    "PROVER",
+    "REPLICATION",
+    "ROTATION",
+    "SETTLING",
+    "SUBSCRIPTION",
+    "TENANT",
+    "UPDATE",
+    "Cluster",
+    "Group",
+    "Happening",
+    "Killed",
+    "Process",
+    "Work",
+    "World",
+    "WorldArm",
+    "WorldCallers",
+    "WorldClock",
+    "WorldDirectory",
+    "WorldJournal",
+    "WorldKubernetes",
+    "WorldSurroundings",
+    "WorldVault",
+    "posture_of",
+    "replace_generation",
+]
 
 
 class World:
@@ -325,12 +261,6 @@ class WorldVault:
         self.held[cluster.id.key] = generation
         then = replace_generation(cluster, generation)
         return Witness(cluster=cluster.id, has_certificate=True, has_static_token=True, ca=then)
-
-
-def replace_generation(cluster: Cluster, generation: int) -> CertificateAuthority:
-    """The CA that a cluster had at another time."""
-    digest = hashlib.sha256(f"{cluster.id.key} {generation}".encode()).hexdigest()
-    return CertificateAuthority(fingerprint=digest, not_before=cluster.ca_since.isoformat(), not_after=FAR)
 
 
 class WorldArm:
@@ -543,203 +473,3 @@ class WorldArm:
 
     def _lost(self, operation: Operation) -> Operation:
         return replace(operation, url="") if self._world.faults.pop("url lost", None) else operation
-
-
-class WorldDirectory:
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    async def group(self, group_id: str, *, prover: str) -> GroupFacts:
-        with self._world.call("directory.group"):
-            group = self._world.groups.get(group_id.lower())
-            if group is None:
-                return GroupFacts(id=group_id, exists=False)
-            return GroupFacts(
-                id=group.id,
-                display_name=group.name,
-                security_enabled=group.security,
-                deleted_on=group.deleted_on,
-                members=len(group.members),
-                people=len(group.members - {PROVER}),
-                guests=0,
-                eligible=0,
-                prover_is_member=prover in group.members,
-            )
-
-    async def memberships(self, principal_id: str) -> Memberships | None:
-        with self._world.call("directory.memberships"):
-            assert principal_id == PROVER
-            return self._world.memberships
-
-    async def groups_named(self, display_name: str) -> tuple[str, ...]:
-        with self._world.call("directory.groups_named"):
-            return tuple(group.id for group in self._world.groups.values() if group.name == display_name)
-
-    async def group_with_unique_name(self, unique_name: str) -> str | None:
-        with self._world.call("directory.group_with_unique_name"):
-            found = (group.id for group in self._world.groups.values() if group.unique_name == unique_name)
-            return next(found, None)
-
-    async def user_id(self, name: str) -> str:
-        with self._world.call("directory.user_id"):
-            if name not in self._world.users:
-                raise Refused(f"nobody is called {name}", status=404)
-            return self._world.users[name]
-
-    async def ensure_group(self, target: GroupTarget, first_member: str) -> tuple[str, bool, str]:
-        with self._world.call("directory.ensure_group"):
-            for group in self._world.groups.values():
-                if group.unique_name == target.unique_name:
-                    return group.id, False, "r-0"
-            digest = hashlib.sha256(str(target.unique_name).encode()).hexdigest()
-            group_id = f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}"
-            self._world.groups[group_id] = Group(
-                id=group_id,
-                name=target.display_name,
-                unique_name=target.unique_name,
-                members={first_member, *target.members},
-            )
-            self._world.writes.append(f"group {target.unique_name}")
-            return group_id, True, "r-1"
-
-
-class WorldKubernetes:
-    def __init__(self, world: World, vault: WorldVault) -> None:
-        self._world = world
-        self._vault = vault
-
-    async def handshake(self, fqdn: str) -> ServingCertificate:
-        with self._world.call("kubernetes.handshake"):
-            cluster = next(one for one in self._world.clusters.values() if one.fqdn == fqdn)
-            if not cluster.reachable:
-                raise TryLater("nobody answers", after=10)
-            return ServingCertificate(issuer="CN=ca", issuer_key=None, not_before=cluster.ca.not_before, not_after=FAR)
-
-    async def sign_in(self, posture: Posture, *, fresh: bool) -> SignedIn:
-        with self._world.call("kubernetes.sign_in"):
-            assert fresh
-            cluster = self._up(posture)
-            if cluster.identity is not Identity.MANAGED or self._world.now() < cluster.knows_tokens_at:
-                raise TryLater("the API server refuses the token", code="Unauthorized", status=NOBODY)
-            groups = tuple(group.id for group in self._world.groups.values() if PROVER in group.members)
-            admin = bool({one.lower() for one in cluster.groups} & set(groups))
-            everything = admin or cluster.binding or (cluster.azure_rbac and PROVER in cluster.roles)
-            everything = everything and not cluster.limited
-            return SignedIn(username=PROVER, groups=(*groups, "system:authenticated"), everything=everything)
-
-    async def nodes(self, posture: Posture) -> tuple[Node, ...]:
-        with self._world.call("kubernetes.nodes"):
-            cluster = self._up(posture)
-            ready = self._settled(cluster)
-            return tuple(
-                Node(name=f"aks-{pool.name}-{number}", pool=pool.name, ready=ready or number > 0)
-                for pool in cluster.pools
-                for number in range(pool.bounds[0] + cluster.extra_nodes)
-            )
-
-    async def workloads(self, posture: Posture) -> tuple[Workload, ...]:
-        with self._world.call("kubernetes.workloads"):
-            cluster = self._up(posture)
-            return tuple(
-                Workload(
-                    kind="Deployment",
-                    namespace="pay",
-                    name=name,
-                    desired=desired,
-                    available=available if self._settled(cluster) else 0,
-                )
-                for name, (desired, available) in cluster.workloads.items()
-            )
-
-    async def inside(self, posture: Posture) -> Inside:
-        with self._world.call("kubernetes.inside"):
-            cluster = self._up(posture)
-            if self._world.now() < cluster.knows_tokens_at:
-                raise TryLater("the API server refuses the token", code="Unauthorized", status=NOBODY)
-            return cluster.inside
-
-    async def try_credential(self, posture: Posture, credential: Credential) -> int | None:
-        with self._world.call("kubernetes.try_credential"):
-            cluster = self._up(posture)
-            generation = self._vault.held.get(cluster.id.key)
-            if generation is None or self._world.now() < cluster.silent_until:
-                return None
-            lives_on = cluster.token_outlives and credential is Credential.STATIC_TOKEN
-            return 200 if generation == cluster.generation or lives_on else NOBODY
-
-    def _up(self, posture: Posture) -> Cluster:
-        cluster = self._world.find(posture.cluster)
-        down = not cluster.reachable or self._world.now() < cluster.down_until
-        if down or cluster.state == "RotatingClusterCertificates":
-            raise TryLater("the API server does not answer", after=10)
-        return cluster
-
-    def _settled(self, cluster: Cluster) -> bool:
-        return self._world.now() >= cluster.settled_at and not (cluster.never_settles and cluster.generation > 0)
-
-
-class WorldJournal:
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    async def baseline(self, digest: str, cluster: ClusterId) -> Baseline | None:
-        with self._world.call("journal.baseline"):
-            return self._world.baselines.get((digest, cluster.key))
-
-    async def store_baseline(self, digest: str, baseline: Baseline) -> None:
-        with self._world.call("journal.store_baseline"):
-            self._world.baselines[digest, baseline.cluster] = baseline
-
-
-class WorldCallers:
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    async def runner(self) -> Caller:
-        with self._world.call("callers.runner"):
-            return Caller(object_id=PROVER, tenant_id=TENANT, name="deploy-sp")
-
-    async def prover(self) -> Caller:
-        with self._world.call("callers.prover"):
-            return Caller(object_id=PROVER, tenant_id=TENANT, name="deploy-sp")
-
-
-class WorldSurroundings:
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    async def home(self) -> Home:
-        with self._world.call("surroundings.home"):
-            return self._world.home
-
-    async def tools(self) -> Tools | None:
-        with self._world.call("surroundings.tools"):
-            return Tools(kubectl="1.34.1", kubelogin="0.2.19")
-
-    async def addresses(self, host: str) -> tuple[str, ...]:
-        with self._world.call("surroundings.addresses"):
-            assert host
-            return ("20.1.2.3",)
-
-
-def posture_of(cluster: Cluster) -> Posture:
-    """What ARM shows of a cluster."""
-    state = cluster.state
-    return Posture(
-        cluster=cluster.id,
-        location=cluster.location,
-        version="1.34",
-        tier="Standard",
-        identity=cluster.identity,
-        tenant_id=cluster.tenant_id,
-        admin_group_ids=cluster.groups,
-        azure_rbac=cluster.azure_rbac,
-        local_accounts=cluster.local_accounts,
-        kubernetes_rbac=cluster.kubernetes_rbac,
-        provisioning_state=state,
-        power_state=cluster.power_state,
-        pools=cluster.pools,
-        fqdn=cluster.fqdn,
-        node_resource_group="MC_shop",
-        tags=cluster.tags,
-    )

@@ -36,8 +36,8 @@ from aks_entra.executor import Job
 from aks_entra.report.plan_view import view_of
 from aks_entra.wayback import chosen, plan_way_back
 from tests.unit.cases import any_facts, postures, targets
+from tests.unit.executor_desk import CREATED, STARTS, job_for, job_of, planned
 from tests.unit.ports_world import ADMINS, OTHERS, PROVER, Cluster, Group, World
-from tests.unit.test_executor import CREATED, STARTS, job_for, job_of, planned
 from tests.unit.test_plan_properties import GROUPS, fleet_of, migrated, reopens
 
 UNKNOWN = OldCredentials(debt=Debt.UNKNOWN, because="nobody knows")

@@ -14,8 +14,8 @@ from aks_entra.errors import Rejected, TryLater
 from aks_entra.executor import Job
 from aks_entra.ports import Witness
 from aks_entra.verifier import verify
+from tests.unit.executor_desk import job_for
 from tests.unit.ports_world import ADMINS, Cluster, Process, World
-from tests.unit.test_executor import job_for
 
 
 async def migrated(world: World) -> Job:

@@ -399,7 +399,10 @@ def _kubeconfig(facts: Facts) -> Iterator[Reason]:
 def _freshness(facts: Facts, inside: tuple[Reason, ...]) -> Iterator[Reason]:
     if facts.person.kind != "Group" and any(one.effect is Effect.GRANTS for one in inside):
         message = "groups travel in the token: who was added or activated just now needs a new one"
-        yield _reason("A140", Effect.TELLS, message, "kubelogin remove-tokens, and sign in again", "the person")
+        remedy = (
+            "kubelogin remove-tokens (a service principal: remove ~/.cache/.IdentityService too), and sign in again"
+        )
+        yield _reason("A140", Effect.TELLS, message, remedy, "the person")
 
 
 def _local_accounts(facts: Facts) -> Iterator[Reason]:

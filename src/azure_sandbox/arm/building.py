@@ -60,11 +60,14 @@ def is_private(document: Document) -> bool:
 class Builder:
     """Builds API servers from documents."""
 
-    def __init__(self, *, clock: Clock, directory: Directory, tokens: Tokens, access: Access) -> None:
+    def __init__(
+        self, *, clock: Clock, directory: Directory, tokens: Tokens, access: Access, real: bool = False
+    ) -> None:
         self._clock = clock
         self._directory = directory
         self._tokens = tokens
         self._access = access
+        self._real = real
 
     def __call__(
         self,
@@ -76,8 +79,9 @@ class Builder:
         ca_created: dt.datetime | None = None,
         workloads: Iterable[WorkloadSpec] = (),
         declared: Declared | None = None,
+        real: bool | None = None,
     ) -> ApiServer:
-        """The API server of a cluster, running and with all its nodes."""
+        """The API server of a cluster, running and with all its nodes; `real`: served by a kube-apiserver."""
         properties = document["properties"]
         blueprint = Blueprint(
             resource_id=f"{home.id}/providers/{CLUSTER_TYPE}/{name}",
@@ -92,6 +96,7 @@ class Builder:
             ),
             private=is_private(document),
             declared=declared or Declared(),
+            real=self._real if real is None else real,
         )
         return ApiServer(
             blueprint,

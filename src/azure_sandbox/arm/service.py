@@ -38,7 +38,7 @@ from azure_sandbox.arm.validation import check_new, check_types, check_whole
 from azure_sandbox.arm.versions import DEFAULT
 from azure_sandbox.clock import Clock
 from azure_sandbox.cluster.declared import resource_of
-from azure_sandbox.cluster.service import ApiServers
+from azure_sandbox.cluster.servers import ApiServers
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.tokens import Tokens
 from azure_sandbox.http import Problem, Request, Router
@@ -53,11 +53,13 @@ class ArmSettings:
     """What a sandbox may decide about its control plane; `durations` are in Azure's seconds, by kind of operation.
 
     With a `seed` the other durations are drawn from recorded ones. `throttling`: empty token buckets refuse.
+    `real_control_planes`: clusters that clients create get a kube-apiserver of their own.
     """
 
     durations: Mapping[str, float] = field(default_factory=dict)
     seed: int | None = None
     throttling: bool = False
+    real_control_planes: bool = False
     page_size: int = 500
     default_version: str = DEFAULT
 
@@ -87,7 +89,13 @@ class Arm:
             router=self.router,
             throttle=self.throttle,
         )
-        self._build = Builder(clock=clock, directory=directory, tokens=tokens, access=self._state.access)
+        self._build = Builder(
+            clock=clock,
+            directory=directory,
+            tokens=tokens,
+            access=self._state.access,
+            real=settings.real_control_planes,
+        )
         lengths = Lengths(settings.durations, settings.seed)
         operations = Operations(gate, lengths, faults)
         Credentials(gate)
@@ -135,6 +143,8 @@ class Arm:
         group = home.groups.get(resource_group.lower())
         if group is None:
             raise ValueError(f"cluster {spec.name}: there is no resource group {resource_group}")
+        if spec.real and spec.declared.webhooks:
+            raise ValueError(f"cluster {spec.name}: a real control plane calls its webhooks, and here nobody answers")
         sent = _sent(spec, group, home.tenant)
         try:
             for manifest in spec.declared.objects:
@@ -158,6 +168,7 @@ class Arm:
             ca_created=spec.ca_created or created,
             workloads=spec.workloads,
             declared=spec.declared,
+            real=spec.real,
         )
         cluster = ManagedCluster(
             subscription=home.id, group=group.name, name=spec.name, document=document, server=server

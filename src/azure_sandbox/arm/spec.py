@@ -42,6 +42,7 @@ class ClusterSpec:
 
     `pools` wins over `nodes`. `document` is a raw resource as Azure returns it (`az aks show` without the tool's own
     renaming): what it says wins over everything else here, and unknown properties stay.
+    `real`: a kube-apiserver of its own serves it.
     `created` defaults to a year ago, `ca_created` to `created`.
     """
 
@@ -65,4 +66,5 @@ class ClusterSpec:
     workloads: tuple[WorkloadSpec, ...] = ()
     declared: Declared = field(default_factory=Declared)
     maintenance: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    real: bool = False
     document: Mapping[str, Any] | None = None

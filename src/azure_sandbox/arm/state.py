@@ -13,7 +13,8 @@ from azure_sandbox.arm.activity import ActivityLog
 from azure_sandbox.arm.errors import group_not_found, resource_not_found, subscription_not_found
 from azure_sandbox.arm.policies import PolicyAssignment
 from azure_sandbox.arm.spec import LockLevel
-from azure_sandbox.cluster.service import ApiServer, ApiServers
+from azure_sandbox.cluster.servers import ApiServers
+from azure_sandbox.cluster.service import ApiServer
 
 Document = dict[str, Any]
 CLUSTER_TYPE = "Microsoft.ContainerService/managedClusters"

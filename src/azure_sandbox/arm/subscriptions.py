@@ -18,7 +18,10 @@ SUBSCRIPTION = "/subscriptions/{subscription}"
 GROUPS = f"{SUBSCRIPTION}/resourceGroups"
 GROUP = f"{GROUPS}/{{group}}"
 RIGHT = "Microsoft.Resources/subscriptions/"
-REGIONS = ("centraluseuap", "eastus", "eastus2", "northeurope", "swedencentral", "uksouth", "westeurope", "westus2")
+REGIONS = (
+    *("centralus", "centraluseuap", "eastus", "eastus2", "northeurope", "swedencentral"),
+    *("uksouth", "westeurope", "westus2"),
+)
 JSON = {"content-type": "application/json; charset=utf-8"}
 API_VERSIONS = ("2026-08-01", "2026-06-01", "2025-08-01", "2024-09-01", "2023-10-02-preview", "2017-08-31")
 TYPES = ("managedClusters", "managedClusters/agentPools", "locations/operations", "locations/operationresults")

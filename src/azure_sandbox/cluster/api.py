@@ -12,10 +12,10 @@ from azure_sandbox.cluster import discovery, shapes, status
 from azure_sandbox.cluster.guard import Guard, forbidden_message
 from azure_sandbox.cluster.metadata_only import metadata_list, wants_metadata
 from azure_sandbox.cluster.rbac import Caller, Wish
-from azure_sandbox.cluster.resources import BY_PATH, REVIEWS, Resource
+from azure_sandbox.cluster.resources import BY_PATH, REVIEWS, Resource, versions
 from azure_sandbox.cluster.reviews import Reviews
 from azure_sandbox.cluster.selectors import matches
-from azure_sandbox.cluster.store import Store
+from azure_sandbox.cluster.store import Store, stamp
 from azure_sandbox.cluster.tables import table, wants_table
 from azure_sandbox.cluster.watch import Watch
 from azure_sandbox.cluster.wire import document
@@ -23,6 +23,7 @@ from azure_sandbox.cluster.writes import Writes
 from azure_sandbox.http import Problem, Reply, Request
 
 JSON = {"content-type": "application/json"}
+NO_PAGE = Reply(404, "404 page not found\n", {"content-type": "text/plain; charset=utf-8"})
 PROBES = ("/healthz", "/livez", "/readyz")
 VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 LIST_OPTIONS = {"limit", "continue", "labelSelector", "fieldSelector", "resourceVersion", "resourceVersionMatch"}
@@ -107,11 +108,9 @@ class Api:
             return self._review(request, target, kind, caller)
         resource = BY_PATH.get((target.group, target.version, target.plural))
         if resource is None:
-            raise status.no_such_path()
+            return _no_resource(target)
         if target.subresource:
             return self._subresource(request, target, verb)
-        if verb not in resource.verbs:
-            raise status.not_modelled(f"{verb} of {resource.plural}")
         return self._resource(request, target, resource, verb, caller)
 
     def _authorize(self, caller: Caller, wish: Wish) -> None:
@@ -137,7 +136,7 @@ class Api:
             raise status.not_modelled("the OpenAPI description")
         found = self._version() if bare == "/version" else discovery.described(bare)
         if found is None:
-            raise status.no_such_path()
+            return NO_PAGE
         return Reply(200, found, JSON)
 
     def _version(self) -> dict[str, Any]:
@@ -157,13 +156,14 @@ class Api:
     def _review(self, request: Request, target: Target, kind: str, caller: Caller) -> Reply:
         if request.method != "POST":
             raise status.not_allowed()
-        sent = _document(request)
+        sent = _document(request, kind)
         answer = self._reviews.answer(kind, target.group, sent, caller, request.now)
+        spec = {} if kind == "SelfSubjectRulesReview" else sent.get("spec") or {}  # that one's is never repeated
         body = {
             "kind": kind,
             "apiVersion": f"{target.group}/{target.version}",
-            "metadata": {"creationTimestamp": None},
-            **({"spec": sent.get("spec") or {}} if kind != "SelfSubjectReview" else {}),
+            "metadata": {"creationTimestamp": stamp(request.now)} if kind == "SelfSubjectReview" else {},
+            **({"spec": spec} if kind != "SelfSubjectReview" else {}),
             "status": answer,
         }
         return Reply(201, body, JSON)
@@ -174,6 +174,10 @@ class Api:
         raise status.not_modelled(f"{verb} of {target.plural}/{target.subresource}")
 
     def _resource(self, request: Request, target: Target, resource: Resource, verb: str, caller: Caller) -> Reply:
+        if verb == "delete" and self._store.get(resource.key, self._home(resource, target), target.name) is None:
+            raise status.not_found(resource.group, resource.plural, target.name)
+        if verb not in resource.verbs:
+            raise status.not_modelled(f"{verb} of {resource.plural}")
         match verb:
             case "watch":
                 return self._watch(request, target, resource)
@@ -187,7 +191,9 @@ class Api:
                     return Reply(200, table(resource, [held], {}, request.now), JSON)
                 return Reply(200, held, JSON)
             case "create":
-                made = self._writes.create(resource, _document(request), target.namespace, caller, request.now)
+                made = self._writes.create(
+                    resource, _document(request, resource.kind), target.namespace, caller, request.now
+                )
                 return Reply(201, made, JSON)
             case _:
                 return Reply(200, self._writes.delete(resource, self._home(resource, target), target.name), JSON)
@@ -224,8 +230,15 @@ class Api:
         return Reply(200, body, JSON)
 
 
-def _document(request: Request) -> dict[str, Any]:
-    found = document(request)
+def _no_resource(target: Target) -> Reply:
+    """A group that is not there has no page; a version or a resource of one that is there is a Status."""
+    if target.group and target.group not in versions():
+        return NO_PAGE
+    raise status.no_such_path()
+
+
+def _document(request: Request, kind: str = "") -> dict[str, Any]:
+    found = document(request, kind)
     shapes.check(found)
     return found
 
@@ -241,6 +254,8 @@ def _verb(method: str, target: Target) -> str:
     if verb is None:
         raise status.not_allowed()
     if not target.name:
+        if verb in {"update", "patch"}:
+            raise status.not_allowed()
         verb = {"get": "list", "delete": "deletecollection"}.get(verb, verb)
     return verb
 

@@ -48,7 +48,8 @@ def resource_list(group: str, version: str) -> dict[str, Any] | None:
     if not entries:
         return None
     name = f"{group}/{version}" if group else version
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name, "resources": entries}
+    own = {"apiVersion": "v1"} if group else {}  # the oldest list of all does not say it
+    return {"kind": "APIResourceList", **own, "groupVersion": name, "resources": entries}
 
 
 def _group(name: str, known: list[str]) -> dict[str, Any]:
@@ -81,7 +82,7 @@ def _aggregated(groups: dict[str, list[str]]) -> Reply:
             plain = (resource_list(name, version) or {})["resources"]
             resources = [_aggregated_resource(entry, name, version) for entry in plain]
             listed.append({"version": version, "resources": resources, "freshness": "Current"})
-        items.append({"metadata": {"name": name, "creationTimestamp": None}, "versions": listed})
+        items.append({"metadata": {"name": name} if name else {}, "versions": listed})
     body = {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
     return Reply(200, body, {"content-type": AGGREGATED})
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Protocol
 
 from azure_sandbox.cluster.certificates import subject_of
@@ -18,6 +19,7 @@ from azure_sandbox.cluster.store import Store
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.tokens import Claims, InvalidToken, Tokens
 
+CREDENTIAL = "authentication.kubernetes.io/credential-id"
 AUTHENTICATED = "system:authenticated"
 NO_ACCESS_IN_AZURE = "User does not have access to the resource in Azure. Update role assignment to allow access."
 OVERAGE = (
@@ -71,7 +73,10 @@ class Guard:
         """The caller, or None: a certificate of the present authority, else a bearer token."""
         if certificate is not None and (found := subject_of(certificate, self._generation().authority, now)):
             name, organizations = found
-            return Caller(name=name, groups=(*organizations, AUTHENTICATED))
+            number = sha256(certificate).hexdigest()
+            return Caller(
+                name=name, groups=(*organizations, AUTHENTICATED), extra={CREDENTIAL: [f"X509SHA256={number}"]}
+            )
         scheme, _, token = (authorization or "").partition(" ")
         return self.whose(token.strip(), now) if scheme.lower() == "bearer" and token.strip() else None
 
@@ -83,7 +88,7 @@ class Guard:
         if claims := generation.service_account(token, now):
             return self._service_account(claims)
         try:
-            return self._entra(token)
+            return self.entra(token)
         except InvalidToken:
             return None
 
@@ -96,7 +101,8 @@ class Guard:
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED)
         return Caller(name=claims["sub"], uid=uid, groups=groups)
 
-    def _entra(self, token: str) -> Caller:
+    def entra(self, token: str) -> Caller:
+        """The caller behind one of Entra's tokens, as AKS's sign-in webhook answers; raises InvalidToken."""
         regime = self._regime()
         if not regime.audiences:
             raise InvalidToken("this cluster does not know Entra")
@@ -127,7 +133,16 @@ class Guard:
             return Answer(allowed=True, reason="RBAC is disabled")
         if reason := permits(self._store, caller, wish):
             return Answer(allowed=True, reason=reason)
-        if not (regime.azure_rbac and caller.entra):
+        return self.azure(caller, wish)
+
+    @property
+    def asks_azure(self) -> bool:
+        """Whether Azure RBAC is asked after Kubernetes RBAC."""
+        return self._regime().azure_rbac
+
+    def azure(self, caller: Caller, wish: Wish) -> Answer:
+        """Azure RBAC's answer, as AKS's authorization webhook gives it; no answer is a refusal without a reason."""
+        if not (self.asks_azure and caller.entra):
             return Answer(allowed=False)
         principals = (*caller.extra["oid"], *(it for it in caller.groups if not it.startswith("system:")))
         scope = f"{self._id}/namespaces/{wish.namespace}" if wish.namespace else self._id

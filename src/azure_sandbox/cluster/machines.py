@@ -267,6 +267,15 @@ def _present(numbers: Mapping[str, int]) -> dict[str, int]:
     return {name: number for name, number in numbers.items() if number}
 
 
+def namespace(name: str) -> Object:
+    """A namespace as the API server completes it."""
+    return {
+        "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
+        "spec": {"finalizers": ["kubernetes"]},
+        "status": {"phase": "Active"},
+    }
+
+
 def namespaces(workloads: Sequence[Workload], others: Iterable[str] = ()) -> list[str]:
     """The namespaces of a cluster with these workloads and other objects."""
     given = {"default", "kube-node-lease", "kube-public", "kube-system"}

@@ -92,6 +92,12 @@ def _is(subject: dict[str, str], caller: Caller, namespace: str) -> bool:
             return False
 
 
+def _described(subject: dict[str, str], namespace: str) -> str:
+    if subject["kind"] != "ServiceAccount":
+        return f'{subject["kind"]} "{subject["name"]}"'
+    return f'ServiceAccount "{subject["name"]}/{subject.get("namespace") or namespace}"'
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """A rule that a caller holds, and through what."""
@@ -113,12 +119,14 @@ def grants(store: Store, caller: Caller, namespace: str) -> Iterator[Grant]:
         if plural == "rolebindings" and not namespace:
             continue
         for binding in store.list((RBAC_GROUP, plural), home):
-            if not any(_is(subject, caller, home) for subject in binding.get("subjects") or []):
+            subject = next((it for it in binding.get("subjects") or [] if _is(it, caller, home)), None)
+            if subject is None:
                 continue
             reference = binding["roleRef"]
             reason = (
                 f'RBAC: allowed by {binding["kind"]} "{binding["metadata"]["name"]}'
-                f'{f"/{home}" if home else ""}" of {reference["kind"]} "{reference["name"]}"'
+                f'{f"/{home}" if home else ""}" of {reference["kind"]} "{reference["name"]}" '
+                f"to {_described(subject, home)}"
             )
             for rule in _rules(store, reference, home):
                 yield Grant(rule=rule, reason=reason)

@@ -7,17 +7,18 @@ from typing import Any
 
 from azure_sandbox.cluster.guard import AUTHENTICATED, Answer, Guard
 from azure_sandbox.cluster.rbac import Caller, Wish, grants
-from azure_sandbox.cluster.status import invalid
+from azure_sandbox.cluster.status import invalid_field
 from azure_sandbox.cluster.store import Store
 
 Document = dict[str, Any]
 
 
-def _wish(spec: Document, kind: str, group: str) -> Wish:
+def wish_of(spec: Document, group: str) -> Wish:
+    """What a review asks about; raises a 422 when that is not one thing."""
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if (resource is None) == (path is None):
         message = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
-        raise invalid(group, kind, "", f"spec.resourceAttributes: Invalid value: {message}")
+        raise invalid_field(group, "spec.resourceAttributes", f"Invalid value: null: {message}")
     if path is not None:
         return Wish(verb=path.get("verb", ""), path=path.get("path", ""))
     assert resource is not None  # noqa: S101  # mypy cannot follow the exclusive or
@@ -48,9 +49,9 @@ class Reviews:
             case "TokenReview":
                 return self._token(spec, now)
             case "SelfSubjectAccessReview":
-                return _verdict(self._guard.may(caller, _wish(spec, kind, group)))
+                return _verdict(self._guard.may(caller, wish_of(spec, group)))
             case "SubjectAccessReview" | "LocalSubjectAccessReview":
-                return _verdict(self._guard.may(_subject(spec), _wish(spec, kind, group)))
+                return _verdict(self._guard.may(subject(spec), wish_of(spec, group)))
             case _:
                 return self._rules(caller, spec.get("namespace", ""))
 
@@ -67,7 +68,7 @@ class Reviews:
         for grant in grants(self._store, caller, namespace):
             (paths if "nonResourceURLs" in grant.rule else resources).append(grant.rule)
         status: Document = {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
-        if caller.entra:
+        if self._guard.asks_azure:
             status |= {
                 "incomplete": True,
                 "evaluationError": "webhook authorizer does not support user rule resolution",
@@ -75,7 +76,8 @@ class Reviews:
         return status
 
 
-def _subject(spec: Document) -> Caller:
+def subject(spec: Document) -> Caller:
+    """Whom a review asks about."""
     groups = tuple(spec.get("groups") or ())
     extra = spec.get("extra") or {}
     return Caller(

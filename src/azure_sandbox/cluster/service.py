@@ -1,4 +1,4 @@
-"""The API servers of a world, found by host name. It knows no sockets: the front opens, reads and aborts them."""
+"""The API server of one cluster. It knows no sockets: the front opens, reads and aborts them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ from azure_sandbox.cluster.default_roles import (
     group_subject,
     role_reference,
 )
+from azure_sandbox.cluster.front import Front
 from azure_sandbox.cluster.guard import AzureAccess, Guard
-from azure_sandbox.cluster.machines import Machines, Pool, Workload, namespaces
+from azure_sandbox.cluster.machines import Machines, Pool, Workload, namespace, namespaces
 from azure_sandbox.cluster.regime import Regime
 from azure_sandbox.cluster.resources import RBAC_GROUP
 from azure_sandbox.cluster.store import Store
@@ -55,6 +56,7 @@ class Blueprint:
     workloads: tuple[Workload, ...] = ()
     private: bool = False
     declared: Declared = field(default_factory=Declared)
+    real: bool = False
 
 
 class ApiServer:
@@ -74,6 +76,7 @@ class ApiServer:
         self.timeline = Timeline()
         self.connections: WeakSet[asyncio.Transport] = WeakSet()
         self.regime = regime
+        self.front: Front | None = None
         self._clock = clock
         self._up = True
         self._inhabited = True
@@ -101,6 +104,11 @@ class ApiServer:
         self.settle()
         return self._generation()
 
+    @property
+    def keys(self) -> Generation:
+        """The keys in force, as of what was settled last."""
+        return self._generation()
+
     def _generation(self) -> Generation:
         return self._renewed or self._first
 
@@ -111,7 +119,7 @@ class ApiServer:
         born = self.blueprint.created
         declared = self.blueprint.declared
         for name in namespaces(self.blueprint.workloads, declared.namespaces()):
-            store.put(("", "namespaces"), {"metadata": {"name": name}, "status": {"phase": "Active"}}, born)
+            store.put(("", "namespaces"), namespace(name), born)
             store.put(("", "serviceaccounts"), {"metadata": {"name": "default", "namespace": name}}, born)
         subjects = [{"kind": "User", "apiGroup": RBAC_GROUP, "name": it} for it in ("clusterAdmin", "clusterUser")]
         self._bind(store, ADMIN_BINDING, subjects, born)
@@ -173,9 +181,14 @@ class ApiServer:
         self._context = None
 
     def settle(self) -> None:
-        """Let everything happen that is due by now."""
-        clock = self._clock
-        self.timeline.settle(clock.progress(), clock.now() if clock.by_hand else None)
+        """Let everything happen that is due by now; a real control plane must have caught up with each thing."""
+        clock, front = self._clock, self.front
+        told = clock.now() if clock.by_hand else None
+        if front is None:
+            self.timeline.settle(clock.progress(), told)
+        else:
+            self.timeline.settle(clock.progress(), told, front.behind)
+            front.wake()
 
     @property
     def up(self) -> bool:
@@ -260,27 +273,3 @@ class ApiServer:
         metadata = {"name": name, "labels": RECONCILED}
         document = {"metadata": metadata, "roleRef": role_reference("cluster-admin"), "subjects": subjects}
         store.put(BINDINGS, document, when)
-
-
-class ApiServers:
-    """All of them, by fully qualified domain name."""
-
-    def __init__(self) -> None:
-        self._servers: dict[str, ApiServer] = {}
-
-    def for_host(self, fqdn: str) -> ApiServer | None:
-        """The API server of this host name (any case), or None."""
-        return self._servers.get(fqdn.lower())
-
-    def add(self, server: ApiServer) -> None:
-        """Make a server known under its name."""
-        self._servers[server.fqdn.lower()] = server
-
-    def remove(self, server: ApiServer) -> None:
-        """Forget a server; its connections break."""
-        server.take_down(server.blueprint.created)
-        self._servers.pop(server.fqdn.lower(), None)
-
-    def all(self) -> Iterable[ApiServer]:
-        """Every server."""
-        return tuple(self._servers.values())

@@ -64,6 +64,13 @@ def invalid(group: str, kind: str, name: str, message: str) -> Problem:
     return _status(422, "Invalid", text, _details(group, kind, name))
 
 
+def invalid_field(group: str, field: str, message: str) -> Problem:
+    """422 for one field of an object that has no name, and whose kind the API server does not say."""
+    text = f'.{group} "" is invalid: {field}: {message}'
+    cause = {"reason": "FieldValueInvalid", "message": message, "field": field}
+    return _status(422, "Invalid", text, {"group": group, "causes": [cause]})
+
+
 def expired(message: str) -> Problem:
     """410: the continue token is not of this list."""
     return _status(410, "Expired", message)

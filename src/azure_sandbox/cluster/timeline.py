@@ -26,8 +26,18 @@ class Timeline:
         """Drop what an operation has not done yet."""
         self._due = sorted(it for it in self._due if it[2] != cause)
 
-    def settle(self, progress: dt.datetime, told: dt.datetime | None = None) -> None:
-        """Let everything happen that is due, each at its own time, or at the time `told` if that is another one."""
-        while self._due and self._due[0][0] <= progress:
+    @property
+    def next(self) -> dt.datetime | None:
+        """When the next thing is due."""
+        return self._due[0][0] if self._due else None
+
+    def settle(
+        self, progress: dt.datetime, told: dt.datetime | None = None, held: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Let everything happen that is due, each at its own time, or at the time `told` if that is another one.
+
+        While `held` says so, nothing more happens.
+        """
+        while self._due and self._due[0][0] <= progress and not held():
             when, _, _, happening = heappop(self._due)
             happening(told or when)

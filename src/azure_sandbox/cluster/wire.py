@@ -5,6 +5,7 @@ Only some kinds travel as protobuf here; field numbers are those of k8s.io/api's
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from azure_sandbox.cluster.status import bad_request, not_modelled
 from azure_sandbox.http import Problem, Request
 
+SHOWN = 30  # bytes of a body that an error cites
 MAGIC = b"k8s\0"
 Shape = Mapping[int, "tuple[str, Any]"]
 TEXT, TEXTS, NUMBER, IGNORED = "text", "texts", "number", "ignored"
@@ -140,8 +142,8 @@ def _protobuf(body: bytes) -> dict[str, Any]:
     return {"apiVersion": kinds.get(1, ""), "kind": kind, **_read(envelope.get(2, b""), SHAPES[kind])}
 
 
-def document(request: Request) -> dict[str, Any]:
-    """The body as a document; raises a 400 in Kubernetes' words when it is none."""
+def document(request: Request, kind: str = "") -> dict[str, Any]:
+    """The body as a document, which should be of a kind; raises a 400 in Kubernetes' words when it is none."""
     if request.body.startswith(MAGIC):
         try:
             return _protobuf(request.body[len(MAGIC) :])
@@ -150,5 +152,27 @@ def document(request: Request) -> dict[str, Any]:
     try:
         return request.json()
     except Problem as problem:
-        text = problem.body["error"]["message"]
-        raise bad_request(f"the object provided is unrecognized: {text}") from problem
+        expected = f" (must be of type {kind})" if kind else ""
+        why = f"couldn't get version/kind; json parse error: {_complaint(request.body)} ({_summary(request.body)})"
+        raise bad_request(f"the object provided is unrecognized{expected}: {why}") from problem
+
+
+def _complaint(body: bytes) -> str:
+    """What Go's JSON parser says, as far as Python's tells the same errors apart."""
+    try:
+        json.loads(body)
+    except json.JSONDecodeError as error:
+        rest = error.doc[error.pos :].strip()
+        return (
+            f"invalid character '{rest[0]}' looking for beginning of value" if rest else "unexpected end of JSON input"
+        )
+    except (ValueError, RecursionError):
+        return "invalid character looking for beginning of value"
+    return "json: cannot unmarshal into an object"
+
+
+def _summary(body: bytes) -> str:
+    if not body:
+        return "empty"
+    shown = body[:SHOWN].decode(errors="replace") if body.startswith(b"{") else body[:SHOWN].hex()
+    return shown if len(body) <= SHOWN else f"{shown} ..."

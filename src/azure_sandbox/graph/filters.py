@@ -111,6 +111,8 @@ class _Parser:
         return self._comparison(self._property(name))
 
     def _property(self, name: str) -> str:
+        # AKS' own page writes `displayname eq '…'`: names are matched without regard to case
+        name = next((it for it in self._properties if it.lower() == name.lower()), name)
         if name not in self._properties:
             raise errors.bad_request(f"Invalid filter clause: could not find a property named '{name}'.")
         return name
