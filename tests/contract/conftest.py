@@ -29,8 +29,7 @@ users:
   - {{name: dana, upn: dana@contoso.com}}
   - {{name: left, upn: left@contoso.com, enabled: false}}
 servicePrincipals:
-  - {{name: operator, graphPermissions: [Group.ReadWrite.All, Directory.Read.All,
-      PrivilegedEligibilitySchedule.Read.AzureADGroup]}}
+  - {{name: operator, graphPermissions: [Group.ReadWrite.All, Directory.Read.All]}}
   - {{name: reader, id: {READER["id"]}, appId: {READER["appId"]}, secret: the-reader}}
 groups:
   - {{name: aks-admins, id: {ADMINS}, members: [operator, dana, left]}}

@@ -12,7 +12,7 @@ from aks_entra.core.target import GroupTarget
 from aks_entra.errors import Refused, TryLater
 from azure_sandbox.server import Sandbox
 
-from .conftest import ADMINS, DELETED, ELIGIBLE, READER, Opener
+from .conftest import ADMINS, DELETED, ELIGIBLE, READER, WORLD, Opener
 
 
 async def test_a_group_is_known_with_its_members_and_whether_the_prover_is_one(opened: Opener) -> None:
@@ -21,13 +21,25 @@ async def test_a_group_is_known_with_its_members_and_whether_the_prover_is_one(o
         facts = await session.ports.directory.group(ADMINS, prover=me.object_id)
     assert (facts.exists, facts.display_name, facts.security_enabled) == (True, "aks-admins", True)
     assert (facts.members, facts.people, facts.prover_is_member) == (3, 1, True)
-    assert (facts.guests, facts.eligible, facts.mail_enabled) == (0, 0, False)
+    assert (facts.guests, facts.eligible, facts.mail_enabled) == (0, None, False)
 
 
+SEES_ELIGIBLE = WORLD.replace(
+    "Directory.Read.All]", "Directory.Read.All, PrivilegedEligibilitySchedule.Read.AzureADGroup]"
+)
+
+
+@pytest.mark.parametrize("box", [{"world": SEES_ELIGIBLE}], indirect=True)
 async def test_who_may_activate_a_membership_is_counted(opened: Opener) -> None:
     async with opened() as session:
         facts = await session.ports.directory.group(ELIGIBLE, prover=READER["id"])
     assert (facts.members, facts.eligible) == (0, 1)
+
+
+async def test_without_the_right_to_see_it_eligibility_is_unknown(opened: Opener) -> None:
+    async with opened() as session:
+        facts = await session.ports.directory.group(ELIGIBLE, prover=READER["id"])
+    assert (facts.members, facts.eligible) == (0, None)
 
 
 async def test_in_how_many_groups_the_prover_is(opened: Opener) -> None:
