@@ -55,7 +55,7 @@ def quick(sandbox: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def typed(*words: str) -> Result:
-    return CliRunner().invoke(app, words)
+    return CliRunner().invoke(app, words, env={"COLUMNS": "220"})  # so wide that no sentence is broken
 
 
 def test_explain_says_yes_no_and_why() -> None:

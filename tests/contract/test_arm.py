@@ -9,9 +9,10 @@ import pytest
 from aks_entra.core.cluster import Identity
 from aks_entra.core.evidence import AdminCredentialRefused
 from aks_entra.core.steps import Guarded
-from aks_entra.errors import Refused, Rejected, TryLater
+from aks_entra.errors import AksEntraError, Refused, Rejected, TryLater
 from aks_entra.ports import NewCluster, Operation, Witness
 from aks_entra.wiring import Session
+from azure_sandbox.http import Reply
 from azure_sandbox.server import Sandbox
 
 from .conftest import ADMINS, READER, SUBSCRIPTION, TENANT, Opener, cluster
@@ -72,6 +73,29 @@ async def test_a_long_list_is_read_to_its_last_page(opened: Opener) -> None:
     async with opened() as session:
         assert len([one async for one in session.ports.arm.list_clusters(SUBSCRIPTION, "many-weu")]) == 510
         assert len({one.cluster.key async for one in session.ports.arm.list_clusters(SUBSCRIPTION)}) == 515
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "words"),
+    [
+        (
+            Reply(200, {"value": [], "nextLink": "https://elsewhere.example/next"}),
+            Refused,
+            "goes on at elsewhere.example",
+        ),
+        (Reply(200, "<html>Please sign in</html>"), Rejected, "what answered is no JSON"),
+        (Reply(403, {"error": {"code": "AuthorizationFailed", "message": "no"}}), Refused, "AuthorizationFailed"),
+    ],
+)
+async def test_a_list_that_is_none_is_an_error(
+    opened: Opener, box: Sandbox, answer: Reply, error: type[AksEntraError], words: str
+) -> None:
+    box.faults.add("GET", "/managedClusters$", answer=answer)
+    async with opened() as session:
+        with pytest.raises(error) as raised:
+            assert [one async for one in session.ports.arm.list_clusters(SUBSCRIPTION)]
+    assert words in f"{raised.value} {raised.value.code}"
+    assert box.faults.waiting == ()
 
 
 async def test_a_cluster_that_does_not_exist_is_refused(opened: Opener) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from aks_entra.adapters.arm import around, policies, rights, writes
+from aks_entra.adapters.arm import around, listing, policies, rights, writes
 from aks_entra.adapters.arm.clients import Clients
 from aks_entra.adapters.arm.document import posture_of
 from aks_entra.adapters.failures import azure, correlation_id, headers_of, service_error, translated
@@ -65,15 +65,7 @@ class AzureControlPlane:
 
     async def list_clusters(self, subscription_id: str, resource_group: str | None = None) -> AsyncIterator[Posture]:
         """Every managed cluster, one page of ARM's list at a time, at depth "listed"."""
-        clusters = self._clients.clusters(subscription_id).managed_clusters
-        listed = clusters.list_by_resource_group(resource_group) if resource_group else clusters.list()
-        pages = listed.by_page()
-        while True:
-            with azure(f"list the clusters of {resource_group or f'subscription {subscription_id}'}"):
-                try:
-                    page = [posture_of(item) async for item in await anext(pages)]
-                except StopAsyncIteration:
-                    return
+        async for page in listing.pages(self._clients, subscription_id, resource_group):
             for posture in page:
                 yield posture
 

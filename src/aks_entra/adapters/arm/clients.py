@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _Client = TypeVar("_Client")
 
+CONTAINER_SERVICE: Final = "2026-08-01"
+"""The api-version of Microsoft.ContainerService: that of the SDK's pinned release, for its models and our own reads."""
+
 NO_RETRY: Final[dict[str, Any]] = {"retry_total": 0, "retry_connect": 0, "retry_read": 0, "retry_status": 0}
 """For writes: azure-core repeats even a POST on some answers, and a rotation must never be started twice."""
 
@@ -37,7 +40,9 @@ class Clients:
         return self._once(
             "clusters",
             subscription_id,
-            lambda: ContainerServiceClient(self._credential, subscription_id, transport=self._web.transport()),
+            lambda: ContainerServiceClient(
+                self._credential, subscription_id, transport=self._web.transport(), api_version=CONTAINER_SERVICE
+            ),
         )
 
     def authorization(self, subscription_id: str) -> AuthorizationManagementClient:
