@@ -23,9 +23,8 @@ import httpx
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import by_hand, figures, meter
-from bench.place import FLEET, Failed, Place, place, write_world
+from bench.place import FLEET, OPERATIONS, Failed, Place, place, write_world
 
-OPERATIONS = 3  # enabling Microsoft Entra ID, disabling local accounts, rotating
 PAGE = 200
 SETTLED = 60.0  # seconds until Prefect's server has recorded what happened
 
@@ -42,9 +41,9 @@ async def main(arguments: argparse.Namespace) -> None:
         folder = Path(name)
         say(f"building an Azure with {arguments.clusters} clusters, starting Prefect")
         others = arguments.az * len(ways)
-        write_world(folder / "world.yaml", clusters=arguments.clusters, by_hand=others, operation=arguments.operation)
+        write_world(folder / "world.yaml", clusters=arguments.clusters, by_hand=others)
         (folder / "fleet.yaml").write_text(FLEET.format(concurrency=arguments.concurrency), encoding="utf-8")
-        async with place(folder, folder / "world.yaml") as here:
+        async with place(folder, folder / "world.yaml", operation=arguments.operation) as here:
             fleet = await migrate(here, arguments)
             hands = await walk(here, ways, arguments.az) if ways else ()
     print(f"\n{arguments.clusters} clusters, {arguments.concurrency} at a time; by hand: {arguments.az}, one by one\n")
@@ -87,7 +86,7 @@ async def migrate(here: Place, arguments: argparse.Namespace) -> figures.Fleet:
         server=served,
         typed=meter.children_cpu() - typed,
         sandbox=sandbox,
-        others=others / wall,
+        others=max(0.0, others) / wall,
         memory=runs.memory(batch),
         wall=wall,
         requests=figures.by_host(exchanges),
@@ -158,6 +157,7 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it, and what we start would too
     try:
         asyncio.run(main(parse()))
     except (KeyboardInterrupt, asyncio.CancelledError):

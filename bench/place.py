@@ -14,11 +14,14 @@ from pathlib import Path
 
 from azure_sandbox.proxy import Exchange
 from azure_sandbox.server import Sandbox
+from bench import meter
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
-PACE = 60.0  # seconds of Azure per real second: an operation of five minutes takes five seconds
-SOON = 180.0  # seconds for Prefect to come up, or to go down
+AZURE = 160.0 + 113.0 + 1500.0  # seconds that Azure takes for the three operations of a cluster
+OPERATIONS = 3  # enabling Microsoft Entra ID, disabling local accounts, rotating
+SOON = 180.0  # seconds for Prefect to come up
+GONE = 60.0  # seconds for it to go down
 ADMINS = "2d1f6b0e-7c55-4d0a-9a4e-1c3b5d7f9e21"
 GROUPS = ("fleet", "by-hand")
 PROBLEM_LINES = 15
@@ -54,9 +57,9 @@ CLUSTER = (
 )
 
 
-def write_world(file: Path, *, clusters: int, by_hand: int, operation: float) -> None:
-    """Clusters without Microsoft Entra ID: `fleet-…` for us, `by-hand-…` for az; an operation lasts so many seconds."""
-    text = WORLD.format(admins=ADMINS, long=operation * PACE)
+def write_world(file: Path, *, clusters: int, by_hand: int) -> None:
+    """Clusters without Microsoft Entra ID: `fleet-…` for us, `by-hand-…` for az; all three operations are as long."""
+    text = WORLD.format(admins=ADMINS, long=AZURE / OPERATIONS)
     for group, number in zip(GROUPS, (clusters, by_hand), strict=True):
         text += f"      - name: {group}\n        clusters:{'' if number else ' []'}\n"
         text += "".join(CLUSTER.format(name=f"{group}-{one:03}") for one in range(1, number + 1))
@@ -102,10 +105,14 @@ class Place:
 
 
 @asynccontextmanager
-async def place(folder: Path, world: Path) -> AsyncIterator[Place]:
-    """Open the sandbox and start Prefect; at the end both are gone, and what they started."""
+async def place(folder: Path, world: Path, *, operation: float) -> AsyncIterator[Place]:
+    """Open the sandbox and start Prefect; at the end both are gone, and what they started.
+
+    An operation lasts so many seconds, and all waits between two looks are as much shorter than in Azure.
+    """
     exchanges: list[Exchange] = []
-    async with Sandbox(world, pace=PACE, observe=exchanges.append) as sandbox:
+    pace = AZURE / OPERATIONS / operation
+    async with Sandbox(world, pace=pace, observe=exchanges.append) as sandbox:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -119,8 +126,8 @@ async def place(folder: Path, world: Path) -> AsyncIterator[Place]:
             **sandbox.environment,
             "AKS_ENTRA_HOME": str(folder / "state"),
             # The documented waits, at the pace of this Azure. What az waits is told to it by the sandbox likewise.
-            "AKS_ENTRA_POLL_INTERVAL": str(30 / PACE),
-            "AKS_ENTRA_LOOK_INTERVAL": str(10 / PACE),
+            "AKS_ENTRA_POLL_INTERVAL": str(30 / pace),
+            "AKS_ENTRA_LOOK_INTERVAL": str(10 / pace),
         }
         api = f"http://127.0.0.1:{port}/api"
         async with _up(folder / "up.log", port, environment) as pid:
@@ -156,11 +163,15 @@ def _read(log: Path) -> str:
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
+    """End what was started: it ends what it has started itself, unless it cannot any more."""
+    brood = tuple(meter.descendants(process.pid))
     if process.returncode is None:
         process.send_signal(signal.SIGINT)
     try:
-        async with asyncio.timeout(SOON):
+        async with asyncio.timeout(GONE):
             await process.wait()
     except TimeoutError:
-        os.killpg(process.pid, signal.SIGKILL)
+        for pid in (process.pid, *brood):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         await process.wait()

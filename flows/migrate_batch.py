@@ -21,7 +21,7 @@ from aks_entra.prefect_client.claims import Claims, claim_all
 from aks_entra.prefect_client.life import sign_on
 from aks_entra.prefect_client.names import short
 from aks_entra.settings import Settings
-from aks_entra.wiring import open_session
+from aks_entra.wiring import load_clients, open_session
 from flows.member import migrate_member
 from flows.stopping import in_line
 
@@ -51,7 +51,7 @@ async def migrate_batch(plan: str, stage: str, members: list[str]) -> State[Any]
             ended.append(await migrate_member(job, claims) if so_far.go_on else await leave_out(job, so_far.because))
 
     async with open_session(Settings(), prover=prover_of(fleet), journal=PrefectJournal()), claim_all(clusters) as held:
-        await asyncio.gather(*(in_turn(job, held) for job in jobs))
+        await asyncio.gather(load_clients(), *(in_turn(job, held) for job in jobs))
     result = stage_result(wave, sum(not verdict.sound for verdict in ended))
     return Completed(message=result.because) if result.go_on else Failed(message=result.because)
 

@@ -75,6 +75,13 @@ async def open_session(
             _current.reset(token)
 
 
+async def load_clients() -> None:
+    """Import in a thread what is needed later: a batch's first proofs need not stand still for it, all at once."""
+    from aks_entra.adapters import cluster  # noqa: PLC0415 - lazy: see the module's first paragraph
+
+    await asyncio.to_thread(cluster.load)
+
+
 def limits_of(settings: Settings) -> Limits:
     """The engine's patience as it was set."""
     return Limits(
