@@ -173,6 +173,7 @@ class StateSeen:
     ca: str
     ca_not_before: str
     provisioning_state: str = "Succeeded"
+    uid: str = ""  # ARM's `resourceUID`
     kind: Literal["state-seen"] = "state-seen"
 
 
