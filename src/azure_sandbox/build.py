@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from azure_sandbox import build_identity
+from azure_sandbox.arm.roles import Role
 from azure_sandbox.arm.service import Arm
 from azure_sandbox.arm.spec import ClusterSpec, PoolSpec, WorkloadSpec
 from azure_sandbox.clock import Clock
@@ -111,6 +112,7 @@ def build_directory(world: World, clock: Clock, *, replication: float = 0.0) -> 
 def build_arm(world: World, arm: Arm, directory: Directory, names: Names) -> Operator:
     """Fill the control plane; returns the operator, at home in the first subscription."""
     subscriptions: list[str] = []
+    _define(world, arm, directory.tenant.id)
     operator = _operator(world, directory, names)
     for model in world.subscriptions:
         tenant = directory.tenant if model.tenant is None else directory.find_tenant(model.tenant)
@@ -143,6 +145,30 @@ def build_arm(world: World, arm: Arm, directory: Directory, names: Names) -> Ope
         tenant_id=directory.tenant.id,
         subscription_id=subscriptions[0] if subscriptions else "",
     )
+
+
+def _define(world: World, arm: Arm, home: str) -> None:
+    everywhere = tuple(
+        f"/subscriptions/{it.id or steady_id('subscription', home, it.name)}" for it in world.subscriptions
+    )
+    for it in world.custom_roles:
+        role = Role(
+            id=it.id or steady_id("role", it.name),
+            name=it.name,
+            description=it.description,
+            custom=True,
+            assignable=tuple(one.rstrip("/") for one in it.assignable_scopes) or everywhere,
+            actions=it.actions,
+            not_actions=it.not_actions,
+            data_actions=it.data_actions,
+            not_data_actions=it.not_data_actions,
+            created=arm.clock.now(),
+            updated=arm.clock.now(),
+        )
+        try:
+            arm.add_role(role)
+        except ValueError as error:
+            raise WorldError(f"customRoles: {error}") from error
 
 
 def _operator(world: World, directory: Directory, names: Names) -> ServicePrincipal:

@@ -79,6 +79,19 @@ class WorkloadModel(Model):
     replicas: int = Field(default=1, ge=0)
 
 
+class CustomRoleModel(Model):
+    """A role of one's own; without scopes it can be assigned in every subscription of the world."""
+
+    name: str
+    id: Guid | None = None
+    description: str = ""
+    actions: tuple[str, ...] = ()
+    not_actions: tuple[str, ...] = ()
+    data_actions: tuple[str, ...] = ()
+    not_data_actions: tuple[str, ...] = ()
+    assignable_scopes: tuple[str, ...] = ()
+
+
 class Scope(Model):
     """What roles, locks and policies can be put on, and what has happened there."""
 
@@ -161,6 +174,7 @@ class World(Model):
     named_locations: tuple[LocationModel, ...] = ()
     conditional_access: tuple[ConditionalAccessModel, ...] = ()
     operator: str | None = None
+    custom_roles: tuple[CustomRoleModel, ...] = ()
     subscriptions: tuple[SubscriptionModel, ...] = ()
     throttling: bool = False
     control_plane: Literal["builtin", "real"] = "builtin"
@@ -276,6 +290,7 @@ _NESTED: dict[str, type[Model]] = {
     "clusters": ClusterModel,
     "pools": PoolModel,
     "workloads": WorkloadModel,
+    "customRoles": CustomRoleModel,
     "roleAssignments": RoleAssignmentModel,
     "locks": LockModel,
     "policies": PolicyModel,

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from ruamel.yaml import YAML
 
 from azure_sandbox.arm.access import normal
+from azure_sandbox.arm.roles import Role
 from azure_sandbox.arm.service import Arm
 from azure_sandbox.arm.state import ManagedCluster, ResourceGroup, State
 from azure_sandbox.build import Operator
@@ -45,6 +46,7 @@ def export_world(sandbox: Exported) -> Document:
         "users": [_user(it) for it in directory.users()],
         "groups": [_group(it) for it in directory.every_group()],
         "operator": sandbox.operator.principal.id,
+        "customRoles": [_role(it) for it in state.roles.custom()],
         "subscriptions": [_subscription(state, it.id, home.id) for it in state.subscriptions.values()],
     }
     if others := [it for it in directory.tenants.values() if it.id != home.id]:
@@ -135,6 +137,19 @@ def _group(it: Group) -> Document:
             }
             for grant in it.grants
         ],
+    }
+
+
+def _role(it: Role) -> Document:
+    return {
+        "name": it.name,
+        "id": it.id,
+        "description": it.description,
+        "actions": list(it.actions),
+        "notActions": list(it.not_actions),
+        "dataActions": list(it.data_actions),
+        "notDataActions": list(it.not_data_actions),
+        "assignableScopes": list(it.assignable),
     }
 
 

@@ -27,7 +27,8 @@ from azure_sandbox.arm.policies import PolicyAssignment
 from azure_sandbox.arm.policy_routes import PolicyRoutes
 from azure_sandbox.arm.registration import Registration
 from azure_sandbox.arm.resource_graph import ResourceGraph
-from azure_sandbox.arm.roles import BY_NAME, find
+from azure_sandbox.arm.role_definitions import RoleDefinitions
+from azure_sandbox.arm.roles import Role
 from azure_sandbox.arm.run_command import RunCommand
 from azure_sandbox.arm.spec import ClusterSpec, LockLevel, PoolSpec
 from azure_sandbox.arm.state import ManagedCluster, ManagementLock, ResourceGroup, State, Subscription
@@ -102,6 +103,7 @@ class Arm:
         AgentPools(gate, operations)
         clusters = Clusters(gate, operations, self._build, version=settings.default_version)
         Authorization(gate, directory)
+        RoleDefinitions(gate)
         for routes in (Maintenance, Upgrades, Monitor, ResourceGraph, Locks, PolicyRoutes):
             routes(gate)
         RunCommand(gate, lengths)
@@ -186,11 +188,18 @@ class Arm:
         add_node_group(self._state, cluster)
         return cluster.id
 
+    def add_role(self, role: Role) -> None:
+        """Add a custom role; ValueError if its name is taken."""
+        if self._state.roles.find(role.name):
+            raise ValueError(f"there are two roles called {role.name!r}")
+        self._state.roles.put(role)
+
     def assign(self, scope: str, principal_id: str, role_name: str) -> None:
         """Assign a role by its name or its id; ValueError if there is no such role or principal."""
-        role = find(role_name)
+        role = self._state.roles.find(role_name)
         if role is None:
-            raise ValueError(f"there is no role {role_name!r}; known: {', '.join(sorted(BY_NAME))}")
+            known = ", ".join(sorted(it.name for it in self._state.roles.all()))
+            raise ValueError(f"there is no role {role_name!r}; known: {known}")
         kind = self._directory.kind_of(principal_id)
         if kind is None:
             raise ValueError(f"there is no principal {principal_id}")

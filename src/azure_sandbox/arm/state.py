@@ -10,6 +10,7 @@ from typing import Any
 
 from azure_sandbox.arm.access import Access, covers, normal
 from azure_sandbox.arm.activity import ActivityLog
+from azure_sandbox.arm.custom_roles import Roles
 from azure_sandbox.arm.errors import group_not_found, resource_not_found, subscription_not_found
 from azure_sandbox.arm.policies import PolicyAssignment
 from azure_sandbox.arm.spec import LockLevel
@@ -171,6 +172,7 @@ class State:
     operations: dict[str, Operation] = field(default_factory=dict)
     locks: dict[str, ManagementLock] = field(default_factory=dict)
     access: Access = field(default_factory=Access)
+    roles: Roles = field(default_factory=Roles)
     policies: dict[str, PolicyAssignment] = field(default_factory=dict)
     activity: ActivityLog = field(default_factory=ActivityLog)
     servers: ApiServers = field(default_factory=ApiServers)
