@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -135,12 +136,39 @@ class ClusterModel(Scope):
     document: dict[str, Any] | str | None = None
 
 
+class SubnetModel(Model):
+    """A subnet; `used`: addresses that something other than the clusters of the world holds."""
+
+    name: str
+    address_prefix: IPv4Network
+    used: int = Field(default=0, ge=0)
+
+
+class NetworkModel(Model):
+    """A virtual network for nodes."""
+
+    name: str
+    location: str | None = None
+    address_prefixes: tuple[IPv4Network, ...] = Field(min_length=1)
+    subnets: tuple[SubnetModel, ...] = ()
+
+
+class QuotaModel(Model):
+    """How many vCPUs may be used in a region: in all (`cores`), or of a family such as standardDSv5Family."""
+
+    location: str
+    name: str = "cores"
+    limit: int = Field(ge=0)
+    used: int = Field(default=0, ge=0)
+
+
 class ResourceGroupModel(Scope):
     """A resource group."""
 
     name: str
     location: str = "westeurope"
     tags: dict[str, str] = Field(default_factory=dict)
+    virtual_networks: tuple[NetworkModel, ...] = ()
     clusters: tuple[ClusterModel, ...] = ()
 
 
@@ -150,6 +178,7 @@ class SubscriptionModel(Scope):
     name: str
     id: Guid | None = None
     tenant: str | None = None
+    quotas: tuple[QuotaModel, ...] = ()
     resource_groups: tuple[ResourceGroupModel, ...] = ()
 
 
@@ -287,6 +316,9 @@ _NESTED: dict[str, type[Model]] = {
     "activation": PolicyRulesModel,
     "subscriptions": SubscriptionModel,
     "resourceGroups": ResourceGroupModel,
+    "virtualNetworks": NetworkModel,
+    "subnets": SubnetModel,
+    "quotas": QuotaModel,
     "clusters": ClusterModel,
     "pools": PoolModel,
     "workloads": WorkloadModel,

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from ruamel.yaml import YAML
 
 from azure_sandbox.arm.access import normal
+from azure_sandbox.arm.networks import VirtualNetwork
 from azure_sandbox.arm.roles import Role
 from azure_sandbox.arm.service import Arm
 from azure_sandbox.arm.state import ManagedCluster, ResourceGroup, State
@@ -184,6 +185,11 @@ def _subscription(state: State, name: str, home: str) -> Document:
         "id": it.id,
         "tenant": None if it.tenant == home else it.tenant,
         **_governed(state, it.scope),
+        "quotas": [
+            {"location": region, "name": quota, "limit": one.limit, "used": one.used}
+            for (home_of, region, quota), one in state.quotas.items()
+            if home_of == it.id.lower()
+        ],
         "resourceGroups": [_resource_group(state, group) for group in groups],
     }
 
@@ -194,7 +200,19 @@ def _resource_group(state: State, it: ResourceGroup) -> Document:
         "location": it.location,
         "tags": it.tags,
         **_governed(state, it.id),
+        "virtualNetworks": [_network(one) for one in state.networks.below(it.id)],
         "clusters": [_cluster(state, one) for one in state.clusters_below(it.id)],
+    }
+
+
+def _network(it: VirtualNetwork) -> Document:
+    return {
+        "name": it.name,
+        "location": it.location,
+        "addressPrefixes": [str(one) for one in it.prefixes],
+        "subnets": [
+            {"name": one.name, "addressPrefix": str(one.prefix), "used": one.used} for one in it.subnets.values()
+        ],
     }
 
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 from azure_sandbox.arm.access import Assignment, covers, normal
+from azure_sandbox.arm.custom_roles import no_role
 from azure_sandbox.arm.errors import authorization, front, not_modelled
 from azure_sandbox.arm.gate import Call, Gate
-from azure_sandbox.arm.custom_roles import no_role
 from azure_sandbox.arm.state import State
 from azure_sandbox.entra.directory import Directory, Group
-from azure_sandbox.http import Problem, Reply
+from azure_sandbox.http import Reply
 
 Document = dict[str, Any]
 PROVIDER = "providers/Microsoft.Authorization"

@@ -188,9 +188,9 @@ class Gate:
         raise front(
             403,
             "AuthorizationFailed",
-            f"The client '{self.name_of(call)}' with object id '{call.claims.oid}' does not have authorization to perform action "
-            f"'{action}' over scope '{scope}' or the scope is invalid. If access was recently granted, please refresh "
-            "your credentials.",
+            f"The client '{self.name_of(call)}' with object id '{call.claims.oid}' does not have authorization to "
+            f"perform action '{action}' over scope '{scope}' or the scope is invalid. If access was recently granted, "
+            "please refresh your credentials.",
         )
 
     def check_locks(self, scope: str, kind: str) -> None:

@@ -1,4 +1,4 @@
-"""Role definitions: Azure's own are read, custom ones are made, changed and removed; who holds one holds what it says."""
+"""Role definitions: Azure's own are read, custom ones made, changed and removed; a holder may do what one says now."""
 
 from __future__ import annotations
 

@@ -143,6 +143,13 @@ ROLES = (
         "Microsoft.Support/*",
     ),
     _role(
+        "4d97b98b-1d4f-4787-a291-c67834d212e7",
+        "Network Contributor",
+        *("Microsoft.Authorization/*/read", "Microsoft.Insights/alertRules/*", "Microsoft.Network/*"),
+        *("Microsoft.ResourceHealth/availabilityStatuses/read", "Microsoft.Resources/deployments/*"),
+        *("Microsoft.Resources/subscriptions/resourceGroups/read", "Microsoft.Support/*"),
+    ),
+    _role(
         "28bf596f-4eb7-45ce-b5bc-6cf482fec137",
         "Locks Contributor",
         "Microsoft.Authorization/locks/*",

@@ -22,6 +22,8 @@ from azure_sandbox.arm.lengths import Lengths
 from azure_sandbox.arm.locks import Locks
 from azure_sandbox.arm.maintenance import Maintenance
 from azure_sandbox.arm.monitor import Monitor
+from azure_sandbox.arm.network_routes import NetworkRoutes
+from azure_sandbox.arm.networks import VirtualNetwork
 from azure_sandbox.arm.operations import Operations
 from azure_sandbox.arm.policies import PolicyAssignment
 from azure_sandbox.arm.policy_routes import PolicyRoutes
@@ -31,7 +33,7 @@ from azure_sandbox.arm.role_definitions import RoleDefinitions
 from azure_sandbox.arm.roles import Role
 from azure_sandbox.arm.run_command import RunCommand
 from azure_sandbox.arm.spec import ClusterSpec, LockLevel, PoolSpec
-from azure_sandbox.arm.state import ManagedCluster, ManagementLock, ResourceGroup, State, Subscription
+from azure_sandbox.arm.state import ManagedCluster, ManagementLock, Quota, ResourceGroup, State, Subscription
 from azure_sandbox.arm.subscriptions import Subscriptions
 from azure_sandbox.arm.throttling import Throttle
 from azure_sandbox.arm.upgrades import Upgrades
@@ -104,7 +106,7 @@ class Arm:
         clusters = Clusters(gate, operations, self._build, version=settings.default_version)
         Authorization(gate, directory)
         RoleDefinitions(gate)
-        for routes in (Maintenance, Upgrades, Monitor, ResourceGraph, Locks, PolicyRoutes):
+        for routes in (Maintenance, Upgrades, Monitor, ResourceGraph, Locks, PolicyRoutes, NetworkRoutes):
             routes(gate)
         RunCommand(gate, lengths)
         Subscriptions(gate, page=settings.page_size, delete_cluster=clusters.delete)
@@ -187,6 +189,14 @@ class Arm:
         self._state.servers.add(server)
         add_node_group(self._state, cluster)
         return cluster.id
+
+    def add_network(self, network: VirtualNetwork) -> None:
+        """Add a virtual network with its subnets."""
+        self._state.networks.put(network)
+
+    def add_quota(self, subscription: str, location: str, name: str, quota: Quota) -> None:
+        """Limit the vCPUs of a region: `cores` for all of them, or a family such as standardDSv5Family."""
+        self._state.quotas[subscription.lower(), location, name] = quota
 
     def add_role(self, role: Role) -> None:
         """Add a custom role; ValueError if its name is taken."""
