@@ -8,10 +8,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
 from azure_sandbox.arm.access import normal
-from azure_sandbox.arm.activity import record
+from azure_sandbox.arm.activity import Ending, record
 from azure_sandbox.arm.errors import front, locked, not_modelled
 from azure_sandbox.arm.state import State
 from azure_sandbox.arm.throttling import Throttle
@@ -121,7 +120,7 @@ class Gate:
 
         self._router.add(method, template, guarded)
 
-    def _follow(self, reply: Reply, ended: Callable[[int, datetime], None]) -> None:
+    def _follow(self, reply: Reply, ended: Ending) -> None:
         """Let the operation that an answer names write its own end into the activity log."""
         url = reply.headers.get("azure-asyncoperation", "")
         operation = self.state.operations.get(url.partition("?")[0].rpartition("/")[2])

@@ -33,7 +33,7 @@ from azure_sandbox.arm.role_definitions import RoleDefinitions
 from azure_sandbox.arm.roles import Role
 from azure_sandbox.arm.run_command import RunCommand
 from azure_sandbox.arm.spec import ClusterSpec, LockLevel, PoolSpec
-from azure_sandbox.arm.state import ManagedCluster, ManagementLock, Quota, ResourceGroup, State, Subscription
+from azure_sandbox.arm.state import ManagedCluster, ManagementLock, Operation, Quota, ResourceGroup, State, Subscription
 from azure_sandbox.arm.subscriptions import Subscriptions
 from azure_sandbox.arm.throttling import Throttle
 from azure_sandbox.arm.upgrades import Upgrades
@@ -100,10 +100,10 @@ class Arm:
             real=settings.real_control_planes,
         )
         lengths = Lengths(settings.durations, settings.seed)
-        operations = Operations(gate, lengths, faults)
+        operations = self.operations = Operations(gate, lengths, faults)
         Credentials(gate)
-        AgentPools(gate, operations)
-        clusters = Clusters(gate, operations, self._build, version=settings.default_version)
+        self._pools = AgentPools(gate, operations)
+        clusters = self._clusters = Clusters(gate, operations, self._build, version=settings.default_version)
         Authorization(gate, directory)
         RoleDefinitions(gate)
         for routes in (Maintenance, Upgrades, Monitor, ResourceGraph, Locks, PolicyRoutes, NetworkRoutes):
@@ -238,6 +238,11 @@ class Arm:
         cluster.document = merged
         cluster.server.govern(regime_of(merged), request.now)
         cluster.touch()
+
+    def resume(self, operation: Operation, share: float) -> None:
+        """Go on with an operation of an earlier life, of which so much was done."""
+        makers = self._pools if operation.pool else self._clusters
+        self.operations.resume(operation, makers.course(operation.cluster, operation.course), share)
 
     def add_policy(self, assignment: PolicyAssignment) -> None:
         """Put a policy in force."""
