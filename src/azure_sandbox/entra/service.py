@@ -92,7 +92,7 @@ class Entra:
                 asked = self._for_user(request, form, known, version)
                 return self._people.tokens(asked, *self._password(asked))
             case "device_code" | "urn:ietf:params:oauth:grant-type:device_code":
-                asked = self._for_user(request, form, known, version)
+                asked = self._for_user(request, self._as_begun(form), known, version)
                 return self._people.tokens(asked, *self._device(asked))
             case "authorization_code":
                 asked = self._for_user(request, form, known, version)
@@ -123,6 +123,11 @@ class Entra:
         return user, self._people.check(asked, user, flow=None, interactive=True, browser=False)
 
     # -- device codes
+
+    def _as_begun(self, form: dict[str, str]) -> dict[str, str]:
+        """What a terminal asks for: it has said that when it began, and need not again (MSAL does not)."""
+        begun = self._begun.get(form.get("device_code") or form.get("code") or "")
+        return form if begun is None else {"scope": begun.form["scope"], **form}
 
     def _device(self, asked: Asked) -> Signed:
         code = asked.form.get("device_code") or asked.form.get("code")
