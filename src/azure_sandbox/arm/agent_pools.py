@@ -8,7 +8,7 @@ from typing import Any
 from azure_sandbox.arm import known, validation
 from azure_sandbox.arm.building import pools_of, regime_of
 from azure_sandbox.arm.capacity import check_capacity
-from azure_sandbox.arm.clusters import CLUSTER, JSON
+from azure_sandbox.arm.clusters import CLUSTER, JSON, drain_failure
 from azure_sandbox.arm.conditions import check_preconditions
 from azure_sandbox.arm.document import complete_pool, pods_of
 from azure_sandbox.arm.errors import bad_request, resource_not_found
@@ -175,7 +175,8 @@ class AgentPools:
                 if it["name"] == name:
                     it["nodeImageVersion"] = NEWER_IMAGE
 
-        return Course(kind="UpgradingNodeImageVersion", length="pool", pool=name, done=newer)
+        blocked = None if cluster.stopped else drain_failure(cluster)
+        return Course(kind="UpgradingNodeImageVersion", length="pool", pool=name, done=newer, failure=blocked)
 
     async def _abort(self, _: Call, subscription: str, group: str, name: str, pool: str) -> Reply:
         cluster = self._state.cluster(subscription, group, name)

@@ -18,7 +18,7 @@ from azure_sandbox.arm.operations import Course, Operations
 from azure_sandbox.arm.rendering import render
 from azure_sandbox.arm.state import CLUSTER_TYPE, ManagedCluster, Operation, ResourceGroup, State
 from azure_sandbox.arm.versions import has_early_status
-from azure_sandbox.cluster import rotation
+from azure_sandbox.cluster import budgets, rotation
 from azure_sandbox.cluster.service import ApiServer
 from azure_sandbox.http import Reply
 
@@ -28,7 +28,27 @@ CLUSTER = f"{GROUP}/providers/{CLUSTER_TYPE}/{{name}}"
 JSON = {"content-type": "application/json"}
 
 
+DRAIN_FAILED = "UpgradeFailed"
 POWER = {"Stopping": "Stopped", "Starting": "Running"}
+
+
+def drain_failure(cluster: ManagedCluster) -> Document | None:
+    """The error of an operation that drains nodes, if a budget lets no pod go; that a rotation drains is inferred."""
+    server = cluster.server
+    _ = server.machines  # who has never been looked at has no pods yet
+    found = budgets.blocking(server.store)
+    if found is None:
+        return None
+    budget, pod = found
+    name, where = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    node = pod["spec"].get("nodeName") or server.machines.wanted()[0][1]
+    text = (
+        f"Drain node {node} failed when evicting pod {name} failed with Too Many Requests error. This is often caused "
+        "by a restrictive Pod Disruption Budget (PDB) policy. See http://aka.ms/aks/debugdrainfailures. Original "
+        "error: Cannot evict pod as it would violate the pod's disruption budget.. PDB debug info: "
+        f"{where}/{name} blocked by pdb {budget['metadata']['name']} with 0 unready pods."
+    )
+    return {"code": DRAIN_FAILED, "message": text}
 
 
 class Clusters:
@@ -214,6 +234,8 @@ class Clusters:
                 f"locked: '{','.join(it.scope for it in locks)}'. Please remove the lock and try again."
             )
             return self.failing(cluster, {"code": "ScopeLocked", "message": text})
+        if blocked := None if cluster.stopped else drain_failure(cluster):
+            return self.held_up(cluster, blocked)
         if cluster.stopped:
             return Course(
                 kind=kind,
@@ -225,6 +247,16 @@ class Clusters:
             length="rotate",
             plan=lambda cause, moment: rotation.rotate(server, cause, moment),
             done=server.machines.appear,
+        )
+
+    @staticmethod
+    def held_up(cluster: ManagedCluster, failure: Document) -> Course:
+        """The course of a rotation that fails because a node cannot be drained."""
+        return Course(
+            kind="RotatingClusterCertificates",
+            length="rotate",
+            plan=lambda cause, moment: rotation.hold_up(cluster.server, cause, moment),
+            failure=failure,
         )
 
     @staticmethod
@@ -311,7 +343,8 @@ class Clusters:
         """The course that a recipe is of."""
         kind, length = recipe["kind"], recipe["length"]
         if failure := recipe.get("failure"):
-            return self.failing(cluster, failure)
+            make = self.held_up if failure["code"] == DRAIN_FAILED else self.failing
+            return make(cluster, failure)
         if length in {"tags", "maintenance"}:
             return Course(kind=kind, length=length)
         makers: dict[str, Callable[[], Course]] = {

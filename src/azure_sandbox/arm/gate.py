@@ -109,7 +109,7 @@ class Gate:
                     ended = record(self.state.activity, request, action, call.scope, who, correlation)
                     if lockable:
                         self.check_locks(call.scope, kind)
-                self.throttle.pass_provider(request, _subscription(scope))
+                self.throttle.pass_provider(request, _subscription(scope), self.state.region(request.path))
                 reply = await handler(call, **parts)
             except Problem as problem:
                 reply = Reply(problem.status, problem.body, problem.headers)

@@ -235,6 +235,20 @@ class State:
             raise resource_not_found(group, CLUSTER_TYPE, name)
         return found
 
+    def region(self, path: str) -> str:
+        """The region that a path leads to: its own, or its cluster's (of one that is to be, its group's); else none."""
+        parts = [it for it in path.lower().split("/") if it]
+        if "locations" in parts[:-1]:
+            return parts[parts.index("locations") + 1]
+        group, cluster = 4, 8  # segments of their ids
+        if len(parts) < cluster:
+            return ""
+        if found := self.clusters.get("/" + "/".join(parts[:cluster])):
+            return found.location
+        home = self.subscriptions.get(parts[1])
+        held = None if home is None else home.groups.get(parts[group - 1])
+        return "" if held is None else held.location
+
     def clusters_below(self, scope: str) -> list[ManagedCluster]:
         """Every cluster in a subscription or group, settled."""
         for it in tuple(self.clusters.values()):
