@@ -95,6 +95,8 @@ subscriptions:
           {{name: moved, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: back, location: westeurope, clusters: [
           {{name: reversed, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: reopened, location: westeurope, clusters: [
+          {{name: here, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: glass, location: westeurope, clusters: [
           {{name: shut, nodes: 1, identity: managed, adminGroups: [aks-admins], localAccounts: false}}]}}
       - {{name: stopped, location: westeurope, clusters: [

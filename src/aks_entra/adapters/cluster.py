@@ -24,7 +24,7 @@ from aks_entra.adapters.vault import MemoryVault
 from aks_entra.core.cluster import Posture, ServingCertificate
 from aks_entra.core.evidence import Credential, Node, Workload
 from aks_entra.core.preflight import Inside
-from aks_entra.errors import AksEntraError, Refused, TryLater
+from aks_entra.errors import AksEntraError, Refused, Rejected, TryLater
 from aks_entra.ports import ControlPlane, SignedIn
 
 if TYPE_CHECKING:
@@ -214,7 +214,10 @@ class ApiServers:
         token: str | None = None
         while True:
             page = await answer_of(fetch(limit=PAGE, _continue=token, _request_timeout=self._timeout, **options))
-            for item in page.get("items") or ():
+            items = page.get("items", ...)  # null is how Go writes an empty list; no list at all is no answer
+            if not isinstance(items, list | None) or not all(isinstance(one, dict) for one in items or ()):
+                raise _none_of_its_own()
+            for item in items or ():
                 yield item
             token = (page.get("metadata") or {}).get("continue") or None
             if token is None:
@@ -235,17 +238,27 @@ async def _listed(
     )
 
 
+def _none_of_its_own() -> Rejected:
+    return Rejected(
+        "what answered is no API server: a list, or an object, is none",
+        remedy="look at what stands before it",
+        code="Malformed",
+    )
+
+
 async def answer_of(request: Awaitable[Any]) -> Mapping[str, Any]:
     """The body of an answer; what the API server refuses is raised."""
     response = await request
     text = (await response.read()).decode("utf-8", "replace")
     try:
-        read: Any = json.loads(text)
+        read: Any = json.loads(text) if text else {}
     except ValueError:
-        read = {}
+        read = None
     body: dict[str, Any] = read if isinstance(read, dict) else {}
     status = int(response.status)
     if status < _FAILED:
+        if read != body:
+            raise _none_of_its_own()
         return body
     message = " ".join(str(body.get("message") or "no reason given").split())[:400]
     reason = str(body.get("reason") or "")

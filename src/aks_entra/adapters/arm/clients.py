@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aks_entra.adapters.credentials import Identities
+from aks_entra.adapters.malformed import WholeAnswers
 from aks_entra.adapters.network import Web
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Clients:
             "clusters",
             subscription_id,
             lambda: ContainerServiceClient(
-                self._credential, subscription_id, transport=self._web.transport(), api_version=CONTAINER_SERVICE
+                self._credential, subscription_id, api_version=CONTAINER_SERVICE, **self._options()
             ),
         )
 
@@ -54,7 +55,7 @@ class Clients:
         return self._once(
             "authorization",
             subscription_id,
-            lambda: AuthorizationManagementClient(self._credential, subscription_id, transport=self._web.transport()),
+            lambda: AuthorizationManagementClient(self._credential, subscription_id, **self._options()),
         )
 
     def locks(self, subscription_id: str) -> ManagementLockClient:
@@ -64,7 +65,7 @@ class Clients:
         return self._once(
             "locks",
             subscription_id,
-            lambda: ManagementLockClient(self._credential, subscription_id, transport=self._web.transport()),
+            lambda: ManagementLockClient(self._credential, subscription_id, **self._options()),
         )
 
     def resources(self, subscription_id: str) -> ResourceManagementClient:
@@ -74,22 +75,23 @@ class Clients:
         return self._once(
             "resources",
             subscription_id,
-            lambda: ResourceManagementClient(self._credential, subscription_id, transport=self._web.transport()),
+            lambda: ResourceManagementClient(self._credential, subscription_id, **self._options()),
         )
 
     def subscriptions(self) -> SubscriptionClient:
         """Subscriptions and their tenants."""
         from azure.mgmt.resource.subscriptions.aio import SubscriptionClient  # noqa: PLC0415 - lazy, as above
 
-        return self._once(
-            "subscriptions", "", lambda: SubscriptionClient(self._credential, transport=self._web.transport())
-        )
+        return self._once("subscriptions", "", lambda: SubscriptionClient(self._credential, **self._options()))
 
     async def close(self) -> None:
         """Close every client; the connection pool belongs to whoever made it."""
         for client in self._made.values():
             await client.close()
         self._made.clear()
+
+    def _options(self) -> dict[str, Any]:
+        return {"transport": self._web.transport(), "per_retry_policies": [WholeAnswers()]}
 
     def _once(self, kind: str, subscription_id: str, make: Callable[[], _Client]) -> _Client:
         key = (kind, subscription_id.lower())

@@ -290,8 +290,8 @@ def _run(work: Callable[[JustInTime], Coroutine[Any, Any, _T]], person: PersonSp
 def _time(text: str) -> timedelta:
     try:
         return span(text)
-    except ValueError as error:
-        raise Refused(str(error)) from None
+    except ValueError:
+        raise Refused(f"{text}: no span of time", remedy="write 45m, 2h, 1d or PT8H") from None
 
 
 def _words(given: list[str]) -> frozenset[str]:
