@@ -204,7 +204,9 @@ class Arm:
             raise ValueError(f"there are two roles called {role.name!r}")
         self._state.roles.put(role)
 
-    def assign(self, scope: str, principal_id: str, role_name: str) -> None:
+    def assign(
+        self, scope: str, principal_id: str, role_name: str, *, name: str | None = None, description: str | None = None
+    ) -> None:
         """Assign a role by its name or its id; ValueError if there is no such role or principal."""
         role = self._state.roles.find(role_name)
         if role is None:
@@ -215,12 +217,13 @@ class Arm:
             raise ValueError(f"there is no principal {principal_id}")
         self._state.access.add(
             Assignment(
-                name=derived(scope, principal_id, role.id),
+                name=name or derived(scope, principal_id, role.id),
                 scope=scope.rstrip("/"),
                 principal=principal_id,
                 principal_type=kind,
                 role=role,
                 created=self.clock.now(),
+                description=description,
             )
         )
 
@@ -244,9 +247,9 @@ class Arm:
         """Write into the activity log what happened before the sandbox was there."""
         self._state.activity.add(entry)
 
-    def add_lock(self, scope: str, name: str, level: LockLevel) -> None:
+    def add_lock(self, scope: str, name: str, level: LockLevel, *, notes: str | None = None) -> None:
         """Put a management lock on a scope."""
-        lock = ManagementLock(scope=scope.rstrip("/"), name=name, level=level)
+        lock = ManagementLock(scope=scope.rstrip("/"), name=name, level=level, notes=notes)
         self._state.locks[lock.id.lower()] = lock
 
 
