@@ -16,7 +16,7 @@ CODE = re.compile(r"enter the code (\S+)")
 
 @dataclass(slots=True)
 class Person:
-    """Somebody with a terminal of their own; `codes` are the sign-ins that were asked of them, `told` the page's refusals."""
+    """Somebody with a terminal of their own. `codes`: the sign-ins asked of them; `told`: the page's refusals."""
 
     name: str
     terminal: Terminal
