@@ -146,6 +146,7 @@ def seen(result: str) -> SeenSignIn:
         (WANTED, around(standing=STANDING, sign_ins=(seen("reportOnlyNotApplied"),)), True, {"C105"}),
         (WANTED, around(standing=STANDING, sign_ins=(seen("reportOnlySuccess"),)), True, set()),
         (WANTED, around(standing=STANDING, sign_ins=(seen("reportOnlyFailure"),) * 2), True, {"C106"}),
+        (WANTED, around(standing=STANDING, sign_ins=(seen("reportOnlyInterrupted"),)), True, {"C107"}),
     ],
 )
 def test_a_policy_that_locks_out_is_refused(
