@@ -10,13 +10,15 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.durations import stamp
 from aks_entra.core.fleet import ProverSpec
 from aks_entra.core.plan import FleetPlan
 from aks_entra.core.rollout import Stage, stage_result
 from aks_entra.core.verdict import Outcome, Verdict
 from aks_entra.errors import Refused
 from aks_entra.executor import Job
-from aks_entra.prefect_client.archive import PrefectJournal, approval, load_plan, store_verdict
+from aks_entra.prefect_client import notes
+from aks_entra.prefect_client.archive import PrefectJournal, approval, decided_at, load_plan, store_verdict
 from aks_entra.prefect_client.claims import Claims, claim_all
 from aks_entra.prefect_client.life import sign_on
 from aks_entra.prefect_client.names import short
@@ -65,11 +67,20 @@ def prover_of(plan: FleetPlan) -> ProverSpec | None:
 
 
 async def require_approval(plan: FleetPlan, stage: Stage, clusters: tuple[ClusterId, ...]) -> None:
-    """Refused when the stage wants an approval that was not given for this plan, whoever started this run."""
+    """Refused when the stage wants an approval that was not given for this plan, whoever started this run.
+
+    Valid is one that counts now, or that counted when the stage began: a batch may begin long after its stage did.
+    """
+    gate = stage.gate("before")
     writes = any(plan.plan_for(cluster).disposition == "migrate" for cluster in clusters)
-    if stage.gate_before and writes and await approval(plan.digest, stage.name, "before") is None:
+    if gate is None or not gate.approval or not writes:
+        return
+    given = decided_at(await approval(plan.digest, stage.name, "before"))
+    moments = (notes.now(), await notes.begun(plan.digest, stage.name))
+    if given is None or not any(gate.counts(given, at) for at in moments if at is not None):
         raise Refused(
-            f"stage {stage.name} of plan {short(plan.digest)} was not approved",
+            f"stage {stage.name} of plan {short(plan.digest)} was not approved"
+            f"{f', or too long ago ({stamp(given)})' if given else ''}",
             remedy="start migrate-fleet with this plan: it asks for the approval and starts its batches itself",
         )
 

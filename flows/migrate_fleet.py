@@ -14,15 +14,15 @@ from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
 from aks_entra.core.plan import FleetPlan
-from aks_entra.core.rollout import Stage, StageResult
+from aks_entra.core.rollout import StageResult
 from aks_entra.errors import AksEntraError, Refused
 from aks_entra.fleet_file import FleetFile
-from aks_entra.prefect_client import approvals, archive, names, pages, runs
-from aks_entra.prefect_client.approvals import Moment
+from aks_entra.prefect_client import archive, names, notes, runs
 from aks_entra.prefect_client.life import sign_on
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
 from flows.outcome import Halted, close, due, weigh
+from flows.passage import pass_gate
 from tasks.surveys import plan_fleet
 
 
@@ -42,9 +42,13 @@ async def migrate_fleet(fleet: FleetFile | None = None, plan: str | None = None)
     results: list[StageResult] = []
     try:
         for place, stage in enumerate(agreed.stages):
-            await gate(agreed, place, "before")
-            results.append(await carry_out(run, agreed, stage))
-            await gate(agreed, place, "after")
+            if await notes.left(run, place):
+                results.append(await weigh(agreed, stage))
+                continue
+            await pass_gate(agreed, place, "before")
+            results.append(await carry_out(run, agreed, place))
+            await pass_gate(agreed, place, "after")
+            await notes.leave(run, place)
     except Halted as halted:
         return await close(run, agreed, [*results, halted.result], halted)
     return await close(run, agreed, results)
@@ -76,32 +80,15 @@ async def make_plan(fleet: FleetFile) -> FleetPlan:
     return made
 
 
-async def gate(plan: FleetPlan, place: int, moment: Moment) -> None:
-    """Wait for the approval of a stage, where its rollout wants one and there is something left to write."""
-    stage = plan.stages[place]
-    wanted = stage.gate_before if moment == "before" else stage.gate_after
-    if not wanted or (moment == "before" and not await due(plan, stage, to_write=True)):
-        return
-    decision = await approvals.ask(
-        plan.digest, (place, stage.name), moment, lambda: pages.gate_page(plan, stage, moment)
-    )
-    if decision.decision == "reject":
-        raise Halted(
-            StageResult(
-                go_on=False,
-                failures=0,
-                because=f"{moment} stage {stage.name}: rejected by {decision.approver} ({decision.reason})",
-            ),
-            rejected=True,
-        )
-
-
-async def carry_out(run: UUID, plan: FleetPlan, stage: Stage) -> StageResult:
+async def carry_out(run: UUID, plan: FleetPlan, place: int) -> StageResult:
     """Start the stage's batch, or find the one that was started, follow it to its end and weigh its verdicts."""
+    stage = plan.stages[place]
     members = tuple(member.resource_id for member in await due(plan, stage))
     if members:
+        await notes.begin(plan.digest, stage.name)
         batch = await runs.start_batch(plan.digest, stage.name, members, run)
         await runs.await_end(batch.id, every=runs.EVERY)
+        await notes.reached(plan.digest, stage.name, "after", anew=True)
     result = await weigh(plan, stage)
     if not result.go_on:
         raise Halted(result)

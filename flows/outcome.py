@@ -18,12 +18,16 @@ from aks_entra.prefect_client import archive, runs
 
 
 class Halted(Exception):
-    """The rollout does not go on: a failure budget was exceeded, or a person rejected."""
+    """The rollout does not go on: a failure budget was exceeded, a person rejected, or a gate can never open.
 
-    def __init__(self, result: StageResult, *, rejected: bool = False) -> None:
+    `begun`: whether the result is that of a stage which was worked on.
+    """
+
+    def __init__(self, result: StageResult, *, rejected: bool = False, begun: bool | None = None) -> None:
         super().__init__(result.because)
         self.result = result
         self.rejected = rejected
+        self.begun = not rejected if begun is None else begun
 
 
 async def due(plan: FleetPlan, stage: Stage, *, to_write: bool = False) -> list[ClusterId]:
@@ -49,7 +53,7 @@ async def close(run: UUID, plan: FleetPlan, results: list[StageResult], halted: 
     """Store the fleet's report under the plan's digest, and say how it ended."""
     known = await archive.verdicts(plan.digest)
     skipped = halted.result.because if halted else ""
-    reached = len(results) - (1 if halted and halted.rejected else 0)
+    reached = len(results) - (1 if halted and not halted.begun else 0)
     verdicts = tuple(
         _verdict(plan.plan_for(member), known, _LOST if place < reached else (Outcome.SKIPPED, skipped))
         for place, stage in enumerate(plan.stages)

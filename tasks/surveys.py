@@ -5,9 +5,11 @@ from __future__ import annotations
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from aks_entra import survey
+from aks_entra import stage_survey, survey
+from aks_entra.core.cluster import ClusterId
 from aks_entra.core.fleet import Fleet, Selector
 from aks_entra.core.plan import FleetPlan
+from aks_entra.core.windows import Window
 from aks_entra.prefect_client import records
 from aks_entra.survey import Row
 from aks_entra.wiring import current_session
@@ -40,3 +42,16 @@ async def take_inventory(selectors: tuple[Selector, ...], *, probe: bool, read: 
     """What there is, as deep as asked."""
     session = current_session()
     return await survey.inventory(session.ports, selectors, probe=probe, read=read, records=await records())
+
+
+@task(
+    name="read maintenance windows",
+    retries=MANY,
+    retry_condition_fn=try_later,
+    timeout_seconds=HOURS,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+async def read_windows(clusters: tuple[ClusterId, ...]) -> tuple[tuple[Window, ...] | None, ...]:
+    """The maintenance configurations of each cluster; None where they could not be read."""
+    return await stage_survey.maintenance_windows(current_session().ports, clusters)

@@ -134,6 +134,7 @@ async def plan_fleet(
         clusters=plans,
         stages=stages,
         skip_rules=fleet.skip_rules,
+        ticket_required=fleet.ticket_required,
     )
 
 

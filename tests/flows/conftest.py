@@ -93,6 +93,12 @@ subscriptions:
           {{name: goes-on, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: moved, location: westeurope, clusters: [
           {{name: moved, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - name: timed
+        location: westeurope
+        clusters:
+          - {{name: soon, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+      - {{name: tomorrow, location: westeurope, clusters: [
+          {{name: later, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: back, location: westeurope, clusters: [
           {{name: reversed, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: glass, location: westeurope, clusters: [

@@ -28,7 +28,8 @@ Approver = Annotated[
     str | None,
     typer.Option("--approver", metavar="NAME", help="Who decides. Default: who is signed in.", show_default=False),
 ]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why: a change number, a ticket.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")]
+Ticket = Annotated[str, typer.Option("--ticket", metavar="ID", help="The change ticket.", show_default=False)]
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +50,7 @@ class Request:
     wait: bool
     approver: str | None
     reason: str
+    ticket: str = ""
     plan: FleetPlan | None = None  # one that was made just now, instead of a source
 
 
@@ -79,6 +81,7 @@ def migrate(  # noqa: PLR0913 - one parameter for each option
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Start it and leave.")] = False,
     approver: Approver = None,
     reason: Reason = "approved with --yes",
+    ticket: Ticket = "",
     format_: output.Output = output.Format.TABLE,
 ) -> None:
     """Migrate a fleet through Prefect: stages, gates, batches, verdicts.
@@ -99,6 +102,7 @@ def migrate(  # noqa: PLR0913 - one parameter for each option
         wait=not no_wait,
         approver=approver,
         reason=reason,
+        ticket=ticket,
     )
     output.run(carry_out(request, format_))
 
@@ -107,26 +111,30 @@ def approve(
     run: Annotated[str, typer.Argument(metavar="RUN", help="The waiting run: the beginning of its id, or its name.")],
     *,
     plan: Annotated[str, typer.Option("--plan", metavar="DIGEST", help="The plan's digest, six digits at least.")],
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why: a change number, a ticket.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")],
+    ticket: Ticket = "",
     approver: Approver = None,
     reject: Annotated[
         bool, typer.Option("--reject", help="Reject: this stage and those after it are skipped.")
     ] = False,
 ) -> None:
     """Decide at a gate. The decision holds for exactly the plan that is named."""
-    output.run(decide_at_gate(run, plan, reason=reason, approver=approver, reject=reject))
+    output.run(decide_at_gate(run, plan, reason=reason, ticket=ticket, approver=approver, reject=reject))
 
 
-async def decide_at_gate(run: str, plan: str, *, reason: str, approver: str | None, reject: bool) -> None:
+async def decide_at_gate(
+    run: str, plan: str, *, reason: str, approver: str | None, reject: bool, ticket: str = ""
+) -> None:
     """Answer the gate of a waiting run in the name of who is signed in, or of `approver`."""
     from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
 
     await prefect_client.require_server()
     name = approver or await signed_in()
     gate = await prefect_client.decide(
-        run, plan, decision="reject" if reject else "approve", approver=name, reason=reason
+        run, plan, decision="reject" if reject else "approve", approver=name, reason=reason, ticket=ticket
     )
-    output.say(f"✓ {'rejected' if reject else 'approved'} by {name} ({reason})", style="good")
+    numbered = f", ticket {ticket}" if ticket else ""
+    output.say(f"✓ {'rejected' if reject else 'approved'} by {name} ({reason}{numbered})", style="good")
     output.say(f"  {gate.page}")
 
 
@@ -216,7 +224,14 @@ async def _at_gate(gate: Gate, plan: FleetPlan, request: Request) -> None:
     if gate.plan != plan.digest:
         raise Rejected(f"the gate asks about another plan: {gate.plan}", remedy="look at it in Prefect's UI")
     name = request.approver or await signed_in()
-    await prefect_client.decide(str(gate.run), gate.plan, decision="approve", approver=name, reason=request.reason)
+    await prefect_client.decide(
+        str(gate.run),
+        gate.plan,
+        decision="approve",
+        approver=name,
+        reason=request.reason,
+        ticket=request.ticket,
+    )
     output.say(f"  ✓ approved by --yes: plan {digits}, as {name} ({request.reason})", style="good")
 
 

@@ -103,6 +103,7 @@ class FleetPlan:
     clusters: tuple[ClusterPlan, ...]
     stages: tuple[Stage, ...]
     skip_rules: tuple[Skip, ...] = ()  # rules that somebody passed over, each with a reason
+    ticket_required: bool = False  # an approval has to name a change ticket
     version: Literal[1] = 1
 
     @property
@@ -114,7 +115,7 @@ class FleetPlan:
         binding: dict[str, Any] = {
             "version": self.version,
             "prover": asdict(self.prover),
-            "stages": [_bound(stage) for stage in self.stages],
+            "stages": [stage.bound() for stage in self.stages],
             "clusters": [
                 {
                     "cluster": plan.cluster.key,
@@ -129,6 +130,8 @@ class FleetPlan:
         }
         if self.skip_rules:
             binding["skip_rules"] = [asdict(skip) for skip in sorted(self.skip_rules, key=lambda skip: skip.rule)]
+        if self.ticket_required:
+            binding["ticket_required"] = True
         text = json.dumps(binding, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
@@ -140,12 +143,6 @@ class FleetPlan:
     def step_count(self) -> int:
         """How many steps will be done."""
         return sum(len(plan.steps) for plan in self.clusters if plan.disposition == "migrate")
-
-
-def _bound(stage: Stage) -> dict[str, Any]:
-    """A stage as the digest sees it."""
-    groups = [{"name": group.name, "members": [member.key for member in group.members]} for group in stage.groups]
-    return {**asdict(stage), "groups": groups}
 
 
 def next_or_key_error(plans: tuple[ClusterPlan, ...], cluster: ClusterId) -> ClusterPlan:

@@ -22,6 +22,7 @@ from aks_entra.prefect_client.claims import claim, claim_all
 from aks_entra.prefect_client.lookup import last_plan_of
 from aks_entra.prefect_client.names import GRANT_ACCESS, PROVISION_CLUSTER, short
 from aks_entra.prefect_client.names import run_page as page_of
+from aks_entra.prefect_client.overview import Waiting, waiting
 from aks_entra.prefect_client.runs import (
     RunView,
     Snapshot,
@@ -47,6 +48,7 @@ __all__ = [
     "RunView",
     "Snapshot",
     "StepView",
+    "Waiting",
     "await_end",
     "claim",
     "claim_all",
@@ -73,4 +75,5 @@ __all__ = [
     "store_report",
     "store_verdict",
     "verdicts",
+    "waiting",
 ]

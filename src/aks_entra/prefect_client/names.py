@@ -76,6 +76,11 @@ def stage_tag(stage: str) -> str:
     return f"stage:{stage}"
 
 
+def stage_key(stage: str) -> str:
+    """A stage in an artifact's key: `a b` and `a-b` are two stages, and keys know only one spelling of both."""
+    return key(stage, hashlib.sha256(stage.encode()).hexdigest()[:6])
+
+
 def slug(cluster: ClusterId) -> str:
     """A cluster in an artifact's key: twelve digits over its ARM id (keys allow no slash and ignore nothing)."""
     return hashlib.sha256(cluster.key.encode()).hexdigest()[:12]

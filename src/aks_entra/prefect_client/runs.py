@@ -32,6 +32,7 @@ from aks_entra.prefect_client import names
 from aks_entra.prefect_client.approvals import Gate, gate_of
 from aks_entra.prefect_client.claims import free
 from aks_entra.prefect_client.life import LIVE_STATES, Life, bury, life
+from aks_entra.prefect_client.waiting import WAITING
 
 PAGE: Final = 200
 TAG: Final = "aks-entra"
@@ -49,6 +50,7 @@ class RunView:
     message: str
     ended: bool
     completed: bool
+    waits: bool = False  # for a time, without a process; `message` says for which and until when
 
     @property
     def page(self) -> str:
@@ -257,8 +259,11 @@ async def resume(run: str, digest: str) -> FlowRun:
                 dead.append(one)
             elif names.stage_of(one.tags) is None:
                 waits = one.state is not None and one.state.is_paused()
+                how = "waiting at its gate" if waits else str(state)
+                if one.state is not None and one.state.name == WAITING:
+                    how = f"fine ({one.state.message})"
                 raise Refused(
-                    f"run {one.name} ({one.id}) is {'waiting at its gate' if waits else state}: nothing to resume",
+                    f"run {one.name} ({one.id}) is {how}: nothing to resume",
                     remedy=f"aks-entra approve {str(one.id)[:8]} --plan {names.short(digest)} --reason …"
                     if waits
                     else f"follow it: {names.run_page(one.id)}",
@@ -334,6 +339,7 @@ def _view(run: FlowRun) -> RunView:
         message=(state.message or "") if state else "",
         ended=bool(state and state.is_final()),
         completed=bool(state and state.is_completed()),
+        waits=bool(state and state.name == WAITING),
     )
 
 
