@@ -41,13 +41,13 @@ async def migrate_fleet(fleet: FleetFile | None = None, plan: str | None = None)
         return Failed(message=f"nothing was written: {error}")
     results: list[StageResult] = []
     try:
-        for place, stage in enumerate(agreed.stages):
+        for place in range(len(agreed.stages)):
             if await notes.left(run, place):
-                results.append(await weigh(agreed, stage))
+                results.append(await weigh(agreed, agreed.stages[place]))
                 continue
-            await pass_gate(agreed, place, "before")
+            agreed = await pass_gate(run, agreed, place, "before")
             results.append(await carry_out(run, agreed, place))
-            await pass_gate(agreed, place, "after")
+            await pass_gate(run, agreed, place, "after")
             await notes.leave(run, place)
     except Halted as halted:
         return await close(run, agreed, [*results, halted.result], halted)

@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import assert_never
+from uuid import UUID
 
 from aks_entra.core.gates import Ask, Gate, Go, Move, Side, WaitUntil, next_move, opening
 from aks_entra.core.plan import FleetPlan
 from aks_entra.core.rollout import Stage, StageResult
 from aks_entra.core.windows import Window
-from aks_entra.prefect_client import approvals, archive, notes, pages
+from aks_entra.prefect_client import approvals, archive, notes, pages, runs
 from aks_entra.prefect_client.waiting import postpone
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
 from flows.outcome import Halted, due
-from tasks.surveys import read_windows
+from tasks.surveys import plan_changes, read_windows
 
 UNREAD = timedelta(minutes=15)
 """How long until maintenance windows that could not be read are looked at again."""
 
 
-async def pass_gate(plan: FleetPlan, place: int, side: Side) -> None:
-    """Wait until a stage's gate is open: for its time at Prefect's server, for a person suspended. May end here."""
+async def pass_gate(run: UUID, plan: FleetPlan, place: int, side: Side) -> FleetPlan:
+    """Wait until a stage's gate is open: for its time at Prefect's server, for a person suspended. May end here.
+
+    Returns the plan that is agreed: another one when the stage's clusters moved and the new plan was approved.
+    """
     stage = plan.stages[place]
     gate = stage.gate(side)
-    if gate is None or (side == "before" and not await due(plan, stage, to_write=True)):
-        return
     what = f"gate {side} stage {stage.name}"
-    while True:
+    while gate is not None and (side == "after" or await due(plan, stage, to_write=True)):
+        if side == "before" and gate.approval:
+            plan = await as_it_is_now(run, plan, stage)
         known = await archive.approval(plan.digest, stage.name, side)
         match await next_at(plan, stage, side, gate):
             case Go():
-                return
+                break
             case WaitUntil() as wait:
                 await postpone(wait.at, f"{what}: {wait.because}")
             case Ask() as ask:
@@ -39,7 +44,7 @@ async def pass_gate(plan: FleetPlan, place: int, side: Side) -> None:
                     plan.digest,
                     (place, stage.name),
                     side,
-                    lambda: pages.gate_page(plan, stage, side, expired=ask.expired),
+                    partial(pages.gate_page, plan, stage, side, expired=ask.expired),
                     instead_of=known,
                     ticket=plan.ticket_required,
                 )
@@ -47,6 +52,21 @@ async def pass_gate(plan: FleetPlan, place: int, side: Side) -> None:
                     raise Halted(_rejected(stage, side, decision), rejected=True)
             case other:
                 assert_never(other)
+    return plan
+
+
+async def as_it_is_now(run: UUID, plan: FleetPlan, stage: Stage) -> FleetPlan:
+    """The plan, or a new one in its place where clusters of the stage moved: stored, noted, and not yet approved."""
+    async with open_session(Settings(), prover=plan.prover.spec):
+        fresh = await plan_changes(plan, tuple(await due(plan, stage)))
+    if fresh is None:
+        return plan
+    await archive.store_plan(fresh)
+    await archive.carry_over(plan.digest, fresh)
+    await archive.note_plan(run, fresh.digest)
+    await runs.tag_run(run, fresh.digest)
+    await archive.show_plan(fresh)
+    return fresh
 
 
 async def next_at(plan: FleetPlan, stage: Stage, side: Side, gate: Gate) -> Move:

@@ -55,3 +55,19 @@ async def take_inventory(selectors: tuple[Selector, ...], *, probe: bool, read: 
 async def read_windows(clusters: tuple[ClusterId, ...]) -> tuple[tuple[Window, ...] | None, ...]:
     """The maintenance configurations of each cluster; None where they could not be read."""
     return await stage_survey.maintenance_windows(current_session().ports, clusters)
+
+
+@task(
+    name="look for changes",
+    retries=MANY,
+    retry_condition_fn=try_later,
+    timeout_seconds=HOURS,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+async def plan_changes(plan: FleetPlan, members: tuple[ClusterId, ...]) -> FleetPlan | None:
+    """The plan made anew for those members that moved since it was made; None: nobody did."""
+    ports = current_session().ports
+    plans = tuple(plan.plan_for(member) for member in members)
+    changes = await stage_survey.moved(ports, tuple(one for one in plans if not one.restores))
+    return await survey.plan_again(ports, plan, changes, await records()) if changes else None

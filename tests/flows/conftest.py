@@ -99,6 +99,14 @@ subscriptions:
           - {{name: soon, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
       - {{name: tomorrow, location: westeurope, clusters: [
           {{name: later, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - name: drifting
+        location: westeurope
+        clusters:
+          - {{name: a-done, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: b-drifts, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: c-stays, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+      - {{name: expired, location: westeurope, clusters: [
+          {{name: late, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: back, location: westeurope, clusters: [
           {{name: reversed, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: glass, location: westeurope, clusters: [

@@ -199,21 +199,26 @@ async def _follow(run: UUID, request: Request) -> FleetPlan | None:
     from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
 
     plan: FleetPlan | None = None
-    seen: set[tuple[int, str]] = set()
+    first = ""
+    seen: set[str] = set()
     with board() as shown:
         async for now in prefect_client.follow(run):
-            if plan is None and (digest := await prefect_client.noted_plan(run)):
+            moved = now.gate is not None and plan is not None and now.gate.plan != plan.digest
+            if (plan is None or moved) and (digest := await prefect_client.noted_plan(run)):
                 plan = await prefect_client.load_plan(digest)
-                if request.source is not None and not is_plan(request.source):
+                first = first or digest
+                if moved or (request.source is not None and not is_plan(request.source)):
                     _show_plan(plan)
             shown.show(now)
-            if now.gate and plan and (now.gate.stage, now.gate.moment) not in seen:
-                seen.add((now.gate.stage, now.gate.moment))
-                await _at_gate(now.gate, plan, request)
-    return plan
+            if now.gate and plan and now.gate.asked not in seen:
+                seen.add(now.gate.asked)
+                await _at_gate(now.gate, plan, request, first)
+    digest = await prefect_client.noted_plan(run)
+    return await prefect_client.load_plan(digest) if digest else None
 
 
-async def _at_gate(gate: Gate, plan: FleetPlan, request: Request) -> None:
+async def _at_gate(gate: Gate, plan: FleetPlan, request: Request, first: str) -> None:
+    """Say how to approve; or approve, where that was asked for, exactly the plan that was first."""
     from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
 
     stage, digits = plan.stages[gate.stage].name, prefect_client.short(plan.digest)
@@ -221,8 +226,12 @@ async def _at_gate(gate: Gate, plan: FleetPlan, request: Request) -> None:
     if not request.yes:
         output.say(f"  aks-entra approve {str(gate.run)[:8]} --plan {digits} --reason CHG-…")
         return
-    if gate.plan != plan.digest:
-        raise Rejected(f"the gate asks about another plan: {gate.plan}", remedy="look at it in Prefect's UI")
+    if gate.plan != first:
+        raise Rejected(
+            f"clusters moved: the gate asks about plan {digits}, which replaces the one that --yes approves",
+            remedy=f"read what changed, then: aks-entra approve {str(gate.run)[:8]} --plan {digits} --reason …; "
+            f"aks-entra migrate --follow {str(gate.run)[:8]}",
+        )
     name = request.approver or await signed_in()
     await prefect_client.decide(
         str(gate.run),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from aks_entra.core.cluster import ClusterId, Identity, Posture
@@ -94,8 +94,16 @@ class Prover:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What is otherwise on a cluster (by its name for people) than when the plan before was made, in words."""
+
+    cluster: str
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetPlan:
-    """A fleet's plan. `created_at` and findings are for people: they are not part of the digest."""
+    """A fleet's plan. `created_at`, findings and changes are for people: they are not part of the digest."""
 
     name: str
     created_at: str
@@ -104,6 +112,8 @@ class FleetPlan:
     stages: tuple[Stage, ...]
     skip_rules: tuple[Skip, ...] = ()  # rules that somebody passed over, each with a reason
     ticket_required: bool = False  # an approval has to name a change ticket
+    replaces: str = ""  # digest of the plan that this one was made from
+    changes: tuple[Change, ...] = ()  # why: what had changed
     version: Literal[1] = 1
 
     @property
@@ -132,12 +142,25 @@ class FleetPlan:
             binding["skip_rules"] = [asdict(skip) for skip in sorted(self.skip_rules, key=lambda skip: skip.rule)]
         if self.ticket_required:
             binding["ticket_required"] = True
+        if self.replaces:
+            binding["replaces"] = self.replaces
         text = json.dumps(binding, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
     def plan_for(self, cluster: ClusterId) -> ClusterPlan:
         """One cluster's plan; raises `KeyError`."""
         return next_or_key_error(self.clusters, cluster)
+
+    def planned_again(self, plans: tuple[ClusterPlan, ...], changes: tuple[Change, ...], *, at: str) -> FleetPlan:
+        """The same plan with some clusters' plans replaced, because of `changes`. `at`: when, ISO 8601."""
+        fresh = {plan.cluster.key: plan for plan in plans}
+        return replace(
+            self,
+            created_at=at,
+            clusters=tuple(fresh.get(plan.cluster.key, plan) for plan in self.clusters),
+            replaces=self.digest,
+            changes=changes,
+        )
 
     @property
     def step_count(self) -> int:

@@ -46,6 +46,7 @@ class Gate:
     plan: str
     stage: int
     moment: Moment
+    asked: str = ""  # tells one question from the next: the same is asked again when an approval expired
 
     @property
     def page(self) -> str:
@@ -202,4 +203,5 @@ async def _gate(client: PrefectClient, run: FlowRun) -> Gate | None:
         plan=plan.get("const") or plan["enum"][0],
         stage=int(place),
         moment="after" if moment == "after" else "before",
+        asked=state.state_details.pause_key or "",
     )

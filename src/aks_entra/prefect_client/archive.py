@@ -120,6 +120,21 @@ async def verdicts(digest: str) -> dict[str, Verdict]:
     return {verdict.cluster.key: verdict for verdict in found}
 
 
+async def carry_over(old: str, new: FleetPlan) -> None:
+    """Keep under a new plan what was seen and decided of the clusters whose plans stayed as they were.
+
+    Not the approvals: those named the old plan.
+    """
+    again = {slug(one.cluster) for one in new.clusters if str(one.cluster) in {each.cluster for each in new.changes}}
+    for kind in ("verdict", "evidence", "baseline", "reached"):
+        prefix = key(kind, hexadecimal(old))
+        for one in await store.newest(prefix):
+            rest = one.key.removeprefix(prefix).strip("-")
+            if rest.partition("-")[0] not in again:
+                page = pages.verdict_page(documents.load_verdict(one.text)) if kind == "verdict" else ""
+                await store.put(key(kind, hexadecimal(new.digest), rest), one.text, kind=kind, page=page)
+
+
 async def store_evidence(digest: str, cluster: ClusterId, step: str, evidence: tuple[Evidence, ...]) -> None:
     """Keep what a step did, before the next one begins. What was only seen is kept in the verdict alone.
 

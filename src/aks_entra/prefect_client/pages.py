@@ -61,6 +61,7 @@ def gate_page(plan: FleetPlan, stage: Stage, side: Side, *, expired: str = "") -
     heading = f"# {side.capitalize()} stage {stage.name}: approve or reject"
     again = f"**The approval that was given expired at {expired}: it is asked for again.**" if expired else ""
     parts = [heading, again, binding, proof, _conditions(stage.gate(side)), passed_over(plan.skip_rules)]
+    parts.append(plan_markdown.changes(view_of(plan)))
     parts.append(stage_page(plan, stage))
     return "\n\n".join(part for part in parts if part)
 

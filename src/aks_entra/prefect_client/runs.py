@@ -211,9 +211,9 @@ async def follow(run: UUID, *, every: float = EVERY) -> AsyncIterator[Snapshot]:
     async with get_client() as client:
         while True:
             found = await client.read_flow_run(run)
-            digest = next((tag for tag in found.tags if tag.startswith("plan:")), None)
-            batches = await _batches(client, digest, found) if digest else ()
-            working = tuple(batch.id for batch in batches) if digest else (run,)
+            plans = [tag for tag in found.tags if tag.startswith("plan:")]  # several, when clusters moved meanwhile
+            batches = await _batches(client, plans, found) if plans else ()
+            working = tuple(batch.id for batch in batches) if plans else (run,)
             steps = {id_: step for id_, step in steps.items() if step.flow_run in working}
             for one in await _recent_steps(client, working, steps):
                 steps[one.id] = one
@@ -289,11 +289,11 @@ async def runs_of(
     return list(found)
 
 
-async def _batches(client: PrefectClient, tag: str, coordinator: FlowRun) -> tuple[FlowRun, ...]:
-    """The batches of the coordinator's plan that ran beside it or after it began."""
+async def _batches(client: PrefectClient, plans: list[str], coordinator: FlowRun) -> tuple[FlowRun, ...]:
+    """The batches of the coordinator's plans (their tags) that ran beside it or after it began."""
     found = await client.read_flow_runs(
         flow_run_filter=FlowRunFilter(
-            tags=FlowRunFilterTags(all_=[tag]), id=FlowRunFilterId(not_any_=[coordinator.id])
+            tags=FlowRunFilterTags(any_=plans), id=FlowRunFilterId(not_any_=[coordinator.id])
         ),
         sort=FlowRunSort.EXPECTED_START_TIME_ASC,
         limit=PAGE,

@@ -78,6 +78,8 @@ class PlanView:
     gains: tuple[str, ...]
     loses: tuple[str, ...]
     summary: str
+    replaces: str = ""  # the plan that this one was made from
+    moved: tuple[tuple[str, tuple[str, ...]], ...] = ()  # because of these changes, by cluster
 
     @property
     def changes(self) -> bool:
@@ -102,6 +104,8 @@ def view_of(plan: FleetPlan) -> PlanView:
         gains=_gains(at_work),
         loses=_loses(at_work),
         summary=f"{_counted(len(at_work), 'cluster')} · {_counted(plan.step_count, 'step')}",
+        replaces=plan.replaces,
+        moved=tuple((change.cluster, change.differences) for change in plan.changes),
     )
 
 
