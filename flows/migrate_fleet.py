@@ -6,6 +6,7 @@ runs from the top again: so everything it needs is stored under the plan's diges
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -13,15 +14,16 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
+from aks_entra.core.cluster import ClusterId
 from aks_entra.core.plan import FleetPlan
-from aks_entra.core.rollout import StageResult
+from aks_entra.core.rollout import Stage, StageResult, stage_result
 from aks_entra.errors import AksEntraError, Refused
 from aks_entra.fleet_file import FleetFile
-from aks_entra.prefect_client import archive, names, notes, runs
+from aks_entra.prefect_client import archive, limits, names, notes, runs
 from aks_entra.prefect_client.life import sign_on
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
-from flows.outcome import Halted, close, due, weigh
+from flows.outcome import Halted, close, due, leave_out, left_for_later, lost, weigh
 from flows.passage import pass_gate
 from tasks.surveys import plan_fleet
 
@@ -45,8 +47,11 @@ async def migrate_fleet(fleet: FleetFile | None = None, plan: str | None = None)
             if await notes.left(run, place):
                 results.append(await weigh(agreed, agreed.stages[place]))
                 continue
-            agreed = await pass_gate(run, agreed, place, "before")
-            results.append(await carry_out(run, agreed, place))
+            done = None
+            while done is None:  # a window that closes in the middle leaves some for its next opening
+                agreed = await pass_gate(run, agreed, place, "before")
+                done = await carry_out(run, agreed, place)
+            results.append(done)
             await pass_gate(run, agreed, place, "after")
             await notes.leave(run, place)
     except Halted as halted:
@@ -80,16 +85,41 @@ async def make_plan(fleet: FleetFile) -> FleetPlan:
     return made
 
 
-async def carry_out(run: UUID, plan: FleetPlan, place: int) -> StageResult:
-    """Start the stage's batch, or find the one that was started, follow it to its end and weigh its verdicts."""
+async def carry_out(run: UUID, plan: FleetPlan, place: int) -> StageResult | None:
+    """Start the stage's batches, or find those that were started, follow them to their ends and weigh the verdicts.
+
+    None: a window closed before the turn of some.
+    """
     stage = plan.stages[place]
-    members = tuple(member.resource_id for member in await due(plan, stage))
-    if members:
+    waiting = {member.key for member in await due(plan, stage)}
+    if waiting:
         await notes.begin(plan.digest, stage.name)
-        batch = await runs.start_batch(plan.digest, stage.name, members, run)
-        await runs.await_end(batch.id, every=runs.EVERY)
+        batches = [tuple(one for one in batch if one.key in waiting) for batch in stage.batches]
+        turn = asyncio.Semaphore(stage.max_concurrency)  # more processes than places would only wait
+        numbered = [(number, members) for number, members in enumerate(batches, 1) if members]
+        await asyncio.gather(
+            *(carry_out_batch(run, plan, stage, number, members, turn) for number, members in numbered)
+        )
+        await limits.tidy(plan.digest, stage)
         await notes.reached(plan.digest, stage.name, "after", anew=True)
     result = await weigh(plan, stage)
     if not result.go_on:
         raise Halted(result)
-    return result
+    return None if await left_for_later(plan, stage) else result
+
+
+async def carry_out_batch(
+    run: UUID, plan: FleetPlan, stage: Stage, number: int, members: tuple[ClusterId, ...], turn: asyncio.Semaphore
+) -> None:
+    """Start one batch when it is its turn, or find it, and follow it to its end; none is begun past the budget."""
+    failures = limits.Failures(plan.digest, stage, coordinator=str(run))
+    async with turn:
+        so_far = stage_result(stage, await failures.count())
+        if not so_far.go_on:
+            await leave_out(plan, members, so_far.because)
+            return
+        ids = tuple(member.resource_id for member in members)
+        batch = await runs.start_batch(plan.digest, stage.name, (number, len(stage.batches)), ids, run)
+        await runs.await_end(batch.id, every=runs.EVERY)
+        for member in await lost(plan, members):
+            await failures.note(member)

@@ -13,7 +13,7 @@ from aks_entra.core.cluster import ClusterId
 from aks_entra.core.plan import ClusterPlan, FleetPlan
 from aks_entra.core.report import FleetReport
 from aks_entra.core.rollout import Stage, StageResult, stage_result
-from aks_entra.core.verdict import Outcome, Verdict, unstarted
+from aks_entra.core.verdict import Outcome, Verdict, left_for_its_window, unstarted
 from aks_entra.prefect_client import archive, runs
 
 
@@ -47,6 +47,24 @@ async def weigh(plan: FleetPlan, stage: Stage) -> StageResult:
     known = await archive.verdicts(plan.digest)
     verdicts = [_verdict(plan.plan_for(member), known, _LOST) for member in stage.members]
     return stage_result(stage, sum(not verdict.sound for verdict in verdicts))
+
+
+async def leave_out(plan: FleetPlan, members: tuple[ClusterId, ...], because: str) -> None:
+    """Store the verdicts of members that are not begun, and why."""
+    for member in members:
+        await archive.store_verdict(plan.digest, Verdict(cluster=member, outcome=Outcome.SKIPPED, because=(because,)))
+
+
+async def lost(plan: FleetPlan, members: tuple[ClusterId, ...]) -> tuple[ClusterId, ...]:
+    """Members of an ended batch that have no verdict: its process died with them."""
+    known = await archive.verdicts(plan.digest)
+    return tuple(member for member in members if member.key not in known)
+
+
+async def left_for_later(plan: FleetPlan, stage: Stage) -> bool:
+    """Whether some of the stage's members wait for the next opening of a window."""
+    known = await archive.verdicts(plan.digest)
+    return any(left_for_its_window(known[member.key]) for member in stage.members if member.key in known)
 
 
 async def close(run: UUID, plan: FleetPlan, results: list[StageResult], halted: Halted | None = None) -> State[Any]:

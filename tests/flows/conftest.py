@@ -107,6 +107,20 @@ subscriptions:
           - {{name: c-stays, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
       - {{name: expired, location: westeurope, clusters: [
           {{name: late, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - name: batched
+        location: westeurope
+        clusters:
+          - {{name: a, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: b, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: c, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+      - name: budget
+        location: westeurope
+        clusters:
+          - {{name: a, nodes: 1, identity: none}}
+          - {{name: b, nodes: 1, identity: none}}
+          - {{name: c, nodes: 1, identity: none}}
+      - {{name: shut, location: westeurope, clusters: [
+          {{name: behind, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: back, location: westeurope, clusters: [
           {{name: reversed, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: glass, location: westeurope, clusters: [

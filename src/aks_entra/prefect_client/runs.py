@@ -166,23 +166,29 @@ async def began(run: UUID) -> str:
     return (found.start_time or found.created or datetime.now(UTC)).isoformat()
 
 
-async def start_batch(digest: str, stage: str, members: tuple[str, ...], coordinator: UUID) -> FlowRun:
-    """Start a stage's batch, or find the one that runs already: its key is digest, stage and attempt.
+async def start_batch(
+    digest: str, stage: str, batch: tuple[int, int], members: tuple[str, ...], coordinator: UUID
+) -> FlowRun:
+    """Start a batch of a stage, or find the one that runs already: its key is digest, stage, batch and attempt.
 
-    The attempt counts the batches of *other* coordinators that ended: a coordinator that runs from the top again
-    finds its own batch, a new one finds an orphan that still lives, and starts anew after one that died.
+    `batch`: its number, and how many there are. The attempt counts the batches of *other* coordinators that ended, and
+    own ones that a window cut short: a coordinator that runs from the top again finds its own batch, a new one finds
+    an orphan that still lives, and starts anew after one that died.
     """
-    own = f"coordinator:{coordinator}"
+    number, count = batch
+    own = names.coordinator_tag(coordinator)
     async with get_client() as client:
-        batches = await runs_of(client, digest, stage=stage)
-    ended = [run for run in batches if run.state and run.state.is_final() and own not in run.tags]
+        batches = await runs_of(client, digest, stage=stage, batch=number)
+    over = [run for run in batches if run.state and run.state.is_final()]
+    ended = [run for run in over if own not in run.tags or (run.state and run.state.name == names.WINDOW_CLOSED)]
+    which = f"{stage} {number} of {count}" if count > 1 else stage
     return await arun_deployment(
         names.MIGRATE_BATCH,
         parameters={"plan": digest, "stage": stage, "members": list(members)},
         timeout=0,
-        idempotency_key=f"{digest}-{stage}-{len(ended) + 1}",
-        flow_run_name=f"{stage} · plan {names.short(digest)} · attempt {len(ended) + 1}",
-        tags=[TAG, names.plan_tag(digest), names.stage_tag(stage), own],
+        idempotency_key=f"{digest}-{stage}-{number}-{len(ended) + 1}",
+        flow_run_name=f"{which} · plan {names.short(digest)} · attempt {len(ended) + 1}",
+        tags=[TAG, names.plan_tag(digest), names.stage_tag(stage), names.batch_tag(number), own],
         as_subflow=True,
     )
 
@@ -275,10 +281,18 @@ async def resume(run: str, digest: str) -> FlowRun:
 
 
 async def runs_of(
-    client: PrefectClient, digest: str, *, stage: str | None = None, coordinators: bool = False, live: bool = False
+    client: PrefectClient,
+    digest: str,
+    *,
+    stage: str | None = None,
+    batch: int | None = None,
+    coordinators: bool = False,
+    live: bool = False,
 ) -> list[FlowRun]:
     """The runs that carry out a plan: batches of a stage, coordinators only, or all; `live`: those not yet final."""
-    tags = [names.plan_tag(digest), *([names.stage_tag(stage)] if stage else [])]
+    tags = [names.plan_tag(digest)]
+    tags += [names.stage_tag(stage)] if stage else []
+    tags += [names.batch_tag(batch)] if batch else []
     state = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(LIVE_STATES))) if live else None
     found = await client.read_flow_runs(
         flow_filter=FlowFilter(name=FlowFilterName(any_=[names.COORDINATOR])) if coordinators else None,
@@ -304,7 +318,10 @@ async def _batches(client: PrefectClient, plans: list[str], coordinator: FlowRun
         for run in found
         if names.stage_of(run.tags) is not None
         and (
-            since is None or run.end_time is None or run.end_time > since or f"coordinator:{coordinator.id}" in run.tags
+            since is None
+            or run.end_time is None
+            or run.end_time > since
+            or names.coordinator_tag(coordinator.id) in run.tags
         )
     )
 
