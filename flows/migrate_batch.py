@@ -23,6 +23,7 @@ from aks_entra.prefect_client.archive import PrefectJournal, approval, decided_a
 from aks_entra.prefect_client.claims import Claims, claim_all
 from aks_entra.prefect_client.life import sign_on
 from aks_entra.prefect_client.limits import Failures, Places, coordinator
+from aks_entra.prefect_client.members import left_out
 from aks_entra.prefect_client.names import WINDOW_CLOSED, short
 from aks_entra.settings import Settings
 from aks_entra.wiring import load_clients, open_session
@@ -69,10 +70,13 @@ async def migrate_batch(plan: str, stage: str, members: list[str]) -> State[Any]
 
 
 async def why_not(stage: Stage, job: Job, failures: Failures) -> str:
-    """Why a member is not begun when its turn comes: the budget is spent, or its window closed. Empty: it is begun."""
+    """Why a member is not begun when its turn comes: no budget left, skipped, window closed. Empty: it is."""
     so_far = stage_result(stage, await failures.count())
     if not so_far.go_on:
         return so_far.because
+    left = await left_out(job.digest, job.plan.cluster)
+    if left is not None:
+        return left.words
     gate = stage.gate("before")
     if gate is None:
         return ""

@@ -23,7 +23,7 @@ from aks_entra.prefect_client import archive, limits, names, notes, runs
 from aks_entra.prefect_client.life import sign_on
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
-from flows.outcome import Halted, close, due, leave_out, left_for_later, lost, weigh
+from flows.outcome import Halted, cancelled, close, due, leave_out, left_for_later, lost, weigh
 from flows.passage import pass_gate
 from tasks.surveys import plan_fleet
 
@@ -97,10 +97,12 @@ async def carry_out(run: UUID, plan: FleetPlan, place: int) -> StageResult | Non
         batches = [tuple(one for one in batch if one.key in waiting) for batch in stage.batches]
         turn = asyncio.Semaphore(stage.max_concurrency)  # more processes than places would only wait
         numbered = [(number, members) for number, members in enumerate(batches, 1) if members]
-        await asyncio.gather(
+        ended = await asyncio.gather(
             *(carry_out_batch(run, plan, stage, number, members, turn) for number, members in numbered)
         )
         await limits.tidy(plan.digest, stage)
+        if "CANCELLED" in ended:
+            raise Halted(cancelled(stage))
         await notes.reached(plan.digest, stage.name, "after", anew=True)
     result = await weigh(plan, stage)
     if not result.go_on:
@@ -110,16 +112,20 @@ async def carry_out(run: UUID, plan: FleetPlan, place: int) -> StageResult | Non
 
 async def carry_out_batch(
     run: UUID, plan: FleetPlan, stage: Stage, number: int, members: tuple[ClusterId, ...], turn: asyncio.Semaphore
-) -> None:
-    """Start one batch when it is its turn, or find it, and follow it to its end; none is begun past the budget."""
+) -> str:
+    """Start one batch when it is its turn, or find it, and follow it to its end; none is begun past the budget.
+
+    Returns the type of its final state; empty: not begun.
+    """
     failures = limits.Failures(plan.digest, stage, coordinator=str(run))
     async with turn:
         so_far = stage_result(stage, await failures.count())
         if not so_far.go_on:
             await leave_out(plan, members, so_far.because)
-            return
+            return ""
         ids = tuple(member.resource_id for member in members)
         batch = await runs.start_batch(plan.digest, stage.name, (number, len(stage.batches)), ids, run)
-        await runs.await_end(batch.id, every=runs.EVERY)
+        ended = await runs.await_end(batch.id, every=runs.EVERY)
         for member in await lost(plan, members):
             await failures.note(member)
+        return ended.state_type or ""

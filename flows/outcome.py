@@ -14,7 +14,8 @@ from aks_entra.core.plan import ClusterPlan, FleetPlan
 from aks_entra.core.report import FleetReport
 from aks_entra.core.rollout import Stage, StageResult, stage_result
 from aks_entra.core.verdict import Outcome, Verdict, left_for_its_window, unstarted
-from aks_entra.prefect_client import archive, runs
+from aks_entra.prefect_client import archive, members, runs
+from aks_entra.prefect_client.names import slug
 
 
 class Halted(Exception):
@@ -31,13 +32,18 @@ class Halted(Exception):
 
 
 async def due(plan: FleetPlan, stage: Stage, *, to_write: bool = False) -> list[ClusterId]:
-    """Members that preflight let pass and that have no final verdict yet; `to_write`: those with steps to do."""
+    """Members that preflight let pass, nobody skipped, and that have no final verdict yet.
+
+    `to_write`: those with steps to do.
+    """
+    left_out = await members.all_left_out(plan.digest)
     known = await archive.verdicts(plan.digest)
     wanted = {"migrate"} if to_write else {"migrate", "nothing to do"}
     return [
         member
         for member in stage.members
         if plan.plan_for(member).disposition in wanted
+        and slug(member) not in left_out
         and (member.key not in known or known[member.key].outcome not in archive.FINAL)
     ]
 
@@ -49,16 +55,22 @@ async def weigh(plan: FleetPlan, stage: Stage) -> StageResult:
     return stage_result(stage, sum(not verdict.sound for verdict in verdicts))
 
 
-async def leave_out(plan: FleetPlan, members: tuple[ClusterId, ...], because: str) -> None:
+async def leave_out(plan: FleetPlan, clusters: tuple[ClusterId, ...], because: str) -> None:
     """Store the verdicts of members that are not begun, and why."""
-    for member in members:
+    for member in clusters:
         await archive.store_verdict(plan.digest, Verdict(cluster=member, outcome=Outcome.SKIPPED, because=(because,)))
 
 
-async def lost(plan: FleetPlan, members: tuple[ClusterId, ...]) -> tuple[ClusterId, ...]:
+async def lost(plan: FleetPlan, clusters: tuple[ClusterId, ...]) -> tuple[ClusterId, ...]:
     """Members of an ended batch that have no verdict: its process died with them."""
     known = await archive.verdicts(plan.digest)
-    return tuple(member for member in members if member.key not in known)
+    return tuple(member for member in clusters if member.key not in known)
+
+
+def cancelled(stage: Stage) -> StageResult:
+    """Somebody cancelled a batch: that is meant for the rollout."""
+    because = f"stage {stage.name}: its batch was cancelled: the stages after it are not started"
+    return StageResult(go_on=False, failures=0, because=because)
 
 
 async def left_for_later(plan: FleetPlan, stage: Stage) -> bool:

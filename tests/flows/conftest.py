@@ -121,6 +121,14 @@ subscriptions:
           - {{name: c, nodes: 1, identity: none}}
       - {{name: shut, location: westeurope, clusters: [
           {{name: behind, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - name: chosen
+        location: westeurope
+        clusters:
+          - {{name: a, nodes: 1, identity: none}}
+          - {{name: b, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: c, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+      - {{name: halted, location: westeurope, clusters: [
+          {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: back, location: westeurope, clusters: [
           {{name: reversed, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: glass, location: westeurope, clusters: [

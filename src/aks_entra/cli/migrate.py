@@ -29,6 +29,7 @@ Approver = Annotated[
     typer.Option("--approver", metavar="NAME", help="Who decides. Default: who is signed in.", show_default=False),
 ]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")]
+BY_YES = "approved with --yes"
 Ticket = Annotated[str, typer.Option("--ticket", metavar="ID", help="The change ticket.", show_default=False)]
 
 
@@ -51,6 +52,8 @@ class Request:
     approver: str | None
     reason: str
     ticket: str = ""
+    skip: tuple[str, ...] = ()
+    retry: tuple[str, ...] = ()
     plan: FleetPlan | None = None  # one that was made just now, instead of a source
 
 
@@ -78,9 +81,19 @@ def migrate(  # noqa: PLR0913 - one parameter for each option
         str | None,
         typer.Option("--follow", metavar="RUN", help="Only look on at a run that goes on.", show_default=False),
     ] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option("--skip", metavar="CLUSTER", help="With --resume: leave it out. Needs --reason. Repeatable."),
+    ] = None,
+    retry: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--retry", metavar="CLUSTER", help="With --resume: try it again, also if refused or skipped. Repeatable."
+        ),
+    ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Start it and leave.")] = False,
     approver: Approver = None,
-    reason: Reason = "approved with --yes",
+    reason: Reason = BY_YES,
     ticket: Ticket = "",
     format_: output.Output = output.Format.TABLE,
 ) -> None:
@@ -91,6 +104,10 @@ def migrate(  # noqa: PLR0913 - one parameter for each option
     with output.guarded():
         if sum(one is not None for one in (source, resume, follow)) != 1:
             output.usage("what is to be migrated?", remedy="name one plan or fleet file, or --resume or --follow a run")
+        if (skip or retry) and resume is None:
+            output.usage("--skip and --retry are for a rollout that is resumed", remedy="name it: --resume RUN")
+        if skip and reason == BY_YES:
+            output.usage("a member is skipped for a reason", remedy="add --reason; it stands in the report")
         if local and no_wait:
             output.usage("--local ends with this command", remedy="leave out --no-wait")
     request = Request(
@@ -103,6 +120,8 @@ def migrate(  # noqa: PLR0913 - one parameter for each option
         approver=approver,
         reason=reason,
         ticket=ticket,
+        skip=tuple(skip or ()),
+        retry=tuple(retry or ()),
     )
     output.run(carry_out(request, format_))
 
@@ -178,6 +197,7 @@ async def _start(request: Request) -> FlowRun:
         digest = await prefect_client.noted_plan(old.id)
         if digest is None:
             raise Refused(f"run {old.name} died before it had a plan", remedy="start it again from the fleet file")
+        await _members(request, digest)
         return await prefect_client.resume(str(old.id), digest)
     if request.plan is not None:
         await prefect_client.store_plan(request.plan)
@@ -192,6 +212,19 @@ async def _start(request: Request) -> FlowRun:
 
     fleet = load_fleet_file(request.source)
     return await prefect_client.start_fleet(fleet.model_dump(mode="json", exclude_defaults=True))
+
+
+async def _members(request: Request, digest: str) -> None:
+    """Note who is skipped and who is tried again, before the rollout goes on."""
+    if not request.skip and not request.retry:
+        return
+    from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
+    from aks_entra.cli.members import leave_out, try_again  # noqa: PLC0415 - it knows this module
+
+    plan, by = await prefect_client.load_plan(digest), request.approver or await signed_in()
+    await try_again(plan, list(request.retry), by=by)
+    if request.skip:
+        await leave_out(plan, list(request.skip), reason=request.reason, by=by)
 
 
 async def _follow(run: UUID, request: Request) -> FleetPlan | None:

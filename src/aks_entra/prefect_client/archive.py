@@ -126,7 +126,7 @@ async def carry_over(old: str, new: FleetPlan) -> None:
     Not the approvals: those named the old plan.
     """
     again = {slug(one.cluster) for one in new.clusters if str(one.cluster) in {each.cluster for each in new.changes}}
-    for kind in ("verdict", "evidence", "baseline", "reached"):
+    for kind in ("verdict", "evidence", "baseline", "reached", "skip"):
         prefix = key(kind, hexadecimal(old))
         for one in await store.newest(prefix):
             rest = one.key.removeprefix(prefix).strip("-")
