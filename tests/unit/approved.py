@@ -1,8 +1,8 @@
 """Approved texts: what people read, whole, in `tests/unit/golden/*.txt`, compared line by line.
 
 A message, its remedy and who can do it are the product as much as a decision is. Where one was changed on purpose:
-`RENEW_GOLDEN=1 pytest tests/unit -k golden`, then read the diff as a reviewer would. The tests are skipped then, so that
-no run passes in which they were written anew.
+`RENEW_GOLDEN=1 pytest tests/unit -k golden`, then read the diff as a reviewer would. The tests are skipped then, so
+that no run passes in which they were written anew.
 """
 
 from __future__ import annotations

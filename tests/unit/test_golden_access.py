@@ -37,7 +37,7 @@ from tests.unit.access_cases import (
 from tests.unit.approved import approved, brief, cases
 from tests.unit.test_access import CASES, KUBERNETES, NODES, PODS
 from tests.unit.test_grants import APPROVED, HOUR, grant
-from tests.unit.test_just_in_time import STANDING, WANTED, around, request, wanted
+from tests.unit.test_just_in_time import STANDING, WANTED, around, request
 
 MORE: dict[str, tuple[dict[str, Any], Any]] = {
     "two names, the second asked for": ({"names": ((ADMINS, "a"), (TEAM, "team")), "groups": frozenset({TEAM})}, PODS),
@@ -310,7 +310,7 @@ def test_golden_conditional_access() -> None:
             False,
             {"C007"},
         ),
-        (wanted(controls=(*both, Control.BLOCK)), around(), False, {"C005", "C103"}),
+        (test_just_in_time.wanted(controls=(*both, Control.BLOCK)), around(), False, {"C005", "C103"}),
         (
             WANTED,
             around(
