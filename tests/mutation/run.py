@@ -1,4 +1,4 @@
-"""The mutation test of the core: mutmut changes `src/aks_entra/core`, thousands of times, and a test must fail each time.
+"""The mutation test of the core: mutmut changes `src/aks_entra/core` thousands of times; each time a test must fail.
 
     make mutation                                    # all of it: half an hour on one processor
     make mutation ARGS="aks_entra.core.rollback*"    # one module
@@ -240,4 +240,7 @@ def report(modules: list[Module], *, survivors: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

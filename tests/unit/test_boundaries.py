@@ -10,9 +10,13 @@ import pytest
 
 from aks_entra.core.callers import Call, who_breaks
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.conditional_access import SeenSignIn, WantedPolicy, is_excluded
 from aks_entra.core.doctor import version_in
 from aks_entra.core.durations import iso, moment, stamp
+from aks_entra.core.fleet import ProverSpec
 from aks_entra.core.opening import Opening
+from aks_entra.core.pim import MembershipRequest
+from aks_entra.core.plan import Prover
 from aks_entra.core.preflight.case import listed
 from aks_entra.core.preflight.finding import Rule, Severity, rule, says
 from aks_entra.core.preflight.registry import reference
@@ -247,12 +251,55 @@ def test_a_rule_of_preflight_is_made_of_a_function() -> None:
     )
     assert made.says == "What it looks for, over two lines."
     assert rule("B901", seen_in="x")(check).remedy == ""
+    assert rule("B901", seen_in="x")(lambda _: iter(())).says == ""
     assert says("U901", "unknown", evidence="e").severity is Severity.UNKNOWN
 
 
-def test_a_table_s_cell_keeps_its_bars() -> None:
-    rows = [line for line in reference().splitlines() if line.startswith("| ") and not line.startswith("| ids")]
-    assert all(line.replace(r"\|", "").count("|") == 6 for line in rows)
+def test_no_cell_of_the_reference_breaks_its_table() -> None:
+    rows = [line for line in reference().splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in rows} == {6}
+
+
+@pytest.mark.parametrize(
+    ("status", "waits", "failed"),
+    [
+        *((word, True, False) for word in ("PendingApproval", "PendingAdminDecision")),
+        *((word, False, True) for word in ("Denied", "Failed", "Canceled", "Revoked")),
+        *((word, False, True) for word in ("TimedOut", "AdminDenied", "Invalid")),
+        *((word, False, False) for word in ("Provisioned", "Granted", "PendingProvisioning", "")),
+    ],
+)
+def test_what_a_request_s_status_means(status: str, waits: bool, failed: bool) -> None:
+    request = MembershipRequest(id="1", status=status)
+    assert (request.waits, request.failed) == (waits, failed)
+
+
+@pytest.mark.parametrize(
+    ("result", "applied", "would_fail"),
+    [
+        *((word, False, False) for word in ("", "notApplied", "reportOnlyNotApplied", "notEnabled")),
+        ("unknownFutureValue", False, False),
+        *((word, True, True) for word in ("failure", "reportOnlyFailure")),
+        *((word, True, False) for word in ("success", "reportOnlySuccess", "reportOnlyInterrupted")),
+    ],
+)
+def test_what_a_policy_s_result_means(result: str, applied: bool, would_fail: bool) -> None:
+    sign_in = SeenSignIn(at="", user="dana", result=result)
+    assert (sign_in.applied, sign_in.would_fail) == (applied, would_fail)
+
+
+def test_only_members_of_an_excluded_group_are_left_alone() -> None:
+    policy = WantedPolicy(name="p", groups=("g",), controls=(), break_glass_groups=("b",))
+    assert is_excluded(policy, "d", frozenset({"B", "c"}))
+    assert not is_excluded(policy, "d", frozenset({"c"}))
+    assert not is_excluded(policy, "d", frozenset())
+
+
+@pytest.mark.parametrize("missing", ["client_id", "tenant_id", "secret_from"])
+def test_a_prover_of_its_own_is_named_whole(missing: str) -> None:
+    whole: dict[str, Any] = {"client_id": "c", "tenant_id": "t", "secret_from": "SECRET"}
+    assert Prover(object_id="o", **whole).spec == ProverSpec(**whole)
+    assert Prover(object_id="o", **{**whole, missing: None}).spec is None
 
 
 def test_what_is_no_resource_id_is_refused_with_the_form_of_one() -> None:
