@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
+    StrictInt,
     ValidationError,
     model_validator,
 )
@@ -355,6 +356,8 @@ class FleetFile(_Part):
     """The order. Default: one stage with every cluster, behind one gate."""
     skip_rules: Annotated[tuple[SkipFile, ...], Field(max_length=100)] = ()
     """Preflight rules that are passed over, each with a reason."""
+    audit_days: Annotated[StrictInt, Field(ge=0, le=730)] = 30
+    """How many days of the clusters' audit logs are asked in Log Analytics; 0: none."""
 
     @model_validator(mode="after")
     def _skips_once(self) -> FleetFile:
@@ -371,6 +374,7 @@ class FleetFile(_Part):
             prover=self.prover.to_spec() if self.prover else None,
             stages=tuple(stage.to_spec() for stage in self.rollout.stages) if self.rollout else ONE_STAGE,
             skip_rules=tuple(skip.to_skip() for skip in self.skip_rules),
+            audit_days=self.audit_days,
         )
 
 

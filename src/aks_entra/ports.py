@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from aks_entra.core.callers import AuditedCallers
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Posture, ServingCertificate
 from aks_entra.core.debt import Record
 from aks_entra.core.evidence import AdminCredentialRefused, Baseline, Credential, Node, Workload
@@ -289,6 +290,13 @@ class Callers(Protocol):
         """Who proves sign-in: the runner, unless the fleet names another. Refused as above."""
 
 
+class AuditTrail(Protocol):
+    """Where the audit logs of clusters are kept."""
+
+    async def callers(self, cluster: ClusterId, days: int) -> tuple[AuditedCallers | None, str]:
+        """Who called a cluster's API server in the last days; None, and why, where that is unknown."""
+
+
 class Surroundings(Protocol):
     """The machine that this process runs on."""
 
@@ -313,4 +321,5 @@ class Ports:
     clock: Clock
     journal: Journal
     callers: Callers
+    audit: AuditTrail | None = None
     surroundings: Surroundings | None = None  # None: unknown

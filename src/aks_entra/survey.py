@@ -84,8 +84,8 @@ async def plan_fleet(
 ) -> FleetPlan:
     """Read everything a plan rests on and decide. Raises Refused that names the fleet file's field.
 
-    `callers`: what audit logs say, by the cluster's key or `resource-group/name`, or under "" where a log names no
-    cluster and the fleet has only one; of other clusters nothing is known.
+    `callers`: what exported audit logs say, by the cluster's key or `resource-group/name`, or under "" where a log
+    names no cluster and the fleet has only one. Those of other clusters are asked for in Log Analytics.
     """
     for skip in fleet.skip_rules:
         if why := skip_refused(skip):
@@ -119,6 +119,7 @@ async def plan_fleet(
         now=now,
         skips=fleet.skip_rules,
         callers=audited,
+        audit_days=fleet.audit_days,
     )
     plans = await survey.each(postures, lambda posture: survey.plan(posture, target, asked))
     spec = fleet.prover
@@ -165,6 +166,7 @@ class _Asked:
     now: str
     skips: tuple[Skip, ...]
     callers: Mapping[str, AuditedCallers]
+    audit_days: int
 
 
 class _Survey:
@@ -259,7 +261,8 @@ class _Survey:
         steps = plan_cluster(posture, target, facts).steps
         if steps and not posture.stopped:
             missing = await self.known(lambda: ports.arm.missing_permissions(cluster, needed_actions(steps)))
-            facts = await around(ports, self, posture, steps, replace(facts, missing_permissions=missing))
+            facts = replace(facts, missing_permissions=missing)
+            facts = await around(ports, self, posture, steps, facts, audit_days=asked.audit_days)
         return plan_cluster(posture, target, facts, asked.skips)
 
     async def patiently(self, call: Callable[[], Awaitable[_T]]) -> _T:

@@ -110,6 +110,7 @@ class Fleet:
     prover: ProverSpec | None = None
     stages: tuple[StageSpec, ...] = ONE_STAGE
     skip_rules: tuple[Skip, ...] = ()
+    audit_days: int = 30  # how far back audit logs in Log Analytics are asked; 0: not at all
 
 
 def arrange(stages: tuple[StageSpec, ...], postures: tuple[Posture, ...]) -> tuple[Stage, ...]:

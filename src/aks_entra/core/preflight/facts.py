@@ -131,3 +131,4 @@ class Facts:
     outside_because: str = ""  # why nothing inside of it could be read
     writers: tuple[Writer, ...] | None = None
     callers: AuditedCallers | None = None
+    callers_unread: str = ""  # why no audit log could be read

@@ -8,6 +8,8 @@ from typing import Final
 from aks_entra.core.preflight.case import Case, listed
 from aks_entra.core.preflight.finding import Finding, Rule, rule, says
 
+_READS_MISSING: Final = "the audit log leaves reads out (kube-audit-admin)"
+
 MOST_CALLERS: Final = 8
 """How many callers are named one by one; the rest is counted."""
 
@@ -16,7 +18,7 @@ MOST_CALLERS: Final = 8
     "W120",
     "I120",
     "U120",
-    seen_in="the cluster's audit log (`--audit-log`)",
+    seen_in="the cluster's audit log: in Log Analytics, where its diagnostic settings send it, or `--audit-log`",
     remedy="move each caller to Microsoft Entra ID before you approve",
 )
 def who_breaks(case: Case) -> Iterator[Finding]:
@@ -27,8 +29,9 @@ def who_breaks(case: Case) -> Iterator[Finding]:
     if found is None:
         yield says(
             "U120",
-            "who still uses old credentials is unknown: no audit log was read",
-            "give one with `--audit-log` (category kube-audit, exported as JSON lines)",
+            f"who still uses old credentials is unknown: {case.facts.callers_unread or 'no audit log was read'}",
+            "send category kube-audit to a Log Analytics workspace (a diagnostic setting of the cluster), or give an "
+            "exported log with `--audit-log`",
         )
         return
     span = f"{found.since[:10]} to {found.until[:10]}"
@@ -45,7 +48,7 @@ def who_breaks(case: Case) -> Iterator[Finding]:
     if not found.complete:
         yield says(
             "U120",
-            "who reads with old credentials is unknown: the audit log leaves reads out (kube-audit-admin)",
+            f"who else uses old credentials is unknown: {found.missing or _READS_MISSING}",
             "log category kube-audit for some days, and plan again",
         )
     elif not found.callers:
