@@ -17,6 +17,7 @@ from azure_sandbox.arm.policies import PolicyAssignment
 from azure_sandbox.arm.spec import LockLevel
 from azure_sandbox.cluster.servers import ApiServers
 from azure_sandbox.cluster.service import ApiServer
+from azure_sandbox.logs.state import Logs
 
 Document = dict[str, Any]
 CLUSTER_TYPE = "Microsoft.ContainerService/managedClusters"
@@ -186,6 +187,7 @@ class State:
     quotas: dict[tuple[str, str, str], Quota] = field(default_factory=dict)  # by subscription, region and name
     policies: dict[str, PolicyAssignment] = field(default_factory=dict)
     activity: ActivityLog = field(default_factory=ActivityLog)
+    logs: Logs = field(default_factory=Logs)
     servers: ApiServers = field(default_factory=ApiServers)
 
     def subscription(self, name: str) -> Subscription:
