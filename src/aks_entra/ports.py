@@ -15,6 +15,7 @@ from aks_entra.core.callers import AuditedCallers
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Posture, ServingCertificate
 from aks_entra.core.debt import Record
 from aks_entra.core.evidence import AdminCredentialRefused, Baseline, Credential, Node, Workload
+from aks_entra.core.groups import GroupContents
 from aks_entra.core.preflight import GroupFacts, Home, Inside, Lock, Memberships, Policy, Subnet, Tools, Writer
 from aks_entra.core.steps import Guarded
 from aks_entra.core.target import GroupTarget
@@ -187,6 +188,9 @@ class Directory(Protocol):
 
     async def group(self, group_id: str, *, prover: str) -> GroupFacts:
         """What the directory says of a group by id, deleted or not; `exists=False` when it never heard of it."""
+
+    async def contents(self, group_id: str) -> GroupContents:
+        """A group by id with its direct owners and members; None of those whose reading is refused."""
 
     async def memberships(self, principal_id: str) -> Memberships | None:
         """In how many security groups a principal is, transitively, and whether it is a person; None: unreadable."""

@@ -303,7 +303,7 @@ async def test_one_clusters_error_is_one_error() -> None:
         (WantedGroup(name="aks-admins", create=True), (ADMINS, None, "aks-admins")),
         (WantedGroup(name="Cluster Admins", create=True), (None, "cluster-admins", "Cluster Admins")),
         (WantedGroup(unique_name="made-once", create=True), (OTHERS, "made-once", "made-once")),
-        (WantedGroup(name="aks-admins", unique_name="new-one", create=True), (None, "new-one", "aks-admins")),
+        (WantedGroup(name="another", unique_name="new-one", create=True), (None, "new-one", "another")),
     ],
 )
 async def test_groups_as_a_person_names_them(wanted: WantedGroup, found: tuple[str | None, str | None, str]) -> None:
