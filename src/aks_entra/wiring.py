@@ -170,12 +170,13 @@ async def _ports(
     arm = AzureControlPlane(clients, vault, clock)
     servers = ApiServers(identities, vault, arm, timeout=settings.api_server_timeout)
     wire = Wire(graph.client)
+    policies = GraphSignInPolicies(wire)
     access = AccessPorts(
         people=DirectoryPeople(wire),
         roles=ClusterRoles(clients),
         bindings=KubernetesRbac(servers),
         pim=GraphGroupPim(wire),
-        policies=GraphSignInPolicies(wire),
+        policies=policies,
     )
     ports = Ports(
         arm=arm,
@@ -187,5 +188,6 @@ async def _ports(
         callers=identities,
         surroundings=Machine(),
         audit=audit,
+        sign_in=policies,
     )
     return ports, access

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from aks_entra.core.machine_sizes import size_of
 from aks_entra.core.preflight.case import Case, listed
 from aks_entra.core.preflight.finding import Finding, Rule, rule, says
 
@@ -58,13 +59,14 @@ def who_breaks(case: Case) -> Iterator[Finding]:
 @rule(
     "W130",
     "U130",
-    seen_in="`vnetSubnetID` of the pools: addresses of the subnet that are in use",
-    remedy="free addresses in the subnet, or make it larger",
+    seen_in="`vnetSubnetID` of the pools, `ipConfigurations` of the subnet; `vmSize`, usages of Microsoft.Compute",
+    remedy="free addresses in the subnet or make it larger; ask for more vCPU quota",
 )
 def cannot_surge(case: Case) -> Iterator[Finding]:
-    """A pool that cannot get one more node's addresses may not come back; compute quota is not read."""
+    """A pool that cannot get the addresses or the vCPUs of one more node may not come back."""
     if not case.at_work or not case.rotates:
         return
+    yield from _beyond_quota(case)
     subnets = {subnet.id.lower(): subnet for subnet in case.facts.subnets or ()}
     for pool in case.posture.pools:
         if pool.subnet_id is None or pool.power_state == "Stopped":
@@ -84,6 +86,35 @@ def cannot_surge(case: Case) -> Iterator[Finding]:
                 "free addresses in the subnet, or make it larger",
                 evidence=subnet.id,
             )
+
+
+def _beyond_quota(case: Case) -> Iterator[Finding]:
+    quotas = {quota.name.lower(): quota for quota in case.facts.quotas or ()}
+    if "cores" not in quotas:
+        yield says(
+            "U130",
+            f"whether the pools can surge is unknown: vCPU quota of {case.posture.location} could not be read",
+            "grant Microsoft.Compute/locations/usages/read",
+        )
+        return
+    for pool in case.posture.pools:
+        size = size_of(pool.vm_size)
+        if pool.power_state == "Stopped":
+            continue
+        family = next((quotas[name] for name in size.families if name in quotas), None) if size else None
+        if size is None or family is None:
+            yield says(
+                "U130",
+                f"whether pool {pool.name} can surge is unknown: no quota is known for {pool.vm_size or 'its size'}",
+            )
+        for quota in (quotas["cores"], family):
+            if size is not None and quota is not None and quota.left < size.cores:
+                yield says(
+                    "W130",
+                    f"pool {pool.name} cannot surge: one more node ({pool.vm_size}) needs {size.cores} vCPUs, quota "
+                    f"{quota.name} of {case.posture.location} has {quota.left} left",
+                    "ask for more quota (Azure portal: Quotas), or free some",
+                )
 
 
 @rule(
