@@ -232,6 +232,7 @@ async def test_facts_that_cannot_be_read_are_unknown() -> None:
         "U121",
         "U122",
         "U130",
+        "U130",
         "U131",
         "U132",
         "U136",
