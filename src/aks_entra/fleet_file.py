@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import Field, StrictBool, ValidationError, model_validator
+from pydantic import Field, StrictBool, StrictInt, ValidationError, model_validator
 
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.fleet import (
@@ -238,9 +238,11 @@ class FleetFile(_Part):
     """The order. Default: one stage with every cluster, behind one gate."""
     skip_rules: Annotated[tuple[SkipFile, ...], Field(max_length=100)] = ()
     """Preflight rules that are passed over, each with a reason."""
+    audit_days: Annotated[StrictInt, Field(ge=0, le=730)] = 30
+    """How many days of the clusters' audit logs are asked in Log Analytics; 0: none."""
 
     @model_validator(mode="after")
-    def _skipsonce(self) -> FleetFile:
+    def _skips_once(self) -> FleetFile:
         rules = [skip.rule for skip in self.skip_rules]
         once("skip_rules", rules, "this rule is skipped twice", "keep one of the two", "rule")
         return self
@@ -255,6 +257,7 @@ class FleetFile(_Part):
             stages=tuple(stage.to_spec() for stage in self.rollout.stages) if self.rollout else ONE_STAGE,
             skip_rules=tuple(skip.to_skip() for skip in self.skip_rules),
             ticket_required=bool(self.rollout and self.rollout.change_ticket is ChangeTicket.REQUIRED),
+            audit_days=self.audit_days,
         )
 
 

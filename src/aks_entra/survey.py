@@ -15,7 +15,7 @@ from aks_entra import proofs
 from aks_entra.core.callers import AuditedCallers
 from aks_entra.core.cluster import ClusterId, Depth, Identity, Posture
 from aks_entra.core.debt import Debt, OldCredentials, Record, old_credentials
-from aks_entra.core.fleet import Fleet, Selector, WantedGroup, arrange
+from aks_entra.core.fleet import AUDIT_DAYS, Fleet, Selector, WantedGroup, arrange
 from aks_entra.core.groups import Drift
 from aks_entra.core.plan import Change, ClusterPlan, FleetPlan, Prover, plan_cluster
 from aks_entra.core.preflight import Facts, GroupFacts, Memberships, Skip, skip_refused
@@ -92,8 +92,8 @@ async def plan_fleet(
 ) -> FleetPlan:
     """Read everything a plan rests on and decide. Raises Refused that names the fleet file's field.
 
-    `callers`: what audit logs say, by the cluster's key or `resource-group/name`, or under "" where a log names no
-    cluster and the fleet has only one; of other clusters nothing is known.
+    `callers`: what exported audit logs say, by the cluster's key or `resource-group/name`, or under "" where a log
+    names no cluster and the fleet has only one. Those of other clusters are asked for in Log Analytics.
     """
     for skip in fleet.skip_rules:
         if why := skip_refused(skip):
@@ -128,6 +128,7 @@ async def plan_fleet(
         now=now,
         skips=fleet.skip_rules,
         callers=audited,
+        audit_days=fleet.audit_days,
     )
     plans = await survey.each(postures, lambda posture: survey.plan(posture, target, asked))
     spec = fleet.prover
@@ -152,7 +153,7 @@ async def plan_again(
 ) -> FleetPlan:
     """The plan made anew for the clusters that changed, towards the same target; all others keep theirs.
 
-    What audit logs said of their callers is not known any more. Raises the four errors.
+    What exported audit logs said of their callers is not known any more; Log Analytics is asked again. Raises the four errors.
     """
     survey = _Survey(ports, records, _SIDE_BY_SIDE, None)
     runner, prover = await ports.callers.runner(), await ports.callers.prover()
@@ -169,6 +170,7 @@ async def plan_again(
             now=now,
             skips=plan.skip_rules,
             callers={},
+            audit_days=AUDIT_DAYS,
         )
         return await survey.plan(posture, replace(before.target, admin_groups=groups), asked)
 
@@ -208,6 +210,7 @@ class _Asked:
     now: str
     skips: tuple[Skip, ...]
     callers: Mapping[str, AuditedCallers]
+    audit_days: int
 
 
 class _Survey:
@@ -315,7 +318,8 @@ class _Survey:
         steps = plan_cluster(posture, target, facts).steps
         if steps and not posture.stopped:
             missing = await self.known(lambda: ports.arm.missing_permissions(cluster, needed_actions(steps)))
-            facts = await around(ports, self, posture, steps, replace(facts, missing_permissions=missing))
+            facts = replace(facts, missing_permissions=missing)
+            facts = await around(ports, self, posture, steps, facts, audit_days=asked.audit_days)
         return plan_cluster(posture, target, facts, asked.skips)
 
     async def patiently(self, call: Callable[[], Awaitable[_T]]) -> _T:

@@ -138,6 +138,7 @@ def build_arm(world: World, arm: Arm, directory: Directory, names: Names) -> Ope
                         subscription, group.name, _cluster(world, cluster, names, directory.clock.now())
                     )
                     _govern(cluster, resource, arm, names)
+                    _audit(cluster, resource, group.location, arm)
         except ValueError as error:
             raise WorldError(f"subscription {model.name}: {error}") from error
     if operator.public:
@@ -256,6 +257,12 @@ def _cluster(world: World, model: ClusterModel, names: Names, now: datetime) -> 
         real=(model.control_plane or world.control_plane) == "real",
         document=raw_document(world, model),
     )
+
+
+def _audit(model: ClusterModel, resource: str, location: str, arm: Arm) -> None:
+    if model.audit_log is not None:
+        customer = steady_id("workspace", *resource.split("/")[2:5:2], model.audit_log.workspace)
+        model.audit_log.build(arm.state.logs, resource, model.location or location, customer, arm.clock.now())
 
 
 def _moment(written: datetime | timedelta | None, now: datetime) -> datetime | None:

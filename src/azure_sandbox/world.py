@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from azure_sandbox.arm.lengths import DURATIONS
+from azure_sandbox.logs.world import AuditEventModel, AuditLogModel
 from azure_sandbox.world_cluster import ActivityModel, BudgetModel, PolicyModel, VolumeModel, WebhookModel
 from azure_sandbox.world_identity import (
     ConditionalAccessModel,
@@ -146,6 +147,7 @@ class ClusterModel(Scope):
     volumes: tuple[VolumeModel, ...] = ()
     objects: tuple[dict[str, Any], ...] = ()
     maintenance: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    audit_log: AuditLogModel | None = None
     control_plane: Literal["builtin", "real"] | None = None
     document: dict[str, Any] | str | None = None
 
@@ -334,6 +336,8 @@ _NESTED: dict[str, type[Model]] = {
     "subnets": SubnetModel,
     "quotas": QuotaModel,
     "clusters": ClusterModel,
+    "auditLog": AuditLogModel,
+    "events": AuditEventModel,
     "pools": PoolModel,
     "workloads": WorkloadModel,
     "customRoles": CustomRoleModel,

@@ -206,6 +206,7 @@ def _cluster(state: State, it: ManagedCluster) -> Document:
             {"name": one.name, "namespace": one.namespace, "kind": one.kind, "replicas": one.replicas} for one in own
         ],
         "maintenance": it.maintenance,
+        "auditLog": state.logs.described.get(it.id.lower()),
         "controlPlane": "real" if blueprint.real else None,
         **server.blueprint.declared.written(),
         "document": document,

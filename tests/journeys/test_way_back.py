@@ -243,7 +243,9 @@ async def test_an_opening_ends_by_itself_or_by_the_sweep_and_a_rotation_is_owed(
 
 async def test_without_a_sign_in_it_stays_open_and_alarms_until_a_person_decides(at_work: Office) -> None:
     terminal = at_work.terminal
-    opened = await terminal.type("aks-entra break-glass pay-weu/barred --for 10s --reason INC-78 --yes")
+    opened = await terminal.type(
+        "aks-entra break-glass pay-weu/barred --for 10s --reason INC-78 --yes --out night.shift"
+    )
     assert_alarm(opened)
     state = await swept(at_work)
     assert state["type"] == "FAILED"

@@ -231,8 +231,11 @@ async def test_facts_that_cannot_be_read_are_unknown() -> None:
         "U120",
         "U121",
         "U122",
+        "U130",
+        "U130",
         "U131",
         "U132",
+        "U136",
         "U140",
     ]
 

@@ -99,6 +99,8 @@ class StageSpec:
     max_concurrency_per_subscription: int | None = None
 
 
+AUDIT_DAYS = 30
+
 ONE_STAGE = (StageSpec(name="all", groups=(GroupSpec(name="all", rest=True),)),)
 """The rollout of a fleet file that has none: every cluster in one stage, behind one gate."""
 
@@ -114,6 +116,7 @@ class Fleet:
     stages: tuple[StageSpec, ...] = ONE_STAGE
     skip_rules: tuple[Skip, ...] = ()
     ticket_required: bool = False
+    audit_days: int = AUDIT_DAYS  # how far back audit logs in Log Analytics are asked; 0: not at all
 
 
 def arrange(stages: tuple[StageSpec, ...], postures: tuple[Posture, ...]) -> tuple[Stage, ...]:

@@ -45,6 +45,7 @@ from azure_sandbox.cluster.servers import ApiServers
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.tokens import Tokens
 from azure_sandbox.http import Problem, Request, Router
+from azure_sandbox.logs.routes import LogRoutes
 from azure_sandbox.operation_faults import OperationFaults
 
 YEAR = dt.timedelta(days=365)
@@ -106,7 +107,7 @@ class Arm:
         clusters = self._clusters = Clusters(gate, operations, self._build, version=settings.default_version)
         Authorization(gate, directory)
         RoleDefinitions(gate)
-        for routes in (Maintenance, Upgrades, Monitor, ResourceGraph, Locks, PolicyRoutes, NetworkRoutes):
+        for routes in (Maintenance, Upgrades, Monitor, ResourceGraph, Locks, PolicyRoutes, NetworkRoutes, LogRoutes):
             routes(gate)
         RunCommand(gate, lengths)
         Subscriptions(gate, page=settings.page_size, delete_cluster=clusters.delete)

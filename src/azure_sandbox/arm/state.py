@@ -17,6 +17,7 @@ from azure_sandbox.arm.policies import PolicyAssignment
 from azure_sandbox.arm.spec import LockLevel
 from azure_sandbox.cluster.servers import ApiServers
 from azure_sandbox.cluster.service import ApiServer
+from azure_sandbox.logs.state import Logs
 from azure_sandbox.operation_faults import OperationFault
 
 Document = dict[str, Any]
@@ -193,6 +194,7 @@ class State:
     activity: ActivityLog = field(default_factory=ActivityLog)
     registered: dict[str, set[str]] = field(default_factory=dict)  # providers, by subscription
     features: dict[str, set[str]] = field(default_factory=dict)
+    logs: Logs = field(default_factory=Logs)
     servers: ApiServers = field(default_factory=ApiServers)
 
     def subscription(self, name: str) -> Subscription:

@@ -82,6 +82,41 @@ def overage(case: Case) -> Iterator[Finding]:
         )
 
 
+@rule(
+    "B025",
+    "W136",
+    "U136",
+    seen_in="Microsoft Graph: Conditional Access policies in force, and what-if for a person",
+    remedy="exclude the prover from the policy, or name another under `prover`",
+)
+def conditional_access(case: Case) -> Iterator[Finding]:
+    """Where a Conditional Access policy stops the prover's sign-in to AKS, nothing is proven and nothing closed."""
+    if not case.at_work:
+        return
+    if case.facts.sign_in_rules is None:
+        yield says(
+            "U136",
+            "whether Conditional Access would stop the prover could not be read",
+            "grant Policy.Read.All; sign-in is proven before anything is closed in any case",
+        )
+        return
+    for met in case.facts.sign_in_rules:
+        if "block" in met.controls and met.certain:
+            yield says(
+                "B025",
+                f"Conditional Access policy {met.name!r} blocks the sign-in of the prover {case.facts.prover} to AKS",
+                "exclude the prover from the policy, or name another under `prover`",
+            )
+        else:
+            asks = "block" if "block" in met.controls else f"ask for {', '.join(met.controls) or 'more'} at"
+            yield says(
+                "W136",
+                f"Conditional Access policy {met.name!r} may {asks} the sign-in of the prover {case.facts.prover} "
+                "to AKS: a run that nobody attends cannot answer",
+                "let an automation prove sign-in (`prover`), or exclude the prover from the policy",
+            )
+
+
 @rule("W102", seen_in="the fleet file, `aadProfile.enableAzureRBAC`")
 def azure_rbac(case: Case) -> Iterator[Finding]:
     """The Azure RBAC flag decides whose rights count inside the cluster."""
@@ -158,4 +193,4 @@ def way_back(case: Case) -> Iterator[Finding]:
             )
 
 
-RULES: tuple[Rule, ...] = (prover, unproven_person, overage, azure_rbac, locks, way_back)
+RULES: tuple[Rule, ...] = (prover, unproven_person, overage, conditional_access, azure_rbac, locks, way_back)
