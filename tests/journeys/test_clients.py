@@ -9,12 +9,18 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from ruamel.yaml import YAML
 
 from azure_sandbox.cli import CREDENTIALS
 from azure_sandbox.server import Sandbox
+from azure_sandbox.world import World
 from tests.journeys.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -280,6 +286,42 @@ async def test_a_password_grant_gets_in_where_no_second_factor_is_asked(operator
     assert "AADSTS50126" in await wrong.refused("kubectl --kubeconfig guarded get nodes")
     person.environment |= {"AAD_USER_PRINCIPAL_PASSWORD": "alice-signs-in"}
     assert (await person.run("kubectl --kubeconfig guarded get nodes")).count(" Ready ") == 2
+
+
+async def test_a_workload_gets_in_with_its_federated_token(
+    clients: None,  # noqa: ARG001  # without clients there is nothing to run
+    tmp_path: Path,
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer, subject = "https://token.actions.example", "repo:contoso/fleet:ref:refs/heads/main"
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    pipeline = {
+        "name": "pipeline",
+        "appId": OUTSIDER["appId"],
+        "federatedCredentials": [{"issuer": issuer, "subject": subject}],
+    }
+    known: dict[str, Any] = YAML(typ="safe").load(WORLD)
+    known["servicePrincipals"] = [known["servicePrincipals"][0], pipeline]
+    known["groups"] = [{"name": "aks-admins", "members": ["operator", "pipeline"]}]
+    known["issuers"] = [{"issuer": issuer, "keys": [public]}]
+    known["subscriptions"][0]["roleAssignments"] = [{"principal": "operator", "role": "Owner"}]
+    async with Sandbox(World.model_validate(known)) as sandbox:
+        operator = Terminal(sandbox.environment, tmp_path / "operator")
+        await operator.run(LOGIN)
+        await operator.run('az aks get-credentials -g shop-weu -n guarded --file "$HOME/guarded"')
+        runner = Terminal.beside(operator, {"AZURE_CLIENT_ID": OUTSIDER["appId"], "AZURE_CLIENT_SECRET": ""})
+        runner.environment |= {
+            "AZURE_FEDERATED_TOKEN_FILE": f"{operator.home}/token",
+            "AZURE_AUTHORITY_HOST": "https://login.microsoftonline.com/",
+        }
+        claims = {"iss": issuer, "sub": subject, "aud": "api://AzureADTokenExchange", "exp": int(time.time()) + 600}
+        runner.environment["TOKEN"] = jwt.encode(claims, key, algorithm="ES256", headers={"kid": "1"})
+        await runner.run('printf %s "$TOKEN" >token')
+        await runner.run("kubelogin convert-kubeconfig -l workloadidentity --kubeconfig guarded")
+        assert (await runner.run("kubectl --kubeconfig guarded get nodes")).count(" Ready ") == 2
+        runner.environment["TOKEN"] = jwt.encode({**claims, "sub": "repo:other"}, key, algorithm="ES256")
+        await runner.run('printf %s "$TOKEN" >token && rm -rf .kube/cache .cache')
+        assert "AADSTS700213" in await runner.refused("kubectl --kubeconfig guarded get nodes")
 
 
 async def test_exec_as_a_person_leaves_the_operators_credentials_out(

@@ -269,7 +269,6 @@ async def test_a_device_code_waits_for_a_person(desk: Desk) -> None:
     assert isinstance(begun, dict)
     assert begun["user_code"] in begun["message"]
     poll = {**asked, "grant_type": "device_code", "device_code": begun["device_code"]}
-    poll.pop("scope", None)  # said when it began; MSAL does not say it again
     waiting = await desk.send("POST", f"/{TENANT}/oauth2/v2.0/token", poll)
     assert isinstance(waiting.body, dict)
     assert (waiting.status, waiting.body["error"]) == (400, "authorization_pending")

@@ -88,6 +88,7 @@ class Clusters:
             raise being_deleted(home.name)
         sent = call.request.json()
         validation.check_types(sent)
+        known.check_around(sent, held.document if held else {})
         known.check(sent.get("properties") or {}, held.properties if held else {})
         policies.check(self._state.policies.values(), call.scope, sent)
         if held is None:
