@@ -94,7 +94,7 @@ async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
         async with Sandbox(world, pace=100_000, replication=0, observe=seen.append) as box:
             for name, value in box.environment.items():
                 patch.setenv(name, value)
-            quick = Settings(poll_interval=0.02, look_interval=0.02, group_reads=2, group_read_gap=0)
+            quick = Settings(poll_interval=0.02, look_interval=0.02, group_reads=2, group_read_gap=0, request_rate=1e5)
             async with open_session(quick) as session:
                 known = await survey.plan_fleet(session.ports, FLEET, ())
                 yield Desk(box=box, session=session, seen=seen, known=known)

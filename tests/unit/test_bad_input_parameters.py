@@ -23,9 +23,26 @@ from flows.rollback_cluster import rollback_cluster
 from flows.sweep_break_glass import sweep_break_glass
 from flows.verify_fleet import verify_fleet
 
-FLEET: dict[str, Any] = {"version": 1, "name": "shop", "clusters": [{"subscription": "prod-eu"}], "target": {"admin_groups": [{"name": "aks-admins"}]}}
-GRANT: dict[str, Any] = {"cluster": "shop-weu/shop-01", "to": "dana@contoso.com", "role": "reader", "duration": "2h", "reason": "CHG-1"}
-MAKE: dict[str, Any] = {"subscription": "prod-eu", "resource_group": "pay-weu", "name": "pay-01", "location": "westeurope", "admin_groups": [{"name": "aks-admins"}]}
+FLEET: dict[str, Any] = {
+    "version": 1,
+    "name": "shop",
+    "clusters": [{"subscription": "prod-eu"}],
+    "target": {"admin_groups": [{"name": "aks-admins"}]},
+}
+GRANT: dict[str, Any] = {
+    "cluster": "shop-weu/shop-01",
+    "to": "dana@contoso.com",
+    "role": "reader",
+    "duration": "2h",
+    "reason": "CHG-1",
+}
+MAKE: dict[str, Any] = {
+    "subscription": "prod-eu",
+    "resource_group": "pay-weu",
+    "name": "pay-01",
+    "location": "westeurope",
+    "admin_groups": [{"name": "aks-admins"}],
+}
 GROUP: dict[str, Any] = {"name": "jit", "owners": ["dana@contoso.com"]}
 POLICY: dict[str, Any] = {"name": "aks", "groups": ["aks-admins"], "require": ["mfa"]}
 Row = tuple[Flow[..., Any], dict[str, Any], str]
