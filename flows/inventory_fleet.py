@@ -42,6 +42,7 @@ async def inventory_fleet(
     if not selectors:
         raise Refused("which clusters?", remedy="give subscriptions or a fleet as the run's parameters")
     async with open_session(Settings()):
-        rows = await take_inventory(selectors, probe=probe, read=read)
+        declared = fleet.to_fleet().target.admin_groups if fleet else ()
+        rows = await take_inventory(selectors, probe=probe, read=read, declared=declared)
     await store.show("inventory", kind="table", data=json.dumps(pages.inventory_rows(rows)))
     return Completed(message=f"{len(rows)} clusters")

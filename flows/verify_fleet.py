@@ -14,6 +14,7 @@ from prefect.states import Completed, Failed
 from aks_entra.core.plan import FleetPlan
 from aks_entra.core.report import FleetReport
 from aks_entra.core.verdict import Outcome, Verdict
+from aks_entra.declared import of_cluster
 from aks_entra.executor import Job
 from aks_entra.fleet_file import FleetFile
 from aks_entra.prefect_client import archive, names, pages, store
@@ -22,7 +23,7 @@ from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
 from flows.migrate_batch import prover_of
 from tasks.surveys import plan_fleet
-from tasks.verification import verify_cluster
+from tasks.verification import look_at_groups, verify_cluster
 
 AT_A_TIME = 20
 
@@ -74,10 +75,12 @@ async def verify_plan(plan: FleetPlan) -> FleetReport:
 async def _report(plan: FleetPlan, known: dict[str, Verdict]) -> FleetReport:
     began = datetime.now(UTC).isoformat()
     places = asyncio.Semaphore(AT_A_TIME)
+    groups = await look_at_groups(plan)
 
     async def one(job: Job) -> Verdict:
         async with places:
-            return await verify_cluster(job, archive.kept_evidence(known.get(job.plan.cluster.key)))
+            kept = archive.kept_evidence(known.get(job.plan.cluster.key))
+            return await verify_cluster(job, kept, of_cluster(job.plan, groups))
 
     jobs = [Job(digest=plan.digest, plan=member, prover=plan.prover) for member in plan.clusters]
     report = FleetReport(

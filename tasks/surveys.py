@@ -6,7 +6,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from aks_entra import survey
-from aks_entra.core.fleet import Fleet, Selector
+from aks_entra.core.fleet import Fleet, Selector, WantedGroup
 from aks_entra.core.plan import FleetPlan
 from aks_entra.prefect_client import records
 from aks_entra.survey import Row
@@ -36,7 +36,11 @@ async def plan_fleet(fleet: Fleet) -> FleetPlan:
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-async def take_inventory(selectors: tuple[Selector, ...], *, probe: bool, read: bool) -> tuple[Row, ...]:
-    """What there is, as deep as asked."""
+async def take_inventory(
+    selectors: tuple[Selector, ...], *, probe: bool, read: bool, declared: tuple[WantedGroup, ...] = ()
+) -> tuple[Row, ...]:
+    """What there is, as deep as asked; and what of the groups that a fleet file declares is otherwise."""
     session = current_session()
-    return await survey.inventory(session.ports, selectors, probe=probe, read=read, records=await records())
+    return await survey.inventory(
+        session.ports, selectors, probe=probe, read=read, records=await records(), declared=declared
+    )

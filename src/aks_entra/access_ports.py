@@ -6,10 +6,10 @@ missing raises Refused with status 403, and `access_survey` alone turns that int
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from aks_entra.core.access import PolicyResult, Token
 from aks_entra.core.cluster import ClusterId, Posture
@@ -19,6 +19,16 @@ from aks_entra.core.grants import Ask, Grant, Principal
 from aks_entra.core.pim import ActivationPolicy, Kind, Membership, MembershipAsk, MembershipRequest
 from aks_entra.core.rules import Binding, HeldRole
 from aks_entra.core.wishes import Wish
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonSpec:
+    """A person's own sign-in: the public client that they sign in to, and how. `tell` shows them what to do."""
+
+    client_id: str
+    tell: Callable[[str], None]
+    login: Literal["devicecode", "interactive"] = "devicecode"
+    tenant_id: str = ""  # empty: AZURE_TENANT_ID, or any organization's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +115,9 @@ class GroupPim(Protocol):
 
     async def ask(self, ask: MembershipAsk) -> MembershipRequest:
         """Give (adminAssign) or activate (selfActivate) a membership. TryLater on SubjectNotFound of a fresh group."""
+
+    async def request(self, request_id: str) -> MembershipRequest:
+        """What has become of a request for an active membership."""
 
     async def end(
         self, kind: Kind, group_id: str, principal_id: str, reason: str, *, own: bool

@@ -167,7 +167,7 @@ class Granter:
         if ask.level is Level.CLUSTER_USER:
             held = await self._until(lambda: self._sees(ask), "the role assignment be seen")
             return f"role {held.role.name!r} stands at {held.scope}: the kubeconfig may be fetched"
-        token = await self._token(grant)
+        token = await new_token(self.ports, self.access, grant.principal_id)
 
         async def allowed() -> str:
             answer = await self.access.bindings.would_allow(posture, token, ask.wish)
@@ -199,36 +199,13 @@ class Granter:
         wish = _wish_of(grant)
         if wish is None or posture.stopped:
             return ""
-        token = await self._token(grant)
+        token = await new_token(self.ports, self.access, grant.principal_id)
         began = self.ports.clock.now()
         answer = await self.access.bindings.would_allow(posture, token, wish)
         while answer.allowed and (self.ports.clock.now() - began).total_seconds() < self.patience.limit:
             await self.ports.clock.sleep(self.patience.every)  # Azure RBAC takes up to five minutes to forget
             answer = await self.access.bindings.would_allow(posture, token, wish)
         return (answer.reason or "something else allows it") if answer.allowed else ""
-
-    async def _token(self, grant: Grant) -> Token:
-        """What a token made out now would carry."""
-        found = (await self.access.people.principals((grant.principal_id,))).get(grant.principal_id.casefold())
-        caller = await self.ports.callers.runner()
-        if found is None:
-            return Token(
-                username=grant.principal_id,
-                object_id=grant.principal_id,
-                tenant_id=caller.tenant_id,
-                groups=(),
-                overage=False,
-            )
-        groups = await self.access.people.groups_of(found.id)
-        if found.kind == "Group":
-            groups |= {found.id}
-        return Token(
-            username=found.kubernetes_name,
-            object_id=found.id,
-            tenant_id=caller.tenant_id,
-            groups=tuple(sorted(groups)),
-            overage=len(groups) > OVERAGE,
-        )
 
     async def _until(self, attempt: Callable[[], Awaitable[_T]], what: str) -> _T:
         return await until(self.ports.clock, self.patience, attempt, what)
@@ -284,6 +261,26 @@ async def ask_for(
         reason=reason,
         namespace=namespace,
         requested_by=requested_by or caller.name or caller.object_id,
+    )
+
+
+async def new_token(ports: Ports, access: AccessPorts, principal_id: str) -> Token:
+    """What a token made out now to somebody would carry."""
+    found = (await access.people.principals((principal_id,))).get(principal_id.casefold())
+    caller = await ports.callers.runner()
+    if found is None:
+        return Token(
+            username=principal_id, object_id=principal_id, tenant_id=caller.tenant_id, groups=(), overage=False
+        )
+    groups = await access.people.groups_of(found.id)
+    if found.kind == "Group":
+        groups |= {found.id}
+    return Token(
+        username=found.kubernetes_name,
+        object_id=found.id,
+        tenant_id=caller.tenant_id,
+        groups=tuple(sorted(groups)),
+        overage=len(groups) > OVERAGE,
     )
 
 

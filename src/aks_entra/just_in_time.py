@@ -118,6 +118,16 @@ class JustInTime:
         _refuse(check_activation(ask, policy, app_only=me is not None and me.kind == "ServicePrincipal"))
         return await self._asked(ask)
 
+    async def decided(self, made: MembershipRequest) -> MembershipRequest:
+        """Follow one's own activation until somebody decided on it, and see that it stands. Rejected when denied."""
+        while made.waits:
+            await self.ports.clock.sleep(self.patience.every)
+            made = await self.access.pim.request(made.id)
+        if made.failed:
+            raise Rejected(f"the request {made.id} ended {made.status}", code=made.status)
+        await self._until(lambda: self._seen(Kind.ACTIVE, made.group_id, made.principal_id), "the membership be seen")
+        return made
+
     async def end(self, group: str, of: str, kind: Kind, reason: str) -> str:
         """End a membership, prove that it is gone, and say until when tokens from before may be accepted."""
         group_id = (await self.access.people.principal(group)).id
@@ -163,19 +173,19 @@ class JustInTime:
         if made.failed:
             raise Rejected(f"PIM answered {made.status} to the request {made.id}", code=made.status)
         if not made.waits:
-            await self._until(lambda: self._stands(ask), "the membership be seen")
+            await self._until(lambda: self._seen(ask.kind, ask.group_id, ask.principal_id), "the membership be seen")
         return made
 
-    async def _stands(self, ask: MembershipAsk) -> None:
+    async def _seen(self, kind: Kind, group_id: str, principal_id: str) -> None:
         """Seen in several reads in a row: PIM's own, and of an active member the directory's, as tokens see it."""
         for read in range(GOOD_READS):
             if read:
                 await self.ports.clock.sleep(self.patience.every)
-            there = await self.access.pim.memberships(principal_id=ask.principal_id)
-            seen = any(one.kind is ask.kind and one.group_id.casefold() == ask.group_id.casefold() for one in there)
-            if seen and ask.kind is Kind.ACTIVE:
-                groups = await self.access.people.groups_of(ask.principal_id)
-                seen = ask.group_id.casefold() in groups
+            there = await self.access.pim.memberships(principal_id=principal_id)
+            seen = any(one.kind is kind and one.group_id.casefold() == group_id.casefold() for one in there)
+            if seen and kind is Kind.ACTIVE:
+                groups = await self.access.people.groups_of(principal_id)
+                seen = group_id.casefold() in groups
             if not seen:
                 raise TryLater(
                     "the membership is not seen everywhere yet", after=self.patience.every, code="NotReplicated"

@@ -12,7 +12,9 @@ from datetime import datetime
 from typing import Protocol
 
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Posture, ServingCertificate
+from aks_entra.core.debt import Record
 from aks_entra.core.evidence import AdminCredentialRefused, Baseline, Credential, Node, Workload
+from aks_entra.core.groups import GroupContents
 from aks_entra.core.preflight import GroupFacts, Home, Inside, Lock, Memberships, Policy, Subnet, Tools, Writer
 from aks_entra.core.steps import Guarded
 from aks_entra.core.target import GroupTarget
@@ -135,6 +137,9 @@ class ControlPlane(Protocol):
     async def writers(self, cluster: ClusterId) -> tuple[Writer, ...] | None:
         """Who wrote the cluster in the last 90 days, the newest first; None: unreadable."""
 
+    async def handed_out(self, cluster: ClusterId) -> tuple[Record, ...] | None:
+        """When Azure handed out an admin credential in the last 90 days: accounts were open then; None: unreadable."""
+
     async def enable_entra(
         self,
         cluster: ClusterId,
@@ -182,6 +187,9 @@ class Directory(Protocol):
 
     async def group(self, group_id: str, *, prover: str) -> GroupFacts:
         """What the directory says of a group by id, deleted or not; `exists=False` when it never heard of it."""
+
+    async def contents(self, group_id: str) -> GroupContents:
+        """A group by id with its direct owners and members; None of those whose reading is refused."""
 
     async def memberships(self, principal_id: str) -> Memberships | None:
         """In how many security groups a principal is, transitively, and whether it is a person; None: unreadable."""

@@ -6,6 +6,7 @@ The inventory costs one list per subscription and one look per admin group; more
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, TypeVar
@@ -13,8 +14,9 @@ from typing import Final, TypeAlias, TypeVar
 from aks_entra import proofs
 from aks_entra.core.callers import AuditedCallers
 from aks_entra.core.cluster import Depth, Identity, Posture
-from aks_entra.core.debt import OldCredentials, Record, old_credentials
-from aks_entra.core.fleet import Fleet, Selector, arrange
+from aks_entra.core.debt import Debt, OldCredentials, Record, old_credentials
+from aks_entra.core.fleet import Fleet, Selector, WantedGroup, arrange
+from aks_entra.core.groups import Drift
 from aks_entra.core.plan import ClusterPlan, FleetPlan, Prover, plan_cluster
 from aks_entra.core.preflight import Facts, GroupFacts, Memberships, Skip, skip_refused
 from aks_entra.core.steps import (
@@ -26,6 +28,7 @@ from aks_entra.core.steps import (
     writes,
 )
 from aks_entra.core.target import AzureRbac, Target
+from aks_entra.declared import drift_of
 from aks_entra.errors import AksEntraError, Refused
 from aks_entra.patience import persist
 from aks_entra.ports import Caller, Ports
@@ -50,6 +53,7 @@ class Row:
     posture: Posture
     old_credentials: OldCredentials
     groups: tuple[GroupFacts, ...] = ()  # of its admin groups: name, member count, deleted_on; members None: unreadable
+    drifts: tuple[Drift, ...] = ()  # of those of its admin groups that a fleet file declares
     problem: str = ""  # why it could not be probed or read
 
 
@@ -62,14 +66,17 @@ async def inventory(
     records: tuple[Record, ...],
     concurrency: int = 20,
     on_progress: Progress | None = None,
+    declared: tuple[WantedGroup, ...] = (),
 ) -> tuple[Row, ...]:
     """What there is, sorted by id. One or two requests per subscription unless `probe` or `read`; groups once each.
 
-    Raises Refused when a subscription, resource group or cluster that a selector names is not there.
+    Groups that a fleet file declares (`create: true`) are compared with what is there. Raises Refused when a
+    subscription, resource group or cluster that a selector names is not there.
     """
     survey = _Survey(ports, records, concurrency, on_progress)
     caller = await ports.callers.runner()
     postures = await survey.select(selectors)
+    survey.drifts = await survey.declared(declared)
     return await survey.each(postures, lambda posture: survey.row(posture, caller, probe=probe, read=read))
 
 
@@ -104,6 +111,7 @@ async def plan_fleet(
     groups = await survey.patiently(
         lambda: resolve_groups(ports.directory, fleet.target.admin_groups, caller.object_id)
     )
+    survey.drifts = {one.reference: await drift_of(ports, one) for one in groups if one.id and one.unique_name}
     target = Target(
         tenant_id="",
         admin_groups=groups,
@@ -178,6 +186,7 @@ class _Survey:
         self._slots = asyncio.Semaphore(concurrency)
         self._on_progress = on_progress
         self._shared: dict[tuple[str, str], asyncio.Future[object]] = {}
+        self.drifts: dict[str, Drift] = {}  # by object id: of the groups that the fleet file declares
 
     async def select(self, selectors: tuple[Selector, ...]) -> tuple[Posture, ...]:
         """The clusters that the selectors mean, each once, by id. One list per subscription, however many selectors.
@@ -227,10 +236,21 @@ class _Survey:
         ids = posture.admin_group_ids if posture.identity is Identity.MANAGED else ()
         return Row(
             posture=posture,
-            old_credentials=old_credentials(posture, self._records),
+            old_credentials=await self._debt(posture),
             groups=await self._groups(ids, caller.object_id),
+            drifts=tuple(self.drifts[one.lower()] for one in ids if one.lower() in self.drifts),
             problem=problem,
         )
+
+    async def declared(self, wanted: tuple[WantedGroup, ...]) -> dict[str, Drift]:
+        """What a fleet file declares of groups that exist, beside what is there; a name that fails is no drift."""
+        found: dict[str, Drift] = {}
+        for group in wanted:
+            if group.create:
+                resolved = await self.known(functools.partial(resolve_groups, self._ports.directory, (group,), ""))
+                there = [one for one in resolved or () if one.id and one.unique_name]
+                found |= {one.reference: await drift_of(self._ports, one) for one in there}
+        return found
 
     async def plan(self, posture: Posture, target: Target, asked: _Asked) -> ClusterPlan:
         """One cluster's plan. Decided twice: the first time shows which rights its steps need."""
@@ -246,8 +266,9 @@ class _Survey:
         wanted = tuple(group.id for group in target.admin_groups if group.id)
         facts = Facts(
             tenant_id=tenant,
-            old_credentials=old_credentials(posture, self._records),
+            old_credentials=await self._debt(posture),
             groups=await self._groups((*own, *wanted), caller.object_id),
+            drifts=tuple(self.drifts.values()),
             prover=caller.name or caller.object_id,
             prover_is_cluster_admin=await self._by_role(posture, target, caller.object_id),
             unreachable=unreachable,
@@ -310,6 +331,14 @@ class _Survey:
         except AksEntraError as error:
             return posture, error.message
         return posture.with_ca(ca), ""
+
+    async def _debt(self, posture: Posture) -> OldCredentials:
+        """What our own records say; where they say "dead", the activity log may contradict."""
+        found = old_credentials(posture, self._records)
+        if found.debt is not Debt.NONE:
+            return found
+        handed_out = await self.known(lambda: self._ports.arm.handed_out(posture.cluster))
+        return old_credentials(posture, (*self._records, *(handed_out or ())))
 
     async def _by_role(self, posture: Posture, target: Target, prover: str) -> bool | None:
         """Asked only where role assignments will count."""

@@ -17,7 +17,8 @@ _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNOR
 async def resolve_groups(directory: Directory, wanted: tuple[WantedGroup, ...], prover: str) -> tuple[GroupTarget, ...]:
     """Object ids for names, and what is to be created. Raises Refused that names the field `admin_groups[i]`.
 
-    A group with `create` that exists, by its unique name or as the only one of its display name, is taken as it is.
+    A group with `create` that exists, by its unique name (or without one as the only one of its display name), is taken
+    as it is; where another group has its display name, it is refused: there must never be two.
     """
     return tuple(await asyncio.gather(*(_resolve(directory, at, one, prover) for at, one in enumerate(wanted))))
 
@@ -30,7 +31,14 @@ async def _resolve(directory: Directory, at: int, wanted: WantedGroup, prover: s
         raise Refused(f"`admin_groups[{at}]` names no group", remedy="give it an `id` or a `name`")
     group_id = await _existing(directory, at, wanted, name)
     if group_id is not None:
-        return GroupTarget(display_name=name, id=group_id.lower(), unique_name=wanted.unique_name)
+        return GroupTarget(
+            display_name=name,
+            id=group_id.lower(),
+            unique_name=wanted.unique_name,
+            description=wanted.description,
+            members=wanted.members,
+            owners=wanted.owners,
+        )
     if not wanted.create:
         raise Refused(
             f"`admin_groups[{at}].name`: no group is called {name!r}",
@@ -62,9 +70,11 @@ def unique_name(display_name: str) -> str:
 
 async def _existing(directory: Directory, at: int, wanted: WantedGroup, name: str) -> str | None:
     if wanted.create:
-        by_unique_name = await directory.group_with_unique_name(wanted.unique_name or unique_name(name))
-        if by_unique_name is not None or wanted.unique_name is not None:
-            return by_unique_name
+        if wanted.unique_name is not None:
+            return await _under_its_key(directory, at, name, wanted.unique_name)
+        made = await directory.group_with_unique_name(unique_name(name))
+        if made is not None:
+            return made
     named = await directory.groups_named(name)
     if len(named) > 1:
         raise Refused(
@@ -72,6 +82,24 @@ async def _existing(directory: Directory, at: int, wanted: WantedGroup, name: st
             remedy="give the `id` of the one that is meant",
         )
     return named[0] if named else None
+
+
+async def _under_its_key(directory: Directory, at: int, name: str, key: str) -> str | None:
+    """The group under its unique name; Refused where another one has its display name: there must never be two."""
+    found = await directory.group_with_unique_name(key)
+    if found is not None:
+        return found
+    namesakes = await directory.groups_named(name)
+    if not namesakes:
+        return None
+    found = await directory.group_with_unique_name(key)  # perhaps it was just not to be seen everywhere yet
+    if found is None:
+        raise Refused(
+            f"`admin_groups[{at}].name`: another group is called {name!r} already ({', '.join(sorted(namesakes))}), "
+            f"and not under the unique name {key!r}",
+            remedy="name that one by its `id` without `create`, or give the new group another name",
+        )
+    return found
 
 
 async def _people(directory: Directory, field: str, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from aks_entra.access_ports import AccessPorts, Machine
+from aks_entra.access_ports import AccessPorts, Machine, PersonSpec
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.evidence import Baseline
 from aks_entra.core.fleet import ProverSpec
@@ -48,15 +48,19 @@ def current_session() -> Session:
 
 @asynccontextmanager
 async def open_session(
-    settings: Settings, *, prover: ProverSpec | None = None, journal: Journal | None = None
+    settings: Settings,
+    *,
+    prover: ProverSpec | None = None,
+    journal: Journal | None = None,
+    person: PersonSpec | None = None,
 ) -> AsyncIterator[Session]:
-    """Open everything that reaches the world, and close it at the end.
+    """Open everything that reaches the world, and close it at the end. `person` signs in by themselves, for Graph.
 
     No credential is used yet: a missing or refused one is found by the first call that needs it. Without `journal` what
     it would keep ends with the process.
     """
     async with AsyncExitStack() as open_things:
-        ports, access = await _ports(settings, prover, journal or MemoryJournal(), open_things)
+        ports, access = await _ports(settings, (prover, person), journal or MemoryJournal(), open_things)
         watch = Watch(ports.arm, ports.clock, settings.poll_interval, limit=settings.operation_limit)
         limits = limits_of(settings)
         session = Session(
@@ -129,7 +133,10 @@ def _machine(settings: Settings) -> Machine:
 
 
 async def _ports(
-    settings: Settings, prover: ProverSpec | None, journal: Journal, open_things: AsyncExitStack
+    settings: Settings,
+    who: tuple[ProverSpec | None, PersonSpec | None],
+    journal: Journal,
+    open_things: AsyncExitStack,
 ) -> tuple[Ports, AccessPorts]:
     from aks_entra.adapters.arm import AzureControlPlane  # noqa: PLC0415 - lazy: see the module's first paragraph
     from aks_entra.adapters.arm.assignments import ClusterRoles  # noqa: PLC0415 - as above
@@ -151,7 +158,7 @@ async def _ports(
     clock, vault = SystemClock(), MemoryVault()
     web = Web(connect=settings.connect_timeout, read=settings.request_timeout)
     open_things.push_async_callback(web.close)
-    identities = Identities(web, prover)
+    identities = Identities(web, *who)
     open_things.push_async_callback(identities.close)
     clients = Clients(identities, web, rate=settings.request_rate)
     open_things.push_async_callback(clients.close)

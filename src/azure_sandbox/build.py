@@ -7,13 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from azure_sandbox import build_identity
+from azure_sandbox.arm.networks import Subnet, VirtualNetwork
+from azure_sandbox.arm.roles import Role
 from azure_sandbox.arm.service import Arm
 from azure_sandbox.arm.spec import ClusterSpec, PoolSpec, WorkloadSpec
+from azure_sandbox.arm.state import Quota
 from azure_sandbox.clock import Clock
 from azure_sandbox.entra.directory import Directory, ServicePrincipal, Tenant
+from azure_sandbox.http import Problem
 from azure_sandbox.world import (
     DEFAULT_OPERATOR,
     ClusterModel,
+    NetworkModel,
+    ResourceGroupModel,
     Scope,
     World,
     WorldError,
@@ -111,6 +117,7 @@ def build_directory(world: World, clock: Clock, *, replication: float = 0.0) -> 
 def build_arm(world: World, arm: Arm, directory: Directory, names: Names) -> Operator:
     """Fill the control plane; returns the operator, at home in the first subscription."""
     subscriptions: list[str] = []
+    _define(world, arm, directory.tenant.id)
     operator = _operator(world, directory, names)
     for model in world.subscriptions:
         tenant = directory.tenant if model.tenant is None else directory.find_tenant(model.tenant)
@@ -124,10 +131,14 @@ def build_arm(world: World, arm: Arm, directory: Directory, names: Names) -> Ope
             if world.operator is None:
                 arm.assign(scope, operator.id, "Owner")
             _govern(model, scope, arm, names)
+            for quota in model.quotas:
+                arm.add_quota(subscription, quota.location, quota.name, Quota(limit=quota.limit, used=quota.used))
             for group in model.resource_groups:
                 arm.add_resource_group(subscription, group.name, group.location, group.tags)
                 inner = f"{scope}/resourceGroups/{group.name}"
                 _govern(group, inner, arm, names)
+                for network in group.virtual_networks:
+                    arm.add_network(_network(network, subscription, group))
                 for cluster in group.clusters:
                     resource = arm.add_cluster(
                         subscription, group.name, _cluster(world, cluster, names, directory.clock.now())
@@ -143,6 +154,47 @@ def build_arm(world: World, arm: Arm, directory: Directory, names: Names) -> Ope
         tenant_id=directory.tenant.id,
         subscription_id=subscriptions[0] if subscriptions else "",
     )
+
+
+def _network(model: NetworkModel, subscription: str, group: ResourceGroupModel) -> VirtualNetwork:
+    network = VirtualNetwork(
+        subscription=subscription,
+        group=group.name,
+        name=model.name,
+        location=model.location or group.location,
+        prefixes=model.address_prefixes,
+    )
+    for it in model.subnets:
+        try:
+            network.add(Subnet(name=it.name, prefix=it.address_prefix, used=it.used))
+        except Problem as problem:
+            text = problem.body["error"]["message"]
+            raise WorldError(f"virtualNetworks of {group.name}: {text}") from problem
+    return network
+
+
+def _define(world: World, arm: Arm, home: str) -> None:
+    everywhere = tuple(
+        f"/subscriptions/{it.id or steady_id('subscription', home, it.name)}" for it in world.subscriptions
+    )
+    for it in world.custom_roles:
+        role = Role(
+            id=it.id or steady_id("role", it.name),
+            name=it.name,
+            description=it.description,
+            custom=True,
+            assignable=tuple(one.rstrip("/") for one in it.assignable_scopes) or everywhere,
+            actions=it.actions,
+            not_actions=it.not_actions,
+            data_actions=it.data_actions,
+            not_data_actions=it.not_data_actions,
+            created=arm.clock.now(),
+            updated=arm.clock.now(),
+        )
+        try:
+            arm.add_role(role)
+        except ValueError as error:
+            raise WorldError(f"customRoles: {error}") from error
 
 
 def _operator(world: World, directory: Directory, names: Names) -> ServicePrincipal:

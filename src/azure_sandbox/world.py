@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -79,6 +80,19 @@ class WorkloadModel(Model):
     replicas: int = Field(default=1, ge=0)
 
 
+class CustomRoleModel(Model):
+    """A role of one's own; without scopes it can be assigned in every subscription of the world."""
+
+    name: str
+    id: Guid | None = None
+    description: str = ""
+    actions: tuple[str, ...] = ()
+    not_actions: tuple[str, ...] = ()
+    data_actions: tuple[str, ...] = ()
+    not_data_actions: tuple[str, ...] = ()
+    assignable_scopes: tuple[str, ...] = ()
+
+
 class Scope(Model):
     """What roles, locks and policies can be put on, and what has happened there."""
 
@@ -122,12 +136,39 @@ class ClusterModel(Scope):
     document: dict[str, Any] | str | None = None
 
 
+class SubnetModel(Model):
+    """A subnet; `used`: addresses that something other than the clusters of the world holds."""
+
+    name: str
+    address_prefix: IPv4Network
+    used: int = Field(default=0, ge=0)
+
+
+class NetworkModel(Model):
+    """A virtual network for nodes."""
+
+    name: str
+    location: str | None = None
+    address_prefixes: tuple[IPv4Network, ...] = Field(min_length=1)
+    subnets: tuple[SubnetModel, ...] = ()
+
+
+class QuotaModel(Model):
+    """How many vCPUs may be used in a region: in all (`cores`), or of a family such as standardDSv5Family."""
+
+    location: str
+    name: str = "cores"
+    limit: int = Field(ge=0)
+    used: int = Field(default=0, ge=0)
+
+
 class ResourceGroupModel(Scope):
     """A resource group."""
 
     name: str
     location: str = "westeurope"
     tags: dict[str, str] = Field(default_factory=dict)
+    virtual_networks: tuple[NetworkModel, ...] = ()
     clusters: tuple[ClusterModel, ...] = ()
 
 
@@ -137,6 +178,7 @@ class SubscriptionModel(Scope):
     name: str
     id: Guid | None = None
     tenant: str | None = None
+    quotas: tuple[QuotaModel, ...] = ()
     resource_groups: tuple[ResourceGroupModel, ...] = ()
 
 
@@ -161,6 +203,7 @@ class World(Model):
     named_locations: tuple[LocationModel, ...] = ()
     conditional_access: tuple[ConditionalAccessModel, ...] = ()
     operator: str | None = None
+    custom_roles: tuple[CustomRoleModel, ...] = ()
     subscriptions: tuple[SubscriptionModel, ...] = ()
     throttling: bool = False
     control_plane: Literal["builtin", "real"] = "builtin"
@@ -273,9 +316,13 @@ _NESTED: dict[str, type[Model]] = {
     "activation": PolicyRulesModel,
     "subscriptions": SubscriptionModel,
     "resourceGroups": ResourceGroupModel,
+    "virtualNetworks": NetworkModel,
+    "subnets": SubnetModel,
+    "quotas": QuotaModel,
     "clusters": ClusterModel,
     "pools": PoolModel,
     "workloads": WorkloadModel,
+    "customRoles": CustomRoleModel,
     "roleAssignments": RoleAssignmentModel,
     "locks": LockModel,
     "policies": PolicyModel,

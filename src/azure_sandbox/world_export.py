@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from ruamel.yaml import YAML
 
 from azure_sandbox.arm.access import normal
+from azure_sandbox.arm.networks import VirtualNetwork
+from azure_sandbox.arm.roles import Role
 from azure_sandbox.arm.service import Arm
 from azure_sandbox.arm.state import ManagedCluster, ResourceGroup, State
 from azure_sandbox.build import Operator
@@ -45,6 +47,7 @@ def export_world(sandbox: Exported) -> Document:
         "users": [_user(it) for it in directory.users()],
         "groups": [_group(it) for it in directory.every_group()],
         "operator": sandbox.operator.principal.id,
+        "customRoles": [_role(it) for it in state.roles.custom()],
         "subscriptions": [_subscription(state, it.id, home.id) for it in state.subscriptions.values()],
     }
     if others := [it for it in directory.tenants.values() if it.id != home.id]:
@@ -138,6 +141,19 @@ def _group(it: Group) -> Document:
     }
 
 
+def _role(it: Role) -> Document:
+    return {
+        "name": it.name,
+        "id": it.id,
+        "description": it.description,
+        "actions": list(it.actions),
+        "notActions": list(it.not_actions),
+        "dataActions": list(it.data_actions),
+        "notDataActions": list(it.not_data_actions),
+        "assignableScopes": list(it.assignable),
+    }
+
+
 def _governed(state: State, scope: str) -> Document:
     here = normal(scope)
     return {
@@ -169,6 +185,11 @@ def _subscription(state: State, name: str, home: str) -> Document:
         "id": it.id,
         "tenant": None if it.tenant == home else it.tenant,
         **_governed(state, it.scope),
+        "quotas": [
+            {"location": region, "name": quota, "limit": one.limit, "used": one.used}
+            for (home_of, region, quota), one in state.quotas.items()
+            if home_of == it.id.lower()
+        ],
         "resourceGroups": [_resource_group(state, group) for group in groups],
     }
 
@@ -179,7 +200,19 @@ def _resource_group(state: State, it: ResourceGroup) -> Document:
         "location": it.location,
         "tags": it.tags,
         **_governed(state, it.id),
+        "virtualNetworks": [_network(one) for one in state.networks.below(it.id)],
         "clusters": [_cluster(state, one) for one in state.clusters_below(it.id)],
+    }
+
+
+def _network(it: VirtualNetwork) -> Document:
+    return {
+        "name": it.name,
+        "location": it.location,
+        "addressPrefixes": [str(one) for one in it.prefixes],
+        "subnets": [
+            {"name": one.name, "addressPrefix": str(one.prefix), "used": one.used} for one in it.subnets.values()
+        ],
     }
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from aks_entra.core.groups import drift
 from aks_entra.core.preflight import Memberships
 from aks_entra.core.target import GroupTarget
 from aks_entra.errors import Refused, TryLater
@@ -147,3 +148,65 @@ async def test_a_new_group_counts_only_when_it_can_be_read_everywhere(opened: Op
     assert created
     assert request_id
     assert [group.id for group in box.directory.groups() if group.display_name == "slow"] == [group_id]
+
+
+OWNED = WORLD.replace(
+    f"{{name: aks-admins, id: {ADMINS}, members: [operator, dana, left]}}",
+    f"{{name: aks-admins, id: {ADMINS}, owners: [dana], members: [operator, dana, just-in-time]}}",
+)
+
+
+@pytest.mark.parametrize("box", [{"world": OWNED}], indirect=True)
+async def test_what_is_in_a_group_and_by_which_names(opened: Opener) -> None:
+    async with opened() as session:
+        directory = session.ports.directory
+        seen = await directory.contents(ADMINS)
+        me = await session.ports.callers.runner()
+        assert [one.names for one in seen.owners or ()] == [("dana@contoso.com",)]
+        members = {one.id: one for one in seen.members or ()}
+        assert members[me.object_id].names
+        assert members[ELIGIBLE].goes_by("just-in-time")
+        assert all(one.named for one in members.values())
+        declared = GroupTarget(display_name="aks-admins", id=ADMINS, unique_name="k", members=("DANA@contoso.com",))
+        assert drift(declared, seen).beside == ("2 members",)
+        assert (await directory.contents(DELETED)).deleted_on[:10] == "2026-11-02"
+        assert not (await directory.contents("00000000-0000-4000-8000-000000000001")).exists
+
+
+LITTLE = WORLD.replace("[Group.ReadWrite.All, Directory.Read.All]", "[GroupMember.Read.All]")
+
+
+@pytest.mark.parametrize("box", [{"world": LITTLE}], indirect=True)
+async def test_names_that_may_not_be_read_are_unknown_and_never_missing(opened: Opener) -> None:
+    declared = GroupTarget(display_name="aks-admins", id=ADMINS, unique_name="k", members=("dana@contoso.com",))
+    async with opened() as session:
+        found = drift(declared, await session.ports.directory.contents(ADMINS))
+        assert found.differs == ()
+        assert "names could not be read" in found.unknown[0]
+
+
+@pytest.mark.usefixtures("as_reader")
+async def test_a_group_that_may_not_be_read_is_refused_by_the_permission(opened: Opener) -> None:
+    async with opened() as session:
+        with pytest.raises(Refused) as refused:
+            await session.ports.directory.contents(ADMINS)
+    assert "GroupMember.Read.All" in refused.value.remedy
+
+
+@pytest.mark.parametrize("box", [{"replication": 600.0}], indirect=True)
+async def test_a_death_between_creation_and_reading_leaves_one_group(opened: Opener, box: Sandbox) -> None:
+    target = GroupTarget(display_name="once", unique_name="once")
+    async with opened() as dies:
+        me = (await dies.ports.callers.prover()).object_id
+        with pytest.raises(TryLater):  # created, not to be read yet; then the process is gone
+            await dies.ports.directory.ensure_group(target, me)
+    (made,) = [group.id for group in box.directory.groups() if group.display_name == "once"]
+    async with opened() as another, opened() as third:
+        for session in (another, third):
+            with pytest.raises(TryLater, match="at the same moment"):  # it is there, and cannot be read
+                await session.ports.directory.ensure_group(target, me)
+        box.clock.advance(timedelta(minutes=11))
+        for session in (another, third):
+            assert await session.ports.directory.ensure_group(target, READER["id"]) == (made, False, "")
+    assert [group.id for group in box.directory.groups() if group.display_name == "once"] == [made]
+    assert READER["id"] not in box.directory.groups_of(made)

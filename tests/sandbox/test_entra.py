@@ -277,6 +277,11 @@ async def test_a_device_code_waits_for_a_person(desk: Desk) -> None:
     answer = await desk.token(poll)
     assert desk.tokens.read(answer["access_token"], AKS_AUDIENCES).oid == ALICE
     assert await desk.refused(poll) == 70019  # it is spent
+    again = (await desk.send("POST", f"/{TENANT}/oauth2/v2.0/devicecode", asked)).body
+    assert isinstance(again, dict)
+    bare = {"client_id": AKS_CLIENT, "grant_type": "device_code", "device_code": again["device_code"]}
+    assert await desk.refused(bare) == 70016  # MSAL's poll names no scope
+    assert await desk.refused({**bare, "device_code": "nobody's"}) == 70019
     late = (await desk.send("POST", f"/{TENANT}/oauth2/v2.0/devicecode", asked)).body
     assert isinstance(late, dict)
     desk.clock.advance(timedelta(minutes=16))

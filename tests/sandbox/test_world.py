@@ -76,7 +76,7 @@ def test_the_demo_world_holds_what_its_comments_say() -> None:
         (
             "version: 1\ntenants_: []\n",
             2,
-            "tenants_: unknown key; allowed here: aksServer, conditionalAccess, controlPlane, durations, graph",
+            "tenants_: unknown key; allowed here: aksServer, conditionalAccess, controlPlane, customRoles, durations",
         ),
         (
             "version: 1\nusers:\n  - {name: A, mail: b}\n",

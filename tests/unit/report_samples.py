@@ -15,6 +15,7 @@ from aks_entra.core.evidence import (
     Evidence,
     Failure,
     GroupEnsured,
+    GroupSeen,
     LocalAccountsDisabled,
     LocalAccountsEnabled,
     Moment,
@@ -122,6 +123,7 @@ def fleet_plan(*stages: tuple[str, tuple[ClusterPlan, ...]], others: tuple[Clust
 
 
 EVIDENCE: tuple[Evidence, ...] = (
+    GroupSeen(at=AT, group=ADMINS, display_name="aks-admins", differs=("owner olive@contoso.com is missing",)),
     GroupEnsured(
         at=AT, group_id=ADMINS, display_name="aks-admins", unique_name="aks-admins", created=True, correlation_id="g-1"
     ),

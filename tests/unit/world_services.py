@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aks_entra.core.cluster import ClusterId, Identity, Posture, ServingCertificate
 from aks_entra.core.evidence import Baseline, Credential, Node, Workload
+from aks_entra.core.groups import GroupContents, Holder
 from aks_entra.core.preflight import GroupFacts, Home, Inside, Memberships, Tools
 from aks_entra.core.target import GroupTarget
 from aks_entra.errors import Refused, TryLater
@@ -45,6 +46,20 @@ class WorldDirectory:
                 prover_is_member=prover in group.members,
             )
 
+    async def contents(self, group_id: str) -> GroupContents:
+        with self._world.call("directory.contents"):
+            group = self._world.groups.get(group_id.lower())
+            if group is None:
+                return GroupContents(id=group_id, exists=False)
+            return GroupContents(
+                id=group.id,
+                display_name=group.name,
+                security_enabled=group.security,
+                deleted_on=group.deleted_on or "",
+                owners=(),
+                members=tuple(Holder(id=one) for one in sorted(group.members)),
+            )
+
     async def memberships(self, principal_id: str) -> Memberships | None:
         with self._world.call("directory.memberships"):
             assert principal_id == PROVER
@@ -52,7 +67,11 @@ class WorldDirectory:
 
     async def groups_named(self, display_name: str) -> tuple[str, ...]:
         with self._world.call("directory.groups_named"):
-            return tuple(group.id for group in self._world.groups.values() if group.name == display_name)
+            return tuple(
+                group.id
+                for group in self._world.groups.values()
+                if group.name == display_name and group.deleted_on is None
+            )
 
     async def group_with_unique_name(self, unique_name: str) -> str | None:
         with self._world.call("directory.group_with_unique_name"):

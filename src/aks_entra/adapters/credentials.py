@@ -14,12 +14,15 @@ from azure.identity.aio import ClientSecretCredential, DefaultAzureCredential
 
 from aks_entra.adapters.failures import azure
 from aks_entra.adapters.network import Web
+from aks_entra.adapters.person import PersonCredential
 from aks_entra.core.fleet import ProverSpec
 from aks_entra.errors import Refused
 from aks_entra.ports import Caller
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
+
+    from aks_entra.access_ports import PersonSpec
 
 ARM_SCOPE: Final = "https://management.azure.com/.default"
 GRAPH_SCOPE: Final = "https://graph.microsoft.com/.default"
@@ -32,9 +35,10 @@ _LOGIN: Final = "login.microsoftonline.com"
 class Identities:
     """The credentials of one process: each made once, because its token cache lives inside."""
 
-    def __init__(self, web: Web, prover: ProverSpec | None = None) -> None:
+    def __init__(self, web: Web, prover: ProverSpec | None = None, person: PersonSpec | None = None) -> None:
         self._web = web
         self._spec = prover
+        self._person = person
         self._runner = self._default()
         self._prover = None if prover else self._runner  # a prover of its own is made when it is first needed
 
@@ -45,8 +49,8 @@ class Identities:
 
     async def runner(self) -> Caller:
         """Who speaks to ARM and Graph. Refused when no credential is found or it is refused (code AADSTS…)."""
-        with azure("sign in to Azure", host=_LOGIN):
-            token = await self._runner.get_token(ARM_SCOPE)
+        with azure("sign in to Azure", host=_LOGIN):  # a person's own client is good for Graph, perhaps not for ARM
+            token = await self._runner.get_token(GRAPH_SCOPE if self._person else ARM_SCOPE)
         return caller_in(token.token)
 
     async def prover(self) -> Caller:
@@ -58,7 +62,7 @@ class Identities:
 
         A managed identity's token is also cached outside of this process; then it is as new as Azure gives it.
         """
-        if fresh or self._prover is None:
+        if fresh or self._prover is None:  # a person signs in once more: what they got before carries the old groups
             self._prover = self._default() if self._spec is None else self._service_principal(self._spec)
         with azure("get a token for the cluster", host=_LOGIN):
             token = await self._prover.get_token(AKS_SCOPE)
@@ -71,6 +75,8 @@ class Identities:
                 await credential.close()
 
     def _default(self) -> AsyncTokenCredential:
+        if self._person is not None:
+            return PersonCredential(self._person)
         try:
             return DefaultAzureCredential(transport=self._web.transport())
         except ValueError as err:

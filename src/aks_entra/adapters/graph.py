@@ -33,8 +33,10 @@ from msgraph.generated.identity_governance.privileged_access.group.eligibility_s
 from msgraph.generated.models.privileged_access_group_relationships import PrivilegedAccessGroupRelationships
 from msgraph.generated.users.item.user_item_request_builder import UserItemRequestBuilder
 
+from aks_entra.adapters import group_contents
 from aks_entra.adapters.graph_client import answers
 from aks_entra.adapters.group_creation import GroupCreation
+from aks_entra.core.groups import GroupContents
 from aks_entra.core.preflight import GroupFacts, Memberships
 from aks_entra.core.target import GroupTarget
 from aks_entra.errors import Refused
@@ -90,6 +92,10 @@ class MicrosoftGraph:
             eligible=eligible,
             prover_is_member=prover_is_member,
         )
+
+    async def contents(self, group_id: str) -> GroupContents:
+        """A group by id with its direct owners and members; None of those whose reading is refused."""
+        return await group_contents.contents(self._client, group_id)
 
     async def memberships(self, principal_id: str) -> Memberships | None:
         """In how many security groups a principal is, transitively, and whether it is a person; None: unreadable."""

@@ -68,6 +68,12 @@ class GraphGroupPim:
         what = "activate a membership" if ask.activate else f"make an {ask.kind.value} member"
         return await self._request(ask.kind, body, f"{what} of group {ask.group_id}")
 
+    async def request(self, request_id: str) -> MembershipRequest:
+        """What has become of a request for an active membership."""
+        path = f"{BASE}/assignmentScheduleRequests/{request_id}"
+        needs = ASSIGNMENT.format("Read")
+        return _requested(await self._wire.get(path, doing=f"read the request {request_id}", needs=needs))
+
     async def end(
         self, kind: Kind, group_id: str, principal_id: str, reason: str, *, own: bool
     ) -> MembershipRequest | None:
@@ -169,10 +175,11 @@ class GraphGroupPim:
         return str(found["id"]), created
 
     async def _request(self, kind: Kind, body: Document, doing: str) -> MembershipRequest:
+        needs = _NEEDS[kind].format("ReadWrite")
+        if str(body["action"]).startswith("self"):
+            needs += " to a public client and name it (--client-id): the Azure CLI's own token never has it"
         try:
-            made = await self._wire.post(
-                f"{BASE}/{_WORDS[kind]}ScheduleRequests", body, doing=doing, needs=_NEEDS[kind].format("ReadWrite")
-            )
+            made = await self._wire.post(f"{BASE}/{_WORDS[kind]}ScheduleRequests", body, doing=doing, needs=needs)
         except Rejected as rejected:
             raise _why(rejected, doing) from rejected
         return _requested(made)

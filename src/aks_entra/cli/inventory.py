@@ -13,7 +13,7 @@ from aks_entra.cli.planning import located, read_settings, teller
 from aks_entra.cli.records import EvidenceFrom, gather
 
 if TYPE_CHECKING:
-    from aks_entra.core.fleet import Selector
+    from aks_entra.core.fleet import Selector, WantedGroup
     from aks_entra.survey import Row
 
 
@@ -59,8 +59,8 @@ def inventory(  # noqa: PLR0913 - one parameter for each option
     One or two requests for each subscription; nothing is written.
     """
     with output.guarded():
-        selectors = _selectors(fleet, subscription or [], resource_group, name, tag or [])
-    rows = output.run(_inventory(selectors, fleet, probe=probe or read, read=read, evidence=evidence))
+        selectors, declared = _selectors(fleet, subscription or [], resource_group, name, tag or [])
+    rows = output.run(_inventory(selectors, declared, fleet, probe=probe or read, read=read, evidence=evidence))
     if format_ is output.Format.JSON:
         from aks_entra.report.inventory_view import document  # noqa: PLC0415 - startup is quick without it
 
@@ -72,7 +72,13 @@ def inventory(  # noqa: PLR0913 - one parameter for each option
 
 
 async def _inventory(
-    selectors: tuple[Selector, ...], fleet: Path | None, *, probe: bool, read: bool, evidence: list[Path] | None
+    selectors: tuple[Selector, ...],
+    declared: tuple[WantedGroup, ...],
+    fleet: Path | None,
+    *,
+    probe: bool,
+    read: bool,
+    evidence: list[Path] | None,
 ) -> tuple[Row, ...]:
     from aks_entra import survey  # noqa: PLC0415 - startup is quick without it
     from aks_entra.wiring import open_session  # noqa: PLC0415 - Azure's libraries take long to import
@@ -83,14 +89,20 @@ async def _inventory(
         async with open_session(settings) as session:
             with located(fleet):
                 return await survey.inventory(
-                    session.ports, selectors, probe=probe, read=read, records=records, on_progress=teller(tell)
+                    session.ports,
+                    selectors,
+                    probe=probe,
+                    read=read,
+                    records=records,
+                    on_progress=teller(tell),
+                    declared=declared,
                 )
 
 
 def _selectors(
     fleet: Path | None, subscriptions: list[str], resource_group: str | None, name: str | None, tags: list[str]
-) -> tuple[Selector, ...]:
-    """Which clusters are meant: those of a fleet file, or those of the options."""
+) -> tuple[tuple[Selector, ...], tuple[WantedGroup, ...]]:
+    """Which clusters are meant: those of a fleet file, with the groups it declares, or those of the options."""
     from aks_entra.core.fleet import Selector  # noqa: PLC0415 - startup is quick without it
 
     pairs = tuple(sorted(_pair(tag) for tag in tags))
@@ -102,17 +114,19 @@ def _selectors(
             )
         from aks_entra.fleet_file import load_fleet_file  # noqa: PLC0415 - startup is quick without it
 
-        return load_fleet_file(fleet).to_fleet().selectors
+        whole = load_fleet_file(fleet).to_fleet()
+        return whole.selectors, whole.target.admin_groups
     subscriptions = subscriptions or [one for one in [os.environ.get("AZURE_SUBSCRIPTION_ID")] if one]
     if not subscriptions:
         output.usage(
             "which clusters? No subscription is named",
             remedy="add --subscription NAME|ID (`az account list -o table` shows them), or name a fleet file",
         )
-    return tuple(
+    chosen = tuple(
         Selector(subscription=one, resource_group=resource_group, name=name, tags=pairs)
         for one in dict.fromkeys(subscriptions)
     )
+    return chosen, ()
 
 
 def _pair(tag: str) -> tuple[str, str]:

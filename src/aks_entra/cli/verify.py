@@ -166,8 +166,10 @@ async def _report(
     tell: Callable[[str], None],
 ) -> FleetReport:
     from aks_entra.core.report import FleetReport  # noqa: PLC0415 - startup is quick without it
+    from aks_entra.declared import groups_seen, of_cluster  # noqa: PLC0415 - as above
 
     witnesses = _hand_in(session, plan, request.kubeconfigs)
+    groups = await groups_seen(session.ports, plan)
     began = session.ports.clock.now()
     turn = asyncio.Semaphore(AT_A_TIME)
     done = 0
@@ -175,7 +177,8 @@ async def _report(
     async def one(cluster: ClusterPlan) -> Verdict:
         nonlocal done
         async with turn:
-            verdict = await _verdict(session, plan, cluster, kept, witnesses.get(cluster.cluster.key))
+            seen = of_cluster(cluster, groups)
+            verdict = await _verdict(session, plan, cluster, kept, witnesses.get(cluster.cluster.key), seen)
         done += 1
         tell(f"{done} of {len(plan.clusters)} · {cluster.cluster}: {verdict.outcome}")
         return verdict
@@ -198,8 +201,12 @@ async def _verdict(
     cluster: ClusterPlan,
     kept: dict[str, tuple[Evidence, ...]] | None,
     witness: Witness | None,
+    groups: tuple[Evidence, ...],
 ) -> Verdict:
-    """One cluster's verdict. `kept` is what was seen when the plan was carried out; None: it was only made just now."""
+    """One cluster's verdict. `kept` is what was seen when the plan was carried out; None: it was only made just now.
+
+    `groups` is what was seen of the groups that the fleet file declares for it.
+    """
     from aks_entra import verifier  # noqa: PLC0415 - startup is quick without it
     from aks_entra.core.cluster import Identity  # noqa: PLC0415 - as above
     from aks_entra.core.standing import judge_standing  # noqa: PLC0415 - as above
@@ -212,7 +219,7 @@ async def _verdict(
     if kept is None and cluster.before.identity is not Identity.MANAGED:
         return judge_standing(cluster, ())  # nobody's token gets in there yet
     job = Job(digest=plan.digest, plan=cluster, prover=plan.prover)
-    seen = await verifier.verify(session.ports, session.limits, job, witness=witness)
+    seen = (*await verifier.verify(session.ports, session.limits, job, witness=witness), *groups)
     if kept is None:
         return judge_standing(cluster, seen)
     return judge(cluster, (*kept.get(cluster.cluster.key, ()), *seen))

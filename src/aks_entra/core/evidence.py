@@ -62,6 +62,21 @@ class EntraSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSeen:
+    """A group that the fleet file declares, looked at again: what is otherwise, and what could not be read.
+
+    `group` is how the plan names it: its object id, or `uniqueName:…`.
+    """
+
+    at: str
+    group: str
+    display_name: str
+    differs: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    kind: Literal["group-seen"] = "group-seen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignInProven:
     """The prover got in at this API server: who it was there, by which right, and that everything is allowed."""
 
@@ -173,6 +188,7 @@ class StateSeen:
     ca: str
     ca_not_before: str
     provisioning_state: str = "Succeeded"
+    uid: str = ""  # ARM's `resourceUID`
     kind: Literal["state-seen"] = "state-seen"
 
 
@@ -202,6 +218,7 @@ class Failure:
 
 Evidence: TypeAlias = (
     GroupEnsured
+    | GroupSeen
     | EntraSet
     | SignInProven
     | AdminCredentialRefused

@@ -32,7 +32,8 @@ class RotationPolicy(StrEnum):
 class GroupTarget:
     """An admin group: one that exists (`id`), or one to be created under its `unique_name` with first `members`.
 
-    `members` are object ids; the prover is put first among them when the group is created, never afterwards.
+    The prover is put first among `members` when the group is created, never afterwards. Owners and members are object
+    ids of a group to be created; of one that exists (it has both `id` and `unique_name` then) they are as declared.
     """
 
     display_name: str

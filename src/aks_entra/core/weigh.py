@@ -17,6 +17,7 @@ from aks_entra.core.evidence import (
     Evidence,
     Failure,
     GroupEnsured,
+    GroupSeen,
     Moment,
     NodesSeen,
     SignInProven,
@@ -34,6 +35,9 @@ _BAD_REQUEST: Final = 400
 _UNAUTHORIZED: Final = 401
 _TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500
+
+
+GROUPS: Final = "bring the group to what the fleet file declares (`az ad group`), or the fleet file to the group"
 
 
 class Grade(StrEnum):
@@ -58,7 +62,7 @@ class Weights:
 def weigh(plan: ClusterPlan, evidence: tuple[Evidence, ...]) -> Weights:
     """Weigh everything that must hold at the end, except the old credentials."""
     seen = Weights()
-    for rule in (_looks, _state, _refusal, _sign_in, _nodes, _workloads):
+    for rule in (_looks, _state, _groups, _refusal, _sign_in, _nodes, _workloads):
         rule(plan, evidence, seen)
     return seen
 
@@ -101,6 +105,16 @@ def _state(plan: ClusterPlan, evidence: tuple[Evidence, ...], seen: Weights) -> 
         seen.next = "`az aks update` without a change reconciles the cluster; look at its activity log first"
     elif state.provisioning_state.casefold() != "succeeded":
         seen.missing.append(f"another operation is running ({state.provisioning_state})")
+
+
+def _groups(_: ClusterPlan, evidence: tuple[Evidence, ...], seen: Weights) -> None:
+    """Groups that the fleet file declares: one that drifted is not what somebody decided on."""
+    for group in {one.group: one for one in _all(evidence, GroupSeen)}.values():
+        for what in (*group.differs, *group.unknown):
+            seen.missing.append(f"admin group {group.display_name}: {what}")
+            seen.next = seen.next or GROUPS
+        if not group.differs and not group.unknown:
+            seen.proven.append(f"admin group {group.display_name} as declared")
 
 
 def _refusal(plan: ClusterPlan, evidence: tuple[Evidence, ...], seen: Weights) -> None:

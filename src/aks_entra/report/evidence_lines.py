@@ -14,6 +14,7 @@ from aks_entra.core.evidence import (
     Evidence,
     Failure,
     GroupEnsured,
+    GroupSeen,
     LocalAccountsDisabled,
     LocalAccountsEnabled,
     NodesSeen,
@@ -39,6 +40,9 @@ def line_of(one: Evidence) -> Line:  # noqa: C901, PLR0911, PLR0912 - a table: o
         case GroupEnsured():
             name = f"{one.display_name} ({one.group_id}), uniqueName {one.unique_name}"
             return _line(one, "admin group created" if one.created else "admin group exists", name)
+        case GroupSeen():
+            drifted = "; ".join((*one.differs, *one.unknown)) or "as declared"
+            return Line(at=one.at, what="admin group", detail=f"{one.display_name} ({one.group}): {drifted}")
         case EntraSet():
             rbac = "on" if one.azure_rbac else "off"
             detail = f"admin groups {_list(one.admin_group_ids)}; tenant {one.tenant_id}; Azure RBAC {rbac}"

@@ -41,6 +41,8 @@ def render(rows: tuple[Row, ...]) -> Iterator[RenderableType]:
     for row in rows:
         if row.problem:
             yield Text(f"⚠ {row.posture.cluster}: {row.problem}", style="yellow")
+    for line in view.drifts(rows):
+        yield Text(f"⚠ {line}", style="yellow")
     yield Text(view.summary(rows), style="bold")
     if rows:
         yield Text(view.depth(rows), style="dim")

@@ -9,6 +9,7 @@ from typing import Any
 
 from aks_entra.core.cluster import Depth, Identity, Posture, same_id
 from aks_entra.core.debt import Debt
+from aks_entra.core.opening import opening_on
 from aks_entra.core.preflight import GroupFacts
 from aks_entra.survey import Row
 
@@ -55,7 +56,10 @@ def groups(row: Row) -> str:
 
 
 def local_accounts(posture: Posture) -> str:
-    """The LOCAL ACCOUNTS column."""
+    """The LOCAL ACCOUNTS column: on, off, or open by break-glass and until when."""
+    opening = opening_on(posture.tags)
+    if posture.local_accounts and opening is not None:
+        return f"OPEN until {opening.until} ({opening.reason})"
     return "on" if posture.local_accounts else "off"
 
 
@@ -90,6 +94,12 @@ def summary(rows: tuple[Row, ...]) -> str:
     return " · ".join(parts)
 
 
+def drifts(rows: tuple[Row, ...]) -> tuple[str, ...]:
+    """What of the declared groups is otherwise, once each."""
+    found = {one.reference: one for row in rows for one in row.drifts if one.differs or one.unknown}
+    return tuple(f"admin group {one.display_name}: {'; '.join((*one.differs, *one.unknown))}" for one in found.values())
+
+
 def depth(rows: tuple[Row, ...]) -> str:
     """How far was looked, and which option looks further."""
     depths = {row.posture.depth for row in rows}
@@ -111,6 +121,7 @@ def document(rows: tuple[Row, ...]) -> dict[str, Any]:
                 "posture": asdict(row.posture) | {"tags": dict(row.posture.tags), "nodes": row.posture.nodes},
                 "old_credentials": asdict(row.old_credentials),
                 "admin_groups": [asdict(group) for group in row.groups],
+                "drifts": [asdict(one) for one in row.drifts],
                 "problem": row.problem,
             }
             for row in rows
@@ -146,4 +157,6 @@ def _group(row: Row, group_id: str) -> str:
         return f"{name} (deleted!)"
     if not facts.security_enabled:
         return f"{name} (not for security!)"
+    if any(one.differs for one in row.drifts if same_id(one.reference, group_id)):
+        return f"{name} ({'members unread' if facts.members is None else facts.members}, not as declared!)"
     return f"{name} (members unread)" if facts.members is None else f"{name} ({facts.members or 'empty!'})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from azure_sandbox.arm.roles import Role
 
@@ -63,6 +63,12 @@ class Access:
         """Drop every assignment on a scope that ceases to exist."""
         for it in [it for it in self._assignments.values() if covers(scope, it.scope)]:
             self.remove(it)
+
+    def redefine(self, role: Role) -> None:
+        """A role has changed: whoever holds it holds what it says now."""
+        for key, it in self._assignments.items():
+            if it.role.id == role.id:
+                self._assignments[key] = replace(it, role=role)
 
     def all(self) -> Iterator[Assignment]:
         """Every assignment."""

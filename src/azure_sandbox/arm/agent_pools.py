@@ -7,9 +7,10 @@ from typing import Any
 
 from azure_sandbox.arm import known, validation
 from azure_sandbox.arm.building import pools_of, regime_of
+from azure_sandbox.arm.capacity import check_capacity
 from azure_sandbox.arm.clusters import CLUSTER, JSON
 from azure_sandbox.arm.conditions import check_preconditions
-from azure_sandbox.arm.document import complete_pool
+from azure_sandbox.arm.document import complete_pool, pods_of
 from azure_sandbox.arm.errors import bad_request, resource_not_found
 from azure_sandbox.arm.gate import Call, Gate
 from azure_sandbox.arm.operations import Course, Operations
@@ -79,7 +80,9 @@ class AgentPools:
         validation.check_pool(sent, held)
         version = cluster.properties["currentKubernetesVersion"]
         changed = complete_pool(sent, {key: it for key, it in held.items() if key != "nodeLabels"}, version)
-        self._check_system([changed if it is held else it for it in cluster.pools])
+        pools = [changed if it is held else it for it in cluster.pools]
+        self._check_system(pools)
+        self._check_room(cluster, pools)
         cluster.pools[cluster.pools.index(held)] = changed
         upgrades = changed["orchestratorVersion"] != held.get("orchestratorVersion")
         only_counted = changed != held and {**changed, "count": 0} == {**held, "count": 0}
@@ -88,16 +91,22 @@ class AgentPools:
 
     def _create(self, cluster: ManagedCluster, call: Call, sent: Document) -> Reply:
         validation.check_pool(sent, None)
-        made = complete_pool({"mode": "User", **sent}, None, cluster.properties["currentKubernetesVersion"])
+        most = {"maxPods": pods_of(cluster.properties["networkProfile"])}
+        made = complete_pool({"mode": "User", **most, **sent}, None, cluster.properties["currentKubernetesVersion"])
         if number(made["orchestratorVersion"]) > number(cluster.properties["currentKubernetesVersion"]):
             raise bad_request(
                 f"Node pool version {made['orchestratorVersion']} and control plane version "
                 f"{cluster.properties['currentKubernetesVersion']} are incompatible.",
                 target="orchestratorVersion",
             )
+        self._check_room(cluster, [*cluster.pools, made])
         cluster.pools.append(made)
         course = self._course(cluster, made["name"], "Creating", "pool-create")
         return self._started(cluster, call, made, course, 201)
+
+    def _check_room(self, cluster: ManagedCluster, pools: list[Document]) -> None:
+        document = {**cluster.document, "properties": {**cluster.properties, "agentPoolProfiles": pools}}
+        check_capacity(self._state, document, cluster.document, cluster.id)
 
     @staticmethod
     def _course(cluster: ManagedCluster, pool: str, kind: str, length: str) -> Course:

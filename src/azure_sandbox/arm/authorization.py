@@ -1,4 +1,4 @@
-"""Microsoft.Authorization: role definitions, role assignments and one's own permissions, at any scope."""
+"""Microsoft.Authorization: role assignments and one's own permissions, at any scope."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import replace
 from typing import Any
 
 from azure_sandbox.arm.access import Assignment, covers, normal
+from azure_sandbox.arm.custom_roles import no_role
 from azure_sandbox.arm.errors import authorization, front, not_modelled
 from azure_sandbox.arm.gate import Call, Gate
-from azure_sandbox.arm.roles import BY_ID, ROLES, Role, find
 from azure_sandbox.arm.state import State
 from azure_sandbox.entra.directory import Directory, Group
-from azure_sandbox.http import Problem, Reply
+from azure_sandbox.http import Reply
 
 Document = dict[str, Any]
 PROVIDER = "providers/Microsoft.Authorization"
 RIGHT = "Microsoft.Authorization/"
 JSON = {"content-type": "application/json; charset=utf-8"}
 TERM = re.compile(
-    r"(?P<name>atScope|assignedTo|principalId|roleName|type)\s*"
+    r"(?P<name>atScopeAndBelow|atScope|assignedTo|principalId|roleName|type)\s*"
     r"(?:\(\s*(?:'(?P<argument>[^']*)')?\s*\)|eq\s+'(?P<value>(?:[^']|'')*)')?",
     re.IGNORECASE,
 )
@@ -46,11 +46,8 @@ class Authorization:
         self._gate = gate
         self._state: State = gate.state
         self._directory = directory
-        definitions, assignments = f"{PROVIDER}/roleDefinitions", f"{PROVIDER}/roleAssignments"
+        assignments = f"{PROVIDER}/roleAssignments"
         filtered = ("$filter", "$skipToken", "tenantId")
-        for root, scope in (("/{scope:path}/", "/{scope}"), ("/", "")):
-            gate.add("GET", f"{root}{definitions}", self._roles, scope=scope, action=None, options=filtered)
-            gate.add("GET", f"{root}{definitions}/{{role}}", self._role, scope=scope, action=None)
         there = "/{scope:path}/"
         one = f"{there}{assignments}/{{name}}"
         held = RIGHT + "roleAssignments/"
@@ -59,39 +56,6 @@ class Authorization:
         gate.add("PUT", one, self._put, scope="/{scope}", action=held + "write")
         gate.add("DELETE", one, self._delete, scope="/{scope}", action=held + "delete", options=("tenantId",))
         gate.add("GET", f"{there}{PROVIDER}/permissions", self._permissions, scope="/{scope}", action=None)
-
-    @staticmethod
-    def _shown_role(role: Role, scope: str) -> Document:
-        parts = normal(scope).split("/")
-        prefix = "/".join(scope.split("/")[:3]) if parts[1:2] == ["subscriptions"] else ""
-        return {
-            "properties": {
-                "roleName": role.name,
-                "type": "BuiltInRole",
-                "description": role.description,
-                "assignableScopes": ["/"],
-                "permissions": [role.permission()],
-            },
-            "id": f"{prefix}/{PROVIDER}/roleDefinitions/{role.id}",
-            "type": "Microsoft.Authorization/roleDefinitions",
-            "name": role.id,
-        }
-
-    async def _roles(self, call: Call, scope: str = "") -> Reply:
-        wanted = terms(call.option("$filter"))
-        if unknown := set(wanted) - {"rolename", "atscope", "type"}:
-            raise not_modelled(f"the filter {sorted(unknown)} on role definitions")
-        name = wanted.get("rolename")
-        found = [it for it in ROLES if name is None or it.name.lower() == name.lower()]
-        if wanted.get("type", "BuiltInRole").lower() != "builtinrole":
-            found = []
-        return Reply(200, {"value": [self._shown_role(it, f"/{scope}") for it in found]}, JSON)
-
-    async def _role(self, _: Call, role: str, scope: str = "") -> Reply:
-        found = BY_ID.get(role.lower())
-        if found is None:
-            raise _no_role(role)
-        return Reply(200, self._shown_role(found, f"/{scope}"), JSON)
 
     def _shown(self, it: Assignment) -> Document:
         parts = it.scope.split("/")
@@ -153,9 +117,9 @@ class Authorization:
         if not self._state.exists(f"/{scope}"):
             raise front(404, "ResourceNotFound", f"The Resource '/{scope}' was not found.")
         properties: Document = call.request.json().get("properties") or {}
-        role = find(str(properties.get("roleDefinitionId") or ""))
-        if role is None:
-            raise _no_role(str(properties.get("roleDefinitionId")).rpartition("/")[2])
+        role = self._state.roles.find(str(properties.get("roleDefinitionId") or ""))
+        if role is None or not any(covers(it, f"/{scope}") for it in role.assignable):
+            raise no_role(str(properties.get("roleDefinitionId")).rpartition("/")[2])
         if properties.get("condition"):
             raise not_modelled("a condition on a role assignment")
         principal = str(properties.get("principalId") or "")
@@ -228,8 +192,3 @@ class Authorization:
         held: Iterable[Assignment] = self._state.access.held(call.principals, f"/{scope}")
         roles = {it.role.id: it.role for it in held}
         return Reply(200, {"value": [it.permission() for it in roles.values()]}, JSON)
-
-
-def _no_role(name: str) -> Problem:
-    text = f"The specified role definition with ID '{name.replace('-', '')}' does not exist."
-    return authorization(404, "RoleDefinitionDoesNotExist", text)

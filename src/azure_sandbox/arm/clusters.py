@@ -9,6 +9,7 @@ from typing import Any
 
 from azure_sandbox.arm import known, policies, validation
 from azure_sandbox.arm.building import pools_of, regime_of
+from azure_sandbox.arm.capacity import check_capacity
 from azure_sandbox.arm.conditions import check_preconditions, length_of
 from azure_sandbox.arm.document import complete, merged_aad, settle_in
 from azure_sandbox.arm.errors import bad_request, being_deleted, provider
@@ -73,6 +74,7 @@ class Clusters:
         validation.check_change(sent, held.document, name, group)
         document = self._completed(sent, held.document, home, held.name)
         validation.check_whole(document, sent)
+        check_capacity(self._state, document, held.document, held.id)
         operation = self._update(held, document)
         return self._started(held, call, operation)
 
@@ -96,6 +98,7 @@ class Clusters:
         validation.check_new(name, sent)
         document = self._completed(sent, None, home, name)
         validation.check_whole(document, sent)
+        check_capacity(self._state, document, None, call.scope)
         server = self._build(home, name, document, created=self._gate.clock.now())
         server.empty()
         server.take_down(call.request.now)

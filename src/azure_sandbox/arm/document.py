@@ -133,6 +133,12 @@ def _network(sent: Document) -> Document:
     return network
 
 
+def pods_of(network: Document) -> int:
+    """How many pods a node may run when nothing is said: few where each takes an address of the subnet."""
+    flat = network.get("networkPlugin") == "azure" and network.get("networkPluginMode") != "overlay"
+    return 30 if flat else int(str(_POOL["maxPods"]))
+
+
 def complete(
     sent: Document,
     held: Document | None,
@@ -155,7 +161,8 @@ def complete(
     properties["kubernetesVersion"] = version if not wanted.get("kubernetesVersion") else wanted["kubernetesVersion"]
     properties["currentKubernetesVersion"] = version
     pools = {it["name"]: it for it in before["properties"].get("agentPoolProfiles", [])}
-    sent_pools = properties.get("agentPoolProfiles") or []
+    most = {"maxPods": pods_of(properties.get("networkProfile") or {})}
+    sent_pools = [it if it["name"] in pools else most | it for it in properties.get("agentPoolProfiles") or []]
     properties["agentPoolProfiles"] = [complete_pool(it, pools.get(it["name"]), version) for it in sent_pools]
     properties["networkProfile"] = _network(properties.get("networkProfile") or {})
     properties["storageProfile"] = {**_STORAGE, **(properties.get("storageProfile") or {})}

@@ -73,6 +73,7 @@ class Gate:
         throttle: Throttle | None = None,
     ) -> None:
         self.throttle = throttle or Throttle(clock)
+        self.actions: set[str] = set()  # what any route asks for
         self.state = state
         self.clock = clock
         self._directory = directory
@@ -92,6 +93,8 @@ class Gate:
     ) -> None:
         """Serve a route. `scope` is a template of the same parts; without an `action`, a valid token is enough."""
         known = {"api-version", *options}
+        if action is not None:
+            self.actions.add(action)
         reach = _pattern(scope)
 
         async def guarded(request: Request, **parts: str) -> Reply:
@@ -174,17 +177,20 @@ class Gate:
         message = f"Authentication failed. {text}" if code == "AuthenticationFailed" else text
         return front(401, code, message, {"www-authenticate": challenge})
 
+    def name_of(self, call: Call) -> str:
+        """The caller as refusals call them."""
+        return self._directory.display_of(call.claims.oid)
+
     def require(self, call: Call, action: str, scope: str) -> None:
         """Refuse a caller who may not perform an action, in ARM's words."""
         if self.state.access.allows(call.principals, action, scope):
             return
-        name = self._directory.display_of(call.claims.oid)
         raise front(
             403,
             "AuthorizationFailed",
-            f"The client '{name}' with object id '{call.claims.oid}' does not have authorization to perform action "
-            f"'{action}' over scope '{scope}' or the scope is invalid. If access was recently granted, please refresh "
-            "your credentials.",
+            f"The client '{self.name_of(call)}' with object id '{call.claims.oid}' does not have authorization to "
+            f"perform action '{action}' over scope '{scope}' or the scope is invalid. If access was recently granted, "
+            "please refresh your credentials.",
         )
 
     def check_locks(self, scope: str, kind: str) -> None:

@@ -1,7 +1,8 @@
-"""Azure's built-in roles, as far as clusters, groups, locks and assignments are concerned."""
+"""Azure's built-in roles, as far as clusters, groups, locks and assignments are concerned, and what a role allows."""
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -66,11 +67,17 @@ def matches(pattern: str, action: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """A role definition."""
+    """A role definition; a custom one can be assigned at its assignable scopes and below."""
 
     id: str
     name: str
     description: str = ""
+    custom: bool = False
+    assignable: tuple[str, ...] = ("/",)
+    created: dt.datetime | None = None
+    updated: dt.datetime | None = None
+    created_by: str = ""
+    updated_by: str = ""
     actions: tuple[str, ...] = ()
     not_actions: tuple[str, ...] = ()
     data_actions: tuple[str, ...] = ()
@@ -134,6 +141,13 @@ ROLES = (
         "Microsoft.Authorization/roleAssignments/write",
         "Microsoft.Authorization/roleAssignments/delete",
         "Microsoft.Support/*",
+    ),
+    _role(
+        "4d97b98b-1d4f-4787-a291-c67834d212e7",
+        "Network Contributor",
+        *("Microsoft.Authorization/*/read", "Microsoft.Insights/alertRules/*", "Microsoft.Network/*"),
+        *("Microsoft.ResourceHealth/availabilityStatuses/read", "Microsoft.Resources/deployments/*"),
+        *("Microsoft.Resources/subscriptions/resourceGroups/read", "Microsoft.Support/*"),
     ),
     _role(
         "28bf596f-4eb7-45ce-b5bc-6cf482fec137",

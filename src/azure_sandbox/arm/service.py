@@ -22,15 +22,18 @@ from azure_sandbox.arm.lengths import Lengths
 from azure_sandbox.arm.locks import Locks
 from azure_sandbox.arm.maintenance import Maintenance
 from azure_sandbox.arm.monitor import Monitor
+from azure_sandbox.arm.network_routes import NetworkRoutes
+from azure_sandbox.arm.networks import VirtualNetwork
 from azure_sandbox.arm.operations import Operations
 from azure_sandbox.arm.policies import PolicyAssignment
 from azure_sandbox.arm.policy_routes import PolicyRoutes
 from azure_sandbox.arm.registration import Registration
 from azure_sandbox.arm.resource_graph import ResourceGraph
-from azure_sandbox.arm.roles import BY_NAME, find
+from azure_sandbox.arm.role_definitions import RoleDefinitions
+from azure_sandbox.arm.roles import Role
 from azure_sandbox.arm.run_command import RunCommand
 from azure_sandbox.arm.spec import ClusterSpec, LockLevel, PoolSpec
-from azure_sandbox.arm.state import ManagedCluster, ManagementLock, ResourceGroup, State, Subscription
+from azure_sandbox.arm.state import ManagedCluster, ManagementLock, Quota, ResourceGroup, State, Subscription
 from azure_sandbox.arm.subscriptions import Subscriptions
 from azure_sandbox.arm.throttling import Throttle
 from azure_sandbox.arm.upgrades import Upgrades
@@ -102,7 +105,8 @@ class Arm:
         AgentPools(gate, operations)
         clusters = Clusters(gate, operations, self._build, version=settings.default_version)
         Authorization(gate, directory)
-        for routes in (Maintenance, Upgrades, Monitor, ResourceGraph, Locks, PolicyRoutes):
+        RoleDefinitions(gate)
+        for routes in (Maintenance, Upgrades, Monitor, ResourceGraph, Locks, PolicyRoutes, NetworkRoutes):
             routes(gate)
         RunCommand(gate, lengths)
         Subscriptions(gate, page=settings.page_size, delete_cluster=clusters.delete)
@@ -186,11 +190,26 @@ class Arm:
         add_node_group(self._state, cluster)
         return cluster.id
 
+    def add_network(self, network: VirtualNetwork) -> None:
+        """Add a virtual network with its subnets."""
+        self._state.networks.put(network)
+
+    def add_quota(self, subscription: str, location: str, name: str, quota: Quota) -> None:
+        """Limit the vCPUs of a region: `cores` for all of them, or a family such as standardDSv5Family."""
+        self._state.quotas[subscription.lower(), location, name] = quota
+
+    def add_role(self, role: Role) -> None:
+        """Add a custom role; ValueError if its name is taken."""
+        if self._state.roles.find(role.name):
+            raise ValueError(f"there are two roles called {role.name!r}")
+        self._state.roles.put(role)
+
     def assign(self, scope: str, principal_id: str, role_name: str) -> None:
         """Assign a role by its name or its id; ValueError if there is no such role or principal."""
-        role = find(role_name)
+        role = self._state.roles.find(role_name)
         if role is None:
-            raise ValueError(f"there is no role {role_name!r}; known: {', '.join(sorted(BY_NAME))}")
+            known = ", ".join(sorted(it.name for it in self._state.roles.all()))
+            raise ValueError(f"there is no role {role_name!r}; known: {known}")
         kind = self._directory.kind_of(principal_id)
         if kind is None:
             raise ValueError(f"there is no principal {principal_id}")

@@ -10,7 +10,9 @@ from typing import Any
 
 from azure_sandbox.arm.access import Access, covers, normal
 from azure_sandbox.arm.activity import ActivityLog
+from azure_sandbox.arm.custom_roles import Roles
 from azure_sandbox.arm.errors import group_not_found, resource_not_found, subscription_not_found
+from azure_sandbox.arm.networks import NETWORK_TYPE, Networks
 from azure_sandbox.arm.policies import PolicyAssignment
 from azure_sandbox.arm.spec import LockLevel
 from azure_sandbox.cluster.servers import ApiServers
@@ -162,6 +164,14 @@ class ManagementLock:
         return f"{self.scope}/providers/Microsoft.Authorization/locks/{self.name}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """How many vCPUs a subscription may use in a region; `used`: by something other than the clusters here."""
+
+    limit: int
+    used: int = 0
+
+
 @dataclass(slots=True, kw_only=True)
 class State:
     """Everything, with the look-ups that raise Azure's own 404s."""
@@ -171,6 +181,9 @@ class State:
     operations: dict[str, Operation] = field(default_factory=dict)
     locks: dict[str, ManagementLock] = field(default_factory=dict)
     access: Access = field(default_factory=Access)
+    roles: Roles = field(default_factory=Roles)
+    networks: Networks = field(default_factory=Networks)
+    quotas: dict[tuple[str, str, str], Quota] = field(default_factory=dict)  # by subscription, region and name
     policies: dict[str, PolicyAssignment] = field(default_factory=dict)
     activity: ActivityLog = field(default_factory=ActivityLog)
     servers: ApiServers = field(default_factory=ApiServers)
@@ -235,6 +248,10 @@ class State:
             case ["subscriptions", name, "resourcegroups", group, *rest]:
                 if name not in self.subscriptions or group not in self.subscriptions[name].groups:
                     return False
-                return not rest or normal("/" + "/".join(parts[:8])) in self.clusters
+                resource = normal("/" + "/".join(parts[:8]))
+                if f"/{NETWORK_TYPE}/".lower() not in resource:
+                    return not rest or resource in self.clusters
+                whole = normal(scope)
+                return bool(self.networks.get(whole) or self.networks.subnet(whole))
             case _:
                 return False

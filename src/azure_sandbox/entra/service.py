@@ -92,7 +92,7 @@ class Entra:
                 asked = self._for_user(request, form, known, version)
                 return self._people.tokens(asked, *self._password(asked))
             case "device_code" | "urn:ietf:params:oauth:grant-type:device_code":
-                asked = self._for_user(request, form, known, version)
+                asked = self._for_user(request, self._with_scope(request, form), known, version)
                 return self._people.tokens(asked, *self._device(asked))
             case "authorization_code":
                 asked = self._for_user(request, form, known, version)
@@ -123,6 +123,15 @@ class Entra:
         return user, self._people.check(asked, user, flow=None, interactive=True, browser=False)
 
     # -- device codes
+
+    def _with_scope(self, request: Request, form: dict[str, str]) -> dict[str, str]:
+        """A poll names no scope: what was asked for stands in the request that began the sign-in (MSAL polls so)."""
+        code = form.get("device_code") or form.get("code")
+        if "scope" in form or code is None:
+            return form
+        if code not in self._begun:
+            raise errors.aadsts(request, 400, "bad_verification_code", 70019, "Verification code expired.")
+        return {**form, "scope": self._begun[code].form["scope"]}
 
     def _device(self, asked: Asked) -> Signed:
         code = asked.form.get("device_code") or asked.form.get("code")

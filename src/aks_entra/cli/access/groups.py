@@ -1,12 +1,14 @@
-"""`aks-entra access create-group | policy | assign | activate | deactivate | approve`: PIM for Groups, and gates."""
+"""`aks-entra access create-group | policy | assign | activate | approve | deactivate | prove-end`: PIM for Groups."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from aks_entra.cli import output
+from aks_entra.cli import clusters, output
+from aks_entra.cli.access import sign_in
 from aks_entra.cli.planning import read_settings
 from aks_entra.core.durations import iso, span
 from aks_entra.core.pim import ActivationPolicy, Kind
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from datetime import timedelta
 
+    from aks_entra.access_ports import PersonSpec
     from aks_entra.just_in_time import JustInTime
 
 GroupName = Annotated[str, typer.Argument(metavar="GROUP", help="Name or object id.", show_default=False)]
@@ -40,6 +43,7 @@ def register(app: typer.Typer) -> None:
     app.command(short_help="Make somebody an eligible or active member, for a time.")(assign)
     app.command(short_help="Activate your own membership.")(activate)
     app.command(short_help="End a membership.")(deactivate)
+    app.command("prove-end", short_help="Prove that a membership is over.")(prove_end)
     app.command(short_help="Decide on a request, or show what waits.")(approve)
 
 
@@ -121,18 +125,25 @@ def activate(
     reason: Reason,
     for_: For = "1h",
     ticket: Annotated[str, typer.Option("--ticket", metavar="NUMBER", help="Ticket number.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the approval, and see that it stands.")] = False,
+    client_id: sign_in.ClientId = "",
+    tenant_id: sign_in.TenantId = "",
+    login: sign_in.Login = sign_in.Way.DEVICE_CODE,
 ) -> None:
     """Activate the membership that you are eligible for. Only a person can; a policy may ask for an approval.
 
     The identity needs PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup, which the Azure CLI's own token never has:
-    where it is missing, activate in the Entra admin center (Identity Governance, PIM, My roles, Groups).
+    name a public client that was consented to it (--client-id), or activate in the Entra admin center.
     """
 
     async def work(pim: JustInTime) -> tuple[str, bool]:
         made = await pim.activate(group, _time(for_), reason, ticket)
+        if made.waits and wait:
+            output.say(f"{made.status} {made.id}: waiting for an approval", style="warning")
+            made = await pim.decided(made)
         return f"{made.status} {made.id}", made.waits
 
-    said, waits = _run(work)
+    said, waits = _run(work, sign_in.person(client_id, tenant_id, login))
     output.emit_text(said)
     if waits:
         output.say("  it waits for an approval: aks-entra access approve --list", style="warning")
@@ -146,13 +157,49 @@ def deactivate(
     of: Annotated[str, typer.Option("--of", metavar="USER", help="Whose membership. Default: your own.")] = "",
     kind: Annotated[Kind, typer.Option("--kind", help="Which membership.")] = Kind.ACTIVE,
     reason: Reason = "",
+    client_id: sign_in.ClientId = "",
+    tenant_id: sign_in.TenantId = "",
+    login: sign_in.Login = sign_in.Way.DEVICE_CODE,
 ) -> None:
     """End a membership before its time, prove that it is gone, and say until when old tokens live."""
 
     async def work(pim: JustInTime) -> str:
         return await pim.end(group, of, kind, reason or "ended with aks-entra access deactivate")
 
-    output.emit_text(_run(work))
+    output.emit_text(_run(work, sign_in.person(client_id, tenant_id, login)))
+
+
+def prove_end(
+    group: GroupName,
+    *,
+    of: Annotated[str, typer.Option("--of", metavar="USER", help="Whose active membership is over.")],
+    cluster: Annotated[
+        list[str] | None,
+        typer.Option("--cluster", metavar="CLUSTER", help="Also ask its API server about a new token; repeatable."),
+    ] = None,
+    subscription: output.Subscription = None,
+    format_: output.Output = output.Format.TABLE,
+) -> None:
+    """Prove that an active membership is over: gone, a new token refused, and who holds old ones until when.
+
+    Exit code 1 when it still stands, or a cluster lets a new token in all the same.
+    """
+    from aks_entra import membership_end  # noqa: PLC0415 - startup is quick without it
+
+    async def work(pim: JustInTime) -> membership_end.EndProof:
+        named = [await clusters.found(pim.ports.arm, one, subscription) for one in cluster or ()]
+        return await membership_end.prove_end(pim, group, of, tuple(named))
+
+    found = _run(work)
+    if format_ is output.Format.JSON:
+        output.emit_json({"kind": "aks-entra/end", **asdict(found), "refused": found.refused})
+    else:
+        for one in found.clusters:
+            text = f"✗ {one.cluster} still allows {one.still_allowed}" if one.still_allowed else f"✓ {one.proof}"
+            output.emit_text(text)
+        output.emit_text("\n".join((f"✓ {found.membership}", *(f"· {one}" for one in found.tokens))))
+    if not found.refused:
+        raise typer.Exit(output.ExitCode.FAILED)
 
 
 def approve(
@@ -162,10 +209,14 @@ def approve(
     digest: Annotated[str, typer.Option("--request", metavar="DIGEST", help="Of a run: the request's digest.")] = "",
     reason: Reason = "",
     reject: Annotated[bool, typer.Option("--reject", help="Deny it.")] = False,
+    client_id: sign_in.ClientId = "",
+    tenant_id: sign_in.TenantId = "",
+    login: sign_in.Login = sign_in.Way.DEVICE_CODE,
 ) -> None:
     """Decide on a request: an activation in PIM by its approval id, or a run of grant-access by its digest."""
+    person = sign_in.person(client_id, tenant_id, login)
     if listed or not request:
-        _run(_show_waiting)
+        _run(_show_waiting, person)
         return
     with output.guarded():
         if not reason.strip():
@@ -179,7 +230,7 @@ def approve(
     async def work(pim: JustInTime) -> None:
         await pim.access.pim.decide(request, approve=not reject, reason=reason)
 
-    _run(work)
+    _run(work, person)
     output.say(f"✓ {'denied' if reject else 'approved'}", style="good")
 
 
@@ -225,12 +276,12 @@ async def _show_waiting(pim: JustInTime) -> None:
     output.emit_text("\n".join(lines) or "nothing waits for you")
 
 
-def _run(work: Callable[[JustInTime], Coroutine[Any, Any, _T]]) -> _T:
+def _run(work: Callable[[JustInTime], Coroutine[Any, Any, _T]], person: PersonSpec | None = None) -> _T:
     async def inside() -> _T:
         from aks_entra.just_in_time import just_in_time  # noqa: PLC0415 - startup is quick without it
         from aks_entra.wiring import open_session  # noqa: PLC0415 - Azure's libraries take long to import
 
-        async with open_session(read_settings()) as session:
+        async with open_session(read_settings(), person=person) as session:
             return await work(just_in_time(session.ports, session.access, session.settings))
 
     return output.run(inside())

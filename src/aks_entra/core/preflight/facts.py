@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aks_entra.core.callers import AuditedCallers
 from aks_entra.core.debt import OldCredentials
+from aks_entra.core.groups import Drift
 from aks_entra.core.preflight.inside import Inside
 from aks_entra.core.windows import Window
 
@@ -55,11 +56,12 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writer:
-    """Who wrote the cluster in Azure, as the activity log (90 days) has it; newest first."""
+    """Who wrote the cluster in Azure, as the activity log (90 days) has it; newest first. `own`: who plans this."""
 
     name: str
     at: str
     application: bool
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,7 @@ class Facts:
     tenant_id: str  # of the cluster's subscription
     old_credentials: OldCredentials
     groups: tuple[GroupFacts, ...] = ()
+    drifts: tuple[Drift, ...] = ()  # of the groups that the fleet file declares and that exist
     prover: str = ""  # what a person calls the identity that proves sign-in
     prover_is_cluster_admin: bool | None = False  # Azure RBAC Cluster Admin on this cluster
     missing_permissions: tuple[str, ...] | None = ()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from aks_entra.core.preflight import groups, lockout, moment, ownership, possible, rotation
+from aks_entra.core.preflight import declared, groups, lockout, moment, ownership, possible, rotation
 from aks_entra.core.preflight.case import Case
 from aks_entra.core.preflight.finding import Finding, Rule, Severity, Skip, severity_of, skipped
 
 SECTIONS: Final[tuple[tuple[str, tuple[Rule, ...]], ...]] = (
     ("Can it be done", possible.RULES),
-    ("Will anybody be locked out", (*groups.RULES, *lockout.RULES)),
+    ("Will anybody be locked out", (*groups.RULES, *declared.RULES, *lockout.RULES)),
     ("Is it a good moment", moment.RULES),
     ("What will the rotation hurt", rotation.RULES),
     ("Who would undo it", ownership.RULES),
