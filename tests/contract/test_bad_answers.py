@@ -61,7 +61,7 @@ READS = {
 ANSWERS = {
     "a page": Reply(200, "<html>Please sign in</html>"),
     "a list": Reply(200, []),
-    "a number": Reply(200, 17),
+    "a number": Reply(200, "17"),
     "half a document": Reply(200, '{"value": [{"id": "/subscr'),
     "numbers in a list": Reply(200, {"value": [17], "items": [17]}),
     "text for a list": Reply(200, {"value": "none", "items": "none"}),

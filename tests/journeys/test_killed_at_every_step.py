@@ -12,6 +12,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,13 +48,17 @@ def world() -> str:
 
 
 @contextmanager
-def database(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """A PostgreSQL server of this test's own: its address, and the command that restarts it at once."""
+def database() -> Iterator[tuple[str, list[str]]]:
+    """A PostgreSQL server of this test's own: its address, and the command that restarts it at once.
+
+    It refuses to run as root, and an ordinary user does not see into pytest's folders: hence a folder of its own.
+    """
     tool = shutil.which("pg_ctl")
     assert tool is not None
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    folder = Path(tempfile.mkdtemp(prefix="aks-entra-pg-"))
     data = folder / "pg"
     user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
     data.mkdir()
@@ -74,6 +79,7 @@ def database(folder: Path) -> Iterator[tuple[str, list[str]]]:
         yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres", [*control, "-m", "immediate", "restart"]
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], check=False, stdout=subprocess.DEVNULL)
+        shutil.rmtree(folder)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -140,7 +146,7 @@ async def test_the_database_restarts_in_mid_rotation_and_the_fleet_goes_on(
 ) -> None:
     folder = tmp_path_factory.mktemp("team")
     (folder / "world.yaml").write_text(world())
-    with database(tmp_path_factory.mktemp("db")) as (address, restart):
+    with database() as (address, restart):
         settings = {**QUICK, "PREFECT_API_DATABASE_CONNECTION_URL": address}
         async with office(folder / "world.yaml", folder, pace=300, settings=settings) as place:
             run, digest = await begin(place, "database", tmp_path, "[{name: aks-admins}]")

@@ -82,4 +82,4 @@ def test_a_decision_on_this_plan_is_one(plan: str, decision: str) -> None:
     model = form(DIGEST, "?")
     answer = {**GOOD, "plan": plan, "decision": decision}
     assert validate(answer, model.model_json_schema()) == []
-    assert model.model_validate(answer)
+    assert model.model_validate(answer).model_dump() == answer
