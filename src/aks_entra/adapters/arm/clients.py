@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aks_entra.adapters.credentials import Identities
 from aks_entra.adapters.malformed import WholeAnswers
 from aks_entra.adapters.network import Web
+from aks_entra.adapters.pacing import Buckets, InTurn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +31,10 @@ NO_RETRY: Final[dict[str, Any]] = {"retry_total": 0, "retry_connect": 0, "retry_
 class Clients:
     """The clients of one process. Each is imported and built once per subscription."""
 
-    def __init__(self, identities: Identities, web: Web) -> None:
+    def __init__(self, identities: Identities, web: Web, *, rate: float = 1.0) -> None:
         self._credential = identities.runner_credential
         self._web = web
+        self._buckets = Buckets(rate, time.monotonic)
         self._made: dict[tuple[str, str], Any] = {}
 
     def clusters(self, subscription_id: str) -> ContainerServiceClient:
@@ -91,7 +94,7 @@ class Clients:
         self._made.clear()
 
     def _options(self) -> dict[str, Any]:
-        return {"transport": self._web.transport(), "per_retry_policies": [WholeAnswers()]}
+        return {"transport": self._web.transport(), "per_retry_policies": [InTurn(self._buckets), WholeAnswers()]}
 
     def _once(self, kind: str, subscription_id: str, make: Callable[[], _Client]) -> _Client:
         key = (kind, subscription_id.lower())
