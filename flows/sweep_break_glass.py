@@ -15,7 +15,8 @@ from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
 from aks_entra.core.cluster import ClusterId
-from aks_entra.core.opening import Opening, report_of
+from aks_entra.core.opening import Opening
+from aks_entra.core.opening_verdict import report_of
 from aks_entra.core.verdict import Outcome, Verdict
 from aks_entra.errors import Refused
 from aks_entra.fleet_file import ProverFile

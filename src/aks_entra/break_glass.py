@@ -13,7 +13,8 @@ from typing import Final
 from aks_entra import guards, proofs
 from aks_entra.core.cluster import ClusterId, Identity, Posture
 from aks_entra.core.evidence import AdminCredentialRefused, Evidence, LocalAccountsDisabled
-from aks_entra.core.opening import CLOSED, Opening, judge_opening, opening_on
+from aks_entra.core.opening import CLOSED, Opening, opening_on
+from aks_entra.core.opening_verdict import judge_opening
 from aks_entra.core.plan import ClusterPlan, Prover
 from aks_entra.core.steps import DisableLocalAccounts, Guarded, ProveSignIn
 from aks_entra.core.target import Target
@@ -76,6 +77,11 @@ class BreakGlass:
         finally:
             self._executor.forget(cluster)
         return judge_opening(cluster, opening, evidence)
+
+    async def standing(self, cluster: ClusterId) -> tuple[Opening | None, bool]:
+        """The opening that the cluster's tags tell of, and whether local accounts are on."""
+        posture = await persist(self._ports.clock, self._limits.look, lambda: self._ports.arm.cluster(cluster))
+        return opening_on(posture.tags), posture.local_accounts
 
     async def openings(self, subscription_id: str) -> AsyncIterator[tuple[ClusterId, Opening]]:
         """The openings that the tags of a subscription's clusters tell of."""

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Posture, ServingCertificate
+from aks_entra.core.debt import Record
 from aks_entra.core.evidence import AdminCredentialRefused, Baseline, Credential, Node, Workload
 from aks_entra.core.groups import GroupContents
 from aks_entra.core.preflight import GroupFacts, Home, Inside, Lock, Memberships, Policy, Subnet, Tools, Writer
@@ -135,6 +136,9 @@ class ControlPlane(Protocol):
 
     async def writers(self, cluster: ClusterId) -> tuple[Writer, ...] | None:
         """Who wrote the cluster in the last 90 days, the newest first; None: unreadable."""
+
+    async def handed_out(self, cluster: ClusterId) -> tuple[Record, ...] | None:
+        """When Azure handed out an admin credential in the last 90 days: accounts were open then; None: unreadable."""
 
     async def enable_entra(
         self,

@@ -237,4 +237,5 @@ def state(clock: Clock, posture: Posture) -> StateSeen:
         ca=ca.fingerprint,
         ca_not_before=ca.not_before,
         provisioning_state=posture.provisioning_state,
+        uid=posture.uid,
     )

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final, Protocol, TypeVar
 
 from aks_entra.core.cluster import Identity, Posture
-from aks_entra.core.preflight import Facts, Home, Inside, Subnet, Tools
+from aks_entra.core.preflight import Facts, Home, Inside, Subnet, Tools, Writer
 from aks_entra.core.steps import RotateCertificates, Step
 from aks_entra.errors import AksEntraError
 from aks_entra.patience import persist
@@ -39,7 +39,7 @@ async def around(ports: Ports, reader: Reader, posture: Posture, steps: tuple[St
     locks, policies, writers, versions, tools = await asyncio.gather(
         reader.known(lambda: arm.locks(cluster, posture.node_resource_group)),
         reader.known(lambda: arm.policies(cluster)),
-        reader.known(lambda: arm.writers(cluster)),
+        reader.known(lambda: _writers(ports, posture)),
         reader.known(lambda: _versions(ports, reader, posture)),
         reader.known(lambda: _tools(ports, reader)),
     )
@@ -61,6 +61,15 @@ async def around(ports: Ports, reader: Reader, posture: Posture, steps: tuple[St
         inside=inside,
         outside_because=because,
     )
+
+
+async def _writers(ports: Ports, posture: Posture) -> tuple[Writer, ...] | None:
+    """Who wrote the cluster; the log calls an application by its object id or its application id."""
+    found, runner = await ports.arm.writers(posture.cluster), await ports.callers.runner()
+    own = {runner.object_id.casefold(), runner.name.casefold()}
+    if found is None:
+        return None
+    return tuple(replace(one, own=one.name.removeprefix("application ").casefold() in own) for one in found)
 
 
 async def _versions(ports: Ports, reader: Reader, posture: Posture) -> tuple[str, ...] | None:

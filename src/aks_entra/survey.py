@@ -14,7 +14,7 @@ from typing import Final, TypeAlias, TypeVar
 from aks_entra import proofs
 from aks_entra.core.callers import AuditedCallers
 from aks_entra.core.cluster import Depth, Identity, Posture
-from aks_entra.core.debt import OldCredentials, Record, old_credentials
+from aks_entra.core.debt import Debt, OldCredentials, Record, old_credentials
 from aks_entra.core.fleet import Fleet, Selector, WantedGroup, arrange
 from aks_entra.core.groups import Drift
 from aks_entra.core.plan import ClusterPlan, FleetPlan, Prover, plan_cluster
@@ -243,7 +243,7 @@ class _Survey:
         ids = posture.admin_group_ids if posture.identity is Identity.MANAGED else ()
         return Row(
             posture=posture,
-            old_credentials=old_credentials(posture, self._records),
+            old_credentials=await self._debt(posture),
             groups=await self._groups(ids, caller.object_id),
             drifts=tuple(self.drifts[one.lower()] for one in ids if one.lower() in self.drifts),
             problem=problem,
@@ -273,7 +273,7 @@ class _Survey:
         wanted = tuple(group.id for group in target.admin_groups if group.id)
         facts = Facts(
             tenant_id=tenant,
-            old_credentials=old_credentials(posture, self._records),
+            old_credentials=await self._debt(posture),
             groups=await self._groups((*own, *wanted), caller.object_id),
             drifts=tuple(self.drifts.values()),
             prover=caller.name or caller.object_id,
@@ -338,6 +338,14 @@ class _Survey:
         except AksEntraError as error:
             return posture, error.message
         return posture.with_ca(ca), ""
+
+    async def _debt(self, posture: Posture) -> OldCredentials:
+        """What our own records say; where they say "dead", the activity log may contradict."""
+        found = old_credentials(posture, self._records)
+        if found.debt is not Debt.NONE:
+            return found
+        handed_out = await self.known(lambda: self._ports.arm.handed_out(posture.cluster))
+        return old_credentials(posture, (*self._records, *(handed_out or ())))
 
     async def _by_role(self, posture: Posture, target: Target, prover: str) -> bool | None:
         """Asked only where role assignments will count."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from aks_entra.core.debt import Sighting
 from aks_entra.core.preflight import LOCAL_ACCOUNTS_POLICY, Policy
+from aks_entra.ports import Witness
 
 from .conftest import SUBSCRIPTION, Opener, cluster
 
@@ -51,6 +53,17 @@ async def test_what_arm_says_around_a_cluster(opened: Opener) -> None:
         assert "1.33" in offered
         assert [(one.name, one.application) for one in await arm.writers(ops) or ()] == [("dana@contoso.com", False)]
         assert await arm.writers(cluster("plain")) == ()
+
+
+@BOX
+async def test_when_an_admin_credential_was_handed_out(opened: Opener) -> None:
+    async with opened() as session:
+        arm, ops = session.ports.arm, cluster("ops-01", "ops-weu")
+        assert await arm.handed_out(ops) == ()
+        assert isinstance(await arm.hold_admin_credential(ops), Witness)
+        (record,) = await arm.handed_out(ops) or ()
+        assert (record.cluster, record.sighting) == (ops.key, Sighting.ACCOUNTS_ON)
+        assert await arm.handed_out(cluster("plain")) == ()
 
 
 @BOX

@@ -9,7 +9,8 @@ import pytest
 
 from aks_entra import prefect_client
 from aks_entra.break_glass import BreakGlass
-from aks_entra.core.opening import Opening, opening_digest
+from aks_entra.core.opening import Opening
+from aks_entra.core.opening_verdict import opening_digest
 from aks_entra.core.report import FleetReport
 from aks_entra.core.verdict import Outcome
 from aks_entra.errors import Refused

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from itertools import count
 
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Pool, Posture
+from aks_entra.core.debt import Record
 from aks_entra.core.evidence import AdminCredentialRefused, Baseline
 from aks_entra.core.preflight import Home, Lock, Memberships, Policy, Subnet, Writer
 from aks_entra.core.steps import Guarded
@@ -102,6 +103,7 @@ class World:
         self.policies: tuple[Policy, ...] | None = ()
         self.windows: tuple[Window, ...] | None = ()
         self.writers: tuple[Writer, ...] | None = ()
+        self.handed_out: tuple[Record, ...] | None = ()
         self.versions: tuple[str, ...] | None = ("1.33", "1.34")
         self.published: tuple[str, ...] | None = ()
         self.free_addresses: int | None = 200
@@ -347,6 +349,11 @@ class WorldArm:
         with self._world.call("arm.writers"):
             self._world.find(cluster)
             return self._world.writers
+
+    async def handed_out(self, cluster: ClusterId) -> tuple[Record, ...] | None:
+        with self._world.call("arm.handed_out"):
+            self._world.find(cluster)
+            return self._world.handed_out
 
     async def enable_entra(
         self,

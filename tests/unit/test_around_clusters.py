@@ -15,6 +15,7 @@ from aks_entra.adapters.arm import around
 from aks_entra.adapters.arm.clients import Clients
 from aks_entra.adapters.arm.document import posture_of
 from aks_entra.adapters.arm.policies import policies
+from aks_entra.core.debt import Record, Sighting
 from aks_entra.core.preflight import ADMIN_GROUPS_POLICY, LOCAL_ACCOUNTS_POLICY, Policy, Writer
 from aks_entra.core.windows import Window
 from aks_entra.errors import Refused, TryLater
@@ -201,6 +202,29 @@ async def test_who_wrote_the_cluster() -> None:
         Writer(name="7777", at="2026-11-18T08:00:00Z", application=True),
     )
     assert f"$filter=eventTimestamp ge '2026-08-27T09:00:00Z' and resourceUri eq '{SHOP.resource_id}'" in arm.asked[0]
+
+
+async def test_when_an_admin_credential_was_handed_out() -> None:
+    def event(status: str, operation: str = "listClusterAdminCredential/action", **more: Any) -> Any:
+        name = f"Microsoft.ContainerService/managedClusters/{operation}"
+        return {
+            "caller": "dana@contoso.com",
+            "eventTimestamp": "2026-11-20T08:00:00Z",
+            "operationName": {"value": name},
+            "status": {"value": status},
+            **more,
+        }
+
+    told = [event("Started"), event("Failed"), event("Succeeded", "write"), event("Succeeded"), {}]
+    assert await around.handed_out(clients(Arm({EVENTS: {"value": told}})), SHOP, NOW) == (
+        Record(
+            cluster=SHOP.key,
+            sighting=Sighting.ACCOUNTS_ON,
+            at="2026-11-20T08:00:00Z",
+            source="activity log: handed out to dana@contoso.com",
+        ),
+    )
+    assert await around.handed_out(clients(Arm({EVENTS: (403, {})})), SHOP, NOW) is None
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from aks_entra.break_glass import BreakGlass
 from aks_entra.core.cluster import Identity
 from aks_entra.core.debt import Debt, old_credentials
 from aks_entra.core.evidence import LocalAccountsDisabled, LocalAccountsEnabled, SignInProven
-from aks_entra.core.opening import PREFIX, Opening, judge_opening, opening_digest, opening_on, report_of
+from aks_entra.core.opening import PREFIX, Opening, opening_on
+from aks_entra.core.opening_verdict import judge_gone, judge_opening, opening_digest, report_of
 from aks_entra.core.plan import Prover
 from aks_entra.core.report import records_of
 from aks_entra.core.verdict import Outcome, Verdict
@@ -288,3 +289,24 @@ def test_a_failed_opening_of_which_nothing_is_known() -> None:
     assert verdict.outcome is Outcome.NOT_VERIFIED
     assert stamp(world.clock).endswith("Z")
     assert not any(isinstance(one, LocalAccountsDisabled) for one in verdict.evidence)
+
+
+async def test_how_it_stands_is_read_from_the_cluster() -> None:
+    world = World()
+    cluster = world.add(**CLOSED)
+    assert await glass(world.process()).standing(cluster.id) == (None, False)
+    wanted = await opened(world, cluster)
+    assert await glass(world.process()).standing(cluster.id) == (wanted, True)
+
+
+def test_an_opening_that_somebody_else_took_away() -> None:
+    world = World()
+    cluster = world.add(**CLOSED)
+    closed = judge_gone(cluster.id, opening(world), local_accounts=False)
+    assert closed.outcome is Outcome.NOT_VERIFIED
+    assert "closed by somebody else" in closed.because[0]
+    assert "rotation owed" in closed.because[1]
+    left = judge_gone(cluster.id, opening(world), local_accounts=True)
+    assert left.outcome is Outcome.FAILED
+    assert "nobody closes them" in left.because[0]
+    assert "a person decides" in left.next

@@ -23,7 +23,7 @@ from aks_entra.core.verdict import Outcome, Verdict
 from aks_entra.documents import dump_report, load_report
 from tests.unit.cases import NEW_CA, NOW, OLD_CA, ROTATED, SHOP, WHOLE, managed, state, tried
 
-CLOSED = managed(local_accounts=False, ca=NEW_CA)
+CLOSED = managed(local_accounts=False, ca=NEW_CA, uid="6924a1")
 LATER = "2026-11-24T10:00:00.000Z"
 
 
@@ -55,6 +55,13 @@ def record(sighting: Sighting, at: str = NOW, ca: str | None = NEW_CA.fingerprin
             "CA from 2026-11-24, issued after accounts were last seen open",
         ),
         ((replace(record(Sighting.CREATED_CLOSED), cluster="another"),), Debt.UNKNOWN, "no record"),
+        ((replace(record(Sighting.CREATED_CLOSED), uid="655eba0b41a9040001535589"),), Debt.UNKNOWN, "no record"),
+        ((replace(record(Sighting.CREATED_CLOSED), uid="6924A1"),), Debt.NONE, "created with local accounts off"),
+        (
+            (record(Sighting.CREATED_CLOSED), record(Sighting.ACCOUNTS_ON, LATER, source="activity log")),
+            Debt.OWED,
+            "accounts were open on 2026-11-24 (activity log)",
+        ),
     ],
 )
 def test_debt_of_a_closed_cluster(records: tuple[Record, ...], debt: Debt, said: str) -> None:
@@ -94,6 +101,21 @@ def report_of(*evidence: Evidence, outcome: Outcome = Outcome.VERIFIED) -> Fleet
         verdicts=(Verdict(cluster=SHOP, outcome=outcome, because=("so",), evidence=evidence),),
         stages=(StageResult(go_on=True, failures=0, because="fine"),),
     )
+
+
+def test_a_cluster_made_anew_under_its_name_owes_nothing_to_its_predecessor() -> None:
+    gone = replace(state(), uid="655eba0b41a9040001535589")
+    records = records_of(report_of(*(gone if isinstance(one, StateSeen) else one for one in WHOLE)), "r")
+    assert {one.uid for one in records} == {gone.uid}
+    assert old_credentials(CLOSED, records).debt is Debt.UNKNOWN
+    assert old_credentials(replace(CLOSED, uid=gone.uid), records).debt is Debt.NONE
+
+
+def test_a_report_of_an_earlier_version_keeps_its_digest() -> None:
+    report = report_of(state())
+    text = dump_report(report)
+    assert load_report(text.replace(', "uid": ""', "").replace('"uid": "",', "")).digest == report.digest
+    assert replace(report, verdicts=report_of(replace(state(), uid="1")).verdicts).digest != report.digest
 
 
 DISABLED = LocalAccountsDisabled(at="2026-11-24T08:00:00.000Z", changed=True)

@@ -55,6 +55,11 @@ HELM = Caller(
     count=41,
     last_seen="2026-11-20T08:00:00Z",
 )
+OPENED = (
+    ("aks-entra-break-glass-until", "2026-11-24T09:00:00Z"),
+    ("aks-entra-break-glass-reason", "INC-77"),
+    ("aks-entra-break-glass-opener", "dana"),
+)
 LATER = target(rotation=RotationPolicy.LATER)
 SHUT = managed(local_accounts=False)
 
@@ -172,6 +177,7 @@ def found(plan: ClusterPlan, rule: str) -> list[Finding]:
         ("B023", "expired on 2026-11-01", managed(serving=seen("2026-11-01T00:00:00Z")), target(), facts()),
         ("W123", "expired on 2026-11-01", replace(SHUT, serving=seen("2026-11-01T00:00:00Z")), target(), facts()),
         ("W123", "expires on 2026-12-01", managed(serving=seen("2026-12-01T00:00:00Z")), LATER, facts()),
+        ("B024", "until 2026-11-24T09:00:00Z: INC-77 · dana", managed(tags=OPENED), target(), facts()),
         ("U123", "until when the API server", managed(serving=seen(None)), target(), facts()),
         (
             "W124",
@@ -222,6 +228,20 @@ def found(plan: ClusterPlan, rule: str) -> list[Finding]:
             facts(writers=(PAUL, PIPELINE)),
         ),
         ("U131", "could not be read", managed(), target(), facts(writers=None)),
+        (
+            "I131",
+            "wrote this cluster on 2026-11-22",
+            managed(),
+            target(),
+            facts(writers=(replace(PIPELINE, own=True),)),
+        ),
+        (
+            "W131",
+            "application 1f0c",
+            managed(),
+            target(),
+            facts(writers=(replace(PIPELINE, name="x", own=True), PIPELINE)),
+        ),
         ("W132", "sets the admin groups to none at all", managed(), target(), facts(policies=(GROUPS_POLICY,))),
         ("U132", "could not be read", managed(), target(), facts(policies=None)),
         ("W133", "ci/kubeconfig", managed(), target(), facts(inside=inside(kubeconfigs=("ci/kubeconfig",)))),
@@ -269,6 +289,9 @@ def test_a_rule_speaks(rule: str, words: str, before: Posture, wanted: Target, k
         ("W122 U122", managed(), LATER, facts(windows=None)),
         ("B023 W123 U123", managed(serving=seen("2027-11-01T00:00:00Z")), target(), facts()),
         ("B023 W123 U123", managed(serving=seen(None)), target(), facts(now="")),
+        ("B024", replace(SHUT, tags=OPENED), target(), facts()),
+        ("B024", managed(tags=OPENED), target(local_accounts=LocalAccounts.KEEP), facts()),
+        ("I131 W131", managed(), target(), facts(writers=(PAUL,))),
         ("W124 W126 W127 U140", managed(), LATER, facts(inside=None)),
         (
             "W127",
@@ -364,7 +387,7 @@ def test_what_may_be_skipped(rule: str, reason: str, why: str) -> None:
 
 
 def test_what_keeps_a_way_in_open_cannot_be_skipped() -> None:
-    assert {one for one in SKIPPABLE if one[0] == "B"} == {"B015", "B023"}
+    assert {one for one in SKIPPABLE if one[0] == "B"} == {"B015", "B023", "B024"}
 
 
 def test_every_rule_is_documented_and_every_id_is_of_one_rule() -> None:

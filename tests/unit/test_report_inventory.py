@@ -168,3 +168,9 @@ def test_for_programs() -> None:
     assert first["old_credentials"] == {"debt": "none", "because": "rotated", "since": "2026-03-02T10:00:00Z"}
     assert first["admin_groups"][0]["display_name"] == "aks-admins"
     assert found["clusters"][1]["problem"] == "nobody answers"
+
+
+def test_what_break_glass_opened_says_until_when() -> None:
+    tags = (("aks-entra-break-glass-until", "2026-11-24T09:00:00Z"), ("aks-entra-break-glass-reason", "INC-77"))
+    assert view.local_accounts(replace(posture("a"), tags=tags)) == "OPEN until 2026-11-24T09:00:00Z (INC-77)"
+    assert view.local_accounts(replace(posture("a"), tags=tags, local_accounts=False)) == "off"

@@ -104,6 +104,27 @@ async def test_our_own_records_are_cited() -> None:
     assert plan.clusters[0].disposition == "nothing to do"
 
 
+async def test_azures_activity_log_may_contradict_our_own_records() -> None:
+    world = fleet_world(1)
+    (cluster,) = world.clusters.values()
+    cluster.local_accounts = False
+    rotated = Record(
+        cluster=cluster.id.key, sighting=Sighting.ROTATED_CLOSED, at="2026-03-02", ca=cluster.ca.fingerprint, source="r"
+    )
+    fetched = replace(rotated, sighting=Sighting.ACCOUNTS_ON, at="2026-03-09", source="activity log: handed out to eve")
+    world.handed_out = (fetched,)
+    ports = world.process().ports
+    (row,) = await inventory(ports, (WHOLE,), probe=False, read=True, records=(rotated,))
+    assert row.old_credentials.debt is not Debt.NONE
+    plan = await plan_fleet(ports, Fleet(name="f", selectors=(WHOLE,), target=GROUPED), (rotated,))
+    assert plan.clusters[0].disposition == "migrate"
+    assert "rotate" in [step.kind.partition("-")[0] for step in plan.clusters[0].steps]
+
+    world.handed_out = None  # the log may not be read
+    (row,) = await inventory(ports, (WHOLE,), probe=False, read=True, records=(rotated,))
+    assert row.old_credentials.debt is Debt.NONE
+
+
 async def test_resource_groups_alone_need_no_right_on_the_subscription() -> None:
     world = fleet_world(1)
     world.add("pay-01", "pay-weu", fqdn="pay.azmk8s.io")

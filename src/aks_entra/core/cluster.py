@@ -134,6 +134,7 @@ class Posture:
     node_resource_group: str = ""
     tags: tuple[tuple[str, str], ...] = ()
     etag: str | None = None
+    uid: str = ""  # ARM's `resourceUID`: another one for a cluster made anew under the same name; empty: not shown
     ca: CertificateAuthority | None = None
     serving: ServingCertificate | None = None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from aks_entra.core.cluster import CertificateAuthority, Posture
 
@@ -32,13 +33,20 @@ class Sighting(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One sighting: when (ISO 8601, UTC), of which cluster (`ClusterId.key`), under which CA, and where it is kept."""
+    """One sighting: when (ISO 8601, UTC), of which cluster (`ClusterId.key`), under which CA, and where it is kept.
+
+    `uid` is ARM's `resourceUID`; empty: not known.
+    """
 
     cluster: str
     sighting: Sighting
     at: str
     ca: str | None = None
     source: str = ""
+    uid: str = ""
+
+
+_NEVER: Final = Record(cluster="", sighting=Sighting.ACCOUNTS_ON, at="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +63,21 @@ def old_credentials(posture: Posture, records: tuple[Record, ...]) -> OldCredent
 
     "none" needs a record under the CA that serves now, that accounts were off from its first day or when it was
     made, and no later record of open accounts; or a CA issued after accounts were seen closed, with none opened since.
+    Records of a cluster that stood under the same name before this one (another `resourceUID`) say nothing about it.
     """
     if posture.local_accounts:
         return OldCredentials(debt=Debt.ALIVE, because="local accounts are on")
-    mine = sorted((record for record in records if record.cluster == posture.cluster.key), key=lambda record: record.at)
-    opened = max((record.at for record in mine if record.sighting is Sighting.ACCOUNTS_ON), default="")
+    mine = sorted((record for record in records if _about(record, posture)), key=lambda record: record.at)
+    opened = next((record for record in reversed(mine) if record.sighting is Sighting.ACCOUNTS_ON), _NEVER)
     if posture.ca is None:
         return _unread(posture, opened)
-    proofs = (_proof(record, posture.ca) for record in mine if record.at > opened)
+    proofs = (_proof(record, posture.ca) for record in mine if record.at > opened.at)
     return next((proof for proof in proofs if proof), None) or _unproven(posture.ca, opened)
+
+
+def _about(record: Record, posture: Posture) -> bool:
+    same = not record.uid or not posture.uid or record.uid.casefold() == posture.uid.casefold()
+    return record.cluster == posture.cluster.key and same
 
 
 def _proof(record: Record, ca: CertificateAuthority) -> OldCredentials | None:
@@ -82,22 +96,26 @@ def _proof(record: Record, ca: CertificateAuthority) -> OldCredentials | None:
             return None
 
 
-def _unread(posture: Posture, opened: str) -> OldCredentials:
+def _unread(posture: Posture, opened: Record) -> OldCredentials:
     """Without the CA only its age can speak: it is at least as old as the certificate that the API server shows."""
     if posture.serving is None:
         return OldCredentials(debt=Debt.UNKNOWN, because="local accounts are off; the CA was not read")
     since = f"API server certificate from {posture.serving.not_before[:10]}"
-    if posture.serving.not_before <= opened:
-        return OldCredentials(debt=Debt.OWED, because=f"{since}, accounts were open on {opened[:10]}")
+    if posture.serving.not_before <= opened.at:
+        return OldCredentials(
+            debt=Debt.OWED, because=f"{since}, accounts were open on {opened.at[:10]}{_cited(opened)}"
+        )
     return OldCredentials(debt=Debt.UNKNOWN, because=f"{since}; the CA itself was not read")
 
 
-def _unproven(ca: CertificateAuthority, opened: str) -> OldCredentials:
+def _unproven(ca: CertificateAuthority, opened: Record) -> OldCredentials:
     since = f"CA from {ca.not_before[:10]}"
-    if not opened:
+    if opened is _NEVER:
         return OldCredentials(debt=Debt.UNKNOWN, because=f"{since}, no record of the day on which accounts were closed")
-    if ca.not_before <= opened:
-        return OldCredentials(debt=Debt.OWED, because=f"{since}, accounts were open on {opened[:10]}")
+    if ca.not_before <= opened.at:
+        return OldCredentials(
+            debt=Debt.OWED, because=f"{since}, accounts were open on {opened.at[:10]}{_cited(opened)}"
+        )
     return OldCredentials(debt=Debt.UNKNOWN, because=f"{since}, issued after accounts were last seen open")
 
 

@@ -188,6 +188,7 @@ class StateSeen:
     ca: str
     ca_not_before: str
     provisioning_state: str = "Succeeded"
+    uid: str = ""  # ARM's `resourceUID`
     kind: Literal["state-seen"] = "state-seen"
 
 

@@ -6,7 +6,8 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 from aks_entra.core.debt import Record, Sighting
 from aks_entra.core.evidence import (
@@ -39,7 +40,7 @@ class FleetReport:
     @property
     def digest(self) -> str:
         """`sha256:` and 64 hex digits over everything in the report."""
-        content = {key: value for key, value in asdict(self).items() if key != "skip_rules" or value}
+        content = asdict(self, dict_factory=_without_what_is_new)
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
@@ -47,6 +48,11 @@ class FleetReport:
         """How many clusters ended how, in the outcomes' order; outcomes without a cluster are left out."""
         outcomes = [verdict.outcome for verdict in self.verdicts]
         return {outcome: outcomes.count(outcome) for outcome in Outcome if outcome in outcomes}
+
+
+def _without_what_is_new(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """What a report of an earlier version did not have is left out where it is empty: its digest still holds."""
+    return {key: value for key, value in fields if key not in {"skip_rules", "uid"} or value}
 
 
 def records_of(report: FleetReport, source: str) -> tuple[Record, ...]:
@@ -57,15 +63,16 @@ def records_of(report: FleetReport, source: str) -> tuple[Record, ...]:
 def _records(verdict: Verdict, source: str) -> Iterator[Record]:
     """One cluster's sightings. A rotation counts only when accounts were seen closed under its CA."""
     states = [one for one in verdict.evidence if isinstance(one, StateSeen)]
+    seen = partial(Record, cluster=verdict.cluster.key, source=source, uid=next((one.uid for one in states), ""))
     closed_under = {state.ca for state in states if not state.local_accounts}
     for one in verdict.evidence:
         if isinstance(one, LocalAccountsDisabled) and one.changed:
-            yield Record(cluster=verdict.cluster.key, sighting=Sighting.ACCOUNTS_ON, at=one.at, source=source)
+            yield seen(sighting=Sighting.ACCOUNTS_ON, at=one.at)
         sighting, ca = _sighting(one, closed_under)
         if sighting is Sighting.ROTATED_CLOSED and outlived(verdict.evidence):
             continue
         if sighting is not None:
-            yield Record(cluster=verdict.cluster.key, sighting=sighting, at=one.at, ca=ca, source=source)
+            yield seen(sighting=sighting, at=one.at, ca=ca)
 
 
 def _sighting(one: Evidence, closed_under: set[str]) -> tuple[Sighting | None, str | None]:

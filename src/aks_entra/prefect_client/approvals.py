@@ -52,16 +52,24 @@ class Gate:
         return names.run_page(self.run)
 
 
-def _choice(schema: dict[str, Any]) -> None:
-    """Offer the one value as a choice: what JSON Schema calls `const` Prefect's form shows empty and locked."""
-    schema["enum"] = [schema.pop("const")]
-
-
 def form(digest: str, question: str) -> type[RunInput]:
-    """The form of a gate; `question` is markdown. Values never get defaults: that would drop "required"."""
+    """The form of a gate; `question` is markdown. Values never get defaults: that would drop "required".
+
+    Everything is typed: a choice opens and shuts at once when it is clicked in this dialog of Prefect's UI (3.8.8).
+    """
+    digits = names.short(digest)
     fields: dict[str, Any] = {
-        "decision": (Literal["approve", "reject"], Field(description="reject: nothing is written")),
-        "plan": (Literal[digest], Field(description="the plan that is decided on", json_schema_extra=_choice)),
+        "decision": (
+            Annotated[str, Field(pattern=r"^\s*([Aa]pprove|[Rr]eject)\s*$")],
+            Field(description="type **approve**, or **reject**: then nothing is written"),
+        ),
+        "plan": (
+            Annotated[str, Field(pattern=rf"^\s*(sha256:)?({digits}|{names.hexadecimal(digest)})\s*$")],
+            Field(
+                description=f"type **{digits}**: the decision holds for exactly what is said above",
+                json_schema_extra={"examples": [digest]},
+            ),
+        ),
         "approver": (
             Annotated[str, Field(pattern=_SAID, max_length=200)],
             Field(description="who decides (a claim, not a proof, unless a proxy signs people in)"),
@@ -94,6 +102,7 @@ async def ask(digest: str, stage: tuple[int, str], moment: Moment, question: Cal
             )
             await sign_on()  # answered: this process carries the run on
             said = answer.model_dump()
+            said |= {"decision": said["decision"].strip().lower(), "plan": digest}
             decision = Approval(stage=name, moment=moment, **said)
         except (ValidationError, ObjectNotFound):
             continue
@@ -163,11 +172,10 @@ async def _gate(client: PrefectClient, run: FlowRun) -> Gate | None:
         schema = json.loads(await client.read_flow_run_input(run.id, state.state_details.run_input_keyset["schema"]))
     except ObjectNotFound:
         return None  # suspended this very moment: the form is about to be stored
-    plan = schema["properties"]["plan"]
     return Gate(
         run=run.id,
         run_name=run.name,
-        plan=plan.get("const") or plan["enum"][0],
+        plan=schema["properties"]["plan"]["examples"][0],
         stage=int(place),
         moment="after" if moment == "after" else "before",
     )

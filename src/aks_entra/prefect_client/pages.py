@@ -33,22 +33,16 @@ def stage_page(plan: FleetPlan, stage: Stage) -> str:
         f"{len(members)} clusters, {stage.max_concurrency} at a time, "
         f"stops after more than {stage.max_allowed_failures} failures"
     )
-    lines = [
-        rules,
-        "",
-        "| cluster | steps | people will notice | preflight |",
-        "|---|---|---|---|",
-    ]
-    lines += [_row(member) for member in members[:LONGEST]]
+    lines = [rules, *(_member(member) for member in members[:LONGEST])]
     if len(members) > LONGEST:
-        lines.append(f"| … and {len(members) - LONGEST} more | | | |")
-    return "\n".join(lines)
+        lines.append(f"… and {len(members) - LONGEST} more")
+    return "\n\n".join(lines)
 
 
 def gate_page(plan: FleetPlan, stage: Stage, moment: str) -> str:
     """What an approver reads before deciding."""
     binding = (
-        f"Plan `{plan.digest}` of fleet **{plan.name}**, made {plan.created_at}. "
+        f"Plan `{short(plan.digest)}` of fleet **{plan.name}**, made {plan.created_at}. "
         "The approval holds for exactly this plan; a cluster that moved since is refused."
     )
     name = plan.prover.client_id or plan.prover.object_id
@@ -129,16 +123,16 @@ def inventory_rows(rows: tuple[Row, ...]) -> list[dict[str, str]]:
     ]
 
 
-def _row(plan: ClusterPlan) -> str:
-    steps = [
-        f"{title(step)}{' **(one way)**' if consequence(step, tier=plan.tier).one_way else ''}" for step in plan.steps
-    ]
-    price = [consequence(step, tier=plan.tier) for step in plan.steps]
-    notices = [one.interruption for one in price if one.interruption]
+def _member(plan: ClusterPlan) -> str:
+    """A list, not a row of a table: the dialog is narrow, and what is cut off nobody reads."""
+    lines = [f"**{plan.cluster}**" + ("" if plan.disposition == "migrate" else f": {plan.disposition}"), ""]
+    for step in plan.steps if plan.disposition == "migrate" else ():
+        price = consequence(step, tier=plan.tier)
+        noticed = f": {_cell(price.interruption)}" if price.interruption else ""
+        lines.append(f"* {title(step)}{' **(one way)**' if price.one_way else ''}{noticed}")
     shown = [one for one in plan.findings if one.severity is not Severity.INFO]
-    findings = [f"{one.rule} {one.message}" for one in shown]
-    did = " → ".join(steps) if plan.disposition == "migrate" else plan.disposition
-    return f"| {plan.cluster} | {did} | {_cell('; '.join(notices))} | {_cell('<br>'.join(findings))} |"
+    lines += [f"* **{one.rule}** {_cell(one.message)}" for one in shown]
+    return "\n".join(lines)
 
 
 def _cell(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from aks_entra.core.cluster import Depth, Identity, Posture, same_id
 from aks_entra.core.debt import Debt
+from aks_entra.core.opening import opening_on
 from aks_entra.core.preflight import GroupFacts
 from aks_entra.survey import Row
 
@@ -55,7 +56,10 @@ def groups(row: Row) -> str:
 
 
 def local_accounts(posture: Posture) -> str:
-    """The LOCAL ACCOUNTS column."""
+    """The LOCAL ACCOUNTS column: on, off, or open by break-glass and until when."""
+    opening = opening_on(posture.tags)
+    if posture.local_accounts and opening is not None:
+        return f"OPEN until {opening.until} ({opening.reason})"
     return "on" if posture.local_accounts else "off"
 
 

@@ -14,6 +14,7 @@ from aks_entra.adapters.arm.document import posture_of
 from aks_entra.adapters.failures import azure, correlation_id, headers_of, service_error, translated
 from aks_entra.adapters.vault import MemoryVault, describe_authority, parse_kubeconfig
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Posture
+from aks_entra.core.debt import Record
 from aks_entra.core.evidence import AdminCredentialRefused
 from aks_entra.core.preflight import Lock, Policy, Subnet, Writer
 from aks_entra.core.steps import Guarded
@@ -119,6 +120,10 @@ class AzureControlPlane:
     async def writers(self, cluster: ClusterId) -> tuple[Writer, ...] | None:
         """Who wrote the cluster in the last 90 days, the newest first; None: unreadable."""
         return await around.writers(self._clients, cluster, self._clock.now())
+
+    async def handed_out(self, cluster: ClusterId) -> tuple[Record, ...] | None:
+        """When Azure handed out an admin credential in the last 90 days; None: unreadable."""
+        return await around.handed_out(self._clients, cluster, self._clock.now())
 
     async def enable_entra(
         self,

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 from aks_entra.adapters.arm.clients import Clients
 from aks_entra.adapters.failures import azure, translated
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.debt import Record, Sighting
 from aks_entra.core.preflight import Subnet, Writer
 from aks_entra.core.windows import Window
 from aks_entra.errors import Refused
@@ -29,6 +30,7 @@ RESERVED: Final = 5
 
 _NETWORK: Final = "2024-05-01"
 _ACTIVITY: Final = "2015-04-01"
+_HANDED_OUT: Final = "microsoft.containerservice/managedclusters/listclusteradmincredential/action"
 _UNREADABLE: Final = frozenset({401, 403, 404, 501})
 _MOST_EVENTS: Final = 2000
 _ERROR: Final = 400
@@ -123,21 +125,48 @@ async def published_addresses(clients: Clients, cluster: ClusterId, node_resourc
 
 async def writers(clients: Clients, cluster: ClusterId, now: datetime) -> tuple[Writer, ...] | None:
     """Who wrote the cluster, by the activity log: each caller once, with its newest write; None: unreadable."""
-    since = (now - LOGGED).strftime("%Y-%m-%dT%H:%M:%SZ")
-    wanted = quote(f"eventTimestamp ge '{since}' and resourceUri eq '{cluster.resource_id}'")
-    path = f"/subscriptions/{cluster.subscription_id}/providers/Microsoft.Insights/eventtypes/management/values"
-    events = await pages(clients, f"{path}?api-version={_ACTIVITY}&$filter={wanted}")
+    events = await _activity(clients, cluster, now)
     if events is None:
         return None
     newest: dict[str, Writer] = {}
     for event in events:
-        operation = str((event.get("operationName") or {}).get("value") or "").casefold()
         caller, at = str(event.get("caller") or ""), str(event.get("eventTimestamp") or "")
-        if operation != "microsoft.containerservice/managedclusters/write" or not caller:
+        if _value(event, "operationName") != "microsoft.containerservice/managedclusters/write" or not caller:
             continue
         if caller not in newest or newest[caller].at < at:
             newest[caller] = Writer(name=_name(event, caller), at=at, application="@" not in caller)
     return tuple(sorted(newest.values(), key=lambda writer: writer.at, reverse=True))
+
+
+async def handed_out(clients: Clients, cluster: ClusterId, now: datetime) -> tuple[Record, ...] | None:
+    """When Azure handed out an admin credential: accounts were open then; None: unreadable.
+
+    The activity log has each request for one as `listClusterAdminCredential/action`; a refused one as Failed.
+    """
+    events = await _activity(clients, cluster, now)
+    if events is None:
+        return None
+    return tuple(
+        Record(
+            cluster=cluster.key,
+            sighting=Sighting.ACCOUNTS_ON,
+            at=str(event.get("eventTimestamp") or ""),
+            source=f"activity log: handed out to {_name(event, str(event.get('caller') or 'somebody'))}",
+        )
+        for event in events
+        if _value(event, "operationName") == _HANDED_OUT and _value(event, "status") == "succeeded"
+    )
+
+
+async def _activity(clients: Clients, cluster: ClusterId, now: datetime) -> list[Mapping[str, Any]] | None:
+    since = (now - LOGGED).strftime("%Y-%m-%dT%H:%M:%SZ")
+    wanted = quote(f"eventTimestamp ge '{since}' and resourceUri eq '{cluster.resource_id}'")
+    path = f"/subscriptions/{cluster.subscription_id}/providers/Microsoft.Insights/eventtypes/management/values"
+    return await pages(clients, f"{path}?api-version={_ACTIVITY}&$filter={wanted}")
+
+
+def _value(event: Mapping[str, Any], name: str) -> str:
+    return str((event.get(name) or {}).get("value") or "").casefold()
 
 
 def _name(event: Mapping[str, Any], caller: str) -> str:

@@ -43,6 +43,7 @@ def posture_of(document: Document) -> Posture:
         node_resource_group=str(properties.get("nodeResourceGroup") or ""),
         tags=tuple(sorted((str(name), str(value)) for name, value in tags.items())),
         etag=document.get("eTag") or document.get("etag"),
+        uid=str(properties.get("resourceUID") or ""),
     )
 
 

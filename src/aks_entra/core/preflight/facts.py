@@ -56,11 +56,12 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writer:
-    """Who wrote the cluster in Azure, as the activity log (90 days) has it; newest first."""
+    """Who wrote the cluster in Azure, as the activity log (90 days) has it; newest first. `own`: who plans this."""
 
     name: str
     at: str
     application: bool
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from aks_entra.core.cluster import Identity
+from aks_entra.core.opening import opening_on
 from aks_entra.core.preflight.case import Case
 from aks_entra.core.preflight.finding import Finding, Rule, rule, says
 from aks_entra.core.steps import RotateCertificates, writes
@@ -112,4 +113,22 @@ def certificates(case: Case) -> Iterator[Finding]:
             )
 
 
-RULES: tuple[Rule, ...] = (stopped, state, free_tier, outside_window, certificates)
+@rule(
+    "B024",
+    seen_in="tags of the cluster: `aks-entra-break-glass-…`",
+    remedy="wait for its end, or close it: `aks-entra break-glass CLUSTER --close`",
+)
+def break_glass(case: Case) -> Iterator[Finding]:
+    """While somebody works through break-glass, nothing else closes the door behind them, nor rotates their key."""
+    opening = opening_on(case.posture.tags)
+    if case.writes and opening is not None and case.posture.local_accounts:
+        why = " · ".join(part for part in (opening.reason, opening.ticket, opening.opener) if part)
+        yield says(
+            "B024",
+            f"local accounts are open by break-glass until {opening.until}: {why}",
+            f"wait for its end, or close it: `aks-entra break-glass {case.posture.cluster} --close`",
+            evidence="tags of the cluster",
+        )
+
+
+RULES: tuple[Rule, ...] = (stopped, state, free_tier, outside_window, certificates, break_glass)

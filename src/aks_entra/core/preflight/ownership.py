@@ -26,6 +26,7 @@ _OWNERS: Final = (
 
 @rule(
     "W131",
+    "I131",
     "U131",
     seen_in="tags of the cluster, the activity log (90 days)",
     remedy="make the printed change in the source before you approve",
@@ -57,7 +58,14 @@ def infrastructure_code(case: Case) -> Iterator[Finding]:
             "grant Microsoft.Insights/eventtypes/values/read (Reader has it)",
         )
         return
-    last = next((writer for writer in case.facts.writers if writer.application), None)
+    automations = [writer for writer in case.facts.writers if writer.application]
+    last = next((writer for writer in automations if not writer.own), None)
+    if last is None and automations:
+        yield says(
+            "I131",
+            f"the identity that plans this wrote this cluster on {automations[0].at[:10]}: "
+            "whatever else runs as it may undo this",
+        )
     if last is not None:
         yield says(
             "W131",

@@ -1,0 +1,263 @@
+"""The worst day as a person lives it: a migration goes back, and somebody gets in who otherwise could not.
+
+One Prefect server and one world. What takes time (openings that end by themselves) takes it side by side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from tests.journeys.office import ROTATION, Office, office
+from tests.journeys.terminal import HANGS_AFTER, Outcome
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+WORLD = """\
+version: 1
+tenant: {id: 7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32, name: contoso.onmicrosoft.com}
+servicePrincipals:
+  - name: operator
+    graphPermissions: [Group.ReadWrite.All, User.Read.All, Application.Read.All]
+users:
+  - {name: Dana Diaz, upn: dana@contoso.onmicrosoft.com}
+groups:
+  - {name: aks-admins, members: [operator, Dana Diaz]}
+  - {name: night-shift, id: 5c1de2a4-90b7-4f0e-b1a5-6f2d7c8e9a01, members: [Dana Diaz]}
+operator: operator
+subscriptions:
+  - name: prod-eu
+    id: 3e8b1a70-6c2f-4d95-b0e4-8f7a2c5d9163
+    roleAssignments:
+      - {principal: operator, role: Owner}
+    resourceGroups:
+      - name: shop-weu
+        location: westeurope
+        clusters:
+          - {name: shop-01, nodes: 1, identity: none}
+          - {name: shop-02, nodes: 1, identity: managed, adminGroups: [aks-admins]}
+      - name: pay-weu
+        location: westeurope
+        clusters:
+          - {name: waited, nodes: 1, identity: managed, adminGroups: [aks-admins], localAccounts: false}
+          - {name: left, nodes: 1, identity: managed, adminGroups: [aks-admins], localAccounts: false}
+          - {name: died, nodes: 1, identity: managed, adminGroups: [aks-admins], localAccounts: false}
+          - {name: barred, nodes: 1, identity: managed, adminGroups: [night-shift], localAccounts: false}
+"""
+FLEET = """\
+version: 1
+name: {name}
+clusters:
+  - {{subscription: prod-eu, resource_group: {group}, name: {cluster}}}
+target:
+  admin_groups: [{{name: aks-admins}}]
+rollout:
+  stages:
+    - {{name: all, groups: [{{name: all, rest: true}}], gate_before: false}}
+"""
+OWED = "rotation owed: admin credentials handed out since"
+QUICK = {
+    "AKS_ENTRA_POLL_INTERVAL": "0.3",
+    "AKS_ENTRA_LOOK_INTERVAL": "0.3",
+    "AKS_ENTRA_GROUP_READ_GAP": "0.1",
+    "AKS_ENTRA_SIGN_IN_LIMIT": "3",
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def at_work(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
+    folder = tmp_path_factory.mktemp("office")
+    world = folder / "world.yaml"
+    world.write_text(WORLD)
+    async with office(world, folder, pace=300, settings=QUICK) as place:
+        yield place
+
+
+@asynccontextmanager
+async def typed(place: Office, line: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A command that is still running; nothing of it is left at the end."""
+    process = await asyncio.create_subprocess_exec(
+        *line.split(),
+        cwd=place.terminal.home,
+        env=place.terminal.environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
+async def until_it_says(process: asyncio.subprocess.Process, words: str) -> str:
+    said = ""
+    assert process.stdout is not None
+    async with asyncio.timeout(HANGS_AFTER):
+        while words not in said:
+            line = await process.stdout.readline()
+            assert line, said
+            said += line.decode()
+    return said
+
+
+async def local_accounts(place: Office) -> dict[str, str]:
+    """The LOCAL ACCOUNTS column of the inventory, by cluster."""
+    table = await place.terminal.run("aks-entra inventory --subscription prod-eu")
+    rows = [re.split(r"  +", line) for line in table.splitlines()]
+    return {row[0].split("/")[1]: row[3] for row in rows if "/" in row[0]}
+
+
+async def refusal(place: Office, line: str) -> str:
+    """A line that is refused before anything is written: exit code 2."""
+    writes = len(place.wire.writes())
+    outcome = await place.terminal.type(line)
+    assert outcome.status == 2, outcome
+    assert len(place.wire.writes()) == writes
+    return outcome.err
+
+
+async def swept(place: Office) -> dict[str, str]:
+    """Run the scheduled sweep now; how its run ended."""
+    async with httpx.AsyncClient(base_url=place.api, trust_env=False) as http:
+        name = "/deployments/name/sweep-break-glass/sweep-break-glass"
+        deployment = (await http.get(name)).raise_for_status().json()["id"]
+        run = (await http.post(f"/deployments/{deployment}/create_flow_run", json={})).raise_for_status().json()["id"]
+        async with asyncio.timeout(HANGS_AFTER):
+            while True:
+                state = (await http.get(f"/flow_runs/{run}")).raise_for_status().json()["state"]
+                if state["type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}:
+                    return {"type": state["type"], "message": state["message"]}
+                await asyncio.wait([asyncio.ensure_future(place.up.wait())], timeout=0.3)
+
+
+async def test_a_migration_goes_back_as_far_as_it_goes(at_work: Office, tmp_path: Path) -> None:
+    terminal, wire = at_work.terminal, at_work.wire
+    plan = tmp_path / "plan.json"
+    (tmp_path / "fleet.yaml").write_text(FLEET.format(name="shop", group="shop-weu", cluster='"*"'))
+    await terminal.run(f"aks-entra plan {tmp_path}/fleet.yaml --out {plan}")
+    digest = json.loads(plan.read_text())["digest"]
+    await terminal.run(f"aks-entra migrate {plan} --yes")
+    assert (await local_accounts(at_work))["shop-01"] == "off"
+
+    assert "nope is not in the plan" in await refusal(at_work, f"aks-entra rollback {plan} nope")
+    assert "no migration of nope" in await refusal(at_work, "aks-entra rollback nope")
+    by_name = await terminal.type("aks-entra rollback shop-01 --yes --approver dana -o json")
+    assert by_name.status == 0, by_name
+    assert "it can never be switched off again" in by_name.err
+    assert "the rotation stays: credentials from before it remain dead" in by_name.err
+    verdict = json.loads(by_name.out)["report"]["verdicts"][0]
+    assert verdict["outcome"] == "not verified"
+    assert verdict["because"][0].startswith("open again")
+    by_digest = await terminal.type(f"aks-entra rollback {digest[7:19]} shop-weu/shop-02 --here --yes")
+    assert by_digest.status == 0, by_digest
+    assert {"shop-01": "on", "shop-02": "on"}.items() <= (await local_accounts(at_work)).items()
+    again = await terminal.type(f"aks-entra rollback {plan} --yes")
+    assert (again.status, "nothing to roll back" in again.err) == (0, True), again
+    assert len(wire.matching("POST", "shop-01", ROTATION)) == 1  # that one stays
+
+
+async def test_an_opening_ends_by_itself_or_by_the_sweep_and_a_rotation_is_owed(
+    at_work: Office, tmp_path: Path
+) -> None:
+    terminal = at_work.terminal
+    for line, words in (
+        ("", "give --for 45m and --reason, or --close"),
+        ("--for 45m", "give --reason"),
+        ("--for 5s --reason x", "not a time between 10 seconds and a day"),
+        ("--for 45m --reason x", "add --yes"),
+        ("--close", "no break-glass opening stands"),
+    ):
+        assert words in await refusal(at_work, f"aks-entra break-glass pay-weu/waited {line}")
+    assert "az aks get-credentials --admin" in await refusal(
+        at_work, "aks-entra break-glass shop-01 --for 45m --reason x --yes"
+    )
+
+    opening = "aks-entra break-glass pay-weu/{} --for {} --reason INC-77 --ticket CHG-9 --yes"
+    async with (
+        typed(at_work, opening.format("waited", "20s") + " -o json") as waited,
+        typed(at_work, opening.format("left", "45m")) as left,
+        typed(at_work, opening.format("died", "12s")) as died,
+    ):
+        await asyncio.gather(*(until_it_says(one, "at its end") for one in (waited, left, died)))
+        os.killpg(died.pid, signal.SIGKILL)
+        os.killpg(left.pid, signal.SIGINT)
+        said = await until_it_says(left, "interrupted")
+        assert "stopped waiting: local accounts of pay-weu/left are OPEN until" in said
+        assert "the scheduled sweep closes them then" in said
+        assert await left.wait() == 130
+        shown = await local_accounts(at_work)
+        assert [shown[name].split(" ")[0] for name in ("waited", "left", "died")] == ["OPEN"] * 3
+        assert "(INC-77)" in shown["left"]
+        fleet = tmp_path / "left.yaml"
+        fleet.write_text(FLEET.format(name="left", group="pay-weu", cluster="left"))
+        assert "B024 local accounts are open by break-glass" in await terminal.run(f"aks-entra plan {fleet}")
+
+        one_more = await terminal.type(opening.format("left", "90m") + " --no-wait -o json")
+        assert one_more.status == 0, one_more
+        stands = json.loads(one_more.out)
+        assert (stands["disableLocalAccounts"], stands["kubeconfig"]) == (False, None)
+        assert stands["until"] > stands["since"]
+
+        assert waited.stdout is not None
+        rest = (await waited.stdout.read()).decode()
+        assert await waited.wait() == 0, rest
+    ended = json.loads(rest[rest.index("{") : rest.rindex("}") + 1])
+    assert (ended["disableLocalAccounts"], ended["because"][0]) == (True, "local accounts are closed again")
+    assert ended["because"][1].startswith(OWED)
+
+    state = await swept(at_work)  # of those two only one is due
+    assert state == {"type": "COMPLETED", "message": "2 open, 1 due, 1 closed: each owes a rotation"}
+    closed = await terminal.run("aks-entra break-glass pay-weu/left --close")
+    assert f"{OWED} {stands['since']}" in closed
+    assert set((await local_accounts(at_work)).items()) >= {("waited", "off"), ("left", "off"), ("died", "off")}
+
+    made = [terminal.home / f"{name}.kubeconfig" for name in ("waited", "left", "died")]
+    assert sorted(terminal.home.glob("*.kubeconfig")) == sorted(made)
+    assert [stat.S_IMODE(one.stat().st_mode) for one in made] == [0o600] * 3
+    keys = [re.findall(r"client-key-data: (\S+)|token: (\S+)", one.read_text()) for one in made]
+    secrets = [secret.encode() for found in keys for pair in found for secret in pair if secret]
+    assert len(secrets) == 6
+    others = [one for one in terminal.home.parent.rglob("*") if one.is_file() and one not in made]
+    assert not [one for one in others if any(secret in one.read_bytes() for secret in secrets)]
+
+    plan = json.loads(await terminal.run(f"aks-entra plan {fleet} -o json"))["plan"]["clusters"][0]
+    kinds = [step["kind"] for step in plan["steps"]]
+    assert kinds == ["prove-sign-in", "record-baseline", "rotate-certificates", "verify-outcome"]
+    assert plan["debt"] == "owed"
+
+
+async def test_without_a_sign_in_it_stays_open_and_alarms_until_a_person_decides(at_work: Office) -> None:
+    terminal = at_work.terminal
+    opened = await terminal.type("aks-entra break-glass pay-weu/barred --for 10s --reason INC-78 --yes")
+    assert_alarm(opened)
+    state = await swept(at_work)
+    assert state["type"] == "FAILED"
+    assert "ALARM pay-weu/barred: local accounts STAY OPEN" in state["message"]
+    assert_alarm(await terminal.type("aks-entra break-glass pay-weu/barred --close"))
+    assert (await local_accounts(at_work))["barred"].startswith("OPEN")
+    sandbox = at_work.sandbox  # a person decides: the operator joins the night shift
+    shift = sandbox.directory.group("5c1de2a4-90b7-4f0e-b1a5-6f2d7c8e9a01")
+    assert shift is not None
+    sandbox.directory.change_members(shift, add=[sandbox.operator.principal.id])
+    assert "local accounts are closed again" in await terminal.run("aks-entra break-glass pay-weu/barred --close")
+
+
+def assert_alarm(outcome: Outcome) -> None:
+    assert outcome.status == 1, outcome
+    assert "ALARM pay-weu/barred: local accounts STAY OPEN" in outcome.err
+    assert "a person decides: repair sign-in" in outcome.err
