@@ -248,6 +248,7 @@ def show_members(group: str, format_: output.Format) -> None:
             "principal": one.principal_id,
             "kind": one.kind.value,
             "activated": one.activated,
+            "from": one.begins,
             "until": one.ends,
         }
         for one, who in found
@@ -257,7 +258,8 @@ def show_members(group: str, format_: output.Format) -> None:
         return
     from aks_entra.cli.access.grants import table  # noqa: PLC0415 - only for people
 
-    output.emit(table(("WHO", "KIND", "UNTIL"), [(str(it["who"]), str(it["kind"]), str(it["until"])) for it in rows]))
+    columns = ("who", "kind", "from", "until")
+    output.emit(table(tuple(one.upper() for one in columns), [tuple(str(it[one]) for one in columns) for it in rows]))
 
 
 async def _show_waiting(pim: JustInTime) -> None:
