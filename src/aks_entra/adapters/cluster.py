@@ -24,6 +24,7 @@ from aks_entra.adapters.vault import MemoryVault
 from aks_entra.core.cluster import Posture, ServingCertificate
 from aks_entra.core.evidence import Credential, Node, Workload
 from aks_entra.core.preflight import Inside
+from aks_entra.core.wishes import data_action, forbidden
 from aks_entra.errors import AksEntraError, Refused, Rejected, TryLater
 from aks_entra.ports import ControlPlane, SignedIn
 
@@ -272,9 +273,11 @@ async def answer_of(request: Awaitable[Any]) -> Mapping[str, Any]:
         )
     if status in {408, 429} or status >= 500:  # noqa: PLR2004 - HTTP
         raise TryLater(f"the API server is not well: {message}", after=10, code=reason, status=status)
+    wanted = forbidden(message)
     raise Refused(
         f"the API server refuses: {message}",
-        remedy="the prover needs an admin group, or Azure Kubernetes Service RBAC Cluster Admin, on this cluster",
+        remedy="the prover needs an admin group, or Azure Kubernetes Service RBAC Cluster Admin, on this cluster"
+        + (f" (or, with Azure RBAC, a role with the data action {data_action(wanted[1])})" if wanted else ""),
         code=reason,
         status=status,
     )

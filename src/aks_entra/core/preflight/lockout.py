@@ -32,7 +32,8 @@ def prover(case: Case) -> Iterator[Finding]:
         yield says(
             "U109",
             "whether the prover is in an admin group could not be read",
-            "grant GroupMember.Read.All; sign-in is proven before anything is closed in any case",
+            "grant GroupMember.Read.All, and Application.Read.All for an application (User.Read.All for a person); "
+            "sign-in is proven before anything is closed in any case",
         )
     elif case.way_in:
         yield says(
@@ -67,7 +68,8 @@ def overage(case: Case) -> Iterator[Finding]:
         return
     found = case.facts.memberships
     if found is None:
-        yield says("U119", "in how many groups the prover is could not be read", "grant GroupMember.Read.All")
+        remedy = "grant GroupMember.Read.All, and Application.Read.All for an application (User.Read.All for a person)"
+        yield says("U119", "in how many groups the prover is could not be read", remedy)
     elif found.groups > TOKEN_GROUPS and found.person:
         yield says(
             "I119",
