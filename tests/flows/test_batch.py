@@ -85,6 +85,17 @@ async def test_a_batch_without_the_stages_approval_is_refused_whoever_starts_it(
         assert house.writes("spent") == []
 
 
+async def test_a_batch_of_a_stage_that_waits_for_its_time_is_refused_too(house: House) -> None:
+    with house.inside():
+        plan = await house.plan(
+            "spent", {**UNGATED, "gate_before": {"approval": False, "not_before": "2999-01-01T00:00Z"}}
+        )
+        state = await migrate_batch(plan.digest, "all", [plan.clusters[0].cluster.resource_id], return_state=True)
+        assert state.is_failed()
+        assert "waits for its time" in str(state.message)
+        assert house.writes("spent") == []
+
+
 async def test_a_moved_cluster_is_refused_and_left_alone(house: House) -> None:
 
     with house.inside():
