@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from aks_entra.core.evidence import Evidence
 from aks_entra.core.steps import Step
@@ -30,14 +30,12 @@ async def tell_stopped(job: Job, evidence: tuple[Evidence, ...], at: Step | None
 
 
 @asynccontextmanager
-async def in_line(places: asyncio.Semaphore, job: Job) -> AsyncIterator[None]:
+async def in_line(place: AbstractAsyncContextManager[None], job: Job) -> AsyncIterator[None]:
     """Wait for a place among the members; stopped while waiting, the member is skipped, and it is said."""
-    try:
-        await places.acquire()
-    except asyncio.CancelledError:
-        await tell_stopped(job, (), None)
-        raise
-    try:
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(place)
+        except asyncio.CancelledError:
+            await tell_stopped(job, (), None)
+            raise
         yield
-    finally:
-        places.release()

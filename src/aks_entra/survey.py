@@ -13,11 +13,11 @@ from typing import Final, TypeAlias, TypeVar
 
 from aks_entra import proofs
 from aks_entra.core.callers import AuditedCallers
-from aks_entra.core.cluster import Depth, Identity, Posture
+from aks_entra.core.cluster import ClusterId, Depth, Identity, Posture
 from aks_entra.core.debt import Debt, OldCredentials, Record, old_credentials
 from aks_entra.core.fleet import Fleet, Selector, WantedGroup, arrange
 from aks_entra.core.groups import Drift
-from aks_entra.core.plan import ClusterPlan, FleetPlan, Prover, plan_cluster
+from aks_entra.core.plan import Change, ClusterPlan, FleetPlan, Prover, plan_cluster
 from aks_entra.core.preflight import Facts, GroupFacts, Memberships, Skip, skip_refused
 from aks_entra.core.steps import (
     DisableLocalAccounts,
@@ -43,6 +43,7 @@ Progress: TypeAlias = Callable[[int, int, str], None]
 _PATIENCE: Final = 300.0  # seconds: how long throttling is waited out for one read
 _REACH: Final = 20.0  # seconds: how long an API server that does not answer is asked again
 _NOT_FOUND: Final = 404
+_SIDE_BY_SIDE: Final = 20
 _MANAGED_CLUSTERS: Final = "Microsoft.ContainerService/managedClusters"
 
 
@@ -143,6 +144,40 @@ async def plan_fleet(
         clusters=plans,
         stages=stages,
         skip_rules=fleet.skip_rules,
+        ticket_required=fleet.ticket_required,
+    )
+
+
+async def plan_again(
+    ports: Ports, plan: FleetPlan, changes: Mapping[ClusterId, tuple[str, ...]], records: tuple[Record, ...]
+) -> FleetPlan:
+    """The plan made anew for the clusters that changed, towards the same target; all others keep theirs.
+
+    What audit logs said of their callers is not known any more. Raises the four errors.
+    """
+    survey = _Survey(ports, records, _SIDE_BY_SIDE, None)
+    runner, prover = await ports.callers.runner(), await ports.callers.prover()
+    now = proofs.stamp(ports.clock)
+
+    async def of(posture: Posture) -> ClusterPlan:
+        before = plan.plan_for(posture.cluster)
+        exists = await survey.patiently(lambda: proofs.existing_groups(ports, before))
+        groups = tuple(replace(one, id=exists.get(one.reference, one.id)) for one in before.target.admin_groups)
+        asked = _Asked(
+            tenant_id=before.target.tenant_id,
+            prover=prover,
+            runner=runner,
+            now=now,
+            skips=plan.skip_rules,
+            callers={},
+        )
+        return await survey.plan(posture, replace(before.target, admin_groups=groups), asked)
+
+    postures = await asyncio.gather(*(survey.patiently(functools.partial(ports.arm.cluster, one)) for one in changes))
+    return plan.planned_again(
+        await survey.each(tuple(postures), of),
+        tuple(Change(cluster=str(cluster), differences=found) for cluster, found in changes.items()),
+        at=now,
     )
 
 
@@ -398,8 +433,8 @@ def _nothing(at: int, selector: Selector, there: tuple[Posture, ...]) -> Refused
         ("resource_group", replace(selector, name=None, tags=()), selector.resource_group),
         ("name", replace(selector, tags=()), selector.name),
     )
-    for field, partial, value in steps:
-        if value is not None and not any(partial.matches(posture) for posture in there):
+    for field, looser, value in steps:
+        if value is not None and not any(looser.matches(posture) for posture in there):
             return Refused(
                 f"`clusters[{at}].{field}`: no cluster matches {value!r} in subscription {selector.subscription}",
                 remedy="see what there is: `aks-entra inventory`",

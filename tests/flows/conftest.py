@@ -93,6 +93,42 @@ subscriptions:
           {{name: goes-on, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: moved, location: westeurope, clusters: [
           {{name: moved, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - name: timed
+        location: westeurope
+        clusters:
+          - {{name: soon, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+      - {{name: tomorrow, location: westeurope, clusters: [
+          {{name: later, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - name: drifting
+        location: westeurope
+        clusters:
+          - {{name: a-done, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: b-drifts, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: c-stays, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+      - {{name: expired, location: westeurope, clusters: [
+          {{name: late, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - name: batched
+        location: westeurope
+        clusters:
+          - {{name: a, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: b, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: c, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+      - name: budget
+        location: westeurope
+        clusters:
+          - {{name: a, nodes: 1, identity: none}}
+          - {{name: b, nodes: 1, identity: none}}
+          - {{name: c, nodes: 1, identity: none}}
+      - {{name: shut, location: westeurope, clusters: [
+          {{name: behind, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - name: chosen
+        location: westeurope
+        clusters:
+          - {{name: a, nodes: 1, identity: none}}
+          - {{name: b, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: c, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+      - {{name: halted, location: westeurope, clusters: [
+          {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: back, location: westeurope, clusters: [
           {{name: reversed, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: glass, location: westeurope, clusters: [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aks_entra.core.cluster import ClusterId, Posture
+from aks_entra.core.gates import Gate
 from aks_entra.core.preflight import Skip
 from aks_entra.core.rollout import MemberGroup, Stage
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
@@ -92,8 +93,10 @@ class StageSpec:
     groups: tuple[GroupSpec, ...]
     max_concurrency: int = 5
     max_allowed_failures: int = 0
-    gate_before: bool = True
-    gate_after: bool = False
+    gate_before: bool | Gate = True
+    gate_after: bool | Gate = False
+    batch_size: int | None = None
+    max_concurrency_per_subscription: int | None = None
 
 
 ONE_STAGE = (StageSpec(name="all", groups=(GroupSpec(name="all", rest=True),)),)
@@ -111,6 +114,7 @@ class Fleet:
     stages: tuple[StageSpec, ...] = ONE_STAGE
     skip_rules: tuple[Skip, ...] = ()
     audit_days: int = 30  # how far back audit logs in Log Analytics are asked; 0: not at all
+    ticket_required: bool = False
 
 
 def arrange(stages: tuple[StageSpec, ...], postures: tuple[Posture, ...]) -> tuple[Stage, ...]:
@@ -145,6 +149,8 @@ def arrange(stages: tuple[StageSpec, ...], postures: tuple[Posture, ...]) -> tup
                     max_allowed_failures=stage.max_allowed_failures,
                     gate_before=stage.gate_before,
                     gate_after=stage.gate_after,
+                    batch_size=stage.batch_size,
+                    max_concurrency_per_subscription=stage.max_concurrency_per_subscription,
                 )
             )
     return tuple(arranged)

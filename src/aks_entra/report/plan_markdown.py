@@ -13,10 +13,26 @@ def render(view: PlanView) -> str:
     return "\n".join(_lines(view)) + "\n"
 
 
+def changes(view: PlanView) -> str:
+    """Which plan this one replaces, and what had changed on which cluster; empty for a plan that replaces none."""
+    return "\n".join(_changes(view))
+
+
+def _changes(view: PlanView) -> Iterator[str]:
+    if view.replaces:
+        yield f"**In place of plan `{view.replaces}`: clusters are not as they were when that one was made.**"
+        yield ""
+        yield "| cluster | what changed |"
+        yield "|---|---|"
+        for cluster, differences in view.moved:
+            yield f"| {escaped(cluster)} | {escaped('; '.join(differences))} |"
+
+
 def _lines(view: PlanView) -> Iterator[str]:
     yield f"# Plan of {escaped(view.name)}"
     yield ""
     yield f"`{view.digest}` · {view.summary} · made {view.created_at} · {NOTHING_WRITTEN}"
+    yield from ("", *_changes(view)) if view.replaces else ()
     for stage in view.stages:
         yield ""
         yield f"## Stage {escaped(stage.name)} ({stage.rules})"

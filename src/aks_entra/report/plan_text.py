@@ -18,6 +18,7 @@ _SEVERITIES = {Severity.BLOCKER: "red", Severity.WARNING: "yellow", Severity.UNK
 
 def render(view: PlanView) -> Iterator[RenderableType]:
     """The whole plan, stage by stage, then what is held back, who gains and loses, and the digest."""
+    yield from _changes(view)
     for stage in view.stages:
         yield Text.assemble((f"Stage {stage.name}", "bold"), f" ({stage.rules})")
         for cluster in stage.clusters:
@@ -48,6 +49,15 @@ def render(view: PlanView) -> Iterator[RenderableType]:
         yield people
     yield Text(f"{view.summary} · {NOTHING_WRITTEN}", style="bold")
     yield Text(f"plan {view.digest}")
+
+
+def _changes(view: PlanView) -> Iterator[RenderableType]:
+    if view.replaces:
+        yield Text(f"In place of plan {view.replaces}: clusters moved since", style="bold yellow")
+        grid = Table.grid(padding=(0, 2))
+        for name, differences in view.moved:
+            grid.add_row(Text(name), Text("; ".join(differences)))
+        yield _indented(grid, 2)
 
 
 def _cluster(cluster: ClusterView) -> Iterator[RenderableType]:
