@@ -9,7 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
 
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.flows import Flow
+
+from aks_entra import prefect_client
 from aks_entra.core.evidence import Evidence
 from aks_entra.core.steps import Step
 from aks_entra.core.verdict import stopped
@@ -27,6 +32,11 @@ async def tell_stopped(job: Job, evidence: tuple[Evidence, ...], at: Step | None
             await store_verdict(job.digest, stopped(job.plan, evidence, at))
     except Exception:  # noqa: BLE001, S110 - the cancellation goes on; without a verdict the report says "lost"
         pass
+
+
+async def stop_batches(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect's names
+    """Cancelled from Prefect's UI, a coordinator takes its batches along: nobody would follow them any more."""
+    await prefect_client.stop_batches(flow_run.id)
 
 
 @asynccontextmanager

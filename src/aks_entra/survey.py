@@ -15,7 +15,7 @@ from aks_entra import proofs
 from aks_entra.core.callers import AuditedCallers
 from aks_entra.core.cluster import ClusterId, Depth, Identity, Posture
 from aks_entra.core.debt import Debt, OldCredentials, Record, old_credentials
-from aks_entra.core.fleet import Fleet, Selector, WantedGroup, arrange
+from aks_entra.core.fleet import AUDIT_DAYS, Fleet, Selector, WantedGroup, arrange
 from aks_entra.core.groups import Drift
 from aks_entra.core.plan import Change, ClusterPlan, FleetPlan, Prover, plan_cluster
 from aks_entra.core.preflight import Facts, GroupFacts, Memberships, Skip, skip_refused
@@ -153,7 +153,8 @@ async def plan_again(
 ) -> FleetPlan:
     """The plan made anew for the clusters that changed, towards the same target; all others keep theirs.
 
-    What audit logs said of their callers is not known any more. Raises the four errors.
+    What exported audit logs said of their callers is not known any more; Log Analytics is asked.
+    Raises the four errors.
     """
     survey = _Survey(ports, records, _SIDE_BY_SIDE, None)
     runner, prover = await ports.callers.runner(), await ports.callers.prover()
@@ -170,6 +171,7 @@ async def plan_again(
             now=now,
             skips=plan.skip_rules,
             callers={},
+            audit_days=AUDIT_DAYS,
         )
         return await survey.plan(posture, replace(before.target, admin_groups=groups), asked)
 

@@ -103,6 +103,10 @@ ONE_STAGE = (StageSpec(name="all", groups=(GroupSpec(name="all", rest=True),)),)
 """The rollout of a fleet file that has none: every cluster in one stage, behind one gate."""
 
 
+AUDIT_DAYS = 30
+"""How far back audit logs in Log Analytics are asked."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
     """A whole fleet file."""
@@ -113,7 +117,7 @@ class Fleet:
     prover: ProverSpec | None = None
     stages: tuple[StageSpec, ...] = ONE_STAGE
     skip_rules: tuple[Skip, ...] = ()
-    audit_days: int = 30  # how far back audit logs in Log Analytics are asked; 0: not at all
+    audit_days: int = AUDIT_DAYS  # 0: not at all
     ticket_required: bool = False
 
 
