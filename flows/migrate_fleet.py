@@ -25,11 +25,11 @@ from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
 from flows.outcome import Halted, cancelled, close, due, leave_out, left_for_later, lost, weigh
 from flows.passage import pass_gate
-from flows.stopping import stop_batches
+from flows.stopping import take_batches_along
 from tasks.surveys import plan_fleet
 
 
-@flow(name=names.COORDINATOR, persist_result=False, on_cancellation=[stop_batches])
+@flow(name=names.COORDINATOR, persist_result=False)
 async def migrate_fleet(fleet: FleetFile | None = None, plan: str | None = None) -> State[Any]:
     """Migrate a fleet to Microsoft Entra ID. Give a fleet (it is planned first) or the digest of a stored plan.
 
@@ -57,6 +57,9 @@ async def migrate_fleet(fleet: FleetFile | None = None, plan: str | None = None)
             await notes.leave(run, place)
     except Halted as halted:
         return await close(run, agreed, [*results, halted.result], halted)
+    except asyncio.CancelledError:
+        await take_batches_along(run)
+        raise
     return await close(run, agreed, results)
 
 

@@ -9,10 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any
-
-from prefect.client.schemas.objects import FlowRun, State
-from prefect.flows import Flow
+from uuid import UUID
 
 from aks_entra import prefect_client
 from aks_entra.core.evidence import Evidence
@@ -34,9 +31,13 @@ async def tell_stopped(job: Job, evidence: tuple[Evidence, ...], at: Step | None
         pass
 
 
-async def stop_batches(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect's names
-    """Cancelled from Prefect's UI, a coordinator takes its batches along: nobody would follow them any more."""
-    await prefect_client.stop_batches(flow_run.id)
+async def take_batches_along(run: UUID) -> None:
+    """Cancel the batches of a coordinator that is cancelled itself; a worker that goes down leaves them alone."""
+    try:
+        async with asyncio.timeout(SECONDS):
+            await prefect_client.stop_batches(run)
+    except Exception:  # noqa: BLE001, S110 - the cancellation goes on; a batch that lives on ends by itself, and says so
+        pass
 
 
 @asynccontextmanager

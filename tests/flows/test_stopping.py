@@ -13,6 +13,7 @@ from aks_entra import prefect_client
 from aks_entra.cli.migrate import unreported
 from aks_entra.core.verdict import Outcome
 from aks_entra.prefect_client.runs import await_end
+from azure_sandbox.operation_faults import OperationFault
 from flows.migrate_batch import migrate_batch
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ async def test_a_cancelled_batch_says_where_each_member_stands_and_is_resumed(ho
 async def test_a_cancelled_coordinator_takes_its_batches_along(house: House, until: Until) -> None:
     with house.inside():
         plan = await house.plan("called-off", UNGATED)
+        long = OperationFault(kind="slow-operation", operation="rotate", cluster="first", factor=60)
+        house.sandbox.faults.operations.add(long)
         run = await prefect_client.start_migration(plan.digest)
         now = await until(run.id, lambda now: any("rotate" in one.step and not one.ended for one in now.steps))
         (batch,) = now.batches

@@ -117,8 +117,11 @@ async def stop(run: UUID) -> tuple[str, ...]:
 
 
 async def stop_batches(run: UUID) -> tuple[str, ...]:
-    """Cancel the living batches of a coordinator that was cancelled itself; returns their names."""
+    """Cancel the living batches of a coordinator, if it is cancelled itself; returns their names."""
     async with get_client() as client:
+        coordinator = await client.read_flow_run(run)
+        if coordinator.state is None or not (coordinator.state.is_cancelling() or coordinator.state.is_cancelled()):
+            return ()
         return await _stop_batches(client, run)
 
 
