@@ -18,7 +18,7 @@ from uuid import UUID
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter, EventResourceFilter
-from prefect.states import Crashed
+from prefect.states import Cancelled, Crashed
 from prefect.types._datetime import now
 
 from aks_entra.prefect_client import claims, store
@@ -108,11 +108,12 @@ async def life(client: PrefectClient, run: FlowRun) -> Life:
 
 
 async def bury(client: PrefectClient, runs: tuple[FlowRun, ...]) -> None:
-    """Force dead runs to Crashed and give back the slots they hold."""
+    """Force dead runs to Crashed and give back the slots they hold; to Cancelled, what was told to end and has ended."""
     for run in runs:
-        await client.set_flow_run_state(
-            run.id, Crashed(message="its process is gone: put to rest so that the migration can be resumed"), force=True
-        )
+        told = run.state is not None and run.state.is_cancelling()
+        crashed = Crashed(message="its process is gone: put to rest so that the migration can be resumed")
+        end = Cancelled(message="it was cancelled, and its process is gone") if told else crashed
+        await client.set_flow_run_state(run.id, end, force=True)
     await claims.free(client, tuple(run.id for run in runs))
 
 
