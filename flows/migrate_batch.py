@@ -28,7 +28,7 @@ from aks_entra.prefect_client.names import WINDOW_CLOSED, short
 from aks_entra.settings import Settings
 from aks_entra.wiring import load_clients, open_session
 from flows.member import migrate_member
-from flows.outcome import leave_out
+from flows.outcome import due, leave_out
 from flows.stopping import in_line
 from tasks.surveys import read_windows
 
@@ -98,8 +98,7 @@ async def require_approval(plan: FleetPlan, stage: Stage, clusters: tuple[Cluste
     Valid is one that counts now, or that counted when the stage began: a batch may begin long after its stage did.
     """
     gate = stage.gate("before")
-    writes = any(plan.plan_for(cluster).disposition == "migrate" for cluster in clusters)
-    if gate is None or not gate.approval or not writes:
+    if gate is None or not gate.approval or not set(clusters) & set(await due(plan, stage, to_write=True)):
         return
     given = decided_at(await approval(plan.digest, stage.name, "before"))
     moments = (notes.now(), await notes.begun(plan.digest, stage.name))

@@ -25,6 +25,7 @@ from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
 from flows.outcome import Halted, cancelled, close, due, leave_out, left_for_later, lost, weigh
 from flows.passage import pass_gate
+from flows.rotation import next_part
 from flows.stopping import take_batches_along
 from tasks.surveys import plan_fleet
 
@@ -44,23 +45,34 @@ async def migrate_fleet(fleet: FleetFile | None = None, plan: str | None = None)
         return Failed(message=f"nothing was written: {error}")
     results: list[StageResult] = []
     try:
-        for place in range(len(agreed.stages)):
-            if await notes.left(run, place):
-                results.append(await weigh(agreed, agreed.stages[place]))
-                continue
-            done = None
-            while done is None:  # a window that closes in the middle leaves some for its next opening
-                agreed = await pass_gate(run, agreed, place, "before")
-                done = await carry_out(run, agreed, place)
-            results.append(done)
-            await pass_gate(run, agreed, place, "after")
-            await notes.leave(run, place)
+        while True:
+            results = []
+            for place in range(len(agreed.stages)):
+                agreed, result = await pass_stage(run, agreed, place)
+                results.append(result)
+            second = await next_part(run, agreed, results)
+            if second is None:
+                return await close(run, agreed, results)
+            agreed = second
     except Halted as halted:
+        agreed = await freeze(run, None, agreed.digest)  # another one, where clusters moved at the gate
         return await close(run, agreed, [*results, halted.result], halted)
     except asyncio.CancelledError:
         await take_batches_along(run)
         raise
-    return await close(run, agreed, results)
+
+
+async def pass_stage(run: UUID, agreed: FleetPlan, place: int) -> tuple[FleetPlan, StageResult]:
+    """A stage between its gates, once for a run; and the plan that is agreed from then on."""
+    if await notes.left(run, place, follows=agreed.follows):
+        return agreed, await weigh(agreed, agreed.stages[place])
+    done = None
+    while done is None:  # a window that closes in the middle leaves some for its next opening
+        agreed = await pass_gate(run, agreed, place, "before")
+        done = await carry_out(run, agreed, place)
+    await pass_gate(run, agreed, place, "after")
+    await notes.leave(run, place, follows=agreed.follows)
+    return agreed, done
 
 
 async def freeze(run: UUID, fleet: FleetFile | None, plan: str | None) -> FleetPlan:

@@ -13,7 +13,7 @@ from aks_entra.core.cluster import ClusterId
 from aks_entra.core.plan import ClusterPlan, FleetPlan
 from aks_entra.core.report import FleetReport
 from aks_entra.core.rollout import Stage, StageResult, stage_result
-from aks_entra.core.verdict import Outcome, Verdict, left_for_its_window, unstarted
+from aks_entra.core.verdict import Outcome, Verdict, left_for_its_window, settled, unstarted
 from aks_entra.prefect_client import archive, members, runs
 from aks_entra.prefect_client.names import slug
 
@@ -34,18 +34,31 @@ class Halted(Exception):
 async def due(plan: FleetPlan, stage: Stage, *, to_write: bool = False) -> list[ClusterId]:
     """Members that preflight let pass, nobody skipped, and that have no final verdict yet.
 
-    `to_write`: those with steps to do.
+    `to_write`: those with steps left to do.
     """
     left_out = await members.all_left_out(plan.digest)
     known = await archive.verdicts(plan.digest)
     wanted = {"migrate"} if to_write else {"migrate", "nothing to do"}
-    return [
+    waiting = [
         member
         for member in stage.members
         if plan.plan_for(member).disposition in wanted
         and slug(member) not in left_out
         and (member.key not in known or known[member.key].outcome not in archive.FINAL)
     ]
+    if not to_write:
+        return waiting
+    return [one for one in waiting if one.key not in known or not settled(plan.plan_for(one), known[one.key])]
+
+
+async def owing(plan: FleetPlan) -> tuple[ClusterId, ...]:
+    """The clusters of a plan that was carried out whose rotation is owed."""
+    known, left_out = await archive.verdicts(plan.digest), await members.all_left_out(plan.digest)
+    return tuple(
+        one.cluster
+        for one in plan.clusters
+        if one.cluster.key in known and slug(one.cluster) not in left_out and settled(one, known[one.cluster.key])
+    )
 
 
 async def weigh(plan: FleetPlan, stage: Stage) -> StageResult:

@@ -75,3 +75,16 @@ async def plan_changes(plan: FleetPlan, members: tuple[ClusterId, ...]) -> Fleet
     plans = tuple(plan.plan_for(member) for member in members)
     changes = await stage_survey.moved(ports, tuple(one for one in plans if not one.restores))
     return await survey.plan_again(ports, plan, changes, await records()) if changes else None
+
+
+@task(
+    name="plan rotations",
+    retries=MANY,
+    retry_condition_fn=try_later,
+    timeout_seconds=HOURS,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+async def plan_rotations(plan: FleetPlan, owing: tuple[ClusterId, ...]) -> FleetPlan:
+    """The second part of a plan: the rotations that it left owed, as the clusters are now."""
+    return await survey.plan_rotations(current_session().ports, plan, owing, await records())

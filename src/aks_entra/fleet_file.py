@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -171,7 +172,7 @@ class TargetFile(_Part):
     """When the certificates are rotated, which alone ends old credentials. `later` leaves that owed, and says so."""
 
     @model_validator(mode="after")
-    def _groupsonce(self) -> TargetFile:
+    def _groups_once(self) -> TargetFile:
         names = [group.id or (group.key if group.create else f"name:{group.name}") for group in self.admin_groups]
         once("admin_groups", names, "this group is named twice", "remove one of the two")
         return self
@@ -242,22 +243,33 @@ class FleetFile(_Part):
     """How many days of the clusters' audit logs are asked in Log Analytics; 0: none."""
 
     @model_validator(mode="after")
-    def _skipsonce(self) -> FleetFile:
+    def _rotates_once(self) -> FleetFile:
+        soaks = self.rollout is not None and self.rollout.rotation is not None
+        if soaks and "rotation" in self.target.model_fields_set and self.target.rotation is RotationPolicy.AT_ONCE:
+            remedy = "remove it, or `rollout.rotation`"
+            raise Mistakes([Mistake("`rollout.rotation` says when", remedy, at=("target", "rotation"))])
+        return self
+
+    @model_validator(mode="after")
+    def _skips_once(self) -> FleetFile:
         rules = [skip.rule for skip in self.skip_rules]
         once("skip_rules", rules, "this rule is skipped twice", "keep one of the two", "rule")
         return self
 
     def to_fleet(self) -> Fleet:
         """The same in the core's words."""
+        soak = self.rollout.rotation.to_soak() if self.rollout and self.rollout.rotation else None
+        target = self.target.to_wanted()
         return Fleet(
             name=self.name,
             selectors=tuple(entry.to_selector() for entry in self.clusters),
-            target=self.target.to_wanted(),
+            target=replace(target, rotation=RotationPolicy.LATER) if soak else target,
             prover=self.prover.to_spec() if self.prover else None,
             stages=tuple(stage.to_spec() for stage in self.rollout.stages) if self.rollout else ONE_STAGE,
             skip_rules=tuple(skip.to_skip() for skip in self.skip_rules),
             audit_days=self.audit_days,
             ticket_required=bool(self.rollout and self.rollout.change_ticket is ChangeTicket.REQUIRED),
+            rotation=soak,
         )
 
 

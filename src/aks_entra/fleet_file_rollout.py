@@ -16,6 +16,7 @@ from pydantic_core import CoreSchema
 from aks_entra.core.durations import moment, span, stamp
 from aks_entra.core.fleet import GroupSpec, StageSpec
 from aks_entra.core.gates import Gate, Hours
+from aks_entra.core.rollout import Soak
 from aks_entra.fleet_file_errors import Mistake, Mistakes, shown
 from aks_entra.fleet_file_fields import (
     MAX_CLUSTERS,
@@ -183,7 +184,7 @@ class StageFile(Part):
     """What is waited for after it ended."""
 
     @model_validator(mode="after")
-    def _namesonce(self) -> StageFile:
+    def _names_once(self) -> StageFile:
         names = [group.name.casefold() for group in self.groups]
         once("groups", names, "a second group of this name", "give each group of a stage a name of its own", "name")
         return self
@@ -209,6 +210,19 @@ class ChangeTicket(StrEnum):
     REQUIRED = "required"
 
 
+class RotationFile(Part):
+    """The rotation as a part of its own: after a soak, behind a gate, under a plan and an approval of its own."""
+
+    after: Span
+    """How long after the end of its stage a cluster is rotated, at the earliest."""
+    gate: GateOrBoolean = GateFile(approval=ApprovalFile())
+    """What else is waited for, as before a stage."""
+
+    def to_soak(self) -> Soak:
+        """The same in the core's words."""
+        return Soak(after=_seconds(self.after), gate=self.gate.to_gate(approval=True))
+
+
 class RolloutFile(Part):
     """In which order clusters are migrated."""
 
@@ -216,9 +230,11 @@ class RolloutFile(Part):
     """The waves, in order."""
     change_ticket: ChangeTicket = ChangeTicket.OPTIONAL
     """Whether an approval has to name a change ticket."""
+    rotation: RotationFile | None = None
+    """When the certificates are rotated that the stages leave as they are: later in the same rollout."""
 
     @model_validator(mode="after")
-    def _eachonce(self) -> RolloutFile:
+    def _each_once(self) -> RolloutFile:
         found: list[Mistake] = []
         stages: set[str] = set()
         named: set[str] = set()

@@ -27,7 +27,7 @@ from aks_entra.core.steps import (
     Step,
     writes,
 )
-from aks_entra.core.target import AzureRbac, Target
+from aks_entra.core.target import AzureRbac, RotationPolicy, Target
 from aks_entra.declared import drift_of
 from aks_entra.errors import AksEntraError, Refused
 from aks_entra.patience import persist
@@ -131,6 +131,8 @@ async def plan_fleet(
         audit_days=fleet.audit_days,
     )
     plans = await survey.each(postures, lambda posture: survey.plan(posture, target, asked))
+    if fleet.rotation:
+        plans = tuple(replace(plan, rotation_planned=fleet.rotation.words) for plan in plans)
     spec = fleet.prover
     return FleetPlan(
         name=fleet.name,
@@ -145,6 +147,7 @@ async def plan_fleet(
         stages=stages,
         skip_rules=fleet.skip_rules,
         ticket_required=fleet.ticket_required,
+        rotation=fleet.rotation,
     )
 
 
@@ -156,9 +159,29 @@ async def plan_again(
     What exported audit logs said of their callers is not known any more; Log Analytics is asked.
     Raises the four errors.
     """
+    plans = await _plans_anew(ports, plan, tuple(changes), records)
+    found = tuple(Change(cluster=str(cluster), differences=differences) for cluster, differences in changes.items())
+    return plan.planned_again(plans, found, at=proofs.stamp(ports.clock))
+
+
+async def plan_rotations(
+    ports: Ports, plan: FleetPlan, owing: tuple[ClusterId, ...], records: tuple[Record, ...]
+) -> FleetPlan:
+    """The second part of a plan: the rotations that it left owed. Raises the four errors."""
+    plans = await _plans_anew(ports, plan, owing, records, rotation=RotationPolicy.AT_ONCE)
+    return plan.rotations(plans, at=proofs.stamp(ports.clock))
+
+
+async def _plans_anew(
+    ports: Ports,
+    plan: FleetPlan,
+    clusters: tuple[ClusterId, ...],
+    records: tuple[Record, ...],
+    rotation: RotationPolicy | None = None,
+) -> tuple[ClusterPlan, ...]:
+    """Clusters of a plan as they are now, towards their targets; groups that were created meanwhile by their ids."""
     survey = _Survey(ports, records, _SIDE_BY_SIDE, None)
     runner, prover = await ports.callers.runner(), await ports.callers.prover()
-    now = proofs.stamp(ports.clock)
 
     async def of(posture: Posture) -> ClusterPlan:
         before = plan.plan_for(posture.cluster)
@@ -168,19 +191,17 @@ async def plan_again(
             tenant_id=before.target.tenant_id,
             prover=prover,
             runner=runner,
-            now=now,
+            now=proofs.stamp(ports.clock),
             skips=plan.skip_rules,
             callers={},
             audit_days=AUDIT_DAYS,
         )
-        return await survey.plan(posture, replace(before.target, admin_groups=groups), asked)
+        wanted = replace(before.target, admin_groups=groups, rotation=rotation or before.target.rotation)
+        planned = before.rotation_planned if rotation is None else ""
+        return replace(await survey.plan(posture, wanted, asked), rotation_planned=planned)
 
-    postures = await asyncio.gather(*(survey.patiently(functools.partial(ports.arm.cluster, one)) for one in changes))
-    return plan.planned_again(
-        await survey.each(tuple(postures), of),
-        tuple(Change(cluster=str(cluster), differences=found) for cluster, found in changes.items()),
-        at=now,
-    )
+    postures = await asyncio.gather(*(survey.patiently(functools.partial(ports.arm.cluster, one)) for one in clusters))
+    return await survey.each(tuple(postures), of)
 
 
 def _audited(callers: Mapping[str, AuditedCallers], postures: tuple[Posture, ...]) -> Mapping[str, AuditedCallers]:

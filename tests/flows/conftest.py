@@ -129,6 +129,11 @@ subscriptions:
           - {{name: c, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
       - {{name: halted, location: westeurope, clusters: [
           {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - name: soaked
+        location: westeurope
+        clusters:
+          - {{name: a, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: b, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
       - {{name: back, location: westeurope, clusters: [
           {{name: reversed, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: called-off, location: westeurope, clusters: [
@@ -172,10 +177,15 @@ class House:
                 patch.setenv(name, value)
             yield
 
-    async def plan(self, group: str, *stages: dict[str, Any], **target: Any) -> FleetPlan:
-        """Plan the clusters of a resource group and store the plan at the server."""
+    async def plan(
+        self, group: str, *stages: dict[str, Any], rollout: dict[str, Any] | None = None, **target: Any
+    ) -> FleetPlan:
+        """Plan the clusters of a resource group and store the plan at the server; `rollout`: what is beside stages."""
 
-        fleet = FleetFile.model_validate(self.fleet(group, *stages, **target)).to_fleet()
+        whole = self.fleet(group, *stages, **target)
+        if rollout:
+            whole["rollout"] = {**whole["rollout"], **rollout}
+        fleet = FleetFile.model_validate(whole).to_fleet()
         async with open_session(Settings()) as session:
             plan = await survey.plan_fleet(session.ports, fleet, ())
         await prefect_client.store_plan(plan)

@@ -22,7 +22,7 @@ FORBIDDEN = Reply(
     {},
 )
 UNGATED: dict[str, Any] = {"name": "all", "groups": [{"name": "all", "rest": True}], "gate_before": False}
-NEW_GROUP = {"admin_groups": [{"name": "fleet-admins", "create": True, "description": "made by a test"}]}
+NEW_GROUP: dict[str, Any] = {"admin_groups": [{"name": "fleet-admins", "create": True, "description": "made by a test"}]}
 
 
 async def test_one_members_failure_is_its_own_and_every_kind_of_step_is_done(house: House) -> None:

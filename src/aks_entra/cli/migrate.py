@@ -260,8 +260,9 @@ async def _at_gate(gate: Gate, plan: FleetPlan, request: Request, first: str) ->
         output.say(f"  aks-entra approve {str(gate.run)[:8]} --plan {digits} --reason CHG-…")
         return
     if gate.plan != first:
+        why = "the rotation has a plan of its own" if plan.follows else "clusters moved"
         raise Rejected(
-            f"clusters moved: the gate asks about plan {digits}, which replaces the one that --yes approves",
+            f"{why}: the gate asks about plan {digits}, and --yes approves another one",
             remedy=f"read what changed, then: aks-entra approve {str(gate.run)[:8]} --plan {digits} --reason …; "
             f"aks-entra migrate --follow {str(gate.run)[:8]}",
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aks_entra.core.cluster import ClusterId, Posture
 from aks_entra.core.gates import Gate
 from aks_entra.core.preflight import Skip
-from aks_entra.core.rollout import MemberGroup, Stage
+from aks_entra.core.rollout import MemberGroup, Soak, Stage
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
 
 
@@ -119,6 +119,7 @@ class Fleet:
     skip_rules: tuple[Skip, ...] = ()
     audit_days: int = AUDIT_DAYS  # 0: not at all
     ticket_required: bool = False
+    rotation: Soak | None = None  # with a target of `later`: when it is done in this rollout
 
 
 def arrange(stages: tuple[StageSpec, ...], postures: tuple[Posture, ...]) -> tuple[Stage, ...]:

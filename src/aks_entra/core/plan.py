@@ -11,7 +11,7 @@ from aks_entra.core.cluster import ClusterId, Identity, Posture
 from aks_entra.core.debt import Debt
 from aks_entra.core.fleet import ProverSpec
 from aks_entra.core.preflight import Case, Facts, Finding, Severity, Skip, preflight
-from aks_entra.core.rollout import Stage
+from aks_entra.core.rollout import Soak, Stage
 from aks_entra.core.steps import (
     DisableLocalAccounts,
     EnableEntra,
@@ -42,6 +42,7 @@ class ClusterPlan:
     debt: Debt = Debt.UNKNOWN
     debt_because: str = ""
     stopped: bool = False
+    rotation_planned: str = ""  # when the rotation is due that these steps leave owed, in words
 
     @property
     def blockers(self) -> tuple[Finding, ...]:
@@ -114,6 +115,8 @@ class FleetPlan:
     ticket_required: bool = False  # an approval has to name a change ticket
     replaces: str = ""  # digest of the plan that this one was made from
     changes: tuple[Change, ...] = ()  # why: what had changed
+    rotation: Soak | None = None  # when the rotations are due that this plan leaves owed
+    follows: str = ""  # digest of the plan that left owed what this one does
     version: Literal[1] = 1
 
     @property
@@ -144,6 +147,10 @@ class FleetPlan:
             binding["ticket_required"] = True
         if self.replaces:
             binding["replaces"] = self.replaces
+        if self.rotation:
+            binding["rotation"] = self.rotation.bound()
+        if self.follows:
+            binding["follows"] = self.follows
         text = json.dumps(binding, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
@@ -160,6 +167,24 @@ class FleetPlan:
             clusters=tuple(fresh.get(plan.cluster.key, plan) for plan in self.clusters),
             replaces=self.digest,
             changes=changes,
+        )
+
+    def rotations(self, plans: tuple[ClusterPlan, ...], *, at: str) -> FleetPlan:
+        """The second part: plans that rotate what this one left owed, stage by stage, each behind the soak's gate."""
+        if self.rotation is None:
+            raise ValueError("this plan leaves no rotation for later")
+        mine = {plan.cluster.key for plan in plans}
+        gate = self.rotation.before
+        narrowed = (stage.only(mine, gate_before=gate) for stage in self.stages)
+        return replace(
+            self,
+            created_at=at,
+            clusters=plans,
+            stages=tuple(stage for stage in narrowed if stage.members),
+            replaces="",
+            changes=(),
+            rotation=None,
+            follows=self.digest,
         )
 
     @property

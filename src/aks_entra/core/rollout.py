@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.durations import in_words
 from aks_entra.core.gates import Gate, Side
 
 
@@ -45,6 +46,14 @@ class Stage:
         size = self.batch_size or max(len(self.members), 1)
         return tuple(self.members[start : start + size] for start in range(0, len(self.members), size))
 
+    def only(self, members: set[str], *, gate_before: Gate) -> Stage:
+        """The stage with these members alone (their keys), behind another gate and without one after it."""
+        groups = (
+            replace(group, members=tuple(one for one in group.members if one.key in members)) for group in self.groups
+        )
+        kept = tuple(group for group in groups if group.members)
+        return replace(self, groups=kept, gate_before=gate_before, gate_after=False)
+
     def bound(self) -> dict[str, Any]:
         """The stage as a plan's digest sees it. What is not set leaves no trace: older digests stay what they were."""
         groups = [{"name": group.name, "members": [member.key for member in group.members]} for group in self.groups]
@@ -61,6 +70,30 @@ class Stage:
             if (value := getattr(self, name)) is not None:
                 found[name] = value
         return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Soak:
+    """That certificates are rotated in the same rollout, but later: so many seconds after a stage, behind a gate."""
+
+    after: int
+    gate: bool | Gate = True
+
+    @property
+    def before(self) -> Gate:
+        """The gate of the rotation of a stage: the soak, and what else it waits for."""
+        gate = as_gate(self.gate) or Gate(approval=False)
+        return replace(gate, wait=max(gate.wait, self.after))
+
+    @property
+    def words(self) -> str:
+        """`rotation 7d after its stage, under a plan of its own: approval (valid 1d) + window …`."""
+        others = " + ".join(replace(self.before, wait=0).conditions) or "no gate"
+        return f"rotation {in_words(self.after)} after its stage, under a plan of its own: {others}"
+
+    def bound(self) -> dict[str, Any]:
+        """As a plan's digest sees it."""
+        return {"after": self.after, "gate": asdict(self.before)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

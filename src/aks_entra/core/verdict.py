@@ -17,6 +17,7 @@ from aks_entra.core.evidence import (
     Failure,
     LocalAccountsDisabled,
     LocalAccountsEnabled,
+    StateSeen,
 )
 from aks_entra.core.plan import ClusterPlan
 from aks_entra.core.restored import is_restored, weigh_owed, weigh_restored
@@ -98,6 +99,12 @@ def restored(plan: ClusterPlan, verdict: Verdict) -> bool:
 def left_for_its_window(verdict: Verdict) -> bool:
     """Whether a member was not begun because its window had closed."""
     return verdict.outcome is Outcome.SKIPPED and verdict.because == (CLOSED,)
+
+
+def settled(plan: ClusterPlan, verdict: Verdict) -> bool:
+    """Whether all steps of a plan without a rotation were done and looked at: what is missing is not its to write."""
+    seen = any(isinstance(one, StateSeen) for one in verdict.evidence)
+    return verdict.outcome is Outcome.NOT_VERIFIED and plan.rotates is None and seen
 
 
 def stopped(plan: ClusterPlan, evidence: tuple[Evidence, ...], at: Step | None) -> Verdict:

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from aks_entra.core.durations import moment, stamp
 from aks_entra.core.gates import Side
+from aks_entra.core.plan import FleetPlan
 from aks_entra.prefect_client import store
-from aks_entra.prefect_client.names import hexadecimal, key, stage_key
+from aks_entra.prefect_client.names import hexadecimal, key, short, stage_key
 
 
 def now() -> datetime:
@@ -42,14 +43,25 @@ async def begun(digest: str, stage: str) -> datetime | None:
     return moment(found.text) if found else None
 
 
-async def leave(run: UUID, place: int) -> None:
-    """Note that a run is through with a stage and its gates: it does not come back to it."""
-    await store.put(key("left", str(run), str(place)), stamp(now()), kind="note")
+async def leave(run: UUID, place: int, *, follows: str = "") -> None:
+    """Note that a run is through with a stage and its gates. `follows`: which plan's second part it is in."""
+    await store.put(_left(run, place, follows), stamp(now()), kind="note")
 
 
-async def left(run: UUID, place: int) -> bool:
+async def left(run: UUID, place: int, *, follows: str = "") -> bool:
     """Whether a run is through with a stage."""
-    return await store.get(key("left", str(run), str(place))) is not None
+    return await store.get(_left(run, place, follows)) is not None
+
+
+async def soak_from(digest: str, first: FleetPlan) -> None:
+    """Have the gates of a second part count from the ends of the first part's stages."""
+    for stage in first.stages:
+        at = await reached(first.digest, stage.name, "after")
+        await store.put(_name("reached", digest, "before", stage.name), stamp(at), kind="note")
+
+
+def _left(run: UUID, place: int, follows: str) -> str:
+    return key("left", str(run), short(follows) if follows else "first", str(place))
 
 
 def _name(what: str, digest: str, *parts: str) -> str:

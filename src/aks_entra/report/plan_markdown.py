@@ -14,8 +14,16 @@ def render(view: PlanView) -> str:
 
 
 def changes(view: PlanView) -> str:
-    """Which plan this one replaces, and what had changed on which cluster; empty for a plan that replaces none."""
-    return "\n".join(_changes(view))
+    """Which plan this one replaces or follows, and what had changed on which cluster; and what it leaves for later."""
+    parts = ("\n".join(_changes(view)), *_parts(view))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _parts(view: PlanView) -> Iterator[str]:
+    if view.follows:
+        yield f"**Second part of plan `{view.follows}`: the rotation that it left owed.**"
+    if view.later:
+        yield f"**Later:** {escaped(view.later)}"
 
 
 def _changes(view: PlanView) -> Iterator[str]:
@@ -32,7 +40,7 @@ def _lines(view: PlanView) -> Iterator[str]:
     yield f"# Plan of {escaped(view.name)}"
     yield ""
     yield f"`{view.digest}` · {view.summary} · made {view.created_at} · {NOTHING_WRITTEN}"
-    yield from ("", *_changes(view)) if view.replaces else ()
+    yield from ("", changes(view)) if changes(view) else ()
     for stage in view.stages:
         yield ""
         yield f"## Stage {escaped(stage.name)} ({stage.rules})"

@@ -79,6 +79,8 @@ class PlanView:
     loses: tuple[str, ...]
     summary: str
     replaces: str = ""  # the plan that this one was made from
+    follows: str = ""  # the plan that left owed what this one does
+    later: str = ""  # what it leaves for later, and when that is due
     moved: tuple[tuple[str, tuple[str, ...]], ...] = ()  # because of these changes, by cluster
 
     @property
@@ -105,6 +107,8 @@ def view_of(plan: FleetPlan) -> PlanView:
         loses=_loses(at_work),
         summary=f"{_counted(len(at_work), 'cluster')} · {_counted(plan.step_count, 'step')}",
         replaces=plan.replaces,
+        follows=plan.follows,
+        later=plan.rotation.words if plan.rotation else "",
         moved=tuple((change.cluster, change.differences) for change in plan.changes),
     )
 
