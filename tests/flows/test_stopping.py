@@ -64,6 +64,7 @@ async def test_a_cancelled_coordinator_takes_its_batches_along(house: House, unt
             await client.set_flow_run_state(run.id, Cancelling())
         async with asyncio.timeout(120):
             await await_end(batch.id, every=0.2)
+            await await_end(run.id, every=0.2)
         assert (await prefect_client.look_at(batch.id)).state == "Cancelled"
         found = (await prefect_client.verdicts(plan.digest)).values()
         assert sorted(one.outcome for one in found) == [Outcome.NOT_VERIFIED, Outcome.SKIPPED]
