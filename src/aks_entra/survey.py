@@ -163,7 +163,8 @@ async def plan_again(
 ) -> FleetPlan:
     """The plan made anew for the clusters that changed, towards the same target; all others keep theirs.
 
-    What exported audit logs said of their callers is not known any more; Log Analytics is asked again. Raises the four errors.
+    What exported audit logs said of their callers is not known any more; Log Analytics is asked.
+    Raises the four errors.
     """
     plans = await _plans_anew(ports, plan, tuple(changes), records)
     found = tuple(Change(cluster=str(cluster), differences=differences) for cluster, differences in changes.items())

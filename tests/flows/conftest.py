@@ -138,6 +138,9 @@ subscriptions:
           {{name: reversed, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: reopened, location: westeurope, clusters: [
           {{name: here, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: called-off, location: westeurope, clusters: [
+          {{name: first, nodes: 1, identity: managed, adminGroups: [aks-admins]}},
+          {{name: second, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: glass, location: westeurope, clusters: [
           {{name: shut, nodes: 1, identity: managed, adminGroups: [aks-admins], localAccounts: false}}]}}
       - {{name: stopped, location: westeurope, clusters: [

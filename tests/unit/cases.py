@@ -52,6 +52,7 @@ INSIDE = Inside(
     bare_pods=(),
     node_local=(),
     webhooks=(),
+    pinned_ca=(),
     kubeconfigs=(),
     static_tokens=(),
     masters=(),

@@ -306,6 +306,7 @@ def found(plan: ClusterPlan, rule: str) -> list[Finding]:
         ),
         ("W132", "sets the admin groups to none at all", managed(), target(), facts(policies=(GROUPS_POLICY,))),
         ("U132", "could not be read", managed(), target(), facts(policies=None)),
+        ("W137", "pay/trust", managed(), target(), facts(inside=inside(pinned_ca=("pay/trust",)))),
         ("W133", "ci/kubeconfig", managed(), target(), facts(inside=inside(kubeconfigs=("ci/kubeconfig",)))),
         ("W134", "old-admins", managed(), target(), facts(inside=inside(masters=("old-admins",)))),
         ("W135", "ci/deployer-token", managed(), target(), facts(inside=inside(static_tokens=("ci/deployer-token",)))),

@@ -125,7 +125,9 @@ class ApiServers:
 
                 return pages
 
-            return await look_inside(listing("application/json"), listing(METADATA))
+            return await look_inside(
+                listing("application/json"), listing(METADATA), posture.ca.fingerprint if posture.ca else ""
+            )
 
     async def try_credential(self, posture: Posture, credential: Credential) -> int | None:
         """Use one held credential alone, trusting the CA that serves now: the status of a list of one node.

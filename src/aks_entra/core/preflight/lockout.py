@@ -11,6 +11,8 @@ from aks_entra.core.preflight.finding import Finding, Rule, rule, says
 LOCAL_ACCOUNTS_POLICY: Final = "993c2fcd-2b29-49d2-9eb0-df2c3a730c32"
 """Azure Policy: Azure Kubernetes Service Clusters should have local authentication methods disabled."""
 
+_MEMBERSHIPS: Final = "grant GroupMember.Read.All, and Application.Read.All where the prover is an application"
+
 TOKEN_GROUPS: Final = 200
 """How many groups a token carries; AKS refuses an application in more, and asks Graph about a person."""
 
@@ -32,8 +34,7 @@ def prover(case: Case) -> Iterator[Finding]:
         yield says(
             "U109",
             "whether the prover is in an admin group could not be read",
-            "grant GroupMember.Read.All, and Application.Read.All for an application (User.Read.All for a person); "
-            "sign-in is proven before anything is closed in any case",
+            f"{_MEMBERSHIPS}; sign-in is proven before anything is closed in any case",
         )
     elif case.way_in:
         yield says(
@@ -68,8 +69,7 @@ def overage(case: Case) -> Iterator[Finding]:
         return
     found = case.facts.memberships
     if found is None:
-        remedy = "grant GroupMember.Read.All, and Application.Read.All for an application (User.Read.All for a person)"
-        yield says("U119", "in how many groups the prover is could not be read", remedy)
+        yield says("U119", "in how many groups the prover is could not be read", _MEMBERSHIPS)
     elif found.groups > TOKEN_GROUPS and found.person:
         yield says(
             "I119",

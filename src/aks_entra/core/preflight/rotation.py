@@ -176,6 +176,18 @@ def webhooks(case: Case) -> Iterator[Finding]:
     )
 
 
+@rule("W137", seen_in="config maps: certificates in them that are the cluster's own CA")
+def pinned_ca(case: Case) -> Iterator[Finding]:
+    """Whoever trusts a copy of the CA that is replaced does not trust the API server any more."""
+    yield from _named(
+        case,
+        "W137",
+        "pinned_ca",
+        "these config maps hold a copy of the CA that is replaced: {}",
+        "read `kube-root-ca.crt` instead, which Kubernetes renews, or put the new CA in afterwards",
+    )
+
+
 @rule("W133", seen_in="names of secrets (never a value)")
 def kubeconfigs(case: Case) -> Iterator[Finding]:
     """A kubeconfig that is kept in a secret pins the old CA and carries what dies."""
@@ -236,6 +248,7 @@ RULES: tuple[Rule, ...] = (
     controllers,
     bare_pods,
     webhooks,
+    pinned_ca,
     kubeconfigs,
     masters,
     static_tokens,
