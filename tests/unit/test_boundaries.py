@@ -92,6 +92,7 @@ def test_times_are_told_in_utc_wherever_they_were_told() -> None:
         ("2026-11-24T10:00:00", True),  # without a zone it is UTC
         ("2026-11-24T15:00:01+05:00", False),
         ("2026-11-24T05:00:00-05:00", True),
+        ("2026-11-24T14:00:00+05:00", True),
         ("soon", True),
     ],
 )

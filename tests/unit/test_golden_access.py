@@ -301,6 +301,7 @@ def test_golden_conditional_access() -> None:
     both = (Control.MFA, Control.DOMAIN_JOINED)
     more = [
         (WANTED, around(standing=enforced, sign_ins=()), False, {"C011"}),
+        (WANTED, around(namesakes=1), False, set[str]()),
         (WANTED, around(standing=replace(enforced, operator="OR", groups=())), True, {"C010"}),
         (WANTED, around(standing=STANDING, break_glass_missing=("x", "y")), False, {"C002"}),
         (WANTED, around(runners=(*around().runners, test_just_in_time.runner(name="dana"))), False, {"C006"}),
@@ -342,7 +343,7 @@ def test_golden_who_gets_in() -> None:
     memberships = (
         Membership(id="1", kind=Kind.ACTIVE, group_id=ADMINS, principal_id=DANA.id, end=NOW),
         Membership(id="2", kind=Kind.ELIGIBLE, group_id=ADMINS, principal_id=TEAM),
-        Membership(id="3", kind=Kind.ELIGIBLE, group_id=ADMINS, principal_id=DANA.id, end=NOW),
+        Membership(id="3", kind=Kind.ELIGIBLE, group_id=ADMINS, principal_id=DANA.id, end=NOW + HOUR),
         Membership(id="4", kind=Kind.ACTIVE, group_id=ADMINS, principal_id=ROBOT.id),
     )
     ours = description(ask(), "erin", ask().end)
@@ -368,6 +369,10 @@ def test_golden_who_gets_in() -> None:
             binding("User", DANA.id, namespace="shop"),
             replace(binding("User", "dana", role="edit"), name="b2"),
             replace(binding("Group", TEAM), name="b3"),
+            replace(
+                binding("User", "x", role="edit"),
+                subjects=(Subject(kind="ServiceAccount", name="ci"), Subject(kind="User", name="erin")),
+            ),
         ),
         "grants": (
             grant(via=Via.KUBERNETES, id="rolebindings/shop/b1"),
