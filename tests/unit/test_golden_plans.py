@@ -15,10 +15,12 @@ from aks_entra.core.evidence import (
     LocalAccountsDisabled,
     LocalAccountsEnabled,
 )
+from aks_entra.core.groups import Drift
 from aks_entra.core.opening import Opening, opening_on
 from aks_entra.core.opening_verdict import judge_gone, judge_opening, report_of
-from aks_entra.core.plan import ClusterPlan, plan_cluster
-from aks_entra.core.preflight import Endpoint, Facts, Finding, Home, Lock, Tools
+from aks_entra.core.plan import ClusterPlan, FleetPlan, Prover, plan_cluster
+from aks_entra.core.preflight import Endpoint, Facts, Finding, Home, Lock, Skip, Tools
+from aks_entra.core.report import FleetReport
 from aks_entra.core.restored import weigh_restored
 from aks_entra.core.rollback import WayBack, gone, plan_rollback
 from aks_entra.core.rollout import MemberGroup, Stage, stage_result
@@ -94,7 +96,24 @@ def test_golden_what_preflight_says() -> None:
     approved("preflight", blocks)
 
 
+DRIFTS = (
+    Drift(reference=OTHERS, display_name="not ours", differs=("it is not there",)),
+    Drift(
+        reference=ADMINS,
+        display_name="aks-admins",
+        differs=("a", "b"),
+        unknown=("c", "d"),
+        beside=("1 owner", "2 members"),
+    ),
+    Drift(reference=ADMINS, display_name="as declared"),
+)
+BORN = group(
+    OTHERS, display_name=CREATE.display_name, deleted_on="2026-11-02T10:00:00Z", restorable_until="2026-12-02T10:00:00Z"
+)
 MORE_CASES = (
+    *((rule, managed(), target(), facts(drifts=DRIFTS)) for rule in ("W150", "I150", "U150")),
+    ("W151", managed(), target(*target().admin_groups, CREATE), facts(groups=(group(), BORN))),
+    ("W151", managed(), target(CREATE), facts(groups=(group(), replace(BORN, restorable_until=None)))),
     ("B001", managed(tenant_id="another"), target(tenant_id="third"), facts()),
     ("B016", managed(fqdn="api.hcp"), target(), facts(home=Home(endpoints=(HERE, HERE)), addresses=("20.1.2.2",))),
     ("U116", managed(fqdn=None), target(), facts(home=Home(endpoints=(replace(HERE, host=""),)), addresses=None)),
@@ -352,6 +371,23 @@ def test_golden_break_glass() -> None:
     kept = [report.name, report.plan_digest, report.started_at, report.ended_at, f"{len(report.verdicts)} verdict"]
     plain = [brief(opened), brief(least.evidence(at=NOW, changed=False)), str(whole.tags), str(least.tags)]
     approved("break-glass", [*judged, *lost, *read, ("the report", kept), ("on the cluster", plain)])
+
+
+def test_golden_digests_of_yesterday_hold_today() -> None:
+    stage = Stage(name="canary", groups=(MemberGroup(name="all", members=(SHOP,)),))
+    plan = FleetPlan(name="prod", created_at=NOW, prover=Prover(object_id="p"), clusters=(MIGRATE,), stages=(stage,))
+    skip = Skip(rule="W127", reason="CHG-1")
+    verdict = judge(MIGRATE, WHOLE)
+    report = FleetReport(name="prod", plan_digest="sha256:00", started_at=NOW, ended_at=NOW, verdicts=(verdict,))
+    approved(
+        "digests",
+        [
+            ("a plan", plan.digest),
+            ("a plan that passes over a rule", replace(plan, skip_rules=(skip,)).digest),
+            ("a report", report.digest),
+            ("a report of a plan that passes over a rule", replace(report, skip_rules=(skip,)).digest),
+        ],
+    )
 
 
 def test_golden_how_a_stage_ends() -> None:
