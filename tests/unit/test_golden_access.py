@@ -93,6 +93,10 @@ MORE: dict[str, tuple[dict[str, Any], Any]] = {
         },
         PODS,
     ),
+    "a role in a namespace, spelt with a slash": (
+        {"roles": (held(READER, f"{CLUSTER.resource_id}/namespaces/shop/"), held(USER, ""))},
+        PODS,
+    ),
     "the same, with Kubernetes RBAC": (
         {"roles": (held(READER, f"{CLUSTER.resource_id}/namespaces/shop/"), held(USER)), "posture": KUBERNETES},
         wish("create", "pods", namespace="shop"),
@@ -226,7 +230,7 @@ def test_golden_what_is_asked_checked_and_written() -> None:
     written = [
         (
             str(one),
-            [*check(one, posture(), NOW), one.digest, one.scope, one.assignment_name, str(one.wish), one.principal],
+            [*check(one, posture(), NOW), one.digest, one.scope, one.assignment_name, one.wish, one.principal],
         )
         for one in asks
         if one.via is Via.AZURE or one.level is not Level.CLUSTER_USER
