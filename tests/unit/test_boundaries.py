@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -165,6 +167,25 @@ def test_an_opening_is_due_at_its_end(until: str, due: bool) -> None:
 )
 def test_a_window_to_the_minute(window: Window, now: str, is_open: bool | None) -> None:
     assert opened((window,), now) is is_open
+
+
+@pytest.fixture
+def in_india(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose clock shows another time zone than UTC."""
+    with monkeypatch.context() as context:
+        context.setenv("TZ", "Asia/Kolkata")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_india")
+def test_the_machine_s_own_time_zone_changes_nothing() -> None:
+    assert opened((HOURS,), "2026-11-24T09:30:00Z") is True
+    assert opened((DAILY,), "2026-11-24T23:30:00Z") is True
+    assert opened((DAILY,), "2026-11-24T18:00:00Z") is False
+    assert stamp(datetime(2026, 11, 24, 10, tzinfo=UTC)) == "2026-11-24T10:00:00Z"
+    assert moment("2026-11-24T10:00:00Z").tzinfo is UTC
 
 
 @pytest.mark.parametrize(
