@@ -90,6 +90,7 @@ class Module:
     name: str
     codes: Counter[int] = field(default_factory=Counter)
     survivors: list[str] = field(default_factory=list)
+    untried: int = 0
 
     @property
     def total(self) -> int:
@@ -130,7 +131,11 @@ def main() -> int:
         if ended.returncode:
             say(f"mutmut stopped with exit code {ended.returncode}")
             return 2
-        modules = [module for module in results(tree / "mutants" / CORE) if module.total]
+        modules = [*results(tree / "mutants" / CORE)]
+    untried = sum(module.untried for module in modules)
+    if untried and not arguments.patterns:
+        say(f"{untried} mutants were not tried: mutmut was stopped")
+        return 2
     return report(modules, survivors=arguments.survivors)
 
 
@@ -210,6 +215,7 @@ def results(core: Path) -> Iterator[Module]:
         codes: dict[str, int | None] = json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"]
         module = Module(str(path.relative_to(core)).removesuffix(".py.meta").replace("/", "."))
         module.codes.update(code for code in codes.values() if code is not None)
+        module.untried = len(codes) - module.total
         left = [name.rpartition(".")[2] for name, code in codes.items() if code not in KILLED | TIMED_OUT | {None}]
         module.survivors.extend(changes(path.with_suffix(""), left))
         yield module
@@ -238,7 +244,7 @@ def report(modules: list[Module], *, survivors: bool) -> int:
     """Print the table; 0 when enough were killed."""
     say(f"\n{'module':<24}{'mutants':>9}{'killed':>8}{'timeout':>9}{'no test':>9}{'survived':>10}{'killed %':>10}")
     whole = Module("all of the core")
-    for module in modules:
+    for module in (one for one in modules if one.total):
         say(module.line)
         whole.codes.update(module.codes)
     say(f"{'-' * 79}\n{whole.line}")
