@@ -15,7 +15,7 @@ from aks_entra.core.cluster import ClusterId
 from aks_entra.core.conditional_access import SeenSignIn, WantedPolicy, is_excluded
 from aks_entra.core.doctor import version_in
 from aks_entra.core.durations import iso, moment, stamp
-from aks_entra.core.fleet import ProverSpec
+from aks_entra.core.fleet import GroupSpec, ProverSpec, StageSpec, arrange
 from aks_entra.core.opening import Opening
 from aks_entra.core.pim import MembershipRequest
 from aks_entra.core.plan import Prover
@@ -26,7 +26,7 @@ from aks_entra.core.rules import Role, covers
 from aks_entra.core.rules import Rule as Allows
 from aks_entra.core.windows import Window, opened
 from aks_entra.core.wishes import EVERYTHING, Wish, data_action, scope_of, wish
-from tests.unit.access_cases import AKS
+from tests.unit.access_cases import AKS, POSTURE
 
 EAST = timezone(timedelta(hours=5))
 HOURS = Window(name="default", hours=(("Tuesday", 9),))
@@ -322,6 +322,14 @@ def test_a_prover_of_its_own_is_named_whole(missing: str) -> None:
     whole: dict[str, Any] = {"client_id": "c", "tenant_id": "t", "secret_from": "SECRET"}
     assert Prover(object_id="o", **whole).spec == ProverSpec(**whole)
     assert Prover(object_id="o", **{**whole, missing: None}).spec is None
+
+
+def test_every_cluster_that_no_stage_takes_is_named() -> None:
+    first = POSTURE
+    second = replace(first, cluster=replace(first.cluster, name="shop-02"))
+    stages = (StageSpec(name="one", groups=(GroupSpec(name="g", clusters=("other",)),)),)
+    with pytest.raises(ValueError, match=r"^no group of the rollout takes shop-weu/shop-01, shop-weu/shop-02; add a"):
+        arrange(stages, (second, first))
 
 
 def test_what_is_no_resource_id_is_refused_with_the_form_of_one() -> None:

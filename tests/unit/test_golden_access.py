@@ -115,6 +115,10 @@ MORE: dict[str, tuple[dict[str, Any], Any]] = {
         },
         PODS,
     ),
+    "bound as anybody who signed in": (
+        {"bindings": (binding("Group", "system:authenticated"),), "posture": KUBERNETES},
+        PODS,
+    ),
     "everything, by nothing": ({"posture": KUBERNETES}, EVERYTHING),
     "a delete in one namespace": ({}, wish("delete", "pods", namespace="shop")),
     "everything in one namespace": ({}, wish("*", "*", namespace="shop")),

@@ -12,9 +12,11 @@ from aks_entra.core.evidence import (
     CredentialTried,
     Evidence,
     Failure,
+    GroupEnsured,
     GroupSeen,
     LocalAccountsDisabled,
     LocalAccountsEnabled,
+    StateSeen,
 )
 from aks_entra.core.groups import Drift
 from aks_entra.core.opening import Opening, opening_on
@@ -225,6 +227,10 @@ def test_golden_clusters_that_were_created() -> None:
         for title, one in made.items()
         for wanted in targets
     ]
+    ensured = GroupEnsured(at=NOW, group_id=OTHERS, display_name="", unique_name="cluster-admins", created=True)
+    for there in ((ADMINS,), (ADMINS, OTHERS)):
+        evidence = (*without(CredentialTried, StateSeen), ensured, state(admin_group_ids=there))
+        verdicts.append((f"its own group, ARM shows {there}", _words(judge_created(SHOP, target(CREATE), evidence))))
     approved("created", verdicts)
 
 
