@@ -211,6 +211,7 @@ def test_a_wish_as_kubectl_writes_it(said: tuple[str, str, dict[str, str]], want
     ("wanted", "words", "action"),
     [
         (EVERYTHING, "everything at the cluster scope", f"{AKS}/*"),
+        (Wish(group="apps"), "everything at the cluster scope", f"{AKS}/*"),
         (Wish(verb="get"), "get * at the cluster scope", f"{AKS}/*/read"),
         (Wish(verb="*", resource="pods"), "* pods at the cluster scope", f"{AKS}/pods/*"),
         (Wish(verb="get", resource="pods"), "get pods at the cluster scope", f"{AKS}/pods/read"),

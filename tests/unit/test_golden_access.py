@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aks_entra.core.access import Active, Eligible, Group, PolicyResult, explain
+from aks_entra.core.access import Active, Effect, Eligible, Group, PolicyResult, explain
 from aks_entra.core.cluster import ClusterId, Identity
 from aks_entra.core.conditional_access import ENFORCED, Control, SeenSignIn, preflight
 from aks_entra.core.doctor import Check, Patient, Reach, SignedInAs, examine
@@ -152,6 +152,7 @@ def test_golden_why_somebody_can_or_cannot_get_in() -> None:
             f"kubeconfig: {answer.kubeconfig}",
             f"token: {token.username} {token.object_id} of {token.tenant_id} overage {token.overage} groups {groups}",
             *(f"{one.rule} {one.effect.value}: {one.message}" for one in answer.reasons),
+            *(f"do: {one.remedy}" for one in answer.reasons if one.effect is Effect.BLOCKS),
         ]
         answers.append((name, lines))
     approved("access", answers)
