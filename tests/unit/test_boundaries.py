@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -13,7 +15,7 @@ from aks_entra.core.cluster import ClusterId
 from aks_entra.core.conditional_access import SeenSignIn, WantedPolicy, is_excluded
 from aks_entra.core.doctor import version_in
 from aks_entra.core.durations import iso, moment, stamp
-from aks_entra.core.fleet import ProverSpec
+from aks_entra.core.fleet import GroupSpec, ProverSpec, StageSpec, arrange
 from aks_entra.core.opening import Opening
 from aks_entra.core.pim import MembershipRequest
 from aks_entra.core.plan import Prover
@@ -24,7 +26,7 @@ from aks_entra.core.rules import Role, covers
 from aks_entra.core.rules import Rule as Allows
 from aks_entra.core.windows import Window, opened
 from aks_entra.core.wishes import EVERYTHING, Wish, data_action, scope_of, wish
-from tests.unit.access_cases import AKS
+from tests.unit.access_cases import AKS, POSTURE
 
 EAST = timezone(timedelta(hours=5))
 HOURS = Window(name="default", hours=(("Tuesday", 9),))
@@ -92,6 +94,7 @@ def test_times_are_told_in_utc_wherever_they_were_told() -> None:
         ("2026-11-24T10:00:00", True),  # without a zone it is UTC
         ("2026-11-24T15:00:01+05:00", False),
         ("2026-11-24T05:00:00-05:00", True),
+        ("2026-11-24T14:00:00+05:00", True),
         ("soon", True),
     ],
 )
@@ -166,6 +169,25 @@ def test_a_window_to_the_minute(window: Window, now: str, is_open: bool | None) 
     assert opened((window,), now) is is_open
 
 
+@pytest.fixture
+def in_india(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose clock shows another time zone than UTC."""
+    with monkeypatch.context() as context:
+        context.setenv("TZ", "Asia/Kolkata")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_india")
+def test_the_machine_s_own_time_zone_changes_nothing() -> None:
+    assert opened((HOURS,), "2026-11-24T09:30:00Z") is True
+    assert opened((DAILY,), "2026-11-24T23:30:00Z") is True
+    assert opened((DAILY,), "2026-11-24T18:00:00Z") is False
+    assert stamp(datetime(2026, 11, 24, 10, tzinfo=UTC)) == "2026-11-24T10:00:00Z"
+    assert moment("2026-11-24T10:00:00Z").tzinfo is UTC
+
+
 @pytest.mark.parametrize(
     ("said", "wanted"),
     [
@@ -189,6 +211,7 @@ def test_a_wish_as_kubectl_writes_it(said: tuple[str, str, dict[str, str]], want
     ("wanted", "words", "action"),
     [
         (EVERYTHING, "everything at the cluster scope", f"{AKS}/*"),
+        (Wish(group="apps"), "everything at the cluster scope", f"{AKS}/*"),
         (Wish(verb="get"), "get * at the cluster scope", f"{AKS}/*/read"),
         (Wish(verb="*", resource="pods"), "* pods at the cluster scope", f"{AKS}/pods/*"),
         (Wish(verb="get", resource="pods"), "get pods at the cluster scope", f"{AKS}/pods/read"),
@@ -300,6 +323,14 @@ def test_a_prover_of_its_own_is_named_whole(missing: str) -> None:
     whole: dict[str, Any] = {"client_id": "c", "tenant_id": "t", "secret_from": "SECRET"}
     assert Prover(object_id="o", **whole).spec == ProverSpec(**whole)
     assert Prover(object_id="o", **{**whole, missing: None}).spec is None
+
+
+def test_every_cluster_that_no_stage_takes_is_named() -> None:
+    first = POSTURE
+    second = replace(first, cluster=replace(first.cluster, name="shop-02"))
+    stages = (StageSpec(name="one", groups=(GroupSpec(name="g", clusters=("other",)),)),)
+    with pytest.raises(ValueError, match=r"^no group of the rollout takes shop-weu/shop-01, shop-weu/shop-02; add a"):
+        arrange(stages, (second, first))
 
 
 def test_what_is_no_resource_id_is_refused_with_the_form_of_one() -> None:

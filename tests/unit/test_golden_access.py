@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aks_entra.core.access import Active, Eligible, Group, PolicyResult, explain
+from aks_entra.core.access import Active, Effect, Eligible, Group, PolicyResult, explain
 from aks_entra.core.cluster import ClusterId, Identity
 from aks_entra.core.conditional_access import ENFORCED, Control, SeenSignIn, preflight
 from aks_entra.core.doctor import Check, Patient, Reach, SignedInAs, examine
@@ -93,6 +93,10 @@ MORE: dict[str, tuple[dict[str, Any], Any]] = {
         },
         PODS,
     ),
+    "a role in a namespace, spelt with a slash": (
+        {"roles": (held(READER, f"{CLUSTER.resource_id}/namespaces/shop/"), held(USER, ""))},
+        PODS,
+    ),
     "the same, with Kubernetes RBAC": (
         {"roles": (held(READER, f"{CLUSTER.resource_id}/namespaces/shop/"), held(USER)), "posture": KUBERNETES},
         wish("create", "pods", namespace="shop"),
@@ -109,6 +113,10 @@ MORE: dict[str, tuple[dict[str, Any], Any]] = {
             "groups": frozenset({TEAM, ADMINS}),
             "names": ((ADMINS, "aks-admins"), (TEAM, "team")),
         },
+        PODS,
+    ),
+    "bound as anybody who signed in": (
+        {"bindings": (binding("Group", "system:authenticated"),), "posture": KUBERNETES},
         PODS,
     ),
     "everything, by nothing": ({"posture": KUBERNETES}, EVERYTHING),
@@ -144,6 +152,7 @@ def test_golden_why_somebody_can_or_cannot_get_in() -> None:
             f"kubeconfig: {answer.kubeconfig}",
             f"token: {token.username} {token.object_id} of {token.tenant_id} overage {token.overage} groups {groups}",
             *(f"{one.rule} {one.effect.value}: {one.message}" for one in answer.reasons),
+            *(f"do: {one.remedy}" for one in answer.reasons if one.effect is Effect.BLOCKS),
         ]
         answers.append((name, lines))
     approved("access", answers)
@@ -226,7 +235,7 @@ def test_golden_what_is_asked_checked_and_written() -> None:
     written = [
         (
             str(one),
-            [*check(one, posture(), NOW), one.digest, one.scope, one.assignment_name, str(one.wish), one.principal],
+            [*check(one, posture(), NOW), one.digest, one.scope, one.assignment_name, one.wish, one.principal],
         )
         for one in asks
         if one.via is Via.AZURE or one.level is not Level.CLUSTER_USER
@@ -301,6 +310,7 @@ def test_golden_conditional_access() -> None:
     both = (Control.MFA, Control.DOMAIN_JOINED)
     more = [
         (WANTED, around(standing=enforced, sign_ins=()), False, {"C011"}),
+        (WANTED, around(namesakes=1), False, set[str]()),
         (WANTED, around(standing=replace(enforced, operator="OR", groups=())), True, {"C010"}),
         (WANTED, around(standing=STANDING, break_glass_missing=("x", "y")), False, {"C002"}),
         (WANTED, around(runners=(*around().runners, test_just_in_time.runner(name="dana"))), False, {"C006"}),
@@ -342,7 +352,7 @@ def test_golden_who_gets_in() -> None:
     memberships = (
         Membership(id="1", kind=Kind.ACTIVE, group_id=ADMINS, principal_id=DANA.id, end=NOW),
         Membership(id="2", kind=Kind.ELIGIBLE, group_id=ADMINS, principal_id=TEAM),
-        Membership(id="3", kind=Kind.ELIGIBLE, group_id=ADMINS, principal_id=DANA.id, end=NOW),
+        Membership(id="3", kind=Kind.ELIGIBLE, group_id=ADMINS, principal_id=DANA.id, end=NOW + HOUR),
         Membership(id="4", kind=Kind.ACTIVE, group_id=ADMINS, principal_id=ROBOT.id),
     )
     ours = description(ask(), "erin", ask().end)
@@ -368,6 +378,10 @@ def test_golden_who_gets_in() -> None:
             binding("User", DANA.id, namespace="shop"),
             replace(binding("User", "dana", role="edit"), name="b2"),
             replace(binding("Group", TEAM), name="b3"),
+            replace(
+                binding("User", "x", role="edit"),
+                subjects=(Subject(kind="ServiceAccount", name="ci"), Subject(kind="User", name="erin")),
+            ),
         ),
         "grants": (
             grant(via=Via.KUBERNETES, id="rolebindings/shop/b1"),

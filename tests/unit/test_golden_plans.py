@@ -12,13 +12,19 @@ from aks_entra.core.evidence import (
     CredentialTried,
     Evidence,
     Failure,
+    GroupEnsured,
+    GroupSeen,
     LocalAccountsDisabled,
     LocalAccountsEnabled,
+    StateSeen,
 )
+from aks_entra.core.groups import Drift
 from aks_entra.core.opening import Opening, opening_on
 from aks_entra.core.opening_verdict import judge_gone, judge_opening, report_of
-from aks_entra.core.plan import ClusterPlan, plan_cluster
-from aks_entra.core.preflight import Endpoint, Facts, Finding, Home, Lock, Tools
+from aks_entra.core.plan import ClusterPlan, FleetPlan, Prover, plan_cluster
+from aks_entra.core.preflight import Controller, Endpoint, Facts, Finding, Home, Inside, Lock, Skip, Tools
+from aks_entra.core.preflight.finding import says
+from aks_entra.core.report import FleetReport
 from aks_entra.core.restored import weigh_restored
 from aks_entra.core.rollback import WayBack, gone, plan_rollback
 from aks_entra.core.rollout import MemberGroup, Stage, stage_result
@@ -48,6 +54,7 @@ from tests.unit.cases import (
     ADMINS,
     ALL_TRIED,
     CREATE,
+    DENIES,
     NEW_CA,
     NOW,
     OLD_CA,
@@ -94,7 +101,48 @@ def test_golden_what_preflight_says() -> None:
     approved("preflight", blocks)
 
 
+DRIFTS = (
+    Drift(reference=OTHERS, display_name="not ours", differs=("it is not there",)),
+    Drift(
+        reference=ADMINS,
+        display_name="aks-admins",
+        differs=("a", "b"),
+        unknown=("c", "d"),
+        beside=("1 owner", "2 members"),
+    ),
+    Drift(reference=ADMINS, display_name="as declared"),
+)
+BORN = group(
+    OTHERS, display_name=CREATE.display_name, deleted_on="2026-11-02T10:00:00Z", restorable_until="2026-12-02T10:00:00Z"
+)
+CONTROLLERS = (
+    Controller(label="Deployment a", desired=2, available=2),
+    Controller(label="Deployment b", desired=2, available=1),
+    Controller(label="Deployment c", desired=1, available=0),
+    Controller(label="DaemonSet d", desired=1, available=1, scalable=False),
+    Controller(label="Deployment e", desired=0, available=0),
+)
+OWNER = test_preflight_rules.GROUPS_POLICY
+SAME_GROUPS = replace(OWNER, admin_groups=(ADMINS,))
 MORE_CASES = (
+    *((rule, managed(), target(), facts(drifts=DRIFTS)) for rule in ("W150", "I150", "U150")),
+    (
+        "W106",
+        managed(admin_group_ids=(ADMINS, OTHERS)),
+        target(),
+        facts(groups=(group(), group(OTHERS, security_enabled=False))),
+    ),
+    ("W126", managed(), target(), facts(inside=test_preflight_rules.inside(controllers=CONTROLLERS))),
+    ("W127", managed(), target(), facts(inside=test_preflight_rules.inside(controllers=CONTROLLERS))),
+    ("W132", managed(), target(), facts(policies=(DENIES, replace(OWNER, exempt=True), SAME_GROUPS, OWNER))),
+    ("B006", managed(), target(), facts(groups=(group(exists=False, security_enabled=False),))),
+    ("W123", managed(serving=test_preflight_rules.seen(NOW)), target(), facts()),
+    ("B023", managed(serving=test_preflight_rules.seen("2026-11-24T08:59:59Z")), target(), facts()),
+    ("W123", managed(serving=test_preflight_rules.seen("2026-12-24T09:00:00Z")), target(), facts()),
+    ("W123", managed(serving=test_preflight_rules.seen("2026-12-24T08:59:59Z")), target(), facts()),
+    ("U140", managed(), target(), facts(inside=Inside())),
+    ("W151", managed(), target(*target().admin_groups, CREATE), facts(groups=(group(), BORN))),
+    ("W151", managed(), target(CREATE), facts(groups=(group(), replace(BORN, restorable_until=None)))),
     ("B001", managed(tenant_id="another"), target(tenant_id="third"), facts()),
     ("B016", managed(fqdn="api.hcp"), target(), facts(home=Home(endpoints=(HERE, HERE)), addresses=("20.1.2.2",))),
     ("U116", managed(fqdn=None), target(), facts(home=Home(endpoints=(replace(HERE, host=""),)), addresses=None)),
@@ -148,6 +196,7 @@ def test_golden_verdicts() -> None:
         *((f"a failure: {one.error}", _words(judge(MIGRATE, (one,)))) for one in failures),
         *((f"a late failure: {one.error}", _words(judge(MIGRATE, (*WHOLE, one)))) for one in failures),
         *((f"not begun: {brief(one.before)}", _words(unstarted(one))) for one in _HELD),
+        *((title, _words(judge(MIGRATE, (*WHOLE, *seen)))) for title, seen in _GROUPS_SEEN.items()),
         ("stopped before its turn", _words(stopped(MIGRATE, (), None))),
         ("stopped, nothing to do", _words(stopped(MIGRATE, WHOLE, None))),
         *((f"stopped at {step.kind}", _words(stopped(MIGRATE, (), step))) for step in MIGRATE.steps),
@@ -160,7 +209,19 @@ _HELD = (
     MIGRATE,
     plan_cluster(posture(kubernetes_rbac=False), target(), facts()),
     plan_cluster(managed(power_state="Stopped"), target(), facts()),
+    replace(MIGRATE, findings=(says("B901", "nobody knows what to do"), says("B902", "somebody does", "do it"))),
+    replace(MIGRATE, findings=(says("B901", "nobody knows what to do"),)),
 )
+_SEEN = GroupSeen(at=NOW, group=ADMINS, display_name="aks-admins")
+_GROUPS_SEEN: dict[str, tuple[Evidence, ...]] = {
+    "groups as declared": (_SEEN,),
+    "a group otherwise": (replace(_SEEN, differs=("a", "b")),),
+    "a group unknown": (replace(_SEEN, unknown=("a", "b")), replace(_SEEN, differs=("c",))),
+    "something else first": (
+        Failure(at=NOW, error="TryLater", step=LOOKING, message="nobody answers", remedy="try later"),
+        replace(_SEEN, differs=("a",)),
+    ),
+}
 
 
 def _single(test: object) -> list[tuple[tuple[CredentialTried, ...]]]:
@@ -169,7 +230,7 @@ def _single(test: object) -> list[tuple[tuple[CredentialTried, ...]]]:
 
 
 def test_golden_clusters_that_were_created() -> None:
-    seen = without(CredentialTried, plus=(state(),))
+    seen = LOOKED
     made = {
         "made": ClusterCreated(at="2026-11-24T09:00:00.000Z", changed=True),
         "found": ClusterCreated(at=NOW, changed=False),
@@ -181,6 +242,10 @@ def test_golden_clusters_that_were_created() -> None:
         for title, one in made.items()
         for wanted in targets
     ]
+    ensured = GroupEnsured(at=NOW, group_id=OTHERS, display_name="", unique_name="cluster-admins", created=True)
+    for there in ((ADMINS,), (ADMINS, OTHERS)):
+        evidence = (*without(CredentialTried, StateSeen), ensured, state(admin_group_ids=there))
+        verdicts.append((f"its own group, ARM shows {there}", _words(judge_created(SHOP, target(CREATE), evidence))))
     approved("created", verdicts)
 
 
@@ -352,6 +417,23 @@ def test_golden_break_glass() -> None:
     kept = [report.name, report.plan_digest, report.started_at, report.ended_at, f"{len(report.verdicts)} verdict"]
     plain = [brief(opened), brief(least.evidence(at=NOW, changed=False)), str(whole.tags), str(least.tags)]
     approved("break-glass", [*judged, *lost, *read, ("the report", kept), ("on the cluster", plain)])
+
+
+def test_golden_digests_of_yesterday_hold_today() -> None:
+    stage = Stage(name="canary", groups=(MemberGroup(name="all", members=(SHOP,)),))
+    plan = FleetPlan(name="prod", created_at=NOW, prover=Prover(object_id="p"), clusters=(MIGRATE,), stages=(stage,))
+    skips = (Skip(rule="W127", reason="CHG-1"), Skip(rule="W110", reason="für alle"))
+    verdict = judge(MIGRATE, WHOLE)
+    report = FleetReport(name="prod", plan_digest="sha256:00", started_at=NOW, ended_at=NOW, verdicts=(verdict,))
+    approved(
+        "digests",
+        [
+            ("a plan", plan.digest),
+            ("a plan that passes over rules", replace(plan, skip_rules=skips).digest),
+            ("a report", report.digest),
+            ("a report of a plan that passes over rules", replace(report, skip_rules=skips).digest),
+        ],
+    )
 
 
 def test_golden_how_a_stage_ends() -> None:
