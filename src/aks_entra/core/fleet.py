@@ -100,13 +100,10 @@ class StageSpec:
 
 
 AUDIT_DAYS = 30
+"""How far back audit logs in Log Analytics are asked."""
 
 ONE_STAGE = (StageSpec(name="all", groups=(GroupSpec(name="all", rest=True),)),)
 """The rollout of a fleet file that has none: every cluster in one stage, behind one gate."""
-
-
-AUDIT_DAYS = 30
-"""How far back audit logs in Log Analytics are asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
