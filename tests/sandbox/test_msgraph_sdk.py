@@ -46,7 +46,6 @@ from msgraph.graph_service_client import GraphServiceClient
 from azure_sandbox.server import Sandbox
 from azure_sandbox.world import World
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* is deprecated. (Please|Use):DeprecationWarning")  # the SDK's own
 GROUP = "a1b2c3d4-1111-4222-8333-944445555666"
 WORLD = {
     "version": 1,

@@ -1,0 +1,10 @@
+"""What every test of the sandbox needs."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Microsoft's Graph SDK warns about classes of its own while it is imported.
+    config.addinivalue_line("filterwarnings", "ignore:.* is deprecated. (Please|Use):DeprecationWarning")
