@@ -46,7 +46,7 @@ async def migrate_batch(plan: str, stage: str, members: list[str]) -> State[Any]
     fleet = await load_plan(plan)
     wave = next(one for one in fleet.stages if one.name == stage)
     clusters = tuple(ClusterId.parse(member) for member in members)
-    await require_approval(fleet, wave, clusters)
+    await require_gate(fleet, wave, clusters)
     places, failures = Places(fleet.digest, wave), Failures(fleet.digest, wave, coordinator=coordinator())
     jobs = [Job(digest=fleet.digest, plan=fleet.plan_for(one), prover=fleet.prover) for one in clusters]
 
@@ -92,19 +92,21 @@ def prover_of(plan: FleetPlan) -> ProverSpec | None:
     return ProverSpec(client_id=prover.client_id, tenant_id=prover.tenant_id, secret_from=prover.secret_from)
 
 
-async def require_approval(plan: FleetPlan, stage: Stage, clusters: tuple[ClusterId, ...]) -> None:
-    """Refused when the stage wants an approval that was not given for this plan, whoever started this run.
+async def require_gate(plan: FleetPlan, stage: Stage, clusters: tuple[ClusterId, ...]) -> None:
+    """Refused when the stage's gate was not passed for this plan, whoever started this run.
 
-    Valid is one that counts now, or that counted when the stage began: a batch may begin long after its stage did.
+    An approval is valid that counts now, or that counted when the stage began: a batch may begin long after its stage
+    did. Windows are looked at when each member's turn comes.
     """
     gate = stage.gate("before")
-    if gate is None or not gate.approval or not set(clusters) & set(await due(plan, stage, to_write=True)):
+    if gate is None or not set(clusters) & set(await due(plan, stage, to_write=True)):
         return
+    remedy = "start migrate-fleet with this plan: it waits at the gate and starts its batches itself"
+    began = await notes.begun(plan.digest, stage.name)
     given = decided_at(await approval(plan.digest, stage.name, "before"))
-    moments = (notes.now(), await notes.begun(plan.digest, stage.name))
-    if given is None or not any(gate.counts(given, at) for at in moments if at is not None):
-        raise Refused(
-            f"stage {stage.name} of plan {short(plan.digest)} was not approved"
-            f"{f', or too long ago ({stamp(given)})' if given else ''}",
-            remedy="start migrate-fleet with this plan: it asks for the approval and starts its batches itself",
-        )
+    counted = given is not None and any(gate.counts(given, at) for at in (notes.now(), began) if at is not None)
+    if gate.approval and not counted:
+        late = f", or too long ago ({stamp(given)})" if given else ""
+        raise Refused(f"stage {stage.name} of plan {short(plan.digest)} was not approved{late}", remedy=remedy)
+    if began is None and (gate.wait or gate.not_before):
+        raise Refused(f"stage {stage.name} of plan {short(plan.digest)} waits for its time", remedy=remedy)

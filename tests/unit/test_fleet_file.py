@@ -8,6 +8,7 @@ import pytest
 
 from aks_entra.core.fleet import ONE_STAGE, GroupSpec, ProverSpec, Selector, StageSpec, WantedGroup
 from aks_entra.core.gates import Gate, Hours
+from aks_entra.core.rollout import Soak
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
 from aks_entra.errors import Refused
 from aks_entra.fleet_file import FleetFile, load_fleet_file, parse_fleet_file
@@ -154,6 +155,16 @@ def test_gates_are_true_false_or_what_they_wait_for() -> None:
     assert parsed.to_fleet().ticket_required
     for dumped in (parsed.model_dump(mode="json"), parsed.model_dump(mode="json", exclude_defaults=True)):
         assert FleetFile.model_validate(dumped) == parsed
+
+
+def test_a_rotation_after_a_soak_is_a_later_one() -> None:
+    text = SMALL + "rollout: {stages: [{name: a, groups: [{name: a, rest: true}]}], rotation: {after: 7d}}\n"
+    fleet = parse_fleet_file(text, "fleet.yaml").to_fleet()
+
+    assert fleet.target.rotation is RotationPolicy.LATER
+    assert fleet.rotation == Soak(after=7 * 86_400)
+    with pytest.raises(Refused, match=r"target\.rotation: `rollout\.rotation` says when"):
+        parse_fleet_file(text.replace("target: {", "target: {rotation: at-once, "), "fleet.yaml")
 
 
 @pytest.mark.parametrize("word", ["off", '"off"', "'off'", "!!str off"])

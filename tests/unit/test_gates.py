@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.durations import in_words
 from aks_entra.core.gates import Ask, Gate, Go, Hours, Opening, WaitUntil, next_move, opening, still_open
-from aks_entra.core.rollout import MemberGroup, Stage, as_gate
+from aks_entra.core.rollout import MemberGroup, Soak, Stage, as_gate
 from aks_entra.core.windows import Window
 
 HOUR = 3600
@@ -174,3 +175,23 @@ def test_a_digest_sees_what_is_set_and_nothing_else() -> None:
     assert [len(batch) for batch in replace(stage, batch_size=2).batches] == [2, 2, 1]
     assert stage.batches == (members,)
     assert Stage(name="none", groups=()).batches == ()
+
+
+def test_a_soak_is_a_gate_of_its_own() -> None:
+    assert Soak(after=86_400).before == Gate(wait=86_400)
+    assert Soak(after=86_400, gate=False).before == Gate(approval=False, wait=86_400)
+    assert Soak(after=1, gate=Gate(wait=5)).before == Gate(wait=5)
+    assert Soak(after=7 * 86_400).words == ("rotation 7d after its stage, under a plan of its own: approval (valid 1d)")
+    assert Soak(after=60, gate=False).words == "rotation 1m after its stage, under a plan of its own: no gate"
+    assert Soak(after=60).bound() != Soak(after=61).bound()
+
+
+def test_spans_in_words() -> None:
+    assert [in_words(seconds) for seconds in (0, 1, 61, 5400, 86_400, 90_000)] == [
+        "0m",
+        "1s",
+        "1m1s",
+        "1h30m",
+        "1d",
+        "1d1h",
+    ]

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from aks_entra.core.cluster import Identity
-from aks_entra.core.fleet import Fleet, WantedGroup, WantedTarget
+from dataclasses import replace
+
+import pytest
+
+from aks_entra.core.cluster import ClusterId, Identity
+from aks_entra.core.evidence import LocalAccountsDisabled, StateSeen
+from aks_entra.core.fleet import Fleet, GroupSpec, StageSpec, WantedGroup, WantedTarget
+from aks_entra.core.gates import Gate
+from aks_entra.core.rollout import Soak
 from aks_entra.core.steps import EnsureAdminGroup
+from aks_entra.core.target import RotationPolicy
+from aks_entra.core.verdict import CLOSED, Outcome, Verdict, judge, left_for_its_window, settled
 from aks_entra.core.windows import Window
 from aks_entra.errors import Refused, TryLater
 from aks_entra.stage_survey import maintenance_windows, moved
-from aks_entra.survey import plan_again, plan_fleet
+from aks_entra.survey import plan_again, plan_fleet, plan_rotations
 from tests.unit.ports_world import ADMINS, Group, World
 from tests.unit.test_survey import GROUPED, WHOLE, fleet_world
 
@@ -80,3 +89,53 @@ async def test_windows_that_cannot_be_read_are_unknown() -> None:
     assert await maintenance_windows(ports, clusters) == (world.windows, world.windows)
     world.faults["arm.maintenance_windows"] = [Refused("not allowed")]
     assert None in await maintenance_windows(ports, clusters)
+
+
+async def test_a_second_part_rotates_what_the_first_left_owed() -> None:
+    world = fleet_world(3)
+    ports = world.process().ports
+    stages = tuple(
+        StageSpec(name=name, groups=(GroupSpec(name=name, clusters=clusters, rest=not clusters),), gate_after=True)
+        for name, clusters in (("canary", ("shop-01",)), ("rest", ()))
+    )
+    later = replace(GROUPED, rotation=RotationPolicy.LATER)
+    fleet = Fleet(name="prod", selectors=(WHOLE,), target=later, stages=stages, rotation=Soak(after=60))
+    plan = await plan_fleet(ports, fleet, ())
+    assert plan.digest != replace(plan, rotation=None).digest
+    assert plan.digest != replace(plan, ticket_required=True).digest
+    assert plan.clusters[0].rotation_planned == Soak(after=60).words
+    first = plan.clusters[0]
+    evidence = (LocalAccountsDisabled(at="2026-11-24T08:00:00Z", changed=True),)
+    assert f"planned: {Soak(after=60).words}" in " ".join(judge(first, evidence).because)
+    state = StateSeen(
+        at="2026-11-24T08:00:00Z",
+        identity="managed",
+        local_accounts=False,
+        azure_rbac=False,
+        admin_group_ids=(ADMINS,),
+        provisioning_state="Succeeded",
+        ca="c",
+        ca_not_before="2026-01-01T00:00:00Z",
+    )
+    assert settled(first, judge(first, (*evidence, state)))
+    assert not settled(first, judge(first, evidence))
+
+    owing = tuple(one.cluster for one in plan.clusters[1:])
+    for cluster in owing:
+        world.clusters[cluster.key].local_accounts = False
+    second = await plan_rotations(ports, plan, owing, ())
+    assert (second.follows, second.rotation, second.replaces) == (plan.digest, None, "")
+    assert [stage.name for stage in second.stages] == ["rest"]
+    assert second.stages[0].members == owing
+    assert (second.stages[0].gate("before"), second.stages[0].gate("after")) == (Gate(wait=60), None)
+    assert all(one.rotates and not one.rotation_planned for one in second.clusters)
+    assert second.digest != replace(second, follows="").digest
+    with pytest.raises(ValueError, match="no rotation for later"):
+        second.rotations((), at="")
+
+
+def test_a_member_that_its_window_left_out_is_told_from_others() -> None:
+    cluster = ClusterId(subscription_id="s", resource_group="g", name="c")
+    assert left_for_its_window(Verdict(cluster=cluster, outcome=Outcome.SKIPPED, because=(CLOSED,)))
+    assert not left_for_its_window(Verdict(cluster=cluster, outcome=Outcome.SKIPPED, because=("stopped",)))
+    assert not left_for_its_window(Verdict(cluster=cluster, outcome=Outcome.FAILED, because=(CLOSED,)))
