@@ -267,8 +267,8 @@ class FleetFile(_Part):
             prover=self.prover.to_spec() if self.prover else None,
             stages=tuple(stage.to_spec() for stage in self.rollout.stages) if self.rollout else ONE_STAGE,
             skip_rules=tuple(skip.to_skip() for skip in self.skip_rules),
-            audit_days=self.audit_days,
             ticket_required=bool(self.rollout and self.rollout.change_ticket is ChangeTicket.REQUIRED),
+            audit_days=self.audit_days,
             rotation=soak,
         )
 

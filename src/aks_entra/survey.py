@@ -44,6 +44,9 @@ _PATIENCE: Final = 300.0  # seconds: how long throttling is waited out for one r
 _REACH: Final = 20.0  # seconds: how long an API server that does not answer is asked again
 _NOT_FOUND: Final = 404
 _SIDE_BY_SIDE: Final = 20
+_SEE: Final = (
+    "see what there is: `aks-entra inventory`; without Microsoft.ContainerService/managedClusters/read Azure lists none"
+)
 _MANAGED_CLUSTERS: Final = "Microsoft.ContainerService/managedClusters"
 
 
@@ -103,7 +106,11 @@ async def plan_fleet(
     caller = await ports.callers.prover()
     postures = await survey.select(fleet.selectors)
     if not postures:
-        raise Refused("`clusters`: no cluster is there", remedy="name a subscription that has clusters")
+        raise Refused(
+            "`clusters`: no cluster is there, or none that this identity may read",
+            remedy="name a subscription that has clusters; without Microsoft.ContainerService/managedClusters/read "
+            "Azure lists none",
+        )
     audited = _audited(callers or {}, postures)
     try:
         stages = arrange(fleet.stages, postures)
@@ -460,10 +467,10 @@ def _nothing(at: int, selector: Selector, there: tuple[Posture, ...]) -> Refused
         if value is not None and not any(looser.matches(posture) for posture in there):
             return Refused(
                 f"`clusters[{at}].{field}`: no cluster matches {value!r} in subscription {selector.subscription}",
-                remedy="see what there is: `aks-entra inventory`",
+                remedy=_SEE,
             )
     wanted = ", ".join(f"{name}={value}" for name, value in selector.tags)
     return Refused(
         f"`clusters[{at}].tags`: no cluster in subscription {selector.subscription} has {wanted}",
-        remedy="see what there is: `aks-entra inventory`",
+        remedy=_SEE,
     )

@@ -161,7 +161,7 @@ async def _ports(
     open_things.push_async_callback(web.close)
     identities = Identities(web, *who)
     open_things.push_async_callback(identities.close)
-    clients = Clients(identities, web)
+    clients = Clients(identities, web, rate=settings.request_rate)
     open_things.push_async_callback(clients.close)
     graph = Graph(identities.runner_credential, timeout=settings.request_timeout)
     open_things.push_async_callback(graph.close)

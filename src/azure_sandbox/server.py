@@ -31,7 +31,7 @@ from azure_sandbox.graph.service import Graph
 from azure_sandbox.home import HomeFolder
 from azure_sandbox.logs.service import HOST as LOGS_HOST
 from azure_sandbox.logs.service import LogAnalytics
-from azure_sandbox.persistence import Saved, finish, save
+from azure_sandbox.persistence import Saved, save
 from azure_sandbox.pki import Authority
 from azure_sandbox.proxy import Proxy, Target, Unreachable
 from azure_sandbox.report import Exchange, Report
@@ -193,7 +193,6 @@ class Sandbox:
             await self._plant.stop()
         if self._saving is not None and self._state is not None:
             self._saving.cancel()
-            finish(self)
             save(self._state, self)
         if self._folder is not None:
             await asyncio.to_thread(self._folder.close)

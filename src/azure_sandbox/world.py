@@ -39,6 +39,12 @@ from azure_sandbox.world_identity import (
 
 _NAMESPACE = uuid.UUID("6f1d8f0c-8a54-4c0e-9d0f-5b5b6c1f7a10")
 DEFAULT_OPERATOR = "operator"
+OPERATORS_PERMISSIONS = (  # of Microsoft Graph, where nothing else is said
+    "Group.ReadWrite.All",
+    "GroupMember.Read.All",
+    "User.Read.All",
+    "Application.Read.All",
+)
 WORLDS = Path(__file__).parent / "worlds"
 
 
@@ -47,17 +53,25 @@ class WorldError(Exception):
 
 
 class RoleAssignmentModel(Model):
-    """A role, by its name, for a principal, by its name or id."""
+    """A role, by its name, for a principal, by its name or id.
+
+    `scope`: further down than where it stands, such as `namespaces/shop` of a cluster. `name`: the assignment's own id.
+    """
 
     principal: str
     role: str
+    scope: str = ""
+    name: Guid | None = None
+    description: str | None = None
 
 
 class LockModel(Model):
-    """A management lock."""
+    """A management lock; `scope` as of role assignments."""
 
     name: str
     level: Literal["CanNotDelete", "ReadOnly"]
+    scope: str = ""
+    notes: str | None = None
 
 
 class PoolModel(Model):

@@ -99,12 +99,11 @@ class StageSpec:
     max_concurrency_per_subscription: int | None = None
 
 
-ONE_STAGE = (StageSpec(name="all", groups=(GroupSpec(name="all", rest=True),)),)
-"""The rollout of a fleet file that has none: every cluster in one stage, behind one gate."""
-
-
 AUDIT_DAYS = 30
 """How far back audit logs in Log Analytics are asked."""
+
+ONE_STAGE = (StageSpec(name="all", groups=(GroupSpec(name="all", rest=True),)),)
+"""The rollout of a fleet file that has none: every cluster in one stage, behind one gate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +116,8 @@ class Fleet:
     prover: ProverSpec | None = None
     stages: tuple[StageSpec, ...] = ONE_STAGE
     skip_rules: tuple[Skip, ...] = ()
-    audit_days: int = AUDIT_DAYS  # 0: not at all
     ticket_required: bool = False
+    audit_days: int = AUDIT_DAYS  # how far back audit logs in Log Analytics are asked; 0: not at all
     rotation: Soak | None = None  # with a target of `later`: when it is done in this rollout
 
 
