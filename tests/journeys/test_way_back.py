@@ -59,7 +59,7 @@ FLEET = """\
 version: 1
 name: {name}
 clusters:
-  - {{subscription: prod-eu, resource_group: {group}, name: {cluster}}}
+  - {{subscription: prod-eu, resource_group: {group}{narrowed}}}
 target:
   admin_groups: [{{name: aks-admins}}]
 rollout:
@@ -148,7 +148,7 @@ async def swept(place: Office) -> dict[str, str]:
 async def test_a_migration_goes_back_as_far_as_it_goes(at_work: Office, tmp_path: Path) -> None:
     terminal, wire = at_work.terminal, at_work.wire
     plan = tmp_path / "plan.json"
-    (tmp_path / "fleet.yaml").write_text(FLEET.format(name="shop", group="shop-weu", cluster='"*"'))
+    (tmp_path / "fleet.yaml").write_text(FLEET.format(name="shop", group="shop-weu", narrowed=""))
     await terminal.run(f"aks-entra plan {tmp_path}/fleet.yaml --out {plan}")
     digest = json.loads(plan.read_text())["digest"]
     await terminal.run(f"aks-entra migrate {plan} --yes")
@@ -204,7 +204,7 @@ async def test_an_opening_ends_by_itself_or_by_the_sweep_and_a_rotation_is_owed(
         assert shown["left"].startswith("OPEN until")
         assert "(INC-77)" in shown["left"]
         fleet = tmp_path / "left.yaml"
-        fleet.write_text(FLEET.format(name="left", group="pay-weu", cluster="left"))
+        fleet.write_text(FLEET.format(name="left", group="pay-weu", narrowed=", name: left"))
         assert "B024 local accounts are open by break-glass" in await terminal.run(f"aks-entra plan {fleet}")
 
         one_more = await terminal.type(opening.format("left", "90m") + " --no-wait -o json")
