@@ -114,7 +114,7 @@ def stage_result(stage: Stage, failed: int) -> StageResult:
             failures=failed,
             because=f"stage {stage.name}: {failed} failed, {allowed} allowed: the stages after it are not started",
         )
-    return StageResult(go_on=True, failures=failed, because=f"stage {stage.name}: {failed} of {allowed} failures")
+    return StageResult(go_on=True, failures=failed, because=f"stage {stage.name}: {failed} failed, {allowed} allowed")
 
 
 def as_gate(given: bool | Gate) -> Gate | None:
