@@ -42,6 +42,10 @@ test: install  ## the tests that need nothing but Python
 test-long: install  ## the whole kill and fault matrices and random days: half an hour
 	@$(BIN)/python -m pytest -m long $(ARGS)
 
+.PHONY: mutation
+mutation: install  ## change the core thousands of times and see a test fail each time: half an hour (ARGS="aks_entra.core.plan*")
+	@$(BIN)/python tests/mutation/run.py $(ARGS)
+
 .PHONY: check
 check: install  ## formatting, lint, types and import contracts: static only
 	@$(BIN)/ruff format --check $(SOURCES)

@@ -26,6 +26,7 @@ from aks_entra.wiring import open_session
 from flows.outcome import Halted, cancelled, close, due, leave_out, left_for_later, lost, weigh
 from flows.passage import pass_gate
 from flows.rotation import next_part
+from flows.stopping import take_batches_along
 from tasks.surveys import plan_fleet
 
 
@@ -56,6 +57,9 @@ async def migrate_fleet(fleet: FleetFile | None = None, plan: str | None = None)
     except Halted as halted:
         agreed = await freeze(run, None, agreed.digest)  # another one, where clusters moved at the gate
         return await close(run, agreed, [*results, halted.result], halted)
+    except asyncio.CancelledError:
+        await take_batches_along(run)
+        raise
 
 
 async def pass_stage(run: UUID, agreed: FleetPlan, place: int) -> tuple[FleetPlan, StageResult]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from uuid import UUID
 
+from aks_entra import prefect_client
 from aks_entra.core.evidence import Evidence
 from aks_entra.core.steps import Step
 from aks_entra.core.verdict import stopped
@@ -26,6 +28,15 @@ async def tell_stopped(job: Job, evidence: tuple[Evidence, ...], at: Step | None
         async with asyncio.timeout(SECONDS):
             await store_verdict(job.digest, stopped(job.plan, evidence, at))
     except Exception:  # noqa: BLE001, S110 - the cancellation goes on; without a verdict the report says "lost"
+        pass
+
+
+async def take_batches_along(run: UUID) -> None:
+    """Cancel the batches of a coordinator that is cancelled itself; a worker that goes down leaves them alone."""
+    try:
+        async with asyncio.timeout(SECONDS):
+            await prefect_client.stop_batches(run)
+    except Exception:  # noqa: BLE001, S110 - the cancellation goes on; a batch that lives on ends by itself, and says so
         pass
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import Field, StrictBool, ValidationError, model_validator
+from pydantic import Field, StrictBool, StrictInt, ValidationError, model_validator
 
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.fleet import (
@@ -239,6 +239,8 @@ class FleetFile(_Part):
     """The order. Default: one stage with every cluster, behind one gate."""
     skip_rules: Annotated[tuple[SkipFile, ...], Field(max_length=100)] = ()
     """Preflight rules that are passed over, each with a reason."""
+    audit_days: Annotated[StrictInt, Field(ge=0, le=730)] = 30
+    """How many days of the clusters' audit logs are asked in Log Analytics; 0: none."""
 
     @model_validator(mode="after")
     def _rotates_once(self) -> FleetFile:
@@ -266,6 +268,7 @@ class FleetFile(_Part):
             stages=tuple(stage.to_spec() for stage in self.rollout.stages) if self.rollout else ONE_STAGE,
             skip_rules=tuple(skip.to_skip() for skip in self.skip_rules),
             ticket_required=bool(self.rollout and self.rollout.change_ticket is ChangeTicket.REQUIRED),
+            audit_days=self.audit_days,
             rotation=soak,
         )
 

@@ -15,7 +15,7 @@ from aks_entra import proofs
 from aks_entra.core.callers import AuditedCallers
 from aks_entra.core.cluster import ClusterId, Depth, Identity, Posture
 from aks_entra.core.debt import Debt, OldCredentials, Record, old_credentials
-from aks_entra.core.fleet import Fleet, Selector, WantedGroup, arrange
+from aks_entra.core.fleet import AUDIT_DAYS, Fleet, Selector, WantedGroup, arrange
 from aks_entra.core.groups import Drift
 from aks_entra.core.plan import Change, ClusterPlan, FleetPlan, Prover, plan_cluster
 from aks_entra.core.preflight import Facts, GroupFacts, Memberships, Skip, skip_refused
@@ -44,6 +44,9 @@ _PATIENCE: Final = 300.0  # seconds: how long throttling is waited out for one r
 _REACH: Final = 20.0  # seconds: how long an API server that does not answer is asked again
 _NOT_FOUND: Final = 404
 _SIDE_BY_SIDE: Final = 20
+_SEE: Final = (
+    "see what there is: `aks-entra inventory`; without Microsoft.ContainerService/managedClusters/read Azure lists none"
+)
 _MANAGED_CLUSTERS: Final = "Microsoft.ContainerService/managedClusters"
 
 
@@ -92,8 +95,8 @@ async def plan_fleet(
 ) -> FleetPlan:
     """Read everything a plan rests on and decide. Raises Refused that names the fleet file's field.
 
-    `callers`: what audit logs say, by the cluster's key or `resource-group/name`, or under "" where a log names no
-    cluster and the fleet has only one; of other clusters nothing is known.
+    `callers`: what exported audit logs say, by the cluster's key or `resource-group/name`, or under "" where a log
+    names no cluster and the fleet has only one. Those of other clusters are asked for in Log Analytics.
     """
     for skip in fleet.skip_rules:
         if why := skip_refused(skip):
@@ -103,7 +106,11 @@ async def plan_fleet(
     caller = await ports.callers.prover()
     postures = await survey.select(fleet.selectors)
     if not postures:
-        raise Refused("`clusters`: no cluster is there", remedy="name a subscription that has clusters")
+        raise Refused(
+            "`clusters`: no cluster is there, or none that this identity may read",
+            remedy="name a subscription that has clusters; without Microsoft.ContainerService/managedClusters/read "
+            "Azure lists none",
+        )
     audited = _audited(callers or {}, postures)
     try:
         stages = arrange(fleet.stages, postures)
@@ -128,6 +135,7 @@ async def plan_fleet(
         now=now,
         skips=fleet.skip_rules,
         callers=audited,
+        audit_days=fleet.audit_days,
     )
     plans = await survey.each(postures, lambda posture: survey.plan(posture, target, asked))
     if fleet.rotation:
@@ -155,7 +163,8 @@ async def plan_again(
 ) -> FleetPlan:
     """The plan made anew for the clusters that changed, towards the same target; all others keep theirs.
 
-    What audit logs said of their callers is not known any more. Raises the four errors.
+    What exported audit logs said of their callers is not known any more; Log Analytics is asked.
+    Raises the four errors.
     """
     plans = await _plans_anew(ports, plan, tuple(changes), records)
     found = tuple(Change(cluster=str(cluster), differences=differences) for cluster, differences in changes.items())
@@ -192,6 +201,7 @@ async def _plans_anew(
             now=proofs.stamp(ports.clock),
             skips=plan.skip_rules,
             callers={},
+            audit_days=AUDIT_DAYS,
         )
         wanted = replace(before.target, admin_groups=groups, rotation=rotation or before.target.rotation)
         planned = before.rotation_planned if rotation is None else ""
@@ -229,6 +239,7 @@ class _Asked:
     now: str
     skips: tuple[Skip, ...]
     callers: Mapping[str, AuditedCallers]
+    audit_days: int
 
 
 class _Survey:
@@ -336,7 +347,8 @@ class _Survey:
         steps = plan_cluster(posture, target, facts).steps
         if steps and not posture.stopped:
             missing = await self.known(lambda: ports.arm.missing_permissions(cluster, needed_actions(steps)))
-            facts = await around(ports, self, posture, steps, replace(facts, missing_permissions=missing))
+            facts = replace(facts, missing_permissions=missing)
+            facts = await around(ports, self, posture, steps, facts, audit_days=asked.audit_days)
         return plan_cluster(posture, target, facts, asked.skips)
 
     async def patiently(self, call: Callable[[], Awaitable[_T]]) -> _T:
@@ -455,10 +467,10 @@ def _nothing(at: int, selector: Selector, there: tuple[Posture, ...]) -> Refused
         if value is not None and not any(looser.matches(posture) for posture in there):
             return Refused(
                 f"`clusters[{at}].{field}`: no cluster matches {value!r} in subscription {selector.subscription}",
-                remedy="see what there is: `aks-entra inventory`",
+                remedy=_SEE,
             )
     wanted = ", ".join(f"{name}={value}" for name, value in selector.tags)
     return Refused(
         f"`clusters[{at}].tags`: no cluster in subscription {selector.subscription} has {wanted}",
-        remedy="see what there is: `aks-entra inventory`",
+        remedy=_SEE,
     )

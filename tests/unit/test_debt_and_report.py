@@ -49,6 +49,7 @@ def record(sighting: Sighting, at: str = NOW, ca: str | None = NEW_CA.fingerprin
             "CA issued after accounts were seen closed on 2026-11-01",
         ),
         ((record(Sighting.ACCOUNTS_OFF, LATER),), Debt.UNKNOWN, "no record of the day"),
+        ((record(Sighting.ACCOUNTS_OFF, NEW_CA.not_before),), Debt.UNKNOWN, "no record of the day"),
         (
             (record(Sighting.ACCOUNTS_ON, "2026-11-01T00:00:00Z"),),
             Debt.UNKNOWN,

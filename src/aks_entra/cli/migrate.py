@@ -326,11 +326,26 @@ async def unreported(run: UUID) -> Refused | Rejected:
 
     view = await prefect_client.look_at(run)
     why = view.message or f"it ended {view.state}"
-    if await prefect_client.noted_plan(run) is None:
+    digest = await prefect_client.noted_plan(run)
+    if digest is None:
         return Refused(f"the run could not begin: {why}", remedy=f"its log: {view.page}")
+    await _where_they_stand(digest)
     return Rejected(
         f"the run ended {view.state} without a report: {why}", remedy=f"aks-entra migrate --resume {str(run)[:8]}"
     )
+
+
+async def _where_they_stand(digest: str) -> None:
+    """For each cluster of a run that ended without a report: where it stands, and how it goes on."""
+    from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
+
+    plan, known = await prefect_client.load_plan(digest), await prefect_client.verdicts(digest)
+    for one in plan.clusters:
+        verdict = known.get(one.cluster.key)
+        if verdict is not None:
+            output.say(f"  {one.cluster}: {verdict.outcome} · {verdict.because[0]}")
+        elif one.disposition == "migrate":
+            output.say(f"  {one.cluster}: not begun, or its batch has not said yet; `--resume` reads Azure and goes on")
 
 
 def _leave(run: UUID, page: str, format_: output.Format) -> None:

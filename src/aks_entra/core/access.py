@@ -427,7 +427,7 @@ def _local_accounts(facts: Facts) -> Iterator[Reason]:
 def _nothing(facts: Facts, wish: Wish) -> Reason:
     via, role = ("azure-rbac", "reader") if facts.posture.azure_rbac else ("kubernetes-rbac", "reader")
     if wish.verb not in {"get", "list", "watch"}:
-        role = "writer" if wish.namespace and wish.verb != "*" else "cluster-admin"
+        role = "cluster-admin" if not wish.namespace else "admin" if wish.verb == "*" else "writer"
     where = f" -n {wish.namespace}" if wish.namespace else ""
     message = f"nothing allows {wish}: no admin group, no role assignment, no binding"
     remedy = (

@@ -99,6 +99,9 @@ class StageSpec:
     max_concurrency_per_subscription: int | None = None
 
 
+AUDIT_DAYS = 30
+"""How far back audit logs in Log Analytics are asked."""
+
 ONE_STAGE = (StageSpec(name="all", groups=(GroupSpec(name="all", rest=True),)),)
 """The rollout of a fleet file that has none: every cluster in one stage, behind one gate."""
 
@@ -114,6 +117,7 @@ class Fleet:
     stages: tuple[StageSpec, ...] = ONE_STAGE
     skip_rules: tuple[Skip, ...] = ()
     ticket_required: bool = False
+    audit_days: int = AUDIT_DAYS  # how far back audit logs in Log Analytics are asked; 0: not at all
     rotation: Soak | None = None  # with a target of `later`: when it is done in this rollout
 
 

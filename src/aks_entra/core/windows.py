@@ -114,7 +114,7 @@ def _occurs(window: Window, day: date) -> bool | None:
 def _in_week(window: Window, day: date) -> bool:
     if window.week_index.casefold() == "last":
         return day.day + _WEEK > monthrange(day.year, day.month)[1]
-    return (day.day - 1) // _WEEK == _WEEKS.get(window.week_index.casefold(), -1)
+    return (day.day - 1) // _WEEK == _WEEKS.get(window.week_index.casefold())
 
 
 def _start(window: Window) -> date | None:

@@ -20,7 +20,7 @@ from aks_entra.prefect_client.archive import (
 )
 from aks_entra.prefect_client.claims import claim, claim_all
 from aks_entra.prefect_client.lookup import last_plan_of
-from aks_entra.prefect_client.members import member_of, retry, skip, stop
+from aks_entra.prefect_client.members import member_of, retry, skip, stop, stop_batches
 from aks_entra.prefect_client.names import GRANT_ACCESS, PROVISION_CLUSTER, short
 from aks_entra.prefect_client.names import run_page as page_of
 from aks_entra.prefect_client.overview import Waiting, waiting
@@ -76,6 +76,7 @@ __all__ = [
     "start_fleet",
     "start_migration",
     "stop",
+    "stop_batches",
     "store_plan",
     "store_report",
     "store_verdict",

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.states import Cancelling
 
 from aks_entra.core.cluster import ClusterId
@@ -104,7 +104,6 @@ async def stop(run: UUID) -> tuple[str, ...]:
 
     What Azure has begun goes on there; each member's verdict says where it stands. Refused when it ended already.
     """
-    stopped = []
     async with get_client() as client:
         coordinator = await client.read_flow_run(run)
         if coordinator.state is not None and coordinator.state.is_final():
@@ -112,13 +111,27 @@ async def stop(run: UUID) -> tuple[str, ...]:
                 f"run {coordinator.name} ended already ({coordinator.state.name})",
                 remedy=f"its report: {names.run_page(run)}",
             )
-        digest = await archive.noted_plan(run)
-        own = names.coordinator_tag(run)
-        batches = await runs.runs_of(client, digest, live=True) if digest else []
-        for one in [coordinator, *(batch for batch in batches if own in batch.tags)]:
-            await client.set_flow_run_state(one.id, Cancelling())
-            stopped.append(one.name)
+        await client.set_flow_run_state(run, Cancelling())
+        stopped = [coordinator.name, *await _stop_batches(client, run)]
     return tuple(stopped)
+
+
+async def stop_batches(run: UUID) -> tuple[str, ...]:
+    """Cancel the living batches of a coordinator, if it is cancelled itself; returns their names."""
+    async with get_client() as client:
+        coordinator = await client.read_flow_run(run)
+        if coordinator.state is None or not (coordinator.state.is_cancelling() or coordinator.state.is_cancelled()):
+            return ()
+        return await _stop_batches(client, run)
+
+
+async def _stop_batches(client: PrefectClient, run: UUID) -> tuple[str, ...]:
+    digest, own = await archive.noted_plan(run), names.coordinator_tag(run)
+    batches = await runs.runs_of(client, digest, live=True) if digest else []
+    mine = [batch for batch in batches if own in batch.tags]
+    for batch in mine:
+        await client.set_flow_run_state(batch.id, Cancelling())
+    return tuple(batch.name for batch in mine)
 
 
 def _key(digest: str, cluster: ClusterId) -> str:

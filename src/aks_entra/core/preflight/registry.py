@@ -67,7 +67,7 @@ def _page() -> Iterator[str]:
         for rule in rules:
             ids = ", ".join(f"{one} {severity_of(one)}" for one in rule.ids)
             cells = (ids, rule.says, rule.seen_in, rule.remedy or "said with each finding", _skips(rule))
-            yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+            yield f"| {' | '.join(cells)} |"
         yield ""
     yield f"{len(IDS)} ids of {len(RULES)} rules."
 
