@@ -108,6 +108,7 @@ async def carry_out(run: UUID, plan: FleetPlan, place: int) -> StageResult | Non
     """
     stage = plan.stages[place]
     waiting = {member.key for member in await due(plan, stage)}
+    writes = bool(await due(plan, stage, to_write=True))  # else they are only looked at again: a soak goes on
     if waiting:
         await notes.begin(plan.digest, stage.name)
         batches = [tuple(one for one in batch if one.key in waiting) for batch in stage.batches]
@@ -119,7 +120,7 @@ async def carry_out(run: UUID, plan: FleetPlan, place: int) -> StageResult | Non
         await limits.tidy(plan.digest, stage)
         if "CANCELLED" in ended:
             raise Halted(cancelled(stage))
-        await notes.reached(plan.digest, stage.name, "after", anew=True)
+        await notes.reached(plan.digest, stage.name, "after", anew=writes)
     result = await weigh(plan, stage)
     if not result.go_on:
         raise Halted(result)

@@ -73,7 +73,7 @@ TYPED = {
     "plan none.yaml": "none.yaml: no such file",
     "plan binary": "binary:1: is not UTF-8 text",
     "plan huge.yaml": "huge.yaml: ",
-    "plan plan.json": "plan.json: 11 problems",
+    "plan plan.json": "plan.json: 14 problems",
     "plan fleet.yaml other.yaml": "other.yaml",
     "plan fleet.yaml --skip-rule W120": "W120 is skipped without a reason",
     "plan fleet.yaml --skip-rule =x": "--skip-rule =x: there is no rule",
