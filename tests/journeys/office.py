@@ -54,7 +54,7 @@ class Wire:
 
     def writes(self) -> list[Exchange]:
         """What changed something in Azure or the directory: no read, and no read that is spelled as a POST."""
-        reads = re.compile(r"/token$|credential|checkmember|getbyids|selfsubject|/\$batch$", re.IGNORECASE)
+        reads = re.compile(r"/token$|credential|(check|get)member|getbyids|selfsubject|/\$batch$", re.IGNORECASE)
         return [
             one
             for one in self.exchanges
