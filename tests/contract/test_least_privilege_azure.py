@@ -120,7 +120,7 @@ async def grant(session: Session, said: Said, _: Path) -> bool:
 
 
 WORK: dict[str, tuple[Callable[[Session, Said, Path], Awaitable[bool]], str]] = {
-    "look": (look, "inventory-fleet"),
+    "look": (look, "verify-fleet"),
     "migrate": (migrate, "migrate-fleet"),
     "access-granter": (grant, "grant-access"),
 }
@@ -140,6 +140,16 @@ ONLY_WHERE: dict[str, str] = {
     "Microsoft.Network/publicIPAddresses/read": "a service that this process depends on may run on the cluster",
     "Microsoft.Network/loadBalancers/read": "as above",
     "Microsoft.Network/virtualNetworks/subnets/read": "a pool has a subnet of its own",
+    **dict.fromkeys(
+        (
+            "Microsoft.OperationalInsights/workspaces/read",
+            "Microsoft.OperationalInsights/workspaces/query/read",
+            "Microsoft.OperationalInsights/workspaces/query/AKSAudit/read",
+            "Microsoft.OperationalInsights/workspaces/query/AKSAuditAdmin/read",
+            "Microsoft.OperationalInsights/workspaces/query/AzureDiagnostics/read",
+        ),
+        "the cluster sends its audit log to a Log Analytics workspace",
+    ),
     "PrivilegedEligibilitySchedule.Read.AzureADGroup": "an admin group has no active member",
 }
 """Actions of look.json and migrate.json that this world has no use for, and when they are used."""
