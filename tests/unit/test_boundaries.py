@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from aks_entra.core.access import explain
 from aks_entra.core.callers import Call, who_breaks
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.conditional_access import SeenSignIn, WantedPolicy, is_excluded
@@ -26,7 +27,7 @@ from aks_entra.core.rules import Role, covers
 from aks_entra.core.rules import Rule as Allows
 from aks_entra.core.windows import Window, opened
 from aks_entra.core.wishes import EVERYTHING, Wish, data_action, scope_of, wish
-from tests.unit.access_cases import AKS, POSTURE
+from tests.unit.access_cases import AKS, POSTURE, facts
 
 EAST = timezone(timedelta(hours=5))
 HOURS = Window(name="default", hours=(("Tuesday", 9),))
@@ -323,6 +324,11 @@ def test_a_prover_of_its_own_is_named_whole(missing: str) -> None:
     whole: dict[str, Any] = {"client_id": "c", "tenant_id": "t", "secret_from": "SECRET"}
     assert Prover(object_id="o", **whole).spec == ProverSpec(**whole)
     assert Prover(object_id="o", **{**whole, missing: None}).spec is None
+
+
+def test_an_answer_without_a_reason_of_its_own_says_that_nothing_allows_it() -> None:
+    answer = replace(explain(facts()), reasons=())
+    assert answer.because == "nothing allows it"
 
 
 def test_every_cluster_that_no_stage_takes_is_named() -> None:

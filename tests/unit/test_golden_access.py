@@ -132,6 +132,10 @@ MORE: dict[str, tuple[dict[str, Any], Any]] = {
         },
         NODES,
     ),
+    "open, and one who may fetch it elsewhere only": (
+        {"posture": posture(local_accounts=True), "roles": (held(USER), held(CLUSTER_ADMIN, "/subscriptions/other"))},
+        NODES,
+    ),
     "legacy and unread roles": ({"posture": posture(identity=Identity.LEGACY), "roles": None}, NODES),
     "no tenant is known": ({"posture": posture(tenant_id=None, power_state="Stopped")}, NODES),
 }

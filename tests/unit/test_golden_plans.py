@@ -45,7 +45,7 @@ from aks_entra.core.steps import (
     consequence,
     writes,
 )
-from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
+from aks_entra.core.target import AzureRbac, GroupTarget, LocalAccounts, RotationPolicy
 from aks_entra.core.verdict import Verdict, judge, judge_created, stopped, unstarted
 from aks_entra.core.weigh import weigh
 from tests.unit import test_debt_and_report, test_preflight, test_preflight_rules, test_verdict
@@ -115,6 +115,7 @@ DRIFTS = (
 BORN = group(
     OTHERS, display_name=CREATE.display_name, deleted_on="2026-11-02T10:00:00Z", restorable_until="2026-12-02T10:00:00Z"
 )
+LETTERS = "AAAAAAAA-BBBB-CCCC-DDDD-EEEEEEEEEEEE"
 CONTROLLERS = (
     Controller(label="Deployment a", desired=2, available=2),
     Controller(label="Deployment b", desired=2, available=1),
@@ -131,6 +132,12 @@ MORE_CASES = (
         managed(admin_group_ids=(ADMINS, OTHERS)),
         target(),
         facts(groups=(group(), group(OTHERS, security_enabled=False))),
+    ),
+    (
+        "B006",
+        managed(),
+        target(*target().admin_groups, GroupTarget(display_name="mail", id=LETTERS)),
+        facts(groups=(group(), group(LETTERS.lower(), display_name="mail", security_enabled=False))),
     ),
     ("W126", managed(), target(), facts(inside=test_preflight_rules.inside(controllers=CONTROLLERS))),
     ("W127", managed(), target(), facts(inside=test_preflight_rules.inside(controllers=CONTROLLERS))),
