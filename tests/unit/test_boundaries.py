@@ -19,7 +19,7 @@ from aks_entra.core.durations import iso, moment, stamp
 from aks_entra.core.fleet import GroupSpec, ProverSpec, StageSpec, arrange
 from aks_entra.core.opening import Opening
 from aks_entra.core.pim import MembershipRequest
-from aks_entra.core.plan import Prover
+from aks_entra.core.plan import FleetPlan, Prover
 from aks_entra.core.preflight.case import listed
 from aks_entra.core.preflight.finding import Rule, Severity, rule, says
 from aks_entra.core.preflight.registry import reference
@@ -329,6 +329,12 @@ def test_a_prover_of_its_own_is_named_whole(missing: str) -> None:
 def test_an_answer_without_a_reason_of_its_own_says_that_nothing_allows_it() -> None:
     answer = replace(explain(facts()), reasons=())
     assert answer.because == "nothing allows it"
+
+
+def test_a_cluster_that_is_in_no_plan_is_named() -> None:
+    plan = FleetPlan(name="p", created_at="", prover=Prover(object_id="o"), clusters=(), stages=())
+    with pytest.raises(KeyError, match="managedclusters/shop-01"):
+        plan.plan_for(POSTURE.cluster)
 
 
 def test_every_cluster_that_no_stage_takes_is_named() -> None:
