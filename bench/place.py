@@ -127,6 +127,7 @@ async def place(folder: Path, world: Path, *, operation: float) -> AsyncIterator
             "AKS_ENTRA_HOME": str(folder / "state"),
             # The documented waits, at the pace of this Azure. What az waits is told to it by the sandbox likewise.
             "AKS_ENTRA_POLL_INTERVAL": str(30 / pace),
+            "AKS_ENTRA_REQUEST_RATE": str(pace),
             "AKS_ENTRA_LOOK_INTERVAL": str(10 / pace),
         }
         api = f"http://127.0.0.1:{port}/api"

@@ -59,7 +59,7 @@ async def grant_access(  # noqa: PLR0913 - one parameter for each field of the f
         if decision.decision == "reject":
             return Completed(name="Rejected", message=f"rejected by {decision.approver} ({decision.reason})")
         await access_pages.announce(ask)
-        given = await give_access(ask, Approval(digest=decision.plan, approver=decision.approver))
+        given = await give_access(ask, Approval(digest=decision.plan, approver=decision.approver, separate=True))
         await access_pages.show_given(ask, given)
         await wait_for_end(ask)
         ended = await end_access(given.grant)

@@ -6,6 +6,7 @@ runs from the top again: so everything it needs is stored under the plan's diges
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -13,16 +14,19 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
+from aks_entra.core.cluster import ClusterId
 from aks_entra.core.plan import FleetPlan
-from aks_entra.core.rollout import Stage, StageResult
+from aks_entra.core.rollout import Stage, StageResult, stage_result
 from aks_entra.errors import AksEntraError, Refused
 from aks_entra.fleet_file import FleetFile
-from aks_entra.prefect_client import approvals, archive, names, pages, runs
-from aks_entra.prefect_client.approvals import Moment
+from aks_entra.prefect_client import archive, limits, names, notes, runs
 from aks_entra.prefect_client.life import sign_on
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
-from flows.outcome import Halted, close, due, weigh
+from flows.outcome import Halted, cancelled, close, due, leave_out, left_for_later, lost, weigh
+from flows.passage import pass_gate
+from flows.rotation import next_part
+from flows.stopping import take_batches_along
 from tasks.surveys import plan_fleet
 
 
@@ -41,13 +45,34 @@ async def migrate_fleet(fleet: FleetFile | None = None, plan: str | None = None)
         return Failed(message=f"nothing was written: {error}")
     results: list[StageResult] = []
     try:
-        for place, stage in enumerate(agreed.stages):
-            await gate(agreed, place, "before")
-            results.append(await carry_out(run, agreed, stage))
-            await gate(agreed, place, "after")
+        while True:
+            results = []
+            for place in range(len(agreed.stages)):
+                agreed, result = await pass_stage(run, agreed, place)
+                results.append(result)
+            second = await next_part(run, agreed, results)
+            if second is None:
+                return await close(run, agreed, results)
+            agreed = second
     except Halted as halted:
+        agreed = await freeze(run, None, agreed.digest)  # another one, where clusters moved at the gate
         return await close(run, agreed, [*results, halted.result], halted)
-    return await close(run, agreed, results)
+    except asyncio.CancelledError:
+        await take_batches_along(run)
+        raise
+
+
+async def pass_stage(run: UUID, agreed: FleetPlan, place: int) -> tuple[FleetPlan, StageResult]:
+    """A stage between its gates, once for a run; and the plan that is agreed from then on."""
+    if await notes.left(run, place, follows=agreed.follows):
+        return agreed, await weigh(agreed, agreed.stages[place])
+    done = None
+    while done is None:  # a window that closes in the middle leaves some for its next opening
+        agreed = await pass_gate(run, agreed, place, "before")
+        done = await carry_out(run, agreed, place)
+    await pass_gate(run, agreed, place, "after")
+    await notes.leave(run, place, follows=agreed.follows)
+    return agreed, done
 
 
 async def freeze(run: UUID, fleet: FleetFile | None, plan: str | None) -> FleetPlan:
@@ -76,33 +101,47 @@ async def make_plan(fleet: FleetFile) -> FleetPlan:
     return made
 
 
-async def gate(plan: FleetPlan, place: int, moment: Moment) -> None:
-    """Wait for the approval of a stage, where its rollout wants one and there is something left to write."""
+async def carry_out(run: UUID, plan: FleetPlan, place: int) -> StageResult | None:
+    """Start the stage's batches, or find those that were started, follow them to their ends and weigh the verdicts.
+
+    None: a window closed before the turn of some.
+    """
     stage = plan.stages[place]
-    wanted = stage.gate_before if moment == "before" else stage.gate_after
-    if not wanted or (moment == "before" and not await due(plan, stage, to_write=True)):
-        return
-    decision = await approvals.ask(
-        plan.digest, (place, stage.name), moment, lambda: pages.gate_page(plan, stage, moment)
-    )
-    if decision.decision == "reject":
-        raise Halted(
-            StageResult(
-                go_on=False,
-                failures=0,
-                because=f"{moment} stage {stage.name}: rejected by {decision.approver} ({decision.reason})",
-            ),
-            rejected=True,
+    waiting = {member.key for member in await due(plan, stage)}
+    if waiting:
+        await notes.begin(plan.digest, stage.name)
+        batches = [tuple(one for one in batch if one.key in waiting) for batch in stage.batches]
+        turn = asyncio.Semaphore(stage.max_concurrency)  # more processes than places would only wait
+        numbered = [(number, members) for number, members in enumerate(batches, 1) if members]
+        ended = await asyncio.gather(
+            *(carry_out_batch(run, plan, stage, number, members, turn) for number, members in numbered)
         )
-
-
-async def carry_out(run: UUID, plan: FleetPlan, stage: Stage) -> StageResult:
-    """Start the stage's batch, or find the one that was started, follow it to its end and weigh its verdicts."""
-    members = tuple(member.resource_id for member in await due(plan, stage))
-    if members:
-        batch = await runs.start_batch(plan.digest, stage.name, members, run)
-        await runs.await_end(batch.id, every=runs.EVERY)
+        await limits.tidy(plan.digest, stage)
+        if "CANCELLED" in ended:
+            raise Halted(cancelled(stage))
+        await notes.reached(plan.digest, stage.name, "after", anew=True)
     result = await weigh(plan, stage)
     if not result.go_on:
         raise Halted(result)
-    return result
+    return None if await left_for_later(plan, stage) else result
+
+
+async def carry_out_batch(
+    run: UUID, plan: FleetPlan, stage: Stage, number: int, members: tuple[ClusterId, ...], turn: asyncio.Semaphore
+) -> str:
+    """Start one batch when it is its turn, or find it, and follow it to its end; none is begun past the budget.
+
+    Returns the type of its final state; empty: not begun.
+    """
+    failures = limits.Failures(plan.digest, stage, coordinator=str(run))
+    async with turn:
+        so_far = stage_result(stage, await failures.count())
+        if not so_far.go_on:
+            await leave_out(plan, members, so_far.because)
+            return ""
+        ids = tuple(member.resource_id for member in members)
+        batch = await runs.start_batch(plan.digest, stage.name, (number, len(stage.batches)), ids, run)
+        ended = await runs.await_end(batch.id, every=runs.EVERY)
+        for member in await lost(plan, members):
+            await failures.note(member)
+        return ended.state_type or ""

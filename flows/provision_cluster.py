@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -39,7 +39,7 @@ async def provision_cluster(  # noqa: PLR0913 - one parameter for each field of 
     nodes: Annotated[int, Field(ge=1, le=1000)] = 3,
     node_vm_size: str | None = None,
     version: str | None = None,
-    tier: str = "Standard",
+    tier: Literal["Free", "Standard", "Premium"] = "Standard",
     tags: dict[str, str] | None = None,
 ) -> State[Any]:
     """Create a cluster with Microsoft Entra ID on and local accounts off, and prove sign-in.

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from uuid import UUID
 
+from aks_entra import prefect_client
 from aks_entra.core.evidence import Evidence
 from aks_entra.core.steps import Step
 from aks_entra.core.verdict import stopped
@@ -29,15 +31,22 @@ async def tell_stopped(job: Job, evidence: tuple[Evidence, ...], at: Step | None
         pass
 
 
+async def take_batches_along(run: UUID) -> None:
+    """Cancel the batches of a coordinator that is cancelled itself; a worker that goes down leaves them alone."""
+    try:
+        async with asyncio.timeout(SECONDS):
+            await prefect_client.stop_batches(run)
+    except Exception:  # noqa: BLE001, S110 - the cancellation goes on; a batch that lives on ends by itself, and says so
+        pass
+
+
 @asynccontextmanager
-async def in_line(places: asyncio.Semaphore, job: Job) -> AsyncIterator[None]:
+async def in_line(place: AbstractAsyncContextManager[None], job: Job) -> AsyncIterator[None]:
     """Wait for a place among the members; stopped while waiting, the member is skipped, and it is said."""
-    try:
-        await places.acquire()
-    except asyncio.CancelledError:
-        await tell_stopped(job, (), None)
-        raise
-    try:
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(place)
+        except asyncio.CancelledError:
+            await tell_stopped(job, (), None)
+            raise
         yield
-    finally:
-        places.release()

@@ -5,9 +5,11 @@ from __future__ import annotations
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from aks_entra import survey
+from aks_entra import stage_survey, survey
+from aks_entra.core.cluster import ClusterId
 from aks_entra.core.fleet import Fleet, Selector, WantedGroup
 from aks_entra.core.plan import FleetPlan
+from aks_entra.core.windows import Window
 from aks_entra.prefect_client import records
 from aks_entra.survey import Row
 from aks_entra.wiring import current_session
@@ -44,3 +46,45 @@ async def take_inventory(
     return await survey.inventory(
         session.ports, selectors, probe=probe, read=read, records=await records(), declared=declared
     )
+
+
+@task(
+    name="read maintenance windows",
+    retries=MANY,
+    retry_condition_fn=try_later,
+    timeout_seconds=HOURS,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+async def read_windows(clusters: tuple[ClusterId, ...]) -> tuple[tuple[Window, ...] | None, ...]:
+    """The maintenance configurations of each cluster; None where they could not be read."""
+    return await stage_survey.maintenance_windows(current_session().ports, clusters)
+
+
+@task(
+    name="look for changes",
+    retries=MANY,
+    retry_condition_fn=try_later,
+    timeout_seconds=HOURS,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+async def plan_changes(plan: FleetPlan, members: tuple[ClusterId, ...]) -> FleetPlan | None:
+    """The plan made anew for those members that moved since it was made; None: nobody did."""
+    ports = current_session().ports
+    plans = tuple(plan.plan_for(member) for member in members)
+    changes = await stage_survey.moved(ports, tuple(one for one in plans if not one.restores))
+    return await survey.plan_again(ports, plan, changes, await records()) if changes else None
+
+
+@task(
+    name="plan rotations",
+    retries=MANY,
+    retry_condition_fn=try_later,
+    timeout_seconds=HOURS,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+async def plan_rotations(plan: FleetPlan, owing: tuple[ClusterId, ...]) -> FleetPlan:
+    """The second part of a plan: the rotations that it left owed, as the clusters are now."""
+    return await survey.plan_rotations(current_session().ports, plan, owing, await records())

@@ -75,7 +75,8 @@ def _calls(path: Path, damaged: _Damaged) -> Iterator[Call]:
             for row in _rows(file, path):
                 yield from _calls_of(row, damaged)
     except (OSError, EOFError) as error:
-        raise Refused(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise Refused(f"{path}: cannot be read: {why}", remedy=_REMEDY) from error
     except UnicodeDecodeError as error:
         raise Refused(f"{path}: not UTF-8 text", remedy=_REMEDY) from error
 

@@ -79,7 +79,7 @@ def pack(text: str) -> str:
 def unpack(packed: str) -> str:
     """Undo `pack`. Refused when it is not such a text."""
     try:
-        return gzip.decompress(base64.b64decode(packed, validate=True)).decode()
+        return gzip.decompress(base64.b64decode(packed, validate=True) or b"?").decode()
     except (binascii.Error, ValueError, OSError, EOFError, zlib.error) as error:
         raise Refused("the packed document is damaged", remedy="store it anew from its file") from error
 
@@ -97,7 +97,7 @@ def _load(kind: str, adapter: TypeAdapter[_T], text: str) -> tuple[_T, str]:
     remedy = f"make the {kind} anew; it is not meant to be edited"
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refused(f"this is no {kind}: it is not JSON ({error})", remedy=remedy) from error
     found = document.get("kind") if isinstance(document, dict) else None
     if found != f"aks-entra/{kind}":

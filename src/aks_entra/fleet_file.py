@@ -9,26 +9,18 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictBool,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, StrictBool, StrictInt, ValidationError, model_validator
 
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.fleet import (
     ONE_STAGE,
     Fleet,
-    GroupSpec,
     ProverSpec,
     Selector,
-    StageSpec,
     WantedGroup,
     WantedTarget,
 )
@@ -42,7 +34,6 @@ from aks_entra.fleet_file_fields import (
     Guid,
     Label,
     Named,
-    Names,
     Principals,
     RuleId,
     Tags,
@@ -50,21 +41,14 @@ from aks_entra.fleet_file_fields import (
     Variable,
     Version,
 )
+from aks_entra.fleet_file_part import Part as _Part
+from aks_entra.fleet_file_part import once, pairs
+from aks_entra.fleet_file_rollout import ChangeTicket, RolloutFile
 from aks_entra.yaml_lines import Problem, path_of, read
 
 MAX_BYTES: Final = 1_048_576
-MAX_STAGES: Final = 100
 
 _BEGIN: Final = "begin a fleet file with `version: 1`; docs/reference/fleet-file.md shows a whole one"
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        hide_input_in_errors=True,  # somebody may have pasted a secret
-    )
 
 
 class ClustersFile(_Part):
@@ -103,7 +87,7 @@ class ClustersFile(_Part):
             subscription=self.subscription or "",
             resource_group=self.resource_group,
             name=self.name,
-            tags=_pairs(self.tags),
+            tags=pairs(self.tags),
         )
 
 
@@ -190,7 +174,7 @@ class TargetFile(_Part):
     @model_validator(mode="after")
     def _groups_once(self) -> TargetFile:
         names = [group.id or (group.key if group.create else f"name:{group.name}") for group in self.admin_groups]
-        _once("admin_groups", names, "this group is named twice", "remove one of the two")
+        once("admin_groups", names, "this group is named twice", "remove one of the two")
         return self
 
     def to_wanted(self) -> WantedTarget:
@@ -217,106 +201,6 @@ class ProverFile(_Part):
     def to_spec(self) -> ProverSpec:
         """The same in the core's words."""
         return ProverSpec(client_id=self.client_id, tenant_id=self.tenant_id, secret_from=self.client_secret_env)
-
-
-class GroupFile(_Part):
-    """Members of a stage: the clusters with one of these names, resource groups or all these tags; or the rest."""
-
-    name: Label
-    """Name of the group, once per stage."""
-    clusters: Names = ()
-    """Cluster names, or `resource-group/name`."""
-    resource_groups: Names = ()
-    """All clusters of these resource groups."""
-    tags: Tags | None = None
-    """All clusters that carry all these tags."""
-    rest: StrictBool = False
-    """All clusters that no other group takes. Once per rollout."""
-
-    @model_validator(mode="after")
-    def _takes_some(self) -> GroupFile:
-        if not (self.clusters or self.resource_groups or self.tags or self.rest):
-            raise Mistakes(
-                [Mistake("a group that takes no cluster", "add `clusters`, `resource_groups`, `tags` or `rest: true`")]
-            )
-        return self
-
-    def to_spec(self) -> GroupSpec:
-        """The same in the core's words."""
-        return GroupSpec(
-            name=self.name,
-            clusters=self.clusters,
-            resource_groups=self.resource_groups,
-            tags=_pairs(self.tags),
-            rest=self.rest,
-        )
-
-
-class StageFile(_Part):
-    """One wave of the rollout. The next begins only when this one ended within its failure budget."""
-
-    name: Label
-    """Name of the stage."""
-    groups: Annotated[tuple[GroupFile, ...], Field(min_length=1, max_length=MAX_STAGES)]
-    """Who belongs to it."""
-    max_concurrency: Annotated[int, Field(ge=1, le=100, strict=True)] = 5
-    """How many clusters are worked on at a time."""
-    max_allowed_failures: Annotated[int, Field(ge=0, le=MAX_CLUSTERS, strict=True)] = 0
-    """With more failures than this the stages after it are not started."""
-    gate_before: StrictBool = True
-    """Wait for an approval before it begins."""
-    gate_after: StrictBool = False
-    """Wait for an approval after it ended."""
-
-    @model_validator(mode="after")
-    def _names_once(self) -> StageFile:
-        names = [group.name.casefold() for group in self.groups]
-        _once("groups", names, "a second group of this name", "give each group of a stage a name of its own", "name")
-        return self
-
-    def to_spec(self) -> StageSpec:
-        """The same in the core's words."""
-        return StageSpec(
-            name=self.name,
-            groups=tuple(group.to_spec() for group in self.groups),
-            max_concurrency=self.max_concurrency,
-            max_allowed_failures=self.max_allowed_failures,
-            gate_before=self.gate_before,
-            gate_after=self.gate_after,
-        )
-
-
-class RolloutFile(_Part):
-    """In which order clusters are migrated."""
-
-    stages: Annotated[tuple[StageFile, ...], Field(min_length=1, max_length=MAX_STAGES)]
-    """The waves, in order."""
-
-    @model_validator(mode="after")
-    def _each_once(self) -> RolloutFile:
-        found: list[Mistake] = []
-        stages: set[str] = set()
-        named: set[str] = set()
-        rest = False
-        for at, stage in enumerate(self.stages):
-            if stage.name.casefold() in stages:
-                remedy = "give each stage a name of its own"
-                found.append(Mistake("a second stage of this name", remedy, at=("stages", at, "name")))
-            stages.add(stage.name.casefold())
-            for inner, group in enumerate(stage.groups):
-                here = ("stages", at, "groups", inner)
-                if group.rest and rest:
-                    remedy = "keep `rest: true` in one group of the whole rollout"
-                    found.append(Mistake("a second group that takes the rest", remedy, at=(*here, "rest")))
-                rest = rest or group.rest
-                for index, cluster in enumerate(group.clusters):
-                    if cluster.casefold() in named:
-                        message = f"{cluster} is in a group before this one already"
-                        found.append(Mistake(message, "name it once", at=(*here, "clusters", index)))
-                    named.add(cluster.casefold())
-        if found:
-            raise Mistakes(found)
-        return self
 
 
 class SkipFile(_Part):
@@ -355,22 +239,37 @@ class FleetFile(_Part):
     """The order. Default: one stage with every cluster, behind one gate."""
     skip_rules: Annotated[tuple[SkipFile, ...], Field(max_length=100)] = ()
     """Preflight rules that are passed over, each with a reason."""
+    audit_days: Annotated[StrictInt, Field(ge=0, le=730)] = 30
+    """How many days of the clusters' audit logs are asked in Log Analytics; 0: none."""
+
+    @model_validator(mode="after")
+    def _rotates_once(self) -> FleetFile:
+        soaks = self.rollout is not None and self.rollout.rotation is not None
+        if soaks and "rotation" in self.target.model_fields_set and self.target.rotation is RotationPolicy.AT_ONCE:
+            remedy = "remove it, or `rollout.rotation`"
+            raise Mistakes([Mistake("`rollout.rotation` says when", remedy, at=("target", "rotation"))])
+        return self
 
     @model_validator(mode="after")
     def _skips_once(self) -> FleetFile:
         rules = [skip.rule for skip in self.skip_rules]
-        _once("skip_rules", rules, "this rule is skipped twice", "keep one of the two", "rule")
+        once("skip_rules", rules, "this rule is skipped twice", "keep one of the two", "rule")
         return self
 
     def to_fleet(self) -> Fleet:
         """The same in the core's words."""
+        soak = self.rollout.rotation.to_soak() if self.rollout and self.rollout.rotation else None
+        target = self.target.to_wanted()
         return Fleet(
             name=self.name,
             selectors=tuple(entry.to_selector() for entry in self.clusters),
-            target=self.target.to_wanted(),
+            target=replace(target, rotation=RotationPolicy.LATER) if soak else target,
             prover=self.prover.to_spec() if self.prover else None,
             stages=tuple(stage.to_spec() for stage in self.rollout.stages) if self.rollout else ONE_STAGE,
             skip_rules=tuple(skip.to_skip() for skip in self.skip_rules),
+            ticket_required=bool(self.rollout and self.rollout.change_ticket is ChangeTicket.REQUIRED),
+            audit_days=self.audit_days,
+            rotation=soak,
         )
 
 
@@ -445,17 +344,6 @@ def _text_of(path: Path) -> str:
         raise Refused(f"{path}:{line}: is not UTF-8 text", remedy="save it with the encoding UTF-8") from None
     except OSError as error:
         raise Refused(f"{path}: cannot be read: {error.strerror}", remedy="check its permissions") from None
-
-
-def _once(field: str, names: list[str], message: str, remedy: str, key: str = "") -> None:
-    """Raise a mistake for every name that stood before."""
-    again = [index for index, name in enumerate(names) if name in names[:index]]
-    if again:
-        raise Mistakes(Mistake(message, remedy, at=(field, index, key) if key else (field, index)) for index in again)
-
-
-def _pairs(tags: dict[str, str] | None) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((tags or {}).items()))
 
 
 if __name__ == "__main__":

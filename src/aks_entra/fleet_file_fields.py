@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.durations import moment, span
+from aks_entra.core.gates import DAYS
 from aks_entra.fleet_file_errors import Mistake, shown
 
 MAX_CLUSTERS: Final = 5_000
@@ -16,6 +20,8 @@ MAX_FIRST_MEMBERS: Final = 19  # Graph takes 20 references in one request, and t
 _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _GUID_PATTERN: Final = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 _UPN: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_LONGEST: Final = timedelta(days=365)
+_WHOLE_DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _EXAMPLE_ID: Final = "7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32"
 
 
@@ -94,6 +100,46 @@ def _rule(text: str) -> str:
     return text
 
 
+def _span(text: str) -> str:
+    try:
+        found = span(text)
+    except (ValueError, OverflowError):
+        raise Mistake("is no span of time", "write 45m, 2h, 7d or 1d12h", value=text) from None
+    if found > _LONGEST:
+        raise Mistake("is longer than a year", "write 365d or less", value=text)
+    return text
+
+
+def _clock(text: str) -> str:
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        raise Mistake("is no time of day", 'write hours and minutes, such as "02:00"', value=text)
+    return text
+
+
+def _day(text: str) -> str:
+    if text.casefold()[:3] not in DAYS or text.casefold() not in {*DAYS, *_WHOLE_DAYS}:
+        raise Mistake("is no day of the week", "write mon, tue, wed, thu, fri, sat or sun", value=text)
+    return text.casefold()[:3]
+
+
+def _zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ValueError, LookupError, OSError):  # an unknown name, a path, a folder of names
+        raise Mistake("is no time zone", "write IANA's name, such as Europe/Amsterdam or UTC", value=text) from None
+    return text
+
+
+def _instant(text: str) -> str:
+    try:
+        moment(text)
+    except (ValueError, OverflowError):
+        raise Mistake(
+            "is no moment with an offset", "write it as 2026-12-01T22:00Z or 2026-12-01T23:00+01:00", value=text
+        ) from None
+    return text
+
+
 Guid = Annotated[str, AfterValidator(_guid), Field(json_schema_extra={"pattern": _GUID_PATTERN})]
 Principal = Annotated[str, Field(min_length=1, max_length=320), AfterValidator(_principal)]
 Label = Annotated[str, Field(min_length=1, max_length=63), AfterValidator(_word)]
@@ -106,3 +152,8 @@ UniqueName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_
 RuleId = Annotated[str, Field(max_length=16), AfterValidator(_rule)]
 Variable = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_variable)]
 Principals = Annotated[tuple[Principal, ...], Field(max_length=MAX_FIRST_MEMBERS)]
+Span = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(_span)]
+ClockTime = Annotated[str, Field(max_length=40), AfterValidator(_clock)]
+Day = Annotated[str, Field(max_length=40), AfterValidator(_day), Field(json_schema_extra={"enum": list(DAYS)})]
+TimeZone = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_zone)]
+Instant = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(_instant)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from aks_entra.access_ports import AccessPorts
@@ -79,16 +79,27 @@ class JustInTime:
         await self._until(stands, "the policy be seen")
 
     async def assign(
-        self, group: str, to: str, kind: Kind, length: timedelta, reason: str, ticket: str = ""
+        self,
+        group: str,
+        to: str,
+        kind: Kind,
+        length: timedelta,
+        reason: str,
+        ticket: str = "",
+        *,
+        start: datetime | None = None,
     ) -> MembershipRequest:
-        """Make somebody an eligible or active member, with an end that Azure keeps, and see that it stands."""
+        """Make somebody an eligible or active member, with an end that Azure keeps, and see that it stands.
+
+        It begins now, or at `start`, which is then only asked for: nothing stands before.
+        """
         group_id = (await self.access.people.principal(group)).id
         who = await self.access.people.principal(to)
         ask = MembershipAsk(
             kind=kind,
             group_id=group_id,
             principal_id=who.id,
-            start=self.ports.clock.now(),
+            start=start or self.ports.clock.now(),
             duration=length,
             justification=reason,
             ticket=ticket,
@@ -172,7 +183,7 @@ class JustInTime:
         made = await self._until(lambda: self.access.pim.ask(ask), "PIM take the request")
         if made.failed:
             raise Rejected(f"PIM answered {made.status} to the request {made.id}", code=made.status)
-        if not made.waits:
+        if not made.waits and ask.start <= self.ports.clock.now():
             await self._until(lambda: self._seen(ask.kind, ask.group_id, ask.principal_id), "the membership be seen")
         return made
 

@@ -131,11 +131,26 @@ class SignInRules:
             id=seen.id, state=seen.state, changed=changed, findings=findings, sign_ins=await self.sign_ins(seen)
         )
 
-    async def sign_ins(self, policy: StandingPolicy) -> tuple[SeenSignIn, ...] | None:
+    async def seen_applied(self, policy: StandingPolicy, user_id: str = "") -> tuple[SeenSignIn, ...]:
+        """The same once the log shows a sign-in that the policy met. Diverged when none is seen in time."""
+
+        async def applied() -> tuple[SeenSignIn, ...]:
+            found = await self.sign_ins(policy, user_id)
+            if found is None:
+                raise Refused(
+                    "the sign-in log may not be read", remedy="grant AuditLog.Read.All and Directory.Read.All"
+                )
+            if not any(one.applied for one in found):
+                raise TryLater(f"no sign-in met the policy {policy.name!r} yet", after=self.patience.every)
+            return found
+
+        return await until(self.ports.clock, self.patience, applied, "the log show a sign-in that the policy met")
+
+    async def sign_ins(self, policy: StandingPolicy, user_id: str = "") -> tuple[SeenSignIn, ...] | None:
         """What it said to the sign-ins of the last two weeks; None where the log may not be read."""
         since = self.ports.clock.now() - LOOK_BACK
         try:
-            return await self.access.policies.sign_ins(policy.id, since)
+            return await self.access.policies.sign_ins(policy.id, since, user_id)
         except Refused as refused:
             if refused.status != 403:  # noqa: PLR2004 - HTTP
                 raise

@@ -11,11 +11,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from aks_entra.core.callers import AuditedCallers
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Posture, ServingCertificate
 from aks_entra.core.debt import Record
 from aks_entra.core.evidence import AdminCredentialRefused, Baseline, Credential, Node, Workload
 from aks_entra.core.groups import GroupContents
-from aks_entra.core.preflight import GroupFacts, Home, Inside, Lock, Memberships, Policy, Subnet, Tools, Writer
+from aks_entra.core.preflight import (
+    GroupFacts,
+    Home,
+    Inside,
+    Lock,
+    Memberships,
+    Policy,
+    Quota,
+    SignInRule,
+    Subnet,
+    Tools,
+    Writer,
+)
 from aks_entra.core.steps import Guarded
 from aks_entra.core.target import GroupTarget
 from aks_entra.core.windows import Window
@@ -127,6 +140,9 @@ class ControlPlane(Protocol):
 
     async def maintenance_windows(self, cluster: ClusterId) -> tuple[Window, ...] | None:
         """The cluster's maintenance configurations; None: unreadable."""
+
+    async def quotas(self, subscription_id: str, location: str) -> tuple[Quota, ...] | None:
+        """The vCPUs that a subscription has left in a region; None: unreadable."""
 
     async def subnet(self, subnet_id: str) -> Subnet:
         """How many addresses a subnet has left; `free` None: unreadable."""
@@ -293,6 +309,20 @@ class Callers(Protocol):
         """Who proves sign-in: the runner, unless the fleet names another. Refused as above."""
 
 
+class SignInRules(Protocol):
+    """The tenant's Conditional Access."""
+
+    async def in_the_way(self, principal_id: str, *, person: bool) -> tuple[SignInRule, ...]:
+        """The enforced policies that a sign-in of this identity to AKS meets. Refused where they may not be read."""
+
+
+class AuditTrail(Protocol):
+    """Where the audit logs of clusters are kept."""
+
+    async def callers(self, cluster: ClusterId, days: int) -> tuple[AuditedCallers | None, str]:
+        """Who called a cluster's API server in the last days; None, and why, where that is unknown."""
+
+
 class Surroundings(Protocol):
     """The machine that this process runs on."""
 
@@ -317,4 +347,6 @@ class Ports:
     clock: Clock
     journal: Journal
     callers: Callers
+    audit: AuditTrail | None = None
+    sign_in: SignInRules | None = None
     surroundings: Surroundings | None = None  # None: unknown

@@ -32,6 +32,10 @@ class Settings(BaseSettings):
     request_timeout: float = Field(default=100.0, gt=0, description="for an answer of Azure or Graph")
     api_server_timeout: float = Field(default=20.0, gt=0, description="for an answer of a cluster's API server")
 
+    request_rate: float = Field(
+        default=1.0, gt=0, description="requests to ARM: how many times its published limits, which are never exceeded"
+    )
+
     tool_limit: float = Field(default=20.0, gt=0, description="for one answer to the doctor: a tool's, or a host's")
     grant_limit: float = Field(default=600.0, gt=0, description="until a grant must be seen, and its end too")
 

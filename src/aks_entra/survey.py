@@ -13,11 +13,11 @@ from typing import Final, TypeAlias, TypeVar
 
 from aks_entra import proofs
 from aks_entra.core.callers import AuditedCallers
-from aks_entra.core.cluster import Depth, Identity, Posture
+from aks_entra.core.cluster import ClusterId, Depth, Identity, Posture
 from aks_entra.core.debt import Debt, OldCredentials, Record, old_credentials
-from aks_entra.core.fleet import Fleet, Selector, WantedGroup, arrange
+from aks_entra.core.fleet import AUDIT_DAYS, Fleet, Selector, WantedGroup, arrange
 from aks_entra.core.groups import Drift
-from aks_entra.core.plan import ClusterPlan, FleetPlan, Prover, plan_cluster
+from aks_entra.core.plan import Change, ClusterPlan, FleetPlan, Prover, plan_cluster
 from aks_entra.core.preflight import Facts, GroupFacts, Memberships, Skip, skip_refused
 from aks_entra.core.steps import (
     DisableLocalAccounts,
@@ -27,7 +27,7 @@ from aks_entra.core.steps import (
     Step,
     writes,
 )
-from aks_entra.core.target import AzureRbac, Target
+from aks_entra.core.target import AzureRbac, RotationPolicy, Target
 from aks_entra.declared import drift_of
 from aks_entra.errors import AksEntraError, Refused
 from aks_entra.patience import persist
@@ -43,6 +43,10 @@ Progress: TypeAlias = Callable[[int, int, str], None]
 _PATIENCE: Final = 300.0  # seconds: how long throttling is waited out for one read
 _REACH: Final = 20.0  # seconds: how long an API server that does not answer is asked again
 _NOT_FOUND: Final = 404
+_SIDE_BY_SIDE: Final = 20
+_SEE: Final = (
+    "see what there is: `aks-entra inventory`; without Microsoft.ContainerService/managedClusters/read Azure lists none"
+)
 _MANAGED_CLUSTERS: Final = "Microsoft.ContainerService/managedClusters"
 
 
@@ -91,8 +95,8 @@ async def plan_fleet(
 ) -> FleetPlan:
     """Read everything a plan rests on and decide. Raises Refused that names the fleet file's field.
 
-    `callers`: what audit logs say, by the cluster's key or `resource-group/name`, or under "" where a log names no
-    cluster and the fleet has only one; of other clusters nothing is known.
+    `callers`: what exported audit logs say, by the cluster's key or `resource-group/name`, or under "" where a log
+    names no cluster and the fleet has only one. Those of other clusters are asked for in Log Analytics.
     """
     for skip in fleet.skip_rules:
         if why := skip_refused(skip):
@@ -102,7 +106,11 @@ async def plan_fleet(
     caller = await ports.callers.prover()
     postures = await survey.select(fleet.selectors)
     if not postures:
-        raise Refused("`clusters`: no cluster is there", remedy="name a subscription that has clusters")
+        raise Refused(
+            "`clusters`: no cluster is there, or none that this identity may read",
+            remedy="name a subscription that has clusters; without Microsoft.ContainerService/managedClusters/read "
+            "Azure lists none",
+        )
     audited = _audited(callers or {}, postures)
     try:
         stages = arrange(fleet.stages, postures)
@@ -127,8 +135,11 @@ async def plan_fleet(
         now=now,
         skips=fleet.skip_rules,
         callers=audited,
+        audit_days=fleet.audit_days,
     )
     plans = await survey.each(postures, lambda posture: survey.plan(posture, target, asked))
+    if fleet.rotation:
+        plans = tuple(replace(plan, rotation_planned=fleet.rotation.words) for plan in plans)
     spec = fleet.prover
     return FleetPlan(
         name=fleet.name,
@@ -142,7 +153,62 @@ async def plan_fleet(
         clusters=plans,
         stages=stages,
         skip_rules=fleet.skip_rules,
+        ticket_required=fleet.ticket_required,
+        rotation=fleet.rotation,
     )
+
+
+async def plan_again(
+    ports: Ports, plan: FleetPlan, changes: Mapping[ClusterId, tuple[str, ...]], records: tuple[Record, ...]
+) -> FleetPlan:
+    """The plan made anew for the clusters that changed, towards the same target; all others keep theirs.
+
+    What exported audit logs said of their callers is not known any more; Log Analytics is asked.
+    Raises the four errors.
+    """
+    plans = await _plans_anew(ports, plan, tuple(changes), records)
+    found = tuple(Change(cluster=str(cluster), differences=differences) for cluster, differences in changes.items())
+    return plan.planned_again(plans, found, at=proofs.stamp(ports.clock))
+
+
+async def plan_rotations(
+    ports: Ports, plan: FleetPlan, owing: tuple[ClusterId, ...], records: tuple[Record, ...]
+) -> FleetPlan:
+    """The second part of a plan: the rotations that it left owed. Raises the four errors."""
+    plans = await _plans_anew(ports, plan, owing, records, rotation=RotationPolicy.AT_ONCE)
+    return plan.rotations(plans, at=proofs.stamp(ports.clock))
+
+
+async def _plans_anew(
+    ports: Ports,
+    plan: FleetPlan,
+    clusters: tuple[ClusterId, ...],
+    records: tuple[Record, ...],
+    rotation: RotationPolicy | None = None,
+) -> tuple[ClusterPlan, ...]:
+    """Clusters of a plan as they are now, towards their targets; groups that were created meanwhile by their ids."""
+    survey = _Survey(ports, records, _SIDE_BY_SIDE, None)
+    runner, prover = await ports.callers.runner(), await ports.callers.prover()
+
+    async def of(posture: Posture) -> ClusterPlan:
+        before = plan.plan_for(posture.cluster)
+        exists = await survey.patiently(lambda: proofs.existing_groups(ports, before))
+        groups = tuple(replace(one, id=exists.get(one.reference, one.id)) for one in before.target.admin_groups)
+        asked = _Asked(
+            tenant_id=before.target.tenant_id,
+            prover=prover,
+            runner=runner,
+            now=proofs.stamp(ports.clock),
+            skips=plan.skip_rules,
+            callers={},
+            audit_days=AUDIT_DAYS,
+        )
+        wanted = replace(before.target, admin_groups=groups, rotation=rotation or before.target.rotation)
+        planned = before.rotation_planned if rotation is None else ""
+        return replace(await survey.plan(posture, wanted, asked), rotation_planned=planned)
+
+    postures = await asyncio.gather(*(survey.patiently(functools.partial(ports.arm.cluster, one)) for one in clusters))
+    return await survey.each(tuple(postures), of)
 
 
 def _audited(callers: Mapping[str, AuditedCallers], postures: tuple[Posture, ...]) -> Mapping[str, AuditedCallers]:
@@ -173,6 +239,7 @@ class _Asked:
     now: str
     skips: tuple[Skip, ...]
     callers: Mapping[str, AuditedCallers]
+    audit_days: int
 
 
 class _Survey:
@@ -280,7 +347,8 @@ class _Survey:
         steps = plan_cluster(posture, target, facts).steps
         if steps and not posture.stopped:
             missing = await self.known(lambda: ports.arm.missing_permissions(cluster, needed_actions(steps)))
-            facts = await around(ports, self, posture, steps, replace(facts, missing_permissions=missing))
+            facts = replace(facts, missing_permissions=missing)
+            facts = await around(ports, self, posture, steps, facts, audit_days=asked.audit_days)
         return plan_cluster(posture, target, facts, asked.skips)
 
     async def patiently(self, call: Callable[[], Awaitable[_T]]) -> _T:
@@ -395,14 +463,14 @@ def _nothing(at: int, selector: Selector, there: tuple[Posture, ...]) -> Refused
         ("resource_group", replace(selector, name=None, tags=()), selector.resource_group),
         ("name", replace(selector, tags=()), selector.name),
     )
-    for field, partial, value in steps:
-        if value is not None and not any(partial.matches(posture) for posture in there):
+    for field, looser, value in steps:
+        if value is not None and not any(looser.matches(posture) for posture in there):
             return Refused(
                 f"`clusters[{at}].{field}`: no cluster matches {value!r} in subscription {selector.subscription}",
-                remedy="see what there is: `aks-entra inventory`",
+                remedy=_SEE,
             )
     wanted = ", ".join(f"{name}={value}" for name, value in selector.tags)
     return Refused(
         f"`clusters[{at}].tags`: no cluster in subscription {selector.subscription} has {wanted}",
-        remedy="see what there is: `aks-entra inventory`",
+        remedy=_SEE,
     )

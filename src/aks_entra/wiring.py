@@ -149,6 +149,7 @@ async def _ports(
     from aks_entra.adapters.graph_client import Graph  # noqa: PLC0415 - as above
     from aks_entra.adapters.graph_wire import Wire  # noqa: PLC0415 - as above
     from aks_entra.adapters.group_pim import GraphGroupPim  # noqa: PLC0415 - as above
+    from aks_entra.adapters.log_analytics import LogAnalytics  # noqa: PLC0415 - as above
     from aks_entra.adapters.network import Web  # noqa: PLC0415 - as above
     from aks_entra.adapters.people import DirectoryPeople  # noqa: PLC0415 - as above
     from aks_entra.adapters.surroundings import Machine  # noqa: PLC0415 - as above
@@ -160,19 +161,22 @@ async def _ports(
     open_things.push_async_callback(web.close)
     identities = Identities(web, *who)
     open_things.push_async_callback(identities.close)
-    clients = Clients(identities, web)
+    clients = Clients(identities, web, rate=settings.request_rate)
     open_things.push_async_callback(clients.close)
     graph = Graph(identities.runner_credential, timeout=settings.request_timeout)
     open_things.push_async_callback(graph.close)
+    audit = LogAnalytics(clients, identities.runner_credential, web)
+    open_things.push_async_callback(audit.close)
     arm = AzureControlPlane(clients, vault, clock)
     servers = ApiServers(identities, vault, arm, timeout=settings.api_server_timeout)
     wire = Wire(graph.client)
+    policies = GraphSignInPolicies(wire)
     access = AccessPorts(
         people=DirectoryPeople(wire),
         roles=ClusterRoles(clients),
         bindings=KubernetesRbac(servers),
         pim=GraphGroupPim(wire),
-        policies=GraphSignInPolicies(wire),
+        policies=policies,
     )
     ports = Ports(
         arm=arm,
@@ -183,5 +187,7 @@ async def _ports(
         journal=journal,
         callers=identities,
         surroundings=Machine(),
+        audit=audit,
+        sign_in=policies,
     )
     return ports, access

@@ -17,6 +17,7 @@ from azure_sandbox.entra.directory import Directory, ServicePrincipal, Tenant
 from azure_sandbox.http import Problem
 from azure_sandbox.world import (
     DEFAULT_OPERATOR,
+    OPERATORS_PERMISSIONS,
     ClusterModel,
     NetworkModel,
     ResourceGroupModel,
@@ -28,13 +29,6 @@ from azure_sandbox.world import (
 )
 from azure_sandbox.world_cluster import declared
 from azure_sandbox.world_identity import ServicePrincipalModel, TenantModel
-
-OPERATORS_PERMISSIONS = (
-    "Group.ReadWrite.All",
-    "GroupMember.Read.All",
-    "User.Read.All",
-    "Application.Read.All",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +138,7 @@ def build_arm(world: World, arm: Arm, directory: Directory, names: Names) -> Ope
                         subscription, group.name, _cluster(world, cluster, names, directory.clock.now())
                     )
                     _govern(cluster, resource, arm, names)
+                    _audit(cluster, resource, group.location, arm)
         except ValueError as error:
             raise WorldError(f"subscription {model.name}: {error}") from error
     if operator.public:
@@ -206,15 +201,20 @@ def _operator(world: World, directory: Directory, names: Names) -> ServicePrinci
 
 
 def _govern(model: Scope, scope: str, arm: Arm, names: Names) -> None:
-    for assignment in model.role_assignments:
-        arm.assign(scope, names.resolve(assignment.principal, f"roleAssignments of {scope}"), assignment.role)
+    for it in model.role_assignments:
+        who = names.resolve(it.principal, f"roleAssignments of {scope}")
+        arm.assign(_below(scope, it.scope), who, it.role, name=it.name, description=it.description)
     for lock in model.locks:
-        arm.add_lock(scope, lock.name, lock.level)
+        arm.add_lock(_below(scope, lock.scope), lock.name, lock.level, notes=lock.notes)
     for policy in model.policies:
         arm.add_policy(policy.assignment(scope))
     for event in model.activity:
         oid = names.resolve(event.caller, f"activity of {scope}")
         arm.add_activity(event.entry(scope, oid, _moment(event.at, arm.clock.now()) or arm.clock.now()))
+
+
+def _below(scope: str, further: str) -> str:
+    return f"{scope}/{further.strip('/')}" if further else scope
 
 
 def _cluster(world: World, model: ClusterModel, names: Names, now: datetime) -> ClusterSpec:
@@ -257,6 +257,12 @@ def _cluster(world: World, model: ClusterModel, names: Names, now: datetime) -> 
         real=(model.control_plane or world.control_plane) == "real",
         document=raw_document(world, model),
     )
+
+
+def _audit(model: ClusterModel, resource: str, location: str, arm: Arm) -> None:
+    if model.audit_log is not None:
+        customer = steady_id("workspace", *resource.split("/")[2:5:2], model.audit_log.workspace)
+        model.audit_log.build(arm.state.logs, resource, model.location or location, customer, arm.clock.now())
 
 
 def _moment(written: datetime | timedelta | None, now: datetime) -> datetime | None:

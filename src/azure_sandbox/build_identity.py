@@ -23,6 +23,7 @@ from azure_sandbox.entra.directory import Directory, FederatedCredential, Group,
 from azure_sandbox.entra.roles import template_ids
 from azure_sandbox.entra.tokens import AKS_SERVER_APP_ID
 from azure_sandbox.graph.policies import completed
+from azure_sandbox.http import Problem
 from azure_sandbox.world import World, WorldError, steady_id
 from azure_sandbox.world_identity import (
     ConditionalAccessModel,
@@ -94,6 +95,8 @@ def group(model: GroupModel, home: Tenant, clock: Clock) -> Group:
         mail_nickname=model.mail_nickname or "".join(it for it in model.name if it.isalnum() or it in "-_"),
         description=model.description,
         security_enabled=model.security_enabled,
+        mail_enabled=model.mail_enabled,
+        group_types=model.group_types,
         role_assignable=model.role_assignable,
         deleted_at=deleted,
         created_at=min(now, deleted or now),
@@ -186,6 +189,15 @@ def _location(model: LocationModel, home: Tenant) -> dict[str, Any]:
 
 def _policy(model: ConditionalAccessModel, directory: Directory, resolve: Resolve, places: Mapping[str, str]) -> Policy:
     where = f"conditionalAccess {model.name}"
+    identity = model.id or steady_id("policy", directory.tenant.id, model.name)
+    created = f"{directory.clock.now():%Y-%m-%dT%H:%M:%SZ}"
+    if model.document is not None:
+        sent = {key: it for key, it in model.document.items() if "@odata" not in key}
+        try:
+            whole = completed({"displayName": model.name, **sent})
+        except Problem as problem:
+            raise WorldError(f"{where}: document: {problem.body['error']['message']}") from problem
+        return {"id": identity, **whole, "createdDateTime": model.document.get("createdDateTime") or created}
 
     def ids(names: tuple[str, ...]) -> list[str]:
         return [it if it in {"All", "None"} else resolve(it, where) for it in names]
@@ -222,9 +234,7 @@ def _policy(model: ConditionalAccessModel, directory: Directory, resolve: Resolv
         }
     if model.device_code:
         body["conditions"]["authenticationFlows"] = {"transferMethods": "deviceCodeFlow"}
-    document = completed(body)
-    identity = model.id or steady_id("policy", directory.tenant.id, model.name)
-    return {"id": identity, **document, "createdDateTime": f"{directory.clock.now():%Y-%m-%dT%H:%M:%SZ}"}
+    return {"id": identity, **completed(body), "createdDateTime": created}
 
 
 def _text(written: str, folder: Path, where: str) -> bytes:

@@ -42,7 +42,8 @@ PaceOption = Annotated[
 SeedOption = Annotated[int | None, typer.Option(help="Draw durations from recorded ones, the same in every run.")]
 ThrottleOption = Annotated[bool, typer.Option("--throttle", help="Refuse with 429 what Azure's token buckets refuse.")]
 ImportOption = Annotated[
-    list[Path] | None, typer.Option("--import", help="What `az aks list -o json` printed, instead of a world.")
+    list[Path] | None,
+    typer.Option("--import", help="What `az aks list -o json` and others printed, instead of a world."),
 ]
 StateOption = Annotated[Path | None, typer.Option(help="Folder in which everything survives a restart.")]
 ReplicationOption = Annotated[float, typer.Option(help="Seconds until reads see a directory write.", min=0.0)]
@@ -174,7 +175,7 @@ def _sandbox(stack: ExitStack, wanted: Wanted, *, port: int = 0) -> Sandbox:
 
 
 def _imported(files: list[Path]) -> World:
-    return World.model_validate(import_files(files))
+    return World.model_validate(import_files(files, tell=lambda note: typer.echo(note, err=True)))
 
 
 class _Log:

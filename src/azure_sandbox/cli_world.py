@@ -19,12 +19,15 @@ OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="File 
 
 @world.command("import")
 def import_(
-    files: Annotated[list[Path], typer.Argument(help="What `az aks list -o json` printed, or raw ARM resources.")],
+    files: Annotated[list[Path], typer.Argument(help="What `az … list -o json` printed; docs/reference/sandbox.md.")],
     output: OutputOption = None,
+    operator: Annotated[
+        str, typer.Option("--as", help="The imported service principal that the environment signs in as.")
+    ] = "",
 ) -> None:
-    """Make a world out of clusters that exist, to rehearse on."""
+    """Make a world out of clusters that exist, and of the people, roles and locks around them, to rehearse on."""
     try:
-        document = import_files(files)
+        document = import_files(files, operator=operator, tell=lambda note: typer.echo(note, err=True))
     except WorldError as error:
         fail(str(error), MISUSED)
     _write(dump_world(document), output)

@@ -78,9 +78,9 @@ class OperationFaults:
         """Forget what is waiting."""
         self._waiting.clear()
 
-    def take(self, operation: str, cluster: str) -> dict[str, OperationFault]:
+    def take(self, operation: str, cluster: str) -> dict[OperationFaultKind, OperationFault]:
         """The faults that an operation meets, by kind."""
-        met: dict[str, OperationFault] = {}
+        met: dict[OperationFaultKind, OperationFault] = {}
         for it in tuple(self._waiting):
             fitting = operation == "rotate" or it.kind not in OF_ROTATIONS
             if fitting and it.kind not in met and it.meets(operation, cluster):

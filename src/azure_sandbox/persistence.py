@@ -1,7 +1,7 @@
 """`--state DIR`: a sandbox that is there again after a restart, with its keys, so that cached tokens still work.
 
-The folder holds the sandbox's own secrets, which open nothing else; only its owner can read it. An operation that ran
-when the sandbox was killed has failed when it is back; one that ran when it was ended in order has come to its end.
+The folder holds the sandbox's own secrets, which open nothing else; only its owner can read it. While the sandbox is
+away, Azure's time stands still: an operation goes on where it was when it was last written down.
 """
 
 from __future__ import annotations
@@ -9,26 +9,22 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from azure_sandbox.arm.service import Arm
-from azure_sandbox.arm.state import ManagedCluster
 from azure_sandbox.build import Operator
-from azure_sandbox.cluster.credentials import Generation
 from azure_sandbox.entra.directory import Directory, ServicePrincipal
 from azure_sandbox.entra.tokens import Tokens
-from azure_sandbox.keys import read_generation, read_pair, write_generation, write_pair
+from azure_sandbox.keys import read_pair, write_pair
+from azure_sandbox.persistence_arm import kept_arm, restore_arm
 from azure_sandbox.pki import Authority
 from azure_sandbox.state_codec import decode, encode
 from azure_sandbox.world import World, WorldError
 from azure_sandbox.world_export import export_world
 
 FILE = "state.json"
-VERSION = 1
-FAR = datetime(9999, 1, 1, tzinfo=UTC)
-STANDING = frozenset({"Succeeded", "Failed", "Canceled"})
+VERSION = 2
 KEPT_BY_ITSELF = frozenset({"clock", "replication"})  # what a start decides
 
 
@@ -76,38 +72,13 @@ class Saved:
         principal = sandbox.directory.principal(sandbox.operator.principal.id)
         if isinstance(principal, ServicePrincipal):
             sandbox.operator = replace(sandbox.operator, principal=principal)
-        for entry in decode(self._document["activity"]):
-            sandbox.arm.add_activity(entry)
-        for cluster in sandbox.arm.state.clusters.values():
-            if cluster.state not in STANDING:
-                cluster.set_state("Failed")
-        for key, kept in self._document["clusters"].items():
-            found = sandbox.arm.state.clusters.get(key)
-            if found is not None:
-                _restore_cluster(found, kept)
-
-
-def _restore_cluster(cluster: ManagedCluster, kept: dict[str, Any]) -> None:
-    generation, retired = read_generation(kept["generation"]), [read_pair(it) for it in kept["retired"]]
-    cluster.server.restore(generation, retired)
-    cluster.etag, cluster.uid, cluster.pool_etags = kept["etag"], kept["uid"], kept["poolEtags"]
-    cluster.set_state(kept["state"] if kept["state"] in STANDING else "Failed")
-
-
-def _kept_cluster(it: ManagedCluster) -> dict[str, Any]:
-    generation: Generation = it.server.generation
-    return {
-        "etag": it.etag,
-        "uid": it.uid,
-        "poolEtags": it.pool_etags,
-        "state": it.state,
-        "generation": write_generation(generation),
-        "retired": [write_pair(one.certificate, one.key) for one in it.server.retired],
-    }
+        restore_arm(self._document["arm"], sandbox.arm)
 
 
 def save(folder: Path, sandbox: Kept) -> None:
     """Write everything, all or nothing."""
+    for it in tuple(sandbox.arm.state.clusters.values()):
+        it.server.settle()
     directory = {name: it for name, it in vars(sandbox.directory).items() if name not in KEPT_BY_ITSELF}
     key, key_id = sandbox.tokens.signing_key()
     document = {
@@ -116,17 +87,10 @@ def save(folder: Path, sandbox: Kept) -> None:
         "directory": encode(directory),
         "signing": {"key": key.decode(), "id": key_id},
         "authority": write_pair(*sandbox.authority.pair),
-        "activity": encode(list(sandbox.arm.state.activity.all())),
-        "clusters": {key: _kept_cluster(it) for key, it in sandbox.arm.state.clusters.items() if it.server.touched},
+        "arm": kept_arm(sandbox.arm),
     }
     new = folder / f"{FILE}.new"
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(document, file)
     new.replace(folder / FILE)
-
-
-def finish(sandbox: Kept) -> None:
-    """Let every operation come to its end: Azure works on while nobody looks."""
-    for it in tuple(sandbox.arm.state.clusters.values()):
-        it.server.timeline.settle(FAR, sandbox.arm.clock.now())

@@ -29,7 +29,9 @@ from azure_sandbox.faults import Faults
 from azure_sandbox.graph.service import HOST as GRAPH_HOST
 from azure_sandbox.graph.service import Graph
 from azure_sandbox.home import HomeFolder
-from azure_sandbox.persistence import Saved, finish, save
+from azure_sandbox.logs.service import HOST as LOGS_HOST
+from azure_sandbox.logs.service import LogAnalytics
+from azure_sandbox.persistence import Saved, save
 from azure_sandbox.pki import Authority
 from azure_sandbox.proxy import Proxy, Target, Unreachable
 from azure_sandbox.report import Exchange, Report
@@ -38,7 +40,7 @@ from azure_sandbox.world import World, WorldError, builtin_world, load_world
 from azure_sandbox.world_export import dump_world, export_world
 
 ARM_HOST = "management.azure.com"
-FRONTS = (ENTRA_HOST, ARM_HOST, GRAPH_HOST, *DEVICE_HOSTS)
+FRONTS = (ENTRA_HOST, ARM_HOST, GRAPH_HOST, LOGS_HOST, *DEVICE_HOSTS)
 NAMES = (*FRONTS, CONTROL_HOST)
 HTTPS = 443
 READING = frozenset({"GET", "HEAD", "CONNECT"})
@@ -93,6 +95,7 @@ class Sandbox:
         self.operator: Operator = build_arm(described, self.arm, self.directory, names)
         self.entra = Entra(self.directory, self.tokens)
         self.graph = Graph(self.directory, self.tokens, throttle=throttle or described.graph_throttling)
+        self.logs = LogAnalytics(self.directory, self.tokens, self.arm.state)
         self._observers = (self.report.note, *(() if observe is None else (observe,)))
         self.proxy = Proxy(self, self.clock, port=port, observe=self._observe, faults=self.faults)
         self.authority = authority or (saved and saved.authority()) or Authority(self.clock.now())
@@ -105,6 +108,7 @@ class Sandbox:
             ENTRA_HOST: self.entra.handle,
             ARM_HOST: self.arm.router.dispatch,
             GRAPH_HOST: self.graph.handle,
+            LOGS_HOST: self.logs.router.dispatch,
             CONTROL_HOST: Control(self).router.dispatch,
             **dict.fromkeys(DEVICE_HOSTS, self.entra.handle),
         }
@@ -189,7 +193,6 @@ class Sandbox:
             await self._plant.stop()
         if self._saving is not None and self._state is not None:
             self._saving.cancel()
-            finish(self)
             save(self._state, self)
         if self._folder is not None:
             await asyncio.to_thread(self._folder.close)

@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from azure_sandbox.arm.lengths import DURATIONS
+from azure_sandbox.logs.world import AuditEventModel, AuditLogModel
 from azure_sandbox.world_cluster import ActivityModel, BudgetModel, PolicyModel, VolumeModel, WebhookModel
 from azure_sandbox.world_identity import (
     ConditionalAccessModel,
@@ -38,6 +39,12 @@ from azure_sandbox.world_identity import (
 
 _NAMESPACE = uuid.UUID("6f1d8f0c-8a54-4c0e-9d0f-5b5b6c1f7a10")
 DEFAULT_OPERATOR = "operator"
+OPERATORS_PERMISSIONS = (  # of Microsoft Graph, where nothing else is said
+    "Group.ReadWrite.All",
+    "GroupMember.Read.All",
+    "User.Read.All",
+    "Application.Read.All",
+)
 WORLDS = Path(__file__).parent / "worlds"
 
 
@@ -46,17 +53,25 @@ class WorldError(Exception):
 
 
 class RoleAssignmentModel(Model):
-    """A role, by its name, for a principal, by its name or id."""
+    """A role, by its name, for a principal, by its name or id.
+
+    `scope`: further down than where it stands, such as `namespaces/shop` of a cluster. `name`: the assignment's own id.
+    """
 
     principal: str
     role: str
+    scope: str = ""
+    name: Guid | None = None
+    description: str | None = None
 
 
 class LockModel(Model):
-    """A management lock."""
+    """A management lock; `scope` as of role assignments."""
 
     name: str
     level: Literal["CanNotDelete", "ReadOnly"]
+    scope: str = ""
+    notes: str | None = None
 
 
 class PoolModel(Model):
@@ -132,6 +147,7 @@ class ClusterModel(Scope):
     volumes: tuple[VolumeModel, ...] = ()
     objects: tuple[dict[str, Any], ...] = ()
     maintenance: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    audit_log: AuditLogModel | None = None
     control_plane: Literal["builtin", "real"] | None = None
     document: dict[str, Any] | str | None = None
 
@@ -320,6 +336,8 @@ _NESTED: dict[str, type[Model]] = {
     "subnets": SubnetModel,
     "quotas": QuotaModel,
     "clusters": ClusterModel,
+    "auditLog": AuditLogModel,
+    "events": AuditEventModel,
     "pools": PoolModel,
     "workloads": WorkloadModel,
     "customRoles": CustomRoleModel,

@@ -6,7 +6,7 @@ Keys, tokens and running operations stay behind: what comes out is what a world 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -19,11 +19,12 @@ from azure_sandbox.arm.service import Arm
 from azure_sandbox.arm.state import ManagedCluster, ResourceGroup, State
 from azure_sandbox.build import Operator
 from azure_sandbox.cluster.certificates import BACKDATED
-from azure_sandbox.entra import roles
-from azure_sandbox.entra.directory import Directory, Group, ServicePrincipal, User
+from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.tokens import AKS_SERVER_APP_ID
+from azure_sandbox.world_export_identity import identities
 
 Document = dict[str, Any]
+TELLING = ("licences", "require")  # empty, they do not say what their defaults say
 
 
 class Exported(Protocol):
@@ -41,11 +42,8 @@ def export_world(sandbox: Exported) -> Document:
     document: Document = {
         "version": 1,
         "tenant": {"id": home.id, "name": home.domain, "displayName": home.display_name},
-        "servicePrincipals": [
-            _application(it) for it in directory.service_principals() if it.app_id != AKS_SERVER_APP_ID
-        ],
-        "users": [_user(it) for it in directory.users()],
-        "groups": [_group(it) for it in directory.every_group()],
+        **identities(directory),
+        "aksServer": any(it.app_id == AKS_SERVER_APP_ID for it in directory.service_principals()),
         "operator": sandbox.operator.principal.id,
         "customRoles": [_role(it) for it in state.roles.custom()],
         "subscriptions": [_subscription(state, it.id, home.id) for it in state.subscriptions.values()],
@@ -70,75 +68,10 @@ def _bare(value: Any) -> Any:
     """Without what is empty: its default says the same."""
     if isinstance(value, dict):
         kept = {key: _bare(it) for key, it in value.items()}
-        return {key: it for key, it in kept.items() if it not in (None, "", [], {})}
+        return {key: it for key, it in kept.items() if it not in (None, "", [], {}) or (it == [] and key in TELLING)}
     if isinstance(value, list | tuple):
         return [_bare(it) for it in value]
     return value
-
-
-def _names(ids: Iterable[str]) -> list[str]:
-    wanted = set(ids)
-    return sorted(name for name, template in roles.ROLES.items() if template in wanted)
-
-
-def _application(it: ServicePrincipal) -> Document:
-    secret = next(iter((*it.secrets, *it.expired_secrets)), None)
-    return {
-        "name": it.display_name,
-        "id": it.id,
-        "appId": it.app_id,
-        "secret": secret,
-        "secretExpired": not it.secrets and bool(it.expired_secrets),
-        "enabled": it.enabled,
-        "graphPermissions": sorted(it.graph_permissions),
-        "roles": _names(it.roles),
-        "publicClient": it.public,
-        "delegatedPermissions": sorted(it.delegated),
-        "redirectUris": list(it.redirects),
-        "tokenVersion": it.token_version,
-        "federatedCredentials": [
-            {"name": one.name, "issuer": one.issuer, "subject": one.subject, "audience": one.audience}
-            for one in it.federated
-        ],
-    }
-
-
-def _user(it: User) -> Document:
-    return {
-        "name": it.display_name,
-        "upn": it.upn,
-        "id": it.id,
-        "password": it.password,
-        "enabled": it.enabled,
-        "mfa": it.mfa,
-        "device": it.device,
-        "ip": it.ip,
-        "roles": _names(it.roles),
-    }
-
-
-def _group(it: Group) -> Document:
-    return {
-        "name": it.display_name,
-        "id": it.id,
-        "uniqueName": it.unique_name,
-        "mailNickname": it.mail_nickname,
-        "description": it.description,
-        "securityEnabled": it.security_enabled,
-        "roleAssignable": it.role_assignable,
-        "members": sorted(it.members),
-        "owners": sorted(it.owners),
-        "deleted": it.deleted_at,
-        "active": [
-            {
-                "principal": grant.principal,
-                "access": "member" if grant.relation == "members" else "owner",
-                "start": grant.start,
-                "end": grant.end,
-            }
-            for grant in it.grants
-        ],
-    }
 
 
 def _role(it: Role) -> Document:
@@ -155,12 +88,24 @@ def _role(it: Role) -> Document:
 
 
 def _governed(state: State, scope: str) -> Document:
-    here = normal(scope)
+    """What stands on a scope, and below it on nothing that has a place of its own in a world."""
     return {
         "roleAssignments": [
-            {"principal": it.principal, "role": it.role.name} for it in state.access.all() if normal(it.scope) == here
+            {
+                "principal": it.principal,
+                "role": it.role.name,
+                "scope": below,
+                "name": it.name,
+                "description": it.description,
+            }
+            for it in state.access.all()
+            if (below := _below(state, it.scope, scope)) is not None
         ],
-        "locks": [{"name": it.name, "level": it.level} for it in state.locks.values() if normal(it.scope) == here],
+        "locks": [
+            {"name": it.name, "level": it.level, "scope": below, "notes": it.notes}
+            for it in state.locks.values()
+            if (below := _below(state, it.scope, scope)) is not None
+        ],
         "policies": [
             {
                 "name": it.name,
@@ -172,9 +117,33 @@ def _governed(state: State, scope: str) -> Document:
                 "deny": dict(it.definition.denies) if it.definition.denies else None,
             }
             for it in state.policies.values()
-            if normal(it.scope) == here
+            if normal(it.scope) == normal(scope)
         ],
     }
+
+
+def _below(state: State, scope: str, holder: str) -> str | None:
+    """What remains of a scope below what holds it in a world; None if something else does."""
+    parts = scope.strip("/").split("/")
+    subscription, group, cluster = 2, 4, 8  # segments of their ids
+    for length in (cluster, group, subscription):
+        upper = normal("/" + "/".join(parts[:length]))
+        if len(parts) < length or not _has_place(state, upper, length):
+            continue
+        return "/".join(parts[length:]) if upper == normal(holder) else None
+    return None
+
+
+def _has_place(state: State, scope: str, length: int) -> bool:
+    parts = scope.strip("/").split("/")
+    cluster = 8
+    if length == cluster:
+        return scope in state.clusters
+    home = state.subscriptions.get(parts[1])
+    if home is None or len(parts) == 2:  # noqa: PLR2004  # /subscriptions/x
+        return home is not None
+    found = home.groups.get(parts[3])
+    return found is not None and not found.manager
 
 
 def _subscription(state: State, name: str, home: str) -> Document:
@@ -237,6 +206,7 @@ def _cluster(state: State, it: ManagedCluster) -> Document:
             {"name": one.name, "namespace": one.namespace, "kind": one.kind, "replicas": one.replicas} for one in own
         ],
         "maintenance": it.maintenance,
+        "auditLog": state.logs.described.get(it.id.lower()),
         "controlPlane": "real" if blueprint.real else None,
         **server.blueprint.declared.written(),
         "document": document,

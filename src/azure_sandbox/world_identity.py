@@ -6,7 +6,7 @@ import ipaddress
 import re
 import uuid
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasGenerator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -162,6 +162,8 @@ class GroupModel(Model):
     mail_nickname: str | None = None
     description: str | None = None
     security_enabled: bool = True
+    mail_enabled: bool = False
+    group_types: tuple[Literal["Unified", "DynamicMembership"], ...] = ()
     role_assignable: bool = False
     members: tuple[str, ...] = ()
     owners: tuple[str, ...] = ()
@@ -182,7 +184,10 @@ class LocationModel(Model):
 
 
 class ConditionalAccessModel(Model):
-    """A Conditional Access policy; names of users, groups, applications and locations stand for their ids."""
+    """A Conditional Access policy; names of users, groups, applications and locations stand for their ids.
+
+    `document` is a raw policy as Graph shows it; what it says wins over everything else here.
+    """
 
     name: str
     id: Guid | None = None
@@ -198,3 +203,4 @@ class ConditionalAccessModel(Model):
     device_code: bool = False
     grant: tuple[Literal["block", "mfa", "compliantDevice", "domainJoinedDevice"], ...] = ("mfa",)
     any_of_grant: bool = False
+    document: dict[str, Any] | None = None

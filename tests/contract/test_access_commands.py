@@ -23,9 +23,13 @@ from .test_access import UNLOCKED
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Iterator[dict[str, str]]:
+    yield from serving(tmp_path, UNLOCKED)
+
+
+def serving(folder: Path, text: str) -> Iterator[dict[str, str]]:
     """A sandbox in a thread of its own: a command has the main thread, whose signals it handles."""
-    world, opened, closing = tmp_path / "world.yaml", Queue[dict[str, str]](), Event()
-    world.write_text(UNLOCKED)
+    world, opened, closing = folder / "world.yaml", Queue[dict[str, str]](), Event()
+    world.write_text(text)
 
     async def serve() -> None:
         async with Sandbox(world, pace=100_000) as box:

@@ -8,7 +8,7 @@ from aks_entra.core.debt import Sighting
 from aks_entra.core.preflight import LOCAL_ACCOUNTS_POLICY, Policy
 from aks_entra.ports import Witness
 
-from .conftest import SUBSCRIPTION, Opener, cluster
+from .conftest import SUBSCRIPTION, WORLD, Opener, cluster
 
 GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/ops-weu"
 MORE = f"""\
@@ -88,3 +88,15 @@ async def test_without_a_right_it_is_unknown(opened: Opener) -> None:
         assert await arm.writers(ops) is None
         assert await arm.published_addresses(ops, "MC_ops-weu_ops-01_westeurope") is None
         assert (await arm.subnet(f"{GROUP}/providers/Microsoft.Network/virtualNetworks/v/subnets/s")).free is None
+
+
+@pytest.mark.parametrize(
+    "box",
+    [{"world": WORLD.replace("name: prod-eu\n", "name: prod-eu\n    quotas: [{location: westeurope, limit: 26}]\n")}],
+    indirect=True,
+)
+async def test_what_a_region_has_left(opened: Opener) -> None:
+    async with opened() as session:
+        left = {one.name: one.left for one in await session.ports.arm.quotas(SUBSCRIPTION, "westeurope") or ()}
+        assert 0 <= left["cores"] < 26
+        assert left["standardDSv5Family"] > 26

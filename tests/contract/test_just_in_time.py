@@ -15,6 +15,7 @@ from aks_entra.granting import Patience
 from aks_entra.just_in_time import JustInTime
 from aks_entra.policies import PolicyRequest, SignInRules
 from aks_entra.wiring import Session
+from azure_sandbox.server import Sandbox
 
 from .conftest import ADMINS, WORLD, Opener, cluster
 
@@ -159,3 +160,21 @@ async def test_a_policy_that_could_lock_everybody_out_is_refused(
         with pytest.raises(Refused, match=rule):
             await rules(session).apply(wanted(**change), enforce=False)
         assert await session.access.policies.named("aks-policy") == ()
+
+
+@rich
+async def test_a_membership_may_begin_later_and_nothing_stands_before(opened: Opener, box: Sandbox) -> None:
+    async with opened() as session:
+        pim, group_id = jit(session), await new_group(session)
+        later = session.ports.clock.now() + timedelta(minutes=10)
+        made = await pim.assign(group_id, DANA, Kind.ACTIVE, timedelta(minutes=30), "shift", "INC-7", start=later)
+        assert not made.failed
+        assert await pim.members(group_id) == ()
+        who = await session.access.people.principal(DANA)
+        box.clock.advance(timedelta(minutes=11))
+        ((standing, _),) = await pim.members(group_id)
+        assert standing.end is not None
+        assert abs(standing.end - later - timedelta(minutes=30)) < timedelta(seconds=2)
+        assert group_id in await session.access.people.groups_of(who.id)
+        box.clock.advance(timedelta(minutes=30))
+        assert await pim.members(group_id) == ()

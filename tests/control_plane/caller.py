@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 
+from azure_sandbox.cluster.certificates import KeyPair
 from azure_sandbox.cluster.credentials import Generation
 from azure_sandbox.server import Sandbox
 
@@ -45,11 +46,11 @@ class Caller:
         assert server is not None
         return server.generation
 
-    def _context(self, authority: bytes, identity: Generation | None) -> ssl.SSLContext:
+    def _context(self, authority: bytes, identity: KeyPair | None) -> ssl.SSLContext:
         context = ssl.create_default_context(cadata=authority.decode())
         if identity is not None:
             file = self.folder / "identity.pem"
-            file.write_bytes(identity.admin.key_pem + identity.admin.certificate_pem)
+            file.write_bytes(identity.key_pem + identity.certificate_pem)
             context.load_cert_chain(file)
             file.unlink()
         return context
@@ -62,14 +63,15 @@ class Caller:
         method: str = "GET",
         body: Any = None,
         token: str = "",
-        certificate: Generation | None = None,
+        certificate: Generation | KeyPair | None = None,
         accept: str = "application/json",
     ) -> Heard:
         headers = {"accept": accept} | ({"authorization": f"Bearer {token}"} if token else {})
         if body is not None:
             headers["content-type"] = "application/json"
             body = body if isinstance(body, str) else json.dumps(body)
-        context = self._context(self.generation(cluster).authority.certificate_pem, certificate)
+        identity = certificate.admin if isinstance(certificate, Generation) else certificate
+        context = self._context(self.generation(cluster).authority.certificate_pem, identity)
         async with (
             aiohttp.ClientSession() as session,
             session.request(

@@ -5,6 +5,7 @@ Errors are compared whole; of other answers all that the built-in server says mu
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from azure_sandbox.cluster.certificates import KeyPair, client_certificate, new_authority
+from azure_sandbox.cluster.credentials import Generation
 from azure_sandbox.server import Sandbox
 from tests.control_plane.caller import ARM, Caller, Heard
 
@@ -50,6 +53,8 @@ subscriptions:
             azureRbac: true
             roleAssignments: [{{principal: reader, role: Azure Kubernetes Service RBAC Reader}}]
 """
+BORN = dt.datetime.now(dt.UTC)
+FOREIGN = new_authority(BORN)
 FRONTS = ("builtin", "real")
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
@@ -111,6 +116,9 @@ SCRIPT = [
     plain("stranger", NODES, status=401, says="Unauthorized"),
     plain("member", NODES, status=401, says="Unauthorized"),  # this cluster knows no Entra
     plain("certificate", NODES),
+    plain("foreign", NODES, status=401, says="Unauthorized"),  # O=system:masters, signed by somebody else's CA
+    plain("self-made", NODES, status=401, says="Unauthorized"),
+    plain("serving", NODES, status=401, says="Unauthorized"),  # of this CA, and not for clients
     plain("static", NODES),
     plain("static", "/version"),
     plain("static", "/readyz"),
@@ -226,10 +234,14 @@ async def callers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dic
 async def speak(caller: Caller, line: Line) -> Heard:
     generation = caller.generation(line.cluster)
     operator = caller.sandbox.operator
-    token, certificate = "", None
+    certificates: dict[str, Generation | KeyPair] = {
+        "certificate": generation,
+        "foreign": client_certificate(FOREIGN, "system:masters", "masterclient", BORN),
+        "self-made": FOREIGN,
+        "serving": generation.server,
+    }
+    token = ""
     match line.who:
-        case "certificate":
-            certificate = generation
         case "static":
             token = generation.token
         case "stranger":
@@ -251,7 +263,7 @@ async def speak(caller: Caller, line: Line) -> Heard:
         body=line.body,
         accept=line.accept,
         token=token,
-        certificate=certificate,
+        certificate=certificates.get(line.who),
     )
 
 

@@ -93,8 +93,54 @@ subscriptions:
           {{name: goes-on, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: moved, location: westeurope, clusters: [
           {{name: moved, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - name: timed
+        location: westeurope
+        clusters:
+          - {{name: soon, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+      - {{name: tomorrow, location: westeurope, clusters: [
+          {{name: later, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - name: drifting
+        location: westeurope
+        clusters:
+          - {{name: a-done, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: b-drifts, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: c-stays, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+      - {{name: expired, location: westeurope, clusters: [
+          {{name: late, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - name: batched
+        location: westeurope
+        clusters:
+          - {{name: a, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: b, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: c, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+      - name: budget
+        location: westeurope
+        clusters:
+          - {{name: a, nodes: 1, identity: none}}
+          - {{name: b, nodes: 1, identity: none}}
+          - {{name: c, nodes: 1, identity: none}}
+      - {{name: shut, location: westeurope, clusters: [
+          {{name: behind, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - name: chosen
+        location: westeurope
+        clusters:
+          - {{name: a, nodes: 1, identity: none}}
+          - {{name: b, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: c, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+      - {{name: halted, location: westeurope, clusters: [
+          {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - name: soaked
+        location: westeurope
+        clusters:
+          - {{name: a, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: b, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
       - {{name: back, location: westeurope, clusters: [
           {{name: reversed, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: reopened, location: westeurope, clusters: [
+          {{name: here, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: called-off, location: westeurope, clusters: [
+          {{name: first, nodes: 1, identity: managed, adminGroups: [aks-admins]}},
+          {{name: second, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: glass, location: westeurope, clusters: [
           {{name: shut, nodes: 1, identity: managed, adminGroups: [aks-admins], localAccounts: false}}]}}
       - {{name: stopped, location: westeurope, clusters: [
@@ -133,10 +179,15 @@ class House:
                 patch.setenv(name, value)
             yield
 
-    async def plan(self, group: str, *stages: dict[str, Any], **target: Any) -> FleetPlan:
-        """Plan the clusters of a resource group and store the plan at the server."""
+    async def plan(
+        self, group: str, *stages: dict[str, Any], rollout: dict[str, Any] | None = None, **target: Any
+    ) -> FleetPlan:
+        """Plan the clusters of a resource group and store the plan at the server; `rollout`: what is beside stages."""
 
-        fleet = FleetFile.model_validate(self.fleet(group, *stages, **target)).to_fleet()
+        whole = self.fleet(group, *stages, **target)
+        if rollout:
+            whole["rollout"] = {**whole["rollout"], **rollout}
+        fleet = FleetFile.model_validate(whole).to_fleet()
         async with open_session(Settings()) as session:
             plan = await survey.plan_fleet(session.ports, fleet, ())
         await prefect_client.store_plan(plan)

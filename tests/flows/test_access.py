@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
+import uuid
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -108,6 +110,31 @@ async def test_a_rejected_request_and_one_that_must_not_be_give_nothing(house: H
         ended = await until(refused.id, lambda now: now.run.ended)
         assert "G007" in str(ended.run.message)
         assert await standing() == []
+
+
+async def test_what_is_asked_for_by_typing_is_not_approved_by_whoever_asked(house: House, until: Until) -> None:
+    with house.inside():
+        asking = ("granted/by-azure", "--to", ROBOT, "--role", "reader", "-n", "default", "--for", "10m")
+        run = await typed(house, "access", "request", *asking, "--reason", "CHG-9", "--subscription", SUBSCRIPTION)
+        waiting = await until(uuid.UUID(run), lambda now: now.gate is not None)
+        assert run[:8] in await typed(house, "access", "approve", "--list")
+        await typed(house, "access", "approve", run[:8], "--request", waiting.gate.plan, "--reason", "mine")
+        ended = await until(uuid.UUID(run), lambda now: now.run.ended)
+        assert "nobody approves their own request" in str(ended.run.message)
+        assert await standing() == []
+
+
+async def typed(house: House, *words: str) -> str:
+    """A command line in a process of its own; what it prints."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from aks_entra.cli import main; main()", *words),
+        env={**os.environ, **house.environment, "PREFECT_API_URL": house.api, "PREFECT_HOME": str(house.home)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return out.decode().strip()
 
 
 async def test_the_end_is_waited_for_and_proven(house: House) -> None:

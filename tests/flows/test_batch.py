@@ -22,7 +22,9 @@ FORBIDDEN = Reply(
     {},
 )
 UNGATED: dict[str, Any] = {"name": "all", "groups": [{"name": "all", "rest": True}], "gate_before": False}
-NEW_GROUP = {"admin_groups": [{"name": "fleet-admins", "create": True, "description": "made by a test"}]}
+NEW_GROUP: dict[str, Any] = {
+    "admin_groups": [{"name": "fleet-admins", "create": True, "description": "made by a test"}]
+}
 
 
 async def test_one_members_failure_is_its_own_and_every_kind_of_step_is_done(house: House) -> None:
@@ -80,6 +82,17 @@ async def test_a_batch_without_the_stages_approval_is_refused_whoever_starts_it(
         state = await migrate_batch(plan.digest, "all", [plan.clusters[0].cluster.resource_id], return_state=True)
         assert state.is_failed()
         assert "was not approved" in str(state.message)
+        assert house.writes("spent") == []
+
+
+async def test_a_batch_of_a_stage_that_waits_for_its_time_is_refused_too(house: House) -> None:
+    with house.inside():
+        plan = await house.plan(
+            "spent", {**UNGATED, "gate_before": {"approval": False, "not_before": "2999-01-01T00:00Z"}}
+        )
+        state = await migrate_batch(plan.digest, "all", [plan.clusters[0].cluster.resource_id], return_state=True)
+        assert state.is_failed()
+        assert "waits for its time" in str(state.message)
         assert house.writes("spent") == []
 
 

@@ -9,6 +9,7 @@ from prefect.client.orchestration import get_client
 
 from aks_entra.core.cluster import ClusterId
 from aks_entra.errors import Refused
+from aks_entra.prefect_client import store
 from aks_entra.prefect_client.claims import claim, claim_all, free
 from aks_entra.prefect_client.life import Process
 from aks_entra.prefect_client.store import own_flow_run
@@ -53,6 +54,13 @@ async def test_exactly_the_slots_of_a_dead_run_are_given_back(house: House) -> N
 
     with house.inside():
         await holder()
+
+
+async def test_what_is_stored_is_found_by_the_beginning_of_its_key_alone(house: House) -> None:
+    with house.inside():
+        for name in ("found-by-this-one", "not-found-by-this-two"):
+            await store.put(name, "x", kind="note")
+        assert [one.key for one in await store.newest("found-by-this")] == ["found-by-this-one"]
 
 
 async def test_a_process_is_told_from_a_later_one_with_its_number() -> None:

@@ -84,9 +84,17 @@ class Office:
 
     def kill_worker(self) -> None:
         """kill -9 of the worker alone: what it started lives on."""
-        for pid in _processes("worker", "start"):
-            if str(self.home) in _environment_of(pid):
-                os.kill(pid, signal.SIGKILL)
+        self._kill("worker")
+
+    def kill_server(self) -> None:
+        """kill -9 of Prefect's server: what runs does not hear from it for a while."""
+        self._kill("server")
+
+    def _kill(self, what: str) -> None:
+        found = [pid for pid in _processes(what, "start") if str(self.home) in _environment_of(pid)]
+        assert found, what
+        for pid in found:
+            os.kill(pid, signal.SIGKILL)
 
 
 @asynccontextmanager
@@ -126,7 +134,7 @@ async def office(world: Path, folder: Path, *, pace: float, settings: Mapping[st
                 start_new_session=True,
             )
         try:
-            async with asyncio.timeout(SOON):
+            async with asyncio.timeout(4 * SOON):  # `up` itself gives up before, and says why
                 while "Prefect is ready" not in log.read_text():
                     assert up.returncode is None, log.read_text()
                     await asyncio.wait([asyncio.ensure_future(up.wait())], timeout=0.2)

@@ -8,7 +8,7 @@ import re
 import signal
 from dataclasses import dataclass, field
 
-from azure_sandbox.sign_in import sign_in
+from azure_sandbox.sign_in import NotSignedIn, sign_in
 from tests.journeys.terminal import HANGS_AFTER, Outcome, Terminal
 
 CODE = re.compile(r"enter the code (\S+)")
@@ -16,12 +16,13 @@ CODE = re.compile(r"enter the code (\S+)")
 
 @dataclass(slots=True)
 class Person:
-    """Somebody with a terminal of their own; `codes` are the sign-ins that were asked of them."""
+    """Somebody with a terminal of their own. `codes`: the sign-ins asked of them; `told`: the page's refusals."""
 
     name: str
     terminal: Terminal
     port: int
     codes: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
 
     async def type(self, line: str, *, signs_in: bool = True) -> Outcome:
         """Type a line; whenever it shows a code, enter it (or, without `signs_in`, fail)."""
@@ -64,5 +65,8 @@ class Person:
                 if code not in self.codes:
                     assert signs_in, f"a sign-in was asked for: {said}"
                     self.codes.append(code)
-                    await asyncio.to_thread(sign_in, code, self.name, self.port)
+                    try:
+                        await asyncio.to_thread(sign_in, code, self.name, self.port)
+                    except NotSignedIn as refusal:  # the page says so; the terminal hears of it in its own words
+                        self.told.append(str(refusal))
         return said

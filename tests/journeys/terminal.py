@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
 HANGS_AFTER = 300  # seconds; nothing here takes a tenth of it
@@ -67,6 +69,32 @@ class Terminal:
             if process.returncode is None:
                 os.killpg(process.pid, signal.SIGKILL)
         return Outcome(line=line, status=process.returncode or 0, out=out.decode().strip(), err=err.decode().strip())
+
+    @asynccontextmanager
+    async def waiting(self, line: str, prompt: str) -> AsyncIterator[tuple[re.Match[str], asyncio.subprocess.Process]]:
+        """Type a line that asks for something on stderr: what it asks, and the process, which goes on by itself."""
+        process = await asyncio.create_subprocess_shell(
+            line,
+            cwd=self.home,
+            env=self.environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert process.stderr is not None
+        try:
+            async with asyncio.timeout(HANGS_AFTER):
+                said = ""
+                while (asked := re.search(prompt, said)) is None:
+                    piece = await process.stderr.readline()
+                    assert piece, f"{line} ended without asking: {said}"
+                    said += piece.decode()
+                yield asked, process
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
 
     async def run(self, line: str) -> str:
         """Type a line that must succeed; returns what it printed."""

@@ -9,11 +9,18 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from ruamel.yaml import YAML
 
+from azure_sandbox.cli import CREDENTIALS
 from azure_sandbox.server import Sandbox
+from azure_sandbox.world import World
 from tests.journeys.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -41,8 +48,11 @@ tenant: {{id: 7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32, name: contoso.onmicrosoft.co
 servicePrincipals:
   - {{name: operator, graphPermissions: [Group.ReadWrite.All, Directory.Read.All]}}
   - {{name: outsider, id: {OUTSIDER["id"]}, appId: {OUTSIDER["appId"]}, secret: {OUTSIDER["secret"]}}}
+users:
+  - {{name: alice, upn: alice@contoso.onmicrosoft.com, password: alice-signs-in, mfa: false}}
+  - {{name: bob, upn: bob@contoso.onmicrosoft.com}}
 groups:
-  - {{name: aks-admins, members: [operator]}}
+  - {{name: aks-admins, members: [operator, alice]}}
 operator: operator
 subscriptions:
   - id: 3e8b1a70-6c2f-4d95-b0e4-8f7a2c5d9163
@@ -50,6 +60,7 @@ subscriptions:
     roleAssignments:
       - {{principal: operator, role: Owner}}
       - {{principal: outsider, role: Azure Kubernetes Service Cluster User Role}}
+      - {{principal: alice, role: Azure Kubernetes Service Cluster User Role}}
     resourceGroups:
       - name: shop-weu
         location: westeurope
@@ -216,6 +227,113 @@ async def test_a_role_assignment_opens_a_cluster_that_asks_azure(operator: Termi
         f"--assignee-object-id {OUTSIDER['id']} --assignee-principal-type ServicePrincipal -o none"
     )
     assert len(await nodes(outsider)) == 1
+
+
+ASKED = r"To sign in, use a web browser to open the page (\S+) and enter the code (\w+) to authenticate"
+SANDBOX = f"'{sys.executable}' -m azure_sandbox.cli"
+
+
+@pytest.fixture
+def person(sandbox: Sandbox, tmp_path: Path) -> Terminal:
+    """A person's terminal holds nobody's credentials."""
+    shown = {key: it for key, it in sandbox.environment.items() if key not in CREDENTIALS}
+    return Terminal({"PYTHONPATH": os.pathsep.join(it for it in sys.path if it)} | shown, tmp_path / "person")
+
+
+async def test_kubectl_asks_a_person_to_sign_in_as_the_documentation_shows(person: Terminal) -> None:
+    async with person.waiting("az login --use-device-code -o none", ASKED) as (asked, login):
+        assert await person.run(f"{SANDBOX} sign-in {asked[2]} --as alice@contoso.onmicrosoft.com")
+        assert await login.wait() == 0, (await login.stderr.read()).decode() if login.stderr else ""
+    await person.run('az aks get-credentials -g shop-weu -n guarded --file "$HOME/guarded"')  # as Azure hands it out
+    person.environment["KUBECONFIG"] = f"{person.home}/guarded"
+    async with person.waiting("kubectl get nodes", ASKED) as (asked, kubectl):
+        assert asked[1] == "https://microsoft.com/devicelogin"
+        await person.run(f"{SANDBOX} sign-in {asked[2]} --as alice")
+        assert kubectl.stdout is not None
+        listed = (await kubectl.stdout.read()).decode()
+        assert await kubectl.wait() == 0
+    assert listed.count(" Ready ") == 2
+    assert "alice@contoso.onmicrosoft.com" in await person.run(
+        "kubectl auth whoami"
+    )  # the token is kept: not asked again
+
+
+async def test_the_page_for_the_code_works_in_a_browser_and_says_who_is_no_member(
+    operator: Terminal, person: Terminal
+) -> None:
+    await operator.run(LOGIN)
+    await operator.run(f"az aks get-credentials -g shop-weu -n guarded --file '{person.home}/guarded'")
+    async with person.waiting("kubectl --kubeconfig guarded get nodes", ASKED) as (asked, kubectl):
+        browser = "curl -sS --fail -L -H 'Accept: text/html'"
+        shown = await person.run(f"{browser} {asked[1]}")
+        assert "Enter the code displayed on your app or device" in shown
+        assert "value='bob@contoso.onmicrosoft.com'" in shown
+        form = "https://login.microsoftonline.com" + shown.partition("action='")[2].partition("'")[0]
+        sent = f"--data user_code={asked[2]} --data username=bob@contoso.onmicrosoft.com"
+        assert "You have signed in" in await person.run(f"{browser} {sent} {form}")
+        assert kubectl.stderr is not None
+        complaint = (await kubectl.stderr.read()).decode()
+        assert await kubectl.wait() == 1
+    assert 'nodes is forbidden: User "bob@contoso.onmicrosoft.com" cannot list' in complaint
+
+
+async def test_a_password_grant_gets_in_where_no_second_factor_is_asked(operator: Terminal, person: Terminal) -> None:
+    await operator.run(LOGIN)
+    await operator.run(f"az aks get-credentials -g shop-weu -n guarded --file '{person.home}/guarded'")
+    await person.run("kubelogin convert-kubeconfig -l ropc --kubeconfig guarded")
+    person.environment |= {"AAD_USER_PRINCIPAL_NAME": "alice@contoso.onmicrosoft.com"}
+    wrong = Terminal.beside(person, {"AAD_USER_PRINCIPAL_PASSWORD": "not-hers"})
+    assert "AADSTS50126" in await wrong.refused("kubectl --kubeconfig guarded get nodes")
+    person.environment |= {"AAD_USER_PRINCIPAL_PASSWORD": "alice-signs-in"}
+    assert (await person.run("kubectl --kubeconfig guarded get nodes")).count(" Ready ") == 2
+
+
+async def test_a_workload_gets_in_with_its_federated_token(
+    clients: None,  # noqa: ARG001  # without clients there is nothing to run
+    tmp_path: Path,
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer, subject = "https://token.actions.example", "repo:contoso/fleet:ref:refs/heads/main"
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    pipeline = {
+        "name": "pipeline",
+        "appId": OUTSIDER["appId"],
+        "federatedCredentials": [{"issuer": issuer, "subject": subject}],
+    }
+    known: dict[str, Any] = YAML(typ="safe").load(WORLD)
+    known["servicePrincipals"] = [known["servicePrincipals"][0], pipeline]
+    known["groups"] = [{"name": "aks-admins", "members": ["operator", "pipeline"]}]
+    known["issuers"] = [{"issuer": issuer, "keys": [public]}]
+    known["subscriptions"][0]["roleAssignments"] = [{"principal": "operator", "role": "Owner"}]
+    async with Sandbox(World.model_validate(known)) as sandbox:
+        operator = Terminal(sandbox.environment, tmp_path / "operator")
+        await operator.run(LOGIN)
+        await operator.run('az aks get-credentials -g shop-weu -n guarded --file "$HOME/guarded"')
+        runner = Terminal.beside(operator, {"AZURE_CLIENT_ID": OUTSIDER["appId"], "AZURE_CLIENT_SECRET": ""})
+        runner.environment |= {
+            "AZURE_FEDERATED_TOKEN_FILE": f"{operator.home}/token",
+            "AZURE_AUTHORITY_HOST": "https://login.microsoftonline.com/",
+        }
+        claims = {"iss": issuer, "sub": subject, "aud": "api://AzureADTokenExchange", "exp": int(time.time()) + 600}
+        runner.environment["TOKEN"] = jwt.encode(claims, key, algorithm="ES256", headers={"kid": "1"})
+        await runner.run('printf %s "$TOKEN" >token')
+        await runner.run("kubelogin convert-kubeconfig -l workloadidentity --kubeconfig guarded")
+        assert (await runner.run("kubectl --kubeconfig guarded get nodes")).count(" Ready ") == 2
+        runner.environment["TOKEN"] = jwt.encode({**claims, "sub": "repo:other"}, key, algorithm="ES256")
+        await runner.run('printf %s "$TOKEN" >token && rm -rf .kube/cache .cache')
+        assert "AADSTS700213" in await runner.refused("kubectl --kubeconfig guarded get nodes")
+
+
+async def test_exec_as_a_person_leaves_the_operators_credentials_out(
+    clients: None,  # noqa: ARG001  # without clients there is nothing to run
+    world: Path,
+    tmp_path: Path,
+) -> None:
+    terminal = Terminal({"PYTHONPATH": os.pathsep.join(it for it in sys.path if it)}, tmp_path / "anybody")
+    shown = await terminal.run(f"{SANDBOX} exec --person --world '{world}' -- env")
+    names = {line.partition("=")[0] for line in shown.splitlines()}
+    assert not names & set(CREDENTIALS)
+    assert {"HTTPS_PROXY", "AZURE_TENANT_ID"} <= names
 
 
 async def test_a_wrong_secret_is_refused_in_entras_words(operator: Terminal) -> None:

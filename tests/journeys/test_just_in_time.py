@@ -41,6 +41,7 @@ servicePrincipals:
   - name: pim-tool
     appId: {PIM_TOOL}
     publicClient: true
+    redirectUris: ["http://localhost"]
     delegatedPermissions: [User.ReadBasic.All, GroupMember.Read.All, PrivilegedEligibilitySchedule.Read.AzureADGroup,
       PrivilegedAssignmentSchedule.ReadWrite.AzureADGroup]
 groups:
@@ -171,3 +172,30 @@ async def test_from_asking_to_the_proven_end(sandbox: Sandbox, tmp_path: Path, n
     assert "is no member any more" in proof["membership"]
     assert "shop-weu/guarded refuses a new token" in proof["clusters"][0]["proof"]
     assert any(one.startswith("dana@contoso.com signed in at ") for one in proof["tokens"])
+
+
+BROWSER = """\
+import html, re, sys, urllib.parse, urllib.request
+class Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_):
+        return None
+asked = urllib.parse.urlsplit(sys.argv[1])
+form = dict(urllib.parse.parse_qsl(asked.query)) | {"username": "dana@contoso.com"}
+web = urllib.request.build_opener(Stay())
+try:
+    page = web.open(asked._replace(query="").geturl(), urllib.parse.urlencode(form).encode()).read().decode()
+    fields = {name: html.unescape(value) for name, value in re.findall("name='([^']+)' value='([^']*)'", page)}
+    urllib.request.urlopen(form["redirect_uri"], urllib.parse.urlencode(fields).encode()).read()
+except urllib.error.HTTPError as error:
+    urllib.request.urlopen(error.headers["Location"]).read()
+"""
+
+
+async def test_a_person_with_a_browser_signs_in_there(sandbox: Sandbox, tmp_path: Path) -> None:
+    operator, dana = opened(sandbox, tmp_path / "operator", person=False), at_work(sandbox, "dana", tmp_path)
+    (dana.terminal.home / "browser.py").write_text(BROWSER)
+    dana.terminal.environment["BROWSER"] = f"{sys.executable} {dana.terminal.home / 'browser.py'} %s &"
+    await operator.run('aks-entra access assign on-call --to dana@contoso.com --for 30d --reason "on call"')
+    asked = await dana.run("aks-entra access activate on-call --for 30m --reason INC-7 --login interactive")
+    assert asked.startswith("PendingApproval")
+    assert dana.codes == []

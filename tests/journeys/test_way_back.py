@@ -201,7 +201,7 @@ async def test_an_opening_ends_by_itself_or_by_the_sweep_and_a_rotation_is_owed(
         assert "the scheduled sweep closes them then" in said
         assert await left.wait() == 130
         shown = await local_accounts(at_work)
-        assert [shown[name].split(" ")[0] for name in ("waited", "left", "died")] == ["OPEN"] * 3
+        assert shown["left"].startswith("OPEN until")
         assert "(INC-77)" in shown["left"]
         fleet = tmp_path / "left.yaml"
         fleet.write_text(FLEET.format(name="left", group="pay-weu", cluster="left"))
@@ -220,8 +220,11 @@ async def test_an_opening_ends_by_itself_or_by_the_sweep_and_a_rotation_is_owed(
     assert (ended["disableLocalAccounts"], ended["because"][0]) == (True, "local accounts are closed again")
     assert ended["because"][1].startswith(OWED)
 
-    state = await swept(at_work)  # of those two only one is due
-    assert state == {"type": "COMPLETED", "message": "2 open, 1 due, 1 closed: each owes a rotation"}
+    state = await swept(at_work)  # of what the dead process left (the schedule may have been there first)
+    assert state["type"] == "COMPLETED", state
+    assert "each owes a rotation" in state["message"]
+    shown = await local_accounts(at_work)
+    assert (shown["died"], shown["left"].startswith("OPEN")) == ("off", True)
     closed = await terminal.run("aks-entra break-glass pay-weu/left --close")
     assert f"{OWED} {stands['since']}" in closed
     assert set((await local_accounts(at_work)).items()) >= {("waited", "off"), ("left", "off"), ("died", "off")}
@@ -243,7 +246,9 @@ async def test_an_opening_ends_by_itself_or_by_the_sweep_and_a_rotation_is_owed(
 
 async def test_without_a_sign_in_it_stays_open_and_alarms_until_a_person_decides(at_work: Office) -> None:
     terminal = at_work.terminal
-    opened = await terminal.type("aks-entra break-glass pay-weu/barred --for 10s --reason INC-78 --yes")
+    opened = await terminal.type(
+        "aks-entra break-glass pay-weu/barred --for 10s --reason INC-78 --yes --out night.shift"
+    )
     assert_alarm(opened)
     state = await swept(at_work)
     assert state["type"] == "FAILED"

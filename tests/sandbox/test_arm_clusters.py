@@ -159,6 +159,9 @@ async def test_the_immutable_stays(desk: Desk) -> None:
 async def test_what_nobody_here_knows_is_kept_bit_by_bit_where_it_stands(desk: Desk) -> None:
     future = {"mode": "Bright", "nested": [1, {"two": None}], "empty": {}}
     assert (await desk.change("plain", futureThing=future)).status == 501
+    assert (await desk.change("plain", apiServerAccessProfile={"futureThing": future})).status == 501
+    held = await desk.get(cluster_id("plain"))
+    assert (await desk.send("PUT", cluster_id("plain"), {**held, "futureThing": future})).status == 501
     (plain,) = [it for it in desk.arm.state.clusters.values() if it.name == "plain"]
     plain.properties["futureThing"] = future  # as in a world of somebody's own documents
     again = await desk.change("plain", aadProfile=MANAGED)

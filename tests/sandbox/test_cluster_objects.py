@@ -9,10 +9,12 @@ import pytest
 
 from azure_sandbox.arm.spec import ClusterSpec, WorkloadSpec
 from azure_sandbox.cluster.declared import BudgetSpec, Declared, VolumeSpec, WebhookSpec
+from azure_sandbox.cluster.machines import is_ready
 from azure_sandbox.http import Reply
-from tests.sandbox.arm_desk import Desk, cluster_id
+from tests.sandbox.arm_desk import LONG, Desk, cluster_id
 
 SHOP = cluster_id("shop-01")
+BUDGETS = "/apis/policy/v1/namespaces/shop/poddisruptionbudgets"
 POLICY = {
     "apiVersion": "networking.k8s.io/v1",
     "kind": "NetworkPolicy",
@@ -70,6 +72,41 @@ async def test_budgets_count_the_pods_that_they_cover(shop: Shop) -> None:
     assert (counted["one"]["disruptionsAllowed"], counted["one"]["desiredHealthy"]) == (1, 1)
 
 
+async def test_a_budget_that_lets_nobody_go_holds_a_rotation_up(shop: Shop) -> None:
+    desk = shop.desk
+    before, held = desk.server("shop-01").generation, await desk.held("shop-01")
+    started = await desk.send("POST", f"{SHOP}/rotateClusterCertificates")
+    desk.clock.advance(LONG)
+    polled = (await desk.send("GET", started.headers["azure-asyncoperation"])).body
+    assert isinstance(polled, dict)
+    assert (polled["status"], polled["error"]["code"]) == ("Failed", "UpgradeFailed")
+    assert "failed with Too Many Requests error" in polled["error"]["message"]
+    assert polled["error"]["message"].endswith(" blocked by pdb all with 0 unready pods.")
+    assert (await desk.get(SHOP))["properties"]["provisioningState"] == "Failed"
+    assert desk.server("shop-01").generation.token != before.token, "the keys were new already"
+    assert (await desk.kube("shop-01", "GET", "/api/v1/nodes", certificate=held[0])).status == 401
+    nodes = await shop.items("/api/v1/nodes")
+    assert not any(is_ready(it) for it in nodes)
+    assert (await shop.send("DELETE", f"{BUDGETS}/all")).status == 200
+    await desk.finish(await desk.send("POST", f"{SHOP}/rotateClusterCertificates"))
+    assert all(is_ready(it) for it in await shop.items("/api/v1/nodes"))
+
+
+async def test_a_node_image_does_not_come_past_a_budget_either(shop: Shop) -> None:
+    pool = f"{SHOP}/agentPools/nodepool1"
+    before = (await shop.desk.get(pool))["properties"]["nodeImageVersion"]
+    started = await shop.desk.send("POST", f"{pool}/upgradeNodeImageVersion")
+    shop.desk.clock.advance(LONG)
+    assert await shop.desk.status_of(started) == "Failed"
+    assert (await shop.desk.get(pool))["properties"]["nodeImageVersion"] == before
+
+
+@pytest.mark.parametrize("spec", [{"minAvailable": "some"}, {"minAvailable": True}, {"maxUnavailable": "-1%"}, None])
+async def test_a_budget_that_cannot_be_counted_is_invalid(shop: Shop, spec: object) -> None:
+    body = {"metadata": {"name": "odd"}, "spec": spec}
+    assert (await shop.send("POST", BUDGETS, body)).status == 422
+
+
 async def test_volumes_claims_and_classes(shop: Shop) -> None:
     volumes = {it["spec"]["claimRef"]["name"]: it["spec"] for it in await shop.items("/api/v1/persistentvolumes")}
     assert volumes["data"]["nodeAffinity"]["required"]
@@ -89,6 +126,7 @@ async def test_a_webhook_that_trusts_the_cluster_breaks_with_its_authority(shop:
     assert held["webhooks"][0]["clientConfig"]["caBundle"]
     (own,) = await shop.items(f"{kind}/mutatingwebhookconfigurations")
     assert "caBundle" not in own["webhooks"][0]["clientConfig"]
+    assert (await shop.send("DELETE", f"{BUDGETS}/all")).status == 200
     await shop.desk.finish(await shop.desk.send("POST", f"{SHOP}/rotateClusterCertificates"))
     pods = await shop.items("/api/v1/namespaces/shop/pods")
     assert pods == []
@@ -101,6 +139,7 @@ async def test_a_watch_tells_what_changes_and_ends_when_it_was_told_to(shop: Sho
     listed = await shop.send("GET", "/api/v1/nodes")
     version = listed.body["metadata"]["resourceVersion"]  # type: ignore[call-overload,index]
     assert await shop.watch(f"/api/v1/nodes?watch=1&resourceVersion={version}&timeoutSeconds=0.01") == []
+    assert (await shop.send("DELETE", f"{BUDGETS}/all")).status == 200
     await shop.desk.finish(await shop.desk.send("POST", f"{SHOP}/rotateClusterCertificates"))
     events = await shop.watch(f"/api/v1/nodes?watch=1&resourceVersion={version}&timeoutSeconds=0.01")
     kinds = [it["type"] for it in events]

@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from azure_sandbox.arm.spec import ClusterSpec
+from azure_sandbox.cluster.certificates import client_certificate, new_authority
 from tests.sandbox.arm_desk import SUBSCRIPTION, Desk, cluster_id
 
 
@@ -67,6 +68,21 @@ async def test_an_expired_certificate_shakes_hands_too(tmp_path: Path) -> None:
     desk.arm.add_cluster(SUBSCRIPTION, "shop-weu", ClusterSpec(name="aged", created=created))
     server = desk.server("aged")
     assert handshake(server.ssl_context(), await client_of(desk, "aged", tmp_path), server.fqdn)
+
+
+async def test_a_certificate_of_a_foreign_authority_shakes_hands_and_is_nobodys(tmp_path: Path) -> None:
+    desk = Desk(ClusterSpec(name="c"))
+    server, file = desk.server("c"), tmp_path / "foreign.pem"
+    foreign = new_authority(desk.clock.now())
+    for identity in (client_certificate(foreign, "system:masters", "masterclient", desk.clock.now()), foreign):
+        file.write_bytes(identity.key_pem + identity.certificate_pem)
+        context = ssl.create_default_context(cadata=await authority_of(desk, "c"))
+        context.load_cert_chain(file)
+        der = handshake(server.ssl_context(), context, server.fqdn)
+        assert der == identity.certificate.public_bytes(Encoding.DER)
+        assert (await desk.kube("c", "GET", "/api/v1/nodes", certificate=der)).status == 401
+    own = server.generation.server.certificate.public_bytes(Encoding.DER)
+    assert (await desk.kube("c", "GET", "/api/v1/nodes", certificate=own)).status == 401
 
 
 async def test_certificates_look_as_the_real_ones_do() -> None:

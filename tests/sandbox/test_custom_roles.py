@@ -76,7 +76,11 @@ async def test_a_change_of_a_role_reaches_those_who_hold_it(desk: Desk) -> None:
 
 
 async def test_data_actions_open_the_cluster_and_not_the_control_plane(desk: Desk) -> None:
-    granted = {"actions": [], "dataActions": [f"{AKS}/*/read"], "notDataActions": [f"{AKS}/secrets/read"]}
+    granted: dict[str, Any] = {
+        "actions": [],
+        "dataActions": [f"{AKS}/*/read"],
+        "notDataActions": [f"{AKS}/secrets/read"],
+    }
     made = await desk.send("PUT", ROLE, definition("Onlooker", **granted))
     assert made.status == 201, made
     await desk.send("PUT", HELD, assigned())

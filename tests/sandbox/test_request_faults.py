@@ -116,6 +116,28 @@ async def test_time_is_advanced_and_the_report_names_what_is_not_modelled(client
     assert (await client.control("DELETE", "/faults"))[1] == {"waiting": [], "injected": 3, "consumed": 0, "left": 0}
 
 
+async def test_what_is_not_modelled_is_loud_logged_and_counted(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    held = json.loads((await client.show())[1])
+    cluster, odd = f"{ARM}{client.cluster.id}", {**held, "properties": {**held["properties"], "newThing": 1}}
+    caplog.clear()
+    asked: tuple[tuple[str, str, Any, str], ...] = (
+        ("GET", f"{cluster}?{VERSION}&$select=id", None, "the query option $select of GET"),
+        ("PUT", f"{cluster}?{VERSION}", odd, "the property properties.newThing"),
+        ("POST", f"{cluster}/resetEverything?{VERSION}", None, "does not model POST"),
+    )
+    for method, url, body, words in asked:
+        status, text, _ = await client.send(method, url, body)
+        assert status == 501, text
+        assert words in json.loads(text)["error"]["message"]
+    _, report = await client.control("GET", "/report")
+    assert sorted(report["unmodelled"].values()) == [1, 1, 1]
+    for *_, words in asked:
+        assert any(words in it for it in report["unmodelled"])
+        assert any(words in it.getMessage() for it in caplog.records if it.levelname == "WARNING")
+
+
 async def test_a_watch_over_a_connection_ends_and_frees_it(client: Client) -> None:
     server = client.cluster.server
     token, authority = server.generation.token, server.generation.authority.certificate_pem.decode()

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import deque
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
+from multidict import CIMultiDict
 
+from azure_sandbox.arm.state import ManagedCluster
+from azure_sandbox.cluster.machines import namespace
+from azure_sandbox.cluster.resources import RBAC_GROUP
+from azure_sandbox.entra import pim
+from azure_sandbox.entra.pim_state import ScheduleRequest
 from azure_sandbox.entra.tokens import ARM_AUDIENCES
+from azure_sandbox.http import Reply, Request
 from azure_sandbox.persistence import FILE, save
 from azure_sandbox.server import Sandbox
 from azure_sandbox.state_codec import decode, encode
-from azure_sandbox.world import WorldError
+from azure_sandbox.world import World, WorldError
 
 AUDIENCE = "https://management.azure.com"
+ROTATE = "managedClusters/rotateClusterCertificates/action"
 
 
 async def test_what_was_held_before_is_worth_the_same_after(tmp_path: Path) -> None:
@@ -44,15 +54,219 @@ async def test_what_was_held_before_is_worth_the_same_after(tmp_path: Path) -> N
     assert os.stat(folder / FILE).st_mode & 0o777 == 0o600  # noqa: PTH116  # the mode alone
 
 
-async def test_an_operation_under_way_has_failed_after_a_crash_and_ended_after_an_orderly_end(tmp_path: Path) -> None:
-    folder = tmp_path / "state"
-    sandbox = Sandbox(Path("demo"), state=folder)
-    (cluster,) = [it for it in sandbox.arm.state.clusters.values() if it.name == "pay-01"]
-    cluster.set_state("Updating")
+def cluster_of(sandbox: Sandbox, name: str = "pay-01") -> ManagedCluster:
+    (found,) = [it for it in sandbox.arm.state.clusters.values() if it.name == name]
+    return found
+
+
+async def asked(sandbox: Sandbox, method: str, target: str, body: object = None) -> Reply:
+    """What ARM answers the operator."""
+    parts = urlsplit(target)
+    token = sandbox.tokens.issue(sandbox.operator.principal, audience=AUDIENCE)
+    return await sandbox.arm.router.dispatch(
+        Request(
+            method=method,
+            host="management.azure.com",
+            path=parts.path,
+            raw_path=parts.path,
+            query=dict(parse_qsl(parts.query)) | {"api-version": "2026-08-01"},
+            headers=CIMultiDict({"authorization": f"Bearer {token}"}),
+            body=json.dumps(body).encode() if body is not None else b"",
+            now=sandbox.clock.now(),
+        )
+    )
+
+
+def again(folder: Path, sandbox: Sandbox, pace: str = "by-hand") -> Sandbox:
+    """What a sandbox comes back as, however it ended."""
     save(folder, sandbox)
-    crashed = Sandbox(state=folder)
-    (back,) = [it for it in crashed.arm.state.clusters.values() if it.name == "pay-01"]
-    assert back.state == "Failed"
+    return Sandbox(state=folder, pace=pace)
+
+
+async def status(sandbox: Sandbox, url: str) -> str:
+    found = await asked(sandbox, "GET", url)
+    assert isinstance(found.body, dict), found
+    return str(found.body["status"])
+
+
+async def test_a_rotation_goes_on_where_it_was(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    first = Sandbox(Path("demo"), pace="by-hand")
+    one = cluster_of(first)
+    before = one.server.generation
+    started = await asked(first, "POST", f"{one.id}/rotateClusterCertificates")
+    url = started.headers["azure-asyncoperation"]
+    second = again(tmp_path / "s", first)
+    two = cluster_of(second)
+    assert (two.state, two.server.reachable) == ("RotatingClusterCertificates", False)
+    assert (await asked(second, "POST", f"{two.id}/rotateClusterCertificates")).status == 409
+    second.clock.advance(timedelta(minutes=13))  # of 25: other keys, some nodes
+    renewed = two.server.generation
+    assert renewed.token != before.token
+    nodes = [it["metadata"]["uid"] for it in two.server.store.list(("", "nodes"))]
+    third = again(tmp_path / "s", second)
+    three = cluster_of(third)
+    assert three.server.generation.token == renewed.token, "it was renewed once"
+    assert [it["metadata"]["uid"] for it in three.server.store.list(("", "nodes"))] == nodes
+    assert await status(third, url) == "InProgress"
+    third.clock.advance(timedelta(hours=1))
+    assert await status(third, url) == "Succeeded"
+    assert three.server.generation.token == renewed.token
+    assert len(three.server.store.list(("", "nodes"))) == len(three.server.machines.wanted())
+    last = third.arm.state.activity.all()[-1]
+    assert (last.operation.partition("/")[2], last.status) == (ROTATE, "Succeeded")
+    fourth = again(tmp_path / "s", third)
+    assert await status(fourth, url) == "Succeeded"
+
+
+@pytest.mark.parametrize(
+    ("method", "below", "kind", "end"),
+    [
+        ("POST", "/stop", "Stopping", "Stopped"),
+        ("DELETE", "", "Deleting", None),
+        ("DELETE", "/agentPools/apps", "Deleting", "Running"),
+        ("POST", "/agentPools/apps/upgradeNodeImageVersion", "UpgradingNodeImageVersion", "Running"),
+        ("PATCH", "", "Updating", "Running"),
+    ],
+)
+async def test_whatever_runs_goes_on(tmp_path: Path, method: str, below: str, kind: str, end: str | None) -> None:
+    (tmp_path / "s").mkdir()
+    world = World.model_validate(
+        {
+            "version": 1,
+            "subscriptions": [
+                {
+                    "name": "s",
+                    "resourceGroups": [
+                        {"name": "g", "clusters": [{"name": "pay-01", "pools": [{"name": "system"}, {"name": "apps"}]}]}
+                    ],
+                }
+            ],
+        }
+    )
+    first = Sandbox(world, pace="by-hand")
+    one = cluster_of(first)
+    body = {"tags": {"a": "b"}} if method == "PATCH" else None
+    url = (await asked(first, method, f"{one.id}{below}", body)).headers["azure-asyncoperation"]
+    second = again(tmp_path / "s", first)
+    two = cluster_of(second)
+    assert kind in {two.state, *two.pool_states.values()}
+    assert await status(second, url) == "InProgress"
+    second.clock.advance(timedelta(hours=2))
+    two.server.settle()
+    if end is None:
+        assert not second.arm.state.clusters
+        return
+    assert await status(second, url) == "Succeeded"
+    assert two.properties["powerState"]["code"] == end
+
+
+async def test_what_was_written_into_a_cluster_and_around_it_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    first = Sandbox(Path("demo"), pace="by-hand")
+    one, now = cluster_of(first), first.clock.now()
+    binding = {
+        "metadata": {"name": "onlookers", "namespace": "web"},
+        "roleRef": {"apiGroup": RBAC_GROUP, "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"apiGroup": RBAC_GROUP, "kind": "Group", "name": "x"}],
+    }
+    one.server.store.put(("", "namespaces"), namespace("web"), now)
+    held = one.server.store.put((RBAC_GROUP, "rolebindings"), binding, now)
+    one.server.store.delete((RBAC_GROUP, "clusterroles"), "", "view")
+    assignment = f"{one.id}/providers/Microsoft.Authorization/roleAssignments/0a2b7dc5-8eb4-4970-9418-694f83a6c164"
+    reader = "/providers/Microsoft.Authorization/roleDefinitions/acdd72a7-3385-48ef-bd42-f606fba81ae7"
+    group = next(iter(first.directory.every_group())).id
+    sent = {"properties": {"principalId": group, "roleDefinitionId": reader}}
+    assert (await asked(first, "PUT", assignment, sent)).status == 201
+    lock = f"{one.node_group}/providers/Microsoft.Authorization/locks/keep"
+    assert (await asked(first, "PUT", lock, {"properties": {"level": "ReadOnly"}})).status == 201
+    home = f"/subscriptions/{one.subscription}"
+    provider = f"{home}/providers/Microsoft.KeyVault"
+    await asked(first, "POST", f"{provider}/register")
+    second = again(tmp_path / "s", first)
+    two = cluster_of(second)
+    store = two.server.store
+    assert store.get((RBAC_GROUP, "rolebindings"), "web", "onlookers") == held
+    assert store.get(("", "namespaces"), "", "web") is not None
+    assert store.get((RBAC_GROUP, "clusterroles"), "", "view") is None
+    assert store.get((RBAC_GROUP, "clusterroles"), "", "edit") is not None
+    assert (two.etag, two.uid) == (one.etag, one.uid)
+    assert (await asked(second, "GET", assignment)).body == (await asked(first, "GET", assignment)).body
+    assert (await asked(second, "GET", lock)).status == 200
+    registered = (await asked(second, "GET", provider)).body
+    assert isinstance(registered, dict)
+    assert registered["registrationState"] == "Registered"
+
+
+async def test_privileged_identities_policies_and_sign_ins_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    world = World.model_validate(
+        {
+            "version": 1,
+            "users": [{"name": "Alice", "upn": "alice@contoso.onmicrosoft.com", "password": "alice-signs-in"}],
+            "groups": [
+                {
+                    "name": "admins",
+                    "eligible": [{"principal": "Alice"}],
+                    "activation": [{"maximumDuration": "PT2H", "permanentEligibility": True}],
+                }
+            ],
+            "conditionalAccess": [{"name": "mfa", "state": "reportOnly", "users": ["All"]}],
+            "subscriptions": [{"name": "s"}],
+        }
+    )
+    first = Sandbox(world)
+    (alice,), (group,) = first.directory.users(), first.directory.every_group()
+    asking = pim.Asking(id=alice.id, mfa=True)
+    now = first.clock.now()
+    request = ScheduleRequest(
+        id="0a2b7dc5-8eb4-4970-9418-694f83a6c164",
+        kind="assignment",
+        group=group.id,
+        principal=alice.id,
+        access="member",
+        action="selfActivate",
+        status="",
+        created=now,
+        created_by=alice.id,
+        justification="a node is gone",
+        ticket={},
+        schedule_info={"startDateTime": None, "expiration": {"type": "afterDuration", "duration": "PT1H"}},
+    )
+    pim.file(first.directory, request, asking)
+    assert alice.id in group.seen_members(first.clock.now())
+    form = urlencode(
+        {
+            "grant_type": "password",
+            "client_id": "04b07795-8ddb-461a-bbee-02f9e1bf7b46",
+            "scope": "https://management.azure.com/.default offline_access",
+            "username": alice.upn,
+            "password": "alice-signs-in",
+        }
+    )
+    token = await first.entra.handle(
+        Request(
+            method="POST",
+            host="login.microsoftonline.com",
+            path=f"/{first.directory.tenant.id}/oauth2/v2.0/token",
+            raw_path="",
+            query={},
+            headers=CIMultiDict({"content-type": "application/x-www-form-urlencoded"}),
+            body=form.encode(),
+            now=now,
+        )
+    )
+    assert token.status == 200, token
+    second = again(tmp_path / "s", first, "fast")
+    (back,) = second.directory.every_group()
+    assert alice.id in back.seen_members(second.clock.now())
+    assert second.directory.pim.requests == first.directory.pim.requests
+    assert second.directory.pim.schedules == first.directory.pim.schedules
+    assert second.directory.pim.rules == first.directory.pim.rules
+    assert second.directory.conditional.policies == first.directory.conditional.policies
+    kept, before = encode(second.directory.sign_ins), encode(first.directory.sign_ins)
+    assert kept == before
+    assert alice.upn in json.dumps(kept)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:

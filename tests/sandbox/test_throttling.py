@@ -94,6 +94,19 @@ async def test_lists_of_a_subscription_have_the_largest_bucket_and_polls_their_o
     assert (await desk.send("GET", f"{SCOPE}/{CLUSTERS}")).status == 200
 
 
+async def test_each_region_counts_by_itself() -> None:
+    here, there = ClusterSpec(name="shop-01"), ClusterSpec(name="shop-02", location="northeurope")
+    desk = Desk(here, there, settings=ArmSettings(throttling=True), clock=standing())
+    for _ in range(60):
+        assert (await desk.send("POST", f"{CLUSTER}/listClusterUserCredential")).status == 200
+    assert (await desk.send("POST", f"{CLUSTER}/listClusterUserCredential")).status == 429
+    assert (await desk.send("GET", f"{CLUSTER}/agentPools")).status == 429  # everything else has one bucket
+    assert (await desk.send("POST", f"{cluster_id('shop-02')}/listClusterUserCredential")).status == 200
+    versions = f"{SCOPE}/providers/Microsoft.ContainerService/locations/{{}}/kubernetesVersions"
+    assert (await desk.send("GET", versions.format("westeurope"))).status == 429
+    assert (await desk.send("GET", versions.format("northeurope"))).status == 200
+
+
 async def test_without_the_setting_nothing_is_refused() -> None:
     desk = Desk(ClusterSpec(name="shop-01"), clock=standing())
     for _ in range(70):

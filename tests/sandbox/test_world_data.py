@@ -10,9 +10,10 @@ import jsonschema  # type: ignore[import-untyped]  # it ships none
 import pytest
 from ruamel.yaml import YAML
 
+from azure_sandbox.importing.spelling import raw
 from azure_sandbox.server import Sandbox
 from azure_sandbox.world import WORLDS, World, WorldError, load_world, schema
-from azure_sandbox.world_import import import_files, raw
+from azure_sandbox.world_import import import_files
 
 ROOT = Path(__file__).resolve().parents[2]
 ID = "/subscriptions/0b7d5c1e-3f2a-4e89-9c64-d8a1b5e7f302/resourcegroups/shop/providers/Microsoft.ContainerService/"
@@ -107,7 +108,14 @@ def test_raw_resources_and_groups_are_read_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [("{", "this is no JSON"), ("[]", "no managed cluster"), ('{"id": "x"}', "no managed cluster")],
+    [
+        ("{", "this is no JSON"),
+        ("[]", "nothing is in it"),
+        ('{"id": "x"}', r"odd.json: item 1 \(x\) has no shape that is known here; what can be read: clusters"),
+        ("[1]", "item 1 is no object"),
+        ('[{"id": "/subscriptions/s/resourceGroups/g", "location": "westeurope"}]', "holds a managed cluster"),
+        ('{"value": [], "nextLink": "https://x"}', r"the list goes on \(nextLink\)"),
+    ],
 )
 def test_a_file_without_clusters_is_refused(tmp_path: Path, content: str, words: str) -> None:
     file = tmp_path / "odd.json"

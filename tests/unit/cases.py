@@ -31,6 +31,7 @@ from aks_entra.core.preflight import (
     Lock,
     Memberships,
     Policy,
+    Quota,
     Tools,
 )
 from aks_entra.core.target import AzureRbac, GroupTarget, LocalAccounts, RotationPolicy, Target
@@ -51,6 +52,7 @@ INSIDE = Inside(
     bare_pods=(),
     node_local=(),
     webhooks=(),
+    pinned_ca=(),
     kubeconfigs=(),
     static_tokens=(),
     masters=(),
@@ -60,7 +62,12 @@ QUIET = AuditedCallers(since="2026-10-25T09:00:00Z", until=NOW, events=1_000, co
 
 def posture(**how: Any) -> Posture:
     """A cluster without Microsoft Entra ID, read to its CA, unless told otherwise."""
-    defaults: dict[str, Any] = {"cluster": SHOP, "ca": OLD_CA, "tier": "Standard", "pools": (Pool(name="a", count=3),)}
+    defaults: dict[str, Any] = {
+        "cluster": SHOP,
+        "ca": OLD_CA,
+        "tier": "Standard",
+        "pools": (Pool(name="a", count=3, vm_size="Standard_D4s_v5"),),
+    }
     return Posture(**{**defaults, **how})
 
 
@@ -91,12 +98,14 @@ def facts(**how: Any) -> Facts:
         "prover": PROVER,
         "now": NOW,
         "memberships": Memberships(groups=3, person=False),
+        "sign_in_rules": (),
         "supported_versions": ("1.33", "1.34"),
         "home": Home(),
         "tools": Tools(kubectl="1.33.2", kubelogin="0.2.19"),
         "policies": (),
         "windows": (),
         "subnets": (),
+        "quotas": (Quota(name="cores", left=100), Quota(name="standardDSv5Family", left=50)),
         "inside": INSIDE,
         "writers": (),
         "callers": QUIET,

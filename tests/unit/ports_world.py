@@ -17,7 +17,7 @@ from itertools import count
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Pool, Posture
 from aks_entra.core.debt import Record
 from aks_entra.core.evidence import AdminCredentialRefused, Baseline
-from aks_entra.core.preflight import Home, Lock, Memberships, Policy, Subnet, Writer
+from aks_entra.core.preflight import Home, Lock, Memberships, Policy, Quota, Subnet, Writer
 from aks_entra.core.steps import Guarded
 from aks_entra.core.windows import Window
 from aks_entra.errors import Refused, Rejected, TryLater
@@ -334,6 +334,12 @@ class WorldArm:
         with self._world.call("arm.maintenance_windows"):
             self._world.find(cluster)
             return self._world.windows
+
+    async def quotas(self, subscription_id: str, location: str) -> tuple[Quota, ...] | None:
+        with self._world.call("arm.quotas"):
+            assert subscription_id
+            assert isinstance(location, str)
+            return (Quota(name="cores", left=100), Quota(name="standardDSv5Family", left=100))
 
     async def subnet(self, subnet_id: str) -> Subnet:
         with self._world.call("arm.subnet"):

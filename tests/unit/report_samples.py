@@ -79,7 +79,7 @@ def posture(  # noqa: PLR0913 - one parameter for each thing that differs
         power_state=power_state,
         provisioning_state=provisioning_state,
         private=private,
-        pools=(Pool(name="system", count=3),),
+        pools=(Pool(name="system", count=3, vm_size="Standard_D4s_v5"),),
         ca=CertificateAuthority(
             fingerprint=OLD_CA, not_before="2024-05-11T00:00:00Z", not_after="2054-05-11T00:00:00Z"
         ),

@@ -102,3 +102,26 @@ def test_without_reads_silence_means_nothing(calls: list[Call], *, complete: boo
 
 def test_no_log_is_unknown() -> None:
     assert who_breaks([]) is None
+
+
+def test_alike_requests_count_as_many_as_they_are() -> None:
+    several = call(count=41, first="2026-11-01T08:00:00Z")
+    found = who_breaks([several, call(verb="get", at="2026-11-21T08:00:00Z")])
+    assert found is not None
+    assert (found.events, found.since, found.until) == (42, "2026-11-01T08:00:00Z", "2026-11-21T08:00:00Z")
+    assert [(one.count, one.last_seen) for one in found.callers] == [(42, "2026-11-21T08:00:00Z")]
+
+
+@pytest.mark.parametrize(
+    ("username", "agent", "named"),
+    [
+        ("system:serviceaccount:kube-system:job-controller", "kube-controller-manager/v1.33.5 (linux)", False),
+        ("system:serviceaccount:kube-system:route-controller", "cloud-controller-manager/v1.33.1", False),
+        ("system:serviceaccount:kube-system:job-controller", "curl/8.5", True),
+        ("system:serviceaccount:ci:deployer", "kube-controller-manager/v1.33.5", True),
+    ],
+)
+def test_the_control_planes_own_controllers_stay(username: str, agent: str, *, named: bool) -> None:
+    found = who_breaks([call(username, user_agent=agent)])
+    assert found is not None
+    assert bool(found.callers) is named

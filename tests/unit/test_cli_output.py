@@ -145,7 +145,20 @@ def test_help_names_every_command_and_exit_code() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["inventory"], ["plan"], ["verify"], ["report"], ["version"], ["migrate"], ["provision"], ["up"]]
+    "words",
+    [
+        ["inventory"],
+        ["plan"],
+        ["verify"],
+        ["report"],
+        ["version"],
+        ["migrate"],
+        ["provision"],
+        ["up"],
+        ["gates"],
+        ["skip"],
+        ["stop"],
+    ],
 )
 def test_every_command_explains_itself(words: list[str]) -> None:
     result = CliRunner().invoke(app, [*words, "-h"])
@@ -169,6 +182,10 @@ def test_version() -> None:
         (["inventory", "--prob"], "No such option: --prob (Possible options: --probe)"),
         (["verify"], "Missing argument 'FLEET.yaml|PLAN.json'"),
         (["report"], "Missing argument 'DIGEST|FILE'"),
+        (["skip", "4f1c"], "Missing argument 'CLUSTER...'"),
+        (["skip", "4f1c", "shop-01"], "Missing option '--reason'"),
+        (["migrate", "plan.json", "--skip", "shop-01"], "--skip and --retry are for a rollout that is resumed"),
+        (["migrate", "--resume", "4f1c", "--skip", "shop-01"], "a member is skipped for a reason"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(words: list[str], message: str) -> None:

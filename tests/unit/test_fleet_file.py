@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from aks_entra.core.fleet import ONE_STAGE, GroupSpec, ProverSpec, Selector, StageSpec, WantedGroup
+from aks_entra.core.gates import Gate, Hours
+from aks_entra.core.rollout import Soak
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
 from aks_entra.errors import Refused
 from aks_entra.fleet_file import FleetFile, load_fleet_file, parse_fleet_file
@@ -122,6 +124,47 @@ def test_anchors_and_merge_keys_are_followed() -> None:
 
     assert (one.name, one.max_concurrency, one.gate_before) == ("one", 2, False)
     assert (two.name, two.max_concurrency, two.gate_before, two.groups[0].rest) == ("two", 2, False, True)
+
+
+def test_gates_are_true_false_or_what_they_wait_for() -> None:
+    text = SMALL + (
+        "rollout:\n"
+        "  change_ticket: required\n"
+        "  stages:\n"
+        "    - name: one\n"
+        "      groups: [{name: a, clusters: [x]}]\n"
+        "      gate_before: {window: {days: [Saturday, sun], start: 02:00, end: 06:00, timezone: Europe/Amsterdam}}\n"
+        "      gate_after: {wait: 7d}\n"
+        "      batch_size: 20\n"
+        "      max_concurrency_per_subscription: 3\n"
+        "    - name: two\n"
+        "      groups: [{name: b, rest: true}]\n"
+        "      gate_before: {approval: false, not_before: 2026-12-01T23:00+01:00, maintenance_window: true}\n"
+        "      gate_after: {approval: {expires_after: 1h}}\n"
+        "    - {name: three, groups: [{name: c, clusters: [y]}], gate_before: {approval: true}, gate_after: {}}\n"
+    )
+    parsed = parse_fleet_file(text, "fleet.yaml")
+    one, two, three = parsed.to_fleet().stages
+
+    hours = Hours(days=("sat", "sun"), start="02:00", end="06:00", timezone="Europe/Amsterdam")
+    assert (one.gate_before, one.gate_after) == (Gate(window=hours), Gate(approval=False, wait=7 * 86_400))
+    assert (one.batch_size, one.max_concurrency_per_subscription) == (20, 3)
+    assert two.gate_before == Gate(approval=False, not_before="2026-12-01T22:00:00Z", maintenance_window=True)
+    assert two.gate_after == Gate(expires_after=3600)
+    assert (three.gate_before, three.gate_after) == (True, False)
+    assert parsed.to_fleet().ticket_required
+    for dumped in (parsed.model_dump(mode="json"), parsed.model_dump(mode="json", exclude_defaults=True)):
+        assert FleetFile.model_validate(dumped) == parsed
+
+
+def test_a_rotation_after_a_soak_is_a_later_one() -> None:
+    text = SMALL + "rollout: {stages: [{name: a, groups: [{name: a, rest: true}]}], rotation: {after: 7d}}\n"
+    fleet = parse_fleet_file(text, "fleet.yaml").to_fleet()
+
+    assert fleet.target.rotation is RotationPolicy.LATER
+    assert fleet.rotation == Soak(after=7 * 86_400)
+    with pytest.raises(Refused, match=r"target\.rotation: `rollout\.rotation` says when"):
+        parse_fleet_file(text.replace("target: {", "target: {rotation: at-once, "), "fleet.yaml")
 
 
 @pytest.mark.parametrize("word", ["off", '"off"', "'off'", "!!str off"])

@@ -114,6 +114,16 @@ def test_without_an_approval_of_it_nothing_is_written(approval: Approval | None)
     assert isinstance(decide(ask(), approval, None, NOW), No)
 
 
+def test_nobody_approves_their_own_request_but_everybody_acts_by_their_own_authority() -> None:
+    mine = ask(requested_by="Dana@contoso.com")
+    approval = Approval(digest=mine.digest, approver="dana@contoso.com", separate=True)
+    refused = decide(mine, approval, None, NOW)
+    assert isinstance(refused, No)
+    assert "nobody approves their own request" in refused.why
+    assert not isinstance(decide(mine, replace(approval, separate=False), None, NOW), No)
+    assert not isinstance(decide(mine, replace(approval, approver="erin@contoso.com"), None, NOW), No)
+
+
 def test_what_is_over_is_not_written() -> None:
     assert isinstance(decide(ask(), APPROVED, None, NOW + 2 * HOUR), No)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -72,6 +74,18 @@ FOUND: dict[str, list[dict[str, Any]]] = {
     ],
     BINDINGS: [binding("cluster-admin", "system:masters"), binding("old", "system:masters"), binding("view", "devs")],
 }
+CERTIFICATE = b"the CA of the cluster, as DER"
+CA = hashlib.sha256(CERTIFICATE).hexdigest()
+PEM = f"-----BEGIN CERTIFICATE-----\n{base64.b64encode(CERTIFICATE).decode()}\n-----END CERTIFICATE-----\n"
+FOUND["/api/v1/configmaps"] = [
+    named("trust", data={"bundle.pem": f"# ours\n{PEM}"}),
+    named("kube-root-ca.crt", data={"ca.crt": PEM}),
+    named("trust", namespace="kube-system", data={"ca.crt": PEM}),
+    named(
+        "other", data={"ca.crt": PEM.replace("V", "W"), "bad": "-----BEGIN CERTIFICATE-----A-----END CERTIFICATE-----"}
+    ),
+    named("empty"),
+]
 NAMES = {
     "/api/v1/secrets": [named("ci-kubeconfig"), named("tls"), named("KubeConfig", namespace="ops")],
     "/api/v1/secrets?fieldSelector=type%3Dkubernetes.io%2Fservice-account-token": [named("deployer-token")],
@@ -89,7 +103,7 @@ async def names(path: str) -> AsyncIterator[Mapping[str, Any]]:
 
 
 async def test_everything_that_a_rotation_hurts() -> None:
-    assert await look_inside(pages, names) == Inside(
+    assert await look_inside(pages, names, CA) == Inside(
         controllers=(
             Controller(label="Deployment pay/ledger", desired=2, available=1),
             Controller(label="Deployment pay/web", desired=1, available=1),
@@ -105,6 +119,7 @@ async def test_everything_that_a_rotation_hurts() -> None:
             "volume scratch",
         ),
         webhooks=("policies",),
+        pinned_ca=("pay/trust",),
         kubeconfigs=("pay/ci-kubeconfig", "ops/KubeConfig"),
         static_tokens=("pay/deployer-token",),
         masters=("old",),
@@ -117,9 +132,9 @@ async def test_what_may_not_be_listed_is_unknown() -> None:
             raise Refused(f"{path} is forbidden", status=status)
         yield {}
 
-    found = await look_inside(forbidden, forbidden)
+    found = await look_inside(forbidden, forbidden, CA)
     assert found == Inside()
-    assert len(found.unread) == 8
+    assert len(found.unread) == 9
 
 
 async def test_other_refusals_are_raised() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from aks_entra.core.conditional_access import (
     is_excluded,
     preflight,
 )
+from aks_entra.core.durations import stamp
 from aks_entra.core.pim import (
     ActivationPolicy,
     Kind,
@@ -89,7 +91,9 @@ def test_policies_are_compared_in_words() -> None:
 def test_states_and_ends_read_well() -> None:
     standing = Membership(id="1", kind=Kind.ACTIVE, group_id="g", principal_id="p", end=NOW)
     assert standing.ends == "2026-11-24T10:00:00Z"
-    assert Membership(id="1", kind=Kind.ACTIVE, group_id="g", principal_id="p").ends == "never"
+    always = Membership(id="1", kind=Kind.ACTIVE, group_id="g", principal_id="p")
+    assert (always.begins, always.ends) == ("always", "never")
+    assert replace(always, start=NOW).begins == stamp(NOW)
     assert MembershipRequest(id="1", status="PendingApproval").waits
     assert MembershipRequest(id="1", status="Denied").failed
     assert tokens_until(NOW, machine=False) < tokens_until(NOW, machine=True)
@@ -146,6 +150,7 @@ def seen(result: str) -> SeenSignIn:
         (WANTED, around(standing=STANDING, sign_ins=(seen("reportOnlyNotApplied"),)), True, {"C105"}),
         (WANTED, around(standing=STANDING, sign_ins=(seen("reportOnlySuccess"),)), True, set()),
         (WANTED, around(standing=STANDING, sign_ins=(seen("reportOnlyFailure"),) * 2), True, {"C106"}),
+        (WANTED, around(standing=STANDING, sign_ins=(seen("reportOnlyInterrupted"),)), True, {"C107"}),
     ],
 )
 def test_a_policy_that_locks_out_is_refused(

@@ -24,7 +24,9 @@ from aks_entra.core.preflight import (
     Inside,
     Memberships,
     Policy,
+    Quota,
     Severity,
+    SignInRule,
     Skip,
     Subnet,
     Tools,
@@ -37,7 +39,7 @@ from aks_entra.core.windows import Window
 from tests.unit.cases import ADMINS, DENIES, INSIDE, OLD_CA, QUIET, TENANT, facts, group, managed, posture, target
 
 SUBNET = "/subscriptions/s/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/v/subnets/nodes"
-FLAT = Pool(name="a", count=3, subnet_id=SUBNET, addresses_per_node=31)
+FLAT = Pool(name="a", count=3, vm_size="Standard_D4s_v5", subnet_id=SUBNET, addresses_per_node=31)
 SATURDAYS = Window(name="default", hours=(("Saturday", 2), ("Saturday", 3)))
 ODD = Window(name="nodes", schedule="yearly", duration_hours=4)
 SERVER = Endpoint(variable="PREFECT_API_URL", host="prefect.contoso.com", addresses=("20.1.2.3",))
@@ -143,6 +145,29 @@ def found(plan: ClusterPlan, rule: str) -> list[Finding]:
             target(),
             facts(memberships=Memberships(groups=201, person=False)),
         ),
+        (
+            "B025",
+            "'No robots' blocks",
+            managed(),
+            target(),
+            facts(sign_in_rules=(SignInRule(name="No robots", controls=("block",)),)),
+        ),
+        (
+            "W136",
+            "'Not from here' may block the sign-in",
+            managed(),
+            target(),
+            facts(sign_in_rules=(SignInRule(name="Not from here", controls=("block",), certain=False),)),
+        ),
+        (
+            "W136",
+            "may ask for mfa at",
+            managed(),
+            target(),
+            facts(sign_in_rules=(SignInRule(name="MFA", controls=("mfa",)),)),
+        ),
+        ("W136", "may ask for more at", managed(), target(), facts(sign_in_rules=(SignInRule(name="Strength"),))),
+        ("U136", "could not be read", managed(), target(), facts(sign_in_rules=None)),
         ("I119", "201 groups", managed(), target(), facts(memberships=Memberships(groups=201, person=True))),
         ("U119", "how many groups", managed(), target(), facts(memberships=None)),
         (
@@ -162,6 +187,14 @@ def found(plan: ClusterPlan, rule: str) -> list[Finding]:
         ("I120", "no caller with an old credential", managed(), target(), facts()),
         ("U120", "leaves reads out", managed(), target(), facts(callers=replace(QUIET, complete=False))),
         ("U120", "no audit log was read", managed(), target(), facts(callers=None)),
+        ("U120", "goes nowhere", managed(), target(), facts(callers=None, callers_unread="it goes nowhere")),
+        (
+            "U120",
+            "a part only",
+            managed(),
+            target(),
+            facts(callers=replace(QUIET, complete=False, missing="a part only")),
+        ),
         ("B021", "no way back", managed(), target(), facts(policies=(DENIES,))),
         ("U121", "its effect could not be read", managed(), target(), facts(policies=(replace(DENIES, effect=None),))),
         ("U121", "could not be read", managed(), LATER, facts(policies=None)),
@@ -218,6 +251,35 @@ def found(plan: ClusterPlan, rule: str) -> list[Finding]:
             facts(subnets=(Subnet(id=SUBNET, free=None),)),
         ),
         ("U130", "pool a can surge is unknown", managed(pools=(FLAT,)), target(), facts(subnets=None)),
+        (
+            "W130",
+            "(Standard_D4s_v5) needs 4 vCPUs, quota cores of westeurope has 3 left",
+            managed(location="westeurope"),
+            target(),
+            facts(quotas=(Quota(name="cores", left=3), Quota(name="standardDSv5Family", left=4))),
+        ),
+        (
+            "W130",
+            "quota standardDSv5Family of westeurope has 3 left",
+            managed(location="westeurope"),
+            target(),
+            facts(quotas=(Quota(name="cores", left=4), Quota(name="standardDSv5Family", left=3))),
+        ),
+        (
+            "U130",
+            "vCPU quota of westeurope could not be read",
+            managed(location="westeurope"),
+            target(),
+            facts(quotas=None),
+        ),
+        (
+            "U130",
+            "no quota is known for Standard_D4s_v5",
+            managed(),
+            target(),
+            facts(quotas=(Quota(name="cores", left=9),)),
+        ),
+        ("U130", "no quota is known for its size", managed(pools=(Pool(name="a"),)), target(), facts()),
         ("W131", "Terraform owns this cluster", managed(tags=(("managed-by", "Terraform"),)), target(), facts()),
         ("W131", "Bicep owns this cluster", managed(tags=(("azd-env-name", "prod"),)), target(), facts()),
         (
@@ -244,6 +306,7 @@ def found(plan: ClusterPlan, rule: str) -> list[Finding]:
         ),
         ("W132", "sets the admin groups to none at all", managed(), target(), facts(policies=(GROUPS_POLICY,))),
         ("U132", "could not be read", managed(), target(), facts(policies=None)),
+        ("W137", "pay/trust", managed(), target(), facts(inside=inside(pinned_ca=("pay/trust",)))),
         ("W133", "ci/kubeconfig", managed(), target(), facts(inside=inside(kubeconfigs=("ci/kubeconfig",)))),
         ("W134", "old-admins", managed(), target(), facts(inside=inside(masters=("old-admins",)))),
         ("W135", "ci/deployer-token", managed(), target(), facts(inside=inside(static_tokens=("ci/deployer-token",)))),
@@ -279,6 +342,8 @@ def test_a_rule_speaks(rule: str, words: str, before: Posture, wanted: Target, k
         ("W117 U117", managed(version=""), target(), facts(supported_versions=None)),
         ("W118 I118", managed(version="1.33.5"), target(), facts(tools=Tools(kubectl="1.34.0", kubelogin="0.2.19"))),
         ("W118 I118", managed(version="1.33.5"), target(), facts(tools=Tools(kubectl=None, kubelogin=None))),
+        ("B025 W136 U136", managed(power_state="Stopped"), target(), facts(sign_in_rules=None)),
+        ("B025 W136 U136", managed(), target(), facts()),
         ("B019 I119", managed(), target(), facts(memberships=Memberships(groups=200, person=False))),
         ("W120 I120 U120", managed(), LATER, facts(callers=None)),
         ("B021", managed(), target(), facts(policies=(replace(DENIES, exempt=True),))),
@@ -387,7 +452,7 @@ def test_what_may_be_skipped(rule: str, reason: str, why: str) -> None:
 
 
 def test_what_keeps_a_way_in_open_cannot_be_skipped() -> None:
-    assert {one for one in SKIPPABLE if one[0] == "B"} == {"B015", "B023", "B024"}
+    assert {one for one in SKIPPABLE if one[0] == "B"} == {"B015", "B023", "B024", "B025"}
 
 
 def test_every_rule_is_documented_and_every_id_is_of_one_rule() -> None:

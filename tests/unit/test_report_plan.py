@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rich.console import Console
 
 from aks_entra.core.cluster import Identity
 from aks_entra.core.debt import Debt
-from aks_entra.core.plan import FleetPlan
+from aks_entra.core.gates import Gate, Hours
+from aks_entra.core.plan import Change, FleetPlan
 from aks_entra.core.target import AzureRbac, GroupTarget
 from aks_entra.report import plan_markdown
 from aks_entra.report.plan_markdown import escaped
@@ -200,3 +203,34 @@ def test_markdown_is_not_made_by_what_others_named() -> None:
     assert escaped("a|b *c* _d_ <img> [x](y)\nz") == r"a\|b \*c\* \_d\_ \<img\> \[x\](y) z"
     assert escaped("set `a_b|c` now_") == r"set `a_b\|c` now\_"
     assert escaped("a lone ` and_") == r"a lone \` and\_"
+
+
+def test_what_a_gate_waits_for_and_what_moved_is_said() -> None:
+    whole = a_whole_fleet()
+    hours = Hours(days=("sat",), start="02:00", end="06:00")
+    careful = replace(
+        whole.stages[1],
+        gate_before=Gate(expires_after=12 * 3600, window=hours, maintenance_window=True),
+        gate_after=Gate(approval=False, wait=7 * 86_400),
+        batch_size=2,
+        max_concurrency_per_subscription=1,
+    )
+    made = replace(whole, stages=(whole.stages[0], careful))
+    moved = made.planned_again(
+        (replace(made.clusters[1], tier="Standard"),),
+        (Change(cluster="shop-weu/legacy", differences=("Azure RBAC: expected off, found on",)),),
+        at="2026-11-25T00:00:00Z",
+    )
+    assert moved.digest != made.digest
+    assert moved.created_at == "2026-11-25T00:00:00Z"
+
+    text = text_of(moved)
+    assert (
+        "Stage rest (4 clusters, gate before: approval (valid 12h) + window sat 02:00 to 06:00 UTC + "
+        "the clusters' maintenance windows, gate after: wait 7d, 2 at a time, 1 of one subscription, batches of 2, "
+        "stop after 1 failure)"
+    ) in text
+    assert text.startswith(f"In place of plan {made.digest}: clusters moved since\n  shop-weu/legacy  Azure RBAC: exp")
+    page = plan_markdown.render(view_of(moved))
+    assert "| shop-weu/legacy | Azure RBAC: expected off, found on |" in page
+    assert plan_markdown.changes(view_of(made)) == ""

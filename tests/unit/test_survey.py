@@ -90,39 +90,21 @@ async def test_what_cannot_be_reached_or_read_is_a_problem_of_its_row() -> None:
     assert row.groups == (GroupFacts(id=ADMINS),)
 
 
-async def test_our_own_records_are_cited() -> None:
+async def test_our_own_records_are_cited_and_azures_activity_log_may_contradict_them() -> None:
     world = fleet_world(1)
     (cluster,) = world.clusters.values()
     cluster.local_accounts = False
     rotated = Record(
         cluster=cluster.id.key, sighting=Sighting.ROTATED_CLOSED, at="2026-03-02", ca=cluster.ca.fingerprint, source="r"
     )
-    ports = world.process().ports
-    (row,) = await inventory(ports, (WHOLE,), probe=False, read=True, records=(rotated,))
-    assert row.old_credentials.debt is Debt.NONE
-    plan = await plan_fleet(ports, Fleet(name="f", selectors=(WHOLE,), target=GROUPED), (rotated,))
-    assert plan.clusters[0].disposition == "nothing to do"
-
-
-async def test_azures_activity_log_may_contradict_our_own_records() -> None:
-    world = fleet_world(1)
-    (cluster,) = world.clusters.values()
-    cluster.local_accounts = False
-    rotated = Record(
-        cluster=cluster.id.key, sighting=Sighting.ROTATED_CLOSED, at="2026-03-02", ca=cluster.ca.fingerprint, source="r"
-    )
-    fetched = replace(rotated, sighting=Sighting.ACCOUNTS_ON, at="2026-03-09", source="activity log: handed out to eve")
-    world.handed_out = (fetched,)
-    ports = world.process().ports
-    (row,) = await inventory(ports, (WHOLE,), probe=False, read=True, records=(rotated,))
-    assert row.old_credentials.debt is not Debt.NONE
-    plan = await plan_fleet(ports, Fleet(name="f", selectors=(WHOLE,), target=GROUPED), (rotated,))
-    assert plan.clusters[0].disposition == "migrate"
-    assert "rotate" in [step.kind.partition("-")[0] for step in plan.clusters[0].steps]
-
-    world.handed_out = None  # the log may not be read
-    (row,) = await inventory(ports, (WHOLE,), probe=False, read=True, records=(rotated,))
-    assert row.old_credentials.debt is Debt.NONE
+    ports, fleet = world.process().ports, Fleet(name="f", selectors=(WHOLE,), target=GROUPED)
+    opened = replace(rotated, sighting=Sighting.ACCOUNTS_ON, at="2026-03-09", source="activity log")
+    for told, dead in (((), True), (None, True), ((opened,), False)):  # None: the log may not be read
+        world.handed_out = told
+        (row,) = await inventory(ports, (WHOLE,), probe=False, read=True, records=(rotated,))
+        assert (row.old_credentials.debt is Debt.NONE) is dead
+        plan = await plan_fleet(ports, fleet, (rotated,))
+        assert plan.clusters[0].disposition == ("nothing to do" if dead else "migrate")
 
 
 async def test_resource_groups_alone_need_no_right_on_the_subscription() -> None:
@@ -231,8 +213,11 @@ async def test_facts_that_cannot_be_read_are_unknown() -> None:
         "U120",
         "U121",
         "U122",
+        "U130",
+        "U130",
         "U131",
         "U132",
+        "U136",
         "U140",
     ]
 

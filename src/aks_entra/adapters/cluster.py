@@ -24,7 +24,8 @@ from aks_entra.adapters.vault import MemoryVault
 from aks_entra.core.cluster import Posture, ServingCertificate
 from aks_entra.core.evidence import Credential, Node, Workload
 from aks_entra.core.preflight import Inside
-from aks_entra.errors import AksEntraError, Refused, TryLater
+from aks_entra.core.wishes import data_action, forbidden
+from aks_entra.errors import AksEntraError, Refused, Rejected, TryLater
 from aks_entra.ports import ControlPlane, SignedIn
 
 if TYPE_CHECKING:
@@ -124,7 +125,9 @@ class ApiServers:
 
                 return pages
 
-            return await look_inside(listing("application/json"), listing(METADATA))
+            return await look_inside(
+                listing("application/json"), listing(METADATA), posture.ca.fingerprint if posture.ca else ""
+            )
 
     async def try_credential(self, posture: Posture, credential: Credential) -> int | None:
         """Use one held credential alone, trusting the CA that serves now: the status of a list of one node.
@@ -214,7 +217,10 @@ class ApiServers:
         token: str | None = None
         while True:
             page = await answer_of(fetch(limit=PAGE, _continue=token, _request_timeout=self._timeout, **options))
-            for item in page.get("items") or ():
+            items = page.get("items", ...)  # null is how Go writes an empty list; no list at all is no answer
+            if not isinstance(items, list | None) or not all(isinstance(one, dict) for one in items or ()):
+                raise _none_of_its_own()
+            for item in items or ():
                 yield item
             token = (page.get("metadata") or {}).get("continue") or None
             if token is None:
@@ -235,17 +241,27 @@ async def _listed(
     )
 
 
+def _none_of_its_own() -> Rejected:
+    return Rejected(
+        "what answered is no API server: a list, or an object, is none",
+        remedy="look at what stands before it",
+        code="Malformed",
+    )
+
+
 async def answer_of(request: Awaitable[Any]) -> Mapping[str, Any]:
     """The body of an answer; what the API server refuses is raised."""
     response = await request
     text = (await response.read()).decode("utf-8", "replace")
     try:
-        read: Any = json.loads(text)
+        read: Any = json.loads(text) if text else {}
     except ValueError:
-        read = {}
+        read = None
     body: dict[str, Any] = read if isinstance(read, dict) else {}
     status = int(response.status)
     if status < _FAILED:
+        if read != body:
+            raise _none_of_its_own()
         return body
     message = " ".join(str(body.get("message") or "no reason given").split())[:400]
     reason = str(body.get("reason") or "")
@@ -259,9 +275,11 @@ async def answer_of(request: Awaitable[Any]) -> Mapping[str, Any]:
         )
     if status in {408, 429} or status >= 500:  # noqa: PLR2004 - HTTP
         raise TryLater(f"the API server is not well: {message}", after=10, code=reason, status=status)
+    wanted = forbidden(message)
     raise Refused(
         f"the API server refuses: {message}",
-        remedy="the prover needs an admin group, or Azure Kubernetes Service RBAC Cluster Admin, on this cluster",
+        remedy="the prover needs an admin group, or Azure Kubernetes Service RBAC Cluster Admin, on this cluster"
+        + (f" (or, with Azure RBAC, a role with the data action {data_action(wanted[1])})" if wanted else ""),
         code=reason,
         status=status,
     )

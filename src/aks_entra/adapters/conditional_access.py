@@ -11,9 +11,11 @@ from typing import Any, Final
 
 from aks_entra.adapters.graph_wire import Document, Wire, literal
 from aks_entra.core.access import PolicyResult
-from aks_entra.core.conditional_access import REPORT_ONLY, SeenSignIn, StandingPolicy, WantedPolicy
+from aks_entra.core.conditional_access import ENFORCED, REPORT_ONLY, SeenSignIn, StandingPolicy, WantedPolicy
 from aks_entra.core.durations import stamp
 from aks_entra.core.kubelogin import SERVER_APP
+from aks_entra.core.preflight import SignInRule
+from aks_entra.errors import Refused
 
 BASE: Final = "/identity/conditionalAccess"
 READ: Final = "Policy.Read.All"
@@ -31,6 +33,38 @@ class GraphSignInPolicies:
 
     async def evaluate(self, user_id: str) -> tuple[PolicyResult, ...]:
         """What-if of a sign-in of this user with kubectl from an unknown device."""
+        return tuple(
+            PolicyResult(
+                id=str(one.get("id") or ""),
+                name=str(one.get("displayName") or ""),
+                state=str(one.get("state") or ""),
+                applies=bool(one.get("policyApplies")) or one.get("analysisReasons") == "notEnoughInformation",
+                controls=_controls(one),
+            )
+            for one in await self._what_if(user_id)
+        )
+
+    async def in_the_way(self, principal_id: str, *, person: bool) -> tuple[SignInRule, ...]:
+        """The enforced policies that a sign-in to AKS meets: of a person by what-if, of an application by its name."""
+        try:
+            if person:
+                found = [(one, person_meets(one)) for one in await self._what_if(principal_id)]
+            else:
+                policies = await self._wire.list(
+                    f"{BASE}/policies", doing="read the Conditional Access policies", needs=READ
+                )
+                found = [(one, application_meets(one, principal_id)) for one in policies]
+        except Refused as refused:
+            if "P1" in refused.remedy:  # without the licence there is no Conditional Access
+                return ()
+            raise
+        return tuple(
+            SignInRule(name=str(one.get("displayName") or ""), controls=_controls(one), certain=certain)
+            for one, certain in found
+            if certain is not None and one.get("state") == ENFORCED
+        )
+
+    async def _what_if(self, user_id: str) -> list[Document]:
         answer = await self._wire.ask(
             f"{BASE}/evaluate",
             {
@@ -45,16 +79,7 @@ class GraphSignInPolicies:
             doing=f"ask what Conditional Access says to {user_id}",
             needs=READ,
         )
-        return tuple(
-            PolicyResult(
-                id=str(one.get("id") or ""),
-                name=str(one.get("displayName") or ""),
-                state=str(one.get("state") or ""),
-                applies=bool(one.get("policyApplies")) or one.get("analysisReasons") == "notEnoughInformation",
-                controls=_controls(one),
-            )
-            for one in answer.get("value") or ()
-        )
+        return list(answer.get("value") or ())
 
     async def named(self, name: str) -> tuple[StandingPolicy, ...]:
         """The policies of this display name."""
@@ -105,6 +130,36 @@ class GraphSignInPolicies:
             needs="Application.ReadWrite.All",
         )
         return True
+
+
+def person_meets(result: Document) -> bool | None:
+    """Whether a what-if result applies for certain; None: it does not."""
+    if result.get("policyApplies"):
+        return True
+    return False if result.get("analysisReasons") == "notEnoughInformation" else None
+
+
+def application_meets(policy: Document, principal_id: str) -> bool | None:
+    """Whether a policy is about an application's sign-in to AKS, for certain; None: it is not.
+
+    Policies for workload identities name service principals; those for users never meet an application.
+    """
+    conditions = policy.get("conditions") or {}
+    workloads = conditions.get("clientApplications") or {}
+    named = {str(one).casefold() for one in workloads.get("includeServicePrincipals") or ()}
+    left_out = {str(one).casefold() for one in workloads.get("excludeServicePrincipals") or ()}
+    if not named & {principal_id.casefold(), "serviceprincipalsinmytenant"} or principal_id.casefold() in left_out:
+        return None
+    applications = conditions.get("applications") or {}
+    wanted = set(applications.get("includeApplications") or ())
+    if not wanted & {"All", SERVER_APP} or SERVER_APP in set(applications.get("excludeApplications") or ()):
+        return None
+    depends = (
+        conditions.get("locations"),
+        conditions.get("servicePrincipalRiskLevels"),
+        workloads.get("servicePrincipalFilter"),
+    )
+    return not any(depends)
 
 
 def _body(wanted: WantedPolicy) -> dict[str, Any]:

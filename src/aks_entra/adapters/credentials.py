@@ -55,6 +55,8 @@ class Identities:
 
     async def prover(self) -> Caller:
         """Who proves sign-in: the runner, unless the fleet names another. Refused as above."""
+        if self._person is not None and self._spec is None:
+            return await self.runner()
         return caller_in(await self.cluster_token(fresh=False))
 
     async def cluster_token(self, *, fresh: bool) -> str:

@@ -23,6 +23,7 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
+from aks_entra.adapters.malformed import MalformedError, malformed
 from aks_entra.adapters.network import unreachable
 from aks_entra.errors import AksEntraError, Refused, Rejected, TryLater
 
@@ -65,6 +66,8 @@ def azure(doing: str, *, host: str = "management.azure.com", writing: bool = Fal
 
 def translated(err: AzureError, doing: str, *, host: str = "", writing: bool = False) -> AksEntraError:
     """One of Azure's exceptions as one of ours."""
+    if isinstance(err, MalformedError):
+        return malformed(doing, host or "Azure", err.message, writing=writing)
     if isinstance(err, HttpResponseError) and err.response is not None and not _from_entra(err):
         return _answered(err, doing, writing=writing)
     if isinstance(err, ClientAuthenticationError):

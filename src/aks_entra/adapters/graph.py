@@ -122,7 +122,8 @@ class MicrosoftGraph:
 
     async def user_id(self, name: str) -> str:
         """Object id of a user principal name or an application's service principal (by appId). Refused when unknown."""
-        with answers(f"look for {name!r} in the directory") as attempt:
+        needs = "User.ReadBasic.All for people, Application.Read.All for applications; or give object ids"
+        with answers(f"look for {name!r} in the directory", needs=needs) as attempt:
             if not _GUID.match(name):
                 query = UserItemRequestBuilder.UserItemRequestBuilderGetQueryParameters(select=["id"])
                 user = await attempt.found(

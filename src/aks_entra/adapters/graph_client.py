@@ -17,6 +17,7 @@ from msgraph_core import GraphClientFactory  # type: ignore[import-untyped]  # i
 
 from aks_entra.adapters.credentials import GRAPH_SCOPE
 from aks_entra.adapters.failures import retry_after, translated
+from aks_entra.adapters.malformed import malformed, whole
 from aks_entra.adapters.network import trust, unreachable
 from aks_entra.errors import AksEntraError, Refused, Rejected, TryLater
 
@@ -37,7 +38,7 @@ class Graph:
 
     def __init__(self, credential: AsyncTokenCredential, *, timeout: float) -> None:
         self._http = GraphClientFactory.create_with_default_middleware(
-            client=httpx.AsyncClient(verify=trust(), timeout=timeout)
+            client=httpx.AsyncClient(verify=trust(), timeout=timeout, event_hooks={"response": [whole]})
         )
         provider = AzureIdentityAuthenticationProvider(credential, scopes=[GRAPH_SCOPE], allowed_hosts=[GRAPH_HOST])
         self.client = GraphServiceClient(request_adapter=GraphRequestAdapter(provider, self._http))
@@ -70,6 +71,8 @@ def answers(doing: str, *, writing: bool = False, needs: str = "") -> Iterator[A
         yield Attempt()
     except APIError as err:
         raise _answered(err, doing, writing=writing, needs=needs) from err
+    except httpx.DecodingError as err:
+        raise malformed(doing, GRAPH_HOST, str(err), writing=writing) from err
     except httpx.HTTPError as err:
         if writing and isinstance(err, httpx.ReadError | httpx.RemoteProtocolError | httpx.ReadTimeout):
             raise TryLater(

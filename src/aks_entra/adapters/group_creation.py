@@ -28,6 +28,10 @@ from aks_entra.ports import Clock
 if TYPE_CHECKING:
     from msgraph.graph_service_client import GraphServiceClient
 
+CREATE: Final = (
+    "Group.Create (or Group.ReadWrite.All), and for its members and owners User.ReadBasic.All and, for applications "
+    "such as the prover, Application.Read.All"
+)
 RELATIONS: Final = 20
 """How many owners and members Graph binds in the request that creates a group."""
 
@@ -111,7 +115,7 @@ class GroupCreation:
         heard = HeadersInspectionHandlerOption(inspect_request_headers=False)
         configuration = RequestConfiguration[QueryParameters](options=[ONCE, heard])
         configuration.headers.add("Prefer", "create-if-missing")
-        with answers(f"create the group {target.display_name!r}", writing=True):
+        with answers(f"create the group {target.display_name!r}", writing=True, needs=CREATE):
             created = await self._client.groups_with_unique_name(_literal(unique_name)).patch(group, configuration)
         if created is None or created.id is None:
             return None

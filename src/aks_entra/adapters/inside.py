@@ -5,8 +5,11 @@ The API server is told to send metadata alone (`PartialObjectMetadataList`): no 
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeAlias, TypeVar
 
 from aks_entra.core.preflight import Controller, Inside
@@ -19,14 +22,19 @@ Pages: TypeAlias = Callable[[str], AsyncIterator[Item]]
 _T = TypeVar("_T")
 _SYSTEM: Final = frozenset({"kube-system", "gatekeeper-system", "calico-system", "tigera-operator", "aks-command"})
 _KUBECONFIG: Final = re.compile(r"kube-?config", re.IGNORECASE)
+_PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
+_RENEWED: Final = frozenset({"kube-root-ca.crt", "extension-apiserver-authentication"})
 _UNREADABLE: Final = frozenset({403, 404})
 _STOCK: Final = frozenset({"cluster-admin"})
 _ADMISSION: Final = "/apis/admissionregistration.k8s.io/v1"
 _OF_AKS: Final = ("aks-", "azure-")
 
 
-async def look_inside(pages: Pages, names: Pages) -> Inside:
-    """Everything that the prover may list; what it may not is None. `names` lists metadata alone."""
+async def look_inside(pages: Pages, names: Pages, ca: str = "") -> Inside:
+    """Everything that the prover may list; what it may not is None. `names` lists metadata alone.
+
+    `ca`: fingerprint of the cluster's CA (SHA-256 of its DER in hex), for whoever keeps a copy of it.
+    """
     pods = await _readable(_all(pages("/api/v1/pods")))
     return Inside(
         controllers=await _readable(_controllers(pages)),
@@ -34,6 +42,7 @@ async def look_inside(pages: Pages, names: Pages) -> Inside:
         bare_pods=None if pods is None else tuple(_label(pod) for pod in pods if _bare(pod)),
         node_local=await _node_local(pages, pods),
         webhooks=await _readable(_webhooks(pages)),
+        pinned_ca=await _readable(_pinned_ca(pages, ca)) if ca else None,
         kubeconfigs=await _readable(_kubeconfigs(names)),
         static_tokens=await _readable(_static_tokens(names)),
         masters=await _readable(_masters(pages)),
@@ -117,6 +126,25 @@ async def _webhooks(pages: Pages) -> tuple[str, ...]:
             if pinned and not name.startswith(_OF_AKS):
                 found.append(name)
     return tuple(found)
+
+
+async def _pinned_ca(pages: Pages, ca: str) -> tuple[str, ...]:
+    """Config maps with a copy of the cluster's CA, beside those that Kubernetes itself renews."""
+    found = []
+    async for item in pages("/api/v1/configmaps"):
+        name = str((item.get("metadata") or {}).get("name") or "")
+        if name not in _RENEWED and _namespace(item) not in _SYSTEM and ca in _fingerprints(item.get("data") or {}):
+            found.append(_label(item))
+    return tuple(found)
+
+
+def _fingerprints(data: Mapping[str, Any]) -> set[str]:
+    """SHA-256 of every certificate in the values, as DER, in hex; what is no certificate is nothing."""
+    found = set()
+    for block in (block for value in data.values() for block in _PEM.findall(str(value))):
+        with suppress(ValueError):
+            found.add(hashlib.sha256(base64.b64decode("".join(block.split()), validate=True)).hexdigest())
+    return found
 
 
 async def _kubeconfigs(names: Pages) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ class Board:
                     output.say(f"{step.cluster} · {step.step}: {_words(step)}")
         if snapshot.run.state != self._state:
             self._state = snapshot.run.state
-            output.say(f"{snapshot.run.name}: {self._state}", style="dim")
+            output.say(f"{snapshot.run.name}: {_state(snapshot)}", style="dim")
 
 
 @contextmanager
@@ -66,6 +66,11 @@ def board() -> Iterator[Board]:
 
     with Live(console=console, refresh_per_second=4, transient=False) as live:
         yield Board(live)
+
+
+def _state(snapshot: Snapshot) -> str:
+    """The run's state; of one that waits for a time, for what and until when."""
+    return snapshot.run.message if snapshot.run.waits else snapshot.run.state
 
 
 def _words(step: StepView) -> str:
@@ -104,7 +109,7 @@ def _table(snapshot: Snapshot) -> Group:
             line.append(f"{mark} {SHORT.get(step.step, step.step)}{took}  ", style=style)
         table.add_row(Text(cluster), line)
     running = [batch for batch in snapshot.batches if not batch.ended]
-    status = f"{snapshot.run.name}: {snapshot.run.state}" + "".join(f" · {one.name}: {one.state}" for one in running)
+    status = f"{snapshot.run.name}: {_state(snapshot)}" + "".join(f" · {one.name}: {one.state}" for one in running)
     bottom = Text(status, style="dim") if snapshot.run.ended or snapshot.gate else Spinner("dots", Text(status))
     return Group(table, bottom)
 

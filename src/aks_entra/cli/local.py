@@ -107,13 +107,13 @@ async def prefect_here(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(stop_marked, f"{MARK}={settings[MARK]}")
         tell(f"starting Prefect at {base}")
-        server = await stack.enter_async_context(
-            _process(place, "server", "server", "start", "--host", LOOPBACK, "--port", str(chosen))
-        )
+        serving = ("server", "start", "--host", LOOPBACK, "--port", str(chosen))
+        server = await stack.enter_async_context(_kept(place, "server", serving, tell))
         async with httpx.AsyncClient(base_url=place.api, trust_env=False, timeout=10.0) as http:
             await _until(lambda: _answers(http, "/health"), server, place, "server")
             tell("starting a worker, deploying the runbooks")
-            worker = await stack.enter_async_context(_worker(place, tell))
+            working = ("worker", "start", "--pool", pool, "--type", "process", "--name", "local")
+            worker = await stack.enter_async_context(_kept(place, "worker", working, tell))
             await _until(lambda: _answers(http, f"/work_pools/{pool}"), worker, place, "worker")
             await _deploy(place)
             await _until(lambda: _online(http, pool), worker, place, "worker")
@@ -161,18 +161,19 @@ async def _process(place: Local, name: str, *arguments: str) -> AsyncIterator[as
 
 
 @asynccontextmanager
-async def _worker(place: Local, tell: Callable[[str], None]) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Keep a worker running: when it dies another one takes its place. Yields the first."""
-    command = ("worker", "start", "--pool", place.pool, "--type", "process", "--name", "local")
+async def _kept(
+    place: Local, name: str, command: tuple[str, ...], tell: Callable[[str], None]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Keep one of them running: when it dies another one takes its place. Yields the first."""
     first: asyncio.Future[asyncio.subprocess.Process] = asyncio.get_running_loop().create_future()
 
     async def keep() -> None:
         while True:
-            async with _process(place, "worker", *command) as process:
+            async with _process(place, name, *command) as process:
                 if not first.done():
                     first.set_result(process)
                 status = await process.wait()
-            tell(f"the worker ended (exit code {status}): starting another")
+            tell(f"the {name} ended (exit code {status}): starting another")
             await asyncio.sleep(LOOK)
 
     keeping = asyncio.create_task(keep())

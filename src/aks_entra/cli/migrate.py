@@ -28,7 +28,9 @@ Approver = Annotated[
     str | None,
     typer.Option("--approver", metavar="NAME", help="Who decides. Default: who is signed in.", show_default=False),
 ]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why: a change number, a ticket.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")]
+BY_YES = "approved with --yes"
+Ticket = Annotated[str, typer.Option("--ticket", metavar="ID", help="The change ticket.", show_default=False)]
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +51,9 @@ class Request:
     wait: bool
     approver: str | None
     reason: str
+    ticket: str = ""
+    skip: tuple[str, ...] = ()
+    retry: tuple[str, ...] = ()
     plan: FleetPlan | None = None  # one that was made just now, instead of a source
 
 
@@ -76,9 +81,20 @@ def migrate(  # noqa: PLR0913 - one parameter for each option
         str | None,
         typer.Option("--follow", metavar="RUN", help="Only look on at a run that goes on.", show_default=False),
     ] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option("--skip", metavar="CLUSTER", help="With --resume: leave it out. Needs --reason. Repeatable."),
+    ] = None,
+    retry: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--retry", metavar="CLUSTER", help="With --resume: try it again, also if refused or skipped. Repeatable."
+        ),
+    ] = None,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Start it and leave.")] = False,
     approver: Approver = None,
-    reason: Reason = "approved with --yes",
+    reason: Reason = BY_YES,
+    ticket: Ticket = "",
     format_: output.Output = output.Format.TABLE,
 ) -> None:
     """Migrate a fleet through Prefect: stages, gates, batches, verdicts.
@@ -88,6 +104,10 @@ def migrate(  # noqa: PLR0913 - one parameter for each option
     with output.guarded():
         if sum(one is not None for one in (source, resume, follow)) != 1:
             output.usage("what is to be migrated?", remedy="name one plan or fleet file, or --resume or --follow a run")
+        if (skip or retry) and resume is None:
+            output.usage("--skip and --retry are for a rollout that is resumed", remedy="name it: --resume RUN")
+        if skip and reason == BY_YES:
+            output.usage("a member is skipped for a reason", remedy="add --reason; it stands in the report")
         if local and no_wait:
             output.usage("--local ends with this command", remedy="leave out --no-wait")
     request = Request(
@@ -99,6 +119,9 @@ def migrate(  # noqa: PLR0913 - one parameter for each option
         wait=not no_wait,
         approver=approver,
         reason=reason,
+        ticket=ticket,
+        skip=tuple(skip or ()),
+        retry=tuple(retry or ()),
     )
     output.run(carry_out(request, format_))
 
@@ -107,26 +130,30 @@ def approve(
     run: Annotated[str, typer.Argument(metavar="RUN", help="The waiting run: the beginning of its id, or its name.")],
     *,
     plan: Annotated[str, typer.Option("--plan", metavar="DIGEST", help="The plan's digest, six digits at least.")],
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why: a change number, a ticket.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")],
+    ticket: Ticket = "",
     approver: Approver = None,
     reject: Annotated[
         bool, typer.Option("--reject", help="Reject: this stage and those after it are skipped.")
     ] = False,
 ) -> None:
     """Decide at a gate. The decision holds for exactly the plan that is named."""
-    output.run(decide_at_gate(run, plan, reason=reason, approver=approver, reject=reject))
+    output.run(decide_at_gate(run, plan, reason=reason, ticket=ticket, approver=approver, reject=reject))
 
 
-async def decide_at_gate(run: str, plan: str, *, reason: str, approver: str | None, reject: bool) -> None:
+async def decide_at_gate(
+    run: str, plan: str, *, reason: str, approver: str | None, reject: bool, ticket: str = ""
+) -> None:
     """Answer the gate of a waiting run in the name of who is signed in, or of `approver`."""
     from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
 
     await prefect_client.require_server()
     name = approver or await signed_in()
     gate = await prefect_client.decide(
-        run, plan, decision="reject" if reject else "approve", approver=name, reason=reason
+        run, plan, decision="reject" if reject else "approve", approver=name, reason=reason, ticket=ticket
     )
-    output.say(f"✓ {'rejected' if reject else 'approved'} by {name} ({reason})", style="good")
+    numbered = f", ticket {ticket}" if ticket else ""
+    output.say(f"✓ {'rejected' if reject else 'approved'} by {name} ({reason}{numbered})", style="good")
     output.say(f"  {gate.page}")
 
 
@@ -170,6 +197,7 @@ async def _start(request: Request) -> FlowRun:
         digest = await prefect_client.noted_plan(old.id)
         if digest is None:
             raise Refused(f"run {old.name} died before it had a plan", remedy="start it again from the fleet file")
+        await _members(request, digest)
         return await prefect_client.resume(str(old.id), digest)
     if request.plan is not None:
         await prefect_client.store_plan(request.plan)
@@ -186,26 +214,44 @@ async def _start(request: Request) -> FlowRun:
     return await prefect_client.start_fleet(fleet.model_dump(mode="json", exclude_defaults=True))
 
 
+async def _members(request: Request, digest: str) -> None:
+    """Note who is skipped and who is tried again, before the rollout goes on."""
+    if not request.skip and not request.retry:
+        return
+    from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
+    from aks_entra.cli.members import leave_out, try_again  # noqa: PLC0415 - it knows this module
+
+    plan, by = await prefect_client.load_plan(digest), request.approver or await signed_in()
+    await try_again(plan, list(request.retry), by=by)
+    if request.skip:
+        await leave_out(plan, list(request.skip), reason=request.reason, by=by)
+
+
 async def _follow(run: UUID, request: Request) -> FleetPlan | None:
     """Show progress until the run ended; at gates say how to approve, or approve. Returns the plan, if any."""
     from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
 
     plan: FleetPlan | None = None
-    seen: set[tuple[int, str]] = set()
+    first = ""
+    seen: set[str] = set()
     with board() as shown:
         async for now in prefect_client.follow(run):
-            if plan is None and (digest := await prefect_client.noted_plan(run)):
+            moved = now.gate is not None and plan is not None and now.gate.plan != plan.digest
+            if (plan is None or moved) and (digest := await prefect_client.noted_plan(run)):
                 plan = await prefect_client.load_plan(digest)
-                if request.source is not None and not is_plan(request.source):
+                first = first or digest
+                if moved or (request.source is not None and not is_plan(request.source)):
                     _show_plan(plan)
             shown.show(now)
-            if now.gate and plan and (now.gate.stage, now.gate.moment) not in seen:
-                seen.add((now.gate.stage, now.gate.moment))
-                await _at_gate(now.gate, plan, request)
-    return plan
+            if now.gate and plan and now.gate.asked not in seen:
+                seen.add(now.gate.asked)
+                await _at_gate(now.gate, plan, request, first)
+    digest = await prefect_client.noted_plan(run)
+    return await prefect_client.load_plan(digest) if digest else None
 
 
-async def _at_gate(gate: Gate, plan: FleetPlan, request: Request) -> None:
+async def _at_gate(gate: Gate, plan: FleetPlan, request: Request, first: str) -> None:
+    """Say how to approve; or approve, where that was asked for, exactly the plan that was first."""
     from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
 
     stage, digits = plan.stages[gate.stage].name, prefect_client.short(plan.digest)
@@ -213,10 +259,22 @@ async def _at_gate(gate: Gate, plan: FleetPlan, request: Request) -> None:
     if not request.yes:
         output.say(f"  aks-entra approve {str(gate.run)[:8]} --plan {digits} --reason CHG-…")
         return
-    if gate.plan != plan.digest:
-        raise Rejected(f"the gate asks about another plan: {gate.plan}", remedy="look at it in Prefect's UI")
+    if gate.plan != first:
+        why = "the rotation has a plan of its own" if plan.follows else "clusters moved"
+        raise Rejected(
+            f"{why}: the gate asks about plan {digits}, and --yes approves another one",
+            remedy=f"read what changed, then: aks-entra approve {str(gate.run)[:8]} --plan {digits} --reason …; "
+            f"aks-entra migrate --follow {str(gate.run)[:8]}",
+        )
     name = request.approver or await signed_in()
-    await prefect_client.decide(str(gate.run), gate.plan, decision="approve", approver=name, reason=request.reason)
+    await prefect_client.decide(
+        str(gate.run),
+        gate.plan,
+        decision="approve",
+        approver=name,
+        reason=request.reason,
+        ticket=request.ticket,
+    )
     output.say(f"  ✓ approved by --yes: plan {digits}, as {name} ({request.reason})", style="good")
 
 
@@ -268,11 +326,26 @@ async def unreported(run: UUID) -> Refused | Rejected:
 
     view = await prefect_client.look_at(run)
     why = view.message or f"it ended {view.state}"
-    if await prefect_client.noted_plan(run) is None:
+    digest = await prefect_client.noted_plan(run)
+    if digest is None:
         return Refused(f"the run could not begin: {why}", remedy=f"its log: {view.page}")
+    await _where_they_stand(digest)
     return Rejected(
         f"the run ended {view.state} without a report: {why}", remedy=f"aks-entra migrate --resume {str(run)[:8]}"
     )
+
+
+async def _where_they_stand(digest: str) -> None:
+    """For each cluster of a run that ended without a report: where it stands, and how it goes on."""
+    from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
+
+    plan, known = await prefect_client.load_plan(digest), await prefect_client.verdicts(digest)
+    for one in plan.clusters:
+        verdict = known.get(one.cluster.key)
+        if verdict is not None:
+            output.say(f"  {one.cluster}: {verdict.outcome} · {verdict.because[0]}")
+        elif one.disposition == "migrate":
+            output.say(f"  {one.cluster}: not begun, or its batch has not said yet; `--resume` reads Azure and goes on")
 
 
 def _leave(run: UUID, page: str, format_: output.Format) -> None:

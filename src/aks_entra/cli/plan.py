@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aks_entra.core.plan import FleetPlan
     from aks_entra.wiring import Session
 
+_FILES = 30  # days of a log that was handed in, where none is to be asked
 CHANGES = 2  # Terraform's: 0 nothing to do, 1 error, 2 there are changes
 
 
@@ -86,8 +87,15 @@ def plan(
         ),
     ] = None,
     audit_days: Annotated[
-        int, typer.Option("--audit-days", min=1, max=730, help="How many days of the audit log count.")
-    ] = 30,
+        int | None,
+        typer.Option(
+            "--audit-days",
+            min=0,
+            max=730,
+            help="How many days of the audit log count; 0: Log Analytics is not asked. Default: the fleet file's.",
+            show_default=False,
+        ),
+    ] = None,
     format_: Annotated[
         PlanFormat, typer.Option("--output", "-o", help="A table for people, Markdown for a ticket, JSON for programs.")
     ] = PlanFormat.TABLE,
@@ -111,10 +119,10 @@ def plan(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """Audit logs that say who will break, and how many of their days count."""
+    """Audit logs that say who will break, and how many of their days count; None: as many as the fleet file says."""
 
     files: tuple[str, ...] = ()
-    days: int = 30
+    days: int | None = None
 
 
 async def _plan(
@@ -133,21 +141,27 @@ async def plan_of(fleet: Fleet, evidence: list[Path] | None, audit: Audit | None
     from aks_entra.wiring import open_session  # noqa: PLC0415 - Azure's libraries take long to import
 
     settings = read_settings()
+    if audit is not None and audit.days is not None:
+        fleet = replace(fleet, audit_days=audit.days)
     with output.progress(f"planning {fleet.name} (reading only)") as tell:
         records = await gather(evidence, settings)
         async with open_session(settings, prover=fleet.prover) as session:
             return await survey.plan_fleet(
-                session.ports, fleet, records, on_progress=teller(tell), callers=await _callers(session, audit)
+                session.ports,
+                fleet,
+                records,
+                on_progress=teller(tell),
+                callers=await _callers(session, audit, fleet.audit_days),
             )
 
 
-async def _callers(session: Session, audit: Audit | None) -> dict[str, AuditedCallers]:
+async def _callers(session: Session, audit: Audit | None, days: int) -> dict[str, AuditedCallers]:
     """Who will break, by cluster, as the audit logs have it."""
     if audit is None or not audit.files:
         return {}
     from aks_entra.audit_log import read_audit_logs  # noqa: PLC0415 - startup is quick without it
 
-    since = session.ports.clock.now() - timedelta(days=audit.days)
+    since = session.ports.clock.now() - timedelta(days=days or _FILES)
     return await asyncio.to_thread(read_audit_logs, audit.files, since)
 
 

@@ -117,8 +117,8 @@ def is_plan(path: Path) -> bool:
 
 def write_new(path: Path, text: str, *, replace: bool) -> None:
     """Write a whole file or nothing. Raises Refused when it cannot be written, or is there and must not be replaced."""
-    draft = path.with_name(f".{path.name}.part")
     writable(path, replace=replace)
+    draft = path.with_name(f".{path.name}.part")
     try:
         draft.write_text(text, encoding="utf-8")
         draft.replace(path)

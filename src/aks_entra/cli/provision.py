@@ -6,11 +6,21 @@ import asyncio
 import os
 import re
 from contextlib import AsyncExitStack
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from aks_entra.cli import output
+
+
+class Tier(StrEnum):
+    """Azure's tiers of a cluster's control plane."""
+
+    FREE = "Free"
+    STANDARD = "Standard"
+    PREMIUM = "Premium"
+
 
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -49,7 +59,7 @@ def provision(  # noqa: PLR0913 - one parameter for each option
     kubernetes_version: Annotated[
         str | None, typer.Option("--kubernetes-version", "-k", metavar="VERSION", help="Default: Azure's.")
     ] = None,
-    tier: Annotated[str, typer.Option("--tier", help="Free, Standard or Premium.")] = "Standard",
+    tier: Annotated[Tier, typer.Option("--tier", help="What Azure charges and promises.")] = Tier.STANDARD,
     local: Annotated[
         bool, typer.Option("--local", help="Start Prefect's server and a worker here, for this command only.")
     ] = False,
@@ -63,6 +73,8 @@ def provision(  # noqa: PLR0913 - one parameter for each option
     with output.guarded():
         if not chosen:
             output.usage("no subscription is named", remedy="add --subscription NAME|ID, or set AZURE_SUBSCRIPTION_ID")
+        if member and not create_group:
+            output.usage("--member: only a group that is created gets first members", remedy="add --create-group")
     parameters = {
         "subscription": chosen,
         "resource_group": resource_group,
@@ -73,7 +85,7 @@ def provision(  # noqa: PLR0913 - one parameter for each option
         "nodes": node_count,
         "node_vm_size": node_vm_size,
         "version": kubernetes_version,
-        "tier": tier,
+        "tier": tier.value,
     }
     output.run(_provision(parameters, local=local, format_=format_))
 

@@ -23,6 +23,9 @@ def up(
     pool: Annotated[str, typer.Option("--pool", help="Work pool that the worker serves.")] = "aks-entra",
 ) -> None:
     """Start a Prefect server with the runbooks and one worker here; Ctrl-C stops them and what they run."""
+    with output.guarded():
+        if not pool.strip():
+            output.usage("--pool names no work pool", remedy="leave it out, or name one")
     output.run(_serve(port, pool))
 
 

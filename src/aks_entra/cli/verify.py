@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 AT_A_TIME = 20  # clusters that are looked at side by side
 LARGEST_KUBECONFIG = 1_048_576  # bytes
+_KUBECONFIG = "name a kubeconfig that `az aks get-credentials --admin` wrote"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,12 +289,12 @@ def _kubeconfigs(options: list[str]) -> tuple[tuple[str, str], ...]:
             with Path(file).open("rb") as opened:
                 content = opened.read(LARGEST_KUBECONFIG + 1)
             if len(content) > LARGEST_KUBECONFIG:
-                output.usage(f"--old-kubeconfig {name}: {file} is too large to be a kubeconfig")
+                output.usage(f"--old-kubeconfig {name}: {file} is too large to be a kubeconfig", remedy=_KUBECONFIG)
             found.append((name, content.decode()))
         except UnicodeDecodeError:
-            output.usage(f"--old-kubeconfig {name}: {file} is not UTF-8 text")
+            output.usage(f"--old-kubeconfig {name}: {file} is not UTF-8 text", remedy=_KUBECONFIG)
         except OSError as error:
-            output.usage(f"--old-kubeconfig {name}: {file}: {error.strerror}")
+            output.usage(f"--old-kubeconfig {name}: {file}: {error.strerror}", remedy=_KUBECONFIG)
     return tuple(found)
 
 

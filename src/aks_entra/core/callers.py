@@ -19,6 +19,8 @@ _READS: Final = frozenset({"get", "list", "watch"})
 _REFUSED: Final = 401
 _ACCOUNT: Final = "system:serviceaccount:"
 _NODE: Final = "system:node:"
+_CONTROLLERS: Final = "system:serviceaccount:kube-system:"
+_CONTROL_PLANE: Final = ("kube-controller-manager/", "cloud-controller-manager/")
 
 
 class Holds(StrEnum):
@@ -32,7 +34,10 @@ class Holds(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request as Kubernetes' audit log has it (`audit.k8s.io/v1` Event), and the cluster that the log names."""
+    """One request as Kubernetes' audit log has it (`audit.k8s.io/v1` Event), and the cluster that the log names.
+
+    Or `count` requests that are alike, between `first` and `at`.
+    """
 
     username: str
     verb: str
@@ -47,6 +52,8 @@ class Call:
     in_pod: bool = False  # extra `authentication.kubernetes.io/pod-name`: a token that was made for a pod
     cluster: str = ""  # ClusterId.key
     reads: bool = True  # False: of `kube-audit-admin`, which leaves reads out
+    count: int = 1
+    first: str = ""  # of several; empty: `at`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,13 +81,17 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditedCallers:
-    """What a cluster's audit log says. `complete`: reads are in it, so that silence means something."""
+    """What a cluster's audit log says. `complete`: reads are in it, so that silence means something.
+
+    `missing`: what else of it was not seen, in words; it is not complete then.
+    """
 
     since: str
     until: str
     events: int
     complete: bool
     callers: tuple[Caller, ...] = ()
+    missing: str = ""
 
 
 def who_breaks(calls: Iterable[Call]) -> AuditedCallers | None:
@@ -95,8 +106,9 @@ def who_breaks(calls: Iterable[Call]) -> AuditedCallers | None:
         if call.id and call.id in seen:
             continue
         seen.add(call.id)
-        events += 1
-        since = min(since or call.at, call.at)
+        events += call.count
+        first = call.first or call.at
+        since = min(since or first, first)
         until = max(until, call.at)
         reads = reads or call.verb in _READS
         whole = whole and call.reads
@@ -105,7 +117,7 @@ def who_breaks(calls: Iterable[Call]) -> AuditedCallers | None:
         if call.username.startswith(_NODE):
             nodes.add(call.address)
         elif call.username.startswith(_ACCOUNT):
-            accounts += [] if call.in_pod else [call]
+            accounts += [] if call.in_pod or _controls(call) else [call]
         elif (holds := _holds(call)) is not None:
             kept.append((holds, call))
     if not events:
@@ -129,6 +141,11 @@ def _holds(call: Call) -> Holds | None:
     return None if known else Holds.CERTIFICATE
 
 
+def _controls(call: Call) -> bool:
+    """Whether a controller of the control plane speaks: it has a service account of kube-system for each loop."""
+    return call.username.startswith(_CONTROLLERS) and call.user_agent.startswith(_CONTROL_PLANE)
+
+
 def _grouped(kept: list[tuple[Holds, Call]]) -> tuple[Caller, ...]:
     together: dict[tuple[Holds, str, str], list[Call]] = {}
     for holds, call in kept:
@@ -140,7 +157,7 @@ def _grouped(kept: list[tuple[Holds, Call]]) -> tuple[Caller, ...]:
             user_agent=agent,
             addresses=tuple(sorted({call.address for call in calls} - {""})),
             verbs=tuple(sorted({call.verb for call in calls})),
-            count=len(calls),
+            count=sum(call.count for call in calls),
             last_seen=max(call.at for call in calls),
         )
         for (holds, username, agent), calls in together.items()

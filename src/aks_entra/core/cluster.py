@@ -78,6 +78,7 @@ class Pool:
     power_state: str = "Running"
     version: str | None = None
     os_type: str = "Linux"
+    vm_size: str = ""
     subnet_id: str | None = None  # None: a subnet that AKS made, with room for every node
     addresses_per_node: int = 1  # that a node takes from its subnet: with Azure CNI one for each pod as well
 

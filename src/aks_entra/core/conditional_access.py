@@ -106,6 +106,11 @@ class SeenSignIn:
         """Whether enforcing keeps, or would have kept, them out."""
         return self.result in {"failure", "reportOnlyFailure"}
 
+    @property
+    def would_interrupt(self) -> bool:
+        """Whether enforcing would have asked them to do something first: to enrol a second factor, or to show it."""
+        return self.result == "reportOnlyInterrupted"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
@@ -191,8 +196,15 @@ def _order(wanted: WantedPolicy, around: Surroundings, *, enforce: bool) -> Iter
     elif not any(one.applied for one in around.sign_ins):
         message = "no sign-in met the policy while it ran report-only: nothing is known of its effect"
         yield _warning("C105", message, "have somebody of the group sign in (kubectl get nodes), and look again")
-    for user in sorted({one.user for one in around.sign_ins or () if one.would_fail}):
+    yield from _kept_out(around.sign_ins or ())
+
+
+def _kept_out(sign_ins: tuple[SeenSignIn, ...]) -> Iterator[Finding]:
+    for user in sorted({one.user for one in sign_ins if one.would_fail}):
         yield _warning("C106", f"{user} would have been kept out", "see that they can meet it, before it is enforced")
+    for user in sorted({one.user for one in sign_ins if one.would_interrupt}):
+        message = f"{user} would have had to do something first: whoever has no second factor is kept out (AADSTS50079)"
+        yield _warning("C107", message, "see that they have enrolled, before it is enforced")
 
 
 def _set(ids: tuple[str, ...]) -> frozenset[str]:

@@ -44,3 +44,12 @@ def moment(text: str) -> datetime:
     if read.tzinfo is None:
         raise ValueError(f"{text!r} names no time zone")
     return read.astimezone(UTC)
+
+
+def in_words(seconds: int) -> str:
+    """As people write it: `7d`, `1d12h`, `90m` is `1h30m`; seconds only where there are some."""
+    days, rest = divmod(seconds, 86400)
+    hours, rest = divmod(rest, 3600)
+    minutes, rest = divmod(rest, 60)
+    parts = ((days, "d"), (hours, "h"), (minutes, "m"), (rest, "s"))
+    return "".join(f"{amount}{unit}" for amount, unit in parts if amount) or "0m"

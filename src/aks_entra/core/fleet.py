@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aks_entra.core.cluster import ClusterId, Posture
+from aks_entra.core.gates import Gate
 from aks_entra.core.preflight import Skip
-from aks_entra.core.rollout import MemberGroup, Stage
+from aks_entra.core.rollout import MemberGroup, Soak, Stage
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
 
 
@@ -92,9 +93,14 @@ class StageSpec:
     groups: tuple[GroupSpec, ...]
     max_concurrency: int = 5
     max_allowed_failures: int = 0
-    gate_before: bool = True
-    gate_after: bool = False
+    gate_before: bool | Gate = True
+    gate_after: bool | Gate = False
+    batch_size: int | None = None
+    max_concurrency_per_subscription: int | None = None
 
+
+AUDIT_DAYS = 30
+"""How far back audit logs in Log Analytics are asked."""
 
 ONE_STAGE = (StageSpec(name="all", groups=(GroupSpec(name="all", rest=True),)),)
 """The rollout of a fleet file that has none: every cluster in one stage, behind one gate."""
@@ -110,6 +116,9 @@ class Fleet:
     prover: ProverSpec | None = None
     stages: tuple[StageSpec, ...] = ONE_STAGE
     skip_rules: tuple[Skip, ...] = ()
+    ticket_required: bool = False
+    audit_days: int = AUDIT_DAYS  # how far back audit logs in Log Analytics are asked; 0: not at all
+    rotation: Soak | None = None  # with a target of `later`: when it is done in this rollout
 
 
 def arrange(stages: tuple[StageSpec, ...], postures: tuple[Posture, ...]) -> tuple[Stage, ...]:
@@ -144,6 +153,8 @@ def arrange(stages: tuple[StageSpec, ...], postures: tuple[Posture, ...]) -> tup
                     max_allowed_failures=stage.max_allowed_failures,
                     gate_before=stage.gate_before,
                     gate_after=stage.gate_after,
+                    batch_size=stage.batch_size,
+                    max_concurrency_per_subscription=stage.max_concurrency_per_subscription,
                 )
             )
     return tuple(arranged)

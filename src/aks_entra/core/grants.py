@@ -167,10 +167,14 @@ def wish_of(level: Level, namespace: str) -> Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """A decision that allows exactly one request, by its digest."""
+    """A decision that allows exactly one request, by its digest.
+
+    `separate`: it was asked for by one and decided on by another; one's own authority (`access grant`) is not.
+    """
 
     digest: str
     approver: str
+    separate: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +275,10 @@ def decide(ask: Ask, approval: Approval | None, existing: Grant | None, now: dat
     """What to do about a request: only what was approved, only before its end, never shortening another approval."""
     if approval is None or approval.digest != ask.digest:
         return No(why="nobody approved exactly this request", remedy="ask for its approval, or for another one")
+    if approval.separate and approval.approver.casefold() == ask.requested_by.casefold():
+        return No(
+            why=f"{approval.approver} asked for it: nobody approves their own request", remedy="ask somebody else"
+        )
     if ask.end is not None and ask.end <= now:
         return No(why=f"the request ended at {stamp(ask.end)}", remedy="ask again")
     if existing is not None and not existing.over(now) and _lasts(existing.until, ask.end):

@@ -78,6 +78,11 @@ class Membership:
     activated: bool = False
 
     @property
+    def begins(self) -> str:
+        """Its beginning for people."""
+        return stamp(self.start) if self.start else "always"
+
+    @property
     def ends(self) -> str:
         """Its end for people."""
         return stamp(self.end) if self.end else "never"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from aks_entra.core.cluster import ClusterId, Identity, Posture
 from aks_entra.core.debt import Debt
 from aks_entra.core.fleet import ProverSpec
 from aks_entra.core.preflight import Case, Facts, Finding, Severity, Skip, preflight
-from aks_entra.core.rollout import Stage
+from aks_entra.core.rollout import Soak, Stage
 from aks_entra.core.steps import (
     DisableLocalAccounts,
     EnableEntra,
@@ -42,6 +42,7 @@ class ClusterPlan:
     debt: Debt = Debt.UNKNOWN
     debt_because: str = ""
     stopped: bool = False
+    rotation_planned: str = ""  # when the rotation is due that these steps leave owed, in words
 
     @property
     def blockers(self) -> tuple[Finding, ...]:
@@ -94,8 +95,16 @@ class Prover:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What is otherwise on a cluster (by its name for people) than when the plan before was made, in words."""
+
+    cluster: str
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetPlan:
-    """A fleet's plan. `created_at` and findings are for people: they are not part of the digest."""
+    """A fleet's plan. `created_at`, findings and changes are for people: they are not part of the digest."""
 
     name: str
     created_at: str
@@ -103,6 +112,11 @@ class FleetPlan:
     clusters: tuple[ClusterPlan, ...]
     stages: tuple[Stage, ...]
     skip_rules: tuple[Skip, ...] = ()  # rules that somebody passed over, each with a reason
+    ticket_required: bool = False  # an approval has to name a change ticket
+    replaces: str = ""  # digest of the plan that this one was made from
+    changes: tuple[Change, ...] = ()  # why: what had changed
+    rotation: Soak | None = None  # when the rotations are due that this plan leaves owed
+    follows: str = ""  # digest of the plan that left owed what this one does
     version: Literal[1] = 1
 
     @property
@@ -114,7 +128,7 @@ class FleetPlan:
         binding: dict[str, Any] = {
             "version": self.version,
             "prover": asdict(self.prover),
-            "stages": [_bound(stage) for stage in self.stages],
+            "stages": [stage.bound() for stage in self.stages],
             "clusters": [
                 {
                     "cluster": plan.cluster.key,
@@ -129,6 +143,14 @@ class FleetPlan:
         }
         if self.skip_rules:
             binding["skip_rules"] = [asdict(skip) for skip in sorted(self.skip_rules, key=lambda skip: skip.rule)]
+        if self.ticket_required:
+            binding["ticket_required"] = True
+        if self.replaces:
+            binding["replaces"] = self.replaces
+        if self.rotation:
+            binding["rotation"] = self.rotation.bound()
+        if self.follows:
+            binding["follows"] = self.follows
         text = json.dumps(binding, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
@@ -136,16 +158,39 @@ class FleetPlan:
         """One cluster's plan; raises `KeyError`."""
         return next_or_key_error(self.clusters, cluster)
 
+    def planned_again(self, plans: tuple[ClusterPlan, ...], changes: tuple[Change, ...], *, at: str) -> FleetPlan:
+        """The same plan with some clusters' plans replaced, because of `changes`. `at`: when, ISO 8601."""
+        fresh = {plan.cluster.key: plan for plan in plans}
+        return replace(
+            self,
+            created_at=at,
+            clusters=tuple(fresh.get(plan.cluster.key, plan) for plan in self.clusters),
+            replaces=self.digest,
+            changes=changes,
+        )
+
+    def rotations(self, plans: tuple[ClusterPlan, ...], *, at: str) -> FleetPlan:
+        """The second part: plans that rotate what this one left owed, stage by stage, each behind the soak's gate."""
+        if self.rotation is None:
+            raise ValueError("this plan leaves no rotation for later")
+        mine = {plan.cluster.key for plan in plans}
+        gate = self.rotation.before
+        narrowed = (stage.only(mine, gate_before=gate) for stage in self.stages)
+        return replace(
+            self,
+            created_at=at,
+            clusters=plans,
+            stages=tuple(stage for stage in narrowed if stage.members),
+            replaces="",
+            changes=(),
+            rotation=None,
+            follows=self.digest,
+        )
+
     @property
     def step_count(self) -> int:
         """How many steps will be done."""
         return sum(len(plan.steps) for plan in self.clusters if plan.disposition == "migrate")
-
-
-def _bound(stage: Stage) -> dict[str, Any]:
-    """A stage as the digest sees it."""
-    groups = [{"name": group.name, "members": [member.key for member in group.members]} for group in stage.groups]
-    return {**asdict(stage), "groups": groups}
 
 
 def next_or_key_error(plans: tuple[ClusterPlan, ...], cluster: ClusterId) -> ClusterPlan:

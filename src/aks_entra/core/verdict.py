@@ -17,6 +17,7 @@ from aks_entra.core.evidence import (
     Failure,
     LocalAccountsDisabled,
     LocalAccountsEnabled,
+    StateSeen,
 )
 from aks_entra.core.plan import ClusterPlan
 from aks_entra.core.restored import is_restored, weigh_owed, weigh_restored
@@ -24,13 +25,27 @@ from aks_entra.core.steps import Guarded, Step, writes
 from aks_entra.core.target import AzureRbac, Target
 from aks_entra.core.weigh import Grade, weigh, weigh_old_credentials
 
-__all__ = ["Grade", "Outcome", "Verdict", "judge", "judge_created", "restored", "stopped", "unstarted"]
+__all__ = [
+    "CLOSED",
+    "Grade",
+    "Outcome",
+    "Verdict",
+    "judge",
+    "judge_created",
+    "left_for_its_window",
+    "restored",
+    "stopped",
+    "unstarted",
+]
 
 
 _AGAIN: Final = "see what the message says, then run the plan again: what is left of it is done, nothing twice"
 
 
 _LOOK: Final = "look at what is named here, then `aks-entra verify`; where somebody changed the cluster, plan again"
+
+
+CLOSED: Final = "its window closed before its turn: it is begun when that opens again"
 
 
 class Outcome(StrEnum):
@@ -79,6 +94,17 @@ def unstarted(plan: ClusterPlan) -> Verdict | None:
 def restored(plan: ClusterPlan, verdict: Verdict) -> bool:
     """Whether a rollback did all that it could. Its cluster is open, and so never "verified"."""
     return plan.restores and verdict.outcome is Outcome.NOT_VERIFIED and is_restored(plan, verdict.evidence)
+
+
+def left_for_its_window(verdict: Verdict) -> bool:
+    """Whether a member was not begun because its window had closed."""
+    return verdict.outcome is Outcome.SKIPPED and verdict.because == (CLOSED,)
+
+
+def settled(plan: ClusterPlan, verdict: Verdict) -> bool:
+    """Whether all steps of a plan without a rotation were done and looked at: what is missing is not its to write."""
+    seen = any(isinstance(one, StateSeen) for one in verdict.evidence)
+    return verdict.outcome is Outcome.NOT_VERIFIED and plan.rotates is None and seen
 
 
 def stopped(plan: ClusterPlan, evidence: tuple[Evidence, ...], at: Step | None) -> Verdict:

@@ -202,6 +202,9 @@ def _dead_by_record(plan: ClusterPlan, found: Weights) -> None:
     elif plan.target.local_accounts is LocalAccounts.KEEP and plan.before.local_accounts:
         found.missing.append("local accounts are kept on: old credentials live")
         found.next = "set `local_accounts: off` in the fleet file"
+    elif plan.rotation_planned:
+        found.missing.append(f"rotation owed: credentials from before may still work; planned: {plan.rotation_planned}")
+        found.next = "wait for its gate: `aks-entra gates`"
     elif plan.debt is Debt.UNKNOWN:
         found.missing.append(f"rotation owed, as far as is known: {plan.debt_because}")
         found.next = "set `rotation: at-once` and plan again"

@@ -20,8 +20,10 @@ from aks_entra.prefect_client.archive import (
 )
 from aks_entra.prefect_client.claims import claim, claim_all
 from aks_entra.prefect_client.lookup import last_plan_of
+from aks_entra.prefect_client.members import member_of, retry, skip, stop, stop_batches
 from aks_entra.prefect_client.names import GRANT_ACCESS, PROVISION_CLUSTER, short
 from aks_entra.prefect_client.names import run_page as page_of
+from aks_entra.prefect_client.overview import Waiting, waiting
 from aks_entra.prefect_client.runs import (
     RunView,
     Snapshot,
@@ -47,6 +49,7 @@ __all__ = [
     "RunView",
     "Snapshot",
     "StepView",
+    "Waiting",
     "await_end",
     "claim",
     "claim_all",
@@ -58,6 +61,7 @@ __all__ = [
     "load_plan",
     "load_report",
     "look_at",
+    "member_of",
     "noted_plan",
     "page_of",
     "records",
@@ -65,12 +69,17 @@ __all__ = [
     "require_online",
     "require_server",
     "resume",
+    "retry",
     "short",
+    "skip",
     "start",
     "start_fleet",
     "start_migration",
+    "stop",
+    "stop_batches",
     "store_plan",
     "store_report",
     "store_verdict",
     "verdicts",
+    "waiting",
 ]

@@ -27,12 +27,13 @@ from prefect.flow_runs import asuspend_flow_run
 from prefect.input import RunInput
 from pydantic import Field, ValidationError, create_model
 
+from aks_entra.core.durations import stamp
+from aks_entra.core.gates import Side as Moment
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import archive, names
+from aks_entra.prefect_client import archive, names, notes
 from aks_entra.prefect_client.archive import Approval
 from aks_entra.prefect_client.life import sign_off, sign_on
 
-Moment = Literal["before", "after"]
 _SAID = r"\S"
 
 
@@ -45,6 +46,7 @@ class Gate:
     plan: str
     stage: int
     moment: Moment
+    asked: str = ""  # tells one question from the next: the same is asked again when an approval expired
 
     @property
     def page(self) -> str:
@@ -52,12 +54,14 @@ class Gate:
         return names.run_page(self.run)
 
 
-def form(digest: str, question: str) -> type[RunInput]:
-    """The form of a gate; `question` is markdown. Values never get defaults: that would drop "required".
+def form(digest: str, question: str, *, ticket: bool = False) -> type[RunInput]:
+    """The form of a gate; `question` is markdown. `ticket`: whether a change ticket has to be named.
 
-    Everything is typed: a choice opens and shuts at once when it is clicked in this dialog of Prefect's UI (3.8.8).
+    What decides never gets a default: an empty answer must approve nothing. Everything is typed: a choice opens and
+    shuts at once when it is clicked in this dialog of Prefect's UI (3.8.8).
     """
     digits = names.short(digest)
+    numbered = "the change ticket"
     fields: dict[str, Any] = {
         "decision": (
             Annotated[str, Field(pattern=r"^\s*([Aa]pprove|[Rr]eject)\s*$")],
@@ -76,7 +80,11 @@ def form(digest: str, question: str) -> type[RunInput]:
         ),
         "reason": (
             Annotated[str, Field(pattern=_SAID, max_length=500)],
-            Field(description="why: a change number, a ticket"),
+            Field(description="why"),
+        ),
+        "ticket": (
+            Annotated[str, Field(pattern=_SAID if ticket else None, max_length=100)],
+            Field(description=numbered) if ticket else Field(default="", description=f"{numbered}, where there is one"),
         ),
     }
     model: type[RunInput] = create_model("Decision", __base__=RunInput, **fields)
@@ -84,26 +92,37 @@ def form(digest: str, question: str) -> type[RunInput]:
 
 
 async def ask(digest: str, stage: tuple[int, str], moment: Moment, question: Callable[[], str]) -> Approval:
-    """Wait for a decision on a stage (its place in the plan, its name); an approval of this digest is not asked again.
+    """Wait for a decision on a stage (its place in the plan, its name), unless this digest was approved already."""
+    known = await archive.approval(digest, stage[1], moment)
+    return known or await ask_anew(digest, stage, moment, question)
+
+
+async def ask_anew(
+    digest: str,
+    stage: tuple[int, str],
+    moment: Moment,
+    question: Callable[[], str],
+    *,
+    instead_of: Approval | None = None,
+    ticket: bool = False,
+) -> Approval:
+    """Wait for a decision; `instead_of` an approval that counts no more. `ticket`: whether one has to be named.
 
     Suspends the flow run: its process ends, and after the resume the flow runs from the top and comes here again.
     An answer that does not fit the form is asked again.
     """
     place, name = stage
-    known = await archive.approval(digest, name, moment)
-    if known is not None:
-        return known
+    asked = names.key("gate", str(place), moment, names.short(digest), instead_of.at if instead_of else "")
     for attempt in itertools.count(1):
         try:
             await sign_off()
             answer = await asuspend_flow_run(
-                wait_for_input=form(digest, question()),
-                key=names.key("gate", str(place), moment, names.short(digest), str(attempt)),
+                wait_for_input=form(digest, question(), ticket=ticket), key=names.key(asked, str(attempt))
             )
-            await sign_on()  # answered: this process carries the run on
+            run = await sign_on()  # answered: this process carries the run on
             said = answer.model_dump()
             said |= {"decision": said["decision"].strip().lower(), "plan": digest}
-            decision = Approval(stage=name, moment=moment, **said)
+            decision = Approval(stage=name, moment=moment, at=await _answered(run), **said)
         except (ValidationError, ObjectNotFound):
             continue
         await archive.store_approval(decision)
@@ -129,7 +148,9 @@ async def gate_of(client: PrefectClient, run: FlowRun) -> Gate | None:
     return await _gate(client, run)
 
 
-async def decide(run: str, plan: str, *, decision: Literal["approve", "reject"], approver: str, reason: str) -> Gate:
+async def decide(
+    run: str, plan: str, *, decision: Literal["approve", "reject"], approver: str, reason: str, ticket: str = ""
+) -> Gate:
     """Answer a gate. `run`: the beginning of its id; `plan`: the digest, or at least six digits of it.
 
     Raises Refused when no such run waits, when it waits for another plan, or when the form refuses the answer.
@@ -151,12 +172,22 @@ async def decide(run: str, plan: str, *, decision: Literal["approve", "reject"],
             code="PlanMismatch",
         )
     answer = {"decision": decision, "plan": gate.plan, "approver": approver, "reason": reason}
+    if ticket:
+        answer["ticket"] = ticket
     async with get_client() as client:
         result = await client.resume_flow_run(gate.run, run_input=answer)
     if result.status is not SetStateStatus.ACCEPT:
         why = getattr(result.details, "reason", "") or "Prefect's server did not say why"
-        raise Refused(f"the gate did not take the answer: {why}", remedy="give --reason and --approver")
+        raise Refused(f"the gate did not take the answer: {why}", remedy="give --reason, --approver and --ticket")
     return gate
+
+
+async def _answered(run: UUID) -> str:
+    """When the run's newest answer was given: a worker may have been away between the answer and this process."""
+    async with get_client() as client:
+        states = await client.read_flow_run_states(run)
+    resumed = [state.timestamp for state in states if state.name == "Resuming" and state.timestamp is not None]
+    return stamp(max(resumed, default=notes.now()))
 
 
 def _named(run: FlowRun, name: str) -> bool:
@@ -178,4 +209,5 @@ async def _gate(client: PrefectClient, run: FlowRun) -> Gate | None:
         plan=schema["properties"]["plan"]["examples"][0],
         stage=int(place),
         moment="after" if moment == "after" else "before",
+        asked=state.state_details.pause_key or "",
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
 from aks_entra import documents
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.debt import Record, Sighting
+from aks_entra.core.durations import moment as moment_of
 from aks_entra.core.evidence import (
     Baseline,
     CertificatesRotated,
@@ -26,7 +28,7 @@ from aks_entra.core.report import FleetReport, records_of
 from aks_entra.core.verdict import Outcome, Verdict
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import pages, store
-from aks_entra.prefect_client.names import hexadecimal, key, short, slug
+from aks_entra.prefect_client.names import hexadecimal, key, short, slug, stage_key
 
 Purpose = Literal["report", "verification"]
 SHORTEST = 6  # digits of a digest that name a plan
@@ -47,6 +49,8 @@ class Approval:
     decision: Literal["approve", "reject"]
     approver: str
     reason: str
+    ticket: str = ""
+    at: str = ""  # when it was decided, ISO 8601 in UTC; empty: before that was kept, and so too long ago
 
 
 async def store_plan(plan: FleetPlan) -> None:
@@ -87,14 +91,21 @@ async def noted_plan(flow_run: UUID) -> str | None:
 async def store_approval(approval: Approval) -> None:
     """Record a decision with who claims to have made it."""
     kind = "approval" if approval.decision == "approve" else "rejection"
-    name = key(kind, hexadecimal(approval.plan), approval.moment, approval.stage)
+    name = key(kind, hexadecimal(approval.plan), approval.moment, stage_key(approval.stage))
     await store.put(name, json.dumps(asdict(approval)), kind=kind, page=pages.approval_page(approval))
 
 
 async def approval(digest: str, stage: str, moment: Literal["before", "after"]) -> Approval | None:
-    """The approval of a stage of exactly this plan, if one was given."""
-    found = await store.get(key("approval", hexadecimal(digest), moment, stage))
+    """The newest approval of a stage of exactly this plan, if one was given."""
+    found = await store.get(key("approval", hexadecimal(digest), moment, stage_key(stage)))
     return Approval(**json.loads(found.text)) if found else None
+
+
+def decided_at(approval: Approval | None) -> datetime | None:
+    """When it was given. One that does not say so was given too long ago to count."""
+    if approval is None:
+        return None
+    return moment_of(approval.at) if approval.at else datetime.min.replace(tzinfo=UTC)
 
 
 async def store_verdict(digest: str, verdict: Verdict) -> None:
@@ -107,6 +118,21 @@ async def verdicts(digest: str) -> dict[str, Verdict]:
     """The newest verdict of each cluster under the plan, by `ClusterId.key`."""
     found = [documents.load_verdict(one.text) for one in await store.newest(key("verdict", hexadecimal(digest)))]
     return {verdict.cluster.key: verdict for verdict in found}
+
+
+async def carry_over(old: str, new: FleetPlan) -> None:
+    """Keep under a new plan what was seen and decided of the clusters whose plans stayed as they were.
+
+    Not the approvals: those named the old plan.
+    """
+    again = {slug(one.cluster) for one in new.clusters if str(one.cluster) in {each.cluster for each in new.changes}}
+    for kind in ("verdict", "evidence", "baseline", "reached", "skip"):
+        prefix = key(kind, hexadecimal(old))
+        for one in await store.newest(prefix):
+            rest = one.key.removeprefix(prefix).strip("-")
+            if rest.partition("-")[0] not in again:
+                page = pages.verdict_page(documents.load_verdict(one.text)) if kind == "verdict" else ""
+                await store.put(key(kind, hexadecimal(new.digest), rest), one.text, kind=kind, page=page)
 
 
 async def store_evidence(digest: str, cluster: ClusterId, step: str, evidence: tuple[Evidence, ...]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Final
@@ -20,6 +20,7 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.client.schemas.objects import ConcurrencyLeaseHolder
 from prefect.client.schemas.responses import ConcurrencyLimitWithLeaseResponse
+from prefect.exceptions import ObjectAlreadyExists
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from aks_entra.core.cluster import ClusterId
@@ -56,12 +57,13 @@ class Claims:
 async def claim_all(clusters: tuple[ClusterId, ...]) -> AsyncIterator[Claims]:
     """Hold the clusters of a batch, in one request where nobody else holds any of them."""
     async with get_client() as client:
-        await _ensure_limits(client, clusters)
-        lease = await _acquire(client, clusters, patience=0)
+        wanted = [limit_name(cluster) for cluster in clusters]
+        await ensure_limits(client, dict.fromkeys(wanted, 1))
+        lease = await acquire(client, wanted, patience=0)
         if lease is None:
             yield Claims(together=False)
             return
-        async with _held(client, lease, f"{len(clusters)} clusters"):
+        async with held(client, lease, f"{len(clusters)} clusters"):
             yield Claims(together=True)
 
 
@@ -69,8 +71,8 @@ async def claim_all(clusters: tuple[ClusterId, ...]) -> AsyncIterator[Claims]:
 async def claim(cluster: ClusterId, *, patience: float = 2 * LEASE) -> AsyncIterator[None]:
     """Hold one cluster. Waits `patience` seconds for another holder (a dead one's lease ends), then raises Refused."""
     async with get_client() as client:
-        await _ensure_limits(client, (cluster,))
-        lease = await _acquire(client, (cluster,), patience=patience)
+        await ensure_limits(client, {limit_name(cluster): 1})
+        lease = await acquire(client, [limit_name(cluster)], patience=patience)
         if lease is None:
             raise Refused(
                 "another migration holds the cluster",
@@ -78,7 +80,7 @@ async def claim(cluster: ClusterId, *, patience: float = 2 * LEASE) -> AsyncIter
                 cluster=str(cluster),
                 code="ClusterClaimed",
             )
-        async with _held(client, lease, str(cluster)):
+        async with held(client, lease, str(cluster)):
             yield
 
 
@@ -95,7 +97,8 @@ def limit_name(cluster: ClusterId) -> str:
     return f"aks-entra {cluster.resource_group} {cluster.name} {slug(cluster)}"
 
 
-async def _ensure_limits(client: PrefectClient, clusters: tuple[ClusterId, ...]) -> None:
+async def ensure_limits(client: PrefectClient, limits: Mapping[str, int]) -> None:
+    """Make the concurrency limits that are not there yet, by name; one that is there stays as it is."""
     known: set[str] = set()
     offset = 0
     while page := await client.read_global_concurrency_limits(limit=PAGE, offset=offset):
@@ -103,19 +106,18 @@ async def _ensure_limits(client: PrefectClient, clusters: tuple[ClusterId, ...])
         offset += PAGE
     places = asyncio.Semaphore(_AT_A_TIME)
 
-    async def create(name: str) -> None:
+    async def create(name: str, limit: int) -> None:
         async with places:
-            try:
-                await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
-            except httpx.HTTPStatusError as error:
-                if error.response.status_code != HTTPStatus.CONFLICT:  # somebody else made it meanwhile
-                    raise
+            with contextlib.suppress(ObjectAlreadyExists):  # somebody else made it meanwhile
+                await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=limit))
 
-    await asyncio.gather(*(create(name) for name in map(limit_name, clusters) if name not in known))
+    await asyncio.gather(*(create(name, limit) for name, limit in limits.items() if name not in known))
 
 
-async def _acquire(client: PrefectClient, clusters: tuple[ClusterId, ...], *, patience: float) -> UUID | None:
-    """A lease on all of the clusters, or None when somebody held one of them for as long as we were patient."""
+async def acquire(
+    client: PrefectClient, limits: list[str], *, patience: float, every: float = ASKED_EVERY
+) -> UUID | None:
+    """A lease on a slot of each limit, or None when one of them had none for as long as we were patient."""
     run = store.current_flow_run()
     holder = ConcurrencyLeaseHolder(type="flow_run", id=run) if run else None
     now = asyncio.get_running_loop().time
@@ -124,7 +126,7 @@ async def _acquire(client: PrefectClient, clusters: tuple[ClusterId, ...], *, pa
         try:
             with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):  # its waits of 2, 4, 8 … s are for outages
                 answer = await client.increment_concurrency_slots_with_lease(
-                    names=[limit_name(cluster) for cluster in clusters],
+                    names=limits,
                     slots=1,
                     mode="concurrency",
                     lease_duration=LEASE,
@@ -140,14 +142,14 @@ async def _acquire(client: PrefectClient, clusters: tuple[ClusterId, ...], *, pa
             return ConcurrencyLimitWithLeaseResponse.model_validate(answer.json()).lease_id
         if now() >= until:
             return None
-        await asyncio.sleep(ASKED_EVERY)
+        await asyncio.sleep(every)
 
 
 @asynccontextmanager
-async def _held(client: PrefectClient, lease: UUID, what: str) -> AsyncIterator[None]:
-    """Renew a lease while it is held. When the server forgot it, what runs under it is cancelled: Refused."""
+async def held(client: PrefectClient, lease: UUID, what: str, *, vital: bool = True) -> AsyncIterator[None]:
+    """Renew a lease while it is held. When the server forgot a vital one, what runs under it is cancelled: Refused."""
     await store.put(key("claim", str(lease)), str(lease), kind="claim", page=f"claim of {what}")
-    holder = asyncio.current_task()
+    holder = asyncio.current_task() if vital else None
     lost = asyncio.Event()
     renewing = asyncio.create_task(_renew(client, lease, holder, lost))
     try:

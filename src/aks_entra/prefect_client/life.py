@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter, EventResourceFilter
-from prefect.states import Crashed
+from prefect.states import Cancelled, Crashed
 from prefect.types._datetime import now
 
 from aks_entra.prefect_client import claims, store
@@ -108,11 +108,13 @@ async def life(client: PrefectClient, run: FlowRun) -> Life:
 
 
 async def bury(client: PrefectClient, runs: tuple[FlowRun, ...]) -> None:
-    """Force dead runs to Crashed and give back the slots they hold."""
+    """Force dead runs to Crashed (Cancelled, where they were told to end) and give back the slots they hold."""
     for run in runs:
-        await client.set_flow_run_state(
-            run.id, Crashed(message="its process is gone: put to rest so that the migration can be resumed"), force=True
-        )
+        told = run.state is not None and run.state.is_cancelling()
+        end: State[Any] = Crashed(message="its process is gone: put to rest so that the migration can be resumed")
+        if told:
+            end = Cancelled(message="it was cancelled, and its process is gone")
+        await client.set_flow_run_state(run.id, end, force=True)
     await claims.free(client, tuple(run.id for run in runs))
 
 

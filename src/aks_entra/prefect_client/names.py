@@ -30,6 +30,8 @@ DEPLOYMENTS: Final = (
     "apply-conditional-access/apply-conditional-access",
 )
 COORDINATOR: Final = "migrate-fleet"  # name of the flow
+WINDOW_CLOSED: Final = "WindowClosed"
+"""The final state of a batch in which the turn of some came after their window had closed."""
 GATED: Final = (COORDINATOR, "grant-access", "apply-conditional-access")
 """Names of the flows that wait for decisions."""
 WORK_POOL: Final = "aks-entra"
@@ -74,6 +76,21 @@ def plan_tag(digest: str) -> str:
 def stage_tag(stage: str) -> str:
     """The tag of a stage's batches."""
     return f"stage:{stage}"
+
+
+def batch_tag(number: int) -> str:
+    """The tag of one of a stage's batches, counted from 1."""
+    return f"batch:{number}"
+
+
+def coordinator_tag(run: object) -> str:
+    """The tag of the batches that a coordinator started."""
+    return f"coordinator:{run}"
+
+
+def stage_key(stage: str) -> str:
+    """A stage in an artifact's key: `a b` and `a-b` are two stages, and keys know only one spelling of both."""
+    return key(stage, hashlib.sha256(stage.encode()).hexdigest()[:6])
 
 
 def slug(cluster: ClusterId) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aks_entra.core.gates import Gate, Side
 from aks_entra.core.plan import ClusterPlan, FleetPlan
 from aks_entra.core.preflight import Severity, Skip
 from aks_entra.core.report import FleetReport
@@ -12,7 +13,7 @@ from aks_entra.core.steps import consequence
 from aks_entra.core.verdict import Verdict
 from aks_entra.prefect_client.names import short, title
 from aks_entra.report import inventory_view, plan_markdown
-from aks_entra.report.plan_view import view_of
+from aks_entra.report.plan_view import limits, view_of
 from aks_entra.survey import Row
 
 if TYPE_CHECKING:
@@ -29,9 +30,13 @@ def plan_page(plan: FleetPlan) -> str:
 def stage_page(plan: FleetPlan, stage: Stage) -> str:
     """One stage: its clusters with their steps, what interrupts service, what is one way, and what is refused."""
     members = [plan.plan_for(member) for member in stage.members]
-    rules = (
-        f"{len(members)} clusters, {stage.max_concurrency} at a time, "
-        f"stops after more than {stage.max_allowed_failures} failures"
+    rules = ", ".join(
+        (
+            f"{len(members)} clusters",
+            f"{stage.max_concurrency} at a time",
+            *limits(stage),
+            f"stops after more than {stage.max_allowed_failures} failures",
+        )
     )
     lines = [rules, *(_member(member) for member in members[:LONGEST])]
     if len(members) > LONGEST:
@@ -39,17 +44,27 @@ def stage_page(plan: FleetPlan, stage: Stage) -> str:
     return "\n\n".join(lines)
 
 
-def gate_page(plan: FleetPlan, stage: Stage, moment: str) -> str:
-    """What an approver reads before deciding."""
+def gate_page(plan: FleetPlan, stage: Stage, side: Side, *, expired: str = "") -> str:
+    """What an approver reads before deciding. `expired`: when an earlier approval of the same ran out."""
     binding = (
         f"Plan `{short(plan.digest)}` of fleet **{plan.name}**, made {plan.created_at}. "
         "The approval holds for exactly this plan; a cluster that moved since is refused."
     )
     name = plan.prover.client_id or plan.prover.object_id
     proof = f"Sign-in is proven by the automation `{name}`: no person's sign-in is proven yet."
-    heading = f"# {moment.capitalize()} stage {stage.name}: approve or reject"
-    parts = [heading, binding, proof, passed_over(plan.skip_rules), stage_page(plan, stage)]
+    heading = f"# {side.capitalize()} stage {stage.name}: approve or reject"
+    again = f"**The approval that was given expired at {expired}: it is asked for again.**" if expired else ""
+    parts = [heading, again, binding, proof, _conditions(stage.gate(side)), passed_over(plan.skip_rules)]
+    parts.append(plan_markdown.changes(view_of(plan)))
+    parts.append(stage_page(plan, stage))
     return "\n\n".join(part for part in parts if part)
+
+
+def _conditions(gate: Gate | None) -> str:
+    """What the gate waits for beside the approval, and how long the approval counts."""
+    if gate is None:
+        return ""
+    return f"This gate waits for: {_cell('; '.join(gate.conditions))}."
 
 
 def passed_over(skips: tuple[Skip, ...]) -> str:
@@ -63,8 +78,12 @@ def approval_page(approval: Approval) -> str:
     verb = "approved" if approval.decision == "approve" else "rejected"
     return (
         f"{approval.moment} stage **{approval.stage}** of plan `{short(approval.plan)}`: {verb} by "
-        f"{_cell(approval.approver)} ({_cell(approval.reason)})"
+        f"{_cell(approval.approver)} ({_cell(approval.reason)}{_ticket(approval)})"
     )
+
+
+def _ticket(approval: Approval) -> str:
+    return f", ticket {_cell(approval.ticket)}" if approval.ticket else ""
 
 
 def verdict_page(verdict: Verdict) -> str:

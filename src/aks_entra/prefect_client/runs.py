@@ -32,6 +32,7 @@ from aks_entra.prefect_client import names
 from aks_entra.prefect_client.approvals import Gate, gate_of
 from aks_entra.prefect_client.claims import free
 from aks_entra.prefect_client.life import LIVE_STATES, Life, bury, life
+from aks_entra.prefect_client.waiting import WAITING
 
 PAGE: Final = 200
 TAG: Final = "aks-entra"
@@ -49,6 +50,7 @@ class RunView:
     message: str
     ended: bool
     completed: bool
+    waits: bool = False  # for a time, without a process; `message` says for which and until when
 
     @property
     def page(self) -> str:
@@ -164,23 +166,29 @@ async def began(run: UUID) -> str:
     return (found.start_time or found.created or datetime.now(UTC)).isoformat()
 
 
-async def start_batch(digest: str, stage: str, members: tuple[str, ...], coordinator: UUID) -> FlowRun:
-    """Start a stage's batch, or find the one that runs already: its key is digest, stage and attempt.
+async def start_batch(
+    digest: str, stage: str, batch: tuple[int, int], members: tuple[str, ...], coordinator: UUID
+) -> FlowRun:
+    """Start a batch of a stage, or find the one that runs already: its key is digest, stage, batch and attempt.
 
-    The attempt counts the batches of *other* coordinators that ended: a coordinator that runs from the top again
-    finds its own batch, a new one finds an orphan that still lives, and starts anew after one that died.
+    `batch`: its number, and how many there are. The attempt counts the batches of *other* coordinators that ended, and
+    own ones that a window cut short: a coordinator that runs from the top again finds its own batch, a new one finds
+    an orphan that still lives, and starts anew after one that died.
     """
-    own = f"coordinator:{coordinator}"
+    number, count = batch
+    own = names.coordinator_tag(coordinator)
     async with get_client() as client:
-        batches = await runs_of(client, digest, stage=stage)
-    ended = [run for run in batches if run.state and run.state.is_final() and own not in run.tags]
+        batches = await runs_of(client, digest, stage=stage, batch=number)
+    over = [run for run in batches if run.state and run.state.is_final()]
+    ended = [run for run in over if own not in run.tags or (run.state and run.state.name == names.WINDOW_CLOSED)]
+    which = f"{stage} {number} of {count}" if count > 1 else stage
     return await arun_deployment(
         names.MIGRATE_BATCH,
         parameters={"plan": digest, "stage": stage, "members": list(members)},
         timeout=0,
-        idempotency_key=f"{digest}-{stage}-{len(ended) + 1}",
-        flow_run_name=f"{stage} · plan {names.short(digest)} · attempt {len(ended) + 1}",
-        tags=[TAG, names.plan_tag(digest), names.stage_tag(stage), own],
+        idempotency_key=f"{digest}-{stage}-{number}-{len(ended) + 1}",
+        flow_run_name=f"{which} · plan {names.short(digest)} · attempt {len(ended) + 1}",
+        tags=[TAG, names.plan_tag(digest), names.stage_tag(stage), names.batch_tag(number), own],
         as_subflow=True,
     )
 
@@ -209,9 +217,9 @@ async def follow(run: UUID, *, every: float = EVERY) -> AsyncIterator[Snapshot]:
     async with get_client() as client:
         while True:
             found = await client.read_flow_run(run)
-            digest = next((tag for tag in found.tags if tag.startswith("plan:")), None)
-            batches = await _batches(client, digest, found) if digest else ()
-            working = tuple(batch.id for batch in batches) if digest else (run,)
+            plans = [tag for tag in found.tags if tag.startswith("plan:")]  # several, when clusters moved meanwhile
+            batches = await _batches(client, plans, found) if plans else ()
+            working = tuple(batch.id for batch in batches) if plans else (run,)
             steps = {id_: step for id_, step in steps.items() if step.flow_run in working}
             for one in await _recent_steps(client, working, steps):
                 steps[one.id] = one
@@ -257,8 +265,11 @@ async def resume(run: str, digest: str) -> FlowRun:
                 dead.append(one)
             elif names.stage_of(one.tags) is None:
                 waits = one.state is not None and one.state.is_paused()
+                how = "waiting at its gate" if waits else str(state)
+                if one.state is not None and one.state.name == WAITING:
+                    how = f"fine ({one.state.message})"
                 raise Refused(
-                    f"run {one.name} ({one.id}) is {'waiting at its gate' if waits else state}: nothing to resume",
+                    f"run {one.name} ({one.id}) is {how}: nothing to resume",
                     remedy=f"aks-entra approve {str(one.id)[:8]} --plan {names.short(digest)} --reason …"
                     if waits
                     else f"follow it: {names.run_page(one.id)}",
@@ -270,10 +281,18 @@ async def resume(run: str, digest: str) -> FlowRun:
 
 
 async def runs_of(
-    client: PrefectClient, digest: str, *, stage: str | None = None, coordinators: bool = False, live: bool = False
+    client: PrefectClient,
+    digest: str,
+    *,
+    stage: str | None = None,
+    batch: int | None = None,
+    coordinators: bool = False,
+    live: bool = False,
 ) -> list[FlowRun]:
     """The runs that carry out a plan: batches of a stage, coordinators only, or all; `live`: those not yet final."""
-    tags = [names.plan_tag(digest), *([names.stage_tag(stage)] if stage else [])]
+    tags = [names.plan_tag(digest)]
+    tags += [names.stage_tag(stage)] if stage else []
+    tags += [names.batch_tag(batch)] if batch else []
     state = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(LIVE_STATES))) if live else None
     found = await client.read_flow_runs(
         flow_filter=FlowFilter(name=FlowFilterName(any_=[names.COORDINATOR])) if coordinators else None,
@@ -284,11 +303,11 @@ async def runs_of(
     return list(found)
 
 
-async def _batches(client: PrefectClient, tag: str, coordinator: FlowRun) -> tuple[FlowRun, ...]:
-    """The batches of the coordinator's plan that ran beside it or after it began."""
+async def _batches(client: PrefectClient, plans: list[str], coordinator: FlowRun) -> tuple[FlowRun, ...]:
+    """The batches of the coordinator's plans (their tags) that ran beside it or after it began."""
     found = await client.read_flow_runs(
         flow_run_filter=FlowRunFilter(
-            tags=FlowRunFilterTags(all_=[tag]), id=FlowRunFilterId(not_any_=[coordinator.id])
+            tags=FlowRunFilterTags(any_=plans), id=FlowRunFilterId(not_any_=[coordinator.id])
         ),
         sort=FlowRunSort.EXPECTED_START_TIME_ASC,
         limit=PAGE,
@@ -299,7 +318,10 @@ async def _batches(client: PrefectClient, tag: str, coordinator: FlowRun) -> tup
         for run in found
         if names.stage_of(run.tags) is not None
         and (
-            since is None or run.end_time is None or run.end_time > since or f"coordinator:{coordinator.id}" in run.tags
+            since is None
+            or run.end_time is None
+            or run.end_time > since
+            or names.coordinator_tag(coordinator.id) in run.tags
         )
     )
 
@@ -334,6 +356,7 @@ def _view(run: FlowRun) -> RunView:
         message=(state.message or "") if state else "",
         ended=bool(state and state.is_final()),
         completed=bool(state and state.is_completed()),
+        waits=bool(state and state.name == WAITING),
     )
 
 

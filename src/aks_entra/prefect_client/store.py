@@ -98,6 +98,7 @@ async def newest(prefix: str) -> tuple[Stored, ...]:
                 _stored(one.key, one.data, one.created, one.flow_run_id)
                 for one in page
                 if (one.type or "").startswith(OURS)  # beside pages that are for people only
+                and (one.key or "").startswith(prefix)  # the server's "like" finds it anywhere in a key
             ]
             offset += PAGE
             if len(page) < PAGE:
@@ -107,6 +108,7 @@ async def newest(prefix: str) -> tuple[Stored, ...]:
 async def of_runs(client: PrefectClient, runs: tuple[UUID, ...], prefix: str) -> tuple[Stored, ...]:
     """Every text that these flow runs stored under keys that begin with the prefix, oldest first."""
     found: list[Stored] = []
+    seen = 0
     while runs:
         page = await client.read_artifacts(
             artifact_filter=ArtifactFilter(
@@ -114,9 +116,14 @@ async def of_runs(client: PrefectClient, runs: tuple[UUID, ...], prefix: str) ->
             ),
             sort=ArtifactSort.CREATED_DESC,
             limit=PAGE,
-            offset=len(found),
+            offset=seen,
         )
-        found += [_stored(one.key, one.data, one.created, one.flow_run_id) for one in page]
+        seen += len(page)
+        found += [
+            _stored(one.key, one.data, one.created, one.flow_run_id)
+            for one in page
+            if (one.key or "").startswith(prefix)
+        ]
         if len(page) < PAGE:
             break
     return tuple(reversed(found))

@@ -13,10 +13,34 @@ def render(view: PlanView) -> str:
     return "\n".join(_lines(view)) + "\n"
 
 
+def changes(view: PlanView) -> str:
+    """Which plan this one replaces or follows, and what had changed on which cluster; and what it leaves for later."""
+    parts = ("\n".join(_changes(view)), *_parts(view))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _parts(view: PlanView) -> Iterator[str]:
+    if view.follows:
+        yield f"**Second part of plan `{view.follows}`: the rotation that it left owed.**"
+    if view.later:
+        yield f"**Later:** {escaped(view.later)}"
+
+
+def _changes(view: PlanView) -> Iterator[str]:
+    if view.replaces:
+        yield f"**In place of plan `{view.replaces}`: clusters are not as they were when that one was made.**"
+        yield ""
+        yield "| cluster | what changed |"
+        yield "|---|---|"
+        for cluster, differences in view.moved:
+            yield f"| {escaped(cluster)} | {escaped('; '.join(differences))} |"
+
+
 def _lines(view: PlanView) -> Iterator[str]:
     yield f"# Plan of {escaped(view.name)}"
     yield ""
     yield f"`{view.digest}` · {view.summary} · made {view.created_at} · {NOTHING_WRITTEN}"
+    yield from ("", changes(view)) if changes(view) else ()
     for stage in view.stages:
         yield ""
         yield f"## Stage {escaped(stage.name)} ({stage.rules})"

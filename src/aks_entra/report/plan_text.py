@@ -18,6 +18,7 @@ _SEVERITIES = {Severity.BLOCKER: "red", Severity.WARNING: "yellow", Severity.UNK
 
 def render(view: PlanView) -> Iterator[RenderableType]:
     """The whole plan, stage by stage, then what is held back, who gains and loses, and the digest."""
+    yield from _changes(view)
     for stage in view.stages:
         yield Text.assemble((f"Stage {stage.name}", "bold"), f" ({stage.rules})")
         for cluster in stage.clusters:
@@ -46,8 +47,20 @@ def render(view: PlanView) -> Iterator[RenderableType]:
         people.add_row(Text("Who loses access:", style="bold"), Text("\n".join(view.loses) or "nobody"))
         people.add_row(Text("Who proves sign-in:", style="bold"), Text(f"{view.prover} (an automation, not a person)"))
         yield people
+    yield from (Text(f"Later: {one}", style="bold yellow") for one in (view.later,) if one)
     yield Text(f"{view.summary} · {NOTHING_WRITTEN}", style="bold")
     yield Text(f"plan {view.digest}")
+
+
+def _changes(view: PlanView) -> Iterator[RenderableType]:
+    if view.follows:
+        yield Text(f"Second part of plan {view.follows}: the rotation that it left owed", style="bold")
+    if view.replaces:
+        yield Text(f"In place of plan {view.replaces}: clusters moved since", style="bold yellow")
+        grid = Table.grid(padding=(0, 2))
+        for name, differences in view.moved:
+            grid.add_row(Text(name), Text("; ".join(differences)))
+        yield _indented(grid, 2)
 
 
 def _cluster(cluster: ClusterView) -> Iterator[RenderableType]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from aks_entra.core.cluster import Identity
+from aks_entra.core.gates import Gate, Side
 from aks_entra.core.plan import ClusterPlan, FleetPlan
 from aks_entra.core.preflight import Finding, Severity
 from aks_entra.core.rollout import Stage
@@ -77,6 +78,10 @@ class PlanView:
     gains: tuple[str, ...]
     loses: tuple[str, ...]
     summary: str
+    replaces: str = ""  # the plan that this one was made from
+    follows: str = ""  # the plan that left owed what this one does
+    later: str = ""  # what it leaves for later, and when that is due
+    moved: tuple[tuple[str, tuple[str, ...]], ...] = ()  # because of these changes, by cluster
 
     @property
     def changes(self) -> bool:
@@ -101,6 +106,10 @@ def view_of(plan: FleetPlan) -> PlanView:
         gains=_gains(at_work),
         loses=_loses(at_work),
         summary=f"{_counted(len(at_work), 'cluster')} · {_counted(plan.step_count, 'step')}",
+        replaces=plan.replaces,
+        follows=plan.follows,
+        later=plan.rotation.words if plan.rotation else "",
+        moved=tuple((change.cluster, change.differences) for change in plan.changes),
     )
 
 
@@ -124,16 +133,31 @@ def _stage(plan: FleetPlan, stage: Stage, everywhere: tuple[Finding, ...]) -> St
     members = [plan.plan_for(member) for member in stage.members]
     going = [one for one in members if one.disposition == "migrate"]
     rules = [_counted(len(going), "cluster")]
-    if stage.gate_before:
-        rules.append("gate before")
-    if stage.gate_after:
-        rules.append("gate after")
+    rules += [words for side in ("before", "after") if (words := _gate(stage, side))]
     if len(going) > 1:
         rules.append(f"{min(stage.max_concurrency, len(going))} at a time")
+        rules += limits(stage)
     if len(going) > stage.max_allowed_failures:
         allowed = stage.max_allowed_failures
         rules.append(f"stop after {_counted(allowed + 1, 'failure')}")
     return StageView(name=stage.name, rules=", ".join(rules), clusters=_blocks(going, everywhere))
+
+
+def limits(stage: Stage) -> list[str]:
+    """The limits of a stage that are not always set."""
+    per = stage.max_concurrency_per_subscription
+    return [
+        *([f"{per} of one subscription"] if per else []),
+        *([f"batches of {stage.batch_size}"] if stage.batch_size else []),
+    ]
+
+
+def _gate(stage: Stage, side: Side) -> str:
+    """`gate before`, and what it waits for where that is more than a decision."""
+    gate = stage.gate(side)
+    if gate is None:
+        return ""
+    return f"gate {side}" if gate == Gate() else f"gate {side}: {' + '.join(gate.conditions)}"
 
 
 def _blocks(plans: list[ClusterPlan], everywhere: tuple[Finding, ...]) -> tuple[ClusterView, ...]:

@@ -64,6 +64,10 @@ class Access:
         for it in [it for it in self._assignments.values() if covers(scope, it.scope)]:
             self.remove(it)
 
+    def replace(self, assignments: Iterable[Assignment]) -> None:
+        """These, and no others."""
+        self._assignments = {normal(it.id): it for it in assignments}
+
     def redefine(self, role: Role) -> None:
         """A role has changed: whoever holds it holds what it says now."""
         for key, it in self._assignments.items():

@@ -10,7 +10,7 @@ import datetime as dt
 import re
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from azure_sandbox.http import Problem, Request
@@ -98,39 +98,47 @@ class ActivityLog:
         """The entries of the last 90 days that meet a wish, newest first."""
         return sorted((it for it in self._entries if it.at >= now - KEPT and wanted(it)), key=lambda it: it.at)[::-1]
 
+    def ending(self, begun: Entry) -> Ending:
+        """How the end of a write is noted whose beginning was."""
+        return Ending(log=self, begun=begun)
+
     def all(self) -> tuple[Entry, ...]:
         """Every entry, however old."""
         return tuple(self._entries)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How the end of a write that has begun is noted."""
+
+    log: ActivityLog
+    begun: Entry
+
+    def __call__(self, status: int, when: dt.datetime) -> None:
+        """Note an end, by the answer's status."""
+        outcome = "Failed" if status >= 400 else "Accepted" if status in {201, 202} else "Succeeded"  # noqa: PLR2004  # HTTP
+        code, name = _CODES.get(status, str(status)), str(uuid.uuid4())
+        self.log.add(replace(self.begun, at=when, status=outcome, code=code, id=name))
+
+
 def record(
     log: ActivityLog, request: Request, action: str, resource: str, who: tuple[str, str], correlation: str
-) -> Callable[[int, dt.datetime], None]:
-    """Note that a write has begun; returns how to note its end, by the answer's status."""
+) -> Ending:
+    """Note that a write has begun; returns how to note its end."""
     name, oid = who
-
-    def note(status: str, code: str, when: dt.datetime) -> None:
-        log.add(
-            Entry(
-                at=when,
-                operation=action,
-                resource=resource,
-                caller=name,
-                oid=oid,
-                status=status,
-                code=code,
-                correlation=correlation,
-                method=request.method,
-            )
-        )
-
-    note("Started", "", request.now)
-
-    def ended(status: int, when: dt.datetime) -> None:
-        outcome = "Failed" if status >= 400 else "Accepted" if status in {201, 202} else "Succeeded"  # noqa: PLR2004  # HTTP
-        note(outcome, _CODES.get(status, str(status)), when)
-
-    return ended
+    begun = Entry(
+        at=request.now,
+        operation=action,
+        resource=resource,
+        caller=name,
+        oid=oid,
+        status="Started",
+        code="",
+        correlation=correlation,
+        method=request.method,
+    )
+    log.add(begun)
+    return Ending(log=log, begun=begun)
 
 
 _CODES = {200: "OK", 201: "Created", 202: "Accepted", 204: "NoContent", 400: "BadRequest", 403: "Forbidden"}

@@ -8,7 +8,7 @@ from typing import Any
 from azure_sandbox.arm import known, validation
 from azure_sandbox.arm.building import pools_of, regime_of
 from azure_sandbox.arm.capacity import check_capacity
-from azure_sandbox.arm.clusters import CLUSTER, JSON
+from azure_sandbox.arm.clusters import CLUSTER, JSON, drain_failure
 from azure_sandbox.arm.conditions import check_preconditions
 from azure_sandbox.arm.document import complete_pool, pods_of
 from azure_sandbox.arm.errors import bad_request, resource_not_found
@@ -138,32 +138,45 @@ class AgentPools:
         rest = [it for it in cluster.pools if it is not held]
         self._check_system(rest)
 
+        operation = self._operations.start(cluster, self.deletion(cluster, held["name"]))
+        return Reply(202, None, self._operations.headers(operation, location=True))
+
+    @staticmethod
+    def deletion(cluster: ManagedCluster, name: str) -> Course:
+        """The course of a pool's deletion."""
+
         def gone(_: dt.datetime) -> None:
-            cluster.properties["agentPoolProfiles"] = [it for it in cluster.pools if it["name"] != held["name"]]
-            cluster.pool_states.pop(held["name"], None)
+            cluster.properties["agentPoolProfiles"] = [it for it in cluster.pools if it["name"] != name]
+            cluster.pool_states.pop(name, None)
 
         regime = regime_of(cluster.document)
-        pools = tuple(it for it in pools_of(cluster.document) if it.name != held["name"])
-        course = Course(
+        pools = tuple(it for it in pools_of(cluster.document) if it.name != name)
+        return Course(
             kind="Deleting",
             length="pool-delete",
-            pool=held["name"],
+            pool=name,
             plan=lambda cause, moment: rotation.update(cluster.server, cause, moment, regime, pools),
             done=gone,
         )
-        operation = self._operations.start(cluster, course)
-        return Reply(202, None, self._operations.headers(operation, location=True))
 
     async def _image(self, call: Call, subscription: str, group: str, name: str, pool: str) -> Reply:
         cluster = self._state.cluster(subscription, group, name)
         held = self._find(cluster, group, pool)
         self._operations.refuse_beside(cluster)
 
-        def newer(_: dt.datetime) -> None:
-            held["nodeImageVersion"] = NEWER_IMAGE
+        return self._started(cluster, call, held, self.image(cluster, held["name"]), 202)
 
-        course = Course(kind="UpgradingNodeImageVersion", length="pool", pool=held["name"], done=newer)
-        return self._started(cluster, call, held, course, 202)
+    @staticmethod
+    def image(cluster: ManagedCluster, name: str) -> Course:
+        """The course at whose end a pool's nodes have a newer image."""
+
+        def newer(_: dt.datetime) -> None:
+            for it in cluster.pools:
+                if it["name"] == name:
+                    it["nodeImageVersion"] = NEWER_IMAGE
+
+        blocked = None if cluster.stopped else drain_failure(cluster)
+        return Course(kind="UpgradingNodeImageVersion", length="pool", pool=name, done=newer, failure=blocked)
 
     async def _abort(self, _: Call, subscription: str, group: str, name: str, pool: str) -> Reply:
         cluster = self._state.cluster(subscription, group, name)
@@ -173,11 +186,30 @@ class AgentPools:
             raise bad_request(f"There is no operation in progress on agent pool '{held['name']}'.")
         self._operations.cancel(cluster)
 
-        def left(_: dt.datetime) -> None:
-            cluster.pool_states[held["name"]] = "Canceled"
-
-        course = Course(kind="Canceling", length="abort", pool=held["name"], done=left)
+        course = self.abort(cluster, held["name"])
         return Reply(202, None, self._operations.headers(self._operations.start(cluster, course), location=True))
+
+    @staticmethod
+    def abort(cluster: ManagedCluster, name: str) -> Course:
+        """The course of an abort of what was done to a pool."""
+
+        def left(_: dt.datetime) -> None:
+            cluster.pool_states[name] = "Canceled"
+
+        return Course(kind="Canceling", length="abort", pool=name, done=left)
+
+    def course(self, cluster: ManagedCluster, recipe: Document) -> Course:
+        """The course that a recipe is of."""
+        name = recipe["pool"]
+        match recipe["kind"]:
+            case "Deleting":
+                return self.deletion(cluster, name)
+            case "UpgradingNodeImageVersion":
+                return self.image(cluster, name)
+            case "Canceling":
+                return self.abort(cluster, name)
+            case kind:
+                return self._course(cluster, name, kind, recipe["length"])
 
     async def _profile(self, _: Call, subscription: str, group: str, name: str, pool: str) -> Reply:
         cluster = self._state.cluster(subscription, group, name)

@@ -14,11 +14,11 @@ from azure_sandbox.arm.conditions import check_preconditions, length_of
 from azure_sandbox.arm.document import complete, merged_aad, settle_in
 from azure_sandbox.arm.errors import bad_request, being_deleted, provider
 from azure_sandbox.arm.gate import Call, Gate
-from azure_sandbox.arm.operations import Course, Moment, Operations
+from azure_sandbox.arm.operations import Course, Operations
 from azure_sandbox.arm.rendering import render
 from azure_sandbox.arm.state import CLUSTER_TYPE, ManagedCluster, Operation, ResourceGroup, State
 from azure_sandbox.arm.versions import has_early_status
-from azure_sandbox.cluster import rotation
+from azure_sandbox.cluster import budgets, rotation
 from azure_sandbox.cluster.service import ApiServer
 from azure_sandbox.http import Reply
 
@@ -26,6 +26,29 @@ Document = dict[str, Any]
 GROUP = "/subscriptions/{subscription}/resourceGroups/{group}"
 CLUSTER = f"{GROUP}/providers/{CLUSTER_TYPE}/{{name}}"
 JSON = {"content-type": "application/json"}
+
+
+DRAIN_FAILED = "UpgradeFailed"
+POWER = {"Stopping": "Stopped", "Starting": "Running"}
+
+
+def drain_failure(cluster: ManagedCluster) -> Document | None:
+    """The error of an operation that drains nodes, if a budget lets no pod go; that a rotation drains is inferred."""
+    server = cluster.server
+    _ = server.machines  # who has never been looked at has no pods yet
+    found = budgets.blocking(server.store)
+    if found is None:
+        return None
+    budget, pod = found
+    name, where = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    node = pod["spec"].get("nodeName") or server.machines.wanted()[0][1]
+    text = (
+        f"Drain node {node} failed when evicting pod {name} failed with Too Many Requests error. This is often caused "
+        "by a restrictive Pod Disruption Budget (PDB) policy. See http://aka.ms/aks/debugdrainfailures. Original "
+        "error: Cannot evict pod as it would violate the pod's disruption budget.. PDB debug info: "
+        f"{where}/{name} blocked by pdb {budget['metadata']['name']} with 0 unready pods."
+    )
+    return {"code": DRAIN_FAILED, "message": text}
 
 
 class Clusters:
@@ -65,6 +88,7 @@ class Clusters:
             raise being_deleted(home.name)
         sent = call.request.json()
         validation.check_types(sent)
+        known.check_around(sent, held.document if held else {})
         known.check(sent.get("properties") or {}, held.properties if held else {})
         policies.check(self._state.policies.values(), call.scope, sent)
         if held is None:
@@ -109,36 +133,41 @@ class Clusters:
         self._state.servers.add(server)
         add_node_group(self._state, cluster)
 
-        def settled(_: dt.datetime) -> None:
-            settle_in(cluster.document, subscription=cluster.subscription, name=cluster.name)
+        course = self.creation(cluster, "ProvisioningControlPlane" if has_early_status(call.version) else "")
+        return self._started(cluster, call, self._operations.start(cluster, course), 201)
 
-        course = Course(
+    @staticmethod
+    def _settled(cluster: ManagedCluster) -> Callable[[dt.datetime], None]:
+        return lambda _: settle_in(cluster.document, subscription=cluster.subscription, name=cluster.name)
+
+    def creation(self, cluster: ManagedCluster, early: str) -> Course:
+        """The course of a creation, which may have another status at its beginning."""
+        return Course(
             kind="Creating",
             length="create",
-            plan=lambda cause, moment: rotation.appear(server, cause, moment),
-            done=settled,
-            early="ProvisioningControlPlane" if has_early_status(call.version) else "",
+            plan=lambda cause, moment: rotation.appear(cluster.server, cause, moment),
+            done=self._settled(cluster),
+            early=early,
         )
-        return self._started(cluster, call, self._operations.start(cluster, course), 201)
 
     def _update(self, cluster: ManagedCluster, document: Document) -> Operation:
         length = length_of(cluster.document["properties"], document["properties"])
         cluster.document = document
+        return self._operations.start(cluster, self.update(cluster, length))
+
+    def update(self, cluster: ManagedCluster, length: str) -> Course:
+        """The course at whose end a cluster is as its document says."""
+        document = cluster.document
         server, regime, pools = cluster.server, regime_of(document), pools_of(document)
         # Documented: a cluster of the Free tier may see downtime of its API server on the way from legacy to managed.
         interrupted = length == "legacy-to-managed" and document["sku"].get("tier") == "Free"
         effect = rotation.interrupted_update if interrupted else rotation.update
-
-        def settled(_: dt.datetime) -> None:
-            settle_in(cluster.document, subscription=cluster.subscription, name=cluster.name)
-
-        course = Course(
+        return Course(
             kind="Updating",
             length=length,
             plan=lambda cause, moment: effect(server, cause, moment, regime, pools),
-            done=settled,
+            done=self._settled(cluster),
         )
-        return self._operations.start(cluster, course)
 
     async def _patch(self, call: Call, subscription: str, group: str, name: str) -> Reply:
         cluster = self._state.cluster(subscription, group, name)
@@ -191,10 +220,13 @@ class Clusters:
     async def _rotate(self, _: Call, subscription: str, group: str, name: str) -> Reply:
         cluster = self._state.cluster(subscription, group, name)
         self._operations.refuse_beside(cluster)
-        return self._accepted(self._operations.start(cluster, self._rotation(cluster)))
+        return self._accepted(self._operations.start(cluster, self.rotation(cluster)))
 
-    def _rotation(self, cluster: ManagedCluster) -> Course:
-        """Nodes are deleted on the way: a lock on their group makes the operation fail (how is not recorded)."""
+    def rotation(self, cluster: ManagedCluster) -> Course:
+        """The course of a rotation.
+
+        Nodes are deleted on the way: a lock on their group makes the operation fail (how is not recorded).
+        """
         server, kind = cluster.server, "RotatingClusterCertificates"
         locks = list(self._state.locks_above(cluster.node_group))
         if locks:
@@ -202,12 +234,9 @@ class Clusters:
                 f"The scope '{cluster.node_group}' cannot perform delete operation because following scope(s) are "
                 f"locked: '{','.join(it.scope for it in locks)}'. Please remove the lock and try again."
             )
-            return Course(
-                kind=kind,
-                length="rotate",
-                plan=lambda cause, moment: rotation.fail_to_rotate(server, cause, moment),
-                failure={"code": "ScopeLocked", "message": text},
-            )
+            return self.failing(cluster, {"code": "ScopeLocked", "message": text})
+        if blocked := None if cluster.stopped else drain_failure(cluster):
+            return self.held_up(cluster, blocked)
         if cluster.stopped:
             return Course(
                 kind=kind,
@@ -219,6 +248,26 @@ class Clusters:
             length="rotate",
             plan=lambda cause, moment: rotation.rotate(server, cause, moment),
             done=server.machines.appear,
+        )
+
+    @staticmethod
+    def held_up(cluster: ManagedCluster, failure: Document) -> Course:
+        """The course of a rotation that fails because a node cannot be drained."""
+        return Course(
+            kind="RotatingClusterCertificates",
+            length="rotate",
+            plan=lambda cause, moment: rotation.hold_up(cluster.server, cause, moment),
+            failure=failure,
+        )
+
+    @staticmethod
+    def failing(cluster: ManagedCluster, failure: Document) -> Course:
+        """The course of a rotation that fails before the first key is replaced."""
+        return Course(
+            kind="RotatingClusterCertificates",
+            length="rotate",
+            plan=lambda cause, moment: rotation.fail_to_rotate(cluster.server, cause, moment),
+            failure=failure,
         )
 
     async def _reset_entra(self, call: Call, subscription: str, group: str, name: str) -> Reply:
@@ -235,40 +284,39 @@ class Clusters:
         return self._accepted(self._update(cluster, document))
 
     async def _stop(self, _: Call, subscription: str, group: str, name: str) -> Reply:
-        return self._power(self._state.cluster(subscription, group, name), "Stopped", "Stopping", "stop", rotation.stop)
+        return self._power(self._state.cluster(subscription, group, name), "Stopping")
 
     async def _start(self, _: Call, subscription: str, group: str, name: str) -> Reply:
-        return self._power(
-            self._state.cluster(subscription, group, name), "Running", "Starting", "start", rotation.appear
-        )
+        return self._power(self._state.cluster(subscription, group, name), "Starting")
 
-    def _power(
-        self,
-        cluster: ManagedCluster,
-        code: str,
-        kind: str,
-        length: str,
-        plan: Callable[[ApiServer, str, Moment], None],
-    ) -> Reply:
+    def _power(self, cluster: ManagedCluster, kind: str) -> Reply:
         self._operations.refuse_beside(cluster)
         now = cluster.properties["powerState"]["code"]
-        if now == code:
+        if now == POWER[kind]:
             raise provider(
                 400,
                 "OperationNotAllowed",
                 f"managed cluster is in Provisioning State({cluster.state}) and Power State({now}), "
                 f"{kind.lower()} cannot be performed",
             )
+        return self._accepted(self._operations.start(cluster, self.switching(cluster, kind)))
+
+    @staticmethod
+    def switching(cluster: ManagedCluster, kind: str) -> Course:
+        """The course of Stopping or Starting."""
+        plan = rotation.stop if kind == "Stopping" else rotation.appear
 
         def switched(_: dt.datetime) -> None:
-            cluster.properties["powerState"] = {"code": code}
+            cluster.properties["powerState"] = {"code": POWER[kind]}
             for pool in cluster.pools:
-                pool["powerState"] = {"code": code}
+                pool["powerState"] = {"code": POWER[kind]}
 
-        course = Course(
-            kind=kind, length=length, plan=lambda cause, moment: plan(cluster.server, cause, moment), done=switched
+        return Course(
+            kind=kind,
+            length="stop" if kind == "Stopping" else "start",
+            plan=lambda cause, moment: plan(cluster.server, cause, moment),
+            done=switched,
         )
-        return self._accepted(self._operations.start(cluster, course))
 
     async def _abort(self, call: Call, subscription: str, group: str, name: str) -> Reply:
         cluster = self._state.cluster(subscription, group, name)
@@ -278,13 +326,38 @@ class Clusters:
             text = "Operation is not allowed: there is no operation in progress that could be aborted."
             raise provider(409, "OperationNotAllowed", text)
 
+        operation = self._operations.start(cluster, self.abort(cluster, canceled.kind))
+        return Reply(202, before, {**JSON, **self._operations.headers(operation, location=True)})
+
+    @staticmethod
+    def abort(cluster: ManagedCluster, after: str) -> Course:
+        """The course of an abort of an operation of a kind."""
+
         def left(when: dt.datetime) -> None:
             cluster.set_state("Canceled")
-            if canceled.kind not in {"Creating", "Deleting"} and not cluster.stopped:
+            if after not in {"Creating", "Deleting"} and not cluster.stopped:
                 cluster.server.bring_up(when)
 
-        operation = self._operations.start(cluster, Course(kind="Canceling", length="abort", done=left))
-        return Reply(202, before, {**JSON, **self._operations.headers(operation, location=True)})
+        return Course(kind="Canceling", length="abort", done=left, after=after)
+
+    def course(self, cluster: ManagedCluster, recipe: Document) -> Course:
+        """The course that a recipe is of."""
+        kind, length = recipe["kind"], recipe["length"]
+        if failure := recipe.get("failure"):
+            make = self.held_up if failure["code"] == DRAIN_FAILED else self.failing
+            return make(cluster, failure)
+        if length in {"tags", "maintenance"}:
+            return Course(kind=kind, length=length)
+        makers: dict[str, Callable[[], Course]] = {
+            "Creating": lambda: self.creation(cluster, recipe.get("early", "")),
+            "Updating": lambda: self.update(cluster, length),
+            "Deleting": lambda: self.deletion(cluster),
+            "Stopping": lambda: self.switching(cluster, kind),
+            "Starting": lambda: self.switching(cluster, kind),
+            "Canceling": lambda: self.abort(cluster, recipe["after"]),
+            "RotatingClusterCertificates": lambda: self.rotation(cluster),
+        }
+        return makers[kind]()
 
 
 def add_node_group(state: State, cluster: ManagedCluster) -> None:

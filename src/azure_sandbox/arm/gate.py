@@ -8,10 +8,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
 from azure_sandbox.arm.access import normal
-from azure_sandbox.arm.activity import record
+from azure_sandbox.arm.activity import Ending, record
 from azure_sandbox.arm.errors import front, locked, not_modelled
 from azure_sandbox.arm.state import State
 from azure_sandbox.arm.throttling import Throttle
@@ -110,7 +109,7 @@ class Gate:
                     ended = record(self.state.activity, request, action, call.scope, who, correlation)
                     if lockable:
                         self.check_locks(call.scope, kind)
-                self.throttle.pass_provider(request, _subscription(scope))
+                self.throttle.pass_provider(request, _subscription(scope), self.state.region(request.path))
                 reply = await handler(call, **parts)
             except Problem as problem:
                 reply = Reply(problem.status, problem.body, problem.headers)
@@ -121,7 +120,7 @@ class Gate:
 
         self._router.add(method, template, guarded)
 
-    def _follow(self, reply: Reply, ended: Callable[[int, datetime], None]) -> None:
+    def _follow(self, reply: Reply, ended: Ending) -> None:
         """Let the operation that an answer names write its own end into the activity log."""
         url = reply.headers.get("azure-asyncoperation", "")
         operation = self.state.operations.get(url.partition("?")[0].rpartition("/")[2])

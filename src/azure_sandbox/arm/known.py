@@ -132,9 +132,33 @@ OF_POOLS = frozenset(
 )
 
 
+AROUND = frozenset(
+    {"id", "name", "type", "location", "tags", "properties", "sku", "identity", "kind", "systemData", "eTag"}
+    | {"extendedLocation", "managedBy", "plan", "zones"}
+)
+WITHIN: dict[str, frozenset[str]] = {  # profiles whose effect is here: a word in them that has none is refused
+    "aadProfile": frozenset(
+        {"managed", "enableAzureRBAC", "adminGroupObjectIDs", "adminUsers", "tenantID"}
+        | {"clientAppID", "serverAppID", "serverAppSecret"}
+    ),
+    "apiServerAccessProfile": frozenset(
+        {"authorizedIPRanges", "enablePrivateCluster", "privateDNSZone", "enablePrivateClusterPublicFQDN"}
+        | {"disableRunCommand", "enableVnetIntegration", "subnetId"}
+    ),
+}
+
+
+def check_around(sent: Document, held: Document) -> None:
+    """Refuse what stands beside a cluster's properties and nobody knows."""
+    if unknown := sorted(set(sent) - AROUND - set(held)):
+        raise not_modelled(f"the property {', '.join(unknown)}")
+
+
 def check(properties: Document, held: Document) -> None:
     """Refuse properties of a cluster, and of its pools, that nobody knows."""
     _check(properties, held, OF_CLUSTERS, "properties")
+    for name, known in WITHIN.items():
+        _check(properties.get(name) or {}, held.get(name) or {}, known, f"properties.{name}")
     pools = {it.get("name"): it for it in held.get("agentPoolProfiles") or ()}
     for pool in properties.get("agentPoolProfiles") or ():
         check_pool(pool, pools.get(pool.get("name")) or {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from azure_sandbox.arm.lengths import Lengths
 from azure_sandbox.arm.state import ManagedCluster, Operation, State
 from azure_sandbox.clock import Clock
 from azure_sandbox.http import Problem, Reply
-from azure_sandbox.operation_faults import INTERNAL, NOT_LATEST, OperationFault, OperationFaults
+from azure_sandbox.operation_faults import INTERNAL, NOT_LATEST, OperationFault, OperationFaultKind, OperationFaults
 
 API_VERSION = "2025-03-01"
 EARLY = 0.3  # of a creation: ProvisioningControlPlane, then InProgress
@@ -47,6 +47,12 @@ class Course:
     failure: dict[str, Any] | None = None
     early: str = ""  # what newer api-versions say instead of InProgress at the beginning
     quiet: bool = False  # leaves the cluster's own state alone
+    after: str = ""  # of an abort: what it has ended
+
+    def recipe(self) -> dict[str, Any]:
+        """What the same course can be made of again."""
+        names = ("kind", "length", "pool", "failure", "early", "quiet", "after")
+        return {name: value for name in names if (value := getattr(self, name))}
 
 
 def conflict(cluster: ManagedCluster, running: Operation) -> Problem:
@@ -92,27 +98,49 @@ class Operations:
             cluster=cluster,
             signature=secrets.token_urlsafe(48),
             pool=course.pool,
+            begun=self._clock.progress(),
+            course=course.recipe(),
+            met=tuple(met.values()),
         )
         self._state.operations[operation.id] = operation
         cluster.operation = operation
-        length = self._lengths(course.length, cluster.name)
+        operation.span = self._lengths(course.length, cluster.name)
         if slow := met.get("slow-operation"):
-            length *= slow.factor
-        begun = self._clock.progress()
-
-        def moment(share: float) -> dt.datetime:
-            return self._clock.after(length * share, since=begun)
-
+            operation.span *= slow.factor
         if course.early:
             operation.status = course.early
-            cluster.server.timeline.plan(moment(EARLY), operation.id, lambda _: operation.go_on())
         self._put_state(cluster, course, course.kind)
         cluster.touch(pool=course.pool)
         self._disturb(cluster, met)
-        course.plan(operation.id, moment)
-        if not self._interrupt(operation, course, met, moment):
-            cluster.server.timeline.plan(moment(1), operation.id, lambda when: self._end(operation, course, when))
+        self._plan(operation, course)
         return operation
+
+    def _plan(self, operation: Operation, course: Course) -> None:
+        timeline = operation.cluster.server.timeline
+
+        def moment(share: float) -> dt.datetime:
+            return self._clock.after(operation.span * share, since=operation.begun)
+
+        if course.early:
+            timeline.plan(moment(EARLY), operation.id, lambda _: operation.go_on())
+        course.plan(operation.id, moment)
+        met = {it.kind: it for it in operation.met}
+        if not self._interrupt(operation, course, met, moment):
+            timeline.plan(moment(1), operation.id, lambda when: self._end(operation, course, when))
+
+    def resume(self, operation: Operation, course: Course, share: float) -> None:
+        """Go on with an operation of an earlier life, of which so much was done: what it did then is not done again."""
+        now = self._clock.progress()
+        operation.begun = now - self._clock.real(operation.span * share)
+        self._state.operations[operation.id] = operation
+        operation.cluster.operation = operation
+        self._plan(operation, course)
+        operation.cluster.server.timeline.skip(operation.id, now)
+
+    def share(self, operation: Operation) -> float:
+        """How much of an operation is done."""
+        whole = self._clock.real(operation.span)
+        return (self._clock.progress() - operation.begun) / whole if whole else 0.0
 
     @staticmethod
     def _put_state(cluster: ManagedCluster, course: Course, state: str) -> None:
@@ -124,7 +152,7 @@ class Operations:
             cluster.set_state(state)
 
     @staticmethod
-    def _disturb(cluster: ManagedCluster, met: dict[str, OperationFault]) -> None:
+    def _disturb(cluster: ManagedCluster, met: Mapping[OperationFaultKind, OperationFault]) -> None:
         """Faults that strike the cluster, not the operation."""
         if "node-missing" in met:
             cluster.server.machines.lose()
@@ -133,14 +161,17 @@ class Operations:
         if "token-survives" in met:
             cluster.server.keep_token_at_renewal()
 
-    def _interrupt(self, operation: Operation, course: Course, met: dict[str, OperationFault], moment: Moment) -> bool:
+    def _interrupt(
+        self, operation: Operation, course: Course, met: Mapping[OperationFaultKind, OperationFault], moment: Moment
+    ) -> bool:
         """Faults that strike the operation; returns whether it will not come to its own end."""
         timeline = operation.cluster.server.timeline
         if inside := met.get("error-inside"):
             timeline.plan(moment(inside.at), operation.id, lambda _: operation.say(inside.error or NOT_LATEST))
         if "never-ends" in met:
             return True
-        for kind in ("fails", "canceled", "pre-empted"):
+        ends: tuple[OperationFaultKind, ...] = ("fails", "canceled", "pre-empted")
+        for kind in ends:
             if fault := met.get(kind):
                 timeline.plan(moment(fault.at), operation.id, self._struck(operation, course, fault))
                 return True

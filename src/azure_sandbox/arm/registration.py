@@ -42,8 +42,7 @@ class Registration:
 
     def __init__(self, gate: Gate) -> None:
         self._state: State = gate.state
-        self._registered: dict[str, set[str]] = {}
-        self._features: dict[str, set[str]] = {}
+        self._registered, self._features = gate.state.registered, gate.state.features
         right = "Microsoft.Resources/subscriptions/"
         providers = f"{SUBSCRIPTION}/providers"
         options = ("$expand", "$top")

@@ -33,7 +33,7 @@ from azure_sandbox.arm.role_definitions import RoleDefinitions
 from azure_sandbox.arm.roles import Role
 from azure_sandbox.arm.run_command import RunCommand
 from azure_sandbox.arm.spec import ClusterSpec, LockLevel, PoolSpec
-from azure_sandbox.arm.state import ManagedCluster, ManagementLock, Quota, ResourceGroup, State, Subscription
+from azure_sandbox.arm.state import ManagedCluster, ManagementLock, Operation, Quota, ResourceGroup, State, Subscription
 from azure_sandbox.arm.subscriptions import Subscriptions
 from azure_sandbox.arm.throttling import Throttle
 from azure_sandbox.arm.upgrades import Upgrades
@@ -45,6 +45,7 @@ from azure_sandbox.cluster.servers import ApiServers
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.tokens import Tokens
 from azure_sandbox.http import Problem, Request, Router
+from azure_sandbox.logs.routes import LogRoutes
 from azure_sandbox.operation_faults import OperationFaults
 
 YEAR = dt.timedelta(days=365)
@@ -100,13 +101,13 @@ class Arm:
             real=settings.real_control_planes,
         )
         lengths = Lengths(settings.durations, settings.seed)
-        operations = Operations(gate, lengths, faults)
+        operations = self.operations = Operations(gate, lengths, faults)
         Credentials(gate)
-        AgentPools(gate, operations)
-        clusters = Clusters(gate, operations, self._build, version=settings.default_version)
+        self._pools = AgentPools(gate, operations)
+        clusters = self._clusters = Clusters(gate, operations, self._build, version=settings.default_version)
         Authorization(gate, directory)
         RoleDefinitions(gate)
-        for routes in (Maintenance, Upgrades, Monitor, ResourceGraph, Locks, PolicyRoutes, NetworkRoutes):
+        for routes in (Maintenance, Upgrades, Monitor, ResourceGraph, Locks, PolicyRoutes, NetworkRoutes, LogRoutes):
             routes(gate)
         RunCommand(gate, lengths)
         Subscriptions(gate, page=settings.page_size, delete_cluster=clusters.delete)
@@ -204,7 +205,9 @@ class Arm:
             raise ValueError(f"there are two roles called {role.name!r}")
         self._state.roles.put(role)
 
-    def assign(self, scope: str, principal_id: str, role_name: str) -> None:
+    def assign(
+        self, scope: str, principal_id: str, role_name: str, *, name: str | None = None, description: str | None = None
+    ) -> None:
         """Assign a role by its name or its id; ValueError if there is no such role or principal."""
         role = self._state.roles.find(role_name)
         if role is None:
@@ -215,12 +218,13 @@ class Arm:
             raise ValueError(f"there is no principal {principal_id}")
         self._state.access.add(
             Assignment(
-                name=derived(scope, principal_id, role.id),
+                name=name or derived(scope, principal_id, role.id),
                 scope=scope.rstrip("/"),
                 principal=principal_id,
                 principal_type=kind,
                 role=role,
                 created=self.clock.now(),
+                description=description,
             )
         )
 
@@ -236,6 +240,11 @@ class Arm:
         cluster.server.govern(regime_of(merged), request.now)
         cluster.touch()
 
+    def resume(self, operation: Operation, share: float) -> None:
+        """Go on with an operation of an earlier life, of which so much was done."""
+        makers = self._pools if operation.pool else self._clusters
+        self.operations.resume(operation, makers.course(operation.cluster, operation.course), share)
+
     def add_policy(self, assignment: PolicyAssignment) -> None:
         """Put a policy in force."""
         self._state.policies[normal(assignment.id)] = assignment
@@ -244,9 +253,9 @@ class Arm:
         """Write into the activity log what happened before the sandbox was there."""
         self._state.activity.add(entry)
 
-    def add_lock(self, scope: str, name: str, level: LockLevel) -> None:
+    def add_lock(self, scope: str, name: str, level: LockLevel, *, notes: str | None = None) -> None:
         """Put a management lock on a scope."""
-        lock = ManagementLock(scope=scope.rstrip("/"), name=name, level=level)
+        lock = ManagementLock(scope=scope.rstrip("/"), name=name, level=level, notes=notes)
         self._state.locks[lock.id.lower()] = lock
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from azure_sandbox.arm.access import Access, covers, normal
-from azure_sandbox.arm.activity import ActivityLog
+from azure_sandbox.arm.activity import ActivityLog, Ending
 from azure_sandbox.arm.custom_roles import Roles
 from azure_sandbox.arm.errors import group_not_found, resource_not_found, subscription_not_found
 from azure_sandbox.arm.networks import NETWORK_TYPE, Networks
@@ -17,6 +17,8 @@ from azure_sandbox.arm.policies import PolicyAssignment
 from azure_sandbox.arm.spec import LockLevel
 from azure_sandbox.cluster.servers import ApiServers
 from azure_sandbox.cluster.service import ApiServer
+from azure_sandbox.logs.state import Logs
+from azure_sandbox.operation_faults import OperationFault
 
 Document = dict[str, Any]
 CLUSTER_TYPE = "Microsoft.ContainerService/managedClusters"
@@ -69,7 +71,11 @@ class Operation:
     status: str = "InProgress"
     ended: dt.datetime | None = None
     error: Document | None = None
-    asked: Callable[[int, dt.datetime], None] | None = None  # notes its end in the activity log
+    asked: Ending | None = None  # notes its end in the activity log
+    begun: dt.datetime  # by the clock of operations
+    span: float = 0.0  # its length in Azure's seconds
+    course: Document = field(default_factory=dict)  # what its course can be made of again
+    met: tuple[OperationFault, ...] = ()
 
     def go_on(self) -> None:
         """From its first words to InProgress."""
@@ -186,6 +192,9 @@ class State:
     quotas: dict[tuple[str, str, str], Quota] = field(default_factory=dict)  # by subscription, region and name
     policies: dict[str, PolicyAssignment] = field(default_factory=dict)
     activity: ActivityLog = field(default_factory=ActivityLog)
+    registered: dict[str, set[str]] = field(default_factory=dict)  # providers, by subscription
+    features: dict[str, set[str]] = field(default_factory=dict)
+    logs: Logs = field(default_factory=Logs)
     servers: ApiServers = field(default_factory=ApiServers)
 
     def subscription(self, name: str) -> Subscription:
@@ -227,6 +236,20 @@ class State:
         if found is None:
             raise resource_not_found(group, CLUSTER_TYPE, name)
         return found
+
+    def region(self, path: str) -> str:
+        """The region that a path leads to: its own, or its cluster's (of one that is to be, its group's); else none."""
+        parts = [it for it in path.lower().split("/") if it]
+        if "locations" in parts[:-1]:
+            return parts[parts.index("locations") + 1]
+        group, cluster = 4, 8  # segments of their ids
+        if len(parts) < cluster:
+            return ""
+        if found := self.clusters.get("/" + "/".join(parts[:cluster])):
+            return found.location
+        home = self.subscriptions.get(parts[1])
+        held = None if home is None else home.groups.get(parts[group - 1])
+        return "" if held is None else held.location
 
     def clusters_below(self, scope: str) -> list[ManagedCluster]:
         """Every cluster in a subscription or group, settled."""

@@ -2,7 +2,7 @@
 
 Every request is counted and every answer says what is left, as Azure's do; only a sandbox that throttles refuses. The
 buckets fill in Azure's seconds, which the pace divides. Sources: "Request limits and throttling" (ARM) and "Quotas,
-SKUs and regions" (AKS, as of August 2026); regions are not told apart.
+SKUs and regions" (AKS, as of August 2026). AKS counts in each region by itself; ARM's own regions are not told apart.
 """
 
 from __future__ import annotations
@@ -124,15 +124,19 @@ class Throttle:
         )
         return front(429, code, text, {**headers, **told})
 
-    def pass_provider(self, request: Request, subscription: str) -> None:
-        """Reach AKS behind the front door; raises its own 429, whose wording is not recorded."""
+    def pass_provider(self, request: Request, subscription: str, region: str) -> None:
+        """Reach AKS behind the front door, in the region that a path leads to ("" for lists, which lead to all).
+
+        Raises AKS' own 429, whose wording is not recorded.
+        """
         path = request.path.rstrip("/").lower()
         if "/providers/microsoft.containerservice" not in path:
             return
-        key, limit = ("aks", subscription.lower()), EVERYTHING_ELSE
+        key: tuple[str, ...] = ("aks", region, subscription.lower())
+        limit = EVERYTHING_ELSE
         for method, pattern, its in _COMPILED:
             if method == request.method and (found := pattern.fullmatch(path)):
-                key, limit = ("aks", method, pattern.pattern, found["key"]), its  # type: ignore[assignment]  # longer
+                key, limit = ("aks", region, method, pattern.pattern, found["key"]), its
                 break
         _, wait = self._take(key, limit)
         if wait and self.refusing:

@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from azure_sandbox.cluster.any_certificate import take_any
+
 BACKDATED = dt.timedelta(minutes=10)  # as AKS does: clocks differ
 AUTHORITY_LIVES = dt.timedelta(days=30 * 365)
 CLIENT_LIVES = dt.timedelta(days=2 * 365)
@@ -119,16 +121,29 @@ def client_certificate(authority: KeyPair, organization: str, common_name: str, 
 
 def subject_of(der: bytes, authority: KeyPair, now: dt.datetime) -> tuple[str, tuple[str, ...]] | None:
     """Common name and organizations of a client certificate; None if it is not this authority's, or expired."""
-    certificate = x509.load_der_x509_certificate(der)
     try:
+        certificate = x509.load_der_x509_certificate(der)
         certificate.verify_directly_issued_by(authority.certificate)
     except (ValueError, TypeError, InvalidSignature):
         return None
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
         return None
+    if not _for_clients(certificate):
+        return None
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     organizations = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
     return (str(names[0].value), tuple(str(it.value) for it in organizations)) if names else None
+
+
+def _for_clients(certificate: x509.Certificate) -> bool:
+    """Whether its extended key usage, if it has any, lets it stand for a client."""
+    try:
+        uses = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    except ValueError:  # extensions that cannot be read
+        return False
+    return ExtendedKeyUsageOID.CLIENT_AUTH in uses or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in uses
 
 
 @contextmanager
@@ -149,13 +164,17 @@ def _readable(content: bytes) -> Iterator[str]:
 
 
 def server_context(server: KeyPair, authorities: Iterable[KeyPair]) -> ssl.SSLContext:
-    """TLS that asks for a client certificate of any of `authorities`, however old, and leaves the verdict to HTTP."""
+    """TLS that asks for a client certificate and leaves the verdict to HTTP: 401, as of a real API server.
+
+    Where the interpreter lets only those of known authorities through, these are `authorities`, however old.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with _readable(server.key_pem + server.certificate_pem) as path:
         context.load_cert_chain(path)
     context.load_verify_locations(cadata="".join(it.certificate_pem.decode() for it in authorities))
     context.verify_mode = ssl.CERT_OPTIONAL
     context.verify_flags |= NO_CHECK_TIME
+    take_any(context)
     context.num_tickets = 0  # a resumed session would outlive the rotation
     context.options |= ssl.OP_NO_TICKET
     return context

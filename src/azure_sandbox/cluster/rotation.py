@@ -45,6 +45,20 @@ def fail_to_rotate(server: ApiServer, cause: str, moment: Moment) -> None:
     server.timeline.plan(moment(BACK), cause, server.bring_up)
 
 
+def hold_up(server: ApiServer, cause: str, moment: Moment) -> None:
+    """Plan a rotation that cannot drain a node: the keys are new, and the nodes that stay know the old ones only."""
+    server.timeline.plan(moment(0), cause, server.take_down)
+
+    def renewed(when: dt.datetime) -> None:
+        server.renew(when)
+        server.bring_up(when)
+        for pool, name in server.machines.wanted():
+            server.machines.join(pool, name, when, ready=False)
+        server.machines.schedule(when)
+
+    server.timeline.plan(moment(BACK), cause, renewed)
+
+
 def _arrival(server: ApiServer, pool: Pool, name: str, *, ready: bool) -> Callable[[dt.datetime], None]:
     def happen(when: dt.datetime) -> None:
         server.machines.join(pool, name, when, ready=ready)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ssl import SSLContext
+from typing import Any
 from weakref import WeakSet
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -179,6 +180,36 @@ class ApiServer:
         self._renewed = generation
         self._retired = [KeyPair(certificate=certificate, key=key) for certificate, key in retired]
         self._context = None
+
+    def life(self) -> dict[str, Any]:
+        """How it stands, keys aside, as plain data."""
+        life: dict[str, Any] = {
+            "up": self._up,
+            "inhabited": self._inhabited,
+            "tokenSurvives": self._token_survives,
+            "webhookBreaks": self._webhook_breaks,
+            "regime": self.regime,
+        }
+        if "store" in self.__dict__ and not self.blueprint.real:  # the objects of a real one are in its etcd
+            life["store"] = self.store.kept()
+        if "machines" in self.__dict__:
+            its = self.machines
+            life["machines"] = {"pools": its.pools, "blocked": its.blocked, "lost": its.lost}
+        return life
+
+    def live_on(self, life: dict[str, Any]) -> None:
+        """Go on as an earlier one stood."""
+        self._up, self._inhabited, self.regime = life["up"], life["inhabited"], life["regime"]
+        self._token_survives, self._webhook_breaks = life["tokenSurvives"], life["webhookBreaks"]
+        if kept := life.get("store"):
+            store = Store(DEFAULTS)
+            store.restore(kept)
+            self.__dict__["store"] = store
+        if its := life.get("machines"):
+            machines = Machines(store=self.store, node_group=self.blueprint.node_group, pools=its["pools"])
+            machines.add(self.blueprint.workloads)
+            machines.blocked, machines.lost = its["blocked"], its["lost"]
+            self.__dict__["machines"] = machines
 
     def settle(self) -> None:
         """Let everything happen that is due by now; a real control plane must have caught up with each thing."""

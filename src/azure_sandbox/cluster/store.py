@@ -29,8 +29,9 @@ class Store:
         self._objects: dict[Key, dict[tuple[str, str], Object]] = {}
         self._version = 1000
         self._events: deque[Event] = deque(maxlen=REMEMBERED)
-        for key, documents in (shared or {}).items():
-            self._objects[key] = {self._place(it): it for it in documents}
+        self._shared = {key: {self._place(it): it for it in documents} for key, documents in (shared or {}).items()}
+        for key, held in self._shared.items():
+            self._objects[key] = dict(held)
 
     @staticmethod
     def _place(document: Object) -> tuple[str, str]:
@@ -93,6 +94,29 @@ class Store:
         if gone is not None:
             self._forget(key, gone)
         return gone
+
+    def kept(self) -> Object:
+        """Everything that is not shared, and which of the shared objects are gone, as JSON."""
+        mine = [
+            [list(key), [it for place, it in held.items() if self._shared.get(key, {}).get(place) is not it]]
+            for key, held in self._objects.items()
+        ]
+        gone = [
+            [list(key), list(place)]
+            for key, held in self._shared.items()
+            for place in held
+            if place not in self._objects[key]
+        ]
+        return {"version": self._version, "objects": [it for it in mine if it[1]], "gone": gone}
+
+    def restore(self, kept: Object) -> None:
+        """Put back what `kept` wrote; watches of that time have to begin anew."""
+        for key, place in kept["gone"]:
+            self._objects.get((key[0], key[1]), {}).pop((place[0], place[1]), None)
+        for key, documents in kept["objects"]:
+            held = self._objects.setdefault((key[0], key[1]), {})
+            held.update({self._place(it): it for it in documents})
+        self._version = kept["version"]
 
     def _forget(self, key: Key, gone: Object) -> None:
         self._version += 1

@@ -26,6 +26,10 @@ class Timeline:
         """Drop what an operation has not done yet."""
         self._due = sorted(it for it in self._due if it[2] != cause)
 
+    def skip(self, cause: str, until: dt.datetime) -> None:
+        """Drop what an operation had done by a moment, in an earlier life of the sandbox."""
+        self._due = sorted(it for it in self._due if it[2] != cause or it[0] > until)
+
     @property
     def next(self) -> dt.datetime | None:
         """When the next thing is due."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from azure_sandbox.cluster import admission, status
+from azure_sandbox.cluster import admission, budgets, status
 from azure_sandbox.cluster.credentials import Generation
 from azure_sandbox.cluster.guard import Guard
 from azure_sandbox.cluster.rbac import Caller, Wish
@@ -53,6 +53,8 @@ class Writes:
                 self._store.put(("", "serviceaccounts"), {"metadata": {"name": "default", "namespace": name}}, now)
             case "clusterrolebindings" | "rolebindings":
                 self._check_binding(resource, document, home, caller)
+            case "poddisruptionbudgets" if problem := budgets.malformed(document.get("spec")):
+                raise status.invalid(resource.group, resource.kind, name, problem)
             case "clusterroles" | "roles":
                 self._check_role(resource, document, home, caller)
         return self._store.put(resource.key, document, now)

@@ -17,10 +17,12 @@ from azure_sandbox.entra.tokens import (
     GRAPH_APP_ID,
     GRAPH_AUDIENCES,
     LIFETIME,
+    LOG_ANALYTICS_APP_ID,
+    LOG_ANALYTICS_AUDIENCES,
 )
 from azure_sandbox.http import Reply, Request
 
-RESOURCES = ARM_AUDIENCES | GRAPH_AUDIENCES | AKS_AUDIENCES
+RESOURCES = ARM_AUDIENCES | GRAPH_AUDIENCES | AKS_AUDIENCES | LOG_ANALYTICS_AUDIENCES
 OIDC_SCOPES = frozenset({"openid", "profile", "offline_access", "email"})
 ANY_TENANT = frozenset({"common", "organizations", "consumers"})
 NAMES = {
@@ -69,6 +71,8 @@ def application_of(resource: str, directory: Directory) -> str:
         return ARM_APP_ID
     if resource in GRAPH_AUDIENCES:
         return GRAPH_APP_ID
+    if resource in LOG_ANALYTICS_AUDIENCES:
+        return LOG_ANALYTICS_APP_ID
     found = directory.application(resource.removeprefix("api://"))
     return resource if found is None else found.app_id
 

@@ -92,7 +92,7 @@ class Entra:
                 asked = self._for_user(request, form, known, version)
                 return self._people.tokens(asked, *self._password(asked))
             case "device_code" | "urn:ietf:params:oauth:grant-type:device_code":
-                asked = self._for_user(request, self._with_scope(request, form), known, version)
+                asked = self._for_user(request, self._as_begun(request, form), known, version)
                 return self._people.tokens(asked, *self._device(asked))
             case "authorization_code":
                 asked = self._for_user(request, form, known, version)
@@ -124,14 +124,15 @@ class Entra:
 
     # -- device codes
 
-    def _with_scope(self, request: Request, form: dict[str, str]) -> dict[str, str]:
-        """A poll names no scope: what was asked for stands in the request that began the sign-in (MSAL polls so)."""
+    def _as_begun(self, request: Request, form: dict[str, str]) -> dict[str, str]:
+        """What a terminal asks for: it has said that when it began, and need not again (MSAL does not)."""
         code = form.get("device_code") or form.get("code")
-        if "scope" in form or code is None:
+        if code is None:
             return form
         if code not in self._begun:
             raise errors.aadsts(request, 400, "bad_verification_code", 70019, "Verification code expired.")
-        return {**form, "scope": self._begun[code].form["scope"]}
+        begun = self._begun[code].form
+        return {**{key: begun[key] for key in ("scope", "resource") if key in begun}, **form}
 
     def _device(self, asked: Asked) -> Signed:
         code = asked.form.get("device_code") or asked.form.get("code")

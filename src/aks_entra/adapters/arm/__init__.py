@@ -16,7 +16,7 @@ from aks_entra.adapters.vault import MemoryVault, describe_authority, parse_kube
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Posture
 from aks_entra.core.debt import Record
 from aks_entra.core.evidence import AdminCredentialRefused
-from aks_entra.core.preflight import Lock, Policy, Subnet, Writer
+from aks_entra.core.preflight import Lock, Policy, Quota, Subnet, Writer
 from aks_entra.core.steps import Guarded
 from aks_entra.core.windows import Window
 from aks_entra.errors import Refused, TryLater
@@ -108,6 +108,10 @@ class AzureControlPlane:
     async def maintenance_windows(self, cluster: ClusterId) -> tuple[Window, ...] | None:
         """The cluster's maintenance configurations; None: unreadable."""
         return await around.maintenance_windows(self._clients, cluster)
+
+    async def quotas(self, subscription_id: str, location: str) -> tuple[Quota, ...] | None:
+        """The vCPUs that a subscription has left in a region; None: unreadable."""
+        return await around.quotas(self._clients, subscription_id, location)
 
     async def subnet(self, subnet_id: str) -> Subnet:
         """How many addresses a subnet has left; `free` None: unreadable."""

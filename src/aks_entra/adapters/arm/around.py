@@ -17,7 +17,7 @@ from aks_entra.adapters.arm.clients import Clients
 from aks_entra.adapters.failures import azure, translated
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.debt import Record, Sighting
-from aks_entra.core.preflight import Subnet, Writer
+from aks_entra.core.preflight import Quota, Subnet, Writer
 from aks_entra.core.windows import Window
 from aks_entra.errors import Refused
 
@@ -29,6 +29,7 @@ RESERVED: Final = 5
 """Addresses of every subnet that Azure keeps for itself."""
 
 _NETWORK: Final = "2024-05-01"
+_COMPUTE: Final = "2024-07-01"
 _ACTIVITY: Final = "2015-04-01"
 _HANDED_OUT: Final = "microsoft.containerservice/managedclusters/listclusteradmincredential/action"
 _UNREADABLE: Final = frozenset({401, 403, 404, 501})
@@ -105,6 +106,19 @@ async def subnet(clients: Clients, subnet_id: str) -> Subnet:
         return Subnet(id=subnet_id, free=None)
     room = sum(network.num_addresses for network in networks if network.version == 4)  # noqa: PLR2004 - IPv4 runs out
     return Subnet(id=subnet_id, free=max(room - RESERVED - len(properties.get("ipConfigurations") or ()), 0))
+
+
+async def quotas(clients: Clients, subscription_id: str, location: str) -> tuple[Quota, ...] | None:
+    """The vCPUs that a subscription has left in a region, in all and by family; None: unreadable."""
+    path = f"/subscriptions/{subscription_id}/providers/Microsoft.Compute/locations/{location}/usages"
+    usages = await pages(clients, f"{path}?api-version={_COMPUTE}")
+    if usages is None:
+        return None
+    return tuple(
+        Quota(name=str((one.get("name") or {}).get("value")), left=int(one["limit"]) - int(one["currentValue"]))
+        for one in usages
+        if "limit" in one and "currentValue" in one
+    )
 
 
 async def published_addresses(clients: Clients, cluster: ClusterId, node_resource_group: str) -> tuple[str, ...] | None:

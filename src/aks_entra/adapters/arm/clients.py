@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aks_entra.adapters.credentials import Identities
+from aks_entra.adapters.malformed import WholeAnswers
 from aks_entra.adapters.network import Web
+from aks_entra.adapters.pacing import Buckets, InTurn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +31,10 @@ NO_RETRY: Final[dict[str, Any]] = {"retry_total": 0, "retry_connect": 0, "retry_
 class Clients:
     """The clients of one process. Each is imported and built once per subscription."""
 
-    def __init__(self, identities: Identities, web: Web) -> None:
+    def __init__(self, identities: Identities, web: Web, *, rate: float = 1.0) -> None:
         self._credential = identities.runner_credential
         self._web = web
+        self._buckets = Buckets(rate, time.monotonic)
         self._made: dict[tuple[str, str], Any] = {}
 
     def clusters(self, subscription_id: str) -> ContainerServiceClient:
@@ -41,7 +45,7 @@ class Clients:
             "clusters",
             subscription_id,
             lambda: ContainerServiceClient(
-                self._credential, subscription_id, transport=self._web.transport(), api_version=CONTAINER_SERVICE
+                self._credential, subscription_id, api_version=CONTAINER_SERVICE, **self._options()
             ),
         )
 
@@ -54,7 +58,7 @@ class Clients:
         return self._once(
             "authorization",
             subscription_id,
-            lambda: AuthorizationManagementClient(self._credential, subscription_id, transport=self._web.transport()),
+            lambda: AuthorizationManagementClient(self._credential, subscription_id, **self._options()),
         )
 
     def locks(self, subscription_id: str) -> ManagementLockClient:
@@ -64,7 +68,7 @@ class Clients:
         return self._once(
             "locks",
             subscription_id,
-            lambda: ManagementLockClient(self._credential, subscription_id, transport=self._web.transport()),
+            lambda: ManagementLockClient(self._credential, subscription_id, **self._options()),
         )
 
     def resources(self, subscription_id: str) -> ResourceManagementClient:
@@ -74,22 +78,23 @@ class Clients:
         return self._once(
             "resources",
             subscription_id,
-            lambda: ResourceManagementClient(self._credential, subscription_id, transport=self._web.transport()),
+            lambda: ResourceManagementClient(self._credential, subscription_id, **self._options()),
         )
 
     def subscriptions(self) -> SubscriptionClient:
         """Subscriptions and their tenants."""
         from azure.mgmt.resource.subscriptions.aio import SubscriptionClient  # noqa: PLC0415 - lazy, as above
 
-        return self._once(
-            "subscriptions", "", lambda: SubscriptionClient(self._credential, transport=self._web.transport())
-        )
+        return self._once("subscriptions", "", lambda: SubscriptionClient(self._credential, **self._options()))
 
     async def close(self) -> None:
         """Close every client; the connection pool belongs to whoever made it."""
         for client in self._made.values():
             await client.close()
         self._made.clear()
+
+    def _options(self) -> dict[str, Any]:
+        return {"transport": self._web.transport(), "per_retry_policies": [InTurn(self._buckets), WholeAnswers()]}
 
     def _once(self, kind: str, subscription_id: str, make: Callable[[], _Client]) -> _Client:
         key = (kind, subscription_id.lower())

@@ -79,6 +79,7 @@ def _pool(pool: Document, network: Document) -> Pool:
         power_state=_power(pool),
         version=pool.get("currentOrchestratorVersion") or pool.get("orchestratorVersion"),
         os_type=str(pool.get("osType") or "Linux"),
+        vm_size=str(pool.get("vmSize") or ""),
         subnet_id=pool.get("vnetSubnetID"),
         addresses_per_node=1 + _pods_beside_nodes(pool, network),
     )

@@ -14,7 +14,7 @@ from aks_entra.adapters.arm.clients import CONTAINER_SERVICE, Clients
 from aks_entra.adapters.arm.document import posture_of
 from aks_entra.adapters.failures import azure, translated
 from aks_entra.core.cluster import Posture
-from aks_entra.errors import Refused, Rejected
+from aks_entra.errors import Refused
 
 ARM_HOST: Final = "management.azure.com"
 _ERROR: Final = 400
@@ -39,12 +39,6 @@ async def pages(clients: Clients, subscription_id: str, resource_group: str | No
             response = await clients.clusters(subscription_id).send_request(HttpRequest("GET", link))
         if response.status_code >= _ERROR:
             raise translated(HttpResponseError(response=response), doing)
-        try:
-            page: dict[str, Any] = json.loads(response.text())
-        except ValueError as err:
-            raise Rejected(
-                f"could not {doing}: what answered is no JSON",
-                remedy=f"something between here and {ARM_HOST} answers in its place: look at HTTPS_PROXY",
-            ) from err
+        page: dict[str, Any] = json.loads(response.text())
         yield [posture_of(item) for item in page.get("value") or ()]
         link = str(page.get("nextLink") or "")

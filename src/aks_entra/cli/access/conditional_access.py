@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aks_entra.cli import output
+from aks_entra.cli.access import sign_in
 from aks_entra.cli.planning import read_settings
 from aks_entra.core.conditional_access import ENFORCED, Control
 
 if TYPE_CHECKING:
+    from aks_entra.access_ports import PersonSpec
     from aks_entra.core.conditional_access import SeenSignIn
     from aks_entra.policies import Applied, PolicyRequest
 
@@ -49,6 +51,9 @@ def apply(  # noqa: PLR0913 - one parameter for each option
         list[str] | None, typer.Option("--trusted-location", metavar="ID", help="Asks nothing from there; repeatable.")
     ] = None,
     enforce: Annotated[bool, typer.Option("--enforce", help="Enforce the policy that ran report-only.")] = False,
+    client_id: sign_in.ClientId = "",
+    tenant_id: sign_in.TenantId = "",
+    login: sign_in.Login = sign_in.Way.DEVICE_CODE,
     yes: output.Yes = False,
     format_: output.Output = output.Format.TABLE,
 ) -> None:
@@ -67,7 +72,8 @@ def apply(  # noqa: PLR0913 - one parameter for each option
                 break_glass=tuple(break_glass or ()),
                 trusted_locations=tuple(trusted_location or ()),
             )
-    applied = output.run(_apply(request, enforce=enforce, yes=yes))
+    person = sign_in.person(client_id, tenant_id, login)
+    applied = output.run(_apply(request, person, enforce=enforce, yes=yes))
     if format_ is output.Format.JSON:
         output.emit_json(document(applied))
         return
@@ -79,20 +85,34 @@ def apply(  # noqa: PLR0913 - one parameter for each option
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Display name of the policy.")],
     *,
+    of: Annotated[str, typer.Option("--of", metavar="USER", help="Only this user's sign-ins.")] = "",
+    until_applied: Annotated[
+        bool,
+        typer.Option("--until-applied", help="Wait until the log shows one that the policy met; else exit with 1."),
+    ] = False,
+    client_id: sign_in.ClientId = "",
+    tenant_id: sign_in.TenantId = "",
+    login: sign_in.Login = sign_in.Way.DEVICE_CODE,
     format_: output.Output = output.Format.TABLE,
 ) -> None:
-    """Show sign-ins at AKS clusters in the last two weeks, and what the policy said to each."""
+    """Show sign-ins at AKS clusters in the last two weeks, and what the policy said to each.
+
+    A sign-in takes minutes to get into Microsoft Entra ID's log.
+    """
+    person = sign_in.person(client_id, tenant_id, login)
 
     async def work() -> tuple[SeenSignIn, ...] | None:
         from aks_entra.errors import Refused  # noqa: PLC0415 - startup is quick without it
         from aks_entra.policies import sign_in_rules  # noqa: PLC0415 - as above
         from aks_entra.wiring import open_session  # noqa: PLC0415 - Azure's libraries take long to import
 
-        async with open_session(read_settings()) as session:
+        async with open_session(read_settings(), person=person) as session:
             found = await session.access.policies.named(name)
             if len(found) != 1:
                 raise Refused(f"{len(found)} policies are called {name!r}", remedy="name one that there is once")
-            return await sign_in_rules(session.ports, session.access, session.settings).sign_ins(found[0])
+            rules = sign_in_rules(session.ports, session.access, session.settings)
+            user_id = (await session.access.people.principal(of)).id if of else ""
+            return await (rules.seen_applied if until_applied else rules.sign_ins)(found[0], user_id)
 
     seen = output.run(work())
     if format_ is output.Format.JSON:
@@ -101,12 +121,12 @@ def show(
         _show(seen)
 
 
-async def _apply(request: PolicyRequest, *, enforce: bool, yes: bool) -> Applied:
+async def _apply(request: PolicyRequest, person: PersonSpec | None, *, enforce: bool, yes: bool) -> Applied:
     from aks_entra.core.conditional_access import preflight  # noqa: PLC0415 - startup is quick without it
     from aks_entra.policies import sign_in_rules  # noqa: PLC0415 - as above
     from aks_entra.wiring import open_session  # noqa: PLC0415 - Azure's libraries take long to import
 
-    async with open_session(read_settings()) as session:
+    async with open_session(read_settings(), person=person) as session:
         rules = sign_in_rules(session.ports, session.access, session.settings)
         for finding in preflight(*await rules.prepared(request, enforce=enforce), enforce=enforce):
             output.say(f"{finding.rule} {finding.message} → {finding.remedy}", style="warning")

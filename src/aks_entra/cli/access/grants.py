@@ -231,8 +231,8 @@ def _span(text: str) -> timedelta:
     with output.guarded():
         try:
             return span(text)
-        except ValueError as error:
-            output.usage(f"--for {text}: {error}")
+        except ValueError:
+            output.usage(f"--for {text}: no span of time", remedy="write 45m, 2h, 1d or PT8H")
 
 
 async def _ask(

@@ -10,13 +10,13 @@ import typer
 from aks_entra.cli import clusters, output
 from aks_entra.cli.access import sign_in
 from aks_entra.cli.planning import read_settings
-from aks_entra.core.durations import iso, span
+from aks_entra.core.durations import iso, moment, span
 from aks_entra.core.pim import ActivationPolicy, Kind
 from aks_entra.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from aks_entra.access_ports import PersonSpec
     from aks_entra.just_in_time import JustInTime
@@ -108,12 +108,17 @@ def assign(
     reason: Reason,
     kind: Annotated[Kind, typer.Option("--kind", help="eligible: they activate it; active: at once.")] = Kind.ELIGIBLE,
     for_: For = "180d",
+    start: Annotated[
+        str, typer.Option("--start", metavar="WHEN", help="2026-12-01T08:00:00Z. Default: now.", show_default=False)
+    ] = "",
     ticket: Annotated[str, typer.Option("--ticket", metavar="NUMBER", help="Ticket number.")] = "",
 ) -> None:
     """Make somebody an eligible or active member with an end, which Azure itself keeps."""
+    with output.guarded():
+        begins = _begins(start)
 
     async def work(pim: JustInTime) -> str:
-        made = await pim.assign(group, to, kind, _time(for_), reason, ticket)
+        made = await pim.assign(group, to, kind, _time(for_), reason, ticket, start=begins)
         return f"{made.status} {made.id}"
 
     output.emit_text(_run(work))
@@ -243,6 +248,7 @@ def show_members(group: str, format_: output.Format) -> None:
             "principal": one.principal_id,
             "kind": one.kind.value,
             "activated": one.activated,
+            "from": one.begins,
             "until": one.ends,
         }
         for one, who in found
@@ -252,7 +258,8 @@ def show_members(group: str, format_: output.Format) -> None:
         return
     from aks_entra.cli.access.grants import table  # noqa: PLC0415 - only for people
 
-    output.emit(table(("WHO", "KIND", "UNTIL"), [(str(it["who"]), str(it["kind"]), str(it["until"])) for it in rows]))
+    columns = ("who", "kind", "from", "until")
+    output.emit(table(tuple(one.upper() for one in columns), [tuple(str(it[one]) for one in columns) for it in rows]))
 
 
 async def _show_waiting(pim: JustInTime) -> None:
@@ -290,8 +297,15 @@ def _run(work: Callable[[JustInTime], Coroutine[Any, Any, _T]], person: PersonSp
 def _time(text: str) -> timedelta:
     try:
         return span(text)
-    except ValueError as error:
-        raise Refused(str(error)) from None
+    except ValueError:
+        raise Refused(f"{text}: no span of time", remedy="write 45m, 2h, 1d or PT8H") from None
+
+
+def _begins(text: str) -> datetime | None:
+    try:
+        return moment(text) if text else None
+    except ValueError:
+        output.usage(f"--start {text}: not a moment", remedy="write 2026-12-01T08:00:00Z")
 
 
 def _words(given: list[str]) -> frozenset[str]:

@@ -14,10 +14,7 @@ _MEND: Final = "bring the group to what the fleet file declares (`az ad group`),
 @rule("W150", "I150", "U150", seen_in="Microsoft Graph: the group, its owners and its members")
 def drifted_groups(case: Case) -> Iterator[Finding]:
     """A group with `create: true` that exists is compared with what is declared; it is never changed."""
-    wanted = {group.reference for group in case.target.admin_groups}
     for group in case.facts.drifts:
-        if group.reference not in wanted:
-            continue
         name = group.display_name
         if group.differs:
             yield says("W150", f"admin group {name} is otherwise than declared: {'; '.join(group.differs)}", _MEND)

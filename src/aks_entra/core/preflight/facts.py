@@ -73,6 +73,18 @@ class Memberships:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignInRule:
+    """An enforced Conditional Access policy that the prover's sign-in to AKS meets, and what it asks for.
+
+    `certain`: whether it applies does not rest on what is not known beforehand (place, device, risk).
+    """
+
+    name: str
+    controls: tuple[str, ...] = ()
+    certain: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """A service that this process depends on: the variable that names it, its host, and where that leads to."""
 
@@ -107,6 +119,14 @@ class Subnet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """vCPUs that a subscription has left in a region: in all (`cores`), or of a family (`standardDSv5Family`)."""
+
+    name: str
+    left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What was read around a cluster for its plan. None means unknown."""
 
@@ -122,6 +142,7 @@ class Facts:
     now: str = ""  # when it was read, ISO 8601
     directory_tenant: str = ""  # of the directory that groups were looked up in; empty: the subscription's
     memberships: Memberships | None = None
+    sign_in_rules: tuple[SignInRule, ...] | None = None
     supported_versions: tuple[str, ...] | None = None  # minors that the region offers: `1.33`
     home: Home | None = None
     addresses: tuple[str, ...] | None = ()  # that the cluster answers under: its API server, what it publishes
@@ -129,7 +150,9 @@ class Facts:
     policies: tuple[Policy, ...] | None = None
     windows: tuple[Window, ...] | None = None
     subnets: tuple[Subnet, ...] | None = None
+    quotas: tuple[Quota, ...] | None = None
     inside: Inside | None = None
     outside_because: str = ""  # why nothing inside of it could be read
     writers: tuple[Writer, ...] | None = None
     callers: AuditedCallers | None = None
+    callers_unread: str = ""  # why no audit log could be read

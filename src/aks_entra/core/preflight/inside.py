@@ -24,6 +24,7 @@ class Inside:
     bare_pods: tuple[str, ...] | None = None  # that no controller owns
     node_local: tuple[str, ...] | None = None  # pods with emptyDir on disk or hostPath; volumes that live on a node
     webhooks: tuple[str, ...] | None = None  # with a caBundle of their own
+    pinned_ca: tuple[str, ...] | None = None  # config maps with a copy of the cluster's CA
     kubeconfigs: tuple[str, ...] | None = None  # secrets by whose name they carry one
     static_tokens: tuple[str, ...] | None = None  # secrets of type kubernetes.io/service-account-token
     masters: tuple[str, ...] | None = None  # bindings of group system:masters beside Kubernetes' own
@@ -39,6 +40,7 @@ class Inside:
                 ("pods", self.bare_pods),
                 ("volumes", self.node_local),
                 ("webhooks", self.webhooks),
+                ("config maps", self.pinned_ca),
                 ("names of secrets", self.kubeconfigs),
                 ("service-account tokens", self.static_tokens),
                 ("cluster role bindings", self.masters),

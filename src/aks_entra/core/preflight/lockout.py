@@ -11,6 +11,8 @@ from aks_entra.core.preflight.finding import Finding, Rule, rule, says
 LOCAL_ACCOUNTS_POLICY: Final = "993c2fcd-2b29-49d2-9eb0-df2c3a730c32"
 """Azure Policy: Azure Kubernetes Service Clusters should have local authentication methods disabled."""
 
+_MEMBERSHIPS: Final = "grant GroupMember.Read.All, and Application.Read.All where the prover is an application"
+
 TOKEN_GROUPS: Final = 200
 """How many groups a token carries; AKS refuses an application in more, and asks Graph about a person."""
 
@@ -32,7 +34,7 @@ def prover(case: Case) -> Iterator[Finding]:
         yield says(
             "U109",
             "whether the prover is in an admin group could not be read",
-            "grant GroupMember.Read.All; sign-in is proven before anything is closed in any case",
+            f"{_MEMBERSHIPS}; sign-in is proven before anything is closed in any case",
         )
     elif case.way_in:
         yield says(
@@ -67,7 +69,7 @@ def overage(case: Case) -> Iterator[Finding]:
         return
     found = case.facts.memberships
     if found is None:
-        yield says("U119", "in how many groups the prover is could not be read", "grant GroupMember.Read.All")
+        yield says("U119", "in how many groups the prover is could not be read", _MEMBERSHIPS)
     elif found.groups > TOKEN_GROUPS and found.person:
         yield says(
             "I119",
@@ -80,6 +82,41 @@ def overage(case: Case) -> Iterator[Finding]:
             f"{TOKEN_GROUPS}",
             "take it out of groups, or name another under `prover`",
         )
+
+
+@rule(
+    "B025",
+    "W136",
+    "U136",
+    seen_in="Microsoft Graph: Conditional Access policies in force, and what-if for a person",
+    remedy="exclude the prover from the policy, or name another under `prover`",
+)
+def conditional_access(case: Case) -> Iterator[Finding]:
+    """Where a Conditional Access policy stops the prover's sign-in to AKS, nothing is proven and nothing closed."""
+    if not case.at_work:
+        return
+    if case.facts.sign_in_rules is None:
+        yield says(
+            "U136",
+            "whether Conditional Access would stop the prover could not be read",
+            "grant Policy.Read.All; sign-in is proven before anything is closed in any case",
+        )
+        return
+    for met in case.facts.sign_in_rules:
+        if "block" in met.controls and met.certain:
+            yield says(
+                "B025",
+                f"Conditional Access policy {met.name!r} blocks the sign-in of the prover {case.facts.prover} to AKS",
+                "exclude the prover from the policy, or name another under `prover`",
+            )
+        else:
+            asks = "block" if "block" in met.controls else f"ask for {', '.join(met.controls) or 'more'} at"
+            yield says(
+                "W136",
+                f"Conditional Access policy {met.name!r} may {asks} the sign-in of the prover {case.facts.prover} "
+                "to AKS: a run that nobody attends cannot answer",
+                "let an automation prove sign-in (`prover`), or exclude the prover from the policy",
+            )
 
 
 @rule("W102", seen_in="the fleet file, `aadProfile.enableAzureRBAC`")
@@ -158,4 +195,4 @@ def way_back(case: Case) -> Iterator[Finding]:
             )
 
 
-RULES: tuple[Rule, ...] = (prover, unproven_person, overage, azure_rbac, locks, way_back)
+RULES: tuple[Rule, ...] = (prover, unproven_person, overage, conditional_access, azure_rbac, locks, way_back)

@@ -187,7 +187,8 @@ def version(case: Case) -> Iterator[Finding]:
         return
     offered = case.facts.supported_versions
     if offered is None:
-        yield says("U117", f"whether version {case.posture.version} is supported could not be read")
+        remedy = "grant Microsoft.ContainerService/locations/kubernetesVersions/read"
+        yield says("U117", f"whether version {case.posture.version} is supported could not be read", remedy)
     elif ".".join(case.posture.version.split(".")[:2]) not in offered:
         yield says(
             "W117",

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from aks_entra.core.machine_sizes import size_of
 from aks_entra.core.preflight.case import Case, listed
 from aks_entra.core.preflight.finding import Finding, Rule, rule, says
+
+_READS_MISSING: Final = "the audit log leaves reads out (kube-audit-admin)"
 
 MOST_CALLERS: Final = 8
 """How many callers are named one by one; the rest is counted."""
@@ -16,7 +19,7 @@ MOST_CALLERS: Final = 8
     "W120",
     "I120",
     "U120",
-    seen_in="the cluster's audit log (`--audit-log`)",
+    seen_in="the cluster's audit log: in Log Analytics, where its diagnostic settings send it, or `--audit-log`",
     remedy="move each caller to Microsoft Entra ID before you approve",
 )
 def who_breaks(case: Case) -> Iterator[Finding]:
@@ -27,8 +30,9 @@ def who_breaks(case: Case) -> Iterator[Finding]:
     if found is None:
         yield says(
             "U120",
-            "who still uses old credentials is unknown: no audit log was read",
-            "give one with `--audit-log` (category kube-audit, exported as JSON lines)",
+            f"who still uses old credentials is unknown: {case.facts.callers_unread or 'no audit log was read'}",
+            "send category kube-audit to a Log Analytics workspace (a diagnostic setting of the cluster), or give an "
+            "exported log with `--audit-log`",
         )
         return
     span = f"{found.since[:10]} to {found.until[:10]}"
@@ -45,7 +49,7 @@ def who_breaks(case: Case) -> Iterator[Finding]:
     if not found.complete:
         yield says(
             "U120",
-            "who reads with old credentials is unknown: the audit log leaves reads out (kube-audit-admin)",
+            f"who else uses old credentials is unknown: {found.missing or _READS_MISSING}",
             "log category kube-audit for some days, and plan again",
         )
     elif not found.callers:
@@ -55,13 +59,14 @@ def who_breaks(case: Case) -> Iterator[Finding]:
 @rule(
     "W130",
     "U130",
-    seen_in="`vnetSubnetID` of the pools: addresses of the subnet that are in use",
-    remedy="free addresses in the subnet, or make it larger",
+    seen_in="`vnetSubnetID` of the pools, `ipConfigurations` of the subnet; `vmSize`, usages of Microsoft.Compute",
+    remedy="free addresses in the subnet or make it larger; ask for more vCPU quota",
 )
 def cannot_surge(case: Case) -> Iterator[Finding]:
-    """A pool that cannot get one more node's addresses may not come back; compute quota is not read."""
+    """A pool that cannot get the addresses or the vCPUs of one more node may not come back."""
     if not case.at_work or not case.rotates:
         return
+    yield from _beyond_quota(case)
     subnets = {subnet.id.lower(): subnet for subnet in case.facts.subnets or ()}
     for pool in case.posture.pools:
         if pool.subnet_id is None or pool.power_state == "Stopped":
@@ -81,6 +86,35 @@ def cannot_surge(case: Case) -> Iterator[Finding]:
                 "free addresses in the subnet, or make it larger",
                 evidence=subnet.id,
             )
+
+
+def _beyond_quota(case: Case) -> Iterator[Finding]:
+    quotas = {quota.name.lower(): quota for quota in case.facts.quotas or ()}
+    if "cores" not in quotas:
+        yield says(
+            "U130",
+            f"whether the pools can surge is unknown: vCPU quota of {case.posture.location} could not be read",
+            "grant Microsoft.Compute/locations/usages/read",
+        )
+        return
+    for pool in case.posture.pools:
+        size = size_of(pool.vm_size)
+        if pool.power_state == "Stopped":
+            continue
+        family = next((quotas[name] for name in size.families if name in quotas), None) if size else None
+        if size is None or family is None:
+            yield says(
+                "U130",
+                f"whether pool {pool.name} can surge is unknown: no quota is known for {pool.vm_size or 'its size'}",
+            )
+        for quota in (quotas["cores"], family):
+            if size is not None and quota is not None and quota.left < size.cores:
+                yield says(
+                    "W130",
+                    f"pool {pool.name} cannot surge: one more node ({pool.vm_size}) needs {size.cores} vCPUs, quota "
+                    f"{quota.name} of {case.posture.location} has {quota.left} left",
+                    "ask for more quota (Azure portal: Quotas), or free some",
+                )
 
 
 @rule(
@@ -139,6 +173,18 @@ def webhooks(case: Case) -> Iterator[Finding]:
         "webhooks",
         "these webhooks pin a CA of their own: {}",
         "check that their certificates do not come from the cluster's CA, or renew them afterwards",
+    )
+
+
+@rule("W137", seen_in="config maps: certificates in them that are the cluster's own CA")
+def pinned_ca(case: Case) -> Iterator[Finding]:
+    """Whoever trusts a copy of the CA that is replaced does not trust the API server any more."""
+    yield from _named(
+        case,
+        "W137",
+        "pinned_ca",
+        "these config maps hold a copy of the CA that is replaced: {}",
+        "read `kube-root-ca.crt` instead, which Kubernetes renews, or put the new CA in afterwards",
     )
 
 
@@ -202,6 +248,7 @@ RULES: tuple[Rule, ...] = (
     controllers,
     bare_pods,
     webhooks,
+    pinned_ca,
     kubeconfigs,
     masters,
     static_tokens,

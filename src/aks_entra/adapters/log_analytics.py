@@ -1,0 +1,216 @@
+"""Who calls a cluster's API server, from Log Analytics: from the workspace that its diagnostic settings send logs to.
+
+The service sums up what is alike (one query for a cluster); `core.callers` decides. What those who stay have asked for
+comes as a number only, so that silence still means something.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from aks_entra.adapters.arm.around import pages, read
+from aks_entra.adapters.arm.clients import Clients
+from aks_entra.adapters.failures import azure
+from aks_entra.adapters.network import Web
+from aks_entra.core.callers import AuditedCallers, Call, who_breaks
+from aks_entra.core.cluster import ClusterId
+from aks_entra.errors import Refused
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+    from azure.monitor.query.aio import LogsQueryClient
+
+HOST: Final = "api.loganalytics.io"
+MOST: Final = 10_000
+"""Rows: kinds of caller. A log with more of them is not complete."""
+
+_SETTINGS: Final = "2021-05-01-preview"
+_WORKSPACE: Final = "2023-09-01"
+_PATIENCE: Final = 90  # seconds that the service may think
+_NO_TABLE: Final = "Failed to resolve"
+_BAD: Final = 400
+
+QUERY: Final = """\
+let cluster = '{cluster}';
+union isfuzzy=true
+(
+{table}
+| where _ResourceId =~ cluster
+| project TimeGenerated, Stage, Verb, User = todynamic(User), UserAgent, SourceIps = todynamic(SourceIps), \
+Status = todynamic(ResponseStatus)
+),
+(
+AzureDiagnostics
+| where _ResourceId =~ cluster and Category == '{category}'
+| extend Event = parse_json(column_ifexists('log_s', ''))
+| project TimeGenerated, Stage = tostring(Event.stage), Verb = tostring(Event.verb), User = Event.user, \
+UserAgent = tostring(Event.userAgent), SourceIps = Event.sourceIPs, Status = Event.responseStatus
+)
+| where Stage in ('ResponseComplete', 'Panic')
+| extend Username = tostring(User.username), Extra = User.extra
+| extend Kind = case(
+toint(Status.code) == 401, 'stays',
+Username startswith 'system:node:', 'node',
+Username startswith 'system:serviceaccount:' \
+and isempty(tostring(Extra['authentication.kubernetes.io/pod-name'])), 'account',
+Username startswith 'system:' or isempty(Username) or isnotempty(tostring(Extra.oid)), 'stays',
+'other')
+| extend Named = Kind in ('account', 'other')
+| summarize Count = count(), First = min(TimeGenerated), Last = max(TimeGenerated) by
+Username = case(Named, Username, Kind == 'node', 'system:node:', ''),
+UserAgent = iff(Named, UserAgent, ''),
+Address = iff(Kind == 'stays', '', tostring(SourceIps[0])),
+Verb = case(Named, Verb, Verb in ('get', 'list', 'watch'), 'get', 'update'),
+Groups = iff(Kind == 'other', tostring(User.groups), ''),
+Certificate = Kind == 'other' \
+and tostring(Extra['authentication.kubernetes.io/credential-id'][0]) startswith 'X509SHA256='
+| top {most} by Count desc
+"""
+"""Of tables AKSAudit and AzureDiagnostics (https://learn.microsoft.com/azure/azure-monitor/reference/tables/aksaudit)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sent:
+    """A workspace that gets the audit log. `whole`: kube-audit, not kube-audit-admin alone."""
+
+    workspace: str
+    whole: bool
+
+
+class LogAnalytics:
+    """The `AuditTrail` port."""
+
+    def __init__(self, clients: Clients, credential: AsyncTokenCredential, web: Web) -> None:
+        self._clients = clients
+        self._credential = credential
+        self._web = web
+        self._made: LogsQueryClient | None = None
+
+    async def callers(self, cluster: ClusterId, days: int) -> tuple[AuditedCallers | None, str]:
+        """The callers of the last days, or None and why they are unknown. Raises Refused and TryLater."""
+        path = f"{cluster.resource_id}/providers/Microsoft.Insights/diagnosticSettings?api-version={_SETTINGS}"
+        settings = await pages(self._clients, path)
+        if settings is None:
+            return None, "its diagnostic settings could not be read (Microsoft.Insights/diagnosticSettings/read)"
+        sent = _sent(settings)
+        if sent is None:
+            return None, _nowhere(settings)
+        workspace = await read(self._clients, sent.workspace, _WORKSPACE)
+        name = sent.workspace.rpartition("/")[2]
+        customer = str(((workspace or {}).get("properties") or {}).get("customerId") or "")
+        if not customer:
+            return None, f"workspace {name} could not be read (Microsoft.OperationalInsights/workspaces/read)"
+        rows, missing = await self._asked(customer, _query(cluster, whole=sent.whole), days, name)
+        found = who_breaks(_call(row, whole=sent.whole) for row in rows)
+        if found is None:
+            return None, missing or f"workspace {name} has no audited request of the last {days} days"
+        if len(rows) >= MOST:
+            missing = missing or f"workspace {name} has more than {MOST:,} kinds of caller"
+        return replace(found, complete=found.complete and not missing, missing=missing), ""
+
+    async def close(self) -> None:
+        """Close the client; the connection pool belongs to whoever made it."""
+        if self._made is not None:
+            await self._made.close()
+
+    async def _asked(self, customer: str, query: str, days: int, name: str) -> tuple[Sequence[Mapping[str, Any]], str]:
+        """The rows, and what of them is missing."""
+        from azure.monitor.query import LogsQueryPartialResult  # noqa: PLC0415 - lazy, as all of azure is
+
+        try:
+            with azure(f"ask workspace {name} who calls the cluster", host=HOST):
+                result = await self._client().query_workspace(
+                    customer, query, timespan=timedelta(days=days), server_timeout=_PATIENCE
+                )
+        except Refused as refused:
+            if refused.status == _BAD and _no_table(refused.__cause__):
+                return (), f"workspace {name} has no table with an audit log yet"
+            raise
+        missing = ""
+        if isinstance(result, LogsQueryPartialResult):
+            tables = result.partial_data
+            why = result.partial_error.message if result.partial_error else "it does not say why"
+            missing = f"workspace {name} answered a part only: {why}"
+        else:
+            tables = result.tables
+        return [dict(zip(table.columns, row, strict=True)) for table in tables for row in table.rows], missing
+
+    def _client(self) -> LogsQueryClient:
+        from azure.monitor.query.aio import LogsQueryClient  # noqa: PLC0415 - lazy, as above
+
+        if self._made is None:
+            self._made = LogsQueryClient(self._credential, transport=self._web.transport())
+        return self._made
+
+
+def _no_table(cause: BaseException | None) -> bool:
+    """Whether a table of the query is not there: that stands in the innermost of the service's nested errors."""
+    response = getattr(cause, "response", None)
+    return response is not None and _NO_TABLE in str(response.text())
+
+
+def _sent(settings: Sequence[Mapping[str, Any]]) -> _Sent | None:
+    """The workspace that gets most of the audit log, if one gets any of it."""
+    found = []
+    for setting in settings:
+        properties = setting.get("properties") or {}
+        workspace, kinds = str(properties.get("workspaceId") or ""), _enabled(properties)
+        if workspace and kinds & {"kube-audit", "kube-audit-admin"}:
+            found.append(_Sent(workspace=workspace, whole="kube-audit" in kinds))
+    return next((one for one in found if one.whole), found[0] if found else None)
+
+
+def _enabled(properties: Mapping[str, Any]) -> set[str]:
+    """Which audit categories a setting sends; the groups `audit` and `allLogs` hold them all."""
+    kinds: set[str] = set()
+    for log in properties.get("logs") or ():
+        if not log.get("enabled"):
+            continue
+        group = str(log.get("categoryGroup") or "").casefold()
+        kinds |= {"kube-audit", "kube-audit-admin"} if group in {"audit", "alllogs"} else set()
+        kinds.add(str(log.get("category") or "").casefold())
+    return kinds
+
+
+def _nowhere(settings: Sequence[Mapping[str, Any]]) -> str:
+    """Why there is no workspace to ask."""
+    if any("kube-audit" in _enabled(setting.get("properties") or {}) for setting in settings):
+        return "its audit log goes to a storage account or an event hub only: export it, and give it with `--audit-log`"
+    return "no diagnostic setting of the cluster sends its audit log (kube-audit) anywhere"
+
+
+def _query(cluster: ClusterId, *, whole: bool) -> str:
+    resource = cluster.resource_id.lower()
+    if "'" in resource or "\\" in resource:
+        raise Refused(f"{cluster}: no name of Azure's has a quote in it")
+    table, category = ("AKSAudit", "kube-audit") if whole else ("AKSAuditAdmin", "kube-audit-admin")
+    return QUERY.format(cluster=resource, table=table, category=category, most=MOST)
+
+
+def _call(row: Mapping[str, Any], *, whole: bool) -> Call:
+    """Requests that are alike."""
+    try:
+        groups = json.loads(str(row["Groups"] or "[]"))
+    except ValueError:
+        groups = []
+    return Call(
+        username=str(row["Username"] or ""),
+        verb=str(row["Verb"] or ""),
+        at=_iso(row["Last"]),
+        first=_iso(row["First"]),
+        count=int(row["Count"]),
+        groups=tuple(str(group) for group in groups) if isinstance(groups, list) else (),
+        user_agent=str(row["UserAgent"] or ""),
+        address=str(row["Address"] or ""),
+        credential="X509SHA256=" if row["Certificate"] else "",
+        reads=whole,
+    )
+
+
+def _iso(moment: datetime | str) -> str:
+    at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,132 @@
+"""The one query of audit logs that is modelled, read word by word; every other one is a loud 501.
+
+It sums up alike requests of one cluster: who stays (Microsoft Entra ID, the control plane, pods, refused requests) by
+number only, nodes by address, everybody else by name, program, address, verb and groups.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from azure_sandbox.logs.state import READS, AuditEvent, Category
+
+UNAUTHORIZED = 401
+TEXT = r"""
+let cluster = '<cluster>'; union isfuzzy=true
+( <table> | where _ResourceId =~ cluster | project TimeGenerated, Stage, Verb, User = todynamic(User), UserAgent,
+SourceIps = todynamic(SourceIps), Status = todynamic(ResponseStatus) ),
+( AzureDiagnostics | where _ResourceId =~ cluster and Category == '<category>'
+| extend Event = parse_json(column_ifexists('log_s', ''))
+| project TimeGenerated, Stage = tostring(Event.stage), Verb = tostring(Event.verb), User = Event.user,
+UserAgent = tostring(Event.userAgent), SourceIps = Event.sourceIPs, Status = Event.responseStatus )
+| where Stage in ('ResponseComplete', 'Panic')
+| extend Username = tostring(User.username), Extra = User.extra
+| extend Kind = case( toint(Status.code) == 401, 'stays', Username startswith 'system:node:', 'node',
+Username startswith 'system:serviceaccount:'
+and isempty(tostring(Extra['authentication.kubernetes.io/pod-name'])), 'account',
+Username startswith 'system:' or isempty(Username) or isnotempty(tostring(Extra.oid)), 'stays', 'other')
+| extend Named = Kind in ('account', 'other')
+| summarize Count = count(), First = min(TimeGenerated), Last = max(TimeGenerated) by
+Username = case(Named, Username, Kind == 'node', 'system:node:', ''), UserAgent = iff(Named, UserAgent, ''),
+Address = iff(Kind == 'stays', '', tostring(SourceIps[0])),
+Verb = case(Named, Verb, Verb in ('get', 'list', 'watch'), 'get', 'update'),
+Groups = iff(Kind == 'other', tostring(User.groups), ''),
+Certificate = Kind == 'other'
+and tostring(Extra['authentication.kubernetes.io/credential-id'][0]) startswith 'X509SHA256='
+| top <most> by Count desc
+"""
+COLUMNS = (
+    ("Username", "string"),
+    ("UserAgent", "string"),
+    ("Address", "string"),
+    ("Verb", "string"),
+    ("Groups", "string"),
+    ("Certificate", "bool"),
+    ("Count", "long"),
+    ("First", "datetime"),
+    ("Last", "datetime"),
+)
+_PLACES = {
+    "<cluster>": r"(?P<cluster>[^']+)",
+    "<table>": "(?P<table>AKSAudit|AKSAuditAdmin)",
+    "<category>": "(?P<category>kube-audit|kube-audit-admin)",
+    "<most>": r"(?P<most>\d+)",
+}
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _pattern() -> re.Pattern[str]:
+    pattern = re.escape(_one_line(TEXT))
+    for place, found in _PLACES.items():
+        pattern = pattern.replace(re.escape(place), found)
+    return re.compile(pattern)
+
+
+_KNOWN = _pattern()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditQuery:
+    """What is asked."""
+
+    cluster: str
+    table: str
+    category: Category
+    most: int
+
+    def run(self, events: Iterable[AuditEvent], since: datetime) -> list[list[Any]]:
+        """The rows, by `COLUMNS`."""
+        sums: dict[tuple[Any, ...], tuple[int, datetime, datetime]] = {}
+        for it in events:
+            if it.at < since:
+                continue
+            key = _key(it)
+            count, first, last = sums.get(key, (0, it.at, it.at))
+            sums[key] = (count + it.count, min(first, it.at), max(last, it.at))
+        rows = [[*key, count, _iso(first), _iso(last)] for key, (count, first, last) in sums.items()]
+        return sorted(rows, key=lambda row: -int(row[6]))[: self.most]
+
+
+def read(text: str) -> AuditQuery | None:
+    """The query that a text is, or None: it is not modelled."""
+    found = _KNOWN.fullmatch(_one_line(text))
+    if found is None:
+        return None
+    category: Category = "kube-audit" if found["category"] == "kube-audit" else "kube-audit-admin"
+    return AuditQuery(cluster=found["cluster"], table=found["table"], category=category, most=int(found["most"]))
+
+
+def _kind(it: AuditEvent) -> str:
+    name = it.user.lower()
+    cases: tuple[tuple[Callable[[], bool], str], ...] = (
+        (lambda: it.status == UNAUTHORIZED, "stays"),
+        (lambda: name.startswith("system:node:"), "node"),
+        (lambda: name.startswith("system:serviceaccount:") and not it.pod, "account"),
+        (lambda: name.startswith("system:") or not name or it.entra, "stays"),
+    )
+    return next((kind for holds, kind in cases if holds()), "other")
+
+
+def _key(it: AuditEvent) -> tuple[Any, ...]:
+    kind = _kind(it)
+    named, other = kind in {"account", "other"}, kind == "other"
+    return (
+        it.user if named else "system:node:" if kind == "node" else "",
+        it.user_agent if named else "",
+        "" if kind == "stays" else it.address,
+        it.verb if named else "get" if it.verb in READS else "update",
+        json.dumps(list(it.groups)) if other else "",
+        other and it.certificate,
+    )
+
+
+def _iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f0Z")

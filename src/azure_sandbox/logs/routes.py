@@ -1,0 +1,100 @@
+"""What ARM shows of Azure Monitor's logs: a cluster's diagnostic settings, and workspaces. Read, not written."""
+
+from __future__ import annotations
+
+from azure_sandbox.arm.errors import front, resource_not_found
+from azure_sandbox.arm.gate import Call, Gate
+from azure_sandbox.arm.state import State
+from azure_sandbox.http import Reply
+from azure_sandbox.logs.state import WORKSPACE_TYPE, Document, Setting, Workspace
+
+GROUP = "/subscriptions/{subscription}/resourceGroups/{group}"
+CLUSTER = GROUP + "/providers/Microsoft.ContainerService/managedClusters/{name}"
+SETTINGS = CLUSTER + "/providers/Microsoft.Insights/diagnosticSettings"
+WORKSPACE = GROUP + "/providers/" + WORKSPACE_TYPE + "/{name}"
+JSON = {"content-type": "application/json; charset=utf-8"}
+
+
+class LogRoutes:
+    """Routes of Microsoft.Insights/diagnosticSettings and Microsoft.OperationalInsights/workspaces."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._state: State = gate.state
+        read = "Microsoft.Insights/diagnosticSettings/read"
+        gate.add("GET", SETTINGS, self._settings, scope=CLUSTER, action=read)
+        gate.add("GET", SETTINGS + "/{setting}", self._setting, scope=CLUSTER, action=read)
+        gate.add("GET", WORKSPACE, self._workspace, scope=WORKSPACE, action=f"{WORKSPACE_TYPE}/read")
+
+    async def _settings(self, _: Call, subscription: str, group: str, name: str) -> Reply:
+        found = self._of(subscription, group, name)
+        return Reply(200, {"value": [_shown(found[0], it) for it in found[1]]}, JSON)
+
+    async def _setting(self, _: Call, subscription: str, group: str, name: str, setting: str) -> Reply:
+        cluster, found = self._of(subscription, group, name)
+        for it in found:
+            if it.name.lower() == setting.lower():
+                return Reply(200, _shown(cluster, it), JSON)
+        raise front(404, "ResourceNotFound", f"The diagnostic setting '{setting}' was not found.")
+
+    def _of(self, subscription: str, group: str, name: str) -> tuple[str, list[Setting]]:
+        self._state.group(subscription, group)
+        cluster = self._state.find(subscription, group, name)
+        if cluster is None:
+            raise resource_not_found(group, "Microsoft.ContainerService/managedClusters", name)
+        return cluster.id, self._state.logs.settings.get(cluster.id.lower(), [])
+
+    async def _workspace(self, _: Call, subscription: str, group: str, name: str) -> Reply:
+        self._state.group(subscription, group)
+        scope = f"/subscriptions/{subscription}/resourceGroups/{group}/providers/{WORKSPACE_TYPE}/{name}"
+        found = self._state.logs.workspaces.get(scope.lower())
+        if found is None:
+            raise resource_not_found(group, WORKSPACE_TYPE, name)
+        return Reply(200, _workspace(found), JSON)
+
+
+def _workspace(it: Workspace) -> Document:
+    return {
+        "id": it.id,
+        "name": it.name,
+        "type": WORKSPACE_TYPE,
+        "location": it.location,
+        "properties": {
+            "customerId": it.customer,
+            "provisioningState": "Succeeded",
+            "retentionInDays": 30,
+            "sku": {"name": "PerGB2018"},
+            "publicNetworkAccessForIngestion": "Enabled",
+            "publicNetworkAccessForQuery": "Enabled",
+        },
+    }
+
+
+def _shown(cluster: str, it: Setting) -> Document:
+    retention = {"enabled": False, "days": 0}
+    logs: list[Document] = [
+        {"category": name, "categoryGroup": None, "enabled": True, "retentionPolicy": retention}
+        for name in it.categories
+    ]
+    if it.group:
+        logs.append({"category": None, "categoryGroup": it.group, "enabled": True, "retentionPolicy": retention})
+    subscription = "/".join(cluster.split("/")[:5])
+    storage = None if it.workspace else f"{subscription}/providers/Microsoft.Storage/storageAccounts/audit"
+    return {
+        "id": f"{cluster.lower()}/providers/microsoft.insights/diagnosticSettings/{it.name}",
+        "type": "Microsoft.Insights/diagnosticSettings",
+        "name": it.name,
+        "location": None,
+        "kind": None,
+        "tags": None,
+        "properties": {
+            "storageAccountId": storage,
+            "serviceBusRuleId": None,
+            "workspaceId": it.workspace or None,
+            "eventHubAuthorizationRuleId": None,
+            "eventHubName": None,
+            "metrics": [],
+            "logs": logs,
+            "logAnalyticsDestinationType": "Dedicated" if it.dedicated and it.workspace else None,
+        },
+        "identity": None,
+    }

@@ -1,0 +1,87 @@
+"""What Azure Monitor keeps of clusters: diagnostic settings, workspaces, and audited requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Document = dict[str, Any]
+Category = Literal["kube-audit", "kube-audit-admin"]
+WORKSPACE_TYPE = "Microsoft.OperationalInsights/workspaces"
+READS = frozenset({"get", "list", "watch"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEvent:
+    """`count` requests that are alike, as Kubernetes' audit log has them once they were answered."""
+
+    user: str
+    at: datetime
+    verb: str = "get"
+    count: int = 1
+    groups: tuple[str, ...] = ()
+    user_agent: str = ""
+    address: str = "10.224.0.4"
+    status: int = 200
+    certificate: bool = False
+    entra: bool = False
+    pod: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """A Log Analytics workspace; `customer` is what its API calls it by."""
+
+    subscription: str
+    group: str
+    name: str
+    location: str
+    customer: str
+
+    @property
+    def id(self) -> str:
+        """Its resource id."""
+        return f"/subscriptions/{self.subscription}/resourceGroups/{self.group}/providers/{WORKSPACE_TYPE}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A diagnostic setting of a cluster. `dedicated`: into AKSAudit and AKSAuditAdmin, not AzureDiagnostics."""
+
+    name: str
+    categories: tuple[str, ...]
+    group: str = ""
+    workspace: str = ""
+    dedicated: bool = True
+
+    @property
+    def sends(self) -> frozenset[str]:
+        """The categories of the audit log that are sent."""
+        every = {"kube-audit", "kube-audit-admin"} if self.group.lower() in {"audit", "alllogs"} else set[str]()
+        return frozenset(every | set(self.categories))
+
+
+@dataclass(slots=True, kw_only=True)
+class Logs:
+    """Everything, by id in lower case."""
+
+    workspaces: dict[str, Workspace] = field(default_factory=dict)
+    settings: dict[str, list[Setting]] = field(default_factory=dict)  # by cluster
+    events: dict[str, list[AuditEvent]] = field(default_factory=dict)  # by cluster
+    described: dict[str, Document] = field(default_factory=dict)  # by cluster: as the world said it
+
+    def by_customer(self, customer: str) -> Workspace | None:
+        """The workspace that the API calls by this id."""
+        return next((one for one in self.workspaces.values() if one.customer.lower() == customer.lower()), None)
+
+    def rows(self, workspace: Workspace, cluster: str, table: str, category: Category) -> list[AuditEvent]:
+        """What a table of a workspace holds of a cluster and a category."""
+        found: list[AuditEvent] = []
+        for setting in self.settings.get(cluster.lower(), ()):
+            here = setting.workspace.lower() == workspace.id.lower() and category in setting.sends
+            if not here or setting.dedicated is (table == "AzureDiagnostics"):
+                continue
+            admin = category == "kube-audit-admin"
+            found += [it for it in self.events.get(cluster.lower(), ()) if not (admin and it.verb in READS)]
+        return found

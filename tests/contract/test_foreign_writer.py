@@ -1,0 +1,267 @@
+"""Somebody else changes the cluster between plan and apply, and at every request of a migration that concerns it.
+
+What they changed is refused or preserved, never overwritten: tags, properties that we do not own, and properties that
+today's api-version does not know, bit by bit.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from aks_entra import survey
+from aks_entra.core.fleet import Fleet, Selector, WantedGroup, WantedTarget
+from aks_entra.core.verdict import Outcome, Verdict
+from aks_entra.executor import Job
+from aks_entra.settings import Settings
+from aks_entra.wiring import Session, open_session
+from azure_sandbox.http import Reply, Request
+from azure_sandbox.proxy import Target
+from azure_sandbox.server import Sandbox
+from tests.contract.conftest import ADMINS, SUBSCRIPTION, cluster
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+THEIRS = "a1b2c3d4-1111-4222-8333-944445555888"
+HOW = {"none": "identity: none", "legacy": "identity: legacy", "open": "identity: managed, adminGroups: [aks-admins]"}
+MOMENTS = {"none": range(1, 40, 3), "legacy": range(2, 40, 4), "open": range(1, 30)}
+"""Which of the requests that concern the cluster they come before: every one once, where it is cheapest."""
+SAMPLE = {"none": {13}, "legacy": {18}, "open": {3, 9, 14, 20, 26}}
+"""Those that run with every change; the others are `long`."""
+ONE_EACH = ("document", "groups", "closed", "tagged", "between")
+WORLD = f"""\
+version: 1
+tenant: {{id: 7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32, name: contoso.onmicrosoft.com}}
+servicePrincipals:
+  - {{name: operator, graphPermissions: [Group.ReadWrite.All, Directory.Read.All]}}
+groups:
+  - {{name: aks-admins, id: {ADMINS}, members: [operator]}}
+  - {{name: theirs, id: {THEIRS}, members: [operator]}}
+operator: operator
+subscriptions:
+  - id: {SUBSCRIPTION}
+    name: prod-eu
+    roleAssignments: [{{principal: operator, role: Owner}}]
+    resourceGroups:
+      - name: shop-weu
+        location: westeurope
+        clusters:
+"""
+FOREIGN: dict[str, Any] = {
+    "tags": {"by": "terraform", "Umlaut": "Größe"},
+    "properties": {
+        "futureProfile": {"enabled": True, "deep": [{"list": [1, 2.5, None, "x"]}], "empty": {}},
+        "autoScalerProfile": {"expander": "least-waste", "future-knob": "17"},
+        "networkProfile": {"futureMode": "quantum"},
+        "securityProfile": {"futureShield": {"level": 9}},
+    },
+    "futureTopLevel": {"a": [True, False]},
+}
+OURS = ("aadProfile", "disableLocalAccounts")
+AZURES = ("provisioningState", "powerState")  # what Azure says of the moment
+
+
+def world() -> str:
+    lines = [WORLD]
+    for kind, how in HOW.items():
+        names = [*(f"{kind}-{number}" for number in MOMENTS[kind]), *(f"{kind}-{name}" for name in ONE_EACH)]
+        if kind == "open":
+            names += [f"group-{number}" for number in MOMENTS[kind]]
+        lines += [f"          - {{name: {name}, nodes: 1, {how}}}\n" for name in names]
+    return "".join(lines)
+
+
+class Bystander:
+    """Stands where the proxy looks up its hosts: just before the n-th request about a cluster, somebody changes it."""
+
+    def __init__(self, box: Sandbox) -> None:
+        self.box = box
+        self.told: dict[str, tuple[int, Mapping[str, Any]]] = {}
+        self.seen: dict[str, list[str]] = {}
+
+    def target(self, host: str, port: int) -> Target:
+        found = self.box.target(host, port)
+        assert isinstance(found, Target), "the built-in API server answers here"
+
+        async def handle(request: Request) -> Reply:
+            path = re.search(r"/managedClusters/([^/]+)(/[^/]+)?$", request.path, re.IGNORECASE)
+            if path is not None:
+                name, tail = path[1].lower(), path[2] or ""
+                self.seen.setdefault(name, []).append(f"{request.method} {tail}")
+                number, change = self.told.get(name, (0, {}))
+                if len(self.seen[name]) == number:
+                    inner = request.path.removesuffix(tail) if tail else request.path
+                    self.box.arm.interfere(replace(request, path=inner), change)
+            return await found.handle(request)
+
+        return replace(found, handle=handle)
+
+    def greeting(self, path: str) -> str | None:
+        return self.box.greeting(path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    box: Sandbox
+    session: Session
+    by: Bystander
+
+    def document(self, name: str) -> dict[str, Any]:
+        """The cluster as ARM has it, raw."""
+        state = self.box.arm._state  # noqa: SLF001 - what is really there, not what an api-version shows
+        found = state.clusters[cluster(name).resource_id.lower()]
+        return copy.deepcopy(dict(found.document))
+
+    async def job(self, name: str) -> Job:
+        selector = Selector(subscription=SUBSCRIPTION, resource_group="shop-weu", name=name)
+        target = WantedTarget(admin_groups=(WantedGroup(id=ADMINS),))
+        plan = await survey.plan_fleet(self.session.ports, Fleet(name="shop", selectors=(selector,), target=target), ())
+        self.by.seen.pop(name, None)
+        return Job(digest=plan.digest, plan=plan.clusters[0], prover=plan.prover)
+
+    async def migrate(self, job: Job) -> Verdict:
+        return await self.session.executor.migrate(job)
+
+    def interfere(self, name: str, change: Mapping[str, Any]) -> None:
+        """Somebody writes now."""
+        path = cluster(name).resource_id
+        request = Request(
+            method="PUT",
+            host="management.azure.com",
+            path=path,
+            raw_path=path,
+            query={},
+            headers={},
+            now=self.session.ports.clock.now(),
+        )
+        self.box.arm.interfere(request, change)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+    file = tmp_path_factory.mktemp("world") / "world.yaml"
+    file.write_text(world())
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if re.match(r"(?i)^(azure_|(https?|all|no)_proxy$)", name):
+                patch.delenv(name)
+        async with Sandbox(file, pace=100_000, replication=0) as box:
+            for name, value in box.environment.items():
+                patch.setenv(name, value)
+            by = Bystander(box)
+            box.proxy.hosts = by
+            quick = Settings(
+                poll_interval=0.02, look_interval=0.02, group_reads=2, group_read_gap=0, request_rate=100_000
+            )
+            async with open_session(quick) as session:
+                yield Desk(box=box, session=session, by=by)
+
+
+def unowned(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that a migration does not plan to change and Azure does not change by itself."""
+    rest = {key: value for key, value in document.items() if key not in {"properties", "eTag", "systemData"}}
+    properties = document["properties"]
+    rest["properties"] = {key: value for key, value in properties.items() if key not in {*OURS, *AZURES}}
+    return rest
+
+
+def lost(document: Any, change: Any, at: str = "") -> list[str]:
+    """What of a change does not stand in a document as it was written."""
+    if isinstance(change, Mapping) and isinstance(document, Mapping):
+        return [
+            where
+            for key, value in change.items()
+            for where in (lost(document[key], value, f"{at}.{key}") if key in document else [f"{at}.{key} is gone"])
+        ]
+    return [] if document == change else [f"{at}: {document!r} instead of {change!r}"]
+
+
+@pytest.mark.parametrize("kind", HOW)
+async def test_what_we_do_not_own_survives_a_migration_bit_by_bit(desk: Desk, kind: str) -> None:
+    name = f"{kind}-document"
+    desk.interfere(name, FOREIGN)
+    before = desk.document(name)
+    verdict = await desk.migrate(await desk.job(name))
+    assert verdict.outcome is Outcome.VERIFIED, verdict.because
+    after = desk.document(name)
+    assert lost(after, FOREIGN) == []
+    assert unowned(after) == unowned(before)
+
+
+@pytest.mark.parametrize("kind", HOW)
+async def test_between_plan_and_apply_what_is_not_ours_is_preserved(desk: Desk, kind: str) -> None:
+    job = await desk.job(f"{kind}-between")
+    desk.interfere(f"{kind}-between", FOREIGN)
+    verdict = await desk.migrate(job)
+    assert verdict.outcome is Outcome.VERIFIED, verdict.because
+    assert lost(desk.document(f"{kind}-between"), FOREIGN) == []
+
+
+GUARDED: dict[str, dict[str, Any]] = {
+    "groups": {"aadProfile": {"managed": True, "adminGroupObjectIDs": [THEIRS], "enableAzureRBAC": False}},
+    "closed": {"disableLocalAccounts": True},
+    "tagged": {"aadProfile": {"managed": True, "adminGroupObjectIDs": [ADMINS, THEIRS], "enableAzureRBAC": True}},
+}
+
+
+@pytest.mark.parametrize("moved", GUARDED)
+@pytest.mark.parametrize("kind", ["none", "open"])
+async def test_between_plan_and_apply_what_the_plan_rests_on_is_refused(desk: Desk, kind: str, moved: str) -> None:
+    name = f"{kind}-{moved}"
+    job = await desk.job(name)
+    desk.interfere(name, {"properties": GUARDED[moved]})
+    before = desk.document(name)
+    verdict = await desk.migrate(job)
+    writes = [
+        one for one in desk.by.seen[name] if one.startswith(("PUT", "PATCH", "DELETE")) or "rotate" in one.lower()
+    ]
+    if verdict.outcome is Outcome.REFUSED:
+        assert writes == []
+        assert desk.document(name) == before
+    else:  # what they did is a step of ours, done: the rest goes on from there, and theirs stands
+        assert moved == "closed", verdict.because
+        assert lost(desk.document(name)["properties"], GUARDED[moved]) == []
+
+
+def moments(*kinds: str) -> list[Any]:
+    return [
+        pytest.param(kind, number, marks=() if number in SAMPLE[kind] else pytest.mark.long)
+        for kind in kinds
+        for number in MOMENTS[kind]
+    ]
+
+
+@pytest.mark.parametrize(("kind", "number"), moments(*MOMENTS))
+async def test_at_every_request_what_is_not_ours_is_preserved(desk: Desk, kind: str, number: int) -> None:
+    name = f"{kind}-{number}"
+    job = await desk.job(name)
+    desk.by.told[name] = (number, FOREIGN)
+    verdict = await desk.migrate(job)
+    if len(desk.by.seen[name]) < number:
+        pytest.skip(f"the migration has only {len(desk.by.seen[name])} requests")
+    assert verdict.outcome is Outcome.VERIFIED, verdict.because
+    document = desk.document(name)
+    assert lost(document, FOREIGN) == []
+    assert document["properties"]["disableLocalAccounts"] is True
+    assert sum("rotate" in one.lower() for one in desk.by.seen[name]) == 1
+
+
+@pytest.mark.parametrize(("kind", "number"), moments("open"))
+async def test_at_every_request_a_group_that_they_add_is_never_taken_away(desk: Desk, kind: str, number: int) -> None:
+    name = f"group-{number}"
+    assert kind == "open"
+    job = await desk.job(name)
+    desk.by.told[name] = (number, {"properties": {"aadProfile": {"adminGroupObjectIDs": [ADMINS, THEIRS]}}})
+    verdict = await desk.migrate(job)
+    if len(desk.by.seen[name]) < number:
+        pytest.skip(f"the migration has only {len(desk.by.seen[name])} requests")
+    assert THEIRS in desk.document(name)["properties"]["aadProfile"]["adminGroupObjectIDs"], verdict.because
+    assert verdict.outcome is Outcome.VERIFIED or verdict.because
+    assert sum("rotate" in one.lower() for one in desk.by.seen[name]) <= 1

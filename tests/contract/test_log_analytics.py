@@ -1,0 +1,192 @@
+"""Who will break, live: what diagnostic settings send where, and what the workspace answers, over the real SDK."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from aks_entra.adapters.log_analytics import QUERY
+from aks_entra.core.callers import AuditedCallers, Holds
+from aks_entra.core.fleet import Fleet, Selector, WantedGroup, WantedTarget
+from aks_entra.errors import Refused, TryLater
+from aks_entra.ports import AuditTrail
+from aks_entra.survey import plan_fleet
+from aks_entra.wiring import Session
+from azure_sandbox.faults import throttled
+from azure_sandbox.http import Reply
+from azure_sandbox.logs.kql import read
+from tests.contract.conftest import ADMINS, READER, SUBSCRIPTION, cluster
+
+if TYPE_CHECKING:
+    from azure_sandbox.server import Sandbox
+    from tests.contract.conftest import Opener
+
+EVENTS = """\
+      - {user: masterclient, groups: [system:masters], userAgent: helm/3.14, address: 10.2.0.7, count: 41, at: 3d}
+      - {user: masterclient, groups: [system:masters], userAgent: helm/3.14, address: 10.2.0.8, verb: list, at: 2d}
+      - {user: masterclient, groups: [system:masters], userAgent: old/1.0, address: 10.2.0.9, at: 40d}
+      - {user: ci-bot, groups: [ci], certificate: true, verb: create, userAgent: kubectl, address: 10.2.0.6, at: 1d}
+      - {user: "system:serviceaccount:ci:deployer", userAgent: terraform, address: 10.2.0.5, count: 8112, at: 1d}
+      - {user: "system:serviceaccount:ci:runner", userAgent: go, address: 10.224.0.9, at: 1d}
+      - {user: "system:serviceaccount:pay:ledger", userAgent: go, address: 10.244.0.3, pod: true, at: 1d}
+      - {user: "system:serviceaccount:kube-system:job-controller", userAgent: kube-controller-manager/v1.33, at: 1d}
+      - {user: "system:node:aks-1", userAgent: kubelet, address: 10.224.0.9, verb: update, count: 900, at: 1d}
+      - {user: dana@contoso.com, userAgent: kubectl, address: 10.2.0.4, entra: true, at: 1d}
+      - {user: "system:kube-scheduler", userAgent: kube-scheduler, verb: watch, count: 300, at: 1d}
+      - {user: clusterAdmin, status: 401, userAgent: curl, address: 10.2.0.3, at: 1d}
+"""
+MORE = f"""\
+      - name: logged
+        location: westeurope
+        clusters:
+          - &managed
+            name: whole
+            identity: managed
+            adminGroups: [aks-admins]
+            auditLog: &log
+              events: &events
+{EVENTS.replace("      - ", "                - ")}
+          - <<: *managed
+            name: shared
+            auditLog: {{<<: *log, dedicated: false, categoryGroup: allLogs, workspace: other}}
+          - {{<<: *managed, name: writes, auditLog: {{<<: *log, categories: [kube-audit-admin]}}}}
+          - {{<<: *managed, name: empty, auditLog: {{workspace: new}}}}
+          - {{<<: *managed, name: quiet, auditLog: {{events: [{{user: "system:kube-scheduler", verb: list, at: 1d}}]}}}}
+          - {{<<: *managed, name: old, auditLog: {{events: [{{user: masterclient, at: 40d}}]}}}}
+          - {{<<: *managed, name: stored, auditLog: {{<<: *log, workspace: ""}}}}
+          - {{<<: *managed, name: guards, auditLog: {{<<: *log, categories: [guard]}}}}
+          - {{<<: *managed, name: silent, auditLog: null}}
+"""
+LOGGED = pytest.mark.parametrize("box", [{"more": MORE}], indirect=True)
+
+
+def trail(session: Session) -> AuditTrail:
+    assert session.ports.audit is not None
+    return session.ports.audit
+
+
+async def heard(session: Session, name: str, days: int = 30) -> tuple[AuditedCallers | None, str]:
+    return await trail(session).callers(cluster(name, "logged"), days)
+
+
+@LOGGED
+@pytest.mark.parametrize("name", ["whole", "shared"])
+async def test_who_breaks_is_summed_up_where_the_log_is(opened: Opener, name: str) -> None:
+    async with opened() as session:
+        found, why = await heard(session, name)
+    assert found is not None, why
+    assert (found.complete, found.missing, found.events) == (
+        True,
+        "",
+        41 + 1 + 1 + 8112 + 1 + 1 + 1 + 900 + 1 + 300 + 1,
+    )
+    assert [(one.holds, one.username, one.count, one.addresses) for one in found.callers] == [
+        (Holds.ADMIN_CERTIFICATE, "masterclient", 42, ("10.2.0.7", "10.2.0.8")),
+        (Holds.CERTIFICATE, "ci-bot", 1, ("10.2.0.6",)),
+        (Holds.SERVICE_ACCOUNT, "system:serviceaccount:ci:deployer", 8112, ("10.2.0.5",)),
+    ]
+    assert found.callers[0].verbs == ("get", "list")
+    assert found.since < found.callers[0].last_seen <= found.until
+
+
+@LOGGED
+async def test_days_are_what_is_asked_back(opened: Opener) -> None:
+    async with opened() as session:
+        found, _ = await heard(session, "whole", 60)
+        assert found is not None
+        assert "old/1.0" in {one.user_agent for one in found.callers}
+        quiet, _ = await heard(session, "quiet")
+        assert quiet == replace(quiet, callers=(), complete=True) if quiet else False
+
+
+@LOGGED
+async def test_without_reads_or_as_a_part_it_is_not_complete(opened: Opener, box: Sandbox) -> None:
+    async with opened() as session:
+        found, _ = await heard(session, "writes")
+        assert found is not None
+        assert (found.complete, [one.username for one in found.callers]) == (False, ["ci-bot"])
+        box.logs.partial = 1
+        found, _ = await heard(session, "whole")
+        assert found is not None
+        assert not found.complete
+        assert "workspace logs answered a part only" in found.missing
+        assert box.logs.partial == 0
+
+
+@LOGGED
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("empty", "workspace new has no table with an audit log yet"),
+        ("old", "workspace logs has no audited request of the last 30 days"),
+        ("stored", "goes to a storage account or an event hub only: export it"),
+        ("guards", "no diagnostic setting of the cluster sends its audit log"),
+        ("silent", "no diagnostic setting of the cluster sends its audit log"),
+    ],
+)
+async def test_what_no_log_holds_is_unknown(opened: Opener, name: str, why: str) -> None:
+    async with opened() as session:
+        found, said = await heard(session, name)
+    assert found is None
+    assert why in said
+
+
+@LOGGED
+async def test_the_plan_says_who_breaks_and_what_is_unknown(opened: Opener) -> None:
+    selectors = tuple(
+        Selector(subscription=SUBSCRIPTION, resource_group="logged", name=name)
+        for name in ("whole", "writes", "silent")
+    )
+    fleet = Fleet(name="f", selectors=selectors, target=WantedTarget(admin_groups=(WantedGroup(id=ADMINS),)))
+    async with opened() as session:
+        plan = await plan_fleet(session.ports, fleet, ())
+        unasked = await plan_fleet(session.ports, replace(fleet, audit_days=0), ())
+    said = {
+        one.cluster.name: [(it.rule, it.message) for it in one.findings if it.rule[1:] == "120"]
+        for one in plan.clusters
+    }
+    assert [rule for rule, _ in said["whole"]] == ["W120"] * 3
+    assert any("42 requests by masterclient from 10.2.0.7, 10.2.0.8 (helm/3.14)" in text for _, text in said["whole"])
+    assert [rule for rule, _ in said["writes"]] == ["W120", "U120"]
+    assert "leaves reads out (kube-audit-admin)" in said["writes"][1][1]
+    nowhere = "no diagnostic setting of the cluster sends its audit log (kube-audit) anywhere"
+    assert said["silent"] == [("U120", f"who still uses old credentials is unknown: {nowhere}")]
+    assert unasked.digest == plan.digest  # what a log says drifts by the hour: it is no part of what is approved
+    assert {it.rule for one in unasked.clusters for it in one.findings if it.rule[1:] == "120"} == {"U120"}
+
+
+@LOGGED
+async def test_a_right_that_is_missing_is_named(opened: Opener, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_CLIENT_ID", READER["appId"])
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "the-reader")
+    place = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/logged"
+    async with opened() as session:
+        assert "Microsoft.Insights/diagnosticSettings/read" in (await heard(session, "whole"))[1]
+        box.arm.assign(cluster("whole", "logged").resource_id, READER["id"], "Reader")
+        assert "Microsoft.OperationalInsights/workspaces/read" in (await heard(session, "whole"))[1]
+        box.arm.assign(f"{place}/providers/Microsoft.OperationalInsights/workspaces/logs", READER["id"], "Reader")
+        assert (await heard(session, "whole"))[0] is not None
+
+
+@LOGGED
+async def test_refusals_and_limits_of_the_service(opened: Opener, box: Sandbox) -> None:
+    refusal = {"error": {"code": "InsufficientAccessError", "message": "The provided credentials have no access"}}
+    async with opened() as session:
+        box.faults.add("POST", "/query$", host="api.loganalytics.io", answer=throttled(1))
+        assert (await heard(session, "quiet"))[0] is not None
+        box.faults.add("POST", "/query$", host="api.loganalytics.io", answer=Reply(403, refusal))
+        with pytest.raises(Refused, match="have no access"):
+            await heard(session, "whole")
+        box.faults.add("GET", "/diagnosticSettings$", answer=throttled(1), times=4)
+        with pytest.raises(TryLater, match="throttles"):
+            await heard(session, "whole")
+    assert box.faults.account() == {"injected": 6, "consumed": 6, "left": 0}
+
+
+def test_only_the_query_that_is_modelled_is_answered() -> None:
+    text = QUERY.format(cluster="/subscriptions/s", table="AKSAudit", category="kube-audit", most=10)
+    assert read(text) is not None
+    assert read(text.replace("startswith", "contains", 1)) is None
+    assert read("AKSAudit | count") is None

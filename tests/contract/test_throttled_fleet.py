@@ -1,0 +1,161 @@
+"""A subscription that throttles as Azure does: a fleet asks no more than it holds, and waits as others make it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from aks_entra import survey
+from aks_entra.adapters.pacing import Bucket, Buckets
+from aks_entra.core.fleet import Fleet, Selector, WantedGroup, WantedTarget
+from aks_entra.core.plan import FleetPlan
+from aks_entra.core.verdict import Outcome
+from aks_entra.executor import Job
+from aks_entra.settings import Settings
+from aks_entra.wiring import Session, open_session
+from azure_sandbox.faults import throttled
+from azure_sandbox.proxy import Exchange
+from azure_sandbox.server import Sandbox
+from tests.contract.conftest import ADMINS, SUBSCRIPTION
+
+GROUPS = 10
+WORLD = f"""\
+version: 1
+tenant: {{id: 7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32, name: contoso.onmicrosoft.com}}
+servicePrincipals:
+  - {{name: operator, graphPermissions: [Group.ReadWrite.All, Directory.Read.All]}}
+groups:
+  - {{name: aks-admins, id: {ADMINS}, members: [operator]}}
+operator: operator
+throttling: true
+subscriptions:
+  - id: {SUBSCRIPTION}
+    name: prod-eu
+    roleAssignments: [{{principal: operator, role: Owner}}]
+    resourceGroups:
+"""
+FLEET = Fleet(
+    name="shop",
+    selectors=(Selector(subscription=SUBSCRIPTION),),
+    target=WantedTarget(admin_groups=(WantedGroup(id=ADMINS),)),
+)
+TOO_MANY = 429
+
+
+@asynccontextmanager
+async def subscription(folder: Path, clusters: int, pace: float) -> AsyncIterator[tuple[Sandbox, Session, list[int]]]:
+    """A subscription with so many clusters, at a pace; the session paces itself by it. And ARM's statuses."""
+    lines = [WORLD]
+    for group in range(GROUPS):
+        names = range(group, clusters, GROUPS)
+        lines.append(f"      - name: group-{group}\n        location: westeurope\n        clusters:\n")
+        lines += [
+            f"          - {{name: c-{one:03}, nodes: 1, identity: managed, adminGroups: [aks-admins]}}\n"
+            for one in names
+        ]
+    (folder / "world.yaml").write_text("".join(lines))
+    said: list[int] = []
+
+    def hear(exchange: Exchange) -> None:
+        if exchange.host == "management.azure.com":
+            said.append(exchange.status)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if re.match(r"(?i)^(azure_|(https?|all|no)_proxy$)", name):
+                patch.delenv(name)
+        async with Sandbox(folder / "world.yaml", pace=pace, replication=0, observe=hear) as box:
+            for name, value in box.environment.items():
+                patch.setenv(name, value)
+            quick = Settings(
+                poll_interval=30 / pace,
+                look_interval=10 / pace,
+                group_reads=2,
+                group_read_gap=0,
+                request_rate=0.75 * pace,  # the pace makes a stall of this machine as much longer in Azure's time
+            )
+            async with open_session(quick) as session:
+                yield box, session, said
+
+
+async def migrate(session: Session, plan: FleetPlan, at_a_time: int) -> list[Outcome]:
+    places = asyncio.Semaphore(at_a_time)
+
+    async def one(index: int) -> Outcome:
+        async with places:
+            job = Job(digest=plan.digest, plan=plan.clusters[index], prover=plan.prover)
+            return (await session.executor.migrate(job)).outcome
+
+    return await asyncio.gather(*(one(index) for index in range(len(plan.clusters))))
+
+
+@pytest.mark.parametrize(
+    ("clusters", "pace"),
+    [pytest.param(30, 20, id="a small fleet"), pytest.param(200, 60, marks=pytest.mark.long, id="a fleet of 200")],
+)
+async def test_a_fleet_causes_no_429(tmp_path: Path, clusters: int, pace: float) -> None:
+    async with subscription(tmp_path, clusters, pace) as (_, session, said):
+        plan = await survey.plan_fleet(session.ports, FLEET, ())
+        assert len(plan.clusters) == clusters
+        assert said.count(TOO_MANY) == 0
+        assert len(said) > 5 * clusters  # more than the buckets hold
+        if clusters >= 200:
+            assert set(await migrate(session, plan, 100)) == {Outcome.VERIFIED}
+            assert said.count(TOO_MANY) == 0
+            assert len(said) > 20 * clusters
+
+
+async def test_what_others_cause_is_waited_out_as_told(tmp_path: Path) -> None:
+    async with subscription(tmp_path, 10, 1000) as (box, session, said):
+        box.faults.add("POST", "/listClusterUserCredential$", answer=throttled(1), times=3)
+        box.faults.add("GET", "/maintenanceConfigurations$", answer=throttled(1), times=1)
+        began = time.monotonic()
+        plan = await survey.plan_fleet(session.ports, FLEET, ())
+        assert time.monotonic() - began >= 1.0
+        assert box.faults.waiting == ()
+        assert said.count(TOO_MANY) == 4
+        assert {one.disposition for one in plan.clusters} == {"migrate"}
+
+
+def test_a_bucket_lets_a_burst_through_and_then_one_after_the_other() -> None:
+    bucket = Bucket(burst=3, rate=2)
+    assert [bucket.turn(10.0) for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
+    assert bucket.turn(12.0) == 0  # full again by half
+    assert bucket.turn(100.0) == 0
+    bucket.empty(100.0, 7.0)
+    assert [bucket.turn(100.0) for _ in range(2)] == [7.0, 7.5]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "shared"),
+    [
+        (("GET", "/subscriptions/a/resourceGroups/g"), ("GET", "/subscriptions/A/resourceGroups/h"), 1),
+        (("GET", "/subscriptions/a"), ("GET", "/subscriptions/b"), 0),
+        (("GET", "/subscriptions/a"), ("PUT", "/subscriptions/a"), 0),
+        (("GET", "/subscriptions"), ("GET", "/tenants"), 1),
+    ],
+)
+def test_who_drinks_from_the_same_bucket(one: tuple[str, str], other: tuple[str, str], shared: int) -> None:
+    buckets = Buckets(1.0, lambda: 0.0)
+    mine, theirs = buckets.of(*one), buckets.of(*other)
+    assert len([bucket for bucket in mine if any(bucket is it for it in theirs)]) == shared
+
+
+def test_each_cluster_has_a_bucket_of_its_own_and_what_is_not_named_shares_one() -> None:
+    buckets = Buckets(1.0, lambda: 0.0)
+    group = "/subscriptions/a/resourceGroups/g/providers/Microsoft.ContainerService/managedClusters"
+    first, second = buckets.of("GET", f"{group}/x"), buckets.of("GET", f"{group}/y")
+    assert first[0] is second[0]
+    assert first[1] is not second[1]
+    rotate, read = (
+        buckets.of("POST", f"{group}/x/rotateClusterCertificates"),
+        buckets.of("GET", f"{group}/y/agentPools"),
+    )
+    assert rotate[1] is read[1]
