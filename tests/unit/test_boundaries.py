@@ -12,7 +12,7 @@ import pytest
 
 from aks_entra.core.access import explain
 from aks_entra.core.callers import Call, who_breaks
-from aks_entra.core.cluster import ClusterId
+from aks_entra.core.cluster import ClusterId, Pool
 from aks_entra.core.conditional_access import SeenSignIn, WantedPolicy, is_excluded
 from aks_entra.core.doctor import version_in
 from aks_entra.core.durations import iso, moment, stamp
@@ -23,6 +23,7 @@ from aks_entra.core.plan import FleetPlan, Prover
 from aks_entra.core.preflight.case import listed
 from aks_entra.core.preflight.finding import Rule, Severity, rule, says
 from aks_entra.core.preflight.registry import reference
+from aks_entra.core.rollout import MemberGroup
 from aks_entra.core.rules import Role, covers
 from aks_entra.core.rules import Rule as Allows
 from aks_entra.core.windows import Window, opened
@@ -335,6 +336,27 @@ def test_a_cluster_that_is_in_no_plan_is_named() -> None:
     plan = FleetPlan(name="p", created_at="", prover=Prover(object_id="o"), clusters=(), stages=())
     with pytest.raises(KeyError, match="managedclusters/shop-01"):
         plan.plan_for(POSTURE.cluster)
+
+
+def test_hours_beyond_the_fourth_are_left_out() -> None:
+    four = replace(HOURS, hours=tuple(("Tuesday", hour) for hour in range(4)))
+    assert four.words == "default: Tuesday 00:00, Tuesday 01:00, Tuesday 02:00, Tuesday 03:00 (UTC)"
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "bounds"), [(None, None, (3, 3)), (1, None, (3, 3)), (None, 5, (3, 3)), (1, 5, (1, 5))]
+)
+def test_a_pool_has_bounds_only_in_pairs(least: int | None, most: int | None, bounds: tuple[int, int]) -> None:
+    assert Pool(name="a", count=3, min_count=least, max_count=most).bounds == bounds
+
+
+def test_a_stage_is_arranged_as_it_was_described() -> None:
+    group = GroupSpec(name="g", rest=True)
+    spec = StageSpec(name="one", groups=(group,), max_concurrency=2, max_allowed_failures=3, gate_before=False)
+    (stage,) = arrange((replace(spec, gate_after=True),), (POSTURE,))
+    assert stage.groups == (MemberGroup(name="g", members=(POSTURE.cluster,)),)
+    assert (stage.name, stage.max_concurrency, stage.max_allowed_failures) == ("one", 2, 3)
+    assert (stage.gate_before, stage.gate_after) == (False, True)
 
 
 def test_every_cluster_that_no_stage_takes_is_named() -> None:

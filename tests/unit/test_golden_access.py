@@ -232,6 +232,7 @@ def test_golden_what_is_asked_checked_and_written() -> None:
         *({"level": level, "via": Via.KUBERNETES} for level in Level if level is not Level.CLUSTER_USER),
         {"end": NOW + timedelta(minutes=5)},
         {"end": later},
+        {"end": None, "via": Via.KUBERNETES},
         {"end": later + timedelta(seconds=1)},
         {"principal": ROBOT, "requested_by": ""},
     ]

@@ -331,6 +331,7 @@ def test_golden_the_way_back() -> None:
         "closed": managed(local_accounts=False),
         "as before": managed(),
         "only the new group": managed(local_accounts=False, admin_group_ids=(OTHERS,)),
+        "two others": managed(local_accounts=False, admin_group_ids=(ADMINS, "c", "d")),
         "none": posture(power_state="Stopped"),
     }
     ways = {
@@ -365,7 +366,7 @@ _EVIDENCE_BACK: tuple[Evidence, ...] = (*ALL_TRIED[:2], proven(), state(local_ac
 def _plan(plan: ClusterPlan) -> list[str]:
     findings = [f"{one.rule} {one.severity.value}: {one.message} · do {one.remedy!r}" for one in plan.findings]
     head = f"{plan.cluster} {plan.disposition}, tier {plan.tier}, {plan.debt.value}: {plan.debt_because}"
-    return [head, *(f"{step.kind} {brief(step)}" for step in plan.steps), *findings]
+    return [head, f"to {brief(plan.target)}", *(f"{step.kind} {brief(step)}" for step in plan.steps), *findings]
 
 
 def test_golden_what_was_restored() -> None:
