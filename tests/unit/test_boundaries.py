@@ -19,7 +19,8 @@ from aks_entra.core.durations import iso, moment, stamp
 from aks_entra.core.fleet import GroupSpec, ProverSpec, StageSpec, arrange
 from aks_entra.core.opening import Opening
 from aks_entra.core.pim import MembershipRequest
-from aks_entra.core.plan import FleetPlan, Prover
+from aks_entra.core.plan import FleetPlan, Prover, plan_cluster
+from aks_entra.core.preflight import Memberships, Subnet
 from aks_entra.core.preflight.case import listed
 from aks_entra.core.preflight.finding import Rule, Severity, rule, says
 from aks_entra.core.preflight.registry import reference
@@ -28,8 +29,12 @@ from aks_entra.core.rules import Role, covers
 from aks_entra.core.rules import Rule as Allows
 from aks_entra.core.windows import Window, opened
 from aks_entra.core.wishes import EVERYTHING, Wish, data_action, scope_of, wish
+from tests.unit import cases
 from tests.unit.access_cases import AKS, POSTURE, facts
+from tests.unit.cases import ADMINS, OTHERS
+from tests.unit.test_preflight_rules import FLAT, SUBNET
 
+EMPTY = cases.group(members=0, eligible=1)
 EAST = timezone(timedelta(hours=5))
 HOURS = Window(name="default", hours=(("Tuesday", 9),))
 DAILY = Window(name="nodes", schedule="daily", duration_hours=4, start_time="23:00")
@@ -336,6 +341,25 @@ def test_a_cluster_that_is_in_no_plan_is_named() -> None:
     plan = FleetPlan(name="p", created_at="", prover=Prover(object_id="o"), clusters=(), stages=())
     with pytest.raises(KeyError, match="managedclusters/shop-01"):
         plan.plan_for(POSTURE.cluster)
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "before", "known", "said"),
+    [
+        ("W109", {"admin_group_ids": (ADMINS, OTHERS)}, {"groups": (EMPTY, cases.group(OTHERS, people=0))}, 1),
+        ("W130", {"pools": (Pool(name="own", count=1), FLAT)}, {"subnets": (Subnet(id=SUBNET, free=5),)}, 1),
+        ("I119", {}, {"memberships": Memberships(groups=200, person=True)}, 0),
+        ("I119", {}, {"memberships": Memberships(groups=201, person=True)}, 1),
+        ("B013", {"authorized_ip_ranges": ("a", "b", "c", "d")}, {"unreachable": "no answer"}, 1),
+    ],
+)
+def test_the_second_of_two_is_looked_at_too(
+    rule_id: str, before: dict[str, Any], known: dict[str, Any], said: int
+) -> None:
+    plan = plan_cluster(cases.managed(**before), cases.target(), cases.facts(**known))
+    found = [one for one in plan.findings if one.rule == rule_id]
+    assert len(found) == said
+    assert not [one for one in found if "ranges" in one.remedy and "(a, b, c)" not in one.remedy]
 
 
 def test_hours_beyond_the_fourth_are_left_out() -> None:
