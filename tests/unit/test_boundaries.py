@@ -10,24 +10,31 @@ from typing import Any
 
 import pytest
 
+from aks_entra.core.access import explain
 from aks_entra.core.callers import Call, who_breaks
-from aks_entra.core.cluster import ClusterId
+from aks_entra.core.cluster import ClusterId, Pool
 from aks_entra.core.conditional_access import SeenSignIn, WantedPolicy, is_excluded
 from aks_entra.core.doctor import version_in
 from aks_entra.core.durations import iso, moment, stamp
 from aks_entra.core.fleet import GroupSpec, ProverSpec, StageSpec, arrange
 from aks_entra.core.opening import Opening
 from aks_entra.core.pim import MembershipRequest
-from aks_entra.core.plan import Prover
+from aks_entra.core.plan import FleetPlan, Prover, plan_cluster
+from aks_entra.core.preflight import Memberships, Subnet
 from aks_entra.core.preflight.case import listed
 from aks_entra.core.preflight.finding import Rule, Severity, rule, says
 from aks_entra.core.preflight.registry import reference
+from aks_entra.core.rollout import MemberGroup
 from aks_entra.core.rules import Role, covers
 from aks_entra.core.rules import Rule as Allows
 from aks_entra.core.windows import Window, opened
 from aks_entra.core.wishes import EVERYTHING, Wish, data_action, scope_of, wish
-from tests.unit.access_cases import AKS, POSTURE
+from tests.unit import cases
+from tests.unit.access_cases import AKS, POSTURE, facts
+from tests.unit.cases import ADMINS, OTHERS
+from tests.unit.test_preflight_rules import FLAT, SUBNET
 
+EMPTY = cases.group(members=0, eligible=1)
 EAST = timezone(timedelta(hours=5))
 HOURS = Window(name="default", hours=(("Tuesday", 9),))
 DAILY = Window(name="nodes", schedule="daily", duration_hours=4, start_time="23:00")
@@ -323,6 +330,57 @@ def test_a_prover_of_its_own_is_named_whole(missing: str) -> None:
     whole: dict[str, Any] = {"client_id": "c", "tenant_id": "t", "secret_from": "SECRET"}
     assert Prover(object_id="o", **whole).spec == ProverSpec(**whole)
     assert Prover(object_id="o", **{**whole, missing: None}).spec is None
+
+
+def test_an_answer_without_a_reason_of_its_own_says_that_nothing_allows_it() -> None:
+    answer = replace(explain(facts()), reasons=())
+    assert answer.because == "nothing allows it"
+
+
+def test_a_cluster_that_is_in_no_plan_is_named() -> None:
+    plan = FleetPlan(name="p", created_at="", prover=Prover(object_id="o"), clusters=(), stages=())
+    with pytest.raises(KeyError, match="managedclusters/shop-01"):
+        plan.plan_for(POSTURE.cluster)
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "before", "known", "said"),
+    [
+        ("W109", {"admin_group_ids": (ADMINS, OTHERS)}, {"groups": (EMPTY, cases.group(OTHERS, people=0))}, 1),
+        ("W130", {"pools": (Pool(name="own", count=1), FLAT)}, {"subnets": (Subnet(id=SUBNET, free=5),)}, 1),
+        ("I119", {}, {"memberships": Memberships(groups=200, person=True)}, 0),
+        ("I119", {}, {"memberships": Memberships(groups=201, person=True)}, 1),
+        ("B013", {"authorized_ip_ranges": ("a", "b", "c", "d")}, {"unreachable": "no answer"}, 1),
+    ],
+)
+def test_the_second_of_two_is_looked_at_too(
+    rule_id: str, before: dict[str, Any], known: dict[str, Any], said: int
+) -> None:
+    plan = plan_cluster(cases.managed(**before), cases.target(), cases.facts(**known))
+    found = [one for one in plan.findings if one.rule == rule_id]
+    assert len(found) == said
+    assert not [one for one in found if "ranges" in one.remedy and "(a, b, c)" not in one.remedy]
+
+
+def test_hours_beyond_the_fourth_are_left_out() -> None:
+    four = replace(HOURS, hours=tuple(("Tuesday", hour) for hour in range(4)))
+    assert four.words == "default: Tuesday 00:00, Tuesday 01:00, Tuesday 02:00, Tuesday 03:00 (UTC)"
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "bounds"), [(None, None, (3, 3)), (1, None, (3, 3)), (None, 5, (3, 3)), (1, 5, (1, 5))]
+)
+def test_a_pool_has_bounds_only_in_pairs(least: int | None, most: int | None, bounds: tuple[int, int]) -> None:
+    assert Pool(name="a", count=3, min_count=least, max_count=most).bounds == bounds
+
+
+def test_a_stage_is_arranged_as_it_was_described() -> None:
+    group = GroupSpec(name="g", rest=True)
+    spec = StageSpec(name="one", groups=(group,), max_concurrency=2, max_allowed_failures=3, gate_before=False)
+    (stage,) = arrange((replace(spec, gate_after=True),), (POSTURE,))
+    assert stage.groups == (MemberGroup(name="g", members=(POSTURE.cluster,)),)
+    assert (stage.name, stage.max_concurrency, stage.max_allowed_failures) == ("one", 2, 3)
+    assert (stage.gate_before, stage.gate_after) == (False, True)
 
 
 def test_every_cluster_that_no_stage_takes_is_named() -> None:

@@ -132,6 +132,10 @@ MORE: dict[str, tuple[dict[str, Any], Any]] = {
         },
         NODES,
     ),
+    "open, and one who may fetch it elsewhere only": (
+        {"posture": posture(local_accounts=True), "roles": (held(USER), held(CLUSTER_ADMIN, "/subscriptions/other"))},
+        NODES,
+    ),
     "legacy and unread roles": ({"posture": posture(identity=Identity.LEGACY), "roles": None}, NODES),
     "no tenant is known": ({"posture": posture(tenant_id=None, power_state="Stopped")}, NODES),
 }
@@ -228,6 +232,7 @@ def test_golden_what_is_asked_checked_and_written() -> None:
         *({"level": level, "via": Via.KUBERNETES} for level in Level if level is not Level.CLUSTER_USER),
         {"end": NOW + timedelta(minutes=5)},
         {"end": later},
+        {"end": None, "via": Via.KUBERNETES},
         {"end": later + timedelta(seconds=1)},
         {"principal": ROBOT, "requested_by": ""},
     ]

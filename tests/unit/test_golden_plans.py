@@ -45,7 +45,7 @@ from aks_entra.core.steps import (
     consequence,
     writes,
 )
-from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
+from aks_entra.core.target import AzureRbac, GroupTarget, LocalAccounts, RotationPolicy
 from aks_entra.core.verdict import Verdict, judge, judge_created, stopped, unstarted
 from aks_entra.core.weigh import weigh
 from tests.unit import test_debt_and_report, test_preflight, test_preflight_rules, test_verdict
@@ -115,6 +115,8 @@ DRIFTS = (
 BORN = group(
     OTHERS, display_name=CREATE.display_name, deleted_on="2026-11-02T10:00:00Z", restorable_until="2026-12-02T10:00:00Z"
 )
+GONE = group(OTHERS, exists=False)
+LETTERS = "AAAAAAAA-BBBB-CCCC-DDDD-EEEEEEEEEEEE"
 CONTROLLERS = (
     Controller(label="Deployment a", desired=2, available=2),
     Controller(label="Deployment b", desired=2, available=1),
@@ -132,6 +134,18 @@ MORE_CASES = (
         target(),
         facts(groups=(group(), group(OTHERS, security_enabled=False))),
     ),
+    (
+        "B006",
+        managed(),
+        target(*target().admin_groups, GroupTarget(display_name="mail", id=LETTERS)),
+        facts(groups=(group(), group(LETTERS.lower(), display_name="mail", security_enabled=False))),
+    ),
+    ("W107", posture(identity=Identity.LEGACY, admin_group_ids=(OTHERS,)), target(), facts(groups=(group(), GONE))),
+    ("W123", managed(ca=replace(OLD_CA, not_after="2026-12-01T00:00:00Z")), target(), facts()),
+    ("W104", managed(tier="Free"), target(), facts()),
+    ("W104", posture(identity=Identity.LEGACY), target(), facts()),
+    ("W132", managed(), target(), facts(policies=(replace(OWNER, admin_groups=(ADMINS, OTHERS)),))),
+    ("W125", managed(), test_preflight_rules.LATER, facts(inside=test_preflight_rules.inside(budgets=("a",)))),
     ("W126", managed(), target(), facts(inside=test_preflight_rules.inside(controllers=CONTROLLERS))),
     ("W127", managed(), target(), facts(inside=test_preflight_rules.inside(controllers=CONTROLLERS))),
     ("W132", managed(), target(), facts(policies=(DENIES, replace(OWNER, exempt=True), SAME_GROUPS, OWNER))),
@@ -237,6 +251,7 @@ def test_golden_clusters_that_were_created() -> None:
         "not seen": None,
     }
     targets = [target(), target(tenant_id="ABC", azure_rbac=AzureRbac.ON), target(CREATE)]
+    targets.append(target(GroupTarget(display_name="letters", id=LETTERS)))
     verdicts = [
         (f"{title} · {brief(wanted)}", _words(judge_created(SHOP, wanted, (*((one,) if one else ()), *seen))))
         for title, one in made.items()
@@ -316,6 +331,7 @@ def test_golden_the_way_back() -> None:
         "closed": managed(local_accounts=False),
         "as before": managed(),
         "only the new group": managed(local_accounts=False, admin_group_ids=(OTHERS,)),
+        "two others": managed(local_accounts=False, admin_group_ids=(ADMINS, "c", "d")),
         "none": posture(power_state="Stopped"),
     }
     ways = {
@@ -350,7 +366,7 @@ _EVIDENCE_BACK: tuple[Evidence, ...] = (*ALL_TRIED[:2], proven(), state(local_ac
 def _plan(plan: ClusterPlan) -> list[str]:
     findings = [f"{one.rule} {one.severity.value}: {one.message} · do {one.remedy!r}" for one in plan.findings]
     head = f"{plan.cluster} {plan.disposition}, tier {plan.tier}, {plan.debt.value}: {plan.debt_because}"
-    return [head, *(f"{step.kind} {brief(step)}" for step in plan.steps), *findings]
+    return [head, f"to {brief(plan.target)}", *(f"{step.kind} {brief(step)}" for step in plan.steps), *findings]
 
 
 def test_golden_what_was_restored() -> None:
@@ -432,6 +448,29 @@ def test_golden_digests_of_yesterday_hold_today() -> None:
             ("a plan that passes over rules", replace(plan, skip_rules=skips).digest),
             ("a report", report.digest),
             ("a report of a plan that passes over rules", replace(report, skip_rules=skips).digest),
+        ],
+    )
+
+
+def test_golden_plans() -> None:
+    befores = (
+        posture(),
+        posture(identity=Identity.LEGACY),
+        managed(),
+        CLOSED_BEFORE,
+        managed(azure_rbac=True, ca=None),
+    )
+    targets = (
+        target(),
+        target(CREATE, azure_rbac=AzureRbac.ON, rotation=RotationPolicy.LATER),
+        target(local_accounts=LocalAccounts.KEEP, azure_rbac=AzureRbac.OFF),
+    )
+    approved(
+        "plans",
+        [
+            (f"{brief(Guarded.of(before))} · to · {brief(wanted)}", _plan(plan_cluster(before, wanted, facts())))
+            for before in befores
+            for wanted in targets
         ],
     )
 
