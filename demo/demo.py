@@ -50,7 +50,7 @@ def _inside(*, ask: bool) -> int:
     STATE.mkdir(parents=True)
     os.environ.update(PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}", AKS_ENTRA_HOME=str(STATE))
     # Azure's minutes are seconds here, so look more often than one would in Azure.
-    os.environ.update(AKS_ENTRA_POLL_INTERVAL="0.5", AKS_ENTRA_LOOK_INTERVAL="0.5")
+    os.environ.update(AKS_ENTRA_POLL_INTERVAL="0.5", AKS_ENTRA_LOOK_INTERVAL="0.5", AKS_ENTRA_REQUEST_RATE="300")
     evidence = f"--evidence {_shown(HERE / 'evidence')}"
     plan, report = _shown(STATE / "plan.json"), _shown(STATE / "report.json")
     with _prefect() as page:

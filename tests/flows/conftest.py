@@ -150,6 +150,7 @@ subscriptions:
           {{name: a-first, nodes: 1, identity: none}}, {{name: b-second, nodes: 1, identity: none}}]}}
 """
 QUICK = {
+    "AKS_ENTRA_REQUEST_RATE": "500",
     "AKS_ENTRA_POLL_INTERVAL": "0.3",
     "AKS_ENTRA_LOOK_INTERVAL": "0.2",
     "AKS_ENTRA_GROUP_READ_GAP": "0.01",

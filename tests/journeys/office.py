@@ -18,7 +18,7 @@ import httpx
 
 from azure_sandbox.proxy import Exchange
 from azure_sandbox.server import Sandbox
-from tests.journeys.terminal import Terminal
+from tests.journeys.terminal import PASSED_ON, Terminal
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
@@ -123,7 +123,7 @@ async def office(world: Path, folder: Path, *, pace: float, settings: Mapping[st
                 cwd=ROOT,
                 env={
                     "PATH": terminal.environment["PATH"],
-                    **({"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}),
+                    **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
                     "HOME": str(terminal.home),
                     "LC_ALL": "C.UTF-8",
                     **environment,

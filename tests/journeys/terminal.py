@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
+PASSED_ON = ("PYTHONPATH", "AKS_ENTRA_REQUEST_RATE")
 HANGS_AFTER = 300  # seconds; nothing here takes a tenth of it
 
 
@@ -36,7 +37,7 @@ class Terminal:
         self.home = home
         self.environment = {
             "PATH": os.environ["PATH"],
-            **({"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}),
+            **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
             "LC_ALL": "C.UTF-8",
             **environment,
             "HOME": str(home),
