@@ -106,7 +106,13 @@ def doubts(plan: FleetPlan) -> set[str]:
     return {one.rule for one in plan.clusters[0].findings if one.severity in grave}
 
 
-@pytest.mark.parametrize("read", READS)
+SAMPLE = {"policies", "groups of a name", "pods"}
+"""One of each service with every change; the others are `long`."""
+
+
+@pytest.mark.parametrize(
+    "read", [pytest.param(read, marks=() if read in SAMPLE else pytest.mark.long) for read in READS]
+)
 async def test_nothing_is_made_of_an_answer_that_is_none(desk: Desk, read: str) -> None:
     method, host, path = READS[read]
     for what, answer in ANSWERS.items():
