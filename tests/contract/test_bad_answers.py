@@ -106,13 +106,7 @@ def doubts(plan: FleetPlan) -> set[str]:
     return {one.rule for one in plan.clusters[0].findings if one.severity in grave}
 
 
-SAMPLE = {"policies", "groups of a name", "pods"}
-"""One of each service with every change; the others are `long`."""
-
-
-@pytest.mark.parametrize(
-    "read", [pytest.param(read, marks=() if read in SAMPLE else pytest.mark.long) for read in READS]
-)
+@pytest.mark.parametrize("read", READS)
 async def test_nothing_is_made_of_an_answer_that_is_none(desk: Desk, read: str) -> None:
     method, host, path = READS[read]
     for what, answer in ANSWERS.items():
