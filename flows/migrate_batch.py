@@ -44,8 +44,7 @@ async def migrate_batch(plan: str, stage: str, members: list[str]) -> State[Any]
     """
     await sign_on()
     fleet = await load_plan(plan)
-    wave = next(one for one in fleet.stages if one.name == stage)
-    clusters = tuple(ClusterId.parse(member) for member in members)
+    wave, clusters = asked_for(fleet, stage, members)
     await require_gate(fleet, wave, clusters)
     places, failures = Places(fleet.digest, wave), Failures(fleet.digest, wave, coordinator=coordinator())
     jobs = [Job(digest=fleet.digest, plan=fleet.plan_for(one), prover=fleet.prover) for one in clusters]
@@ -67,6 +66,22 @@ async def migrate_batch(plan: str, stage: str, members: list[str]) -> State[Any]
     if late := left.count(CLOSED):
         return Completed(name=WINDOW_CLOSED, message=f"{late} of {len(left)} are left for the next opening")
     return Completed(message=result.because)
+
+
+def asked_for(plan: FleetPlan, stage: str, members: list[str]) -> tuple[Stage, tuple[ClusterId, ...]]:
+    """The stage and its members. Refused for others: the gate that was passed is not theirs."""
+    found = next((one for one in plan.stages if one.name == stage), None)
+    if found is None:
+        names = ", ".join(one.name for one in plan.stages)
+        raise Refused(f"`stage`: plan {short(plan.digest)} has no stage {stage!r}", remedy=f"it has {names}")
+    own = {member.key: member for member in found.members}
+    strange = [member for member in members if member.lower().rstrip("/") not in own]
+    if strange:
+        raise Refused(
+            f"`members`: stage {stage} of plan {short(plan.digest)} has no cluster {strange[0]}",
+            remedy="start migrate-fleet with this plan: it starts the batches of each stage itself",
+        )
+    return found, tuple(own[member.lower().rstrip("/")] for member in members)
 
 
 async def why_not(stage: Stage, job: Job, failures: Failures) -> str:

@@ -96,6 +96,19 @@ async def test_a_batch_of_a_stage_that_waits_for_its_time_is_refused_too(house: 
         assert house.writes("spent") == []
 
 
+@pytest.mark.parametrize(
+    ("stage", "group", "said"), [("all", "reopened", "`members`: stage all"), ("nope", "spent", "has no stage 'nope'")]
+)
+async def test_a_batch_takes_nobody_under_another_stages_gate(house: House, stage: str, group: str, said: str) -> None:
+    with house.inside():
+        plan = await house.plan("spent", UNGATED)
+        stranger = plan.clusters[0].cluster.resource_id.replace("/spent/", f"/{group}/")
+        state = await migrate_batch(plan.digest, stage, [stranger], return_state=True)
+        assert state.is_failed()
+        assert said in str(state.message)
+        assert house.writes("spent") == house.writes(group) == []
+
+
 async def test_a_moved_cluster_is_refused_and_left_alone(house: House) -> None:
 
     with house.inside():

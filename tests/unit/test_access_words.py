@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from aks_entra.core.durations import iso, moment, span, stamp
 from aks_entra.core.rules import Role, Rule, covers
-from aks_entra.core.wishes import EVERYTHING, Wish, data_action, forbidden, wish
+from aks_entra.core.wishes import EVERYTHING, Wish, data_action, forbidden, role_for, wish
 from tests.unit.access_cases import AKS, binding
 
 
@@ -123,3 +123,23 @@ def test_scopes_are_whole_segments_in_any_case() -> None:
     assert covers("/Subscriptions/A", "/subscriptions/a/resourceGroups/x/")
     assert covers("/", "/subscriptions/a")
     assert not covers("/subscriptions/a", "/subscriptions/ab")
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "namespace", "role"),
+    [
+        ("list", "pods", "", "reader"),
+        ("watch", "pods", "shop", "reader"),
+        ("list", "nodes", "", "cluster-admin"),
+        ("get", "storageclasses", "", "cluster-admin"),
+        ("get", "secrets", "shop", "writer"),
+        ("get", "rolebindings", "shop", "admin"),
+        ("create", "roles", "shop", "admin"),
+        ("create", "deployments", "shop", "writer"),
+        ("delete", "deployments", "", "cluster-admin"),
+        ("*", "*", "shop", "admin"),
+        ("*", "*", "", "cluster-admin"),
+    ],
+)
+def test_the_narrowest_role_for_a_wish(verb: str, resource: str, namespace: str, role: str) -> None:
+    assert role_for(wish(verb, resource, namespace=namespace)) == role

@@ -15,7 +15,7 @@ from typing import Final
 from aks_entra.core.cluster import Identity, Posture, same_id
 from aks_entra.core.grants import Principal
 from aks_entra.core.rules import Binding, HeldRole
-from aks_entra.core.wishes import EVERYTHING, Wish, data_action, scope_of
+from aks_entra.core.wishes import EVERYTHING, Wish, data_action, role_for, scope_of
 
 OVERAGE: Final = 200
 """More groups than this do not fit into a token."""
@@ -425,15 +425,16 @@ def _local_accounts(facts: Facts) -> Iterator[Reason]:
 
 
 def _nothing(facts: Facts, wish: Wish) -> Reason:
-    via, role = ("azure-rbac", "reader") if facts.posture.azure_rbac else ("kubernetes-rbac", "reader")
-    if wish.verb not in {"get", "list", "watch"}:
-        role = "cluster-admin" if not wish.namespace else "admin" if wish.verb == "*" else "writer"
+    via, role = "azure-rbac" if facts.posture.azure_rbac else "kubernetes-rbac", role_for(wish)
     where = f" -n {wish.namespace}" if wish.namespace else ""
     message = f"nothing allows {wish}: no admin group, no role assignment, no binding"
     remedy = (
         f"aks-entra access request {facts.posture.cluster} --for-whom {facts.person.called} --role {role}{where} "
         f"--via {via} --for 2h --reason …"
     )
+    if role == "cluster-admin" and wish != EVERYTHING:
+        own = f"a custom role with {data_action(wish)}" if via == "azure-rbac" else "a ClusterRole of your own"
+        remedy += f"; narrower: {own}"
     return _reason(
         "A180", Effect.BLOCKS, message, remedy, _ACCESS_ADMIN if via == "azure-rbac" else "a cluster administrator"
     )

@@ -24,6 +24,17 @@ _ACTIONS: Final = {
     **dict.fromkeys(("create", "patch", "update"), "write"),
     **dict.fromkeys(("delete", "deletecollection"), "delete"),
 }
+_CLUSTER_WIDE: Final = frozenset(
+    {
+        "nodes",
+        "persistentvolumes",
+        "clusterroles",
+        "clusterrolebindings",
+        "storageclasses",
+        "ingressclasses",
+        "customresourcedefinitions",
+    }
+)
 _POINTS: Final = frozenset({"exec", "attach", "portforward"})
 _FORBIDDEN: Final = re.compile(
     r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"'
@@ -68,6 +79,21 @@ def wish(verb: str, resource: str, *, namespace: str = "", name: str = "") -> Wi
         namespace=namespace,
         name=name,
     )
+
+
+def role_for(wanted: Wish) -> str:
+    """The narrowest of `aks-entra access`'s roles that allows a wish, in Azure RBAC for Kubernetes as in Kubernetes.
+
+    Reader and `view` leave out secrets, roles and whatever belongs to no namespace (but namespaces themselves).
+    """
+    if wanted.resource in _CLUSTER_WIDE:
+        return "cluster-admin"
+    reads = wanted.verb in {"get", "list", "watch"}
+    if not reads and not wanted.namespace:
+        return "cluster-admin"
+    if wanted.verb == "*" or wanted.resource in {"roles", "rolebindings"}:
+        return "admin"
+    return "reader" if reads and wanted.resource != "secrets" else "writer"
 
 
 def forbidden(message: str) -> tuple[str, Wish] | None:
