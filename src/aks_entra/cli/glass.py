@@ -304,7 +304,7 @@ async def _found(session: Session, request: Request) -> ClusterId:
         try:
             return ClusterId.parse(name)
         except ValueError as error:
-            raise Refused(str(error)) from None
+            raise Refused(str(error), remedy="`az aks show --query id -o tsv` prints it") from None
     if not request.subscription:
         raise Refused("no subscription is named", remedy="add --subscription NAME|ID, or set AZURE_SUBSCRIPTION_ID")
     arm = session.ports.arm
