@@ -160,6 +160,10 @@ async def test_what_nobody_here_knows_is_kept_bit_by_bit_where_it_stands(desk: D
     future = {"mode": "Bright", "nested": [1, {"two": None}], "empty": {}}
     assert (await desk.change("plain", futureThing=future)).status == 501
     assert (await desk.change("plain", apiServerAccessProfile={"futureThing": future})).status == 501
+    deep = {"loadBalancerProfile": {"managedOutboundIPs": {"count": 1, "futureThing": future}}}
+    refused = await desk.change("plain", networkProfile=deep)
+    assert refused.status == 501
+    assert "properties.networkProfile.loadBalancerProfile.managedOutboundIPs.futureThing" in str(refused.body)
     held = await desk.get(cluster_id("plain"))
     assert (await desk.send("PUT", cluster_id("plain"), {**held, "futureThing": future})).status == 501
     (plain,) = [it for it in desk.arm.state.clusters.values() if it.name == "plain"]
