@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -14,3 +15,11 @@ settings.register_profile(
 )
 settings.load_profile("any machine")
 os.environ["AKS_ENTRA_REQUEST_RATE"] = "100000"
+
+LONGEST_FIRST = ("journeys", "flows")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: item.path.parent.name not in LONGEST_FIRST)

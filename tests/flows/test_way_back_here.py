@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aks_entra import prefect_client
+from aks_entra.core.durations import stamp
+from aks_entra.prefect_client import notes
 from aks_entra.prefect_client.archive import Approval, store_approval
 from aks_entra.settings import Settings
 from aks_entra.wayback import chosen
 from aks_entra.wiring import open_session
 from flows.migrate_batch import migrate_batch
+from tasks.surveys import plan_changes, plan_rotations, read_windows
 from tasks.wayback import plan_way_back
 
 if TYPE_CHECKING:
@@ -23,20 +26,26 @@ UNGATED = {"name": "all", "groups": [{"name": "all", "rest": True}], "gate_befor
 
 async def test_every_step_of_the_way_back_is_a_task(house: House) -> None:
     with house.inside():
-        done = await house.plan("reopened", UNGATED, rotation="later")
+        done = await house.plan("reopened", UNGATED, rollout={"rotation": {"after": "7d"}})
         members = [one.cluster.resource_id for one in done.clusters]
         await migrate_batch(done.digest, "all", members, return_state=True)
+        clusters = tuple(one.cluster for one in done.clusters)
         async with open_session(Settings()):
+            assert await read_windows.fn(clusters) == ((),)
+            assert await plan_changes.fn(done, clusters) is None
+            second = await plan_rotations.fn(done, clusters)
+            assert "rotate-certificates" in [step.kind for one in second.clusters for step in one.steps]
             back = await plan_way_back.fn(done, chosen(done, ()), ())
         assert [step.kind for one in back.clusters for step in one.steps] == [
             "enable-local-accounts",
             "verify-restored",
         ]
         await prefect_client.store_plan(back)
+        now = stamp(notes.now())
         said = {"approver": "dana@contoso.com", "reason": "INC-77"}
         for stage in back.stages:
             await store_approval(
-                Approval(plan=back.digest, stage=stage.name, moment="before", decision="approve", **said)
+                Approval(plan=back.digest, stage=stage.name, moment="before", decision="approve", at=now, **said)
             )
             await migrate_batch(back.digest, stage.name, members, return_state=True)
         [verdict] = (await prefect_client.verdicts(back.digest)).values()

@@ -87,10 +87,10 @@ def rotation_is_over(wire: Wire, cluster: str) -> bool:
 @pytest.mark.parametrize(
     ("cluster", "moment", "killed"),
     [
-        ("entra-on", entra_is_on, "flow run"),
+        pytest.param("entra-on", entra_is_on, "flow run", marks=pytest.mark.long),  # as test_resume.py has it
         ("accounts-off", accounts_are_off, "worker"),
         ("rotating", rotation_runs, "flow run and worker"),
-        ("rotated", rotation_is_over, "flow run and coordinator"),
+        pytest.param("rotated", rotation_is_over, "flow run and coordinator", marks=pytest.mark.long),
     ],
 )
 async def test_a_death_is_survived(

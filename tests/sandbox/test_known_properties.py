@@ -15,7 +15,7 @@ def names(model: type[Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     for kind in reversed(model.__mro__):
         for name, words in getattr(kind, "__annotations__", {}).items():
-            field = kind.__dict__.get(name)
+            field: Any = kind.__dict__.get(name)
             if hasattr(field, "_rest_name_input"):
                 found[field._rest_name_input or name] = str(words)  # noqa: SLF001 - where the SDK keeps the name
     return found
