@@ -36,7 +36,7 @@ demo: install  ## migrate a fleet of AKS clusters, from inventory to evidence (G
 
 .PHONY: test
 test: install  ## the tests that need nothing but Python
-	@$(BIN)/python -m pytest -n 3 --dist loadfile -m "not clients and not control_plane and not long" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not clients and not control_plane and not long" $(ARGS)
 
 .PHONY: test-long
 test-long: install  ## the whole kill and fault matrices and random days: half an hour
