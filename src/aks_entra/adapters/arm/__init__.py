@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from aks_entra.adapters.arm import around, listing, policies, rights, writes
 from aks_entra.adapters.arm.clients import Clients
 from aks_entra.adapters.arm.document import posture_of
+from aks_entra.adapters.arm.listing import ARM_HOST
 from aks_entra.adapters.failures import azure, correlation_id, headers_of, service_error, translated
 from aks_entra.adapters.vault import MemoryVault, describe_authority, parse_kubeconfig
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Posture
@@ -25,7 +26,6 @@ from aks_entra.ports import Clock, NewCluster, Operation, OperationState, Place,
 if TYPE_CHECKING:
     from azure.mgmt.containerservice.models import CredentialResults
 
-ARM_HOST: Final = "management.azure.com"
 DISABLED: Final = "Getting static credential"
 """How ARM's 400 of the disabled account begins, in every variant that was seen."""
 

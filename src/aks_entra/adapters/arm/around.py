@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
+from aks_entra.adapters.arm import listing
 from aks_entra.adapters.arm.clients import Clients
 from aks_entra.adapters.failures import azure, translated
 from aks_entra.core.cluster import ClusterId
@@ -21,7 +22,7 @@ from aks_entra.core.preflight import Quota, Subnet, Writer
 from aks_entra.core.windows import Window
 from aks_entra.errors import Refused
 
-ARM: Final = "https://management.azure.com"
+ARM: Final = f"https://{listing.ARM_HOST}"
 LOGGED: Final = timedelta(days=89)
 """How far back the activity log is asked: it keeps 90 days, and refuses to be asked for more."""
 
@@ -216,16 +217,12 @@ async def _pages(clients: Clients, path: str) -> AsyncIterator[Mapping[str, Any]
 
 async def _get(clients: Clients, path: str) -> Mapping[str, Any] | None:
     from azure.core.exceptions import HttpResponseError  # noqa: PLC0415 - lazy, as all of azure is
-    from azure.core.rest import HttpRequest  # noqa: PLC0415 - as above
 
     url = path if path.startswith("https://") else f"{ARM}{path}"
-    target = urlsplit(url)
-    if target.hostname != urlsplit(ARM).hostname:
-        raise Refused(f"a list of ARM goes on at {target.hostname}: a token for ARM goes nowhere else")
-    subscription_id = target.path.split("/")[2]
-    what = target.path.rpartition("/")[2]
-    with azure(f"read {what}"):
-        response = await clients.clusters(subscription_id).send_request(HttpRequest("GET", url))
+    target = urlsplit(url).path
+    subscription_id = target.split("/")[2]
+    what = target.rpartition("/")[2]
+    response = await listing.ask(clients, subscription_id, url, f"read {what}")
     if response.status_code in _UNREADABLE:
         return None
     if response.status_code >= _ERROR:
