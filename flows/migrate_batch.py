@@ -11,7 +11,6 @@ from prefect.states import Completed, Failed
 
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import stamp
-from aks_entra.core.fleet import ProverSpec
 from aks_entra.core.gates import still_open
 from aks_entra.core.plan import FleetPlan
 from aks_entra.core.rollout import Stage, stage_result
@@ -58,7 +57,10 @@ async def migrate_batch(plan: str, stage: str, members: list[str]) -> State[Any]
                 await failures.note(job.plan.cluster)
             return why
 
-    async with open_session(Settings(), prover=prover_of(fleet), journal=PrefectJournal()), claim_all(clusters) as held:
+    async with (
+        open_session(Settings(), prover=fleet.prover.spec, journal=PrefectJournal()),
+        claim_all(clusters) as held,
+    ):
         _, *left = await asyncio.gather(load_clients(), *(in_turn(job, held) for job in jobs))
     result = stage_result(wave, await failures.count())
     if not result.go_on:
@@ -97,14 +99,6 @@ async def why_not(stage: Stage, job: Job, failures: Failures) -> str:
         return ""
     windows = (await read_windows((job.plan.cluster,)))[0] if gate.maintenance_window else ()
     return "" if still_open(gate, now=notes.now(), maintenance=windows) else CLOSED
-
-
-def prover_of(plan: FleetPlan) -> ProverSpec | None:
-    """Who proves, as the wiring wants it; None: the identity that runs."""
-    prover = plan.prover
-    if prover.client_id is None or prover.tenant_id is None or prover.secret_from is None:
-        return None
-    return ProverSpec(client_id=prover.client_id, tenant_id=prover.tenant_id, secret_from=prover.secret_from)
 
 
 async def require_gate(plan: FleetPlan, stage: Stage, clusters: tuple[ClusterId, ...]) -> None:

@@ -34,7 +34,7 @@ async def pass_gate(run: UUID, plan: FleetPlan, place: int, side: Side) -> Fleet
         if side == "before" and gate.approval:
             plan = await as_it_is_now(run, plan, stage)
         known = await archive.approval(plan.digest, stage.name, side)
-        match await next_at(plan, stage, side, gate):
+        match await next_at(plan, stage, side, gate, known):
             case Go():
                 break
             case WaitUntil() as wait:
@@ -69,8 +69,8 @@ async def as_it_is_now(run: UUID, plan: FleetPlan, stage: Stage) -> FleetPlan:
     return fresh
 
 
-async def next_at(plan: FleetPlan, stage: Stage, side: Side, gate: Gate) -> Move:
-    """What is to be done at a gate now. Halted when its windows never open together."""
+async def next_at(plan: FleetPlan, stage: Stage, side: Side, gate: Gate, known: archive.Approval | None) -> Move:
+    """What is to be done at a gate now; `known` is its newest approval. Halted when its windows never open together."""
     now = notes.now()
     windows = await _maintenance(plan, stage) if gate.maintenance_window else ()
     if windows is None:
@@ -78,7 +78,6 @@ async def next_at(plan: FleetPlan, stage: Stage, side: Side, gate: Gate) -> Move
     opens = opening(gate, reached=await notes.reached(plan.digest, stage.name, side), now=now, maintenance=windows)
     if opens is None:
         raise Halted(_never(stage, side), begun=side == "after")
-    known = await archive.approval(plan.digest, stage.name, side)
     return next_move(gate, side, now=now, opens=opens, approved_at=archive.decided_at(known))
 
 

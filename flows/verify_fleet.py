@@ -21,7 +21,6 @@ from aks_entra.prefect_client import archive, names, pages, store
 from aks_entra.prefect_client.life import sign_on
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
-from flows.migrate_batch import prover_of
 from tasks.surveys import plan_fleet
 from tasks.verification import look_at_groups, verify_cluster
 
@@ -68,7 +67,7 @@ async def verify_anew(fleet: FleetFile) -> FleetReport:
 
 async def verify_plan(plan: FleetPlan) -> FleetReport:
     """Judge each cluster by the plan that was carried out, with the evidence that was kept then."""
-    async with open_session(Settings(), prover=prover_of(plan), journal=archive.PrefectJournal()):
+    async with open_session(Settings(), prover=plan.prover.spec, journal=archive.PrefectJournal()):
         return await _report(plan, await archive.verdicts(plan.digest))
 
 

@@ -25,12 +25,12 @@ HOURS: Final = 3 * 3600.0
 
 
 def observable(
-    name: str, *, of: str = "job.plan.cluster"
+    name: str, *, of: str | None = "job.plan.cluster"
 ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Task[P, Coroutine[Any, Any, R]]]:
-    """A task called `<name> · <cluster>`; `of` is the parameter that names the cluster."""
+    """A task called `<name> · <cluster>`; `of` is the parameter that names the cluster. None: by its name alone."""
     return task(
         name=name,
-        task_run_name=f"{name} · {{{of}}}",
+        task_run_name=f"{name} · {{{of}}}" if of else None,
         retries=MANY,
         retry_condition_fn=try_later,
         timeout_seconds=HOURS,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from aks_entra import stage_survey, survey
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.fleet import Fleet, Selector, WantedGroup
@@ -13,31 +10,16 @@ from aks_entra.core.windows import Window
 from aks_entra.prefect_client import records
 from aks_entra.survey import Row
 from aks_entra.wiring import current_session
-from tasks.observable import HOURS, MANY, try_later
+from tasks.observable import observable
 
 
-@task(
-    name="plan fleet",
-    task_run_name="plan fleet · {fleet.name}",
-    retries=MANY,
-    retry_condition_fn=try_later,
-    timeout_seconds=HOURS,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@observable("plan fleet", of="fleet.name")
 async def plan_fleet(fleet: Fleet) -> FleetPlan:
     """Read everything a plan rests on and decide; our own reports say which old credentials are dead."""
     return await survey.plan_fleet(current_session().ports, fleet, await records())
 
 
-@task(
-    name="take inventory",
-    retries=MANY,
-    retry_condition_fn=try_later,
-    timeout_seconds=HOURS,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@observable("take inventory", of=None)
 async def take_inventory(
     selectors: tuple[Selector, ...], *, probe: bool, read: bool, declared: tuple[WantedGroup, ...] = ()
 ) -> tuple[Row, ...]:
@@ -48,27 +30,13 @@ async def take_inventory(
     )
 
 
-@task(
-    name="read maintenance windows",
-    retries=MANY,
-    retry_condition_fn=try_later,
-    timeout_seconds=HOURS,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@observable("read maintenance windows", of=None)
 async def read_windows(clusters: tuple[ClusterId, ...]) -> tuple[tuple[Window, ...] | None, ...]:
     """The maintenance configurations of each cluster; None where they could not be read."""
     return await stage_survey.maintenance_windows(current_session().ports, clusters)
 
 
-@task(
-    name="look for changes",
-    retries=MANY,
-    retry_condition_fn=try_later,
-    timeout_seconds=HOURS,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@observable("look for changes", of=None)
 async def plan_changes(plan: FleetPlan, members: tuple[ClusterId, ...]) -> FleetPlan | None:
     """The plan made anew for those members that moved since it was made; None: nobody did."""
     ports = current_session().ports
@@ -77,14 +45,7 @@ async def plan_changes(plan: FleetPlan, members: tuple[ClusterId, ...]) -> Fleet
     return await survey.plan_again(ports, plan, changes, await records()) if changes else None
 
 
-@task(
-    name="plan rotations",
-    retries=MANY,
-    retry_condition_fn=try_later,
-    timeout_seconds=HOURS,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@observable("plan rotations", of=None)
 async def plan_rotations(plan: FleetPlan, owing: tuple[ClusterId, ...]) -> FleetPlan:
     """The second part of a plan: the rotations that it left owed, as the clusters are now."""
     return await survey.plan_rotations(current_session().ports, plan, owing, await records())

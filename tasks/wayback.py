@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from aks_entra import wayback
 from aks_entra.break_glass import BreakGlass
 from aks_entra.core.cluster import ClusterId
@@ -13,18 +10,10 @@ from aks_entra.core.opening import Opening
 from aks_entra.core.plan import FleetPlan, Prover
 from aks_entra.core.verdict import Verdict
 from aks_entra.wiring import current_session
-from tasks.observable import HOURS, MANY, observable, try_later
+from tasks.observable import observable
 
 
-@task(
-    name="plan rollback",
-    task_run_name="plan rollback · {done.name}",
-    retries=MANY,
-    retry_condition_fn=try_later,
-    timeout_seconds=HOURS,
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@observable("plan rollback", of="done.name")
 async def plan_way_back(done: FleetPlan, clusters: tuple[ClusterId, ...], records: tuple[Record, ...]) -> FleetPlan:
     """Read the clusters as they are now and decide the way back. Writes nothing."""
     return await wayback.plan_way_back(current_session().ports, done, clusters, records)

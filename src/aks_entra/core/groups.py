@@ -7,7 +7,7 @@ documents.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aks_entra.core.target import GroupTarget
 
@@ -60,10 +60,10 @@ def drift(target: GroupTarget, seen: GroupContents | None) -> Drift:
     """Compare what is declared with what is there; None: nothing of it could be read."""
     found = Drift(reference=target.reference, display_name=target.display_name)
     if seen is None:
-        return _with(found, unknown=("the group could not be read",))
+        return replace(found, unknown=("the group could not be read",))
     if seen.deleted_on or not seen.exists:
         when = f" on {seen.deleted_on[:10]}" if seen.deleted_on else ""
-        return _with(found, differs=(f"it was deleted{when}" if seen.deleted_on else "it is not there",))
+        return replace(found, differs=(f"it was deleted{when}" if seen.deleted_on else "it is not there",))
     differs = list(_itself(target, seen))
     unknown, beside = [], []
     for role, declared, there in (("owner", target.owners, seen.owners), ("member", target.members, seen.members)):
@@ -81,7 +81,7 @@ def drift(target: GroupTarget, seen: GroupContents | None) -> Drift:
         more = len(there) - (len(declared) - len(missing))
         if more > 0:
             beside.append(f"{more} {role}{'' if more == 1 else 's'}")
-    return _with(found, differs=tuple(differs), unknown=tuple(unknown), beside=tuple(beside))
+    return replace(found, differs=tuple(differs), unknown=tuple(unknown), beside=tuple(beside))
 
 
 def _itself(target: GroupTarget, seen: GroupContents) -> Iterator[str]:
@@ -91,11 +91,3 @@ def _itself(target: GroupTarget, seen: GroupContents) -> Iterator[str]:
         yield f"its description is {seen.description!r}" if seen.description else "its description is gone"
     if not seen.security_enabled:
         yield "it is not security-enabled: its members get no access"
-
-
-def _with(
-    found: Drift, *, differs: tuple[str, ...] = (), unknown: tuple[str, ...] = (), beside: tuple[str, ...] = ()
-) -> Drift:
-    return Drift(
-        reference=found.reference, display_name=found.display_name, differs=differs, unknown=unknown, beside=beside
-    )
