@@ -223,7 +223,7 @@ async def cluster_named(arm: ControlPlane, text: str, subscription: str) -> Clus
         try:
             return ClusterId.parse(text)
         except ValueError as error:
-            raise Refused(str(error)) from None
+            raise Refused(str(error), remedy="`az aks show --query id -o tsv` prints it") from None
     group, slash, name = text.partition("/")
     if not slash or not group or not name or "/" in name:
         raise Refused(f"{text!r} names no cluster", remedy="write resource-group/name, or the cluster's ARM id")

@@ -298,16 +298,13 @@ async def _claim(held: AsyncExitStack, cluster: ClusterId, *, patience: float = 
 async def _found(session: Session, request: Request) -> ClusterId:
     """The cluster that was named. Raises Refused when there is none, or several."""
     from aks_entra.core.cluster import ClusterId  # noqa: PLC0415 - startup is quick without it
+    from aks_entra.granting import cluster_named  # noqa: PLC0415 - as above
 
-    name = request.cluster
+    name, arm = request.cluster, session.ports.arm
     if name.startswith("/"):
-        try:
-            return ClusterId.parse(name)
-        except ValueError as error:
-            raise Refused(str(error), remedy="`az aks show --query id -o tsv` prints it") from None
+        return await cluster_named(arm, name, "")
     if not request.subscription:
         raise Refused("no subscription is named", remedy="add --subscription NAME|ID, or set AZURE_SUBSCRIPTION_ID")
-    arm = session.ports.arm
     subscription = await arm.subscription_id(request.subscription)
     group, slash, short = name.rpartition("/")
     if slash:
