@@ -97,6 +97,29 @@ class Office:
             os.kill(pid, signal.SIGKILL)
 
 
+SHOP = """\
+version: 1
+tenant: {id: 7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32, name: contoso.onmicrosoft.com}
+servicePrincipals:
+  - {name: operator, graphPermissions: [GroupMember.Read.All, User.Read.All]}
+users:
+  - {name: Dana Diaz, upn: dana@contoso.onmicrosoft.com}
+groups:
+  - {name: aks-admins, members: [operator, Dana Diaz]}
+operator: operator
+subscriptions:
+  - name: prod-eu
+    id: 3e8b1a70-6c2f-4d95-b0e4-8f7a2c5d9163
+    roleAssignments:
+      - {principal: operator, role: Owner}
+    resourceGroups:
+      - name: shop-weu
+        location: westeurope
+        clusters:
+"""
+"""A world of one resource group; its clusters follow."""
+
+
 @asynccontextmanager
 async def office(world: Path, folder: Path, *, pace: float, settings: Mapping[str, str]) -> AsyncIterator[Office]:
     """Open the office; at the end everything that was started is gone."""

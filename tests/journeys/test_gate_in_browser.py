@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
-from tests.journeys.office import ROTATION, Office, office
+from tests.journeys.office import ROTATION, SHOP, Office, office
 
 if TYPE_CHECKING:
     from tests.journeys.terminal import Terminal
@@ -29,27 +29,9 @@ ALONE = (
     *("--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 )
 """A browser that reaches this machine and nothing else."""
-WORLD = """\
-version: 1
-tenant: {id: 7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32, name: contoso.onmicrosoft.com}
-servicePrincipals:
-  - {name: operator, graphPermissions: [GroupMember.Read.All, User.Read.All]}
-users:
-  - {name: Dana Diaz, upn: dana@contoso.onmicrosoft.com}
-groups:
-  - {name: aks-admins, members: [operator, Dana Diaz]}
-operator: operator
-subscriptions:
-  - name: prod-eu
-    id: 3e8b1a70-6c2f-4d95-b0e4-8f7a2c5d9163
-    roleAssignments:
-      - {principal: operator, role: Owner}
-    resourceGroups:
-      - name: shop-weu
-        location: westeurope
-        clusters:
-          - {name: approved, nodes: 1, identity: none}
-          - {name: rejected, nodes: 1, identity: none}
+WORLD = f"""\
+{SHOP}          - {{name: approved, nodes: 1, identity: none}}
+          - {{name: rejected, nodes: 1, identity: none}}
 """
 FLEET = """\
 version: 1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from tests.journeys.office import ROTATION, Office, Wire, kill_run, office
+from tests.journeys.office import ROTATION, SHOP, Office, Wire, kill_run, office
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,29 +18,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CLUSTERS = ("entra-on", "accounts-off", "rotating", "rotated")
-WORLD = """\
-version: 1
-tenant: {id: 7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32, name: contoso.onmicrosoft.com}
-servicePrincipals:
-  - {name: operator, graphPermissions: [GroupMember.Read.All, User.Read.All]}
-users:
-  - {name: Dana Diaz, upn: dana@contoso.onmicrosoft.com}
-groups:
-  - {name: aks-admins, members: [operator, Dana Diaz]}
-operator: operator
-subscriptions:
-  - name: prod-eu
-    id: 3e8b1a70-6c2f-4d95-b0e4-8f7a2c5d9163
-    roleAssignments:
-      - {principal: operator, role: Owner}
-    resourceGroups:
-      - name: shop-weu
-        location: westeurope
-        clusters:
-          - {name: entra-on, nodes: 2, identity: none}
-          - {name: accounts-off, nodes: 2, identity: legacy}
-          - {name: rotating, nodes: 2, identity: managed, adminGroups: [aks-admins]}
-          - {name: rotated, nodes: 2, identity: managed, adminGroups: [aks-admins]}
+WORLD = f"""\
+{SHOP}          - {{name: entra-on, nodes: 2, identity: none}}
+          - {{name: accounts-off, nodes: 2, identity: legacy}}
+          - {{name: rotating, nodes: 2, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: rotated, nodes: 2, identity: managed, adminGroups: [aks-admins]}}
 """
 FLEET = """\
 version: 1

@@ -22,8 +22,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.journeys.office import ROTATION, SOON, Office, kill_run, office
-from tests.journeys.test_killed_and_resumed import FLEET, WORLD, rotation_runs, the_two_runs
+from tests.journeys.office import ROTATION, SHOP, SOON, Office, kill_run, office
+from tests.journeys.test_killed_and_resumed import FLEET, rotation_runs, the_two_runs
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -43,8 +43,7 @@ def world() -> str:
     clusters = "".join(f"          - {{name: {name_of(step)}, nodes: 1, identity: none}}\n" for step in STEPS)
     clusters += "          - {name: server, nodes: 1, identity: managed, adminGroups: [aks-admins]}\n"
     clusters += "          - {name: database, nodes: 1, identity: managed, adminGroups: [aks-admins]}\n"
-    start = WORLD[: WORLD.index("          - {name: entra-on")]
-    return start.replace("GroupMember.Read.All", "Group.ReadWrite.All, Directory.Read.All") + clusters
+    return SHOP.replace("GroupMember.Read.All", "Group.ReadWrite.All, Directory.Read.All") + clusters
 
 
 @contextmanager
