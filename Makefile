@@ -1,4 +1,4 @@
-# Everything that a person or a pipeline types here. `make help` lists it.
+# Every command for people and pipelines. `make help` lists them.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -8,16 +8,16 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 GATE ?= yes
-SOURCES := src flows tasks tests demo bench
-# What compiles to bytecode starts four times as fast; a machine that forbids it would make everything here slow.
+SOURCES := src flows tasks tests demo bench deployments
+# Compiled bytecode starts four times as fast; without it everything here would be slow.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
-help:  ## what there is to type
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-19s %s\n", $$1, $$2}'
 
 .PHONY: install
-install: $(VENV)/.installed  ## make .venv from requirements.lock (hashes checked)
+install: $(VENV)/.installed  ## create .venv from requirements.lock (hashes checked)
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "aks-entra needs Python 3.11: install it, or name one with PYTHON=…" >&2; exit 2; }
@@ -32,35 +32,49 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 
 .PHONY: demo
 demo: install  ## migrate a fleet of AKS clusters, from inventory to evidence (GATE=ask waits for a person)
-	@$(BIN)/python demo/demo.py --gate $(GATE)
+	@$(BIN)/aks-entra demo --gate $(GATE)
+
+.PHONY: dist
+dist: install  ## build wheel and sdist into dist/, the same bytes each time, with what the container file needs
+	@rm -rf dist
+	@$(BIN)/python -m hatchling build -d dist
+	@cp requirements.lock deployments/container/container.lock deployments/container/tree.py dist
+
+# A test that hangs for 15 minutes ends the run, with the stacks of all threads and its name. It is not tried again.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true --max-worker-restart=0
+SPECIAL := clients or control_plane or team or long
 
 .PHONY: test
-test: install  ## the tests that need nothing but Python
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not clients and not control_plane and not long" $(ARGS)
+test: install  ## run the tests that need nothing but Python, with a sample of those that need Prefect's server: 7 minutes
+	@$(PYTEST) -m "not (prefect or $(SPECIAL))" $(ARGS)
+
+.PHONY: test-prefect
+test-prefect: install  ## run all tests that need Prefect's server and a worker, which it starts: 25 minutes
+	@$(PYTEST) -m "prefect and not ($(SPECIAL))" $(ARGS)
 
 .PHONY: test-long
-test-long: install  ## the whole kill and fault matrices and random days: half an hour
-	@$(BIN)/python -m pytest -m long $(ARGS)
+test-long: install  ## run the whole kill and fault matrices, every property with more examples, 5,000 histories: about an hour
+	@$(BIN)/python -m pytest --hypothesis-profile thorough -m "long or hypothesis" $(ARGS)
 
 .PHONY: mutation
-mutation: install  ## change the core thousands of times and see a test fail each time: half an hour (ARGS="aks_entra.core.plan*")
+mutation: install  ## change the core thousands of times; a test must fail each time: an hour (ARGS="aks_entra.core.planning.plan*")
 	@$(BIN)/python tests/mutation/run.py $(ARGS)
 
 .PHONY: check
-check: install  ## formatting, lint, types and import contracts: static only
+check: install  ## check formatting, lint, types and import contracts
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/mypy
-	@$(BIN)/mypy --explicit-package-bases tests demo bench
+	@$(BIN)/mypy --explicit-package-bases tests demo bench deployments/container
 	@$(BIN)/lint-imports
 
 .PHONY: docs
-docs: install  ## make the reference pages anew that are made from the sources
+docs: install  ## renew the reference pages that are generated from the sources
 	@$(BIN)/python -m aks_entra.report.preflight_page > docs/reference/preflight.md
-	@$(BIN)/python -m aks_entra.fleet_file > docs/reference/fleet-file.schema.json
+	@$(BIN)/python -m aks_entra.fleet_file.model > docs/reference/fleet-file.schema.json
 
 .PHONY: format
-format: install  ## put the sources into the house's form
+format: install  ## format the sources and fix what ruff can fix
 	@$(BIN)/ruff format $(SOURCES)
 	@$(BIN)/ruff check --fix $(SOURCES)
 
@@ -69,7 +83,7 @@ clients:  ## build az, kubectl and kubelogin into a cache folder outside the tre
 	@clients/build kubelogin kubectl az
 
 .PHONY: test-clients
-test-clients: install clients  ## the journeys of unmodified az, kubectl and kubelogin
+test-clients: install clients  ## run the journeys with unmodified az, kubectl and kubelogin
 	@eval "$$(clients/build --print-env)"; $(BIN)/python -m pytest -m clients $(ARGS)
 
 .PHONY: control-plane
@@ -77,17 +91,26 @@ control-plane:  ## build kube-apiserver, etcd, kubectl and kubelogin into a cach
 	@clients/build control-plane
 
 .PHONY: test-control-plane
-test-control-plane: install control-plane  ## the proofs against a real kube-apiserver, and that the built-in one answers alike
+test-control-plane: install control-plane  ## run the proofs against a real kube-apiserver, and compare the built-in one with it
 	@eval "$$(clients/build --print-env)"; $(BIN)/python -m pytest -m control_plane $(ARGS)
 
+.PHONY: test-team
+test-team: install  ## run migrations on two hosts, two replicas, PostgreSQL and Redis, and kill each part (needs root)
+	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --require-hashes --no-deps -r deployments/container/container.lock
+	@$(BIN)/python -m pytest -p no:randomly -m team $(ARGS)
+
 .PHONY: bench
-bench: install  ## what a migration costs, beside what a person would otherwise run
+bench: install  ## measure what a migration costs, compared with the same work by hand
 	@eval "$$(clients/build --print-env)"; $(BIN)/python bench/migrate.py $(ARGS)
 
+.PHONY: bench-start-up
+bench-start-up: install  ## measure the CPU of `aks-entra --help` and of `inventory` of one cluster
+	@$(BIN)/python bench/start_up.py $(ARGS)
+
 .PHONY: bench-sandbox
-bench-sandbox: install  ## a thousand clusters in one sandbox: start, memory, requests a second (ARGS="--moto …/moto_server")
+bench-sandbox: install  ## measure a thousand clusters in one sandbox: start, memory, requests a second (ARGS="--moto …/moto_server")
 	@$(BIN)/python bench/sandbox.py $(ARGS)
 
 .PHONY: clean
-clean:  ## remove what was made here
+clean:  ## remove everything that these targets created in this folder
 	@rm -rf $(VENV) .build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .aks-entra dist

@@ -1,4 +1,4 @@
-"""The same work in a shell: az alone, which proves nothing, and az with the kubectl lines that look where we look."""
+"""The same work in a shell: az alone, which proves nothing, and az with kubectl commands that check what we check."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ PROVEN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """One way by hand: the clients that it needs, and what is typed for one cluster."""
+    """A manual way: the clients that it needs, and the lines that are typed for each cluster."""
 
     name: str
     proves: str
@@ -63,17 +63,17 @@ WAYS = (
 
 
 def possible() -> Iterator[Way]:
-    """The ways whose clients are on PATH."""
+    """Yield the ways whose clients are on PATH."""
     return (way for way in WAYS if all(map(shutil.which, way.clients)))
 
 
 async def sign_in(here: Place) -> None:
-    """Sign in, and let az make its caches: neither is counted."""
+    """Sign in and let az build its caches. This is not measured."""
     await here.type(f"{LOGIN}\naz aks show -g {GROUP} -n {GROUP}-001 -o none")
 
 
 async def walk(here: Place, way: Way, clusters: range) -> figures.ByHand:
-    """Type a way's lines for the clusters of these numbers, one cluster after the other."""
+    """Type a way's lines for the clusters with these numbers, one after the other, and return the cost."""
     names = " ".join(f"{GROUP}-{number:03}" for number in clusters)
     lines = (REFUSED, f"group={GROUP}", f"for name in {names}; do", 'at="-g $group -n $name"', *way.lines, "done")
     cpu, requests, began = meter.children_cpu(), len(here.exchanges), time.monotonic()

@@ -1,4 +1,4 @@
-"""What was measured, beside the goals, as a table and as JSON."""
+"""The measured figures and the goals, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from azure_sandbox.proxy import Exchange
+from azure_sandbox.front.proxy import Exchange
 
 LONGEST_BATCH = 1.25  # times the critical path
 LEAST_GAIN = 10.0  # times less client CPU than az
@@ -17,7 +17,7 @@ WIDTH, OURS, THEIRS, GOAL = 54, 10, 12, 18  # of the table's columns
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A task run of the batch: what it is called without its cluster, when it began and ended (seconds, one epoch)."""
+    """A task run of the batch: its name without the cluster, start and end in seconds since the epoch."""
 
     step: str
     began: float
@@ -26,41 +26,41 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """What a migration took; CPU in seconds, altogether."""
+    """What a migration cost. CPU is in seconds and in total."""
 
     clusters: int
-    waves: int
-    operations: int  # of one cluster, one after the other
+    waves: int  # groups of clusters that run at the same time
+    operations: int  # of one cluster, in sequence
     operation: float  # seconds
     verified: int
     tasks: tuple[Task, ...]
-    client: Mapping[str, float]  # CPU of the worker, and of each flow run's process
+    client: Mapping[str, float]  # CPU of the worker and of the flow runs' processes
     server: float
-    typed: float  # CPU of the command lines `plan` and `migrate`
+    typed: float  # CPU of the commands `plan` and `migrate`
     sandbox: float
-    memory: int  # bytes: the batch's process at its peak
-    wall: float  # seconds of `migrate`, from typing it to its end
-    others: float  # cores of this machine that were busy with something else meanwhile, on average
+    memory: int  # bytes; peak of the batch's process
+    wall: float  # seconds of `migrate` from start to end
+    others: float  # average number of this machine's cores that were busy with something else
     requests: Mapping[str, int]
 
     @property
     def batch(self) -> float:
-        """Seconds from the first task to the last."""
+        """Return the seconds from the start of the first task to the end of the last."""
         return max(task.ended for task in self.tasks) - min(task.began for task in self.tasks)
 
     @property
     def critical_path(self) -> float:
-        """Seconds that Azure's operations alone take."""
+        """Return the seconds that Azure's operations take on their own."""
         return self.waves * self.operations * self.operation
 
     @property
     def ratio(self) -> float:
-        """The batch beside its critical path."""
+        """Return the batch's length divided by the critical path."""
         return self.batch / self.critical_path
 
     @property
     def steps(self) -> dict[str, float]:
-        """Seconds of a step of each kind, on average."""
+        """Return the average seconds of each kind of step."""
         count = Counter(task.step for task in self.tasks)
         return {
             step: sum(task.ended - task.began for task in self.tasks if task.step == step) / number
@@ -70,7 +70,7 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByHand:
-    """What a way by hand took, altogether; `proves`: what it does, in two or three words."""
+    """What a manual way cost in total. `proves`: what it does, in two or three words."""
 
     name: str
     proves: str
@@ -81,25 +81,25 @@ class ByHand:
 
 
 def by_host(exchanges: Iterable[Exchange]) -> dict[str, int]:
-    """Requests by host; the clusters' API servers are one."""
+    """Return the number of requests by host. All API servers of clusters count as one host."""
     return dict(Counter("API servers" if it.host.endswith(".azmk8s.io") else it.host for it in exchanges))
 
 
 def table(fleet: Fleet, hands: tuple[ByHand, ...]) -> Iterator[str]:
-    """The lines to print."""
+    """Yield the lines of the table."""
     yield _line("", "aks-entra", *(hand.name for hand in hands), goal="goal")
     yield "-" * (WIDTH + OURS + THEIRS * len(hands) + GOAL)
     blank = [""] * len(hands)
     yield _line(
-        "clusters migrated, and proven", f"{fleet.verified}", *blank, goal=_met(f"{fleet.clusters}", _whole(fleet))
+        "clusters migrated and verified", f"{fleet.verified}", *blank, goal=_met(f"{fleet.clusters}", _whole(fleet))
     )
-    path = f"{fleet.waves} waves of {fleet.operations} operations of {fleet.operation:g} s"
+    path = f"{fleet.waves} rounds of {fleet.operations} operations of {fleet.operation:g} s"
     yield _line(f"critical path: {path}", f"{fleet.critical_path:.1f} s")
-    yield _line("batch, from its first task to its last", f"{fleet.batch:.1f} s")
+    yield _line("batch, from first to last task", f"{fleet.batch:.1f} s")
     goal = _met(f"<= {LONGEST_BATCH}", fleet.ratio <= LONGEST_BATCH)
     yield _line("batch / critical path", f"{fleet.ratio:.2f}", *blank, goal=goal)
-    yield _line(f"  of {os.cpu_count()} cores, busy with something else meanwhile", f"{fleet.others:.1f}")
-    yield _line("`aks-entra migrate`, from typing it to its end", f"{fleet.wall:.1f} s")
+    yield _line(f"  of {os.cpu_count()} cores, busy with something else", f"{fleet.others:.1f}")
+    yield _line("`aks-entra migrate`, from start to end", f"{fleet.wall:.1f} s")
     yield from _cpu(fleet, hands)
     total = [_each(sum(hand.requests.values()), hand.clusters, 1) for hand in hands]
     yield _line("requests per cluster", _each(sum(fleet.requests.values()), fleet.clusters, 1), *total)
@@ -119,18 +119,18 @@ def _cpu(fleet: Fleet, hands: tuple[ByHand, ...]) -> Iterator[str]:
         shown = ["" if other != place else f"{much:.1f} x" for other in range(len(hands))]
         goal = _met(f">= {LEAST_GAIN:.0f} x", much >= LEAST_GAIN)
         yield _line(f"  less than {hand.name} ({hand.proves})", "", *shown, goal=goal)
-    yield _line("CPU per cluster of `plan` and `migrate` as typed", _each(fleet.typed, fleet.clusters))
+    yield _line("CPU per cluster of the commands `plan` and `migrate`", _each(fleet.typed, fleet.clusters))
     yield _line("CPU per cluster of Prefect's server", _each(fleet.server, fleet.clusters))
-    yield _line("CPU per cluster of the sandbox (no part of either)", _each(fleet.sandbox, fleet.clusters))
+    yield _line("CPU per cluster of the sandbox (part of neither)", _each(fleet.sandbox, fleet.clusters))
 
 
 def gain(fleet: Fleet, hand: ByHand) -> float:
-    """How many times less client CPU a cluster takes than by hand."""
+    """Return how many times less client CPU a cluster takes than by hand."""
     return (hand.cpu / hand.clusters) / (sum(fleet.client.values()) / fleet.clusters)
 
 
 def document(fleet: Fleet, hands: tuple[ByHand, ...]) -> dict[str, Any]:
-    """Everything, for programs."""
+    """Return all figures as JSON."""
     gains = {hand.name: gain(fleet, hand) for hand in hands}
     return {
         "kind": "aks-entra/bench",

@@ -1,4 +1,4 @@
-"""What processes cost, read from Linux's /proc: CPU with everything they have reaped, and memory at its peak."""
+"""CPU and peak memory of processes, read from Linux's /proc. CPU includes children that were waited for."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
-EVERY = 0.25  # seconds between two looks
+EVERY = 0.25  # seconds between two readings
 FLOW_RUN = b"PREFECT__FLOW_RUN_ID="
 
 
 def cpu(pid: int) -> float:
-    """CPU-seconds of a process and of the children that it has waited for; 0 when it is gone."""
+    """Return the CPU seconds of a process and of the children that it has waited for, or 0 if it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
@@ -25,25 +25,25 @@ def cpu(pid: int) -> float:
 
 
 def tree_cpu(pid: int) -> float:
-    """CPU-seconds of a process and of everything below it, living or reaped."""
+    """Return the CPU seconds of a process and of all its descendants, ended ones included."""
     return sum(map(cpu, (pid, *descendants(pid))))
 
 
 def children_cpu() -> float:
-    """CPU-seconds of the children that this process has waited for, and of theirs."""
+    """Return the CPU seconds of the children that this process has waited for, and of their children."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def machine_cpu() -> float:
-    """CPU-seconds that everything on this machine has used since it was started."""
+    """Return the CPU seconds of this machine since its start."""
     fields = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()[1:9]
     user, nice, system, _idle, _waiting, interrupts, more_interrupts, stolen = map(int, fields)
     return (user + nice + system + interrupts + more_interrupts + stolen) / TICKS
 
 
 def descendants(pid: int) -> Iterator[int]:
-    """Everything that lives below a process."""
+    """Yield the process IDs of all living descendants."""
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):
             for child in task.read_text(encoding="utf-8").split():
@@ -52,18 +52,18 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def find(pid: int, *words: str) -> int:
-    """The first process below `pid` whose command line has these words in this order, side by side."""
+    """Return the first descendant whose command line contains these words next to each other. Raises LookupError."""
     wanted = b"\0" + b"\0".join(word.encode() for word in words) + b"\0"
     for child in descendants(pid):
         with suppress(OSError):
             if wanted in Path(f"/proc/{child}/cmdline").read_bytes():
                 return child
-    raise LookupError(f"no process `{' '.join(words)}` runs")
+    raise LookupError(f"no process `{' '.join(words)}` is running")
 
 
 @dataclass(slots=True)
 class Seen:
-    """The most that was seen of a flow run's process: CPU-seconds, and bytes of memory."""
+    """The highest CPU seconds and bytes of memory that were read for a flow run's process."""
 
     run: str
     cpu: float = 0.0
@@ -72,15 +72,15 @@ class Seen:
 
 @dataclass(slots=True)
 class FlowRuns:
-    """The processes of flow runs, by process id; CPU of the last quarter of a second before their end is missed.
+    """The processes of flow runs, by process ID. The CPU of the last quarter of a second before their end is missed.
 
-    A flow run that waited at a gate has had two.
+    A flow run that waited at a gate has had two processes.
     """
 
     seen: dict[int, Seen] = field(default_factory=dict)
 
     def look(self, worker: int) -> None:
-        """Look at everything below a worker."""
+        """Read the figures of all descendants of a worker."""
         for pid in descendants(worker):
             with suppress(OSError, StopIteration):
                 if pid not in self.seen:
@@ -92,17 +92,17 @@ class FlowRuns:
                 one.memory = max(one.memory, _peak(pid))
 
     def cpu(self, run: str) -> float:
-        """CPU-seconds of a flow run's processes."""
+        """Return the CPU seconds of a flow run's processes."""
         return sum(one.cpu for one in self.seen.values() if one.run == run)
 
     def memory(self, run: str) -> int:
-        """Bytes that the largest of a flow run's processes held at its peak."""
+        """Return the peak memory in bytes of the largest of a flow run's processes."""
         return max(one.memory for one in self.seen.values() if one.run == run)
 
 
 @asynccontextmanager
 async def watched(worker: int) -> AsyncIterator[FlowRuns]:
-    """Keep an eye on the flow runs of a worker."""
+    """Read the figures of a worker's flow runs until the context ends."""
     runs = FlowRuns()
 
     async def look() -> None:

@@ -1,6 +1,6 @@
-"""What a migration through Prefect costs, beside the same work in a shell. Prints one table; never a test.
+"""Measure what a migration through Prefect costs, and the same work in a shell. Prints a table.
 
-Exit code 0 when it could be measured, whether or not the goals are met; 1 when it could not; 130 after Ctrl-C.
+Exit code 0: it was measured, whether or not the goals were met. 1: it could not be measured. 130: Ctrl-C.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ import httpx
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import by_hand, figures, meter
-from bench.place import FLEET, OPERATIONS, Failed, Place, place, write_world
+from bench.place import FLEET, OPERATIONS, Failed, Place, place, prefect, write_world
 
 PAGE = 200
-SETTLED = 60.0  # seconds until Prefect's server has recorded what happened
+SETTLED = 60.0  # seconds until Prefect's server has recorded all events
 
 
 async def main(arguments: argparse.Namespace) -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     loop, me = asyncio.get_running_loop(), asyncio.current_task()
     for number in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, lambda: me and me.cancel())
     ways = tuple(by_hand.possible()) if arguments.az else ()
     if arguments.az and len(ways) < len(by_hand.WAYS):
-        say("az, kubectl or kubelogin is not on PATH (`make clients` builds them): there is less to compare with")
+        say("az, kubectl or kubelogin is not on PATH, so less is compared; `make clients` builds them")
     with tempfile.TemporaryDirectory(prefix="aks-entra-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        say(f"building an Azure with {arguments.clusters} clusters, starting Prefect")
+        say(f"starting a sandbox with {arguments.clusters} clusters, and Prefect")
         others = arguments.az * len(ways)
         write_world(folder / "world.yaml", clusters=arguments.clusters, by_hand=others)
         (folder / "fleet.yaml").write_text(FLEET.format(concurrency=arguments.concurrency), encoding="utf-8")
@@ -53,7 +53,7 @@ async def main(arguments: argparse.Namespace) -> None:
 
 
 async def migrate(here: Place, arguments: argparse.Namespace) -> figures.Fleet:
-    """Plan and migrate as a user does, with an eye on the processes."""
+    """Plan and migrate as a user does, and measure the processes."""
     typed = meter.children_cpu()
     say("aks-entra plan fleet.yaml --out plan.json")
     await here.type("aks-entra plan fleet.yaml --out plan.json")
@@ -71,7 +71,7 @@ async def migrate(here: Place, arguments: argparse.Namespace) -> figures.Fleet:
     client, served = meter.tree_cpu(worker) - before[0], meter.tree_cpu(server) - before[1]
     sandbox, exchanges = time.process_time() - before[2], here.exchanges[before[3] :]
     others = meter.machine_cpu() - machine - (client + served + sandbox + meter.children_cpu() - commands)
-    async with httpx.AsyncClient(base_url=here.api, trust_env=False, timeout=30.0) as http:
+    async with prefect(here) as http:
         names, batch = await flow_runs(http, f"plan:{digest.removeprefix('sha256:')[:12]}")
         tasks = await task_runs(http, batch)
     parts = {name: runs.cpu(run) for run, name in names.items()}
@@ -94,7 +94,7 @@ async def migrate(here: Place, arguments: argparse.Namespace) -> figures.Fleet:
 
 
 async def walk(here: Place, ways: tuple[by_hand.Way, ...], clusters: int) -> tuple[figures.ByHand, ...]:
-    """What each way by hand takes."""
+    """Return what each manual way costs."""
     say("az login")
     await by_hand.sign_in(here)
     hands = []
@@ -105,16 +105,16 @@ async def walk(here: Place, ways: tuple[by_hand.Way, ...], clusters: int) -> tup
 
 
 async def flow_runs(http: httpx.AsyncClient, tag: str) -> tuple[dict[str, str], str]:
-    """The plan's flow runs, as parts of the client, and which of them is the batch."""
+    """Return the plan's flow runs by ID, with their part of the client, and the ID of the batch's run."""
     found = await read(http, "/flow_runs/filter", {"flow_runs": {"tags": {"all_": [tag]}}})
     batches = [run["id"] for run in found if any(it.startswith("stage:") for it in run["tags"])]
     if len(batches) != 1:
-        raise Failed(f"there are {len(batches)} batches under {tag}, not one")
+        raise Failed(f"{len(batches)} batches have the tag {tag}, expected one")
     return {run["id"]: "batch" if run["id"] in batches else "coordinator" for run in found}, batches[0]
 
 
 async def task_runs(http: httpx.AsyncClient, batch: str) -> tuple[figures.Task, ...]:
-    """The batch's tasks, once the server has recorded the end of each."""
+    """Return the batch's tasks once the server has recorded the end of each."""
     async with asyncio.timeout(SETTLED):
         while True:
             found: list[Mapping[str, Any]] = []
@@ -135,29 +135,33 @@ async def task_runs(http: httpx.AsyncClient, batch: str) -> tuple[figures.Task, 
 
 
 async def read(http: httpx.AsyncClient, path: str, body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Ask Prefect's server for a list."""
+    """Return a list from Prefect's server."""
     found: list[Mapping[str, Any]] = (await http.post(path, json=dict(body))).raise_for_status().json()
     return found
 
 
 def say(text: str) -> None:
-    """What is under way."""
+    """Print progress on stderr."""
     print(f"# {text}", file=sys.stderr, flush=True)
 
 
 def parse() -> argparse.Namespace:
-    """What was typed."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, prog="make bench ARGS=…")
-    parser.add_argument("--clusters", type=int, default=100, help="how many are migrated")
-    parser.add_argument("--concurrency", type=int, default=20, help="how many at a time")
-    parser.add_argument("--operation", type=float, default=5.0, help="seconds that Azure takes for an operation")
-    parser.add_argument("--az", type=int, default=3, metavar="N", help="clusters migrated by hand; 0: none")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there")
+    parser.add_argument("--clusters", type=int, default=100, help="number of clusters to migrate")
+    parser.add_argument("--concurrency", type=int, default=20, help="number of clusters at the same time")
+    parser.add_argument("--operation", type=float, default=5.0, help="seconds of an operation of Azure")
+    parser.add_argument(
+        "--az", type=int, default=3, metavar="N", help="number of clusters to migrate by hand; 0 skips this"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for all figures")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it, and what we start would too
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # after a shell's `&`, SIGINT is ignored, also by our children
     try:
         asyncio.run(main(parse()))
     except (KeyboardInterrupt, asyncio.CancelledError):

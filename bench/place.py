@@ -1,4 +1,4 @@
-"""Where it is measured: a made-up Azure in this process, `aks-entra up` beside it, and a shell to type in."""
+"""The environment of a measurement: a sandbox in this process, `aks-entra up`, and a shell."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from azure_sandbox.proxy import Exchange
+import httpx
+
+from aks_entra.host import server_auth
+from azure_sandbox.front.proxy import Exchange
 from azure_sandbox.server import Sandbox
 from bench import meter
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
-AZURE = 160.0 + 113.0 + 1500.0  # seconds that Azure takes for the three operations of a cluster
-OPERATIONS = 3  # enabling Microsoft Entra ID, disabling local accounts, rotating
-SOON = 180.0  # seconds for Prefect to come up
-GONE = 60.0  # seconds for it to go down
+AZURE = 160.0 + 113.0 + 1500.0  # seconds of Azure's three operations on a cluster
+OPERATIONS = 3  # enable Microsoft Entra ID, disable local accounts, rotate
+SOON = 180.0  # timeout in seconds for Prefect's start
+GONE = 60.0  # timeout in seconds for its end
 ADMINS = "2d1f6b0e-7c55-4d0a-9a4e-1c3b5d7f9e21"
 GROUPS = ("fleet", "by-hand")
 PROBLEM_LINES = 15
@@ -58,7 +61,10 @@ CLUSTER = (
 
 
 def write_world(file: Path, *, clusters: int, by_hand: int) -> None:
-    """Clusters without Microsoft Entra ID: `fleet-…` for us, `by-hand-…` for az; all three operations are as long."""
+    """Write a world of clusters without Microsoft Entra ID: `fleet-…` for us, `by-hand-…` for az.
+
+    All three operations have the same length.
+    """
     text = WORLD.format(admins=ADMINS, long=AZURE / OPERATIONS)
     for group, number in zip(GROUPS, (clusters, by_hand), strict=True):
         text += f"      - name: {group}\n        clusters:{'' if number else ' []'}\n"
@@ -67,12 +73,12 @@ def write_world(file: Path, *, clusters: int, by_hand: int) -> None:
 
 
 class Failed(Exception):
-    """A command that had to succeed did not."""
+    """A command failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """What there is: the requests that the sandbox answered, Prefect's address, the environment of a shell."""
+    """The sandbox's exchanges, Prefect's API, the environment of a shell, and the process ID of `aks-entra up`."""
 
     folder: Path
     exchanges: list[Exchange]
@@ -81,7 +87,7 @@ class Place:
     up: int
 
     async def type(self, line: str) -> str:
-        """Run a line in a shell and return what it printed. Failed, with the end of what it said, when it fails."""
+        """Run a line in a shell and return its output. Raises Failed with the end of its stderr."""
         process = await asyncio.create_subprocess_exec(
             "bash",
             "-ec",
@@ -106,9 +112,9 @@ class Place:
 
 @asynccontextmanager
 async def place(folder: Path, world: Path, *, operation: float) -> AsyncIterator[Place]:
-    """Open the sandbox and start Prefect; at the end both are gone, and what they started.
+    """Start the sandbox and Prefect, and end both and their children afterwards.
 
-    An operation lasts so many seconds, and all waits between two looks are as much shorter than in Azure.
+    An operation lasts `operation` seconds. All poll intervals are shortened by the same factor.
     """
     exchanges: list[Exchange] = []
     pace = AZURE / OPERATIONS / operation
@@ -125,7 +131,7 @@ async def place(folder: Path, world: Path, *, operation: float) -> AsyncIterator
             "TMPDIR": str(folder / "tmp"),
             **sandbox.environment,
             "AKS_ENTRA_HOME": str(folder / "state"),
-            # The documented waits, at the pace of this Azure. What az waits is told to it by the sandbox likewise.
+            # The documented intervals at this pace. The sandbox shortens Retry-After for az in the same way.
             "AKS_ENTRA_POLL_INTERVAL": str(30 / pace),
             "AKS_ENTRA_REQUEST_RATE": str(pace),
             "AKS_ENTRA_LOOK_INTERVAL": str(10 / pace),
@@ -134,6 +140,16 @@ async def place(folder: Path, world: Path, *, operation: float) -> AsyncIterator
         async with _up(folder / "up.log", port, environment) as pid:
             shell = {**environment, "PREFECT_API_URL": api, "PREFECT_HOME": str(folder / "state" / "prefect")}
             yield Place(folder=folder, exchanges=exchanges, environment=shell, api=api, up=pid)
+
+
+@asynccontextmanager
+async def prefect(here: Place) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a client of Prefect's API with the authentication string that `aks-entra up` has generated."""
+    headers = server_auth.header(server_auth.file_of(here.api, here.folder / "state").read_text(encoding="utf-8"))
+    async with httpx.AsyncClient(base_url=here.api, trust_env=False, timeout=30.0, headers=headers) as http:
+        answer = (await http.get("/csrf-token", params={"client": "bench"})).raise_for_status()
+        http.headers.update({"Prefect-Csrf-Token": answer.json()["token"], "Prefect-Csrf-Client": "bench"})
+        yield http
 
 
 @asynccontextmanager
@@ -164,15 +180,15 @@ def _read(log: Path) -> str:
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
-    """End what was started: it ends what it has started itself, unless it cannot any more."""
-    brood = tuple(meter.descendants(process.pid))
+    """End the process, which ends its own children; kill it and its descendants if it does not end."""
+    descendants = tuple(meter.descendants(process.pid))
     if process.returncode is None:
         process.send_signal(signal.SIGINT)
     try:
         async with asyncio.timeout(GONE):
             await process.wait()
     except TimeoutError:
-        for pid in (process.pid, *brood):
+        for pid in (process.pid, *descendants):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         await process.wait()

@@ -1,7 +1,7 @@
-"""A thousand clusters in one process: how long it takes to start, what it holds, how many requests a second it answers.
+"""Measure a sandbox with a thousand clusters: start, memory, and requests per second.
 
-Judged by processor seconds, which a busy machine does not change; the clock's are printed beside.
-The comparison is moto's server (S3 ListBuckets of an empty account), where it is installed:
+The result is judged in CPU seconds, which do not depend on the load of the machine; wall-clock times are printed too.
+The comparison is moto's server (S3 ListBuckets of an empty account), if it is installed:
 `python -m venv /tmp/moto && /tmp/moto/bin/pip install 'moto[server]'`, then `--moto /tmp/moto/bin/moto_server`.
 """
 
@@ -57,7 +57,7 @@ def resident(pid: int) -> float:
 
 
 def used(pid: int) -> float:
-    """Processor seconds of a process so far."""
+    """Return the CPU seconds of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -65,7 +65,7 @@ def used(pid: int) -> float:
 async def rate(
     url: str, seconds: float, *, pid: int, proxy: str | None, tls: ssl.SSLContext | None, token: str = ""
 ) -> tuple[float, float]:
-    """Requests a second over keep-alive connections, and a processor second of the server."""
+    """Return requests per second over keep-alive connections, and per CPU second of the server."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     done, until = 0, time.perf_counter() + seconds
     connector = aiohttp.TCPConnector(limit=CONNECTIONS)
@@ -90,7 +90,7 @@ async def sandbox(folder: Path, seconds: float) -> bool:
     world(file)
     start = time.perf_counter()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(it for it in sys.path if it)}
-    child = subprocess.Popen(  # noqa: ASYNC220  # nothing else runs in this loop yet
+    child = subprocess.Popen(  # noqa: ASYNC220  # the event loop has no other task yet
         [sys.executable, "-c", CHILD, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         env=environment,
     )  # fmt: skip
@@ -107,17 +107,17 @@ async def sandbox(folder: Path, seconds: float) -> bool:
     finally:
         child.stdin.close()
         child.wait()
-    beside = f"{wall:.0f} a second by the clock"
+    wall_clock = f"{wall:.0f} per second of wall-clock time"
     rows = (
-        ("start", start_cpu, "CPU s", START_LIMIT, start_cpu <= START_LIMIT, f"{started:.1f} s by the clock"),
+        ("start", start_cpu, "CPU s", START_LIMIT, start_cpu <= START_LIMIT, f"{started:.1f} s of wall-clock time"),
         ("idle", memory, "MB", MEMORY_LIMIT, memory <= MEMORY_LIMIT, f"{after:.0f} MB after the load"),
-        ("GET of a cluster", per_second, "per CPU s", RATE_LIMIT, per_second >= RATE_LIMIT, beside),
+        ("GET of a cluster", per_second, "per CPU s", RATE_LIMIT, per_second >= RATE_LIMIT, wall_clock),
     )  # fmt: skip
     print(
         f"sandbox with {CLUSTERS} clusters, TLS, keep-alive, {CONNECTIONS} connections (load {os.getloadavg()[0]:.1f}):"
     )
     for name, value, unit, limit, met, more in rows:
-        print(f"  {name:17} {value:8.1f} {unit:10} wanted {limit:g}: {'ok' if met else 'MISSED'} ({more})")
+        print(f"  {name:17} {value:8.1f} {unit:10} goal {limit:g}: {'ok' if met else 'MISSED'} ({more})")
     return all(row[4] for row in rows)
 
 
@@ -133,7 +133,7 @@ async def moto(server: Path, seconds: float) -> None:
                 await rate(f"http://127.0.0.1:{port}/moto-api/", 0.01, pid=child.pid, proxy=None, tls=None)
                 break
             except (aiohttp.ClientError, OSError):
-                if time.perf_counter() - start > 60:  # noqa: PLR2004  # it does not come up
+                if time.perf_counter() - start > 60:  # noqa: PLR2004  # it has not started
                     raise
                 await asyncio.sleep(0.1)
         started = time.perf_counter() - start
@@ -141,8 +141,8 @@ async def moto(server: Path, seconds: float) -> None:
         url = f"http://127.0.0.1:{port}/?Action=ListBuckets"
         wall, per_second = await rate(url, seconds, pid=child.pid, proxy=None, tls=None)
         print("moto server, empty account, plain HTTP without TLS and tokens:")
-        print(f"  start {start_cpu:.1f} CPU s ({started:.1f} s by the clock), {memory:.0f} MB, ", end="")
-        print(f"{per_second:.0f} requests per CPU s ({wall:.0f} a second by the clock)")
+        print(f"  start {start_cpu:.1f} CPU s ({started:.1f} s of wall-clock time), {memory:.0f} MB, ", end="")
+        print(f"{per_second:.0f} requests per CPU s ({wall:.0f} per second of wall-clock time)")
     finally:
         child.terminate()
         child.wait()
@@ -151,14 +151,14 @@ async def moto(server: Path, seconds: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--moto", type=Path, help="moto_server, for the comparison")
+    parser.add_argument("--moto", type=Path, help="path of moto_server, to compare with")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         met = asyncio.run(sandbox(Path(folder), arguments.seconds))
     if arguments.moto:
         asyncio.run(moto(arguments.moto, arguments.seconds))
     else:
-        print("moto is not measured: name its server with --moto")
+        print("moto is not measured; pass its server with --moto")
     sys.exit(0 if met else 1)
 
 

@@ -1,6 +1,7 @@
-"""The main job on embedded defaults: a made-up fleet, a local Azure, Prefect's own server, and the commands of a user.
+"""Migrates a made-up fleet in a local Azure, with Prefect's own server and the commands of a user.
 
-It only types command lines and compares the verdicts with those that are expected. Exit code 0: all are as expected.
+`aks-entra demo` runs it. It only types command lines and compares the verdicts with those that are expected.
+Exit code 0: all are as expected. What it writes is under .aks-entra/demo of the present folder.
 """
 
 from __future__ import annotations
@@ -20,15 +21,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
 BIN = Path(sys.executable).parent
-STATE = ROOT / ".aks-entra" / "demo"
+STATE = Path(".aks-entra", "demo")
 PACE = "150"  # a rotation of 25 minutes takes ten seconds
 READY_WITHIN = 120.0  # seconds
 
 
 def main() -> int:
-    """Enter the sandbox, or, inside it, run the commands."""
+    """Start the sandbox, or, inside it, run the commands."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gate", choices=["yes", "ask"], default="yes", help="yes: the demo approves its own gates")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
@@ -36,7 +36,7 @@ def main() -> int:
     if not arguments.inside:
         inside = [sys.executable, __file__, "--inside", "--gate", arguments.gate]
         sandbox = [str(BIN / "aks-entra-sandbox"), "exec", "--world", "demo", "--pace", PACE, "--", *inside]
-        return subprocess.call(sandbox, cwd=ROOT)
+        os.execv(sandbox[0], sandbox)  # Ctrl-C reaches the sandbox alone
     try:
         return _inside(ask=arguments.gate == "ask")
     except KeyboardInterrupt:
@@ -48,37 +48,36 @@ def _inside(*, ask: bool) -> int:
     began = time.monotonic()
     shutil.rmtree(STATE, ignore_errors=True)
     STATE.mkdir(parents=True)
-    os.environ.update(PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}", AKS_ENTRA_HOME=str(STATE))
-    # Azure's minutes are seconds here, so look more often than one would in Azure.
+    os.environ.update(PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}", AKS_ENTRA_HOME=str(STATE.absolute()))
+    # Azure's minutes are seconds here, so the program reads more often than it would in Azure.
     os.environ.update(AKS_ENTRA_POLL_INTERVAL="0.5", AKS_ENTRA_LOOK_INTERVAL="0.5", AKS_ENTRA_REQUEST_RATE="300")
-    evidence = f"--evidence {_shown(HERE / 'evidence')}"
-    plan, report = _shown(STATE / "plan.json"), _shown(STATE / "report.json")
+    fleet, evidence = _input("fleet.yaml"), f"--evidence {_input('evidence')}"
+    plan, report, page_of_evidence = STATE / "plan.json", STATE / "report.json", STATE / "report.html"
     with _prefect() as page:
         _say("Day 1: what do I have?")
         _type(f"aks-entra inventory --subscription prod-eu --read {evidence}")
         _say("Day 2: what would happen?")
-        _type(f"aks-entra plan {_shown(HERE / 'fleet.yaml')} --out {plan} {evidence}")
+        _type(f"aks-entra plan {fleet} --out {plan} {evidence}")
         if ask:
             _say(f"Day 3: do it. Each stage waits for you: open {page} or type the approve command that is shown.")
             migrated = _type(f"aks-entra migrate {plan}", check=False)
         else:
-            _say("Day 3: do it. The demo approves its own gates (make demo GATE=ask waits for you instead).")
+            _say("Day 3: do it. The demo approves its own gates (aks-entra demo --gate ask waits for you instead).")
             migrated = _type(f"aks-entra migrate {plan} --yes --approver demo --reason rehearsal", check=False)
         _say("Day 4: prove it.")
-        page_of_evidence = _shown(STATE / "report.html")
-        digest = json.loads((ROOT / plan).read_text())["digest"]
+        digest = json.loads(plan.read_text())["digest"]
         _type(f"aks-entra report {digest} --json {report} --html {page_of_evidence}", check=False)
-    wrong = list(_unexpected(ROOT / report))
+    wrong = list(_unexpected(report))
     for line in wrong:
         _say(f"NOT AS EXPECTED: {line}")
-    _say(f"evidence: {report} and {page_of_evidence} · Prefect's database and logs: {_shown(STATE)}")
+    _say(f"evidence: {report} and {page_of_evidence} · Prefect's database and logs: {STATE}")
     _say(f"{'every verdict is as expected' if not wrong else 'failed'} · {time.monotonic() - began:.0f} s")
     return 1 if wrong or migrated not in {0, 1} else 0
 
 
 @contextmanager
 def _prefect() -> Iterator[str]:
-    """`aks-entra up` beside us, until the block ends."""
+    """Run `aks-entra up` in the background until the block ends."""
     with socket.socket() as probe:
         free = probe.connect_ex(("127.0.0.1", 4200)) != 0
         probe_any = socket.socket()
@@ -89,7 +88,7 @@ def _prefect() -> Iterator[str]:
     command = ["aks-entra", "up", "--port", str(port)]
     print(f"\n$ {' '.join(command)} &", flush=True)
     with log.open("w") as out:
-        up = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+        up = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
     try:
         page = _wait_until_ready(up, log)
         os.environ["PREFECT_API_URL"] = f"{page}/api"
@@ -111,13 +110,13 @@ def _wait_until_ready(up: subprocess.Popen[bytes], log: Path) -> str:
         if up.poll() is not None:
             break
         time.sleep(0.2)
-    raise SystemExit(f"Prefect did not come up:\n{log.read_text()}")
+    raise SystemExit(f"Prefect did not start:\n{log.read_text()}")
 
 
 def _type(line: str, *, check: bool = True) -> int:
-    """What a user types, shown as such."""
+    """Print a command line as a user types it, and run it."""
     print(f"\n$ {line}", flush=True)
-    status = subprocess.call(line.split(), cwd=ROOT)
+    status = subprocess.call(line.split())
     if check and status != 0:
         raise SystemExit(f"`{line}` ended with exit code {status}")
     return status
@@ -139,8 +138,13 @@ def _say(text: str) -> None:
     print(f"\n{bold}# {text}{plain}", flush=True)
 
 
-def _shown(path: Path) -> str:
-    return str(path.relative_to(ROOT))
+def _input(name: str) -> Path:
+    """Return a file or folder of the demo by a short name. Elsewhere than in the checkout it is a copy."""
+    if HERE.parent == Path.cwd():
+        return Path(HERE.name, name)
+    copy = STATE / name
+    shutil.copytree(HERE / name, copy) if (HERE / name).is_dir() else shutil.copy(HERE / name, copy)
+    return copy
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The runbooks: order, stages, gates. Deployed by module path (`flows.migrate_fleet.migrate_fleet`), never by file."""
+"""The runbooks. They are deployed by module path (`flows.migrate_fleet.migrate_fleet`), never by file."""

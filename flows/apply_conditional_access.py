@@ -1,4 +1,4 @@
-"""Put a Conditional Access policy in front of the clusters: report-only first; enforcing it waits for an approval."""
+"""Apply a Conditional Access policy to sign-ins at the clusters: report-only first, enforced after an approval."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from aks_entra.policy_file import PolicyFile
+from aks_entra.access.policy_file import PolicyFile
 from aks_entra.prefect_client import access_pages, approvals
-from aks_entra.prefect_client.life import sign_on
+from aks_entra.prefect_client.liveness import register
+from aks_entra.prefect_client.names import RunName
 from aks_entra.settings import Settings
+from aks_entra.text.safe import for_log
 from aks_entra.wiring import open_session
 from tasks.access import apply_policy, check_policy
 
 
-@flow(name="apply-conditional-access", flow_run_name="policy {policy.name}", persist_result=False)
+@flow(name="apply-conditional-access", flow_run_name=RunName("policy {policy.name}"), persist_result=False)
 async def apply_conditional_access(policy: PolicyFile, enforce: bool = False) -> State[Any]:
-    """Write the policy report-only; with `enforce`, enforce the very policy that ran report-only, once approved.
+    """Write the policy report-only. With `enforce`, enforce that same policy once a person has approved it.
 
     Args:
-        policy: whom it is for, what it asks, and the break-glass accounts that it never reaches.
-        enforce: enforce it.
+        policy: its principals, its requirements, and the break-glass accounts that it excludes.
+        enforce: enforce the policy that ran report-only.
     """
-    await sign_on()
+    await register()
     request = policy.to_request()
     async with open_session(Settings()):
         findings = await check_policy(request, enforce=enforce)
@@ -35,8 +37,10 @@ async def apply_conditional_access(policy: PolicyFile, enforce: bool = False) ->
                 digest, (0, "policy"), "before", lambda: access_pages.policy_question(policy.name, findings)
             )
             if decision.decision == "reject":
-                return Completed(name="Rejected", message=f"rejected by {decision.approver} ({decision.reason})")
+                return Completed(
+                    name="Rejected", message=for_log(f"rejected by {decision.approver} ({decision.reason})")
+                )
         applied = await apply_policy(request, enforce=enforce)
         await access_pages.show_policy(policy.name, applied)
     met = sum(one.applied for one in applied.sign_ins or ())
-    return Completed(message=f"{policy.name} {applied.id}: {applied.state}; {met} sign-ins met it")
+    return Completed(message=for_log(f"{policy.name} {applied.id}: {applied.state}; it applied to {met} sign-ins"))

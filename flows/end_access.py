@@ -1,4 +1,7 @@
-"""End every grant that is over: whoever gave it may have died since. Scheduled every few minutes."""
+"""End every expired grant, because the run that gave it may be dead. Scheduled every few minutes.
+
+If a grant cannot be read or ended, the run names it and fails. It ends all others.
+"""
 
 from __future__ import annotations
 
@@ -8,28 +11,32 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from aks_entra.prefect_client import access_pages
-from aks_entra.prefect_client.life import sign_on
+from aks_entra.prefect_client import access_pages, grant_records
+from aks_entra.prefect_client.liveness import register
 from aks_entra.settings import Settings
+from aks_entra.text.safe import for_log
 from aks_entra.wiring import open_session
 from tasks.access import sweep
+
+LOST = "it is unknown where it gave access; see `aks-entra access list`, then delete this artifact"
 
 
 @flow(name="end-access", persist_result=False)
 async def end_access(subscriptions: list[str] | None = None) -> State[Any]:
-    """Sweep the subscriptions in which access was ever granted by a run, or those that are named.
+    """End every expired grant in the named subscriptions, or in all in which a run ever granted access.
 
     Args:
         subscriptions: names or ids.
     """
-    await sign_on()
-    async with open_session(Settings()) as session:
-        named = tuple([await session.ports.arm.subscription_id(one) for one in subscriptions or ()])
-        where = named or await access_pages.announced()
-        ended = await sweep(where) if where else ()
-    if ended:
-        await access_pages.show_ended(ended)
-    failed = [one for one in ended if one.error]
-    if failed:
-        return Failed(message=f"{len(failed)} of {len(ended)} grants could not be ended: {failed[0].error}")
-    return Completed(message=f"{len(ended)} grants ended in {len(where)} subscriptions")
+    await register()
+    known = await grant_records.announced()
+    async with open_session(Settings()):
+        swept = await sweep(tuple(subscriptions or ()) or known.subscriptions, known.ends)
+    troubles = (*swept.troubles, *(f"record {one} is damaged: {LOST}" for one in known.damaged))
+    if swept.ended or troubles:
+        await access_pages.show_ended(swept.ended, [*troubles, *(f"not ours: {one.id}" for one in swept.foreign)])
+    ended = len(swept.ended) - len(swept.failed)
+    message = f"{ended} grants ended in {len(swept.subscriptions)} subscriptions"
+    if troubles:
+        return Failed(message=f"{message}; {len(troubles)} need attention: {'; '.join(map(for_log, troubles))}")
+    return Completed(message=message)

@@ -1,30 +1,42 @@
-"""Give access for a time: request, approval in the UI, grant, proof, end, proof of the end."""
+"""Give access for a limited time: request, approval in the UI, grant, proof, end, proof of the end.
+
+The run waits for the end without a process, as it does at a gate. If the worker or the server dies meanwhile, the run
+continues when the time comes. If even that fails, the sweep ends the grant.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
+from uuid import UUID
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from aks_entra.core.durations import span
-from aks_entra.core.grants import Approval, Level, Via
+from aks_entra.access.grants import Ended
+from aks_entra.core.access.grants import Approval, Ask, Grant, Level, Via
+from aks_entra.core.durations import NEVER, span
+from aks_entra.core.planning.approval import Approval as Decision
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import access_pages, approvals
-from aks_entra.prefect_client.life import sign_on
+from aks_entra.prefect_client import access_pages, approvals, grant_records, progress
+from aks_entra.prefect_client.liveness import register
+from aks_entra.prefect_client.names import END_ACCESS, RunName
+from aks_entra.prefect_client.schedules import overdue_schedules
+from aks_entra.prefect_client.waiting import postpone
 from aks_entra.settings import Settings
+from aks_entra.text.safe import for_log
+from aks_entra.typed_text import typed
 from aks_entra.wiring import open_session
-from tasks.access import check_request, end_access, give_access, name_request, wait_for_end
+from tasks.access import check_request, end_access, give_access, name_request
 
-Said = Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]
+Said = Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S"), AfterValidator(typed)]
 
 
-@flow(name="grant-access", flow_run_name="grant {role} on {cluster} to {to}", persist_result=False)
-async def grant_access(  # noqa: PLR0913 - one parameter for each field of the form in Prefect's UI
+@flow(name="grant-access", flow_run_name=RunName("grant {role} on {cluster} to {to}"), persist_result=False)
+async def grant_access(
     cluster: Said,
     to: Said,
     role: Level,
@@ -36,42 +48,74 @@ async def grant_access(  # noqa: PLR0913 - one parameter for each field of the f
     subscription: str | None = None,
     requested_by: str = "",
 ) -> State[Any]:
-    """Wait for an approval of exactly this request, grant it, prove it, end it, and prove the end.
+    """Wait for an approval of exactly this request, grant access, prove it, end it, and prove the end.
 
     Args:
         cluster: `resource-group/name`, or the cluster's ARM id.
         to: user principal name, group, application id or object id.
         role: cluster-user, reader, writer, admin or cluster-admin.
-        duration: 45m, 2h, 1d; it counts from the request, so that waiting for the approval shortens it.
-        reason: a change number, a ticket.
+        duration: 45m, 2h, 1d. It counts from the request, so that waiting for the approval shortens it.
+        reason: why access is needed, such as a change number.
         namespace: empty for the whole cluster.
-        via: azure-rbac or kubernetes-rbac; empty for what the cluster uses.
+        via: azure-rbac or kubernetes-rbac. If empty, what the cluster uses.
         subscription: name or id; not needed with an ARM id.
-        requested_by: who asks.
+        requested_by: name of the person who asks.
     """
-    await sign_on()
-    end = (requested_at() + _length(duration)).replace(microsecond=0)
+    run = await register()
+    grant = await grant_records.given_by(run)
+    if grant is None:
+        end = (requested_at() + _length(duration)).replace(microsecond=0)
+        async with open_session(Settings()):
+            ask = await name_request(cluster, subscription or "", (to, role, namespace, via), end, reason, requested_by)
+            decision = await decide(ask)
+            if decision.decision == "reject":
+                because = for_log(f"rejected by {decision.approver} ({decision.reason})")
+                return Completed(name="Rejected", message=because)
+            grant = await give(run, ask, Approval(digest=decision.plan, approver=decision.approver, separate=True))
+    if grant.until is None:
+        return Completed(
+            message=f"{for_log(grant.id)} already allows this without an end, by another approval: it is kept"
+        )
+    if grant.until > progress.now():
+        await postpone(grant.until, f"then the access of {grant.principal_id} to {grant.where} ends")
     async with open_session(Settings()):
-        what = (to, role, namespace, via)
-        ask = await name_request(cluster, subscription or "", what, end, reason, requested_by)
-        findings = await check_request(ask)
-        decision = await approvals.ask(ask.digest, (0, "grant"), "before", lambda: access_pages.question(ask, findings))
-        if decision.decision == "reject":
-            return Completed(name="Rejected", message=f"rejected by {decision.approver} ({decision.reason})")
-        await access_pages.announce(ask)
-        given = await give_access(ask, Approval(digest=decision.plan, approver=decision.approver, separate=True))
-        await access_pages.show_given(ask, given)
-        await wait_for_end(ask)
-        ended = await end_access(given.grant)
-        await access_pages.show_ended((ended,))
-    message = f"{ask}: {ended.proof}"
+        ended = await end_access(grant)
+    await access_pages.show_ended((ended,))
+    return outcome(ended)
+
+
+async def decide(ask: Ask) -> Decision:
+    """Return this run's decision on a request. The run asks once."""
+    findings = await check_request(ask)
+    late = await overdue_schedules((END_ACCESS,))
+    return await approvals.ask(ask.digest, (0, "grant"), "before", lambda: access_pages.question(ask, findings, late))
+
+
+async def give(run: UUID, ask: Ask, approval: Approval) -> Grant:
+    """Write the grant. It is recorded before and after the write, so that the sweep finds it even if this run dies."""
+    await grant_records.announce(ask)
+    given = await give_access(ask, approval)
+    await grant_records.note_given(run, given.grant)
+    await access_pages.show_given(ask, given)
+    return given.grant
+
+
+def outcome(ended: Ended) -> State[Any]:
+    """Return the final state. The run fails if the end is not proven, or if a new token is still allowed."""
+    message = for_log(f"{ended.grant.principal_id}: {ended.grant.role} on {ended.grant.where} until {ended.grant.ends}")
+    if ended.error:
+        return Failed(message=f"{message}: {for_log(ended.error)}")
+    if ended.extended:
+        later = "without an end" if ended.extended == NEVER else f"until {ended.extended}"
+        return Completed(message=f"{message}: another approval extended it {later}, and this run leaves it there")
+    message = f"{message}: {for_log(ended.proof)}"
     if ended.still_allowed:
-        return Failed(message=f"{message}, but a new token is still allowed: {ended.still_allowed}")
-    return Completed(message=f"{message}; a new token is refused; {ended.tokens}")
+        return Failed(message=f"{message}, but a new token is still allowed: {for_log(ended.still_allowed)}")
+    return Completed(message=f"{message}; a new token is refused; {for_log(ended.tokens)}")
 
 
 def requested_at() -> datetime:
-    """When this run was asked for: the same after every suspension and resumption."""
+    """Return when this run was requested. It is the same after every suspension."""
     context = FlowRunContext.get()
     created = context.flow_run.created if context and context.flow_run else None
     return created or datetime.now(UTC)

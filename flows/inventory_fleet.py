@@ -1,4 +1,4 @@
-"""What there is: every cluster, who signs in how, and whether old credentials still open it. Reads only."""
+"""Take inventory: every cluster, how people sign in, and whether old credentials still work. It only reads."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 
-from aks_entra.core.fleet import Selector
+from aks_entra.core.planning.fleet import Selector
 from aks_entra.errors import Refused
-from aks_entra.fleet_file import FleetFile
-from aks_entra.prefect_client import pages, store
-from aks_entra.prefect_client.life import sign_on
+from aks_entra.fleet_file.model import FleetFile
+from aks_entra.prefect_client import artifacts, pages
+from aks_entra.prefect_client.liveness import register
 from aks_entra.settings import Settings
+from aks_entra.text.safe import for_log
 from aks_entra.wiring import open_session
-from tasks.surveys import take_inventory
+from tasks.planning import take_inventory
 
 
 @flow(name="inventory-fleet", persist_result=False)
@@ -31,18 +32,20 @@ async def inventory_fleet(
     Args:
         subscriptions: names or ids.
         fleet: the fleet file's content.
-        probe: also ask each API server for its certificate (needs no credential).
+        probe: also ask each API server for its certificate. This needs no credential.
         read: also read each cluster's CA from its user kubeconfig.
     """
-    await sign_on()
+    await register()
     selectors = (
         *(Selector(subscription=name) for name in subscriptions or ()),
         *(fleet.to_fleet().selectors if fleet else ()),
     )
     if not selectors:
-        raise Refused("which clusters?", remedy="give subscriptions or a fleet as the run's parameters")
+        raise Refused("no clusters were named", remedy="give subscriptions or a fleet as the run's parameters")
     async with open_session(Settings()):
         declared = fleet.to_fleet().target.admin_groups if fleet else ()
-        rows = await take_inventory(selectors, probe=probe, read=read, declared=declared)
-    await store.show("inventory", kind="table", data=json.dumps(pages.inventory_rows(rows)))
+        rows, problems = await take_inventory(selectors, probe=probe, read=read, declared=declared)
+    await artifacts.show("inventory", kind="table", data=json.dumps(pages.inventory_rows(rows)))
+    if problems:
+        return Failed(message=f"{len(rows)} clusters; not shown: {'; '.join(map(for_log, problems))}")
     return Completed(message=f"{len(rows)} clusters")

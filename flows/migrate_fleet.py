@@ -1,95 +1,160 @@
-"""Migrate a fleet, stage by stage: freeze the plan, ask at each gate, start the stage's batch, weigh its verdicts.
+"""Migrate a fleet, stage by stage. The coordinator decides nothing: `core.rollout.next_action` says what comes next.
 
-The coordinator decides nothing about clusters. At a gate it is suspended, its process ends, and after the resume it
-runs from the top again: so everything it needs is stored under the plan's digest before the first gate.
+1. Freeze the plan, and read the rollout's state from Prefect's server.
+2. At the gate before a stage: read from Azure what is left to write; wait for a time or a window; suspend for approval.
+3. Start the stage's batches, or follow those that run, and stop if more clusters are not proven than the stage allows.
+4. Pass the gate after the stage in the same way, and continue with the next stage.
+5. Once the soak has ended, plan the rotations that are owed, and carry that plan out like the first one.
+6. Store the report.
+
+A suspended run has no process. The process that resumes it starts again from the top, so everything that it needs is
+stored under the plan's digest before the first gate.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, assert_never
 from uuid import UUID
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Failed
+from prefect.states import Completed, Failed
 
-from aks_entra.core.cluster import ClusterId
-from aks_entra.core.plan import FleetPlan
-from aks_entra.core.rollout import Stage, StageResult, stage_result
+from aks_entra.core.planning.fleet import StageSpec
+from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.planning.rollout import Soak, Stage, without_approval
+from aks_entra.core.rollout.actions import (
+    Action,
+    ArriveAtGate,
+    AskForApproval,
+    End,
+    FinishStage,
+    ReadMaintenanceWindows,
+    RecheckStage,
+    RunStage,
+    StartRotation,
+    WaitUntil,
+)
+from aks_entra.core.rollout.next_action import RolloutState, next_action
 from aks_entra.errors import AksEntraError, Refused
-from aks_entra.fleet_file import FleetFile
-from aks_entra.prefect_client import archive, limits, names, notes, runs
-from aks_entra.prefect_client.life import sign_on
+from aks_entra.fleet_file.model import FleetFile
+from aks_entra.fleet_file.runs import RequestFile
+from aks_entra.prefect_client import migration_records, names, progress
+from aks_entra.prefect_client.decisions import may_go_ungated
+from aks_entra.prefect_client.fleet_runs import FleetBusy, require_only_migration
+from aks_entra.prefect_client.lineage import resumed
+from aks_entra.prefect_client.liveness import register
+from aks_entra.prefect_client.stored_documents import written_under
+from aks_entra.prefect_client.waiting import postpone
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
-from flows.outcome import Halted, cancelled, close, due, leave_out, left_for_later, lost, weigh
-from flows.passage import pass_gate
-from flows.rotation import next_part
-from flows.stopping import take_batches_along
-from tasks.surveys import plan_fleet
+from flows.rollout import gates
+from flows.rollout.cancellation import cancel_batches, cancel_in_order
+from flows.rollout.outcome import close
+from flows.rollout.rotation import start_rotation
+from flows.rollout.stages import finish_stage, run_stage
+from tasks.planning import plan_fleet
 
 
 @flow(name=names.COORDINATOR, persist_result=False)
-async def migrate_fleet(fleet: FleetFile | None = None, plan: str | None = None) -> State[Any]:
-    """Migrate a fleet to Microsoft Entra ID. Give a fleet (it is planned first) or the digest of a stored plan.
+async def migrate_fleet(
+    fleet: FleetFile | None = None,
+    plan: str | None = None,
+    request: RequestFile | None = None,  # noqa: ARG001 - the gates read it from the run's parameters
+) -> State[Any]:
+    """Migrate a fleet to Microsoft Entra ID. Give a fleet, which is planned first, or the digest of a stored plan.
 
     Args:
         fleet: the fleet file's content.
         plan: digest of a stored plan, `sha256:…`.
+        request: who asked for this run and why. Each gate shows it.
     """
-    run = await sign_on()
+    return await cancel_in_order(migrate(fleet, plan))
+
+
+async def migrate(fleet: FleetFile | None, plan: str | None) -> State[Any]:
+    """Freeze the plan and carry it out. A coordinator that is cancelled cancels its batches."""
+    run = await register()
     try:
         agreed = await freeze(run, fleet, plan)
+    except FleetBusy as busy:
+        if busy.scheduled:
+            return Completed(name=names.SKIPPED, message=f"nothing was begun: {busy}")
+        return Failed(message=f"nothing was begun: {busy}")
     except AksEntraError as error:
-        return Failed(message=f"nothing was written: {error}")
-    results: list[StageResult] = []
+        known = await migration_records.noted_plan(run) or plan
+        return Failed(message=f"{await written_under(known) if known else 'nothing was written'}: {error}")
     try:
-        while True:
-            results = []
-            for place in range(len(agreed.stages)):
-                agreed, result = await pass_stage(run, agreed, place)
-                results.append(result)
-            second = await next_part(run, agreed, results)
-            if second is None:
-                return await close(run, agreed, results)
-            agreed = second
-    except Halted as halted:
-        agreed = await freeze(run, None, agreed.digest)  # another one, where clusters moved at the gate
-        return await close(run, agreed, [*results, halted.result], halted)
+        return await carry_out(run, agreed)
     except asyncio.CancelledError:
-        await take_batches_along(run)
+        await cancel_batches(run)
         raise
 
 
-async def pass_stage(run: UUID, agreed: FleetPlan, place: int) -> tuple[FleetPlan, StageResult]:
-    """A stage between its gates, once for a run; and the plan that is agreed from then on."""
-    if await notes.left(run, place, follows=agreed.follows):
-        return agreed, await weigh(agreed, agreed.stages[place])
-    done = None
-    while done is None:  # a window that closes in the middle leaves some for its next opening
-        agreed = await pass_gate(run, agreed, place, "before")
-        done = await carry_out(run, agreed, place)
-    await pass_gate(run, agreed, place, "after")
-    await notes.leave(run, place, follows=agreed.follows)
-    return agreed, done
+async def carry_out(run: UUID, plan: FleetPlan) -> State[Any]:
+    """Do what comes next until the rollout ends. A run that waits ends its process here, and starts again later."""
+    state = await gates.read(run, plan)
+    while not isinstance(todo := next_action(state, progress.now()), WaitUntil | End):
+        state = await perform(run, state, todo)
+    if isinstance(todo, End):
+        return await close(run, state, todo)
+    if todo.results:  # a soak: until it is over, the report says what is owed
+        await close(run, state, todo)
+    return await postpone(todo.at, todo.because)
+
+
+async def perform(run: UUID, state: RolloutState, todo: Action) -> RolloutState:
+    """Carry out one action. Returns what is known afterwards."""
+    match todo:
+        case RecheckStage():
+            state = await gates.recheck(run, state, todo)
+        case ReadMaintenanceWindows():
+            state = await gates.read_maintenance(state, todo)
+        case ArriveAtGate():
+            state = await gates.arrive(state, todo)
+        case AskForApproval():
+            state = await gates.ask(run, state, todo)
+        case RunStage():
+            state = await run_stage(run, state, todo)
+        case FinishStage():
+            state = await finish_stage(run, state, todo)
+        case StartRotation():
+            state = await start_rotation(run, state, todo)
+        case other:
+            assert_never(other)
+    return state
 
 
 async def freeze(run: UUID, fleet: FleetFile | None, plan: str | None) -> FleetPlan:
-    """The plan that this run carries out: noted once, and the same one ever after."""
-    noted = await archive.noted_plan(run)
-    if noted is not None:
-        return await archive.load_plan(noted)
+    """Return the plan that this run carries out. The first call notes it; later calls return the noted one."""
+    frozen = await migration_records.frozen_plan(run)
+    if frozen is not None:
+        return frozen
     if plan is not None:
-        agreed = await archive.load_plan(plan)
+        agreed = await migration_records.load_plan_of(plan, *await resumed(run))
+        if not (Settings().allow_ungated or await may_go_ungated(run, agreed)):
+            require_gates(agreed.stages, agreed.rotation)
     elif fleet is not None:
+        await require_only_migration()
+        wanted = fleet.to_fleet()
+        require_gates(wanted.stages, wanted.rotation)  # an event, a schedule or the UI's form cannot leave out gates
         agreed = await make_plan(fleet)
     else:
         raise Refused("neither a fleet nor a plan was given", remedy="give one of them as the run's parameter")
-    await archive.note_plan(run, agreed.digest)
-    await runs.tag_run(run, agreed.digest)
-    await archive.show_plan(agreed)
+    await gates.adopt(run, agreed)
     return agreed
+
+
+def require_gates(stages: tuple[Stage, ...] | tuple[StageSpec, ...], rotation: Soak | None) -> None:
+    """Raise Refused if a rollout lets stages begin without an approval."""
+    missing = without_approval(stages, rotation)
+    if missing:
+        raise Refused(
+            f"no approval is asked for before {', '.join(missing)}, and nobody with that right has allowed it",
+            remedy="leave out `gate_before: false` (`gate: false` of the rotation), or type `aks-entra migrate … "
+            "--without-gates`; a stored plan may also run where the worker has AKS_ENTRA_ALLOW_UNGATED=true",
+        )
 
 
 async def make_plan(fleet: FleetFile) -> FleetPlan:
@@ -97,52 +162,5 @@ async def make_plan(fleet: FleetFile) -> FleetPlan:
     wanted = fleet.to_fleet()
     async with open_session(Settings(), prover=wanted.prover):
         made = await plan_fleet(wanted)
-    await archive.store_plan(made)
+    await migration_records.store_plan(made)
     return made
-
-
-async def carry_out(run: UUID, plan: FleetPlan, place: int) -> StageResult | None:
-    """Start the stage's batches, or find those that were started, follow them to their ends and weigh the verdicts.
-
-    None: a window closed before the turn of some.
-    """
-    stage = plan.stages[place]
-    waiting = {member.key for member in await due(plan, stage)}
-    writes = bool(await due(plan, stage, to_write=True))  # else they are only looked at again: a soak goes on
-    if waiting:
-        await notes.begin(plan.digest, stage.name)
-        batches = [tuple(one for one in batch if one.key in waiting) for batch in stage.batches]
-        turn = asyncio.Semaphore(stage.max_concurrency)  # more processes than places would only wait
-        numbered = [(number, members) for number, members in enumerate(batches, 1) if members]
-        ended = await asyncio.gather(
-            *(carry_out_batch(run, plan, stage, number, members, turn) for number, members in numbered)
-        )
-        await limits.tidy(plan.digest, stage)
-        if "CANCELLED" in ended:
-            raise Halted(cancelled(stage))
-        await notes.reached(plan.digest, stage.name, "after", anew=writes)
-    result = await weigh(plan, stage)
-    if not result.go_on:
-        raise Halted(result)
-    return None if await left_for_later(plan, stage) else result
-
-
-async def carry_out_batch(
-    run: UUID, plan: FleetPlan, stage: Stage, number: int, members: tuple[ClusterId, ...], turn: asyncio.Semaphore
-) -> str:
-    """Start one batch when it is its turn, or find it, and follow it to its end; none is begun past the budget.
-
-    Returns the type of its final state; empty: not begun.
-    """
-    failures = limits.Failures(plan.digest, stage, coordinator=str(run))
-    async with turn:
-        so_far = stage_result(stage, await failures.count())
-        if not so_far.go_on:
-            await leave_out(plan, members, so_far.because)
-            return ""
-        ids = tuple(member.resource_id for member in members)
-        batch = await runs.start_batch(plan.digest, stage.name, (number, len(stage.batches)), ids, run)
-        ended = await runs.await_end(batch.id, every=runs.EVERY)
-        for member in await lost(plan, members):
-            await failures.note(member)
-        return ended.state_type or ""

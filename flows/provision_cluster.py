@@ -1,4 +1,4 @@
-"""Create a cluster that is closed from its first day, with its admin group, and prove that its members get in."""
+"""Create a cluster with local accounts off from its first day, with its admin group, and prove sign-in."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from prefect.states import Completed, Failed
 from pydantic import Field
 
 from aks_entra.core.cluster import ClusterId
-from aks_entra.core.evidence import ClusterCreated, Evidence, GroupEnsured, StateSeen
-from aks_entra.core.report import FleetReport
+from aks_entra.core.evidence.observations import ClusterCreated, Evidence, GroupEnsured, StateSeen
+from aks_entra.core.new_cluster import NewCluster
 from aks_entra.core.target import AzureRbac, GroupTarget, Target
-from aks_entra.core.verdict import Outcome, Verdict, judge_created
-from aks_entra.executor import failure
-from aks_entra.fleet_file import AdminGroupFile
-from aks_entra.ports import NewCluster
-from aks_entra.prefect_client import archive, names
-from aks_entra.prefect_client.claims import claim
-from aks_entra.prefect_client.life import sign_on
+from aks_entra.core.verdict.report import FleetReport
+from aks_entra.core.verdict.verdict import Outcome, Verdict, judge_created
+from aks_entra.fleet_file.model import AdminGroupFile
+from aks_entra.prefect_client import migration_records, names
+from aks_entra.prefect_client.leases import hold_lease
+from aks_entra.prefect_client.liveness import register
+from aks_entra.prefect_client.names import RunName
 from aks_entra.settings import Settings
+from aks_entra.text.safe import for_log
 from aks_entra.wiring import open_session
-from tasks.creation import create_admin_group, create_cluster, exists, resolve_names
+from tasks.provision import create_admin_group, create_cluster, exists, failed, resolve_names
 
 
-@flow(name="provision-cluster", flow_run_name="provision {resource_group}/{name}", persist_result=False)
-async def provision_cluster(  # noqa: PLR0913 - one parameter for each field of the form in Prefect's UI
+@flow(name="provision-cluster", flow_run_name=RunName("provision {resource_group}/{name}"), persist_result=False)
+async def provision_cluster(
     subscription: str,
     resource_group: str,
     name: str,
@@ -45,19 +46,19 @@ async def provision_cluster(  # noqa: PLR0913 - one parameter for each field of 
     """Create a cluster with Microsoft Entra ID on and local accounts off, and prove sign-in.
 
     Args:
-        subscription: name or id.
-        resource_group: created unless it exists.
-        name: of the cluster.
+        subscription: name or id of the subscription.
+        resource_group: name of the resource group, which is created unless it exists.
+        name: name of the cluster.
         location: Azure region.
-        admin_groups: who administers the cluster; groups with `create` are made.
+        admin_groups: groups whose members administer the cluster. Groups with `create` are created.
         azure_rbac: Azure RBAC for Kubernetes authorization.
-        nodes: of the system pool.
-        node_vm_size: Azure chooses when empty.
-        version: of Kubernetes; Azure's default when empty.
+        nodes: number of nodes in the system pool.
+        node_vm_size: VM size of the nodes. If empty, Azure chooses.
+        version: version of Kubernetes. If empty, Azure's default.
         tier: Free, Standard or Premium.
-        tags: of the cluster.
+        tags: tags of the cluster.
     """
-    run = await sign_on()
+    run = await register()
     began = datetime.now(UTC).isoformat()
     async with open_session(Settings()):
         wanted = tuple(group.to_wanted() for group in admin_groups)
@@ -75,10 +76,10 @@ async def provision_cluster(  # noqa: PLR0913 - one parameter for each field of 
             node_vm_size=node_vm_size,
             tags=tuple(sorted((tags or {}).items())),
         )
-        async with claim(cluster):
+        async with hold_lease(cluster):
             verdict = await make(spec, tuple(group for group in groups if not group.id))
     digest = names.provision_digest(cluster, began)
-    await archive.store_report(
+    await migration_records.store_report(
         FleetReport(
             name=f"provision {cluster}",
             plan_digest=digest,
@@ -87,13 +88,13 @@ async def provision_cluster(  # noqa: PLR0913 - one parameter for each field of 
             verdicts=(verdict,),
         )
     )
-    await archive.note_plan(run, digest)
-    message = f"{cluster}: {verdict.outcome}: {' · '.join(verdict.because)}"
+    await migration_records.note_plan(run, digest)
+    message = for_log(f"{cluster}: {verdict.outcome}: {' · '.join(verdict.because)}")
     return Completed(message=message) if verdict.outcome is Outcome.VERIFIED else Failed(message=message)
 
 
 async def make(spec: NewCluster, missing: tuple[GroupTarget, ...]) -> Verdict:
-    """Make the groups, then the cluster, and judge what was seen. A cluster that exists is compared first."""
+    """Create the groups and the cluster, and judge them. A cluster that exists is first compared with the request."""
     evidence: tuple[Evidence, ...] = ()
     try:
         if not await exists(spec.cluster):
@@ -102,7 +103,7 @@ async def make(spec: NewCluster, missing: tuple[GroupTarget, ...]) -> Verdict:
         evidence += await create_cluster(spec, missing)
         evidence = (*await earlier(spec.cluster, evidence), *evidence)
     except Exception as error:  # noqa: BLE001 - the report says what happened, whatever it was
-        evidence += (failure(error, datetime.now(UTC).isoformat()),)
+        evidence += failed(error)
     target = Target(
         tenant_id=spec.tenant_id,
         admin_groups=tuple(GroupTarget(display_name="", id=one) for one in _ids(spec, evidence)),
@@ -112,16 +113,16 @@ async def make(spec: NewCluster, missing: tuple[GroupTarget, ...]) -> Verdict:
 
 
 async def earlier(cluster: ClusterId, evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
-    """When the cluster was there already: what we kept of having made it."""
+    """Return our own record of the creation, if an earlier run created the cluster."""
     if any(isinstance(one, ClusterCreated) and one.changed for one in evidence):
         return ()
     state = next((one for one in evidence if isinstance(one, StateSeen)), None)
-    made = await archive.creation_of(cluster, state.ca) if state else None
+    made = await migration_records.creation_of(cluster, state.ca) if state else None
     return (made,) if made else ()
 
 
 def with_groups(spec: NewCluster, made: tuple[GroupEnsured, ...]) -> NewCluster:
-    """The cluster to create, with groups that exist by now."""
+    """Return the request with the ids of groups that exist by now."""
     return replace(spec, admin_group_ids=_ids(spec, made))
 
 

@@ -1,7 +1,7 @@
-"""Take a migration back, as far as that goes: plan the way back, store it, and have the coordinator carry it out.
+"""Roll back the reversible parts of a migration: plan the rollback, store it, and let the coordinator carry it out.
 
 The coordinator asks at its gate for an approval of the rollback's own digest. Only local accounts, admin groups and the
-Azure RBAC flag go back; Microsoft Entra ID itself and the rotation stay.
+Azure RBAC flag are restored. Microsoft Entra ID itself and the rotation are irreversible.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from aks_entra import wayback
-from aks_entra.core.plan import FleetPlan
-from aks_entra.prefect_client import archive, names, records, runs, start_migration
-from aks_entra.prefect_client.life import sign_on
+from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.planning import rollback
+from aks_entra.prefect_client import migration_records, names, records, runs, start_migration
+from aks_entra.prefect_client.liveness import register
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
-from tasks.wayback import plan_way_back
+from tasks.rollback import plan_way_back
 
 
 @flow(name="rollback-cluster", persist_result=False)
 async def rollback_cluster(plan: str, clusters: list[str] | None = None) -> State[Any]:
-    """Roll a migration back, behind a gate of its own.
+    """Roll a migration back after an approval at the rollback's own gate.
 
     Args:
         plan: digest of the migration's plan, `sha256:…`.
-        clusters: names, `resource-group/name` or ARM ids; all clusters of the plan when empty.
+        clusters: names, `resource-group/name` or ARM ids; if empty, all clusters of the plan.
     """
-    await sign_on()
+    await register()
     back = await plan_back(plan, tuple(clusters or ()))
     if not back.stages:
         return Completed(message="nothing to roll back")
-    await archive.store_plan(back)
-    await archive.show_plan(back)
+    await migration_records.store_plan(back)
+    await migration_records.show_plan(back)
     run = await start_migration(back.digest)
     seen = await runs.look_at(run.id)
-    while not seen.ended:  # it is suspended at its gate and begins again in another process: only its end counts
+    while not seen.ended:  # it is suspended at its gate and continues in another process
         await asyncio.sleep(runs.EVERY)
         seen = await runs.look_at(run.id)
     message = f"plan {names.short(back.digest)}: {seen.message} · {seen.page}"
@@ -46,7 +46,7 @@ async def rollback_cluster(plan: str, clusters: list[str] | None = None) -> Stat
 
 
 async def plan_back(digest: str, clusters: tuple[str, ...]) -> FleetPlan:
-    """The plan back, from the clusters as they are now."""
-    done = await archive.load_plan(digest)
+    """Plan the rollback from the clusters as they are now."""
+    done = await migration_records.load_plan(digest)
     async with open_session(Settings(), prover=done.prover.spec):
-        return await plan_way_back(done, wayback.chosen(done, clusters), await records())
+        return await plan_way_back(done, rollback.chosen(done, clusters), await records())

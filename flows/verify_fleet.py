@@ -1,8 +1,7 @@
-"""Prove fleets again, from outside: what was reopened, what is still owed, what is as it was left. Reads only."""
+"""Prove fleets again, from outside, and report drift: what was reopened, and what is still owed. Reads only."""
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,20 +10,21 @@ from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
-from aks_entra.core.plan import FleetPlan
-from aks_entra.core.report import FleetReport
-from aks_entra.core.verdict import Outcome, Verdict
-from aks_entra.declared import of_cluster
-from aks_entra.executor import Job
-from aks_entra.fleet_file import FleetFile
-from aks_entra.prefect_client import archive, names, pages, store
-from aks_entra.prefect_client.life import sign_on
+from aks_entra.core.planning.job import Job
+from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.verdict.report import FleetReport
+from aks_entra.core.verdict.verdict import Outcome
+from aks_entra.fleet_file.model import FleetFile
+from aks_entra.planning.unreadable_cluster import words
+from aks_entra.prefect_client import artifacts, migration_records, names, pages
+from aks_entra.prefect_client.liveness import register
 from aks_entra.settings import Settings
+from aks_entra.text.safe import for_log
+from aks_entra.verification.fleet import Known, kept_evidence, waits_for_log
 from aks_entra.wiring import open_session
-from tasks.surveys import plan_fleet
-from tasks.verification import look_at_groups, verify_cluster
-
-AT_A_TIME = 20
+from flows.rollout.look import verify_each
+from tasks.planning import plan_fleet
+from tasks.verification import look_at_groups, wait_for_log
 
 
 @flow(name="verify-fleet", persist_result=False)
@@ -32,26 +32,41 @@ async def verify_fleet(fleet: FleetFile | None = None, plan: str | None = None) 
     """Verify a fleet as it is now, a plan that was carried out, or (neither given) the last plan of every fleet.
 
     Args:
-        fleet: the fleet file's content; it is planned anew, and what it still lacks is not verified.
+        fleet: the fleet file's content. It is planned again, and a cluster with steps left is not verified.
         plan: digest of a stored plan, `sha256:…`.
     """
-    await sign_on()
+    await register()
+    problems: list[str] = []
     if fleet is not None:
         reports = [await verify_anew(fleet)]
+    elif plan:
+        reports = [await verify_plan(await migration_records.load_plan(plan))]
     else:
-        plans = [await archive.load_plan(plan)] if plan else await archive.last_plans()
-        reports = [await verify_plan(one) for one in plans]
+        found = await migration_records.last_found()
+        problems += [str(one) for one in found.unread]
+        reports = []
+        for _, one in found.read:
+            try:
+                reports.append(await verify_plan(one))
+            except Exception as error:  # noqa: BLE001 - the other fleets are still verified
+                problems.append(f"fleet {one.name} (plan {names.short(one.digest)}): {words(error)}")
     unsound = [verdict for report in reports for verdict in report.verdicts if verdict.outcome in _ALARMING]
     for verdict in unsound:
         emit_event(
             "aks-entra.drift.found",
             resource={"prefect.resource.id": f"aks-entra.cluster{verdict.cluster.key}"},
-            payload={"outcome": verdict.outcome, "because": list(verdict.because), "next": verdict.next},
+            payload={
+                "outcome": verdict.outcome,
+                "because": [*map(for_log, verdict.because)],
+                "next": for_log(verdict.next),
+            },
         )
     total = sum(len(report.verdicts) for report in reports)
     if unsound:
-        return Failed(message=f"{len(unsound)} of {total} clusters are not verified: see the report")
-    return Completed(message=f"{total} clusters: none is otherwise than it should be")
+        problems.insert(0, f"{len(unsound)} of {total} clusters are not verified: see the report")
+    if problems:
+        return Failed(message="; ".join(map(for_log, problems)))
+    return Completed(message=f"{total} clusters: no drift was found")
 
 
 _ALARMING = {Outcome.FAILED, Outcome.NOT_VERIFIED}
@@ -62,34 +77,33 @@ async def verify_anew(fleet: FleetFile) -> FleetReport:
     wanted = fleet.to_fleet()
     async with open_session(Settings(), prover=wanted.prover):
         made = await plan_fleet(wanted)
-        return await _report(made, {})
+        return await _report(made, Known(records=await migration_records.records(), anew=True))
 
 
 async def verify_plan(plan: FleetPlan) -> FleetReport:
-    """Judge each cluster by the plan that was carried out, with the evidence that was kept then."""
-    async with open_session(Settings(), prover=plan.prover.spec, journal=archive.PrefectJournal()):
-        return await _report(plan, await archive.verdicts(plan.digest))
+    """Judge each cluster by the plan that was carried out, with all evidence that was stored since."""
+    kept = kept_evidence((await migration_records.verdicts(plan.digest)).values())
+    async with open_session(Settings(), prover=plan.prover.spec, journal=migration_records.PrefectJournal()):
+        return await _report(plan, Known(records=await migration_records.records(), kept=kept))
 
 
-async def _report(plan: FleetPlan, known: dict[str, Verdict]) -> FleetReport:
+async def _report(plan: FleetPlan, known: Known) -> FleetReport:
     began = datetime.now(UTC).isoformat()
-    places = asyncio.Semaphore(AT_A_TIME)
     groups = await look_at_groups(plan)
-
-    async def one(job: Job) -> Verdict:
-        async with places:
-            kept = archive.kept_evidence(known.get(job.plan.cluster.key))
-            return await verify_cluster(job, kept, of_cluster(job.plan, groups))
-
     jobs = [Job(digest=plan.digest, plan=member, prover=plan.prover) for member in plan.clusters]
+    verdicts = await verify_each(jobs, known, groups)
+    if await wait_for_log(tuple(verdict for verdict in verdicts if waits_for_log(verdict))):
+        late = [job for job, said in zip(jobs, verdicts, strict=True) if waits_for_log(said)]
+        again = {said.cluster.key: said for said in await verify_each(late, known, groups)}
+        verdicts = tuple(again.get(said.cluster.key, said) for said in verdicts)
     report = FleetReport(
         name=plan.name,
         plan_digest=plan.digest,
         started_at=began,
-        verdicts=tuple(await asyncio.gather(*(one(job) for job in jobs))),
+        verdicts=verdicts,
         ended_at=datetime.now(UTC).isoformat(),
         skip_rules=plan.skip_rules,
     )
-    await archive.store_report(report, purpose="verification")
-    await store.show(names.key("page-verification", plan.name), kind="markdown", data=pages.report_page(report))
+    await migration_records.store_report(report, purpose="verification")
+    await artifacts.show(names.key("page-verification", plan.name), kind="markdown", data=pages.report_page(report))
     return report

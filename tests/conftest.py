@@ -1,4 +1,4 @@
-"""What holds for every test: Hypothesis judges what code does, never how fast a busy machine does it.
+"""What holds for every test: Hypothesis draws by the profile, and requests are not held to Azure's rate.
 
 A sandbox's Azure is hundreds of times as fast as Azure, and so are the limits that requests keep.
 """
@@ -6,20 +6,51 @@ A sandbox's Azure is hundreds of times as fast as Azure, and so are the limits t
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
-settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
-)
-settings.load_profile("any machine")
+from tests.support import prepared_database
+from tests.support.examples import register_profiles
+from tests.support.warm_python import warm_python
+
+register_profiles()
 os.environ["AKS_ENTRA_REQUEST_RATE"] = "100000"
+os.environ["AKS_ENTRA_ACTIVITY_LOG_DELAY"] = "0"  # the sandbox shows an entry at once, unless it is told otherwise
 
-LONGEST_FIRST = ("journeys", "flows")
+WITH_PREFECT = ("flows", "journeys")
+"""Folders of tests that use Prefect's server and a worker."""
+
+
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).parts[0]
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what `make test-prefect` runs. `make test` runs the tests that have the mark `sample`, and all others."""
+    if _folder(item) in WITH_PREFECT and item.get_closest_marker("sample") is None:
+        item.add_marker(pytest.mark.prefect)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first, so that no worker is left alone with it at the end."""
-    items.sort(key=lambda item: item.path.parent.name not in LONGEST_FIRST)
+    """What takes longest begins first, so that no worker is left alone with it at the end.
+
+    The tests of flows share a server, which costs processor time until the last of them has run. So they run together.
+    """
+    items.sort(key=lambda item: [*WITH_PREFECT, _folder(item)].index(_folder(item)))
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A Python interpreter that starts Prefect's commands and flow runs fast: see `warm_python`."""
+    with warm_python(tmp_path_factory.mktemp("python") / "warm") as interpreter:
+        yield interpreter
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """An empty database of Prefect's server with its tables: one for all processes of the test run."""
+    base = tmp_path_factory.getbasetemp()
+    return prepared_database.make((base if worker_id == "master" else base.parent) / "database")

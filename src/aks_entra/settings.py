@@ -15,6 +15,10 @@ class Settings(BaseSettings):
 
     evidence_dir: Path = Field(default=Path("evidence"), description="where reports are written")
 
+    allow_ungated: bool = Field(
+        default=False, description="of a worker: whether stages whose gate asks nobody (`gate_before: false`) may begin"
+    )
+
     poll_interval: float = Field(
         default=30.0, gt=0, description="between two lists of a subscription, while operations run in it"
     )
@@ -25,6 +29,9 @@ class Settings(BaseSettings):
     refusal_limit: float = Field(default=300.0, gt=0, description="until Azure must refuse admin credentials")
     credential_limit: float = Field(default=300.0, gt=0, description="until a held credential must get an answer")
     settle_limit: float = Field(default=1200.0, gt=0, description="until nodes and workloads must be back")
+    activity_log_delay: float = Field(
+        default=1200.0, ge=0, description="until Azure's activity log has every entry (Azure Monitor: up to 20 minutes)"
+    )
     verify_limit: float = Field(default=60.0, gt=0, description="one look of the verifier, throttling included")
     step_limit: float = Field(default=7200.0, gt=0, description="one step altogether, throttling included")
 
@@ -36,7 +43,9 @@ class Settings(BaseSettings):
         default=1.0, gt=0, description="requests to ARM: how many times its published limits, which are never exceeded"
     )
 
-    tool_limit: float = Field(default=20.0, gt=0, description="for one answer to the doctor: a tool's, or a host's")
+    tool_limit: float = Field(
+        default=20.0, gt=0, description="for one answer of a tool here, or of a host to the doctor"
+    )
     grant_limit: float = Field(default=600.0, gt=0, description="until a grant must be seen, and its end too")
 
     group_reads: int = Field(default=5, ge=1, description="good reads in a row before a new group counts")

@@ -1,28 +1,35 @@
-"""The one place that builds credentials, clients and settings, and takes them down again.
+"""The one place that opens a session and closes it: the ports on the real services, and the engine on top of them.
 
-A task asks `current_session()` for what its flow opened. Azure's clients cost a second to import, so that nothing of
-them is imported before a session is opened.
+A task asks `current_session()` for what its flow opened. Azure's clients take a second to import. They are therefore
+imported when a session is opened, in `adapters.assembly`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from aks_entra.access_ports import AccessPorts, Machine, PersonSpec
+from aks_entra.adapters.first_use import on_first_use
 from aks_entra.core.cluster import ClusterId
-from aks_entra.core.evidence import Baseline
-from aks_entra.core.fleet import ProverSpec
-from aks_entra.executor import Executor
-from aks_entra.ports import Journal, Ports
-from aks_entra.proofs import Limits
+from aks_entra.core.evidence.lasting import lasting
+from aks_entra.core.evidence.observations import Baseline, Evidence
+from aks_entra.core.planning.fleet import ProverSpec
+from aks_entra.core.planning.plan import ClusterPlan
+from aks_entra.execution.operations import Watch
+from aks_entra.host import core_dumps
+from aks_entra.ports.migration import Journal, Ports
+from aks_entra.ports.read_only import only_looking
+from aks_entra.probes.checks import Timeouts
 from aks_entra.settings import Settings
-from aks_entra.watch import Watch
+
+if TYPE_CHECKING:
+    from aks_entra.execution.executor import Executor
+    from aks_entra.ports.access import AccessPorts, PersonSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,18 +38,22 @@ class Session:
 
     ports: Ports
     access: AccessPorts
-    machine: Machine
     watch: Watch
     executor: Executor
-    limits: Limits
+    timeouts: Timeouts
     settings: Settings
+    look_only: bool = False  # the ports and the executor refuse to write
 
 
 _current: ContextVar[Session] = ContextVar("aks_entra_session")
 
 
 def current_session() -> Session:
-    """The session that is open here. Raises `LookupError` outside of `open_session`."""
+    """Return the session that is open here.
+
+    Raises:
+        LookupError: Outside of `open_session`.
+    """
     return _current.get()
 
 
@@ -53,24 +64,35 @@ async def open_session(
     prover: ProverSpec | None = None,
     journal: Journal | None = None,
     person: PersonSpec | None = None,
+    look_only: bool = False,
 ) -> AsyncIterator[Session]:
-    """Open everything that reaches the world, and close it at the end. `person` signs in by themselves, for Graph.
+    """Open everything that reaches the world, and close it at the end.
 
-    No credential is used yet: a missing or refused one is found by the first call that needs it. Without `journal` what
-    it would keep ends with the process.
+    No credential is used yet. The first call that needs a credential finds a missing or refused one.
+
+    Args:
+        settings: What `AKS_ENTRA_*` says.
+        prover: The identity that proves sign-in. None: the identity that runs this process.
+        journal: Where baselines are kept. None: in memory, until the process ends.
+        person: A person who signs in for calls to Graph. None: the identity that runs this process.
+        look_only: Whether the ports, and with them the executor, refuse to write.
     """
-    async with AsyncExitStack() as open_things:
-        ports, access = await _ports(settings, (prover, person), journal or MemoryJournal(), open_things)
-        watch = Watch(ports.arm, ports.clock, settings.poll_interval, limit=settings.operation_limit)
-        limits = limits_of(settings)
+    from aks_entra.adapters.assembly import open_services  # noqa: PLC0415 - see the first paragraph
+
+    core_dumps.forbid()  # from here on this process holds credentials
+    services = open_services(settings, SystemClock(), journal or MemoryJournal(), prover=prover, person=person)
+    async with services as (writing, access):
+        ports = only_looking(writing) if look_only else writing
+        watch = Watch(ports.arm, ports.clock, settings.poll_interval, timeout=settings.operation_limit)
+        timeouts = timeouts_of(settings)
         session = Session(
             ports=ports,
             access=access,
-            machine=_machine(settings),
             watch=watch,
-            executor=Executor(ports, watch, limits),
-            limits=limits,
+            executor=on_first_use(lambda: _executor(ports, watch, timeouts)),
+            timeouts=timeouts,
             settings=settings,
+            look_only=look_only,
         )
         token = _current.set(session)
         try:
@@ -79,23 +101,30 @@ async def open_session(
             _current.reset(token)
 
 
+def _executor(ports: Ports, watch: Watch, timeouts: Timeouts) -> Executor:
+    from aks_entra.execution.executor import Executor  # noqa: PLC0415 - commands that only read do without it
+
+    return Executor(ports, watch, timeouts)
+
+
 async def load_clients() -> None:
-    """Import in a thread what is needed later: a batch's first proofs need not stand still for it, all at once."""
-    from aks_entra.adapters import cluster  # noqa: PLC0415 - lazy: see the module's first paragraph
+    """Import the Kubernetes client in a thread, so that the first proofs of a batch do not wait for it."""
+    from aks_entra.adapters.kubernetes import api_server  # noqa: PLC0415 - see the first paragraph
 
-    await asyncio.to_thread(cluster.load)
+    await asyncio.to_thread(api_server.load)
 
 
-def limits_of(settings: Settings) -> Limits:
-    """The engine's patience as it was set."""
-    return Limits(
+def timeouts_of(settings: Settings) -> Timeouts:
+    """Return the engine's timeouts from the settings."""
+    return Timeouts(
         sign_in=settings.sign_in_limit,
         refusal=settings.refusal_limit,
         credential=settings.credential_limit,
         nodes_settle=settings.settle_limit,
         look=settings.verify_limit,
+        log=settings.activity_log_delay * 1.5,
         step=settings.step_limit,
-        every=settings.look_interval,
+        poll_interval=settings.look_interval,
     )
 
 
@@ -103,91 +132,35 @@ class SystemClock:
     """The `Clock` port on this machine's clock."""
 
     def now(self) -> datetime:
-        """The present moment, aware, in UTC."""
+        """Return the current time, in UTC and with its time zone."""
         return datetime.now(UTC)
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait this many seconds."""
         await asyncio.sleep(seconds)
 
 
 class MemoryJournal:
-    """The `Journal` port for a run that nobody resumes: kept in memory."""
+    """The `Journal` port in memory, for a run that nobody resumes."""
 
     def __init__(self) -> None:
         self._baselines: dict[tuple[str, str], Baseline] = {}
+        self._evidence: dict[tuple[str, str, str], tuple[Evidence, ...]] = {}
 
     async def baseline(self, digest: str, cluster: ClusterId) -> Baseline | None:
-        """The stored baseline, if one was stored."""
+        """Return the stored baseline. None means that none was stored."""
         return self._baselines.get((digest, cluster.key))
 
     async def store_baseline(self, digest: str, baseline: Baseline) -> None:
-        """Store it; a second one for the same cluster and digest replaces the first."""
+        """Store a baseline. It replaces an earlier one of the same cluster and digest."""
         self._baselines[digest, baseline.cluster] = baseline
 
+    async def evidence(self, digest: str, plan: ClusterPlan) -> tuple[Evidence, ...]:
+        """Return what this process did to the cluster before, in the order of the plan's steps."""
+        kinds = dict.fromkeys(step.kind for step in plan.steps)
+        kept = (self._evidence.get((digest, plan.cluster.key, kind), ()) for kind in kinds)
+        return tuple(one for seen in kept for one in lasting(seen))
 
-def _machine(settings: Settings) -> Machine:
-    from aks_entra.adapters.machine import ThisMachine  # noqa: PLC0415 - lazy: see the module's first paragraph
-
-    return ThisMachine(patience=settings.tool_limit)
-
-
-async def _ports(
-    settings: Settings,
-    who: tuple[ProverSpec | None, PersonSpec | None],
-    journal: Journal,
-    open_things: AsyncExitStack,
-) -> tuple[Ports, AccessPorts]:
-    from aks_entra.adapters.arm import AzureControlPlane  # noqa: PLC0415 - lazy: see the module's first paragraph
-    from aks_entra.adapters.arm.assignments import ClusterRoles  # noqa: PLC0415 - as above
-    from aks_entra.adapters.arm.clients import Clients  # noqa: PLC0415 - as above
-    from aks_entra.adapters.bindings import KubernetesRbac  # noqa: PLC0415 - as above
-    from aks_entra.adapters.cluster import ApiServers  # noqa: PLC0415 - as above
-    from aks_entra.adapters.conditional_access import GraphSignInPolicies  # noqa: PLC0415 - as above
-    from aks_entra.adapters.credentials import Identities  # noqa: PLC0415 - as above
-    from aks_entra.adapters.graph import MicrosoftGraph  # noqa: PLC0415 - as above
-    from aks_entra.adapters.graph_client import Graph  # noqa: PLC0415 - as above
-    from aks_entra.adapters.graph_wire import Wire  # noqa: PLC0415 - as above
-    from aks_entra.adapters.group_pim import GraphGroupPim  # noqa: PLC0415 - as above
-    from aks_entra.adapters.log_analytics import LogAnalytics  # noqa: PLC0415 - as above
-    from aks_entra.adapters.network import Web  # noqa: PLC0415 - as above
-    from aks_entra.adapters.people import DirectoryPeople  # noqa: PLC0415 - as above
-    from aks_entra.adapters.surroundings import Machine  # noqa: PLC0415 - as above
-    from aks_entra.adapters.vault import MemoryVault  # noqa: PLC0415 - as above
-
-    logging.getLogger("azure").setLevel(logging.ERROR)  # what goes wrong there is raised, and then it is ours to say
-    clock, vault = SystemClock(), MemoryVault()
-    web = Web(connect=settings.connect_timeout, read=settings.request_timeout)
-    open_things.push_async_callback(web.close)
-    identities = Identities(web, *who)
-    open_things.push_async_callback(identities.close)
-    clients = Clients(identities, web, rate=settings.request_rate)
-    open_things.push_async_callback(clients.close)
-    graph = Graph(identities.runner_credential, timeout=settings.request_timeout)
-    open_things.push_async_callback(graph.close)
-    audit = LogAnalytics(clients, identities.runner_credential, web)
-    open_things.push_async_callback(audit.close)
-    arm = AzureControlPlane(clients, vault, clock)
-    servers = ApiServers(identities, vault, arm, timeout=settings.api_server_timeout)
-    wire = Wire(graph.client)
-    policies = GraphSignInPolicies(wire)
-    access = AccessPorts(
-        people=DirectoryPeople(wire),
-        roles=ClusterRoles(clients),
-        bindings=KubernetesRbac(servers),
-        pim=GraphGroupPim(wire),
-        policies=policies,
-    )
-    ports = Ports(
-        arm=arm,
-        directory=MicrosoftGraph(graph.client, clock, reads=settings.group_reads, gap=settings.group_read_gap),
-        kubernetes=servers,
-        vault=vault,
-        clock=clock,
-        journal=journal,
-        callers=identities,
-        surroundings=Machine(),
-        audit=audit,
-        sign_in=policies,
-    )
-    return ports, access
+    async def store_evidence(self, digest: str, cluster: ClusterId, step: str, evidence: tuple[Evidence, ...]) -> None:
+        """Store the evidence of a step. It replaces earlier evidence of the same step."""
+        self._evidence[digest, cluster.key, step] = evidence

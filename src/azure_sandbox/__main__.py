@@ -1,4 +1,4 @@
-"""`python -m azure_sandbox`."""
+"""Entry point of `python -m azure_sandbox`."""
 
 from azure_sandbox.cli import main
 

@@ -1,8 +1,7 @@
-"""The sandbox's time: the machine's own, in which Azure's operations last as long as the pace says.
+"""The sandbox's time: the machine's clock, and the pace at which Azure's operations progress.
 
-Tokens and certificates meet clients that read the machine's clock, so `now` is true time. What Azure takes minutes for
-is divided by the pace, or waits until somebody moves it on by hand. This is the only module of the sandbox that reads a
-clock.
+Tokens and certificates meet clients that read the machine's clock, so `now` is real time. The length of an operation is
+divided by the pace, or operations wait until `advance` is called. No other module of the sandbox reads a clock.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ def _machine() -> datetime:
 
 
 class Clock:
-    """UTC time and the pace of Azure's operations, in seconds of Azure per real second (`math.inf`: at once).
+    """UTC time and the pace of Azure's operations, in seconds of Azure time per real second (`math.inf`: at once).
 
-    `by_hand`: operations stand still, whatever the pace, until `advance` says that so much of Azure's time has passed.
+    With `by_hand`, operations only progress when `advance` is called, whatever the pace.
     """
 
     def __init__(
         self, *, pace: float = DEFAULT_PACE, source: Callable[[], datetime] = _machine, by_hand: bool = False
     ) -> None:
         if not pace > 0:
-            raise ValueError(f"pace {pace!r} is not a positive number (seconds of Azure per real second)")
+            raise ValueError(f"pace {pace!r} is not a positive number (seconds of Azure time per real second)")
         self.pace = 1.0 if by_hand else pace
         self.by_hand = by_hand
         self._source = source
@@ -39,12 +38,12 @@ class Clock:
 
     @classmethod
     def instant(cls) -> Clock:
-        """A clock under which every operation is over as soon as anybody looks."""
+        """Return a clock under which every operation has finished by the next read."""
         return cls(pace=math.inf)
 
     @classmethod
     def at(cls, pace: str | float) -> Clock:
-        """A clock of a pace by name (real, fast, instant, by-hand) or number; ValueError if it is neither."""
+        """Return a clock for a pace: real, fast, instant, by-hand, or a number. Raises ValueError for anything else."""
         if pace == BY_HAND:
             return cls(by_hand=True)
         if isinstance(pace, str) and pace not in PACES:
@@ -57,27 +56,27 @@ class Clock:
 
     @property
     def duration_scale(self) -> float:
-        """Real seconds per second of Azure."""
+        """Return the real seconds that one second of Azure time takes."""
         return 1.0 / self.pace
 
     def now(self) -> datetime:
-        """The present moment, aware, in UTC."""
+        """Return the present moment, timezone-aware, in UTC."""
         return self._source() if self.by_hand else self._source() + self._ahead
 
     def progress(self) -> datetime:
-        """How far Azure's operations have come: `now`, unless they are moved by hand."""
+        """Return the moment up to which operations have progressed: `now`, except with `by_hand`."""
         return self._started + self._ahead if self.by_hand else self.now()
 
     def real(self, seconds: float) -> timedelta:
-        """How long so many seconds of Azure last here."""
+        """Return the real time that a number of seconds of Azure time takes."""
         return timedelta(seconds=seconds * self.duration_scale)
 
     def after(self, seconds: float, *, since: datetime | None = None) -> datetime:
-        """The moment at which so many seconds of Azure have passed since `since` (default: the present progress)."""
+        """Return the moment that many seconds of Azure time after `since` (default: the present progress)."""
         return (since or self.progress()) + self.real(seconds)
 
     def advance(self, time: timedelta) -> None:
-        """Move time forward, as a test does instead of waiting: all of it, or by hand only that of operations."""
+        """Advance the clock; with `by_hand`, only operations progress. Raises ValueError for a negative time."""
         if time < timedelta():
-            raise ValueError("time does not run backwards here")
+            raise ValueError("the clock cannot be set back")
         self._ahead += time

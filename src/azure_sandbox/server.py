@@ -1,7 +1,7 @@
-"""The sandbox: a world, its services and the proxy in front of them, in one event loop.
+"""A sandbox: a world, its services and the proxy in front of them, in one event loop.
 
 async with Sandbox(Path("world.yaml")) as sandbox:
-    ... run anything with sandbox.environment ...
+    ...  # run a client with sandbox.environment
 """
 
 from __future__ import annotations
@@ -12,32 +12,32 @@ import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from azure_sandbox.arm.service import Arm, ArmSettings
-from azure_sandbox.build import Operator, build_arm, build_directory
 from azure_sandbox.clock import DEFAULT_PACE, Clock
 from azure_sandbox.cluster.real.binaries import NoControlPlane, find_binaries
 from azure_sandbox.cluster.real.plant import Plant
 from azure_sandbox.cluster.servers import ApiServers
-from azure_sandbox.control import CONTROL_HOST, Control
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.discovery import HOST as ENTRA_HOST
 from azure_sandbox.entra.service import DEVICE_HOSTS, Entra
 from azure_sandbox.entra.tokens import Tokens
-from azure_sandbox.faults import Faults
+from azure_sandbox.faults.requests import Faults
+from azure_sandbox.front.control import CONTROL_HOST, Control
+from azure_sandbox.front.home import HomeFolder
+from azure_sandbox.front.pki import Authority
+from azure_sandbox.front.proxy import Proxy, Target, Unreachable
+from azure_sandbox.front.traffic_report import Exchange, Report
+from azure_sandbox.front.tunnel import Passage
 from azure_sandbox.graph.service import HOST as GRAPH_HOST
 from azure_sandbox.graph.service import Graph
-from azure_sandbox.home import HomeFolder
 from azure_sandbox.logs.service import HOST as LOGS_HOST
 from azure_sandbox.logs.service import LogAnalytics
-from azure_sandbox.persistence import Saved, save
-from azure_sandbox.pki import Authority
-from azure_sandbox.proxy import Proxy, Target, Unreachable
-from azure_sandbox.report import Exchange, Report
-from azure_sandbox.tunnel import Passage
-from azure_sandbox.world import World, WorldError, builtin_world, load_world
-from azure_sandbox.world_export import dump_world, export_world
+from azure_sandbox.state.folder import Saved, save
+from azure_sandbox.world.build import Operator, build_arm, build_directory
+from azure_sandbox.world.export import dump_world, export_world
+from azure_sandbox.world.model import World, WorldError, builtin_world, load_world
 
 ARM_HOST = "management.azure.com"
 FRONTS = (ENTRA_HOST, ARM_HOST, GRAPH_HOST, LOGS_HOST, *DEVICE_HOSTS)
@@ -49,13 +49,22 @@ LOOPBACK = "127.0.0.1,localhost,::1"
 
 
 class Sandbox:
-    """A local Azure. Raises WorldError for a world that cannot be built.
+    """A local Azure.
 
-    `pace`: seconds of Azure per real second, or real, fast, instant, by-hand. `seed`: durations are drawn from recorded
-    ones. `throttle`: empty token buckets refuse, also where the world does not say so. `state`: a folder that survives;
-    a world is read on the first start only. `port`: of the proxy, 0 for a free one. `replication`: real seconds until a
-    read sees what was written to the directory. `observe` is told of each answered request. `authority`: a CA that
-    outlives this sandbox, for processes that read their CA bundle once. `faults` scripts what goes wrong.
+    Args:
+        world: A world file, a parsed world, or None for an operator and an empty subscription.
+        pace: Seconds of Azure time per real second, or `real`, `fast`, `instant` or `by-hand`.
+        seed: Draw durations of operations from recorded ones with this seed.
+        throttle: Answer 429 when a token bucket is empty, even if the world does not ask for it.
+        state: Folder that keeps the sandbox across restarts. `world` is only read on the first start.
+        port: Port of the proxy. 0 picks a free one.
+        replication: Real seconds until a read sees what was written to the directory.
+        clock: The clock to use instead of one with `pace`.
+        observe: Called with each answered request.
+        authority: A CA that outlives this sandbox, for processes that read their CA bundle only once.
+
+    Raises:
+        WorldError: The world cannot be built, or the state folder cannot be read.
     """
 
     def __init__(  # noqa: PLR0913  # one argument per setting
@@ -122,35 +131,43 @@ class Sandbox:
 
     @property
     def pace(self) -> str:
-        """The pace as people write it."""
+        """Return the pace as it is typed: `by-hand` or a number."""
         return "by-hand" if self.clock.by_hand else f"{self.clock.pace:g}"
 
     def export(self) -> str:
-        """The world as it stands, as YAML that starts another sandbox."""
+        """Return the present world as YAML that starts another sandbox."""
         return dump_world(export_world(self))
+
+    def ledger(self) -> dict[str, Any]:
+        """Return the static credentials that were handed out, without secrets, and whether each is accepted now."""
+        return self.arm.ledger.shown(self.arm.state, self.clock.now())
 
     @property
     def clusters(self) -> ApiServers:
-        """The clusters' API servers."""
+        """Return the API servers of the clusters."""
         return self.arm.clusters
 
     @property
     def folder(self) -> Path:
-        """Where the CA bundle lies, and clients keep their state; gone when the sandbox is."""
+        """Return the folder with the CA bundle and the files of clients. It is removed when the sandbox ends.
+
+        Raises:
+            RuntimeError: The sandbox is not running.
+        """
         if self._folder is None:
             raise RuntimeError("the sandbox is not running: enter it with `async with`")
         return self._folder.path
 
     @property
     def spare(self) -> frozenset[int]:
-        """Processes of the sandbox itself, which must not be ended before it."""
+        """Return the process IDs of the sandbox's own processes, which must outlive the command that runs inside it."""
         watcher = None if self._folder is None else self._folder.watcher
         planes = frozenset() if self._plant is None else self._plant.pids
         return planes if watcher is None else planes | {watcher}
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client needs to live in here, and nothing of the machine's own Azure."""
+        """Return the environment variables that send a client to this sandbox and hide any other Azure sign-in."""
         proxy, bundle, home = self.proxy.url, str(self.folder / "ca.pem"), self.folder
         return {
             **dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), proxy),
@@ -199,7 +216,7 @@ class Sandbox:
             self._folder = None
 
     async def _keep(self, folder: Path) -> None:
-        """Save soon after each write, so that also a killed sandbox comes back."""
+        """Save shortly after each write, so that the state also survives a kill."""
         while True:
             await self._changed.wait()
             self._changed.clear()
@@ -207,7 +224,7 @@ class Sandbox:
             await asyncio.sleep(SAVE_EVERY)
 
     def target(self, host: str, port: int) -> Target | Passage:
-        """What answers for a host; raises Unreachable."""
+        """Return what serves a host: a TLS target, or a passage to another server. Raises Unreachable."""
         if port == HTTPS and host in self._handlers:
             return Target(context=self._front, handle=self._handlers[host])
         if not host.endswith(".azmk8s.io"):
@@ -227,7 +244,7 @@ class Sandbox:
         return Target(context=server.ssl_context(), handle=server.handle, connections=server.connections)
 
     def greeting(self, path: str) -> str | None:
-        """`GET /environment` asked of the proxy itself: the lines that a shell evaluates to get in."""
+        """Return the export lines for a shell if `GET /environment` is sent to the proxy itself, else None."""
         return exports(self.environment) if path == "/environment" else None
 
 
@@ -245,5 +262,5 @@ def _described(world: Path | World | None) -> World:
 
 
 def exports(environment: Mapping[str, str]) -> str:
-    """Shell lines that set an environment."""
+    """Return the shell lines that export an environment."""
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())

@@ -1,24 +1,17 @@
-"""The command lines for access, in this process, against the sandbox: what they print and how they end."""
+"""The access commands, in this process, against the sandbox: output and exit codes."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from queue import Queue
-from threading import Event, Thread
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from aks_entra.cli import app
-from azure_sandbox.server import Sandbox
+from tests.contract.command_line import serving, typed
+from tests.contract.small_world import READER, UNLOCKED
 
-from .conftest import READER, SUBSCRIPTION
-from .test_access import UNLOCKED
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture
@@ -26,46 +19,10 @@ def sandbox(tmp_path: Path) -> Iterator[dict[str, str]]:
     yield from serving(tmp_path, UNLOCKED)
 
 
-def serving(folder: Path, text: str) -> Iterator[dict[str, str]]:
-    """A sandbox in a thread of its own: a command has the main thread, whose signals it handles."""
-    world, opened, closing = folder / "world.yaml", Queue[dict[str, str]](), Event()
-    world.write_text(text)
-
-    async def serve() -> None:
-        async with Sandbox(world, pace=100_000) as box:
-            opened.put(dict(box.environment))
-            await asyncio.to_thread(closing.wait)
-
-    thread = Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    try:
-        yield opened.get(timeout=60)
-    finally:
-        closing.set()
-        thread.join(timeout=60)
-
-
-@pytest.fixture(autouse=True)
-def quick(sandbox: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in os.environ:
-        if re.match(r"(?i)^(azure_|(https?|all|no)_proxy$)", name):
-            monkeypatch.delenv(name)
-    quickly = {"LOOK_INTERVAL": "0.01", "GRANT_LIMIT": "5", "GROUP_READ_GAP": "0"}
-    settings = {f"AKS_ENTRA_{name}": value for name, value in quickly.items()}
-    for name, value in {**sandbox, **settings}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", SUBSCRIPTION)
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-
-
-def typed(*words: str) -> Result:
-    return CliRunner().invoke(app, words, env={"COLUMNS": "220"})  # so wide that no sentence is broken
-
-
-def test_explain_says_yes_no_and_why() -> None:
+def test_explain_prints_yes_or_no_with_reasons() -> None:
     yes = typed("access", "explain", "shop-weu/guarded", "list", "nodes", "--as", "dana@contoso.com")
     assert yes.exit_code == 0, yes.output
-    assert "yes: member of the cluster's admin group aks-admins" in yes.stdout
+    assert "yes: a member of the cluster's admin group aks-admins" in yes.stdout
     said = (
         f'Error from server (Forbidden): nodes is forbidden: User "{READER["id"]}" cannot list resource "nodes" in API '
         'group "" at the cluster scope'
@@ -95,27 +52,27 @@ def test_a_grant_is_given_listed_swept_and_revoked() -> None:
     assert revoked.exit_code == 0, revoked.output
     assert "a new token is refused" in revoked.stdout
     assert (typed("access", "revoke", *place, "--yes")).exit_code == 2
-    assert (typed("access", "grant", *place, *words, "--yes", "--for", "long")).exit_code == 2
+    assert (typed("access", "grant", *place, *words, "--yes", "--duration", "long")).exit_code == 2
 
 
 @pytest.mark.parametrize("mode", ["interactive", "devicecode", "azurecli", "spn", "workloadidentity", "msi"])
-def test_a_kubeconfig_names_kubelogin_s_mode_and_no_secret(mode: str, tmp_path: Path) -> None:
-    done = typed("kubeconfig", "-g", "shop-weu", "-n", "guarded", "--mode", mode)
+def test_a_kubeconfig_contains_kubelogins_mode_and_no_secret(mode: str, tmp_path: Path) -> None:
+    done = typed("kubeconfig", "-g", "shop-weu", "-n", "guarded", "--login", mode)
     assert done.exit_code == 0, done.output
     text = (tmp_path / "config").read_text()
     assert f"- {mode}" in text
     assert not [word for word in ("token:", "client-key-data", "client-certificate-data", "the-reader") if word in text]
-    printed = typed("kubeconfig", "-g", "shop-weu", "-n", "guarded", "--mode", mode, "--file", "-")
+    printed = typed("kubeconfig", "-g", "shop-weu", "-n", "guarded", "--login", mode, "--file", "-")
     assert printed.stdout == text
 
 
-def test_a_cluster_with_static_credentials_only_gets_none(tmp_path: Path) -> None:
+def test_a_cluster_without_entra_id_gets_no_kubeconfig(tmp_path: Path) -> None:
     for name in ("plain", "legacy"):
         assert (typed("kubeconfig", "-g", "shop-weu", "-n", name)).exit_code == 2
     assert not (tmp_path / "config").exists()
 
 
-def test_the_doctor_looks_at_tools_network_clock_and_tenant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_doctor_checks_tools_network_clock_and_tenant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     printed = {
         "az": 'echo \'{"azure-cli": "2.91.0"}\'',
         "kubectl": 'echo \'{"clientVersion": {"gitVersion": "v1.33.4"}}\'',

@@ -1,4 +1,4 @@
-"""Azure's own SDKs against the sandbox's ARM: what is read, what is written, and what is not."""
+"""Azure's own SDKs against the sandbox's ARM: reads, writes and refusals."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import dataclasses
 import pytest
 
 from aks_entra.core.cluster import Identity
-from aks_entra.core.evidence import AdminCredentialRefused
+from aks_entra.core.evidence.observations import AdminCredentialRefused
+from aks_entra.core.new_cluster import NewCluster
 from aks_entra.core.steps import Guarded
 from aks_entra.errors import AksEntraError, Refused, Rejected, TryLater
-from aks_entra.ports import NewCluster, Operation, Witness
+from aks_entra.ports.migration import HeldCredential, Operation
 from aks_entra.wiring import Session
-from azure_sandbox.http import Reply
+from azure_sandbox.front.http import Reply
 from azure_sandbox.server import Sandbox
-
-from .conftest import ADMINS, READER, SUBSCRIPTION, TENANT, Opener, cluster
+from tests.contract.small_world import ADMINS, READER, SUBSCRIPTION, TENANT, Opener, cluster
 
 WRITE = "Microsoft.ContainerService/managedClusters/write"
 READ = "Microsoft.ContainerService/managedClusters/read"
@@ -27,7 +27,7 @@ async def settled(session: Session, operation: Operation) -> None:
     assert (await session.watch.settled(operation)).succeeded
 
 
-async def test_a_subscription_is_found_by_name_or_id_and_its_tenant_known(opened: Opener) -> None:
+async def test_a_subscription_is_found_by_name_or_id_with_its_tenant(opened: Opener) -> None:
     async with opened() as session:
         arm = session.ports.arm
         assert await arm.subscription_id("PROD-eu") == SUBSCRIPTION
@@ -41,7 +41,7 @@ async def test_a_subscription_is_found_by_name_or_id_and_its_tenant_known(opened
         assert refused.value.status in {403, 404}
 
 
-async def test_clusters_are_listed_as_they_are(opened: Opener) -> None:
+async def test_listed_clusters_have_the_properties_of_the_world(opened: Opener) -> None:
     async with opened() as session:
         found = {one.cluster.name: one async for one in session.ports.arm.list_clusters(SUBSCRIPTION)}
         here = [one.cluster.name async for one in session.ports.arm.list_clusters(SUBSCRIPTION, "shop-weu")]
@@ -81,13 +81,13 @@ async def test_a_long_list_is_read_to_its_last_page(opened: Opener) -> None:
         (
             Reply(200, {"value": [], "nextLink": "https://elsewhere.example/next"}),
             Refused,
-            "goes on at elsewhere.example",
+            "leads to https://elsewhere.example",
         ),
-        (Reply(200, "<html>Please sign in</html>"), Rejected, "what answered is no JSON"),
+        (Reply(200, "<html>Please sign in</html>"), Rejected, "the response is not JSON"),
         (Reply(403, {"error": {"code": "AuthorizationFailed", "message": "no"}}), Refused, "AuthorizationFailed"),
     ],
 )
-async def test_a_list_that_is_none_is_an_error(
+async def test_an_invalid_list_is_an_error(
     opened: Opener, box: Sandbox, answer: Reply, error: type[AksEntraError], words: str
 ) -> None:
     for _ in range(4 if error is Rejected else 1):  # a read is repeated three times
@@ -99,14 +99,14 @@ async def test_a_list_that_is_none_is_an_error(
     assert box.faults.waiting == ()
 
 
-async def test_a_cluster_that_does_not_exist_is_refused(opened: Opener) -> None:
+async def test_a_missing_cluster_is_refused(opened: Opener) -> None:
     async with opened() as session:
         with pytest.raises(Refused, match="nothing-here") as refused:
             await session.ports.arm.cluster(cluster("nothing-here"))
     assert (refused.value.code, refused.value.status) == ("ResourceNotFound", 404)
 
 
-async def test_the_ca_is_read_and_everything_else_in_that_answer_dropped(opened: Opener) -> None:
+async def test_only_the_ca_is_kept_of_a_kubeconfig(opened: Opener) -> None:
     async with opened() as session:
         ca = await session.ports.arm.certificate_authority(cluster("plain"))
         assert not session.ports.vault.holds(cluster("plain"))
@@ -114,7 +114,7 @@ async def test_the_ca_is_read_and_everything_else_in_that_answer_dropped(opened:
     assert ca.not_before.endswith("Z")
 
 
-async def test_rights_are_read_before_they_are_needed(opened: Opener, box: Sandbox) -> None:
+async def test_rights_are_read_in_advance(opened: Opener, box: Sandbox) -> None:
     async with opened() as session:
         arm = session.ports.arm
         me = await session.ports.callers.runner()
@@ -130,7 +130,7 @@ async def test_rights_are_read_before_they_are_needed(opened: Opener, box: Sandb
 
 
 @pytest.mark.usefixtures("as_reader")
-async def test_missing_rights_are_named_or_unknown_and_writes_refused(opened: Opener) -> None:
+async def test_a_missing_right_is_named_or_unknown_and_writes_are_refused(opened: Opener) -> None:
     async with opened() as session:
         arm = session.ports.arm
         missing = await arm.missing_permissions(cluster("plain"), (WRITE,))
@@ -144,7 +144,7 @@ async def test_missing_rights_are_named_or_unknown_and_writes_refused(opened: Op
             await arm.hold_admin_credential(cluster("guarded"))
 
 
-async def test_locks_that_reach_a_cluster_are_seen_and_a_write_through_them_rejected(opened: Opener) -> None:
+async def test_a_lock_that_applies_to_a_cluster_is_read_and_its_write_rejected(opened: Opener) -> None:
     async with opened() as session:
         arm = session.ports.arm
         posture = await arm.cluster(cluster("azure-rbac", "pay-weu"))
@@ -159,13 +159,13 @@ async def test_locks_that_reach_a_cluster_are_seen_and_a_write_through_them_reje
 
 
 @pytest.mark.parametrize("name", ["plain", "legacy"])
-async def test_entra_is_enabled_local_accounts_closed_and_arm_refuses_the_admin_credential(
+async def test_entra_id_is_enabled_local_accounts_disabled_and_the_admin_credential_refused(
     opened: Opener, name: str
 ) -> None:
     async with opened() as session:
         arm, me = session.ports.arm, cluster(name)
         before = await arm.cluster(me)
-        assert isinstance(await arm.hold_admin_credential(me), Witness)
+        assert isinstance(await arm.hold_admin_credential(me), HeldCredential)
         await settled(session, await arm.enable_entra(me, Guarded.of(before), TENANT, (ADMINS,), None))
         enabled = await arm.cluster(me)
         assert (enabled.identity, enabled.admin_group_ids, enabled.tenant_id) == (Identity.MANAGED, (ADMINS,), TENANT)
@@ -185,7 +185,7 @@ async def test_entra_is_enabled_local_accounts_closed_and_arm_refuses_the_admin_
         assert (await arm.cluster(me)).local_accounts
 
 
-async def test_a_world_that_moved_is_refused_with_the_differences_and_nothing_written(opened: Opener) -> None:
+async def test_a_changed_cluster_is_refused_with_the_differences_before_any_write(opened: Opener) -> None:
     async with opened() as session:
         arm = session.ports.arm
         now = await arm.cluster(cluster("guarded"))
@@ -196,7 +196,7 @@ async def test_a_world_that_moved_is_refused_with_the_differences_and_nothing_wr
         assert await arm.cluster(cluster("guarded")) == now
 
 
-async def test_one_operation_at_a_time(opened: Opener, box: Sandbox) -> None:
+async def test_a_second_operation_at_the_same_time_is_refused(opened: Opener, box: Sandbox) -> None:
     box.clock.pace = 1.0
     async with opened() as session:
         arm, me = session.ports.arm, cluster("plain")
@@ -213,15 +213,15 @@ async def test_one_operation_at_a_time(opened: Opener, box: Sandbox) -> None:
         assert later.value.code == "OperationNotAllowed"
 
 
-async def test_a_token_for_arm_goes_to_arm_only(opened: Opener) -> None:
+async def test_a_token_for_arm_is_sent_to_arm_only(opened: Opener) -> None:
     async with opened() as session:
-        with pytest.raises(Refused, match="not to management"):
+        with pytest.raises(Refused, match=r"leads to https://example\.com"):
             await session.ports.arm.operation(
                 Operation(cluster=cluster("plain"), url="https://example.com/operations/1")
             )
 
 
-async def test_a_cluster_is_created_closed_and_never_twice(opened: Opener) -> None:
+async def test_a_cluster_is_created_once_with_local_accounts_disabled(opened: Opener) -> None:
     spec = NewCluster(
         cluster=cluster("fresh", "new-weu"),
         location="westeurope",

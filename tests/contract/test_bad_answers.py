@@ -1,30 +1,29 @@
-"""What answers is not Azure: a proxy's sign-in page, half a document, a list where an object belongs, numbers in lists.
+"""Answers that are not Azure's: a proxy's sign-in page, half a document, a list instead of an object, numbers in lists.
 
-Each read of a plan is answered that way once. The plan is the same (a read is repeated), or it says "unknown", or it
-is refused with one error that says where to look. "There is none" is never read out of an answer that is none.
+Each read of a plan gets such an answer once. Then the plan is unchanged (the read is repeated), or it says "unknown",
+or it is refused with an error that says where to look. An invalid answer never counts as an empty one.
 """
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
 
-from aks_entra import survey
-from aks_entra.core.fleet import Fleet, Selector, WantedGroup, WantedTarget
-from aks_entra.core.plan import FleetPlan
+from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup, WantedTarget
+from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.preflight import Severity
 from aks_entra.errors import AksEntraError, Refused, Rejected, TryLater
+from aks_entra.planning import planner
 from aks_entra.settings import Settings
 from aks_entra.wiring import Session, open_session
-from azure_sandbox.http import Reply
-from azure_sandbox.proxy import Exchange
+from azure_sandbox.front.http import Reply
+from azure_sandbox.front.proxy import Exchange
 from azure_sandbox.server import Sandbox
-from tests.contract.conftest import WORLD
+from tests.contract.sandbox_environment import in_environment
+from tests.contract.small_world import WORLD
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -74,7 +73,7 @@ FLEET = Fleet(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class OpenSandbox:
     box: Sandbox
     session: Session
     seen: list[Exchange]
@@ -82,48 +81,43 @@ class Desk:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
-    """One sandbox and one session for all: a plan changes nothing in either."""
+async def opened(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OpenSandbox]:
+    """Yield one sandbox and session for all tests, because a plan writes nothing."""
     world = tmp_path_factory.mktemp("world") / "world.yaml"
     world.write_text(WORLD)
     seen: list[Exchange] = []
     with pytest.MonkeyPatch.context() as patch:
-        for name in os.environ:
-            if re.match(r"(?i)^(azure_|(https?|all|no)_proxy$)", name):
-                patch.delenv(name)
-        async with Sandbox(world, pace=100_000, replication=0, observe=seen.append) as box:
-            for name, value in box.environment.items():
-                patch.setenv(name, value)
+        async with in_environment(patch, world, pace=100_000, replication=0, observe=seen.append) as box:
             quick = Settings(poll_interval=0.02, look_interval=0.02, group_reads=2, group_read_gap=0)
             async with open_session(quick) as session:
-                known = await survey.plan_fleet(session.ports, FLEET, ())
-                yield Desk(box=box, session=session, seen=seen, known=known)
+                known = await planner.plan_fleet(session.ports, FLEET, ())
+                yield OpenSandbox(box=box, session=session, seen=seen, known=known)
 
 
 def doubts(plan: FleetPlan) -> set[str]:
-    """The findings that say "unknown", or that forbid."""
+    """Return the findings with severity unknown or blocker."""
     grave = (Severity.UNKNOWN, Severity.BLOCKER)
     return {one.rule for one in plan.clusters[0].findings if one.severity in grave}
 
 
 @pytest.mark.parametrize("read", READS)
-async def test_nothing_is_made_of_an_answer_that_is_none(desk: Desk, read: str) -> None:
+async def test_an_invalid_answer_is_repeated_unknown_or_refused(opened: OpenSandbox, read: str) -> None:
     method, host, path = READS[read]
     for what, answer in ANSWERS.items():
-        desk.box.faults.add(method, path, host=host, answer=answer)
+        opened.box.faults.add(method, path, host=host, answer=answer)
         plan, error = None, None
         try:
-            plan = await survey.plan_fleet(desk.session.ports, FLEET, ())
+            plan = await planner.plan_fleet(opened.session.ports, FLEET, ())
         except AksEntraError as said:
             error = said
-        assert desk.box.faults.waiting == (), what
-        if plan is not None and plan.digest == desk.known.digest:
+        assert opened.box.faults.waiting == (), what
+        if plan is not None and plan.digest == opened.known.digest:
             repeated = host == ARM and method == "GET"
-            assert repeated or doubts(plan) > doubts(desk.known), what
+            assert repeated or doubts(plan) > doubts(opened.known), what
         elif plan is not None:
             assert plan.clusters[0].disposition == "refused", what
         else:
             assert isinstance(error, Refused | Rejected | TryLater), what
             assert error.remedy, what
-    written = [one for one in desk.seen if one.method in {"PUT", "PATCH", "DELETE"} or "rotate" in one.path.lower()]
+    written = [one for one in opened.seen if one.method in {"PUT", "PATCH", "DELETE"} or "rotate" in one.path.lower()]
     assert written == []

@@ -1,4 +1,4 @@
-"""The Kubernetes client against the sandbox's API servers: who gets in before a rotation, and who after it."""
+"""The Kubernetes client against the sandbox's API servers, before and after a rotation."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from pathlib import Path
 import pytest
 
 from aks_entra.core.cluster import Posture
-from aks_entra.core.evidence import Credential
-from aks_entra.core.fleet import ProverSpec
+from aks_entra.core.evidence.observations import Credential
+from aks_entra.core.planning.fleet import ProverSpec
 from aks_entra.core.preflight import Inside
 from aks_entra.core.steps import Guarded
 from aks_entra.errors import Refused, TryLater
-from aks_entra.ports import Witness
+from aks_entra.ports.migration import HeldCredential
 from aks_entra.wiring import Session
 from azure_sandbox.server import Sandbox
-
-from .conftest import ADMINS, READER, TENANT, Opener, cluster
+from tests.contract.small_world import ADMINS, READER, TENANT, Opener, cluster
 
 
 async def seen(session: Session, name: str, group: str = "shop-weu") -> Posture:
@@ -25,7 +24,7 @@ async def seen(session: Session, name: str, group: str = "shop-weu") -> Posture:
     return posture.with_ca(await session.ports.arm.certificate_authority(posture.cluster))
 
 
-async def test_a_handshake_shows_the_certificate_without_any_credential(opened: Opener) -> None:
+async def test_a_handshake_without_credentials_shows_the_certificate(opened: Opener) -> None:
     async with opened() as session:
         posture = await session.ports.arm.cluster(cluster("guarded"))
         serving = await session.ports.kubernetes.handshake(posture.fqdn or "")
@@ -33,7 +32,7 @@ async def test_a_handshake_shows_the_certificate_without_any_credential(opened: 
     assert serving.not_before.endswith("Z")
 
 
-async def test_a_member_signs_in_and_may_do_everything(opened: Opener) -> None:
+async def test_a_member_of_the_admin_group_may_do_everything(opened: Opener) -> None:
     async with opened() as session:
         posture = await seen(session, "guarded")
         me = await session.ports.callers.prover()
@@ -46,9 +45,7 @@ async def test_a_member_signs_in_and_may_do_everything(opened: Opener) -> None:
         assert [(one.pool, one.ready) for one in nodes] == [(posture.pools[0].name, True)]
 
 
-async def test_who_is_no_member_is_known_but_not_allowed_anything(
-    opened: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_outsider_is_authenticated_but_forbidden(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROVER_SECRET", "the-reader")
     spec = ProverSpec(client_id=READER["appId"], tenant_id=TENANT, secret_from="PROVER_SECRET")
     async with opened(spec) as session:
@@ -61,7 +58,7 @@ async def test_who_is_no_member_is_known_but_not_allowed_anything(
         assert (refused.value.status, refused.value.code) == (403, "Forbidden")
 
 
-async def test_what_a_rotation_hurts_is_seen_and_of_secrets_only_names(opened: Opener, box: Sandbox) -> None:
+async def test_objects_that_a_rotation_affects_are_read_without_secret_values(opened: Opener, box: Sandbox) -> None:
     async with opened() as session:
         posture = await seen(session, "guarded")
         api = box.arm.clusters.for_host(posture.fqdn or "")
@@ -85,14 +82,14 @@ async def test_what_a_rotation_hurts_is_seen_and_of_secrets_only_names(opened: O
     )
 
 
-async def test_who_may_list_nothing_sees_nothing(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_the_right_to_list_nothing_is_seen(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROVER_SECRET", "the-reader")
     spec = ProverSpec(client_id=READER["appId"], tenant_id=TENANT, secret_from="PROVER_SECRET")
     async with opened(spec) as session:
         assert await session.ports.kubernetes.inside(await seen(session, "guarded")) == Inside()
 
 
-async def test_without_entra_a_token_is_nobodys(opened: Opener) -> None:
+async def test_a_cluster_without_entra_id_refuses_entra_tokens(opened: Opener) -> None:
     async with opened() as session:
         posture = await seen(session, "plain")
         with pytest.raises(TryLater, match="does not accept the prover's token") as later:
@@ -101,21 +98,21 @@ async def test_without_entra_a_token_is_nobodys(opened: Opener) -> None:
         assert await session.ports.kubernetes.try_credential(posture, Credential.STATIC_TOKEN) is None
 
 
-async def test_a_stopped_cluster_answers_nobody(opened: Opener) -> None:
+async def test_a_stopped_cluster_does_not_answer(opened: Opener) -> None:
     async with opened() as session:
         posture = await session.ports.arm.cluster(cluster("asleep", "pay-weu"))
         with pytest.raises((TryLater, Refused)):
             await session.ports.kubernetes.sign_in(posture, fresh=False)
 
 
-async def test_old_credentials_outlive_the_closing_and_die_with_the_rotation(opened: Opener) -> None:
+async def test_old_credentials_work_until_the_rotation(opened: Opener) -> None:
     async with opened() as session:
         arm, kubernetes, me = session.ports.arm, session.ports.kubernetes, cluster("plain")
         before = await seen(session, "plain")
         serving = await kubernetes.handshake(before.fqdn or "")
-        witness = await arm.hold_admin_credential(me)
-        assert isinstance(witness, Witness)
-        assert (witness.has_certificate, witness.has_static_token, witness.ca) == (True, True, before.ca)
+        held = await arm.hold_admin_credential(me)
+        assert isinstance(held, HeldCredential)
+        assert (held.has_certificate, held.has_static_token, held.ca) == (True, True, before.ca)
 
         async def tried(posture: Posture) -> list[int | None]:
             return [await kubernetes.try_credential(posture, one) for one in Credential]
@@ -130,7 +127,7 @@ async def test_old_credentials_outlive_the_closing_and_die_with_the_rotation(ope
         assert {one.kind for one in workloads} >= {"Deployment", "DaemonSet"}
         operation = await arm.set_local_accounts(me, Guarded.of(await arm.cluster(me)), enabled=False)
         assert (await session.watch.settled(operation)).succeeded
-        assert await tried(before) == [200, 200]  # disabled is not closed
+        assert await tried(before) == [200, 200]  # still accepted after local accounts are disabled
 
         assert (await session.watch.settled(await arm.rotate_certificates(me))).succeeded
         after = await seen(session, "plain")
@@ -143,7 +140,7 @@ async def test_old_credentials_outlive_the_closing_and_die_with_the_rotation(ope
         assert await tried(after) == [None, None]
 
 
-async def test_a_ca_that_serves_no_more_is_read_again(opened: Opener) -> None:
+async def test_a_ca_that_was_replaced_is_read_again(opened: Opener) -> None:
     async with opened() as session:
         arm = session.ports.arm
         before = await seen(session, "guarded")
@@ -159,7 +156,7 @@ def held_in_memory_files() -> list[str]:
     return [path for path in map(os.path.realpath, Path("/proc/self/fd").iterdir()) if "memfd" in path]
 
 
-async def test_no_private_key_stays_where_a_file_could_be_read(opened: Opener) -> None:
+async def test_no_private_key_remains_in_a_file(opened: Opener) -> None:
     async with opened() as session:
         posture = await seen(session, "legacy")
         await session.ports.arm.hold_admin_credential(posture.cluster)

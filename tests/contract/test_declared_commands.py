@@ -1,4 +1,4 @@
-"""Drift of a declared group in the command lines that show it: inventory, plan, verify; and nothing is put back."""
+"""Drift of a declared group in inventory, plan and verify, which report it and write nothing."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ADMINS
-from .test_access import UNLOCKED
-from .test_access_commands import quick, serving, typed
+from tests.contract.command_line import serving, typed
+from tests.contract.small_world import ADMINS, UNLOCKED
 
-__all__ = ["quick"]
+pytestmark = pytest.mark.usefixtures("quick")
 WORLD = UNLOCKED.replace(
     f"{{name: aks-admins, id: {ADMINS}, members: [operator, dana, left]}}",
     f"{{name: aks-admins, id: {ADMINS}, uniqueName: aks-entra-admins, members: [operator, dana, left]}}",
@@ -38,7 +37,7 @@ def sandbox(tmp_path: Path) -> Iterator[dict[str, str]]:
     yield from serving(tmp_path, WORLD)
 
 
-def test_inventory_plan_and_verify_show_it_and_write_nothing(tmp_path: Path) -> None:
+def test_inventory_plan_and_verify_report_drift_and_write_nothing(tmp_path: Path) -> None:
     fleet = tmp_path / "fleet.yaml"
     fleet.write_text(FLEET)
 
@@ -52,8 +51,9 @@ def test_inventory_plan_and_verify_show_it_and_write_nothing(tmp_path: Path) -> 
     assert plan.exit_code == 0, plan.output
     (cluster,) = json.loads(plan.stdout)["plan"]["clusters"]
     said = {one["rule"]: one["message"] for one in cluster["findings"]}
-    assert said["W150"] == f"admin group Administrators is otherwise than declared: {DRIFT}"
-    assert said["I150"] == "admin group Administrators has 2 members beside those declared: they are kept"
+    assert said["W150"] == f"admin group Administrators differs from the fleet file: {DRIFT}"
+    also = "also has 2 members that the fleet file does not declare: they stay"
+    assert said["I150"] == f"admin group Administrators {also}"
     assert "ensure-admin-group" not in {step["kind"] for step in cluster["steps"]}
 
     verified = typed("verify", str(fleet), "-o", "json")

@@ -1,4 +1,4 @@
-"""What Azure says that a sandbox seldom does, in the words of arm-wire-facts, and what must happen next."""
+"""Errors that a sandbox seldom returns, in the words of arm-wire-facts, and how each is classified."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from azure.core.exceptions import HttpResponseError, ServiceRequestError, ServiceResponseError
 
-from aks_entra.adapters.failures import azure, retry_after
+from aks_entra.adapters.http.failures import azure, retry_after
 from aks_entra.errors import AksEntraError, Refused, Rejected, TryLater
 
 IN_PROGRESS = (
@@ -24,7 +24,7 @@ PENDING = (
 
 @dataclass(kw_only=True)
 class Answer:
-    """As much of azure-core's response as an error is made of."""
+    """The parts of azure-core's response from which an error is made."""
 
     status_code: int
     body: Any
@@ -36,7 +36,7 @@ class Answer:
 
 
 def raised(answer: Answer, *, writing: bool = True) -> AksEntraError:
-    error = HttpResponseError(response=answer)  # type: ignore[arg-type]  # only what is read of it
+    error = HttpResponseError(response=answer)  # type: ignore[arg-type]  # has only the attributes that are read
     with pytest.raises(AksEntraError) as caught, azure("change x", writing=writing):
         raise error
     assert caught.value.__cause__ is error
@@ -70,7 +70,7 @@ def raised(answer: Answer, *, writing: bool = True) -> AksEntraError:
             Answer(status_code=412, body={"code": "PreconditionFailed", "message": "Etag mismatched"}),
             TryLater,
             "PreconditionFailed",
-            "compared again",
+            "compares it again",
             id="a race with an ETag",
         ),
         pytest.param(
@@ -123,24 +123,26 @@ def raised(answer: Answer, *, writing: bool = True) -> AksEntraError:
         ),
     ],
 )
-def test_what_must_happen_next(answer: Answer, kind: type[AksEntraError], code: str, words: str) -> None:
+def test_an_error_is_classified_by_what_must_happen_next(
+    answer: Answer, kind: type[AksEntraError], code: str, words: str
+) -> None:
     error = raised(answer)
     assert type(error) is kind
     assert (error.code, error.status) == (code, answer.status_code)
     assert words in str(error)
 
 
-def test_a_read_that_fails_for_good_is_refused_not_rejected() -> None:
+def test_a_read_that_fails_permanently_is_refused_and_not_rejected() -> None:
     assert type(raised(Answer(status_code=400, body={"code": "BadRequest"}), writing=False)) is Refused
 
 
-def test_throttling_is_waited_for_as_long_as_azure_asks() -> None:
+def test_a_throttled_request_waits_as_long_as_azure_asks() -> None:
     error = raised(Answer(status_code=429, body={"code": "Throttled"}, headers={"Retry-After": "13"}))
     assert isinstance(error, TryLater)
     assert error.after == 13
 
 
-def test_the_correlation_id_is_kept() -> None:
+def test_an_error_keeps_the_correlation_id() -> None:
     answer = Answer(status_code=400, body={}, headers={"x-ms-correlation-request-id": "c-1", "x-ms-request-id": "r-1"})
     assert raised(answer).correlation_id == "c-1"
 
@@ -155,12 +157,12 @@ def test_the_correlation_id_is_kept() -> None:
         ({"Retry-After": "soon"}, 30.0),
     ],
 )
-def test_retry_after_in_all_its_forms(headers: dict[str, str], seconds: float) -> None:
+def test_every_form_of_retry_after_is_parsed(headers: dict[str, str], seconds: float) -> None:
     assert retry_after(headers, 30.0) == seconds
 
 
-def test_a_write_without_an_answer_may_have_happened() -> None:
-    with pytest.raises(TryLater, match="before the answer came") as later, azure("change x", writing=True):
+def test_a_write_without_an_answer_counts_as_possibly_done() -> None:
+    with pytest.raises(TryLater, match="before the response came") as later, azure("change x", writing=True):
         raise ServiceResponseError("connection reset")
     assert later.value.code == "NoAnswer"
     with pytest.raises(TryLater, match=r"cannot be reached"), azure("change x", writing=True):

@@ -1,4 +1,4 @@
-"""Faults on the wire, met by Azure's own SDKs: the same end as without them, each fault consumed."""
+"""Faults on the wire with Azure's own SDKs: the result is the same as without them, and each fault is consumed."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aks_entra.core.verdict import Outcome
-from azure_sandbox.faults import throttled
-from azure_sandbox.http import Reply
-from tests.contract.conftest import cluster
-from tests.contract.test_wayback import job, planned
+from aks_entra.core.verdict.verdict import Outcome
+from azure_sandbox.faults.requests import throttled
+from azure_sandbox.front.http import Reply
+from tests.contract.one_migration import planned
+from tests.contract.small_world import cluster
+from tests.support.executor_jobs import job_of
 
 if TYPE_CHECKING:
     from azure_sandbox.server import Sandbox
-    from tests.contract.conftest import Opener
+    from tests.contract.small_world import Opener
 
 ARM, API = "management.azure.com", "*.azmk8s.io"
 PLAIN = "/managedClusters/plain$"
@@ -43,8 +44,8 @@ SURVIVED = {
     "rotation 504 after its effect": ("POST", ROTATE, ARM, error(504, "GatewayTimeout", Retry_After="0"), True),
     "operation 404": ("GET", "/operations/", ARM, error(404, "NotFound"), False),
     "operation 502": ("GET", "/operations/", ARM, error(502, "BadGateway", Retry_After="0"), False),
-    "operation that is no JSON": ("GET", "/operations/", ARM, Reply(200, "<html>", {}), False),
-    "operation with an error beside InProgress": (
+    "operation that is not JSON": ("GET", "/operations/", ARM, Reply(200, "<html>", {}), False),
+    "operation with an error and InProgress": (
         "GET",
         "/operations/",
         ARM,
@@ -58,12 +59,12 @@ SURVIVED = {
 
 
 @pytest.mark.parametrize("name", SURVIVED)
-async def test_a_fault_that_passes_ends_verified(name: str, opened: Opener, box: Sandbox) -> None:
+async def test_a_migration_with_a_transient_fault_ends_verified(name: str, opened: Opener, box: Sandbox) -> None:
     method, path, host, answer, lost = SURVIVED[name]
     async with opened() as session:
         plan = await planned(session, "plain")
         box.faults.add(method, path, host=host, answer=answer, lost=lost)
-        verdict = await session.executor.migrate(job(plan))
+        verdict = await session.executor.migrate(job_of(plan))
         assert box.faults.waiting == ()
         assert verdict.outcome is Outcome.VERIFIED, verdict.because
         assert (await session.ports.arm.cluster(cluster("plain"))).tags == (("env", "prod"),)

@@ -1,13 +1,12 @@
-"""Somebody else changes the cluster between plan and apply, and at every request of a migration that concerns it.
+"""Another writer changes the cluster between plan and apply, and before each request of a migration.
 
-What they changed is refused or preserved, never overwritten: tags, properties that we do not own, and properties that
+Such changes are refused or preserved, never overwritten: tags, properties that we do not own, and properties that
 today's api-version does not know, bit by bit.
 """
 
 from __future__ import annotations
 
 import copy
-import os
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,25 +15,26 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from aks_entra import survey
-from aks_entra.core.fleet import Fleet, Selector, WantedGroup, WantedTarget
-from aks_entra.core.verdict import Outcome, Verdict
-from aks_entra.executor import Job
+from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup, WantedTarget
+from aks_entra.core.planning.job import Job
+from aks_entra.core.verdict.verdict import Outcome, Verdict
+from aks_entra.planning import planner
 from aks_entra.settings import Settings
 from aks_entra.wiring import Session, open_session
-from azure_sandbox.http import Reply, Request
-from azure_sandbox.proxy import Target
+from azure_sandbox.front.http import Reply, Request
+from azure_sandbox.front.proxy import Target
 from azure_sandbox.server import Sandbox
-from tests.contract.conftest import ADMINS, SUBSCRIPTION, cluster
+from tests.contract.sandbox_environment import in_environment
+from tests.contract.small_world import ADMINS, SUBSCRIPTION, cluster
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 THEIRS = "a1b2c3d4-1111-4222-8333-944445555888"
 HOW = {"none": "identity: none", "legacy": "identity: legacy", "open": "identity: managed, adminGroups: [aks-admins]"}
 MOMENTS = {"none": range(1, 40, 3), "legacy": range(2, 40, 4), "open": range(1, 30)}
-"""Which of the requests that concern the cluster they come before: every one once, where it is cheapest."""
+"""Numbers of the requests for a cluster before which the other writer writes."""
 SAMPLE = {"none": {13}, "legacy": {18}, "open": {3, 9, 14, 20, 26}}
-"""Those that run with every change; the others are `long`."""
+"""Numbers that run in every suite; the others are marked `long`."""
 ONE_EACH = ("document", "groups", "closed", "tagged", "between")
 WORLD = f"""\
 version: 1
@@ -65,7 +65,7 @@ FOREIGN: dict[str, Any] = {
     "futureTopLevel": {"a": [True, False]},
 }
 OURS = ("aadProfile", "disableLocalAccounts")
-AZURES = ("provisioningState", "powerState")  # what Azure says of the moment
+AZURES = ("provisioningState", "powerState")  # Azure's present state
 
 
 def world() -> str:
@@ -78,8 +78,8 @@ def world() -> str:
     return "".join(lines)
 
 
-class Bystander:
-    """Stands where the proxy looks up its hosts: just before the n-th request about a cluster, somebody changes it."""
+class OtherWriter:
+    """Resolves hosts for the proxy, and changes a cluster as another writer just before the n-th request for it."""
 
     def __init__(self, box: Sandbox) -> None:
         self.box = box
@@ -108,21 +108,23 @@ class Bystander:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class OpenSandbox:
     box: Sandbox
     session: Session
-    by: Bystander
+    by: OtherWriter
 
     def document(self, name: str) -> dict[str, Any]:
-        """The cluster as ARM has it, raw."""
-        state = self.box.arm._state  # noqa: SLF001 - what is really there, not what an api-version shows
+        """Return the cluster's raw ARM document."""
+        state = self.box.arm._state  # noqa: SLF001 - the whole document, not the view of an api-version
         found = state.clusters[cluster(name).resource_id.lower()]
         return copy.deepcopy(dict(found.document))
 
     async def job(self, name: str) -> Job:
         selector = Selector(subscription=SUBSCRIPTION, resource_group="shop-weu", name=name)
         target = WantedTarget(admin_groups=(WantedGroup(id=ADMINS),))
-        plan = await survey.plan_fleet(self.session.ports, Fleet(name="shop", selectors=(selector,), target=target), ())
+        plan = await planner.plan_fleet(
+            self.session.ports, Fleet(name="shop", selectors=(selector,), target=target), ()
+        )
         self.by.seen.pop(name, None)
         return Job(digest=plan.digest, plan=plan.clusters[0], prover=plan.prover)
 
@@ -130,7 +132,7 @@ class Desk:
         return await self.session.executor.migrate(job)
 
     def interfere(self, name: str, change: Mapping[str, Any]) -> None:
-        """Somebody writes now."""
+        """Change the cluster as another writer."""
         path = cluster(name).resource_id
         request = Request(
             method="PUT",
@@ -145,27 +147,22 @@ class Desk:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+async def opened(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OpenSandbox]:
     file = tmp_path_factory.mktemp("world") / "world.yaml"
     file.write_text(world())
     with pytest.MonkeyPatch.context() as patch:
-        for name in os.environ:
-            if re.match(r"(?i)^(azure_|(https?|all|no)_proxy$)", name):
-                patch.delenv(name)
-        async with Sandbox(file, pace=100_000, replication=0) as box:
-            for name, value in box.environment.items():
-                patch.setenv(name, value)
-            by = Bystander(box)
+        async with in_environment(patch, file, pace=100_000, replication=0) as box:
+            by = OtherWriter(box)
             box.proxy.hosts = by
             quick = Settings(
                 poll_interval=0.02, look_interval=0.02, group_reads=2, group_read_gap=0, request_rate=100_000
             )
             async with open_session(quick) as session:
-                yield Desk(box=box, session=session, by=by)
+                yield OpenSandbox(box=box, session=session, by=by)
 
 
 def unowned(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that a migration does not plan to change and Azure does not change by itself."""
+    """Return the parts of a document that neither a migration nor Azure itself changes."""
     rest = {key: value for key, value in document.items() if key not in {"properties", "eTag", "systemData"}}
     properties = document["properties"]
     rest["properties"] = {key: value for key, value in properties.items() if key not in {*OURS, *AZURES}}
@@ -173,7 +170,7 @@ def unowned(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lost(document: Any, change: Any, at: str = "") -> list[str]:
-    """What of a change does not stand in a document as it was written."""
+    """Return the parts of a change that a document does not contain unchanged."""
     if isinstance(change, Mapping) and isinstance(document, Mapping):
         return [
             where
@@ -184,24 +181,24 @@ def lost(document: Any, change: Any, at: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("kind", HOW)
-async def test_what_we_do_not_own_survives_a_migration_bit_by_bit(desk: Desk, kind: str) -> None:
+async def test_a_migration_preserves_properties_that_it_does_not_own(opened: OpenSandbox, kind: str) -> None:
     name = f"{kind}-document"
-    desk.interfere(name, FOREIGN)
-    before = desk.document(name)
-    verdict = await desk.migrate(await desk.job(name))
+    opened.interfere(name, FOREIGN)
+    before = opened.document(name)
+    verdict = await opened.migrate(await opened.job(name))
     assert verdict.outcome is Outcome.VERIFIED, verdict.because
-    after = desk.document(name)
+    after = opened.document(name)
     assert lost(after, FOREIGN) == []
     assert unowned(after) == unowned(before)
 
 
 @pytest.mark.parametrize("kind", HOW)
-async def test_between_plan_and_apply_what_is_not_ours_is_preserved(desk: Desk, kind: str) -> None:
-    job = await desk.job(f"{kind}-between")
-    desk.interfere(f"{kind}-between", FOREIGN)
-    verdict = await desk.migrate(job)
+async def test_a_foreign_change_between_plan_and_apply_is_preserved(opened: OpenSandbox, kind: str) -> None:
+    job = await opened.job(f"{kind}-between")
+    opened.interfere(f"{kind}-between", FOREIGN)
+    verdict = await opened.migrate(job)
     assert verdict.outcome is Outcome.VERIFIED, verdict.because
-    assert lost(desk.document(f"{kind}-between"), FOREIGN) == []
+    assert lost(opened.document(f"{kind}-between"), FOREIGN) == []
 
 
 GUARDED: dict[str, dict[str, Any]] = {
@@ -213,21 +210,23 @@ GUARDED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("moved", GUARDED)
 @pytest.mark.parametrize("kind", ["none", "open"])
-async def test_between_plan_and_apply_what_the_plan_rests_on_is_refused(desk: Desk, kind: str, moved: str) -> None:
+async def test_a_change_of_the_planned_state_before_apply_is_refused(
+    opened: OpenSandbox, kind: str, moved: str
+) -> None:
     name = f"{kind}-{moved}"
-    job = await desk.job(name)
-    desk.interfere(name, {"properties": GUARDED[moved]})
-    before = desk.document(name)
-    verdict = await desk.migrate(job)
+    job = await opened.job(name)
+    opened.interfere(name, {"properties": GUARDED[moved]})
+    before = opened.document(name)
+    verdict = await opened.migrate(job)
     writes = [
-        one for one in desk.by.seen[name] if one.startswith(("PUT", "PATCH", "DELETE")) or "rotate" in one.lower()
+        one for one in opened.by.seen[name] if one.startswith(("PUT", "PATCH", "DELETE")) or "rotate" in one.lower()
     ]
     if verdict.outcome is Outcome.REFUSED:
         assert writes == []
-        assert desk.document(name) == before
-    else:  # what they did is a step of ours, done: the rest goes on from there, and theirs stands
+        assert opened.document(name) == before
+    else:  # the other writer has done one of our steps: the rest continues from there
         assert moved == "closed", verdict.because
-        assert lost(desk.document(name)["properties"], GUARDED[moved]) == []
+        assert lost(opened.document(name)["properties"], GUARDED[moved]) == []
 
 
 def moments(*kinds: str) -> list[Any]:
@@ -239,29 +238,29 @@ def moments(*kinds: str) -> list[Any]:
 
 
 @pytest.mark.parametrize(("kind", "number"), moments(*MOMENTS))
-async def test_at_every_request_what_is_not_ours_is_preserved(desk: Desk, kind: str, number: int) -> None:
+async def test_a_foreign_change_before_any_request_is_preserved(opened: OpenSandbox, kind: str, number: int) -> None:
     name = f"{kind}-{number}"
-    job = await desk.job(name)
-    desk.by.told[name] = (number, FOREIGN)
-    verdict = await desk.migrate(job)
-    if len(desk.by.seen[name]) < number:
-        pytest.skip(f"the migration has only {len(desk.by.seen[name])} requests")
+    job = await opened.job(name)
+    opened.by.told[name] = (number, FOREIGN)
+    verdict = await opened.migrate(job)
+    if len(opened.by.seen[name]) < number:
+        pytest.skip(f"the migration has only {len(opened.by.seen[name])} requests")
     assert verdict.outcome is Outcome.VERIFIED, verdict.because
-    document = desk.document(name)
+    document = opened.document(name)
     assert lost(document, FOREIGN) == []
     assert document["properties"]["disableLocalAccounts"] is True
-    assert sum("rotate" in one.lower() for one in desk.by.seen[name]) == 1
+    assert sum("rotate" in one.lower() for one in opened.by.seen[name]) == 1
 
 
 @pytest.mark.parametrize(("kind", "number"), moments("open"))
-async def test_at_every_request_a_group_that_they_add_is_never_taken_away(desk: Desk, kind: str, number: int) -> None:
+async def test_a_group_that_another_writer_adds_is_never_removed(opened: OpenSandbox, kind: str, number: int) -> None:
     name = f"group-{number}"
     assert kind == "open"
-    job = await desk.job(name)
-    desk.by.told[name] = (number, {"properties": {"aadProfile": {"adminGroupObjectIDs": [ADMINS, THEIRS]}}})
-    verdict = await desk.migrate(job)
-    if len(desk.by.seen[name]) < number:
-        pytest.skip(f"the migration has only {len(desk.by.seen[name])} requests")
-    assert THEIRS in desk.document(name)["properties"]["aadProfile"]["adminGroupObjectIDs"], verdict.because
+    job = await opened.job(name)
+    opened.by.told[name] = (number, {"properties": {"aadProfile": {"adminGroupObjectIDs": [ADMINS, THEIRS]}}})
+    verdict = await opened.migrate(job)
+    if len(opened.by.seen[name]) < number:
+        pytest.skip(f"the migration has only {len(opened.by.seen[name])} requests")
+    assert THEIRS in opened.document(name)["properties"]["aadProfile"]["adminGroupObjectIDs"], verdict.because
     assert verdict.outcome is Outcome.VERIFIED or verdict.because
-    assert sum("rotate" in one.lower() for one in desk.by.seen[name]) <= 1
+    assert sum("rotate" in one.lower() for one in opened.by.seen[name]) <= 1

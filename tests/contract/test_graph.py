@@ -1,4 +1,4 @@
-"""Microsoft's Graph SDK against the sandbox's Graph: what an admin group is, and how one comes into being."""
+"""Microsoft's Graph SDK against the sandbox's Graph: reading and creating admin groups."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from datetime import timedelta
 
 import pytest
 
-from aks_entra.core.groups import drift
+from aks_entra.core.group_drift import drift
 from aks_entra.core.preflight import Memberships
 from aks_entra.core.target import GroupTarget
 from aks_entra.errors import Refused, TryLater
 from azure_sandbox.server import Sandbox
+from tests.contract.small_world import ADMINS, DELETED, ELIGIBLE, READER, WORLD, Opener
 
-from .conftest import ADMINS, DELETED, ELIGIBLE, READER, WORLD, Opener
 
-
-async def test_a_group_is_known_with_its_members_and_whether_the_prover_is_one(opened: Opener) -> None:
+async def test_a_group_is_read_with_its_members_and_the_provers_membership(opened: Opener) -> None:
     async with opened() as session:
         me = await session.ports.callers.prover()
         facts = await session.ports.directory.group(ADMINS, prover=me.object_id)
@@ -31,19 +30,19 @@ SEES_ELIGIBLE = WORLD.replace(
 
 
 @pytest.mark.parametrize("box", [{"world": SEES_ELIGIBLE}], indirect=True)
-async def test_who_may_activate_a_membership_is_counted(opened: Opener) -> None:
+async def test_eligible_members_are_counted(opened: Opener) -> None:
     async with opened() as session:
         facts = await session.ports.directory.group(ELIGIBLE, prover=READER["id"])
     assert (facts.members, facts.eligible) == (0, 1)
 
 
-async def test_without_the_right_to_see_it_eligibility_is_unknown(opened: Opener) -> None:
+async def test_without_the_permission_eligibility_is_unknown(opened: Opener) -> None:
     async with opened() as session:
         facts = await session.ports.directory.group(ELIGIBLE, prover=READER["id"])
     assert (facts.members, facts.eligible) == (0, None)
 
 
-async def test_in_how_many_groups_the_prover_is(opened: Opener) -> None:
+async def test_the_groups_of_the_prover_are_counted(opened: Opener) -> None:
     async with opened() as session:
         directory = session.ports.directory
         me = await session.ports.callers.prover()
@@ -53,12 +52,12 @@ async def test_in_how_many_groups_the_prover_is(opened: Opener) -> None:
 
 
 @pytest.mark.usefixtures("as_reader")
-async def test_without_a_right_memberships_are_unknown(opened: Opener) -> None:
+async def test_without_the_permission_memberships_are_unknown(opened: Opener) -> None:
     async with opened() as session:
         assert await session.ports.directory.memberships(READER["id"]) is None
 
 
-async def test_who_is_not_in_a_group_is_told_so(opened: Opener) -> None:
+async def test_a_prover_outside_the_group_is_reported(opened: Opener) -> None:
     async with opened() as session:
         facts = await session.ports.directory.group(ADMINS, prover=READER["id"])
     assert facts.prover_is_member is False
@@ -73,14 +72,14 @@ async def test_a_deleted_group_is_found_with_the_last_day_to_restore_it(opened: 
     assert (facts.restorable_until or "")[:10] == "2026-12-02"
 
 
-async def test_a_group_nobody_ever_made_does_not_exist(opened: Opener) -> None:
+async def test_a_group_that_was_never_created_does_not_exist(opened: Opener) -> None:
     async with opened() as session:
         facts = await session.ports.directory.group("00000000-0000-4000-8000-000000000001", prover=READER["id"])
     assert not facts.exists
 
 
 @pytest.mark.usefixtures("as_reader")
-async def test_without_graph_permissions_one_is_told_which_to_grant(opened: Opener) -> None:
+async def test_without_graph_permissions_the_error_names_them(opened: Opener) -> None:
     async with opened() as session:
         with pytest.raises(Refused, match="Insufficient privileges") as refused:
             await session.ports.directory.group(ADMINS, prover=READER["id"])
@@ -89,7 +88,7 @@ async def test_without_graph_permissions_one_is_told_which_to_grant(opened: Open
     assert refused.value.correlation_id
 
 
-async def test_people_and_applications_are_found_by_the_names_they_go_by(opened: Opener) -> None:
+async def test_users_and_applications_are_found_by_name(opened: Opener) -> None:
     async with opened() as session:
         directory = session.ports.directory
         assert await directory.user_id(READER["appId"]) == READER["id"]
@@ -100,7 +99,7 @@ async def test_people_and_applications_are_found_by_the_names_they_go_by(opened:
             await directory.user_id("nobody@contoso.com")
 
 
-async def test_a_new_group_has_the_prover_inside_and_is_made_once(opened: Opener, box: Sandbox) -> None:
+async def test_a_new_group_contains_the_prover_and_is_created_once(opened: Opener, box: Sandbox) -> None:
     target = GroupTarget(display_name="O'Brien & co", unique_name="aks/o'brien & co", description="made by a test")
     async with opened() as session:
         me = (await session.ports.callers.prover()).object_id
@@ -118,7 +117,7 @@ async def test_a_new_group_has_the_prover_inside_and_is_made_once(opened: Opener
     assert READER["id"] not in box.directory.groups_of(group_id)
 
 
-async def test_more_members_than_one_request_binds_are_all_added(opened: Opener) -> None:
+async def test_more_members_than_fit_into_one_request_are_all_added(opened: Opener) -> None:
     async with opened() as session:
         directory = session.ports.directory
         me = (await session.ports.callers.prover()).object_id
@@ -135,7 +134,7 @@ async def test_more_members_than_one_request_binds_are_all_added(opened: Opener)
 
 
 @pytest.mark.parametrize("box", [{"replication": 600.0}], indirect=True)
-async def test_a_new_group_counts_only_when_it_can_be_read_everywhere(opened: Opener, box: Sandbox) -> None:
+async def test_a_new_group_counts_only_after_it_has_replicated(opened: Opener, box: Sandbox) -> None:
     target = GroupTarget(display_name="slow", unique_name="slow")
     async with opened() as session:
         me = (await session.ports.callers.prover()).object_id
@@ -157,7 +156,7 @@ OWNED = WORLD.replace(
 
 
 @pytest.mark.parametrize("box", [{"world": OWNED}], indirect=True)
-async def test_what_is_in_a_group_and_by_which_names(opened: Opener) -> None:
+async def test_members_of_a_group_are_read_with_their_names(opened: Opener) -> None:
     async with opened() as session:
         directory = session.ports.directory
         seen = await directory.contents(ADMINS)
@@ -168,7 +167,7 @@ async def test_what_is_in_a_group_and_by_which_names(opened: Opener) -> None:
         assert members[ELIGIBLE].goes_by("just-in-time")
         assert all(one.named for one in members.values())
         declared = GroupTarget(display_name="aks-admins", id=ADMINS, unique_name="k", members=("DANA@contoso.com",))
-        assert drift(declared, seen).beside == ("2 members",)
+        assert drift(declared, seen).additional == ("2 members",)
         assert (await directory.contents(DELETED)).deleted_on[:10] == "2026-11-02"
         assert not (await directory.contents("00000000-0000-4000-8000-000000000001")).exists
 
@@ -177,7 +176,7 @@ LITTLE = WORLD.replace("[Group.ReadWrite.All, Directory.Read.All]", "[GroupMembe
 
 
 @pytest.mark.parametrize("box", [{"world": LITTLE}], indirect=True)
-async def test_names_that_may_not_be_read_are_unknown_and_never_missing(opened: Opener) -> None:
+async def test_names_without_read_permission_are_unknown_and_not_missing(opened: Opener) -> None:
     declared = GroupTarget(display_name="aks-admins", id=ADMINS, unique_name="k", members=("dana@contoso.com",))
     async with opened() as session:
         found = drift(declared, await session.ports.directory.contents(ADMINS))
@@ -186,7 +185,7 @@ async def test_names_that_may_not_be_read_are_unknown_and_never_missing(opened: 
 
 
 @pytest.mark.usefixtures("as_reader")
-async def test_a_group_that_may_not_be_read_is_refused_by_the_permission(opened: Opener) -> None:
+async def test_a_group_without_read_permission_is_refused_with_the_permission(opened: Opener) -> None:
     async with opened() as session:
         with pytest.raises(Refused) as refused:
             await session.ports.directory.contents(ADMINS)
@@ -194,16 +193,16 @@ async def test_a_group_that_may_not_be_read_is_refused_by_the_permission(opened:
 
 
 @pytest.mark.parametrize("box", [{"replication": 600.0}], indirect=True)
-async def test_a_death_between_creation_and_reading_leaves_one_group(opened: Opener, box: Sandbox) -> None:
+async def test_a_crash_between_creation_and_reading_leaves_one_group(opened: Opener, box: Sandbox) -> None:
     target = GroupTarget(display_name="once", unique_name="once")
     async with opened() as dies:
         me = (await dies.ports.callers.prover()).object_id
-        with pytest.raises(TryLater):  # created, not to be read yet; then the process is gone
+        with pytest.raises(TryLater):  # created, but not readable yet; then the process ends
             await dies.ports.directory.ensure_group(target, me)
     (made,) = [group.id for group in box.directory.groups() if group.display_name == "once"]
     async with opened() as another, opened() as third:
         for session in (another, third):
-            with pytest.raises(TryLater, match="at the same moment"):  # it is there, and cannot be read
+            with pytest.raises(TryLater, match="at the same moment"):  # it exists, but cannot be read
                 await session.ports.directory.ensure_group(target, me)
         box.clock.advance(timedelta(minutes=11))
         for session in (another, third):

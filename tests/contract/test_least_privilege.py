@@ -1,31 +1,24 @@
-"""Each runbook does its work with the Graph permissions that are listed for it; without any one, it says which."""
+"""Each runbook works with its listed Graph permissions, and names any one that is missing."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aks_entra import access_review, granting
-from aks_entra.core.conditional_access import Control
-from aks_entra.core.grants import Approval, Level
-from aks_entra.core.pim import ActivationPolicy, Kind
+from aks_entra.access import grants
+from aks_entra.access import review as access_review
+from aks_entra.access.conditional_access import PolicyRequest
+from aks_entra.core.access.conditional_access import Control
+from aks_entra.core.access.grants import Approval, Level
+from aks_entra.core.access.pim import ActivationPolicy, Kind
 from aks_entra.errors import Refused
-from aks_entra.policies import PolicyRequest
 from aks_entra.wiring import Session
-
-from .conftest import READER, Opener, cluster
-from .test_access import UNLOCKED, granter
-from .test_just_in_time import DANA, jit, rules
-
-LISTED: dict[str, list[str]] = json.loads(
-    (Path(__file__).parents[2] / "deployments" / "roles" / "graph-permissions.json").read_text()
-)["flows"]
+from tests.contract.access_engines import LISTED, granter, jit, rules
+from tests.contract.small_world import DANA, READER, UNLOCKED, Opener, cluster
 
 
 async def grant(session: Session) -> None:
@@ -33,7 +26,7 @@ async def grant(session: Session) -> None:
     place = cluster("azure-rbac", "pay-weu")
     length = timedelta(hours=1)
     for to in (READER["appId"], DANA, "aks-admins"):
-        ask = await granting.ask_for(session.ports, session.access, place, (to, *what[1:]), length, "CHG-1")
+        ask = await grants.ask_for(session.ports, place, (to, *what[1:]), length, "CHG-1")
         given = await granter(session).give(ask, Approval(digest=ask.digest, approver="erin"))
         await granter(session).end(given.grant)
 
@@ -84,16 +77,16 @@ LESS = [
 
 @pytest.mark.usefixtures("box")
 @pytest.mark.parametrize(("box", "name"), ENOUGH, indirect=["box"])
-async def test_what_is_listed_is_enough(opened: Opener, name: str) -> None:
+async def test_the_listed_permissions_are_enough(opened: Opener, name: str) -> None:
     async with opened() as session:
         await WORK[name](session)
 
 
 @pytest.mark.usefixtures("box")
 @pytest.mark.parametrize(("box", "name", "taken"), LESS, indirect=["box"])
-async def test_without_any_one_of_them_it_is_refused_by_name(opened: Opener, name: str, taken: str) -> None:
+async def test_a_missing_permission_is_named(opened: Opener, name: str, taken: str) -> None:
     async with opened() as session:
         with pytest.raises(Refused) as refused:
             await WORK[name](session)
-    if name != "review-access":  # there a row says so, and the run fails
+    if name != "review-access":  # a row of the review names it, and the run fails
         assert taken in refused.value.remedy, refused.value

@@ -1,4 +1,4 @@
-"""Who will break, live: what diagnostic settings send where, and what the workspace answers, over the real SDK."""
+"""Callers that would break, read from audit logs with the real SDK: diagnostic settings and workspace answers."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aks_entra.adapters.log_analytics import QUERY
-from aks_entra.core.callers import AuditedCallers, Holds
-from aks_entra.core.fleet import Fleet, Selector, WantedGroup, WantedTarget
+from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup, WantedTarget
+from aks_entra.core.preflight.audit_callers import AuditedCallers, Holds
 from aks_entra.errors import Refused, TryLater
-from aks_entra.ports import AuditTrail
-from aks_entra.survey import plan_fleet
+from aks_entra.planning.planner import plan_fleet
+from aks_entra.ports.migration import AuditTrail
 from aks_entra.wiring import Session
-from azure_sandbox.faults import throttled
-from azure_sandbox.http import Reply
+from azure_sandbox.faults.requests import throttled
+from azure_sandbox.front.http import Reply
 from azure_sandbox.logs.kql import read
-from tests.contract.conftest import ADMINS, READER, SUBSCRIPTION, cluster
+from tests.contract.small_world import ADMINS, READER, SUBSCRIPTION, cluster
 
 if TYPE_CHECKING:
     from azure_sandbox.server import Sandbox
-    from tests.contract.conftest import Opener
+    from tests.contract.small_world import Opener
 
 EVENTS = """\
       - {user: masterclient, groups: [system:masters], userAgent: helm/3.14, address: 10.2.0.7, count: 41, at: 3d}
@@ -73,7 +73,7 @@ async def heard(session: Session, name: str, days: int = 30) -> tuple[AuditedCal
 
 @LOGGED
 @pytest.mark.parametrize("name", ["whole", "shared"])
-async def test_who_breaks_is_summed_up_where_the_log_is(opened: Opener, name: str) -> None:
+async def test_callers_that_break_are_summed_up(opened: Opener, name: str) -> None:
     async with opened() as session:
         found, why = await heard(session, name)
     assert found is not None, why
@@ -92,7 +92,7 @@ async def test_who_breaks_is_summed_up_where_the_log_is(opened: Opener, name: st
 
 
 @LOGGED
-async def test_days_are_what_is_asked_back(opened: Opener) -> None:
+async def test_the_query_covers_the_given_days(opened: Opener) -> None:
     async with opened() as session:
         found, _ = await heard(session, "whole", 60)
         assert found is not None
@@ -102,7 +102,7 @@ async def test_days_are_what_is_asked_back(opened: Opener) -> None:
 
 
 @LOGGED
-async def test_without_reads_or_as_a_part_it_is_not_complete(opened: Opener, box: Sandbox) -> None:
+async def test_a_log_without_reads_or_a_partial_answer_is_incomplete(opened: Opener, box: Sandbox) -> None:
     async with opened() as session:
         found, _ = await heard(session, "writes")
         assert found is not None
@@ -111,7 +111,7 @@ async def test_without_reads_or_as_a_part_it_is_not_complete(opened: Opener, box
         found, _ = await heard(session, "whole")
         assert found is not None
         assert not found.complete
-        assert "workspace logs answered a part only" in found.missing
+        assert "workspace logs returned only a part" in found.missing
         assert box.logs.partial == 0
 
 
@@ -126,7 +126,7 @@ async def test_without_reads_or_as_a_part_it_is_not_complete(opened: Opener, box
         ("silent", "no diagnostic setting of the cluster sends its audit log"),
     ],
 )
-async def test_what_no_log_holds_is_unknown(opened: Opener, name: str, why: str) -> None:
+async def test_without_a_log_the_callers_are_unknown(opened: Opener, name: str, why: str) -> None:
     async with opened() as session:
         found, said = await heard(session, name)
     assert found is None
@@ -134,7 +134,7 @@ async def test_what_no_log_holds_is_unknown(opened: Opener, name: str, why: str)
 
 
 @LOGGED
-async def test_the_plan_says_who_breaks_and_what_is_unknown(opened: Opener) -> None:
+async def test_the_plan_lists_callers_that_break_and_unknown_ones(opened: Opener) -> None:
     selectors = tuple(
         Selector(subscription=SUBSCRIPTION, resource_group="logged", name=name)
         for name in ("whole", "writes", "silent")
@@ -150,15 +150,15 @@ async def test_the_plan_says_who_breaks_and_what_is_unknown(opened: Opener) -> N
     assert [rule for rule, _ in said["whole"]] == ["W120"] * 3
     assert any("42 requests by masterclient from 10.2.0.7, 10.2.0.8 (helm/3.14)" in text for _, text in said["whole"])
     assert [rule for rule, _ in said["writes"]] == ["W120", "U120"]
-    assert "leaves reads out (kube-audit-admin)" in said["writes"][1][1]
+    assert "does not contain reads (kube-audit-admin)" in said["writes"][1][1]
     nowhere = "no diagnostic setting of the cluster sends its audit log (kube-audit) anywhere"
-    assert said["silent"] == [("U120", f"who still uses old credentials is unknown: {nowhere}")]
-    assert unasked.digest == plan.digest  # what a log says drifts by the hour: it is no part of what is approved
+    assert said["silent"] == [("U120", f"it is unknown who still uses old credentials: {nowhere}")]
+    assert unasked.digest == plan.digest  # audit logs change by the hour, so the digest excludes them
     assert {it.rule for one in unasked.clusters for it in one.findings if it.rule[1:] == "120"} == {"U120"}
 
 
 @LOGGED
-async def test_a_right_that_is_missing_is_named(opened: Opener, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_right_is_named(opened: Opener, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_CLIENT_ID", READER["appId"])
     monkeypatch.setenv("AZURE_CLIENT_SECRET", "the-reader")
     place = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/logged"
@@ -171,7 +171,7 @@ async def test_a_right_that_is_missing_is_named(opened: Opener, box: Sandbox, mo
 
 
 @LOGGED
-async def test_refusals_and_limits_of_the_service(opened: Opener, box: Sandbox) -> None:
+async def test_errors_and_limits_of_the_service_are_reported(opened: Opener, box: Sandbox) -> None:
     refusal = {"error": {"code": "InsufficientAccessError", "message": "The provided credentials have no access"}}
     async with opened() as session:
         box.faults.add("POST", "/query$", host="api.loganalytics.io", answer=throttled(1))
@@ -185,7 +185,7 @@ async def test_refusals_and_limits_of_the_service(opened: Opener, box: Sandbox) 
     assert box.faults.account() == {"injected": 6, "consumed": 6, "left": 0}
 
 
-def test_only_the_query_that_is_modelled_is_answered() -> None:
+def test_only_the_supported_query_is_parsed() -> None:
     text = QUERY.format(cluster="/subscriptions/s", table="AKSAudit", category="kube-audit", most=10)
     assert read(text) is not None
     assert read(text.replace("startswith", "contains", 1)) is None

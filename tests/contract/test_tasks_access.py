@@ -1,4 +1,4 @@
-"""The tasks of the access runbooks in this process: small bodies over an open session, every branch of them."""
+"""The tasks of the access runbooks, in this process and over an open session, with every branch."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from datetime import timedelta
 
 import pytest
 
-from aks_entra.core.conditional_access import REPORT_ONLY
-from aks_entra.core.grants import Approval, Ask, Level
-from aks_entra.core.pim import ActivationPolicy
+from aks_entra.core.access.conditional_access import REPORT_ONLY
+from aks_entra.core.access.grants import Approval, Ask, Level
+from aks_entra.core.access.pim import ActivationPolicy
 from aks_entra.errors import Refused
 from aks_entra.wiring import Session
 from tasks import access as tasks
-
-from .conftest import READER, SUBSCRIPTION, Opener
-from .test_just_in_time import DANA, GLASS, wanted
+from tests.contract.access_engines import wanted
+from tests.contract.small_world import DANA, GLASS, READER, SUBSCRIPTION, Opener
 
 UNLOCKED = GLASS.replace("        locks: [{name: keep, level: ReadOnly}]\n", "")
 pytestmark = [pytest.mark.parametrize("box", [{"world": UNLOCKED}], indirect=True), pytest.mark.usefixtures("box")]
@@ -26,7 +25,7 @@ async def named(session: Session, cluster: str = "shop-weu/guarded", hours: floa
     return await tasks.name_request.fn(cluster, "prod-eu", what, end, "CHG-1", "dana")
 
 
-async def test_a_request_is_named_checked_given_waited_for_and_ended(opened: Opener) -> None:
+async def test_a_grant_is_requested_checked_given_and_ended(opened: Opener) -> None:
     async with opened() as session:
         ask = await named(session)
         assert (ask.requested_by, ask.reason) == ("dana", "CHG-1")
@@ -34,17 +33,15 @@ async def test_a_request_is_named_checked_given_waited_for_and_ended(opened: Ope
         given = await tasks.give_access.fn(ask, Approval(digest=ask.digest, approver="erin"))
         assert ask.end is not None
         assert given.grant.until == ask.end.replace(microsecond=0)
-        await tasks.wait_for_end.fn(replace(ask, end=session.ports.clock.now() - timedelta(seconds=1)))
-        await tasks.wait_for_end.fn(replace(ask, end=None))
         ended = await tasks.end_access.fn(given.grant)
         assert (ended.removed, ended.still_allowed) == (True, "")
 
 
-async def test_what_is_over_is_swept_and_the_rest_stands(opened: Opener) -> None:
+async def test_the_sweep_ends_expired_grants_and_keeps_the_others(opened: Opener) -> None:
     async with opened() as session:
         ask = await named(session, "pay-weu/azure-rbac")
         await tasks.give_access.fn(ask, Approval(digest=ask.digest, approver="erin"))
-        assert await tasks.sweep.fn((SUBSCRIPTION,)) == ()
+        assert (await tasks.sweep.fn((SUBSCRIPTION,), {})).ended == ()
         old = replace(ask, end=session.ports.clock.now() - timedelta(hours=1))
         with pytest.raises(Refused, match="ended"):
             await tasks.give_access.fn(old, Approval(digest=old.digest, approver="erin"))
@@ -61,7 +58,7 @@ async def test_clusters_are_found_by_subscription_and_resource_group_and_reviewe
 
 
 @pytest.mark.parametrize("asks", [(True, True, True), (False, False, False)])
-async def test_a_group_with_its_policy(opened: Opener, asks: tuple[bool, bool, bool]) -> None:
+async def test_a_group_is_created_with_its_policy(opened: Opener, asks: tuple[bool, bool, bool]) -> None:
     justification, ticket, mfa = asks
     policy = ActivationPolicy(max_duration=timedelta(hours=2), justification=justification, ticket=ticket, mfa=mfa)
     async with opened() as session:
@@ -70,7 +67,7 @@ async def test_a_group_with_its_policy(opened: Opener, asks: tuple[bool, bool, b
         assert await session.access.pim.policy(group_id) == policy
 
 
-async def test_a_policy_for_sign_ins_is_checked_and_applied(opened: Opener) -> None:
+async def test_a_conditional_access_policy_is_checked_and_applied(opened: Opener) -> None:
     async with opened():
         assert await tasks.check_policy.fn(wanted(), enforce=False) == ()
         with pytest.raises(Refused, match="C009"):

@@ -1,10 +1,8 @@
-"""A subscription that throttles as Azure does: a fleet asks no more than it holds, and waits as others make it."""
+"""A subscription that throttles as Azure does: a fleet stays within the token buckets, or waits if they are empty."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,18 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from aks_entra import survey
-from aks_entra.adapters.pacing import Bucket, Buckets
-from aks_entra.core.fleet import Fleet, Selector, WantedGroup, WantedTarget
-from aks_entra.core.plan import FleetPlan
-from aks_entra.core.verdict import Outcome
-from aks_entra.executor import Job
+from aks_entra.adapters.http.pacing import Bucket, Buckets
+from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup, WantedTarget
+from aks_entra.core.planning.job import Job
+from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.verdict.verdict import Outcome
+from aks_entra.planning import planner
 from aks_entra.settings import Settings
 from aks_entra.wiring import Session, open_session
-from azure_sandbox.faults import throttled
-from azure_sandbox.proxy import Exchange
+from azure_sandbox.faults.requests import throttled
+from azure_sandbox.front.proxy import Exchange
 from azure_sandbox.server import Sandbox
-from tests.contract.conftest import ADMINS, SUBSCRIPTION
+from tests.contract.sandbox_environment import in_environment
+from tests.contract.small_world import ADMINS, SUBSCRIPTION
 
 GROUPS = 10
 WORLD = f"""\
@@ -51,7 +50,7 @@ TOO_MANY = 429
 
 @asynccontextmanager
 async def subscription(folder: Path, clusters: int, pace: float) -> AsyncIterator[tuple[Sandbox, Session, list[int]]]:
-    """A subscription with so many clusters, at a pace; the session paces itself by it. And ARM's statuses."""
+    """Yield a sandbox with a number of clusters, a session that is paced for it, and the status of each ARM answer."""
     lines = [WORLD]
     for group in range(GROUPS):
         names = range(group, clusters, GROUPS)
@@ -68,18 +67,13 @@ async def subscription(folder: Path, clusters: int, pace: float) -> AsyncIterato
             said.append(exchange.status)
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in os.environ:
-            if re.match(r"(?i)^(azure_|(https?|all|no)_proxy$)", name):
-                patch.delenv(name)
-        async with Sandbox(folder / "world.yaml", pace=pace, replication=0, observe=hear) as box:
-            for name, value in box.environment.items():
-                patch.setenv(name, value)
+        async with in_environment(patch, folder / "world.yaml", pace=pace, replication=0, observe=hear) as box:
             quick = Settings(
                 poll_interval=30 / pace,
                 look_interval=10 / pace,
                 group_reads=2,
                 group_read_gap=0,
-                request_rate=0.75 * pace,  # the pace makes a stall of this machine as much longer in Azure's time
+                request_rate=0.75 * pace,  # a stall of this machine lasts `pace` times as long in Azure's time
             )
             async with open_session(quick) as session:
                 yield box, session, said
@@ -102,32 +96,32 @@ async def migrate(session: Session, plan: FleetPlan, at_a_time: int) -> list[Out
 )
 async def test_a_fleet_causes_no_429(tmp_path: Path, clusters: int, pace: float) -> None:
     async with subscription(tmp_path, clusters, pace) as (_, session, said):
-        plan = await survey.plan_fleet(session.ports, FLEET, ())
+        plan = await planner.plan_fleet(session.ports, FLEET, ())
         assert len(plan.clusters) == clusters
         assert said.count(TOO_MANY) == 0
-        assert len(said) > 5 * clusters  # more than the buckets hold
+        assert len(said) > 5 * clusters  # more than the buckets' capacity
         if clusters >= 200:
             assert set(await migrate(session, plan, 100)) == {Outcome.VERIFIED}
             assert said.count(TOO_MANY) == 0
             assert len(said) > 20 * clusters
 
 
-async def test_what_others_cause_is_waited_out_as_told(tmp_path: Path) -> None:
+async def test_throttling_by_others_is_waited_out_as_azure_asks(tmp_path: Path) -> None:
     async with subscription(tmp_path, 10, 1000) as (box, session, said):
         box.faults.add("POST", "/listClusterUserCredential$", answer=throttled(1), times=3)
         box.faults.add("GET", "/maintenanceConfigurations$", answer=throttled(1), times=1)
         began = time.monotonic()
-        plan = await survey.plan_fleet(session.ports, FLEET, ())
+        plan = await planner.plan_fleet(session.ports, FLEET, ())
         assert time.monotonic() - began >= 1.0
         assert box.faults.waiting == ()
         assert said.count(TOO_MANY) == 4
         assert {one.disposition for one in plan.clusters} == {"migrate"}
 
 
-def test_a_bucket_lets_a_burst_through_and_then_one_after_the_other() -> None:
+def test_a_bucket_allows_a_burst_and_then_its_rate() -> None:
     bucket = Bucket(burst=3, rate=2)
     assert [bucket.turn(10.0) for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
-    assert bucket.turn(12.0) == 0  # full again by half
+    assert bucket.turn(12.0) == 0  # two tokens again
     assert bucket.turn(100.0) == 0
     bucket.empty(100.0, 7.0)
     assert [bucket.turn(100.0) for _ in range(2)] == [7.0, 7.5]
@@ -142,13 +136,15 @@ def test_a_bucket_lets_a_burst_through_and_then_one_after_the_other() -> None:
         (("GET", "/subscriptions"), ("GET", "/tenants"), 1),
     ],
 )
-def test_who_drinks_from_the_same_bucket(one: tuple[str, str], other: tuple[str, str], shared: int) -> None:
+def test_requests_share_the_bucket_of_their_subscription_and_method(
+    one: tuple[str, str], other: tuple[str, str], shared: int
+) -> None:
     buckets = Buckets(1.0, lambda: 0.0)
     mine, theirs = buckets.of(*one), buckets.of(*other)
     assert len([bucket for bucket in mine if any(bucket is it for it in theirs)]) == shared
 
 
-def test_each_cluster_has_a_bucket_of_its_own_and_what_is_not_named_shares_one() -> None:
+def test_each_cluster_has_its_own_bucket_and_unlisted_actions_share_one() -> None:
     buckets = Buckets(1.0, lambda: 0.0)
     group = "/subscriptions/a/resourceGroups/g/providers/Microsoft.ContainerService/managedClusters"
     first, second = buckets.of("GET", f"{group}/x"), buckets.of("GET", f"{group}/y")

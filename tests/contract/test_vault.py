@@ -1,4 +1,4 @@
-"""What is held: read from a kubeconfig, shown to nobody."""
+"""Held admin credentials: read from a kubeconfig, and never shown."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import pytest
 
 from aks_entra.adapters.vault import MemoryVault
 from aks_entra.errors import Refused
-from aks_entra.ports import Witness
+from aks_entra.ports.migration import HeldCredential
 from azure_sandbox.server import Sandbox
-
-from .conftest import Opener, cluster
+from tests.contract.small_world import Opener, cluster
 
 SECRET = "kept-to-myself"
 
@@ -34,23 +33,23 @@ def ca(box: Sandbox) -> bytes:
         return bundle.read()
 
 
-def test_an_old_kubeconfig_is_handed_in_and_forgotten(ca: bytes) -> None:
+def test_an_old_kubeconfig_is_held_and_forgotten(ca: bytes) -> None:
     vault = MemoryVault()
-    witness = vault.hand_in(cluster("x"), kubeconfig(ca, token=SECRET))
-    assert (witness.has_certificate, witness.has_static_token) == (False, True)
+    held = vault.hand_in(cluster("x"), kubeconfig(ca, token=SECRET))
+    assert (held.has_certificate, held.has_static_token) == (False, True)
     assert vault.holds(cluster("X"))
-    assert SECRET not in f"{vault!r} {vault.held(cluster('x'))!r} {witness!r}"
+    assert SECRET not in f"{vault!r} {vault.held(cluster('x'))!r} {held!r}"
     vault.forget(cluster("x"))
     assert not vault.holds(cluster("x"))
 
 
-def test_a_kubeconfig_of_a_person_is_no_witness(ca: bytes) -> None:
+def test_a_kubeconfig_without_static_credentials_is_refused(ca: bytes) -> None:
     with pytest.raises(Refused, match="carries no client certificate and no static token"):
         MemoryVault().hand_in(cluster("x"), kubeconfig(ca))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "a: b", f"token: {SECRET}\n  : :"])
-def test_what_is_no_kubeconfig_is_refused_without_repeating_it(text: str) -> None:
+def test_an_invalid_kubeconfig_is_refused_without_quoting_it(text: str) -> None:
     with pytest.raises(Refused, match="not a kubeconfig") as refused:
         MemoryVault().hand_in(cluster("x"), text)
     assert SECRET not in str(refused.value)
@@ -63,9 +62,9 @@ def test_a_kubeconfig_without_a_readable_ca_is_refused() -> None:
         MemoryVault().hand_in(cluster("x"), kubeconfig(b"nothing", token=SECRET))
 
 
-async def test_what_azure_hands_out_is_held_without_being_shown(opened: Opener) -> None:
+async def test_a_credential_from_azure_is_held_and_never_shown(opened: Opener) -> None:
     async with opened() as session:
-        witness = await session.ports.arm.hold_admin_credential(cluster("plain"))
-        assert isinstance(witness, Witness)
+        held = await session.ports.arm.hold_admin_credential(cluster("plain"))
+        assert isinstance(held, HeldCredential)
         assert session.ports.vault.holds(cluster("PLAIN"))
-        assert "PRIVATE KEY" not in f"{session!r}{witness!r}{session.ports.vault!r}"
+        assert "PRIVATE KEY" not in f"{session!r}{held!r}{session.ports.vault!r}"

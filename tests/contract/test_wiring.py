@@ -1,4 +1,4 @@
-"""Everything together: the engine on the real SDKs, and what a process may say about it."""
+"""The engine on the real SDKs: session, settings, and a migration without secrets in the log."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import logging
 
 import pytest
 
-from aks_entra.core.fleet import Fleet, Selector, WantedGroup, WantedTarget
-from aks_entra.core.verdict import Grade, Outcome
-from aks_entra.proofs import Job
+from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup, WantedTarget
+from aks_entra.core.planning.job import Job
+from aks_entra.core.verdict.verdict import Grade, Outcome
+from aks_entra.planning.planner import plan_fleet
 from aks_entra.settings import Settings
-from aks_entra.survey import plan_fleet
-from aks_entra.wiring import current_session, limits_of
-
-from .conftest import ADMINS, Opener
+from aks_entra.wiring import current_session, timeouts_of
+from tests.contract.small_world import ADMINS, Opener
 
 
 async def test_a_session_is_current_while_it_is_open(opened: Opener) -> None:
@@ -28,7 +27,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("AKS_ENTRA_SIGN_IN_LIMIT", "60")
     settings = Settings()
     assert settings.poll_interval == 7.5
-    assert limits_of(settings).sign_in == 60
+    assert timeouts_of(settings).sign_in == 60
 
 
 async def test_a_legacy_cluster_is_migrated_and_proven_and_no_secret_is_logged(
@@ -44,5 +43,5 @@ async def test_a_legacy_cluster_is_migrated_and_proven_and_no_secret_is_logged(
             plan = await plan_fleet(session.ports, fleet, ())
             verdict = await session.executor.migrate(Job(digest="d", plan=plan.clusters[0], prover=plan.prover))
     assert (verdict.outcome, verdict.grade) == (Outcome.VERIFIED, Grade.CREDENTIAL_REFUSED), verdict.because
-    assert "eyJ" not in caplog.text  # how every token begins
+    assert "eyJ" not in caplog.text  # the beginning of every token
     assert "PRIVATE KEY" not in f"{caplog.text}{verdict!r}"

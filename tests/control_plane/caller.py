@@ -1,4 +1,4 @@
-"""Somebody who asks a cluster something: over TLS, through the proxy, with a certificate, a token, both or nothing."""
+"""A client of a cluster: over TLS through the proxy, with a certificate, a token, both or neither."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ARM = "https://management.azure.com"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class Answer:
     """An answer."""
 
     status: int
@@ -33,7 +33,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Knows one sandbox, and trusts the CA that a cluster's kubeconfig carries at this moment."""
+    """A client of one sandbox that trusts the CA in a cluster's present kubeconfig."""
 
     sandbox: Sandbox
     folder: Path
@@ -55,7 +55,7 @@ class Caller:
             file.unlink()
         return context
 
-    async def ask(  # what a request has
+    async def ask(  # one argument per part of a request
         self,
         cluster: str,
         path: str,
@@ -65,7 +65,7 @@ class Caller:
         token: str = "",
         certificate: Generation | KeyPair | None = None,
         accept: str = "application/json",
-    ) -> Heard:
+    ) -> Answer:
         headers = {"accept": accept} | ({"authorization": f"Bearer {token}"} if token else {})
         if body is not None:
             headers["content-type"] = "application/json"
@@ -85,7 +85,7 @@ class Caller:
         ):
             text = await answer.text()
             parsed = json.loads(text) if text.startswith("{") else text
-            return Heard(status=answer.status, media=answer.content_type, body=parsed)
+            return Answer(status=answer.status, media=answer.content_type, body=parsed)
 
     async def token(self, application: str, secret: str, audience: str = AKS) -> str:
         body = {

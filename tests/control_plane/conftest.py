@@ -1,4 +1,4 @@
-"""Without kube-apiserver and etcd there is nothing to try: a loud skip on a laptop, a failure in CI."""
+"""Tests with a real control plane. Without kube-apiserver and etcd they are skipped on a laptop and fail in CI."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from azure_sandbox.cluster.real.binaries import NoControlPlane, find_binaries
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Microsoft's Graph SDK warns about classes of its own while it is used.
+    # Microsoft's Graph SDK warns about its own classes while it is used.
     config.addinivalue_line("filterwarnings", "ignore:.* is deprecated. (Please|Use):DeprecationWarning")
 
 

@@ -1,4 +1,4 @@
-"""Unmodified kubectl and kubelogin against a real kube-apiserver, in a world whose names are Azure's."""
+"""Unmodified kubectl and kubelogin with a real kube-apiserver under Azure's host names."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.control_plane.caller import Caller
-from tests.control_plane.place import ADMINS, GUARDED, OUTSIDER, SECRET, path_of, place
-from tests.journeys.terminal import Terminal
+from tests.control_plane.real_sandbox import ADMINS, GUARDED, OUTSIDER, SECRET, path_of, real_sandbox
+from tests.support.terminal import Terminal
 
 pytestmark = pytest.mark.control_plane
 
@@ -29,7 +29,7 @@ def clients() -> None:
 
 
 async def terminal(caller: Caller, folder: Path, kind: str = "User", **identity: str) -> Terminal:
-    """A terminal with the kubeconfig that ARM hands out now."""
+    """Return a terminal with the kubeconfig that ARM returns now."""
     found = await caller.arm("POST", f"{path_of('guarded')}/listCluster{kind}Credential")
     shell = Terminal({**caller.sandbox.environment, **identity}, folder)
     config = folder / ".kube" / "config"
@@ -38,8 +38,8 @@ async def terminal(caller: Caller, folder: Path, kind: str = "User", **identity:
     return shell
 
 
-async def test_a_member_gets_in_an_outsider_does_not_and_old_kubeconfigs_die(tmp_path: Path) -> None:
-    async with place(tmp_path, GUARDED) as caller:
+async def test_a_member_can_sign_in_an_outsider_cannot_and_old_kubeconfigs_stop_working(tmp_path: Path) -> None:
+    async with real_sandbox(tmp_path, GUARDED) as caller:
         member = await terminal(caller, tmp_path / "member")
         await member.run(SPN)
         assert " Ready " in await member.run("kubectl get nodes")

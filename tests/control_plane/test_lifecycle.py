@@ -1,4 +1,4 @@
-"""What Azure does to a cluster reaches its processes: keys, settings, power, its end."""
+"""Operations of Azure change a cluster's processes: keys, settings, start, stop and deletion."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from azure_sandbox.cluster.credentials import Generation
 from azure_sandbox.cluster.real.instance import DidNotStart
 from tests.control_plane.caller import Caller
-from tests.control_plane.place import (
+from tests.control_plane.real_sandbox import (
     ADMINS,
     GUARDED,
     OUTSIDER,
@@ -30,7 +30,7 @@ from tests.control_plane.place import (
     gone,
     left_in,
     path_of,
-    place,
+    real_sandbox,
     world,
 )
 
@@ -43,7 +43,7 @@ NOTES = "/api/v1/namespaces/default/configmaps"
 
 
 async def nodes(caller: Caller, cluster: str, **who: Any) -> dict[str, str]:
-    """The nodes with their uids; every one is Ready."""
+    """Return the nodes with their uids, and check that every one is Ready."""
     heard = await caller.ask(cluster, NODES, **who)
     assert heard.status == 200, heard.body
     for node in heard.body["items"]:
@@ -63,7 +63,7 @@ async def change(caller: Caller, cluster: str, **properties: Any) -> None:
 
 
 async def serving(caller: Caller, cluster: str, trusted: Generation) -> bytes:
-    """The certificate that a handshake through the proxy shows, DER."""
+    """Return the certificate that a handshake through the proxy shows (DER)."""
     reader, writer = await asyncio.open_connection("127.0.0.1", caller.sandbox.proxy.port)
     writer.write(f"CONNECT {caller.fqdn(cluster)}:443 HTTP/1.1\r\n\r\n".encode())
     assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
@@ -74,19 +74,19 @@ async def serving(caller: Caller, cluster: str, trusted: Generation) -> bytes:
     return der
 
 
-async def test_the_handshake_reaches_the_api_server_itself(tmp_path: Path) -> None:
-    async with place(tmp_path, PLAIN) as caller:
+async def test_the_tls_handshake_is_with_the_api_server_itself(tmp_path: Path) -> None:
+    async with real_sandbox(tmp_path, PLAIN) as caller:
         keys = caller.generation("plain")
         shown = x509.load_der_x509_certificate(await serving(caller, "plain", keys))
         assert shown.public_bytes(Encoding.PEM) == keys.server.certificate_pem
         names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         assert caller.fqdn("plain") in names.get_values_for_type(x509.DNSName)
         heard = await caller.ask("plain", "/version", token=keys.token)
-        assert "emulationMajor" in heard.body  # the built-in server does not say that
+        assert "emulationMajor" in heard.body  # the built-in server does not send this
 
 
-async def test_a_rotation_leaves_nothing_of_the_old_keys_and_all_of_the_objects(tmp_path: Path) -> None:
-    async with place(tmp_path, PLAIN) as caller:
+async def test_a_rotation_replaces_all_keys_and_keeps_all_objects(tmp_path: Path) -> None:
+    async with real_sandbox(tmp_path, PLAIN) as caller:
         old = caller.generation("plain")
         before = await nodes(caller, "plain", certificate=old)
         assert (await caller.ask("plain", NOTES, method="POST", body=NOTE, token=old.token)).status == 201
@@ -112,8 +112,8 @@ async def test_a_rotation_leaves_nothing_of_the_old_keys_and_all_of_the_objects(
         assert deployment.body["status"]["availableReplicas"] == 2
 
 
-async def test_sign_in_settings_arrive_with_the_operation_that_sets_them(tmp_path: Path) -> None:
-    async with place(tmp_path, PLAIN) as caller:
+async def test_sign_in_settings_change_with_the_operation(tmp_path: Path) -> None:
+    async with real_sandbox(tmp_path, PLAIN) as caller:
         me, other = await member(caller), await caller.token(OUTSIDER["appId"], SECRET)
         keys = caller.generation("plain")
         assert (await caller.ask("plain", NODES, token=me)).status == 401
@@ -132,12 +132,15 @@ async def test_sign_in_settings_arrive_with_the_operation_that_sets_them(tmp_pat
         )
         await change(caller, "plain", disableLocalAccounts=True)
         assert caller.generation("plain") is keys
-        for who in ({"certificate": keys}, {"token": keys.token}):  # disabled is not closed
+        for who in (
+            {"certificate": keys},
+            {"token": keys.token},
+        ):  # credentials still work after local accounts are disabled
             assert len(await nodes(caller, "plain", **who)) == 2
 
 
-async def test_a_cluster_stops_starts_and_ends_with_its_processes(tmp_path: Path) -> None:
-    async with place(tmp_path, PLAIN) as caller:
+async def test_processes_stop_start_and_end_with_the_cluster(tmp_path: Path) -> None:
+    async with real_sandbox(tmp_path, PLAIN) as caller:
         keys = caller.generation("plain")
         assert (await caller.ask("plain", NOTES, method="POST", body=NOTE, token=keys.token)).status == 201
         with_cluster = caller.sandbox.spare
@@ -156,8 +159,8 @@ async def test_a_cluster_stops_starts_and_ends_with_its_processes(tmp_path: Path
         assert caller.sandbox.spare == without
 
 
-async def test_a_cluster_that_is_created_gets_a_control_plane_of_its_own(tmp_path: Path) -> None:
-    async with place(tmp_path) as caller:
+async def test_a_created_cluster_gets_its_own_control_plane(tmp_path: Path) -> None:
+    async with real_sandbox(tmp_path) as caller:
         pool = {"name": "nodepool1", "count": 1, "mode": "System", "vmSize": "Standard_D4s_v5"}
         entra = {"managed": True, "adminGroupObjectIDs": [ADMINS]}
         properties = {
@@ -172,21 +175,21 @@ async def test_a_cluster_that_is_created_gets_a_control_plane_of_its_own(tmp_pat
         assert "emulationMajor" in (await caller.ask("fresh", "/version", token=await member(caller))).body
 
 
-async def test_an_api_server_that_dies_is_started_again(tmp_path: Path) -> None:
-    async with place(tmp_path, GUARDED) as caller:
+async def test_an_api_server_that_crashes_is_started_again(tmp_path: Path) -> None:
+    async with real_sandbox(tmp_path, GUARDED) as caller:
         server = caller.sandbox.clusters.for_host(caller.fqdn("guarded"))
         assert server is not None
         front = server.front
         assert front is not None
         before = await nodes(caller, "guarded", token=await member(caller))
-        (api_server,) = front.pids  # type: ignore[attr-defined]  # a test may look behind the protocol
+        (api_server,) = front.pids  # type: ignore[attr-defined]  # a private member, used by tests only
         os.kill(api_server, signal.SIGKILL)
         async with asyncio.timeout(SOON):
             await front.restarted.wait()  # type: ignore[attr-defined]  # as above
         assert await nodes(caller, "guarded", token=await member(caller)) == before
 
 
-async def test_nothing_outlives_a_sandbox_that_is_killed(tmp_path: Path) -> None:
+async def test_nothing_is_left_of_a_killed_sandbox(tmp_path: Path) -> None:
     file = world(tmp_path, GUARDED)
     temporary = tmp_path / "tmp"
     temporary.mkdir()
@@ -202,12 +205,12 @@ async def test_nothing_outlives_a_sandbox_that_is_killed(tmp_path: Path) -> None
     assert {"etcd", "kube-apiserver"} <= set(started.values())
     up.kill()
     await up.wait()
-    for pid in started:  # the watchers end last, and remove the folders before they do
+    for pid in started:  # the watchers end last, after they have removed the folders
         await gone(pid)
     assert not left_in(temporary)
 
 
-async def test_exec_ends_with_the_commands_exit_code_and_nothing_is_left(tmp_path: Path) -> None:
+async def test_exec_returns_the_commands_exit_code_and_leaves_nothing(tmp_path: Path) -> None:
     file = world(tmp_path, GUARDED)
     inside = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "azure_sandbox.cli", "exec", "--world", str(file), "--", "sh", "-c", "exit 7",
@@ -218,8 +221,8 @@ async def test_exec_ends_with_the_commands_exit_code_and_nothing_is_left(tmp_pat
     assert not left_in(tmp_path)
 
 
-async def test_a_world_that_a_real_api_server_does_not_take_is_refused_with_its_words(tmp_path: Path) -> None:
+async def test_a_world_that_the_api_server_refuses_fails_with_its_message(tmp_path: Path) -> None:
     wrong = "{name: odd, objects: [{apiVersion: v1, kind: ConfigMap, metadata: {name: odd}, data: {n: {m: 1}}}]}"
     with pytest.raises(DidNotStart, match=r"odd.*ConfigMap"):
-        async with place(tmp_path, wrong):
+        async with real_sandbox(tmp_path, wrong):
             pass

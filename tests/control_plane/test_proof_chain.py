@@ -1,4 +1,4 @@
-"""The main job against Kubernetes' own authentication: migrated, proven, rotated, and every old key refused."""
+"""A migration against Kubernetes' own authentication: migrated, proven, rotated, and every old key refused."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from aks_entra.core.evidence import Credential, CredentialTried, Moment, SignInProven
-from aks_entra.core.fleet import Fleet, Selector, WantedGroup, WantedTarget
-from aks_entra.core.verdict import Grade, Outcome
-from aks_entra.proofs import Job
+from aks_entra.core.evidence.observations import Credential, CredentialTried, Moment, SignInProven
+from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup, WantedTarget
+from aks_entra.core.planning.job import Job
+from aks_entra.core.verdict.verdict import Grade, Outcome
+from aks_entra.planning.planner import plan_fleet
 from aks_entra.settings import Settings
-from aks_entra.survey import plan_fleet
 from aks_entra.wiring import open_session
-from tests.control_plane.place import ADMINS, GUARDED, LEGACY, OUTSIDER, PLAIN, SECRET, place
+from tests.control_plane.real_sandbox import ADMINS, GUARDED, LEGACY, OUTSIDER, PLAIN, SECRET, real_sandbox
 
 pytestmark = pytest.mark.control_plane
 
@@ -22,10 +22,10 @@ NODES = "/api/v1/nodes"
 CLUSTERS = {"plain": 2, "legacy": 1, "guarded": 1}
 
 
-async def test_a_fleet_of_real_control_planes_is_migrated_and_proven(
+async def test_a_fleet_of_real_control_planes_is_migrated_and_verified(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with place(tmp_path, PLAIN, LEGACY, GUARDED) as caller:
+    async with real_sandbox(tmp_path, PLAIN, LEGACY, GUARDED) as caller:
         for name, value in caller.sandbox.environment.items():
             monkeypatch.setenv(name, value)
         old = {name: caller.generation(name) for name in CLUSTERS}

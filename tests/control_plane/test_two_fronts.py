@@ -1,6 +1,6 @@
-"""The built-in API server and a real kube-apiserver answer the same requests alike.
+"""The built-in API server and a real kube-apiserver give the same answers to the same requests.
 
-Errors are compared whole; of other answers all that the built-in server says must be said by the real one too.
+Errors are equal word for word. In other answers, the real one has everything that the built-in server has.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest_asyncio
 from azure_sandbox.cluster.certificates import KeyPair, client_certificate, new_authority
 from azure_sandbox.cluster.credentials import Generation
 from azure_sandbox.server import Sandbox
-from tests.control_plane.caller import ARM, Caller, Heard
+from tests.control_plane.caller import ARM, Answer, Caller
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.asyncio(loop_scope="module")]
 
@@ -78,7 +78,7 @@ def namespace(name: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One request of the script; `says` is what people recognize an error by."""
+    """One request of the script. `says` is a distinctive part of the error message."""
 
     cluster: str
     who: str
@@ -114,11 +114,11 @@ SCRIPT = [
     plain("nobody", "/version", status=401, says="Unauthorized"),
     plain("nobody", "/readyz", status=401, says="Unauthorized"),
     plain("stranger", NODES, status=401, says="Unauthorized"),
-    plain("member", NODES, status=401, says="Unauthorized"),  # this cluster knows no Entra
+    plain("member", NODES, status=401, says="Unauthorized"),  # this cluster has no Entra ID
     plain("certificate", NODES),
-    plain("foreign", NODES, status=401, says="Unauthorized"),  # O=system:masters, signed by somebody else's CA
+    plain("foreign", NODES, status=401, says="Unauthorized"),  # O=system:masters, signed by another CA
     plain("self-made", NODES, status=401, says="Unauthorized"),
-    plain("serving", NODES, status=401, says="Unauthorized"),  # of this CA, and not for clients
+    plain("serving", NODES, status=401, says="Unauthorized"),  # of this CA, but not for client authentication
     plain("static", NODES),
     plain("static", "/version"),
     plain("static", "/readyz"),
@@ -231,7 +231,7 @@ async def callers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dic
         yield found
 
 
-async def speak(caller: Caller, line: Line) -> Heard:
+async def speak(caller: Caller, line: Line) -> Answer:
     generation = caller.generation(line.cluster)
     operator = caller.sandbox.operator
     certificates: dict[str, Generation | KeyPair] = {
@@ -272,13 +272,13 @@ def steady(value: Any) -> Any:
 
 
 def missing(said: Any, real: Any, where: str = "") -> list[str]:
-    """What the built-in server says and the real one does not: keys and types, and every member of a list of names."""
+    """Return what only the built-in server has: keys, types and members of lists of names."""
     if type(said) is not type(real):
         return [f"{where}: {said!r}, but {real!r}"]
     if isinstance(said, dict):
         gaps = [f"{where}/{key}" for key in said if key not in real]
         return gaps + [it for key in said if key in real for it in missing(said[key], real[key], f"{where}/{key}")]
-    if isinstance(said, list) and where.endswith(CELLS):  # ages differ; the real one has the wide columns too
+    if isinstance(said, list) and where.endswith(CELLS):  # ages differ, and the real one also has the wide columns
         return [it for one, other in zip(said, real, strict=False) for it in missing(one, other, where)]
     if isinstance(said, list):
         return [it for one in said for it in _nearest(one, real, where)]
@@ -286,11 +286,11 @@ def missing(said: Any, real: Any, where: str = "") -> list[str]:
 
 
 CELLS = "/cells"
-OLDER = {"v1beta1", "v1alpha1"}  # of SelfSubjectReview: served for kubectl 1.27, which a real 1.34 leaves alone
+OLDER = {"v1beta1", "v1alpha1"}  # of SelfSubjectReview, which only the built-in server has, for kubectl 1.27
 
 
 def _identity(value: Any) -> Any:
-    """What tells the members of a list apart."""
+    """Return what distinguishes the members of a list."""
     if not isinstance(value, dict):
         return steady(value)
     metadata = value.get("metadata") or (value.get("object") or {}).get("metadata") or {}
@@ -308,7 +308,7 @@ def _nearest(one: Any, members: list[Any], where: str) -> list[str]:
 
 
 @pytest.mark.parametrize("line", SCRIPT, ids=str)
-async def test_both_fronts_answer_alike(callers: dict[str, Caller], line: Line) -> None:
+async def test_both_servers_give_the_same_answer(callers: dict[str, Caller], line: Line) -> None:
     builtin, real = [await speak(callers[front], line) for front in FRONTS]
     assert real.status == line.status, real.body
     assert builtin.status == real.status, builtin.body
@@ -324,7 +324,7 @@ async def test_both_fronts_answer_alike(callers: dict[str, Caller], line: Line) 
 
 
 def verdict(status: dict[str, Any]) -> dict[str, Any]:
-    """What a review says, without the numbers of a token or certificate."""
+    """Return the status of a review without the IDs of a token or certificate."""
     info = status.get("userInfo")
     if info is None:
         return {key: it for key, it in status.items() if key not in {"resourceRules", "nonResourceRules"}}

@@ -1,14 +1,13 @@
-"""One sandbox, one Prefect server with a worker, for all tests of the runbooks. Each test has clusters of its own."""
+"""One sandbox and one Prefect server with a worker for all tests of the runbooks. Each test uses its own clusters."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,21 +16,33 @@ import pytest
 import pytest_asyncio
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
-from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_SSL_CERT_FILE,
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    temporary_settings,
+)
 
-from aks_entra import prefect_client, survey
-from aks_entra.fleet_file import FleetFile
+from aks_entra import prefect_client
+from aks_entra.fleet_file.model import FleetFile
+from aks_entra.host import server_auth
+from aks_entra.planning import planner
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
+from azure_sandbox.cluster.real.process import free_port
 from azure_sandbox.server import Sandbox
+from tests.flows.write_clusters import GROUPS
+from tests.support import prepared_database
+from tests.support.patience import SOON
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from aks_entra.core.plan import FleetPlan
-    from aks_entra.core.report import FleetReport
+    from aks_entra.core.planning.plan import FleetPlan
+    from aks_entra.core.verdict.report import FleetReport
     from aks_entra.prefect_client import Snapshot
-    from azure_sandbox.proxy import Exchange
+    from azure_sandbox.front.proxy import Exchange
 
 CHECKOUT = Path(__file__).parents[2]
 SUBSCRIPTION = "3e8b1a70-6c2f-4d95-b0e4-8f7a2c5d9163"
@@ -127,6 +138,11 @@ subscriptions:
           - {{name: a, nodes: 1, identity: none}}
           - {{name: b, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
           - {{name: c, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+      - name: unstored
+        location: westeurope
+        clusters:
+          - {{name: a, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: b, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
       - {{name: halted, location: westeurope, clusters: [
           {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - name: soaked
@@ -141,67 +157,140 @@ subscriptions:
       - {{name: called-off, location: westeurope, clusters: [
           {{name: first, nodes: 1, identity: managed, adminGroups: [aks-admins]}},
           {{name: second, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - name: barred
+        location: westeurope
+        clusters:
+          - {{name: free, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: opened, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+          - {{name: policed, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
       - {{name: glass, location: westeurope, clusters: [
           {{name: shut, nodes: 1, identity: managed, adminGroups: [aks-admins], localAccounts: false}}]}}
       - {{name: stopped, location: westeurope, clusters: [
           {{name: first, nodes: 1, identity: managed, adminGroups: [aks-admins]}},
           {{name: second, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: run-twice, location: westeurope, clusters: [
+          {{name: portal, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: unproven, location: westeurope, clusters: [
+          {{name: a, nodes: 1, identity: managed, adminGroups: [aks-admins]}},
+          {{name: b, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: refused, location: westeurope, clusters: [
+          {{name: a, nodes: 1, identity: managed, adminGroups: [aks-admins]}},
+          {{name: b, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: forged, location: westeurope, clusters: [
+          {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: run-again, location: westeurope, clusters: [
+          {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: hand-started, location: westeurope, clusters: [
+          {{name: a, nodes: 1, identity: managed, adminGroups: [aks-admins]}},
+          {{name: b, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: spent, location: westeurope, clusters: [
           {{name: a-first, nodes: 1, identity: none}}, {{name: b-second, nodes: 1, identity: none}}]}}
 """
 QUICK = {
+    "AKS_ENTRA_ALLOW_UNGATED": "true",  # most tests are not about gates, and their fleets have none
     "AKS_ENTRA_REQUEST_RATE": "500",
+    "AKS_ENTRA_ACTIVITY_LOG_DELAY": "0",
     "AKS_ENTRA_POLL_INTERVAL": "0.3",
-    "AKS_ENTRA_LOOK_INTERVAL": "0.2",
+    "AKS_ENTRA_LOOK_INTERVAL": "0.5",
     "AKS_ENTRA_GROUP_READ_GAP": "0.01",
     "AKS_ENTRA_SIGN_IN_LIMIT": "30",
 }
 
 
+MAIN = "from aks_entra.cli import main; main()"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class House:
-    """Where the runbooks live during the tests, and what has gone over the wire."""
+class Ended:
+    """How a command ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self) -> str:
+        return self.stdout + self.stderr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefectStack:
+    """The sandbox, the Prefect server, and the requests so far."""
 
     sandbox: Sandbox
     api: str
+    auth: str
     environment: dict[str, str]
     home: Path
+    database: Path
     exchanges: list[Exchange] = field(default_factory=list)
 
     @contextmanager
     def inside(self) -> Iterator[None]:
-        """Be a client of this Prefect server and this Azure."""
+        """Use this Prefect server and this sandbox inside the block."""
 
         with (
             pytest.MonkeyPatch.context() as patch,
-            temporary_settings({PREFECT_API_URL: self.api, PREFECT_HOME: self.home}),
+            temporary_settings(
+                {
+                    PREFECT_API_URL: self.api,
+                    PREFECT_API_AUTH_STRING: self.auth,
+                    PREFECT_API_SSL_CERT_FILE: self.environment["PREFECT_API_SSL_CERT_FILE"],
+                    PREFECT_HOME: self.home,
+                }
+            ),
         ):
             for name, value in self.environment.items():
                 patch.setenv(name, value)
             yield
 
+    async def aks_entra(self, *words: str) -> Ended:
+        """Run a command in a process of its own."""
+        return await self.execute(self.home.parent, sys.executable, "-c", MAIN, *words)
+
+    async def execute(self, folder: Path, *command: str) -> Ended:
+        """Run a program in a folder. It finds the server, its string and `aks-entra`; its lines are not wrapped."""
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=folder,
+            env={
+                **os.environ,
+                **self.environment,
+                "PREFECT_API_URL": self.api,
+                "PREFECT_API_AUTH_STRING": self.auth,
+                "PREFECT_HOME": str(self.home),
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "COLUMNS": "1000",
+            },
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        return Ended(exit_code=process.returncode or 0, stdout=out.decode(), stderr=err.decode())
+
     async def plan(
         self, group: str, *stages: dict[str, Any], rollout: dict[str, Any] | None = None, **target: Any
     ) -> FleetPlan:
-        """Plan the clusters of a resource group and store the plan at the server; `rollout`: what is beside stages."""
+        """Plan a resource group and store the plan at the server. `rollout` has its settings apart from the stages."""
 
         whole = self.fleet(group, *stages, **target)
         if rollout:
             whole["rollout"] = {**whole["rollout"], **rollout}
         fleet = FleetFile.model_validate(whole).to_fleet()
         async with open_session(Settings()) as session:
-            plan = await survey.plan_fleet(session.ports, fleet, ())
+            plan = await planner.plan_fleet(session.ports, fleet, ())
         await prefect_client.store_plan(plan)
         return plan
 
     async def report(self, run: UUID) -> FleetReport:
-        """The report that a run stored."""
+        """Return the report that a run stored."""
         report = await prefect_client.report_of(run)
         assert report is not None
         return report
 
     def fleet(self, group: str, *stages: dict[str, Any], **target: Any) -> dict[str, Any]:
-        """A fleet file's content for a resource group."""
+        """Return the content of a fleet file for a resource group."""
         whole: dict[str, Any] = {
             "version": 1,
             "name": group,
@@ -211,7 +300,7 @@ class House:
         return {**whole, "rollout": {"stages": list(stages)}} if stages else whole
 
     def writes(self, group: str) -> list[str]:
-        """What was written to the clusters of a resource group: method and the path's last word."""
+        """Return the writes to the clusters of a resource group: the method and the last part of the path."""
         return [
             f"{one.method} {one.path.rstrip('/').rsplit('/', 1)[-1]}"
             for one in self.exchanges
@@ -226,32 +315,36 @@ Until = Callable[[Any, Callable[[Any], bool]], Awaitable[Any]]
 
 @pytest.fixture(scope="session")
 def until() -> Until:
-    """Follow a run until a snapshot is as wanted; it must not end before."""
+    """Follow a run until a snapshot satisfies a condition. It must not end before."""
 
     async def follow(run: Any, wanted: Callable[[Snapshot], bool]) -> Snapshot:
 
-        async with asyncio.timeout(120):
-            async for now in prefect_client.follow(run, every=0.2):
-                if wanted(now):
-                    return now
-                assert not now.run.ended, f"the run ended {now.run.state} before: {now.run.message}"
+        async with asyncio.timeout(SOON):
+            async with aclosing(prefect_client.follow(run, every=1)) as looks:
+                async for now in looks:
+                    if wanted(now):
+                        return now
+                    assert not now.run.ended, f"the run ended {now.run.state} before: {now.run.message}"
         raise AssertionError("the run neither ended nor came to where it should")
 
     return follow
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def stack(tmp_path_factory: pytest.TempPathFactory, python: Path, database: Path) -> AsyncIterator[PrefectStack]:
     folder = tmp_path_factory.mktemp("flows")
     world = folder / "world.yaml"
-    world.write_text(WORLD)
+    world.write_text(WORLD + GROUPS)
+    prepared_database.put(database, folder / "home")
     exchanges: list[Exchange] = []
     async with Sandbox(world, pace=500, observe=exchanges.append) as sandbox:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "AZURE", "AKS_ENTRA"))}
-        environment = {**sandbox.environment, **QUICK}
-        port = _free_port()
+        environment = {**sandbox.environment, **QUICK, "XDG_STATE_HOME": str(folder / "state")}
+        environment["PREFECT_WORKER_QUERY_SECONDS"] = "1"
+        environment["PREFECT_API_SSL_CERT_FILE"] = environment["SSL_CERT_FILE"]  # a warm interpreter needs it by name
+        port = free_port()
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", "from aks_entra.cli import main; main()", "up", "--port", str(port)),
+            *(str(python), "-c", MAIN, "up", "--port", str(port)),
             cwd=CHECKOUT,
             env={**clean, **environment, "AKS_ENTRA_HOME": str(folder / "home")},
             stderr=asyncio.subprocess.PIPE,
@@ -259,34 +352,31 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
         )
         try:
             await _ready(process)
-            house = House(
+            api = f"http://127.0.0.1:{port}/api"
+            stack = PrefectStack(
                 sandbox=sandbox,
-                api=f"http://127.0.0.1:{port}/api",
+                api=api,
+                auth=server_auth.file_of(api, folder / "home").read_text(),
                 environment=environment,
                 home=folder / "client",
+                database=prepared_database.path(folder / "home"),
                 exchanges=exchanges,
             )
-            yield house
-            with house.inside():  # what this process still has to tell the server, before it goes
+            yield stack
+            with stack.inside():  # send what this process still has to send to the server, before it stops
                 await cast("Any", APILogWorker.drain_all(at_exit=False))
                 await cast("Any", EventsWorker.drain_all(at_exit=False))
         finally:
             process.send_signal(signal.SIGINT)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(SOON):
                 await process.wait()
 
 
 async def _ready(process: asyncio.subprocess.Process) -> None:
     said = b""
     assert process.stderr is not None
-    async with asyncio.timeout(150):
+    async with asyncio.timeout(SOON):
         while b"Ctrl-C" not in said:
             line = await process.stderr.readline()
             assert line, said.decode()
             said += line
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

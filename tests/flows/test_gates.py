@@ -7,11 +7,11 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.responses import SetStateStatus
 
 from aks_entra import prefect_client
-from aks_entra.core.verdict import Outcome
+from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.errors import Refused
 
 if TYPE_CHECKING:
-    from tests.flows.conftest import House, Until
+    from tests.flows.conftest import PrefectStack, Until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 TWO_STAGES = (
@@ -20,11 +20,12 @@ TWO_STAGES = (
 )
 
 
-async def test_a_gate_takes_an_approval_of_its_own_plan_and_of_no_other(house: House, until: Until) -> None:
+@pytest.mark.sample
+async def test_a_gate_accepts_only_an_approval_of_its_own_plan(stack: PrefectStack, until: Until) -> None:
 
-    with house.inside():
-        plan = await house.plan("gated", *TWO_STAGES)
-        other = await house.plan("gated", *TWO_STAGES, rotation="later")
+    with stack.inside():
+        plan = await stack.plan("gated", *TWO_STAGES)
+        other = await stack.plan("gated", *TWO_STAGES, rotation="later")
         run = await prefect_client.start_migration(plan.digest)
         waiting = await until(run.id, lambda now: now.gate is not None)
         assert waiting.gate.plan == plan.digest
@@ -45,7 +46,7 @@ async def test_a_gate_takes_an_approval_of_its_own_plan_and_of_no_other(house: H
             await prefect_client.start_migration(plan.digest)
         with pytest.raises(Refused, match="waiting at its gate"):
             await prefect_client.resume(str(run.id), plan.digest)
-        assert house.writes("gated") == []
+        assert stack.writes("gated") == []
 
         await prefect_client.decide(str(run.id)[:8], prefect_client.short(plan.digest), decision="approve", **said)
         after = await until(run.id, lambda now: now.gate is not None and now.gate.moment == "after")
@@ -53,19 +54,19 @@ async def test_a_gate_takes_an_approval_of_its_own_plan_and_of_no_other(house: H
         await prefect_client.decide(run.name, plan.digest, decision="approve", **said)
         ended = await until(run.id, lambda now: now.run.ended)
         assert ended.run.completed, ended.run.message
-        report = await house.report(run.id)
+        report = await stack.report(run.id)
         assert {str(one.cluster): one.outcome for one in report.verdicts} == {
             "gated/first": Outcome.VERIFIED,
             "gated/second": Outcome.VERIFIED,
         }
-        assert house.writes("gated").count("POST rotateClusterCertificates") == 2
+        assert stack.writes("gated").count("POST rotateClusterCertificates") == 2
         with pytest.raises(Refused, match="waits for an approval"):
             await prefect_client.decide(str(run.id)[:8], plan.digest, decision="approve", **said)
 
 
-async def test_a_rejection_writes_nothing(house: House, until: Until) -> None:
-    with house.inside():
-        plan = await house.plan("rejected")
+async def test_a_rejection_writes_nothing(stack: PrefectStack, until: Until) -> None:
+    with stack.inside():
+        plan = await stack.plan("rejected")
         run = await prefect_client.start_migration(plan.digest)
         await until(run.id, lambda now: now.gate is not None)
         await prefect_client.decide(
@@ -74,6 +75,6 @@ async def test_a_rejection_writes_nothing(house: House, until: Until) -> None:
         ended = await until(run.id, lambda now: now.run.ended)
         assert ended.run.state == "Rejected"
         assert "rejected by dana@contoso.com (not this week)" in ended.run.message
-        report = await house.report(run.id)
+        report = await stack.report(run.id)
         assert [one.outcome for one in report.verdicts] == [Outcome.SKIPPED]
-        assert house.writes("rejected") == []
+        assert stack.writes("rejected") == []

@@ -1,63 +1,72 @@
-"""Gates that wait for a time: no process waits, Prefect's server has the time, and nothing begins before it."""
+"""Gates that wait for a time: Prefect's server keeps the time, no process waits, and nothing begins earlier."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.states import AwaitingRetry
 
 from aks_entra import prefect_client
-from aks_entra.core.verdict import Outcome
+from aks_entra.core.durations import moment
+from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.errors import Refused
-from aks_entra.prefect_client.life import PROCESS
+from aks_entra.prefect_client.liveness import PROCESS
+from tests.flows.stages import ALL
 
 if TYPE_CHECKING:
-    from tests.flows.conftest import House, Until
+    from tests.flows.conftest import PrefectStack, Until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-ALL: dict[str, Any] = {"name": "all", "groups": [{"name": "all", "rest": True}]}
 
 
-async def test_a_stage_waits_without_a_process_and_goes_on_when_its_time_has_come(house: House, until: Until) -> None:
-    with house.inside():
+async def test_a_stage_waits_without_a_process_and_goes_on_when_its_time_has_come(
+    stack: PrefectStack, until: Until
+) -> None:
+    with stack.inside():
         gates = {
             "gate_before": {"approval": False, "wait": "PT8S"},
             "gate_after": {"wait": "PT4S"},
         }
-        plan = await house.plan("timed", {**ALL, **gates})
+        plan = await stack.plan("timed", {**ALL, **gates})
         run = await prefect_client.start_migration(plan.digest)
-        before = await until(run.id, lambda now: now.run.waits)
-        assert "gate before stage all: wait 8s" in before.run.message
-        async with get_client() as client:
-            waiting = await client.read_flow_run(run.id)
-        assert waiting.labels[PROCESS] == ""
-        assert house.writes("timed") == []
-        with pytest.raises(Refused, match="nothing to resume"):
-            await prefect_client.resume(str(run.id), plan.digest)
-        after = await until(run.id, lambda now: now.run.waits and "gate after" in now.run.message)
-        assert house.writes("timed") == ["PUT soon", "POST rotateClusterCertificates"]
-        assert "gate after stage all: wait 4s" in after.run.message
         ended = await until(run.id, lambda now: now.run.ended)
         assert ended.run.completed, ended.run.message
-        assert [one.outcome for one in (await house.report(run.id)).verdicts] == [Outcome.VERIFIED]
-        assert house.writes("timed") == ["PUT soon", "POST rotateClusterCertificates"]
+        async with get_client() as client:
+            states = await client.read_flow_run_states(run.id)
+        before, after = (state for state in states if state.name == "AwaitingRetry")
+        assert "gate before stage all: wait 8s" in str(before.message)
+        assert "gate after stage all: wait 4s" in str(after.message)
+        [verdict] = (await stack.report(run.id)).verdicts
+        assert verdict.outcome is Outcome.VERIFIED
+        done = [moment(one.at) for one in verdict.evidence if getattr(one, "changed", False)]
+        opened, left = (state.state_details.scheduled_time for state in (before, after))
+        assert opened is not None
+        assert left is not None
+        assert opened < min(done)
+        assert max(done) < after.timestamp
+        assert left < states[-1].timestamp
+        assert stack.writes("timed") == ["PUT soon", "POST rotateClusterCertificates"]
 
 
-async def test_a_run_that_is_woken_too_early_waits_again(house: House, until: Until) -> None:
-    with house.inside():
+async def test_a_run_that_is_resumed_too_early_waits_again(stack: PrefectStack, until: Until) -> None:
+    with stack.inside():
         opens = (datetime.now(UTC) + timedelta(days=3)).replace(microsecond=0)
         gate = {"not_before": opens.isoformat(), "approval": {"expires_after": "7d"}}
-        plan = await house.plan("tomorrow", {**ALL, "gate_before": gate})
+        plan = await stack.plan("tomorrow", {**ALL, "gate_before": gate})
         run = await prefect_client.start_migration(plan.digest)
-        await until(run.id, lambda now: now.gate is not None)  # the answer will still count in three days
+        await until(run.id, lambda now: now.gate is not None)  # the approval is still valid in three days
         await prefect_client.decide(str(run.id), plan.digest, decision="approve", approver="dana", reason="CHG-1042")
         waiting = await until(run.id, lambda now: now.run.waits)
         assert "not before" in waiting.run.message
+        with pytest.raises(Refused, match="nothing to resume"):
+            await prefect_client.resume(str(run.id), plan.digest)
         async with get_client() as client:
-            first = (await client.read_flow_run(run.id)).state
+            stored = await client.read_flow_run(run.id)
+            assert stored.labels[PROCESS] == ""
+            first = stored.state
             await client.set_flow_run_state(run.id, AwaitingRetry(scheduled_time=datetime.now(UTC)), force=True)
             woken = await until(run.id, lambda now: now.run.waits and "not before" in now.run.message)
             second = (await client.read_flow_run(run.id)).state
@@ -65,7 +74,7 @@ async def test_a_run_that_is_woken_too_early_waits_again(house: House, until: Un
             assert second is not None
             assert second.id != first.id
             assert second.state_details.scheduled_time == opens
-            assert woken.gate is None  # the approval still counts
+            assert woken.gate is None  # the approval is still valid
             await client.set_flow_run_state(run.id, AwaitingRetry(), force=True)
             await client.delete_flow_run(run.id)
-        assert house.writes("tomorrow") == []
+        assert stack.writes("tomorrow") == []

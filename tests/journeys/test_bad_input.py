@@ -1,4 +1,4 @@
-"""What a person may get wrong, typed: one clear error each that says what to do next, and nothing is written."""
+"""Wrong input of a person: each gets one clear error that says what to do next, and nothing is written."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from azure_sandbox.server import Sandbox
-from tests.journeys.office import Wire
-from tests.journeys.terminal import Terminal
+from tests.support.local_installation import RecordedRequests
+from tests.support.terminal import Terminal
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -52,16 +52,16 @@ target: {{admin_groups: [{{name: {group}}}]{tenant}}}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def wire() -> Wire:
-    return Wire()
+async def requests() -> RecordedRequests:
+    return RecordedRequests()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def terminal(wire: Wire, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Terminal]:
-    folder = tmp_path_factory.mktemp("desk")
+async def terminal(requests: RecordedRequests, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Terminal]:
+    folder = tmp_path_factory.mktemp("terminal")
     world = folder / "world.yaml"
     world.write_text(WORLD)
-    async with Sandbox(world, observe=wire) as sandbox:
+    async with Sandbox(world, observe=requests) as sandbox:
         found = Terminal({**sandbox.environment, "AKS_ENTRA_VERIFY_LIMIT": "5"}, folder / "home")
         found.environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         yield found
@@ -93,10 +93,10 @@ def fleet(cluster: str = "plain", group: str = "aks-admins", subscription: str =
     ids=["malformed", "misspelt", "cluster", "subscription", "group", "secret", "expired", "half a credential", "none"],
 )
 async def test_it_is_refused_before_anything_is_planned(
-    terminal: Terminal, wire: Wire, text: str, environment: dict[str, str], complaint: str
+    terminal: Terminal, requests: RecordedRequests, text: str, environment: dict[str, str], complaint: str
 ) -> None:
     (terminal.home / "fleet.yaml").write_text(text)
-    person = Terminal.beside(terminal, environment)
+    person = Terminal.with_changes(terminal, environment)
     outcome = await person.type("aks-entra plan fleet.yaml --out plan.json")
     assert outcome.status == REFUSED, outcome
     assert outcome.err.count("Error:") == 1, outcome.err
@@ -104,7 +104,7 @@ async def test_it_is_refused_before_anything_is_planned(
     assert "→" in outcome.err  # what to do next
     assert "Traceback" not in outcome.err
     assert not (terminal.home / "plan.json").exists()
-    assert wire.writes() == []
+    assert requests.writes() == []
 
 
 @pytest.mark.parametrize(
@@ -121,19 +121,19 @@ async def test_it_is_refused_before_anything_is_planned(
     ids=["wrong tenant", "unreachable API server", "no permission"],
 )
 async def test_the_plan_refuses_the_cluster_and_says_why(
-    terminal: Terminal, wire: Wire, text: str, environment: dict[str, str], finding: str
+    terminal: Terminal, requests: RecordedRequests, text: str, environment: dict[str, str], finding: str
 ) -> None:
     (terminal.home / "fleet.yaml").write_text(text)
-    outcome = await Terminal.beside(terminal, environment).type("aks-entra plan fleet.yaml")
+    outcome = await Terminal.with_changes(terminal, environment).type("aks-entra plan fleet.yaml")
     assert outcome.status == 0, outcome
     assert "Refused (1)" in outcome.out
     assert finding in outcome.out
-    assert wire.writes() == []
+    assert requests.writes() == []
 
 
-async def test_migrate_wants_prefect_and_says_how_to_start_it(terminal: Terminal, wire: Wire) -> None:
+async def test_migrate_wants_prefect_and_says_how_to_start_it(terminal: Terminal, requests: RecordedRequests) -> None:
     (terminal.home / "fleet.yaml").write_text(fleet())
     outcome = await terminal.type("aks-entra migrate fleet.yaml")
     assert outcome.status == REFUSED
     assert "aks-entra up" in outcome.err
-    assert wire.writes() == []
+    assert requests.writes() == []

@@ -1,13 +1,12 @@
-"""The documented way to Microsoft Entra ID, typed into unmodified `az`, `kubectl` and `kubelogin`.
+"""The documented way to Microsoft Entra ID with unmodified `az`, `kubectl` and `kubelogin`.
 
-Each journey is a terminal inside the sandbox. What is typed stands in Azure's own pages; the environment holds what
-`aks-entra-sandbox env` prints and nothing of the machine's but PATH. `make test-clients` builds the clients first.
+Each test uses a terminal inside the sandbox. The commands are those of Azure's own pages. The environment contains what
+`aks-entra-sandbox env` prints, and PATH. `make test-clients` builds the clients first.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -18,10 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from ruamel.yaml import YAML
 
-from azure_sandbox.cli import CREDENTIALS
+from azure_sandbox.cli.control_client import CREDENTIALS
 from azure_sandbox.server import Sandbox
-from azure_sandbox.world import World
-from tests.journeys.terminal import Terminal
+from azure_sandbox.world.model import World
+from tests.journeys.clients import LOCAL_ACCOUNTS_ARE_OFF, LOGIN
+from tests.support.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,14 +29,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.clients
 
-CLIENTS = ("az", "kubectl", "kubelogin")
 MISUSED = 2  # az: the arguments are wrong
-LOGIN = (
-    'az login --service-principal -u "$AZURE_CLIENT_ID" -p "$AZURE_CLIENT_SECRET" --tenant "$AZURE_TENANT_ID" -o none'
-)
-LOCAL_ACCOUNTS_ARE_OFF = (
-    "Getting static credential is not allowed because this cluster is set to disable local accounts."
-)
 OUTSIDER = {
     "id": "9a3d8f5e-52b4-4d0c-8f1b-6d9f0f3c7a21",
     "appId": "1f0c6a5d-7be4-4f7b-9f59-0d2c54b8a9e3",
@@ -72,15 +65,6 @@ subscriptions:
 """
 
 
-@pytest.fixture(scope="session")
-def clients() -> None:
-    if missing := [client for client in CLIENTS if not shutil.which(client)]:
-        reason = f"not on PATH: {', '.join(missing)} (`make test-clients` builds them and puts them there)"
-        if os.environ.get("CI", "false") not in ("", "0", "false"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-
-
 @pytest.fixture
 def world(tmp_path: Path) -> Path:
     file = tmp_path / "world.yaml"
@@ -110,7 +94,7 @@ async def own_object_id(terminal: Terminal) -> str:
 
 
 async def nodes(terminal: Terminal, options: str = "") -> dict[str, str]:
-    """Ask a cluster for its nodes and return their names with their uids; every one of them must be Ready."""
+    """Return the names and UIDs of a cluster's nodes. All of them must be Ready."""
     items = (await terminal.read(f"kubectl {options} get nodes"))["items"]
     for node in items:
         ready = [it["status"] for it in node["status"]["conditions"] if it["type"] == "Ready"]
@@ -140,7 +124,7 @@ async def test_a_new_cluster_knows_only_entra_from_its_first_day(operator: Termi
     assert LOCAL_ACCOUNTS_ARE_OFF in await operator.refused("az aks get-credentials -g pay-weu -n pay-01 --admin")
 
     await operator.run("az aks get-credentials -g pay-weu -n pay-01")
-    assert "azurecli" in await operator.run("kubectl config view")  # az has called kubelogin by itself
+    assert "azurecli" in await operator.run("kubectl config view")  # az ran kubelogin itself
     assert len(await nodes(operator)) == 2
     await operator.run(
         'kubelogin convert-kubeconfig -l spn --client-id "$AZURE_CLIENT_ID" --tenant-id "$AZURE_TENANT_ID"'
@@ -171,7 +155,7 @@ async def test_an_existing_cluster_moves_and_its_old_credentials_die_with_the_ro
     updated = await operator.read("az aks update -g shop-weu -n plain --disable-local-accounts")
     assert updated["disableLocalAccounts"] is True
     assert LOCAL_ACCOUNTS_ARE_OFF in await operator.refused("az aks get-credentials -g shop-weu -n plain --admin")
-    for held in ("certificate", "token"):  # disabled is not closed
+    for held in ("certificate", "token"):  # disabling local accounts does not end old credentials
         assert await nodes(operator, f"--kubeconfig {held}") == before
 
     await operator.run("az aks rotate-certs -g shop-weu -n plain --yes")
@@ -199,7 +183,7 @@ async def test_a_legacy_cluster_is_upgraded_in_place(operator: Terminal) -> None
     assert len(await nodes(operator)) == 1
 
 
-async def test_who_is_no_member_is_known_but_forbidden(outsider: Terminal) -> None:
+async def test_a_user_who_is_not_a_member_is_authenticated_but_forbidden(outsider: Terminal) -> None:
     await outsider.run(LOGIN)
     complaint = await outsider.refused("az aks get-credentials -g shop-weu -n guarded --admin")
     assert "(AuthorizationFailed)" in complaint
@@ -235,7 +219,7 @@ SANDBOX = f"'{sys.executable}' -m azure_sandbox.cli"
 
 @pytest.fixture
 def person(sandbox: Sandbox, tmp_path: Path) -> Terminal:
-    """A person's terminal holds nobody's credentials."""
+    """Return a terminal without credentials."""
     shown = {key: it for key, it in sandbox.environment.items() if key not in CREDENTIALS}
     return Terminal({"PYTHONPATH": os.pathsep.join(it for it in sys.path if it)} | shown, tmp_path / "person")
 
@@ -244,7 +228,7 @@ async def test_kubectl_asks_a_person_to_sign_in_as_the_documentation_shows(perso
     async with person.waiting("az login --use-device-code -o none", ASKED) as (asked, login):
         assert await person.run(f"{SANDBOX} sign-in {asked[2]} --as alice@contoso.onmicrosoft.com")
         assert await login.wait() == 0, (await login.stderr.read()).decode() if login.stderr else ""
-    await person.run('az aks get-credentials -g shop-weu -n guarded --file "$HOME/guarded"')  # as Azure hands it out
+    await person.run('az aks get-credentials -g shop-weu -n guarded --file "$HOME/guarded"')  # as Azure returns it
     person.environment["KUBECONFIG"] = f"{person.home}/guarded"
     async with person.waiting("kubectl get nodes", ASKED) as (asked, kubectl):
         assert asked[1] == "https://microsoft.com/devicelogin"
@@ -255,7 +239,7 @@ async def test_kubectl_asks_a_person_to_sign_in_as_the_documentation_shows(perso
     assert listed.count(" Ready ") == 2
     assert "alice@contoso.onmicrosoft.com" in await person.run(
         "kubectl auth whoami"
-    )  # the token is kept: not asked again
+    )  # the token is cached, so no second sign-in
 
 
 async def test_the_page_for_the_code_works_in_a_browser_and_says_who_is_no_member(
@@ -282,7 +266,7 @@ async def test_a_password_grant_gets_in_where_no_second_factor_is_asked(operator
     await operator.run(f"az aks get-credentials -g shop-weu -n guarded --file '{person.home}/guarded'")
     await person.run("kubelogin convert-kubeconfig -l ropc --kubeconfig guarded")
     person.environment |= {"AAD_USER_PRINCIPAL_NAME": "alice@contoso.onmicrosoft.com"}
-    wrong = Terminal.beside(person, {"AAD_USER_PRINCIPAL_PASSWORD": "not-hers"})
+    wrong = Terminal.with_changes(person, {"AAD_USER_PRINCIPAL_PASSWORD": "not-hers"})
     assert "AADSTS50126" in await wrong.refused("kubectl --kubeconfig guarded get nodes")
     person.environment |= {"AAD_USER_PRINCIPAL_PASSWORD": "alice-signs-in"}
     assert (await person.run("kubectl --kubeconfig guarded get nodes")).count(" Ready ") == 2
@@ -309,7 +293,7 @@ async def test_a_workload_gets_in_with_its_federated_token(
         operator = Terminal(sandbox.environment, tmp_path / "operator")
         await operator.run(LOGIN)
         await operator.run('az aks get-credentials -g shop-weu -n guarded --file "$HOME/guarded"')
-        runner = Terminal.beside(operator, {"AZURE_CLIENT_ID": OUTSIDER["appId"], "AZURE_CLIENT_SECRET": ""})
+        runner = Terminal.with_changes(operator, {"AZURE_CLIENT_ID": OUTSIDER["appId"], "AZURE_CLIENT_SECRET": ""})
         runner.environment |= {
             "AZURE_FEDERATED_TOKEN_FILE": f"{operator.home}/token",
             "AZURE_AUTHORITY_HOST": "https://login.microsoftonline.com/",
@@ -337,7 +321,7 @@ async def test_exec_as_a_person_leaves_the_operators_credentials_out(
 
 
 async def test_a_wrong_secret_is_refused_in_entras_words(operator: Terminal) -> None:
-    operator.environment["AZURE_CLIENT_SECRET"] = "not-the-secret"  # that is the point
+    operator.environment["AZURE_CLIENT_SECRET"] = "not-the-secret"  # the wrong secret that this test is about
     assert "AADSTS7000215" in await operator.refused(LOGIN)
 
 

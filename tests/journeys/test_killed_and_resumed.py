@@ -1,19 +1,25 @@
-"""The machine dies in the middle, and `migrate --resume` ends where it would have ended, with one rotation."""
+"""A process is killed in the middle, and `migrate --resume` reaches the same end with one rotation."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
 
-from tests.journeys.office import ROTATION, SHOP, Office, Wire, kill_run, office
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from tests.support.local_installation import (
+    FLEET_OF_ONE,
+    ROTATION,
+    SHOP,
+    LocalInstallation,
+    RecordedRequests,
+    coordinator_and_batch,
+    kill_run,
+    local_installation,
+    rotation_runs,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -24,45 +30,34 @@ WORLD = f"""\
           - {{name: rotating, nodes: 2, identity: managed, adminGroups: [aks-admins]}}
           - {{name: rotated, nodes: 2, identity: managed, adminGroups: [aks-admins]}}
 """
-FLEET = """\
-version: 1
-name: {name}
-clusters:
-  - {{subscription: prod-eu, resource_group: shop-weu, name: {name}}}
-target:
-  admin_groups: [{{name: aks-admins}}]
-rollout:
-  stages:
-    - {{name: all, groups: [{{name: all, rest: true}}], gate_before: false}}
-"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def at_work(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
-    folder = tmp_path_factory.mktemp("office")
+async def installation(
+    tmp_path_factory: pytest.TempPathFactory, database: Path, python: Path
+) -> AsyncIterator[LocalInstallation]:
+    folder = tmp_path_factory.mktemp("installation")
     world = folder / "world.yaml"
     world.write_text(WORLD)
     quick = {"AKS_ENTRA_POLL_INTERVAL": "0.3", "AKS_ENTRA_LOOK_INTERVAL": "0.3", "AKS_ENTRA_GROUP_READ_GAP": "0.1"}
-    async with office(world, folder, pace=300, settings=quick) as place:
-        yield place
+    async with local_installation(
+        world, folder, pace=300, settings=quick, database=database, python=python
+    ) as installation:
+        yield installation
 
 
-def entra_is_on(wire: Wire, cluster: str) -> bool:
-    return len(wire.matching("PUT", cluster)) == 1
+def entra_is_on(requests: RecordedRequests, cluster: str) -> bool:
+    return len(requests.matching("PUT", cluster)) == 1
 
 
-def accounts_are_off(wire: Wire, cluster: str) -> bool:
-    return len(wire.matching("PUT", cluster)) == 2
+def accounts_are_off(requests: RecordedRequests, cluster: str) -> bool:
+    return len(requests.matching("PUT", cluster)) == 2
 
 
-def rotation_runs(wire: Wire, cluster: str) -> bool:
-    return bool(wire.matching("POST", cluster, ROTATION))
-
-
-def rotation_is_over(wire: Wire, cluster: str) -> bool:
-    """The API server is asked again: it was left alone while the rotation ran."""
-    started = wire.matching("POST", cluster, ROTATION)
-    since = [one for one in wire.exchanges if started and one.at > started[0].at]
+def rotation_is_over(requests: RecordedRequests, cluster: str) -> bool:
+    """Whether the API server gets requests again, because it gets none while a rotation runs."""
+    started = requests.matching("POST", cluster, ROTATION)
+    since = [one for one in requests.exchanges if started and one.at > started[0].at]
     return any(one.host.startswith(f"{cluster}-") for one in since)
 
 
@@ -75,41 +70,36 @@ def rotation_is_over(wire: Wire, cluster: str) -> bool:
         pytest.param("rotated", rotation_is_over, "flow run and coordinator", marks=pytest.mark.long),
     ],
 )
-async def test_a_death_is_survived(
-    at_work: Office, cluster: str, moment: Callable[[Wire, str], bool], killed: str, tmp_path: Path
+async def test_a_killed_process_is_resumed(
+    installation: LocalInstallation,
+    cluster: str,
+    moment: Callable[[RecordedRequests, str], bool],
+    killed: str,
+    tmp_path: Path,
 ) -> None:
-    terminal, wire = at_work.terminal, at_work.wire
+    terminal, requests = installation.terminal, installation.requests
     fleet, plan = tmp_path / "fleet.yaml", tmp_path / "plan.json"
-    fleet.write_text(FLEET.format(name=cluster))
+    fleet.write_text(FLEET_OF_ONE.format(name=cluster))
     await terminal.run(f"aks-entra plan {fleet} --out {plan}")
-    run = json.loads(await terminal.run(f"aks-entra migrate {plan} --no-wait -o json"))["run"]
-    await wire.until(lambda: moment(wire, cluster))
+    run = json.loads(await terminal.run(f"aks-entra migrate {plan} --without-gates --no-wait -o json"))["run"]
+    await requests.until(lambda: moment(requests, cluster))
     tag = f"plan:{json.loads(plan.read_text())['digest'][7:19]}"
-    coordinator, batch = await the_two_runs(at_work, tag)
+    coordinator, batch = await coordinator_and_batch(installation, tag)
     if "worker" in killed:
-        at_work.kill_worker()
+        installation.kill_worker()
     if "flow run" in killed:
         kill_run(batch)
     if "coordinator" in killed:
         kill_run(coordinator)
 
-    if killed == "worker":  # nothing that it had started is lost
+    if killed == "worker":  # the processes that it started go on
         await terminal.run(f"aks-entra migrate --follow {run}")
     else:
-        await terminal.type(f"aks-entra migrate --follow {run}")  # it ends: its coordinator is dead, or says so itself
+        await terminal.type(f"aks-entra migrate --follow {run}")  # it ends: killed, or failed
         await terminal.run(f"aks-entra migrate --resume {run}")
 
     report = tmp_path / "report.json"
     await terminal.run(f"aks-entra report {json.loads(plan.read_text())['digest']} --json {report}")
     verdict = json.loads(report.read_text())["report"]["verdicts"][0]
     assert verdict["outcome"] == "verified", verdict["because"]
-    assert len(wire.matching("POST", cluster, ROTATION)) == 1
-
-
-async def the_two_runs(place: Office, tag: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
-    runs = await place.flow_runs(tag)
-    batches = [run for run in runs if any(str(it).startswith("stage:") for it in run["tags"])]
-    others = [run for run in runs if run not in batches]
-    assert len(batches) == 1
-    assert len(others) == 1
-    return others[0], batches[0]
+    assert len(requests.matching("POST", cluster, ROTATION)) == 1

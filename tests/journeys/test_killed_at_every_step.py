@@ -1,7 +1,7 @@
-"""Each boundary between two steps once through Prefect: the flow run's process is killed there, and the plan goes on.
+"""Kills the process of a flow run at every boundary between two steps; the plan is then resumed and completed.
 
-`test_killed_and_resumed` has four of these moments in every run; here is each of them, and what Prefect itself loses:
-its server, and its database.
+`test_killed_and_resumed` has four of these moments in every test run. These tests have all of them, and also kill
+Prefect's server and its database.
 """
 
 from __future__ import annotations
@@ -22,8 +22,17 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.journeys.office import ROTATION, SHOP, SOON, Office, kill_run, office
-from tests.journeys.test_killed_and_resumed import FLEET, rotation_runs, the_two_runs
+from tests.support.local_installation import (
+    FLEET_OF_ONE,
+    ROTATION,
+    SHOP,
+    LocalInstallation,
+    coordinator_and_batch,
+    kill_run,
+    local_installation,
+    rotation_runs,
+)
+from tests.support.patience import SOON
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -48,9 +57,9 @@ def world() -> str:
 
 @contextmanager
 def database() -> Iterator[tuple[str, list[str]]]:
-    """A PostgreSQL server of this test's own: its address, and the command that restarts it at once.
+    """Start a PostgreSQL server for this test. Yield its address, and the command that restarts it at once.
 
-    It refuses to run as root, and an ordinary user does not see into pytest's folders: hence a folder of its own.
+    PostgreSQL refuses to run as root, and its user cannot read pytest's folders, so it gets a separate folder.
     """
     tool = shutil.which("pg_ctl")
     assert tool is not None
@@ -62,8 +71,8 @@ def database() -> Iterator[tuple[str, list[str]]]:
     user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
     data.mkdir()
     if user:
-        for place in (folder, data):
-            os.chown(place, 65534, 65534)
+        for installation in (folder, data):
+            os.chown(installation, 65534, 65534)
     initdb = str(Path(tool).resolve().with_name("initdb"))
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={data}"
     control = [*user, tool, "-D", str(data), "-w", "-l", str(data / "log"), "-o", options]
@@ -82,60 +91,68 @@ def database() -> Iterator[tuple[str, list[str]]]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def at_work(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
-    folder = tmp_path_factory.mktemp("office")
+async def installation(tmp_path_factory: pytest.TempPathFactory, database: Path) -> AsyncIterator[LocalInstallation]:
+    folder = tmp_path_factory.mktemp("installation")
     (folder / "world.yaml").write_text(world())
-    async with office(folder / "world.yaml", folder, pace=300, settings=QUICK) as place:
-        yield place
+    async with local_installation(
+        folder / "world.yaml", folder, pace=300, settings=QUICK, database=database
+    ) as installation:
+        yield installation
 
 
-async def begin(place: Office, name: str, folder: Path, groups: str) -> tuple[str, str]:
-    """Plan and start; the run, and the plan's digest."""
+async def begin(installation: LocalInstallation, name: str, folder: Path, groups: str) -> tuple[str, str]:
+    """Plan and start a migration. Returns the run and the plan's digest."""
     fleet, plan = folder / "fleet.yaml", folder / "plan.json"
-    fleet.write_text(FLEET.format(name=name).replace("[{name: aks-admins}]", groups))
-    await place.terminal.run(f"aks-entra plan {fleet} --out {plan}")
-    run = json.loads(await place.terminal.run(f"aks-entra migrate {plan} --no-wait -o json"))["run"]
+    fleet.write_text(FLEET_OF_ONE.format(name=name).replace("[{name: aks-admins}]", groups))
+    await installation.terminal.run(f"aks-entra plan {fleet} --out {plan}")
+    run = json.loads(await installation.terminal.run(f"aks-entra migrate {plan} --no-wait -o json"))["run"]
     return str(run), str(json.loads(plan.read_text())["digest"])
 
 
-async def until_step(place: Office, step: str, name: str) -> None:
-    """Wait until Prefect knows the task of a step: the step before it is done and stored."""
+async def until_step(installation: LocalInstallation, step: str, name: str) -> None:
+    """Wait until Prefect has the task of a step. Then the step before it is done and stored."""
     wanted = {"task_runs": {"name": {"any_": [f"{step} · shop-weu/{name}"]}}}
-    async with httpx.AsyncClient(base_url=place.api, trust_env=False) as http, asyncio.timeout(SOON):
+    async with installation.prefect() as http, asyncio.timeout(SOON):
         while not (await http.post("/task_runs/filter", json=wanted)).raise_for_status().json():  # noqa: ASYNC110 - another process does it
             await asyncio.sleep(0.1)
 
 
-async def verified_with_one_rotation(place: Office, name: str, digest: str, folder: Path) -> None:
+async def verified_with_one_rotation(installation: LocalInstallation, name: str, digest: str, folder: Path) -> None:
     report = folder / "report.json"
-    await place.terminal.run(f"aks-entra report {digest} --json {report}")
+    await installation.terminal.run(f"aks-entra report {digest} --json {report}")
     verdict: dict[str, Any] = json.loads(report.read_text())["report"]["verdicts"][0]
     assert verdict["outcome"] == "verified", verdict["because"]
-    assert len(place.wire.matching("POST", name, ROTATION)) == 1
+    assert len(installation.requests.matching("POST", name, ROTATION)) == 1
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("step", STEPS)
-async def test_killed_where_a_step_begins(at_work: Office, step: str, tmp_path: Path) -> None:
+async def test_killed_where_a_step_begins(installation: LocalInstallation, step: str, tmp_path: Path) -> None:
     name = name_of(step)
-    run, digest = await begin(at_work, name, tmp_path, CREATED.replace("{name}", name))
-    await until_step(at_work, step, name)
-    _, batch = await the_two_runs(at_work, f"plan:{digest[7:19]}")
+    run, digest = await begin(installation, name, tmp_path, CREATED.replace("{name}", name))
+    await until_step(installation, step, name)
+    _, batch = await coordinator_and_batch(installation, f"plan:{digest[7:19]}")
     kill_run(batch)
-    await at_work.terminal.type(f"aks-entra migrate --follow {run}")  # its coordinator says that the batch is dead
-    await at_work.terminal.run(f"aks-entra migrate --resume {run}")
-    await verified_with_one_rotation(at_work, name, digest, tmp_path)
-    made = [one for one in at_work.wire.writes() if one.host == "graph.microsoft.com" and one.path.endswith("/groups")]
-    assert len(made) <= len(STEPS)  # one for each cluster, none twice
+    await installation.terminal.type(f"aks-entra migrate --follow {run}")  # it reports that the batch was killed
+    await installation.terminal.run(f"aks-entra migrate --resume {run}")
+    await verified_with_one_rotation(installation, name, digest, tmp_path)
+    made = [
+        one
+        for one in installation.requests.writes()
+        if one.host == "graph.microsoft.com" and one.path.endswith("/groups")
+    ]
+    assert len(made) <= len(STEPS)  # one group for each cluster, none twice
 
 
 @pytest.mark.long
-async def test_the_server_is_killed_in_mid_rotation_and_the_fleet_goes_on(at_work: Office, tmp_path: Path) -> None:
-    run, digest = await begin(at_work, "server", tmp_path, "[{name: aks-admins}]")
-    await at_work.wire.until(lambda: rotation_runs(at_work.wire, "server"))
-    at_work.kill_server()
-    await on_to_the_end(at_work, run)
-    await verified_with_one_rotation(at_work, "server", digest, tmp_path)
+async def test_the_server_is_killed_in_mid_rotation_and_the_fleet_goes_on(
+    installation: LocalInstallation, tmp_path: Path
+) -> None:
+    run, digest = await begin(installation, "server", tmp_path, "[{name: aks-admins}]")
+    await installation.requests.until(lambda: rotation_runs(installation.requests, "server"))
+    installation.kill_server()
+    await on_to_the_end(installation, run)
+    await verified_with_one_rotation(installation, "server", digest, tmp_path)
 
 
 @pytest.mark.long
@@ -147,23 +164,23 @@ async def test_the_database_restarts_in_mid_rotation_and_the_fleet_goes_on(
     (folder / "world.yaml").write_text(world())
     with database() as (address, restart):
         settings = {**QUICK, "PREFECT_API_DATABASE_CONNECTION_URL": address}
-        async with office(folder / "world.yaml", folder, pace=300, settings=settings) as place:
-            run, digest = await begin(place, "database", tmp_path, "[{name: aks-admins}]")
-            await place.wire.until(lambda: rotation_runs(place.wire, "database"))
+        async with local_installation(folder / "world.yaml", folder, pace=300, settings=settings) as installation:
+            run, digest = await begin(installation, "database", tmp_path, "[{name: aks-admins}]")
+            await installation.requests.until(lambda: rotation_runs(installation.requests, "database"))
             again = await asyncio.create_subprocess_exec(*restart, stdout=asyncio.subprocess.DEVNULL)
             assert await again.wait() == 0
-            await on_to_the_end(place, run)
-            await verified_with_one_rotation(place, "database", digest, tmp_path)
+            await on_to_the_end(installation, run)
+            await verified_with_one_rotation(installation, "database", digest, tmp_path)
 
 
-async def on_to_the_end(place: Office, run: str) -> None:
-    """Follow a run; where it broke off, once the server answers again, resume it."""
-    async with httpx.AsyncClient(base_url=place.api, trust_env=False) as http, asyncio.timeout(SOON):
+async def on_to_the_end(installation: LocalInstallation, run: str) -> None:
+    """Follow a run. If it failed, resume it as soon as the server answers again."""
+    async with httpx.AsyncClient(base_url=installation.api, trust_env=False) as http, asyncio.timeout(SOON):
         while not await healthy(http):  # noqa: ASYNC110 - another process comes up
             await asyncio.sleep(0.2)
-    outcome = await place.terminal.type(f"aks-entra migrate --follow {run}")
+    outcome = await installation.terminal.type(f"aks-entra migrate --follow {run}")
     if outcome.status:
-        await place.terminal.run(f"aks-entra migrate --resume {run}")
+        await installation.terminal.run(f"aks-entra migrate --resume {run}")
 
 
 async def healthy(http: httpx.AsyncClient) -> bool:

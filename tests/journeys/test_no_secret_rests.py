@@ -1,23 +1,23 @@
-"""A cluster is provisioned, a fleet migrated, verified and reported: and no secret lies anywhere afterwards."""
+"""Provision a cluster, migrate, verify and report a fleet. Afterwards no file contains a secret."""
 
 from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from azure_sandbox.http import Reply, Request
-from azure_sandbox.proxy import Target
+from aks_entra.host import server_auth
+from azure_sandbox.front.http import Reply, Request
+from azure_sandbox.front.proxy import Target
 from azure_sandbox.server import Sandbox
-from tests.journeys.office import Office, office
+from tests.support.files import files_below
+from tests.support.local_installation import LocalInstallation, local_installation
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -60,8 +60,8 @@ prover:
 
 
 @dataclass(slots=True)
-class Eavesdropper:
-    """Stands where the proxy looks up its hosts, and remembers every secret that goes by."""
+class SecretRecorder:
+    """Resolves hosts for the proxy, and records every secret in the traffic."""
 
     sandbox: Sandbox
     secrets: set[str] = field(default_factory=set)
@@ -86,7 +86,7 @@ def _secrets(reply: Reply) -> Iterator[str]:
         return
     if token := reply.body.get("access_token"):
         yield str(token)
-        yield str(token).rsplit(".", 1)[1]  # its signature alone
+        yield str(token).rsplit(".", 1)[1]  # only its signature
     for kubeconfig in reply.body.get("kubeconfigs", ()):
         yield kubeconfig["value"]
         text = base64.b64decode(kubeconfig["value"]).decode()
@@ -96,20 +96,11 @@ def _secrets(reply: Reply) -> Iterator[str]:
         yield from re.findall(r"^ +token: (\S+)", text, re.MULTILINE)
 
 
-def resting(*roots: Path) -> Iterator[tuple[Path, bytes]]:
-    """Every file and what it holds. Prefect still tidies up: what goes away meanwhile rests nowhere."""
-    for root in roots:
-        for folder, _, names in os.walk(root):  # it passes over folders that went away, as rglob does not
-            for name in names:
-                file = Path(folder, name)
-                with suppress(FileNotFoundError):
-                    if file.is_file():
-                        yield file, file.read_bytes()
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def at_work(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
-    folder = tmp_path_factory.mktemp("office")
+async def installation(
+    tmp_path_factory: pytest.TempPathFactory, database: Path, python: Path
+) -> AsyncIterator[LocalInstallation]:
+    folder = tmp_path_factory.mktemp("installation")
     world = folder / "world.yaml"
     world.write_text(WORLD)
     settings = {
@@ -117,20 +108,22 @@ async def at_work(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Off
         "AKS_ENTRA_LOOK_INTERVAL": "0.3",
         "AKS_ENTRA_GROUP_READ_GAP": "0.1",
         "PROVER_SECRET": "provers-own-secret",
-        "PREFECT_LOGGING_LEVEL": "DEBUG",  # the most talkative day
+        "PREFECT_LOGGING_LEVEL": "DEBUG",  # as much logging as possible
         "AZURE_LOG_LEVEL": "debug",
     }
-    async with office(world, folder, pace=1000, settings=settings) as place:
-        yield place
+    async with local_installation(
+        world, folder, pace=1000, settings=settings, database=database, python=python
+    ) as installation:
+        yield installation
 
 
-async def test_what_was_handed_out_is_nowhere_afterwards(at_work: Office, tmp_path: Path) -> None:
-    ear = Eavesdropper(at_work.sandbox)
-    at_work.sandbox.proxy.hosts = ear
+async def test_no_secret_is_in_a_file_afterwards(installation: LocalInstallation, tmp_path: Path) -> None:
+    ear = SecretRecorder(installation.sandbox)
+    installation.sandbox.proxy.hosts = ear
     fleet, plan, report = tmp_path / "fleet.yaml", tmp_path / "plan.json", tmp_path / "report.json"
     fleet.write_text(FLEET)
     typed = [
-        await at_work.terminal.type(line)
+        await installation.terminal.type(line)
         for line in (
             f"{PROVISION} --admin-group pay-admins --create-group --member dana@contoso.onmicrosoft.com",
             "aks-entra inventory --subscription prod-eu --read -o json",
@@ -142,14 +135,20 @@ async def test_what_was_handed_out_is_nowhere_afterwards(at_work: Office, tmp_pa
     assert [one.status for one in typed] == [0] * len(typed), typed
     digest = json.loads(plan.read_text())["digest"]
     ways = " ".join(f"--{kind} {report.with_suffix('.' + kind)}" for kind in ("json", "html", "junit", "sarif", "csv"))
-    typed.append(await at_work.terminal.type(f"aks-entra report {digest} {ways}"))
+    typed.append(await installation.terminal.type(f"aks-entra report {digest} {ways}"))
 
-    ear.secrets |= {"operators-own-secret", "provers-own-secret"}
+    auth_file = server_auth.file_of(installation.api, installation.home)
+    ear.secrets |= {
+        "operators-own-secret",
+        "provers-own-secret",
+        installation.auth,
+        installation.auth.partition(":")[2],
+    }
     assert len(ear.secrets) > 20  # tokens of two identities, kubeconfigs of three clusters
-    folder = at_work.home.parent
-    places = dict(resting(folder, tmp_path))
-    assert any(file.suffix == ".db" for file in places)  # Prefect's own
-    own = {folder / "world.yaml"}
+    folder = installation.home.parent
+    places = dict(files_below(folder, tmp_path))
+    assert any(file.suffix == ".db" for file in places)  # Prefect's database
+    own = {folder / "world.yaml", *(file for file in places if file.resolve() == auth_file)}
     found = [
         (file.name, secret[:12])
         for file, content in places.items()
@@ -161,6 +160,6 @@ async def test_what_was_handed_out_is_nowhere_afterwards(at_work: Office, tmp_pa
     for one in typed:
         assert not [secret[:12] for secret in ear.secrets if secret in one.out + one.err], one.line
 
-    listed = json.loads(await at_work.terminal.run("aks-entra inventory --subscription prod-eu --read -o json"))
+    listed = json.loads(await installation.terminal.run("aks-entra inventory --subscription prod-eu --read -o json"))
     known = {row["posture"]["cluster"]["name"]: row["old_credentials"]["debt"] for row in listed["clusters"]}
-    assert known == {"plain": "none", "legacy": "none", "pay-01": "none"}  # by our own reports
+    assert known == {"plain": "none", "legacy": "none", "pay-01": "none"}  # according to our reports

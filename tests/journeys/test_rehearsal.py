@@ -1,4 +1,4 @@
-"""Somebody's own fleet, out of what Azure printed of it, becomes a world in which a plan is made."""
+"""A fleet is imported from the output of `az` as a sandbox world, and a plan is made in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
 
 from azure_sandbox.server import Sandbox
-from tests.sandbox.test_world_import import SUBSCRIPTION, WORLD, documents, kept, world
+from tests.support.azure_documents import SUBSCRIPTION, WORLD, documents, world, written_to
 
 FLEET = f"""\
 version: 1
@@ -40,7 +40,7 @@ async def run(folder: Path, module: str, *arguments: str) -> tuple[int | None, s
 
 
 async def test_a_plan_is_made_on_the_imported_fleet(tmp_path: Path) -> None:
-    files = kept(tmp_path, await documents(Sandbox(world(WORLD))))
+    files = written_to(tmp_path, await documents(Sandbox(world(WORLD))))
     mine, fleet, plan = tmp_path / "mine.yaml", tmp_path / "fleet.yaml", tmp_path / "plan.json"
     fleet.write_text(FLEET)
     imported = ("world", "import", *map(str, files), "--as", "deployer", "-o", str(mine))

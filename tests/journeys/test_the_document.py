@@ -1,7 +1,7 @@
-"""The document from top to bottom, as a script: Azure's page on AKS-managed Entra integration, typed as it is.
+"""Azure's page on AKS-managed Microsoft Entra integration from top to bottom, as a script.
 
-Where the page clicks through a portal, the command here that does it is typed instead. What is compared is what the
-page says will be seen.
+Where the page uses the portal, the test uses the command of aks-entra that does the same. It compares the output with
+what the page shows.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from azure_sandbox.server import Sandbox
-from tests.journeys.terminal import Terminal
-from tests.journeys.test_clients import CLIENTS, LOCAL_ACCOUNTS_ARE_OFF, LOGIN, clients
+from tests.journeys.clients import LOCAL_ACCOUNTS_ARE_OFF, LOGIN, SIGN_IN_AGAIN
+from tests.support.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 pytestmark = pytest.mark.clients
-__all__ = ["CLIENTS", "clients"]
 ROOT = Path(__file__).parents[2]
 TENANT = "7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32"
 READER = {"id": "9a3d8f5e-52b4-4d0c-8f1b-6d9f0f3c7a21", "appId": "1f0c6a5d-7be4-4f7b-9f59-0d2c54b8a9e3"}
@@ -50,13 +49,11 @@ subscriptions:
           - {{name: MyManagedCluster, nodes: 3, identity: none}}
           - {{name: legacy, nodes: 1, identity: legacy}}
 """
-SIGN_IN_AGAIN = 'kubelogin remove-tokens && rm -rf "$HOME/.cache/.IdentityService"'
-"""kubelogin 0.2.19 keeps a service principal's token where `remove-tokens` does not look."""
 PIPELINE = "AZURE_CLIENT_ID={appId} AZURE_CLIENT_SECRET=the-pipeline".format(**READER)
 
 
 @pytest.fixture
-async def terminal(clients: None, tmp_path: Path) -> AsyncIterator[Terminal]:  # noqa: ARG001  # the fixture of the module beside
+async def terminal(clients: None, tmp_path: Path) -> AsyncIterator[Terminal]:  # noqa: ARG001 - without clients, no terminal
     world = tmp_path / "world.yaml"
     world.write_text(WORLD)
     async with Sandbox(world) as sandbox:
@@ -98,11 +95,11 @@ async def test_the_document_from_top_to_bottom(terminal: Terminal) -> None:  # n
     await run("az aks get-credentials --resource-group myResourceGroup2 --name new")
     assert " Ready " in await run("kubectl get nodes")
 
-    # Troubleshooting access issues: the emergency's way in
+    # Troubleshooting access issues: break-glass
     await run('az aks get-credentials --resource-group myResourceGroup2 --name new --admin --file "$HOME/admin"')
     assert " Ready " in await run("kubectl --kubeconfig admin get nodes")
 
-    # Enable on an existing cluster; upgrade a legacy one
+    # Enable on an existing cluster, and upgrade a legacy one
     for name in ("MyManagedCluster", "legacy"):
         updated = await read(
             f"az aks update -g MyResourceGroup -n {name} --enable-aad --aad-admin-group-object-ids $ID"
@@ -111,8 +108,8 @@ async def test_the_document_from_top_to_bottom(terminal: Terminal) -> None:  # n
         await run(f"az aks get-credentials -g MyResourceGroup -n {name} --overwrite-existing")
         assert " Ready " in await run("kubectl get nodes")
 
-    # Non-interactive sign in with kubelogin: a kubeconfig that holds a command and no secret
-    await run("aks-entra kubeconfig -g MyResourceGroup -n MyManagedCluster --mode spn --file ci")
+    # Non-interactive sign in with kubelogin: the kubeconfig contains a command and no secret
+    await run("aks-entra kubeconfig -g MyResourceGroup -n MyManagedCluster --login spn --file ci")
     assert " Ready " in await run("kubectl --kubeconfig ci get nodes")
     assert await run("grep -c -e 'token:' -e 'key-data' -e 'certificate: ' ci || true") == "0"
     assert await run("stat -c %a ci") == "600"
@@ -127,7 +124,7 @@ async def test_the_document_from_top_to_bottom(terminal: Terminal) -> None:  # n
     ] is False
     await run(admin)
 
-    # Use Conditional Access: report-only first, then on
+    # Use Conditional Access: report-only first, then enforced
     policy = (
         "aks-entra access conditional-access apply --name aks-policy --group myAKSAdminGroup --require compliantDevice"
     )
@@ -135,7 +132,7 @@ async def test_the_document_from_top_to_bottom(terminal: Terminal) -> None:  # n
     policy += " --break-glass glass@contoso.com --yes"
     assert (await read(policy))["state"] == "enabledForReportingButNotEnforced"
     assert (await read(f"{policy} --enforce"))["state"] == "enabled"
-    assert " Ready " in await run("kubectl get nodes")  # a policy for people leaves the automation alone
+    assert " Ready " in await run("kubectl get nodes")  # a policy for users does not apply to the automation
 
     # Configure just-in-time access: a role-assignable group, and an Active assignment with a duration
     await let("JIT", "aks-entra access create-group myJITGroup --owner olive@contoso.com --max-duration 2h")
@@ -143,19 +140,19 @@ async def test_the_document_from_top_to_bottom(terminal: Terminal) -> None:  # n
         "az aks create -g myResourceGroup2 -n jit --enable-aad --aad-admin-group-object-ids $JIT "
         '--aad-tenant-id "$AZURE_TENANT_ID" --generate-ssh-keys -o none'
     )
-    await run("aks-entra kubeconfig -g myResourceGroup2 -n jit --mode spn --file jit")
+    await run("aks-entra kubeconfig -g myResourceGroup2 -n jit --login spn --file jit")
     said = await refused("kubectl --kubeconfig jit get nodes")
     assert "nodes is forbidden" in said
-    await run('aks-entra access assign $JIT --to "$ME" --kind eligible --for 30d --reason "on call"')
+    await run('aks-entra access assign $JIT --to "$ME" --kind eligible --duration 30d --reason "on call"')
     explained = await terminal.type(
         f"aks-entra access explain myResourceGroup2/jit -o json --message '{said}' --subscription prod-eu"
     )
     assert "*Active* assignment" in explained.out
-    await run('aks-entra access assign $JIT --to "$ME" --kind active --for 2h --reason "on call"')
+    await run('aks-entra access assign $JIT --to "$ME" --kind active --duration 2h --reason "on call"')
     await run(SIGN_IN_AGAIN)
     assert " Ready " in await run("kubectl --kubeconfig jit get nodes")
-    assert "a new token does not carry the group" in await run(
-        'aks-entra access deactivate $JIT --of "$ME" --reason over'
+    assert "a new token does not contain the group" in await run(
+        'aks-entra access deactivate $JIT --user "$ME" --reason over'
     )
     await run(SIGN_IN_AGAIN)
     assert "nodes is forbidden" in await refused("kubectl --kubeconfig jit get nodes")
@@ -163,7 +160,7 @@ async def test_the_document_from_top_to_bottom(terminal: Terminal) -> None:  # n
     # Just-in-time at the namespace level
     await run("az aks update -g myResourceGroup2 -n new --enable-azure-rbac -o none")
     await let("AKS_ID", "az aks show -g myResourceGroup2 -n new --query id -o tsv")
-    await run("aks-entra kubeconfig -g myResourceGroup2 -n new --mode spn --file ns")
+    await run("aks-entra kubeconfig -g myResourceGroup2 -n new --login spn --file ns")
     pods = f"{PIPELINE} kubectl --kubeconfig ns get pods -n default"
     assert "is forbidden" in await refused(pods)
     await run(
@@ -173,9 +170,8 @@ async def test_the_document_from_top_to_bottom(terminal: Terminal) -> None:  # n
     await run(pods)
     assert "is forbidden" in await refused(pods.replace("default", "kube-system"))
     await run(f"az role assignment delete --assignee {READER['id']} --scope $AKS_ID/namespaces/default")
-    grant = (
-        f"aks-entra access grant $AKS_ID --to {READER['appId']} --role reader -n default --for 2h --reason CHG-1 --yes"
-    )
+    asked = f"--to {READER['appId']} --role reader -n default --duration 2h --reason CHG-1 --yes"
+    grant = f"aks-entra access grant $AKS_ID {asked}"
     await run(grant)
     await run(pods)
     await run(f"aks-entra access revoke $AKS_ID --to {READER['appId']} --yes")

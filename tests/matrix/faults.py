@@ -1,7 +1,7 @@
-"""What goes wrong on a bad day: each kind once, as a port shows it, or as somebody in the world does it.
+"""All kinds of faults: errors of a port, and events in the world.
 
-`answers` are what one call of a port gets instead of its answer; with `lost` the call has its effect first. `events`
-happen just before a call. `transient` ones leave a way that a later run finishes.
+An error replaces the answer of one call of a port. A lost answer is an error after the call had its effect. An event
+happens just before a call. After a `transient` fault, a later run can finish the work.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from datetime import timedelta
 
 from aks_entra.core.cluster import Pool
 from aks_entra.errors import Diverged, Refused, Rejected, TryLater
-from tests.matrix.main_job import Day
-from tests.unit.ports_world import Happening, Work
+from tests.matrix.migration import Migration
+from tests.support.memory_model import Happening, Work
 
 WRITING = frozenset(
     {
@@ -29,30 +29,30 @@ CLUSTER = frozenset({"kubernetes.sign_in", "kubernetes.nodes", "kubernetes.workl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One kind of fault: what it makes of a call (None: it does not fit this call)."""
+    """One kind of fault. It returns what happens at a call, or None if it does not apply to the call."""
 
     name: str
-    make: Callable[[Day, str], Happening | None]
+    make: Callable[[Migration, str], Happening | None]
     transient: bool = True
 
 
 def _answer(name: str, error: Callable[[], BaseException], *, transient: bool = True, only: str = "") -> Kind:
-    def make(_: Day, call: str) -> Happening | None:
+    def make(_: Migration, call: str) -> Happening | None:
         return Happening(error=error()) if call.startswith(only) else None
 
     return Kind(name=name, make=make, transient=transient)
 
 
 def _lost(name: str, error: Callable[[], BaseException]) -> Kind:
-    def make(_: Day, call: str) -> Happening | None:
+    def make(_: Migration, call: str) -> Happening | None:
         return Happening(lost=error()) if call in WRITING else None
 
     return Kind(name=name, make=make)
 
 
-def _event(name: str, event: Callable[[Day], object], *, transient: bool = False, only: str = "") -> Kind:
-    def make(day: Day, call: str) -> Happening | None:
-        return Happening(event=lambda: event(day)) if call.startswith(only) else None
+def _event(name: str, event: Callable[[Migration], object], *, transient: bool = False, only: str = "") -> Kind:
+    def make(migration: Migration, call: str) -> Happening | None:
+        return Happening(event=lambda: event(migration)) if call.startswith(only) else None
 
     return Kind(name=name, make=make, transient=transient)
 
@@ -62,28 +62,28 @@ def _later(text: str, after: float, status: int, code: str = "") -> Callable[[],
 
 
 def _ends(how: str) -> Kind:
-    """The operation that this write starts comes to another end."""
+    """The operation that this write starts ends in another state."""
 
-    def make(day: Day, call: str) -> Happening | None:
+    def make(migration: Migration, call: str) -> Happening | None:
         if call not in WRITING or call.startswith("directory"):
             return None
         kind = "RotatingClusterCertificates" if call == "arm.rotate_certificates" else "Updating"
-        return Happening(event=lambda: day.world.ends[kind].append(how))
+        return Happening(event=lambda: migration.world.ends[kind].append(how))
 
     return Kind(name=f"the operation ends {how}", make=make)
 
 
-def _set(**how: object) -> Callable[[Day], None]:
-    def change(day: Day) -> None:
+def _set(**how: object) -> Callable[[Migration], None]:
+    def change(migration: Migration) -> None:
         for name, value in how.items():
-            setattr(day.cluster, name, value)
+            setattr(migration.cluster, name, value)
 
     return change
 
 
-def _foreign_operation(day: Day) -> None:
-    """Azure, or somebody else, begins something on the cluster."""
-    world, cluster = day.world, day.cluster
+def _foreign_operation(migration: Migration) -> None:
+    """Azure or somebody else starts an operation on the cluster."""
+    world, cluster = migration.world, migration.cluster
     if cluster.work is None:
         url = f"https://management.azure.com/operations/foreign-{len(world.works)}"
         cluster.work = Work(url=url, kind="Upgrading", until=world.now() + timedelta(seconds=300))
@@ -91,48 +91,48 @@ def _foreign_operation(day: Day) -> None:
         world.works[url] = cluster.work
 
 
-def _preempted(day: Day) -> None:
-    """Our operation is preempted: it never ends by its own URL, the cluster comes to rest all the same."""
-    work = day.cluster.work
+def _preempted(migration: Migration) -> None:
+    """Our operation is preempted: its own URL never shows an end, but the cluster comes to rest."""
+    work = migration.cluster.work
     if work is not None:
-        day.world.works.pop(work.url, None)
-        day.world.lost_urls = True
+        migration.world.works.pop(work.url, None)
+        migration.world.lost_urls = True
 
 
-def _for_a_while(name: str, seconds: float) -> Callable[[Day], None]:
-    def change(day: Day) -> None:
-        setattr(day.cluster, name, day.world.now() + timedelta(seconds=seconds))
+def _for_a_while(name: str, seconds: float) -> Callable[[Migration], None]:
+    def change(migration: Migration) -> None:
+        setattr(migration.cluster, name, migration.world.now() + timedelta(seconds=seconds))
 
     return change
 
 
-def _api_down(day: Day) -> None:
-    """The API server is down until the clock has moved on for a while."""
-    day.cluster.down_until = day.world.now() + timedelta(seconds=200)
+def _api_down(migration: Migration) -> None:
+    """The API server is down for some time."""
+    migration.cluster.down_until = migration.world.now() + timedelta(seconds=200)
 
 
-def _group_deleted(day: Day) -> None:
-    for group in day.world.groups.values():
+def _group_deleted(migration: Migration) -> None:
+    for group in migration.world.groups.values():
         group.deleted_on = "2026-11-24"
         group.members.clear()
 
 
-def _prover_removed(day: Day) -> None:
-    for group in day.world.groups.values():
+def _prover_removed(migration: Migration) -> None:
+    for group in migration.world.groups.values():
         group.members.discard("33333333-3333-3333-3333-333333333333")
         group.members.add("dana")
 
 
-def _no_rotation(day: Day) -> None:
-    day.world.without_effect.add("rotate_certificates")
+def _no_rotation(migration: Migration) -> None:
+    migration.world.without_effect.add("rotate_certificates")
 
 
-def _gone(day: Day) -> None:
-    day.world.clusters.pop(day.cluster.id.key, None)
+def _gone(migration: Migration) -> None:
+    migration.world.clusters.pop(migration.cluster.id.key, None)
 
 
 KINDS: tuple[Kind, ...] = (
-    # Azure says: later
+    # Azure asks to try later
     _answer("429 with Retry-After", _later("throttled", 17, 429, "TooManyRequests")),
     _answer("429 without Retry-After", _later("throttled", 30, 429, "Throttled")),
     _answer("429 asking for an hour", _later("throttled", 3600, 429, "TooManyRequests")),
@@ -148,7 +148,7 @@ KINDS: tuple[Kind, ...] = (
     _answer("no answer in time, nothing happened", _later("timeout", 10, 0)),
     _answer("replication: not found yet", _later("not yet replicated", 10, 404), only="directory.ensure_group"),
     _answer("the API server does not answer once", _later("no answer", 10, 0), only="kubernetes"),
-    # … and has done it all the same
+    # the same errors after the write had its effect
     _lost("the connection is reset after the effect", _later("reset", 10, 0)),
     _lost("no answer in time, after the effect", _later("timeout", 10, 0)),
     _lost("500 after the effect", _later("not well", 20, 500)),
@@ -156,7 +156,7 @@ KINDS: tuple[Kind, ...] = (
     _lost("the answer is cut short after the effect", lambda: Rejected("truncated JSON")),
     _lost("the answer is no JSON after the effect", lambda: ValueError("Expecting value")),
     _lost("Azure accepted it and shows otherwise", lambda: Diverged("shows otherwise", code="Diverged")),
-    # Azure says: no
+    # Azure refuses
     _answer("400", lambda: Rejected("malformed", status=400, code="BadRequest")),
     _answer("401, the token is refused", lambda: Refused("the token is refused", status=401)),
     _answer("403, a right was taken away", lambda: Refused("lacks a right", status=403)),
@@ -202,10 +202,10 @@ KINDS: tuple[Kind, ...] = (
     ),
     _event("the prover loses its membership", _prover_removed),
     _event("the cluster is deleted", _gone),
-    _event("a lock is placed", lambda day: setattr(day.world, "locked", True)),
+    _event("a lock is placed", lambda migration: setattr(migration.world, "locked", True)),
 )
 
 LETHAL = frozenset({"the cluster is deleted", "the admin group is deleted"})
-"""After these nobody gets in, whatever anybody does: only the verdict counts."""
+"""After these nobody can get in, whatever the program does, so only the verdict is checked."""
 
 GROUP_DELETED = _event("the admin group is deleted", _group_deleted)

@@ -1,4 +1,4 @@
-"""Kill the process before and after the effect of every port call, in every starting posture, and go on."""
+"""Kill the process before and after the effect of every port call, in every start state, and resume."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from datetime import timedelta
 
 import pytest
 
-from aks_entra.break_glass import BreakGlass
-from aks_entra.core.fleet import WantedGroup, WantedTarget
-from aks_entra.core.opening import Opening, opening_on
-from aks_entra.core.plan import Prover
-from aks_entra.core.restored import is_restored
-from aks_entra.core.verdict import Outcome
-from aks_entra.wayback import chosen, plan_way_back
-from tests.matrix.main_job import STARTING, TARGETS, Day
-from tests.matrix.observer import Doorkeeper
-from tests.unit.executor_desk import STARTS, job_of, planned
-from tests.unit.ports_world import ADMINS, OTHERS, PROVER, Group, Killed, World
+from aks_entra.core.evidence.break_glass import Opening, opening_on
+from aks_entra.core.planning.fleet import WantedGroup, WantedTarget
+from aks_entra.core.planning.plan import Prover
+from aks_entra.core.verdict.rollback import is_restored
+from aks_entra.core.verdict.verdict import Outcome
+from aks_entra.execution.break_glass import BreakGlass
+from aks_entra.planning.rollback import chosen, plan_way_back
+from tests.matrix.access_observer import AccessObserver
+from tests.matrix.migration import STARTING, TARGETS, Migration
+from tests.support.executor_jobs import STARTS, job_of, planned
+from tests.support.memory_model import ADMINS, OTHERS, PROVER, Group, Killed
+from tests.support.memory_ports import World
 
 EVERY = pytest.param(1, marks=pytest.mark.long, id="every moment")
 WRITES = {"enable-local-accounts", "update-entra"}
@@ -25,17 +26,17 @@ SAMPLE = pytest.param(7, id="a sample of the moments")
 
 
 async def kill_and_resume(starting: str, moment: int) -> bool:
-    """Whether the process lived to be killed at this moment."""
-    day = await Day.begin(starting)
-    day.world.kill_at = day.world.moments + moment
+    """Kill at one moment and continue. Returns False if the process ended before that moment."""
+    migration = await Migration.begin(starting)
+    migration.world.kill_at = migration.world.moments + moment
     try:
-        await day.migrate()
+        await migration.migrate()
     except Killed:
-        verdict = await day.migrate()
+        verdict = await migration.migrate()
         assert verdict.outcome is Outcome.VERIFIED, (moment, verdict.because)
-        assert day.cluster.rotations == 1, moment
-        assert len(day.world.writes) <= 4, (moment, day.world.writes)
-        day.check(verdict)
+        assert migration.cluster.rotations == 1, moment
+        assert len(migration.world.writes) <= 4, (moment, migration.world.writes)
+        migration.check(verdict)
         return True
     return False
 
@@ -56,18 +57,18 @@ async def test_a_migration_is_killed_and_resumed(starting: str, pace: int) -> No
 async def test_a_resumed_migration_is_killed_again(starting: str) -> None:
     for first in range(1, 200, 9):
         for second in range(1, 60, 9):
-            day = await Day.begin(starting)
+            migration = await Migration.begin(starting)
             for moment in (first, second):
-                day.world.kill_at = day.world.moments + moment
+                migration.world.kill_at = migration.world.moments + moment
                 try:
-                    await day.migrate()
+                    await migration.migrate()
                 except Killed:
                     continue
-            day.world.kill_at = None
-            verdict = await day.migrate()
+            migration.world.kill_at = None
+            verdict = await migration.migrate()
             assert verdict.outcome is Outcome.VERIFIED, (first, second, verdict.because)
-            assert day.cluster.rotations == 1
-            day.check(verdict)
+            assert migration.cluster.rotations == 1
+            migration.check(verdict)
 
 
 @pytest.mark.parametrize("pace", [SAMPLE, EVERY])
@@ -85,7 +86,7 @@ async def test_a_rollback_is_killed_and_resumed(start: str, group: str, pace: in
         back = await plan_way_back(world.process().ports, done, chosen(done, ()), ())
         if not back.stages:
             return
-        job, door = job_of(back), Doorkeeper(world)
+        job, observer = job_of(back), AccessObserver(world)
         before = len(world.writes)
         world.kill_at = world.moments + moment
         try:
@@ -95,7 +96,7 @@ async def test_a_rollback_is_killed_and_resumed(start: str, group: str, pace: in
             assert is_restored(job.plan, verdict.evidence), (moment, verdict.because)
             assert len(world.writes) - before == len([one for one in job.plan.steps if one.kind in WRITES])
             assert cluster.rotations == 1
-            assert door.shut == []
+            assert observer.lockouts == []
             continue
         assert moment > 10
         return
@@ -103,7 +104,7 @@ async def test_a_rollback_is_killed_and_resumed(start: str, group: str, pace: in
 
 @pytest.mark.parametrize("doing", ["open", "close"])
 async def test_break_glass_is_killed_and_swept(doing: str) -> None:
-    """An opening never stands without its end, and whoever sweeps brings it to its end."""
+    """An opening always has an end, and the sweep closes it."""
     moment = 1
     while await killed_and_swept(doing, moment):
         moment += 1
@@ -111,10 +112,10 @@ async def test_break_glass_is_killed_and_swept(doing: str) -> None:
 
 
 async def killed_and_swept(doing: str, moment: int) -> bool:
-    """Whether the process lived to be killed at this moment."""
+    """Kill at one moment and continue. Returns False if the process ended before that moment."""
     world = World()
     cluster = world.add(**STARTS["closed, never rotated"], tags=(("env", "prod"),))
-    door = Doorkeeper(world)
+    observer = AccessObserver(world)
     wanted = Opening(
         until=(world.now() + timedelta(minutes=45)).isoformat(), since=world.now().isoformat(), reason="INC-77"
     )
@@ -134,15 +135,15 @@ async def killed_and_swept(doing: str, moment: int) -> bool:
             await glass(world).close(one, WHO)
         assert not cluster.local_accounts
         assert cluster.tags == (("env", "prod"),)
-        assert door.shut == []
+        assert observer.lockouts == []
         return True
     return False
 
 
 def glass(world: World) -> BreakGlass:
-    """Break-glass in a new process."""
+    """Return break-glass in a new process."""
     process = world.process()
-    return BreakGlass(process.ports, process.watch, process.executor, process.limits)
+    return BreakGlass(process.ports, process.watch, process.executor, process.timeouts)
 
 
 def _says_until_when(world: World) -> None:

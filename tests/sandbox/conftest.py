@@ -1,4 +1,4 @@
-"""What every test of the sandbox needs."""
+"""Configuration of all sandbox tests."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Microsoft's Graph SDK warns about classes of its own while it is imported.
+    # Microsoft's Graph SDK warns about its own classes while it is imported.
     config.addinivalue_line("filterwarnings", "ignore:.* is deprecated. (Please|Use):DeprecationWarning")

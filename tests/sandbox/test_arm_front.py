@@ -1,4 +1,4 @@
-"""The front door of management.azure.com: token, api-version, role; and what every answer carries."""
+"""The front door of management.azure.com: its checks of token, api-version and rights, and the headers of an answer."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from datetime import timedelta
 
 import pytest
 
-from azure_sandbox.arm.spec import ClusterSpec
-from tests.sandbox.arm_desk import GROUP, OUTSIDER, SCOPE, SUBSCRIPTION, VERSION, Desk, cluster_id
+from azure_sandbox.arm.containerservice.spec import ClusterSpec
+from tests.support.arm_client import GROUP, OUTSIDER, SCOPE, SUBSCRIPTION, VERSION, ArmClient, cluster_id
 
 CLUSTER = cluster_id("shop-01")
 READ = "Microsoft.ContainerService/managedClusters/read"
 
 
-@pytest.fixture(name="desk")
-def a_desk() -> Desk:
-    return Desk(ClusterSpec(name="shop-01"))
+@pytest.fixture(name="client")
+def a_client() -> ArmClient:
+    return ArmClient(ClusterSpec(name="shop-01"))
 
 
-async def test_without_a_token_nothing_is_answered(desk: Desk) -> None:
-    reply = await desk.raw("GET", f"{CLUSTER}?api-version={VERSION}")
+async def test_a_request_without_a_token_is_refused(client: ArmClient) -> None:
+    reply = await client.raw("GET", f"{CLUSTER}?api-version={VERSION}")
     assert reply.status == 401
     assert reply.body == {
         "error": {
@@ -32,31 +32,33 @@ async def test_without_a_token_nothing_is_answered(desk: Desk) -> None:
     )
 
 
-async def test_a_token_for_another_audience_or_an_expired_one_is_refused(desk: Desk) -> None:
-    other = desk.tokens.issue(desk.operator, audience="https://graph.microsoft.com")
-    reply = await desk.raw("GET", f"{CLUSTER}?api-version={VERSION}", Authorization=f"Bearer {other}")
+async def test_a_token_for_another_audience_or_an_expired_one_is_refused(client: ArmClient) -> None:
+    other = client.tokens.issue(client.operator, audience="https://graph.microsoft.com")
+    reply = await client.raw("GET", f"{CLUSTER}?api-version={VERSION}", Authorization=f"Bearer {other}")
     assert (reply.status, reply.body["error"]["code"]) == (401, "InvalidAuthenticationToken")  # type: ignore[call-overload,index]
-    old = desk.tokens.issue(desk.operator, audience="https://management.azure.com")
-    desk.clock.advance(timedelta(hours=3))
-    reply = await desk.raw("GET", f"{CLUSTER}?api-version={VERSION}", Authorization=f"Bearer {old}")
+    old = client.tokens.issue(client.operator, audience="https://management.azure.com")
+    client.clock.advance(timedelta(hours=3))
+    reply = await client.raw("GET", f"{CLUSTER}?api-version={VERSION}", Authorization=f"Bearer {old}")
     assert (reply.status, reply.body["error"]["code"]) == (401, "ExpiredAuthenticationToken")  # type: ignore[call-overload,index]
 
 
-async def test_a_subscription_of_another_tenant_wants_its_own_issuer(desk: Desk) -> None:
-    desk.arm.add_subscription("99999999-0000-4000-8000-000000000000", "theirs", "77777777-0000-4000-8000-000000000000")
-    status, code, _ = await desk.refused("GET", "/subscriptions/99999999-0000-4000-8000-000000000000")
+async def test_a_subscription_of_another_tenant_refuses_the_issuer(client: ArmClient) -> None:
+    client.arm.add_subscription(
+        "99999999-0000-4000-8000-000000000000", "theirs", "77777777-0000-4000-8000-000000000000"
+    )
+    status, code, _ = await client.refused("GET", "/subscriptions/99999999-0000-4000-8000-000000000000")
     assert (status, code) == (401, "InvalidAuthenticationTokenTenant")
 
 
-async def test_every_request_names_an_api_version(desk: Desk) -> None:
-    token = desk.tokens.issue(desk.operator, audience="https://management.azure.com")
-    reply = await desk.raw("GET", CLUSTER, Authorization=f"Bearer {token}")
+async def test_a_request_without_an_api_version_is_refused(client: ArmClient) -> None:
+    token = client.tokens.issue(client.operator, audience="https://management.azure.com")
+    reply = await client.raw("GET", CLUSTER, Authorization=f"Bearer {token}")
     assert (reply.status, reply.body["error"]["code"]) == (400, "MissingApiVersionParameter")  # type: ignore[call-overload,index]
 
 
-async def test_who_holds_no_role_is_told_which_action_over_which_scope(desk: Desk) -> None:
-    desk.speaker = desk.outsider
-    assert await desk.refused("GET", CLUSTER) == (
+async def test_a_caller_without_a_role_is_told_the_missing_action_and_scope(client: ArmClient) -> None:
+    client.caller = client.outsider
+    assert await client.refused("GET", CLUSTER) == (
         403,
         "AuthorizationFailed",
         (
@@ -67,24 +69,24 @@ async def test_who_holds_no_role_is_told_which_action_over_which_scope(desk: Des
     )
 
 
-async def test_a_role_reaches_down_and_never_up_or_aside(desk: Desk) -> None:
-    desk.arm.add_resource_group(SUBSCRIPTION, "shop-weu-2", "westeurope")
-    desk.arm.assign(GROUP, OUTSIDER, "Reader")
-    desk.speaker = desk.outsider
-    assert (await desk.send("GET", CLUSTER.lower())).status == 200
-    assert (await desk.send("GET", GROUP)).status == 200
-    assert (await desk.refused("GET", f"{SCOPE}/resourceGroups/shop-weu-2"))[0] == 403
-    assert (await desk.refused("PUT", CLUSTER, {}))[0] == 403
+async def test_a_role_applies_below_its_scope_and_nowhere_else(client: ArmClient) -> None:
+    client.arm.add_resource_group(SUBSCRIPTION, "shop-weu-2", "westeurope")
+    client.arm.assign(GROUP, OUTSIDER, "Reader")
+    client.caller = client.outsider
+    assert (await client.send("GET", CLUSTER.lower())).status == 200
+    assert (await client.send("GET", GROUP)).status == 200
+    assert (await client.refused("GET", f"{SCOPE}/resourceGroups/shop-weu-2"))[0] == 403
+    assert (await client.refused("PUT", CLUSTER, {}))[0] == 403
 
 
-async def test_a_group_in_the_token_carries_the_role(desk: Desk) -> None:
-    desk.arm.assign(GROUP, "dddddddd-0000-4000-8000-000000000001", "Reader")
-    desk.speaker = desk.alice
-    assert (await desk.send("GET", CLUSTER)).status == 200
+async def test_a_role_of_a_group_in_the_token_counts(client: ArmClient) -> None:
+    client.arm.assign(GROUP, "dddddddd-0000-4000-8000-000000000001", "Reader")
+    client.caller = client.alice
+    assert (await client.send("GET", CLUSTER)).status == 200
 
 
-async def test_unknown_names_have_azures_own_404s(desk: Desk) -> None:
-    assert await desk.refused("GET", cluster_id("nope")) == (
+async def test_unknown_names_get_azures_404s(client: ArmClient) -> None:
+    assert await client.refused("GET", cluster_id("nope")) == (
         404,
         "ResourceNotFound",
         (
@@ -92,57 +94,57 @@ async def test_unknown_names_have_azures_own_404s(desk: Desk) -> None:
             "found. For more details please go to https://aka.ms/ARMResourceNotFoundFix"
         ),
     )
-    assert (await desk.refused("GET", f"{SCOPE}/resourceGroups/nope"))[:2] == (404, "ResourceGroupNotFound")
-    assert (await desk.refused("GET", "/subscriptions/nope"))[:2] == (404, "SubscriptionNotFound")
+    assert (await client.refused("GET", f"{SCOPE}/resourceGroups/nope"))[:2] == (404, "ResourceGroupNotFound")
+    assert (await client.refused("GET", "/subscriptions/nope"))[:2] == (404, "SubscriptionNotFound")
 
 
-async def test_what_is_not_modelled_says_so(desk: Desk) -> None:
-    assert (await desk.send("GET", f"{SCOPE}/providers/Microsoft.Storage/storageAccounts")).status == 501
-    status, _, message = await desk.refused("GET", f"{CLUSTER}?$expand=everything")
+async def test_a_route_or_option_that_is_not_modelled_gets_a_501_that_names_it(client: ArmClient) -> None:
+    assert (await client.send("GET", f"{SCOPE}/providers/Microsoft.Storage/storageAccounts")).status == 501
+    status, _, message = await client.refused("GET", f"{CLUSTER}?$expand=everything")
     assert status == 501
     assert "$expand" in message
 
 
-async def test_answers_carry_ids_and_echo_the_clients(desk: Desk) -> None:
+async def test_answers_carry_request_ids_and_echo_the_clients_ids(client: ArmClient) -> None:
     correlation = {"x-ms-correlation-request-id": "c-1", "x-ms-client-request-id": "r-1"}
-    reply = await desk.send("GET", CLUSTER, **correlation)
+    reply = await client.send("GET", CLUSTER, **correlation)
     assert reply.headers["x-ms-correlation-request-id"] == "c-1"
     assert reply.headers["x-ms-client-request-id"] == "r-1"
     assert reply.headers["x-ms-request-id"]
     assert reply.headers["content-type"] == "application/json"
 
 
-async def test_lists_show_what_one_may_read_page_by_page() -> None:
+async def test_a_list_shows_what_the_caller_may_read_in_pages() -> None:
     from azure_sandbox.arm.service import ArmSettings  # noqa: PLC0415  # one test pages
 
-    desk = Desk(*(ClusterSpec(name=f"c-{number}") for number in range(5)), settings=ArmSettings(page_size=2))
+    client = ArmClient(*(ClusterSpec(name=f"c-{number}") for number in range(5)), settings=ArmSettings(page_size=2))
     names: list[str] = []
     target = f"{SCOPE}/providers/Microsoft.ContainerService/managedClusters"
     for _ in range(3):
-        page = await desk.get(target)
+        page = await client.get(target)
         names += [it["name"] for it in page["value"]]
         target = page.get("nextLink", "")
     assert names == [f"c-{number}" for number in range(5)]
     assert not target
-    desk.arm.assign(cluster_id("c-3"), OUTSIDER, "Reader")
-    desk.speaker = desk.outsider
-    page = await desk.get(f"{SCOPE}/providers/Microsoft.ContainerService/managedClusters")
+    client.arm.assign(cluster_id("c-3"), OUTSIDER, "Reader")
+    client.caller = client.outsider
+    page = await client.get(f"{SCOPE}/providers/Microsoft.ContainerService/managedClusters")
     assert [it["name"] for it in page["value"]] == ["c-3"]
-    listed = await desk.get("/subscriptions")
+    listed = await client.get("/subscriptions")
     assert [it["displayName"] for it in listed["value"]] == ["prod-eu"]
 
 
-async def test_resource_groups_come_and_go(desk: Desk) -> None:
+async def test_resource_groups_are_created_changed_and_deleted(client: ArmClient) -> None:
     pay = f"{SCOPE}/resourcegroups/pay-weu"
-    assert (await desk.send("HEAD", pay)).status == 404
-    made = await desk.send("PUT", pay, {"location": "West Europe", "tags": {"env": "prod"}})
+    assert (await client.send("HEAD", pay)).status == 404
+    made = await client.send("PUT", pay, {"location": "West Europe", "tags": {"env": "prod"}})
     assert made.status == 201
     assert isinstance(made.body, dict)
     assert made.body["location"] == "westeurope"
-    assert (await desk.send("PUT", pay, {"location": "westeurope"})).status == 200
-    assert (await desk.refused("PUT", pay, {"location": "eastus"}))[:2] == (409, "InvalidResourceGroupLocation")
-    assert (await desk.refused("PUT", pay, {"location": "atlantis"}))[1] == "LocationNotAvailableForResourceGroup"
-    names = {it["name"] for it in (await desk.get(f"{SCOPE}/resourcegroups"))["value"]}
+    assert (await client.send("PUT", pay, {"location": "westeurope"})).status == 200
+    assert (await client.refused("PUT", pay, {"location": "eastus"}))[:2] == (409, "InvalidResourceGroupLocation")
+    assert (await client.refused("PUT", pay, {"location": "atlantis"}))[1] == "LocationNotAvailableForResourceGroup"
+    names = {it["name"] for it in (await client.get(f"{SCOPE}/resourcegroups"))["value"]}
     assert names == {"shop-weu", "MC_shop-weu_shop-01_westeurope", "pay-weu"}
-    assert (await desk.send("DELETE", pay)).status == 200
-    assert (await desk.refused("DELETE", pay))[1] == "ResourceGroupNotFound"
+    assert (await client.send("DELETE", pay)).status == 200
+    assert (await client.refused("DELETE", pay))[1] == "ResourceGroupNotFound"

@@ -1,4 +1,4 @@
-"""Command lines about a running sandbox, and that nothing of one is left after `kill -9`."""
+"""Commands for a running sandbox, and the cleanup after `kill -9`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,20 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from azure_sandbox.cli import app
+
 PYTHON = [sys.executable, "-m", "azure_sandbox.cli"]
 SELF = " ".join(f"'{it}'" for it in PYTHON)
+GROUP = "/subscriptions/0b7d5c1e-3f2a-4e89-9c64-d8a1b5e7f302/resourcegroups/g/providers"
+CLUSTER = {
+    "id": f"{GROUP}/Microsoft.ContainerService/managedClusters/mine",
+    "location": "westeurope",
+    "agentPoolProfiles": [{"name": "system", "count": 1, "mode": "System"}],
+    "dnsPrefix": "mine",
+}
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -32,7 +44,7 @@ async def run(folder: Path, *arguments: str) -> tuple[int | None, str, str]:
 
 
 async def gone(pid: int) -> None:
-    """Returns when a process has ended, or was none."""
+    """Wait until a process has ended, if it exists."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -65,7 +77,7 @@ async def test_nothing_is_left_after_kill_9(tmp_path: Path) -> None:
     assert entries(tmp_path) == []
 
 
-async def test_clock_faults_report_and_world_from_inside(tmp_path: Path) -> None:
+async def test_clock_fault_report_and_world_work_from_inside_the_sandbox(tmp_path: Path) -> None:
     script = (
         f"{SELF} clock advance 10m && {SELF} clock show >&2 && {SELF} fault add fails --operation rotate"
         f" --cluster 'pay-*' >&2 && {SELF} fault list && {SELF} fault clear >&2 && {SELF} report"
@@ -80,38 +92,44 @@ async def test_clock_faults_report_and_world_from_inside(tmp_path: Path) -> None
     assert '"left": 1' in out
     assert "faults: 1 injected, 0 consumed, 0 left over" in out
     assert "rc=2" in out
-    assert "no fault is called 'odd'" in err
-    assert "'soon' is no time" in err
+    assert "unknown kind of fault 'odd'" in err
+    assert "'soon' is not a duration" in err
     assert (tmp_path / "out.yaml").read_text().startswith("version: 1\n")
     assert entries(inner) == []
 
 
-async def test_a_fleet_is_rehearsed_from_what_azure_printed(tmp_path: Path) -> None:
+async def test_a_sandbox_starts_from_imported_output_of_az(tmp_path: Path) -> None:
     mine, inner = tmp_path / "mine.json", tmp_path / "tmp"
     inner.mkdir()
-    identity = "/subscriptions/0b7d5c1e-3f2a-4e89-9c64-d8a1b5e7f302/resourcegroups/g/providers/"
-    cluster = {
-        "id": f"{identity}Microsoft.ContainerService/managedClusters/mine",
-        "location": "westeurope",
-        "agentPoolProfiles": [{"name": "system", "count": 1, "mode": "System"}],
-        "dnsPrefix": "mine",
-    }
-    mine.write_text(json.dumps([cluster]))
+    mine.write_text(json.dumps([CLUSTER]))
     code, out, err = await run(inner, "exec", "--import", str(mine), "--", "sh", "-c", f"{SELF} world export")
     assert (code, err) == (0, "")
     assert "name: mine" in out
-    code, out, _ = await run(inner, "world", "import", str(mine))
-    assert (code, out.startswith("version: 1\n")) == (0, True)
-    code, _, err = await run(inner, "world", "import", str(inner / "none.json"))
-    assert (code, "No such file" in err) == (2, True)
-    code, _, err = await run(inner, "exec", "--import", str(mine), "--world", "demo", "--", "true")
-    assert (code, "exclude each other" in err) == (2, True)
-    code, out, _ = await run(inner, "world", "list")
-    assert (code, "situations: " in out) == (0, True)
-    code, _, err = await run(inner, "exec", "--pace", "brisk", "--", "true")
-    assert (code, "brisk" in err) == (2, True)
+    assert entries(inner) == []
 
 
-async def test_without_a_sandbox_the_commands_say_so(tmp_path: Path) -> None:
-    code, _, err = await run(tmp_path, "report", "--port", "1")
-    assert (code, "no sandbox is up on port 1" in err) == (1, True)
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("world", "import", "{mine}"), 0, "version: 1\n"),
+        (("world", "import", "none.json"), 2, "No such file"),
+        (("up", "--import", "{mine}", "--world", "demo"), 2, "exclude each other"),
+        (("up", "--pace", "brisk"), 2, "brisk"),
+        (("up", "--world", "{world}"), 2, "aks-entra-sandbox: {world}:2: clusters: unknown key; allowed here: "),
+        (("world", "list"), 0, "situations: "),
+        (("report", "--port", "1"), 1, "no sandbox is up on port 1"),
+        (
+            ("sign-in", "ABCDEFGHJ", "--as", "alice", "--port", "1"),
+            1,
+            "no sandbox is up on port 1 ([Errno 111]",
+        ),
+    ],
+)
+def test_a_command_ends_with_its_exit_code_and_message(
+    arguments: tuple[str, ...], code: int, said: str, tmp_path: Path
+) -> None:
+    files = {"mine": tmp_path / "mine.json", "world": tmp_path / "world.yaml"}
+    files["mine"].write_text(json.dumps([CLUSTER]))
+    files["world"].write_text("version: 1\nclusters: []\n")
+    outcome = CliRunner().invoke(app, [it.format(**files) for it in arguments])
+    assert (outcome.exit_code, said.format(**files) in outcome.output) == (code, True), outcome.output

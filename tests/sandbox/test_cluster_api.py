@@ -1,4 +1,4 @@
-"""What a cluster's API server serves: discovery, lists, tables, reviews, and loud refusals of the rest."""
+"""The API server of a cluster: discovery, lists, tables, reviews, and a 501 for everything else."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from typing import Any
 
 import pytest
 
-from azure_sandbox.arm.spec import ClusterSpec, WorkloadSpec
-from tests.sandbox.arm_desk import ADMINS, Desk
+from azure_sandbox.arm.containerservice.spec import ClusterSpec, WorkloadSpec
+from tests.support.arm_client import ADMINS, ArmClient
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 REVIEW = "/apis/authorization.k8s.io/v1"
 BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 
 
-class Shell:
-    """Requests with one token."""
+class ApiClient:
+    """Sends requests with one token."""
 
-    def __init__(self, desk: Desk, token: str) -> None:
-        self.desk = desk
+    def __init__(self, client: ArmClient, token: str) -> None:
+        self.client = client
         self.token = token
 
     async def send(self, method: str, target: str, body: object = None, **headers: str) -> Any:
-        return await self.desk.kube("c", method, target, body, token=self.token, headers=headers)
+        return await self.client.kube("c", method, target, body, token=self.token, headers=headers)
 
     async def get(self, target: str, **headers: str) -> Any:
         reply = await self.send("GET", target, **headers)
@@ -36,23 +36,23 @@ class Shell:
         return reply.status, reply.body["message"]
 
 
-@pytest.fixture(name="desk")
-def a_desk() -> Desk:
+@pytest.fixture(name="client")
+def a_client() -> ArmClient:
     workloads = (WorkloadSpec(name="web", namespace="shop", replicas=3),)
-    return Desk(ClusterSpec(name="c", nodes=3, identity="managed", admin_groups=(ADMINS,), workloads=workloads))
+    return ArmClient(ClusterSpec(name="c", nodes=3, identity="managed", admin_groups=(ADMINS,), workloads=workloads))
 
 
 @pytest.fixture(name="admin")
-async def an_admin(desk: Desk) -> Shell:
-    return Shell(desk, (await desk.held("c"))[1])
+async def an_admin(client: ArmClient) -> ApiClient:
+    return ApiClient(client, (await client.held("c"))[1])
 
 
 @pytest.fixture(name="nobody")
-def a_nobody(desk: Desk) -> Shell:
-    return Shell(desk, desk.entra(desk.outsider))
+def a_nobody(client: ArmClient) -> ApiClient:
+    return ApiClient(client, client.entra(client.outsider))
 
 
-async def test_it_says_what_it_is_and_has(admin: Shell, nobody: Shell) -> None:
+async def test_version_and_discovery_describe_the_server(admin: ApiClient, nobody: ApiClient) -> None:
     for shell in (admin, nobody):
         assert (await shell.get("/version"))["gitVersion"] == "v1.33.5"
         assert (await shell.get("/version/"))["minor"] == "33"
@@ -69,11 +69,11 @@ async def test_it_says_what_it_is_and_has(admin: Shell, nobody: Shell) -> None:
     assert (await admin.refused("GET", "/openapi/v3"))[0] == 501
     assert (await nobody.refused("GET", "/metrics")) == (
         403,
-        f'forbidden: User "{nobody.desk.outsider.id}" cannot get path "/metrics"',
+        f'forbidden: User "{nobody.client.outsider.id}" cannot get path "/metrics"',
     )
 
 
-async def test_aggregated_discovery_is_for_those_who_can_read_it(admin: Shell) -> None:
+async def test_only_clients_that_ask_for_it_get_aggregated_discovery(admin: ApiClient) -> None:
     accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
     core = await admin.get("/api", Accept=accept)
     assert core["kind"] == "APIGroupDiscoveryList"
@@ -84,7 +84,7 @@ async def test_aggregated_discovery_is_for_those_who_can_read_it(admin: Shell) -
     assert (await admin.get("/apis", Accept=accept))["items"][0]["versions"]
 
 
-async def test_tables_are_what_kubectl_prints(admin: Shell) -> None:
+async def test_tables_have_the_columns_that_kubectl_prints(admin: ApiClient) -> None:
     nodes = await admin.get("/api/v1/nodes?limit=500", Accept=TABLE)
     assert [it["name"] for it in nodes["columnDefinitions"]] == ["Name", "Status", "Roles", "Age", "Version"]
     name, state, roles, age, version = nodes["rows"][0]["cells"]
@@ -98,7 +98,7 @@ async def test_tables_are_what_kubectl_prints(admin: Shell) -> None:
     assert one["rows"][0]["cells"][:2] == ["shop", "Active"]
 
 
-async def test_lists_are_paged_and_selected(admin: Shell) -> None:
+async def test_lists_support_paging_and_selectors(admin: ApiClient) -> None:
     first = await admin.get("/api/v1/pods?limit=4")
     assert len(first["items"]) == 4
     token = first["metadata"]["continue"]
@@ -118,7 +118,7 @@ async def test_lists_are_paged_and_selected(admin: Shell) -> None:
     assert (await admin.refused("GET", "/api/v1/pods?odd=true"))[0] == 501
 
 
-async def test_what_is_missing_is_404_and_what_is_not_modelled_is_501(admin: Shell) -> None:
+async def test_a_missing_object_is_404_and_an_unmodelled_request_is_501(admin: ApiClient) -> None:
     assert await admin.refused("GET", "/api/v1/nodes/none") == (404, 'nodes "none" not found')
     assert (await admin.refused("GET", "/apis/apps/v1/odd"))[0] == 404
     assert (await admin.refused("GET", "/api/v1/namespaces/shop/pods/web/log"))[0] == 501
@@ -127,7 +127,7 @@ async def test_what_is_missing_is_404_and_what_is_not_modelled_is_501(admin: She
     assert (await admin.refused("POST", "/version"))[0] == 405
 
 
-async def test_namespaces_and_bindings_are_made_by_those_who_may(admin: Shell, nobody: Shell) -> None:
+async def test_creating_namespaces_and_bindings_needs_rights(admin: ApiClient, nobody: ApiClient) -> None:
     assert (await admin.send("POST", "/api/v1/namespaces", {"metadata": {"name": "pay"}})).status == 201
     assert (await admin.refused("POST", "/api/v1/namespaces", {"metadata": {"name": "pay"}}))[0] == 409
     assert (await admin.refused("POST", "/api/v1/namespaces", {"metadata": {"name": "No!"}}))[0] == 422
@@ -135,7 +135,7 @@ async def test_namespaces_and_bindings_are_made_by_those_who_may(admin: Shell, n
     reader = {
         "metadata": {"name": "reader"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
-        "subjects": [{"kind": "User", "name": nobody.desk.outsider.id}],
+        "subjects": [{"kind": "User", "name": nobody.client.outsider.id}],
     }
     roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/pay/rolebindings"
     assert (await admin.send("POST", roles, reader)).status == 201
@@ -150,7 +150,7 @@ async def test_namespaces_and_bindings_are_made_by_those_who_may(admin: Shell, n
     assert (await admin.refused("DELETE", "/api/v1/namespaces/pay"))[0] == 404
 
 
-async def test_one_may_ask_what_one_may(admin: Shell, nobody: Shell) -> None:
+async def test_access_reviews_answer_about_oneself_and_others(admin: ApiClient, nobody: ApiClient) -> None:
     def access(**attributes: str) -> dict[str, Any]:
         return {"kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": attributes}}
 
@@ -171,7 +171,7 @@ async def test_one_may_ask_what_one_may(admin: Shell, nobody: Shell) -> None:
     assert (await nobody.refused("POST", f"{REVIEW}/subjectaccessreviews", other))[0] == 403
     token = {"spec": {"token": nobody.token}}
     seen = await admin.send("POST", "/apis/authentication.k8s.io/v1/tokenreviews", token)
-    assert seen.body["status"]["user"]["username"] == nobody.desk.outsider.id
+    assert seen.body["status"]["user"]["username"] == nobody.client.outsider.id
     token = {"spec": {"token": "no"}}
     seen = await admin.send("POST", "/apis/authentication.k8s.io/v1/tokenreviews", token)
     assert "authenticated" not in seen.body["status"]
@@ -186,7 +186,7 @@ def protobuf(api_version: str, kind: str, message: bytes) -> bytes:
     return b"k8s\0" + field(1, meta) + field(2, message) + field(3, b"") + field(4, b"")
 
 
-async def test_new_kubectls_send_protobuf(nobody: Shell, admin: Shell) -> None:
+async def test_protobuf_of_new_kubectl_versions_is_read(nobody: ApiClient, admin: ApiClient) -> None:
     attributes = field(2, b"list") + field(3, b"") + field(5, b"nodes")
     message = field(1, b"") + field(2, field(1, attributes)) + field(3, b"\x08\x00")
     body = protobuf("authorization.k8s.io/v1", "SelfSubjectAccessReview", message)
@@ -195,7 +195,7 @@ async def test_new_kubectls_send_protobuf(nobody: Shell, admin: Shell) -> None:
     assert reply.body["status"]["allowed"] is True
     who = protobuf("authentication.k8s.io/v1", "SelfSubjectReview", field(1, b"") + field(2, b""))
     reply = await nobody.send("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", who)
-    assert reply.body["status"]["userInfo"]["username"] == nobody.desk.outsider.id
+    assert reply.body["status"]["userInfo"]["username"] == nobody.client.outsider.id
     named = field(1, field(1, b"pay") + field(8, b""))
     made = await admin.send("POST", "/api/v1/namespaces", protobuf("v1", "Namespace", named + field(2, b"")))
     assert (made.status, made.body["metadata"]["name"]) == (201, "pay")
@@ -220,5 +220,5 @@ async def test_new_kubectls_send_protobuf(nobody: Shell, admin: Shell) -> None:
     assert (await admin.refused("POST", "/api/v1/namespaces", b"{"))[0] == 400
 
 
-async def test_impersonation_is_refused_aloud(admin: Shell) -> None:
+async def test_impersonation_is_501(admin: ApiClient) -> None:
     assert (await admin.send("GET", "/api/v1/nodes", **{"Impersonate-User": "x"})).status == 501

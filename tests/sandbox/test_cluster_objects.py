@@ -1,4 +1,4 @@
-"""What a world may put into a cluster beside workloads, and how clients see and watch it."""
+"""Objects that a world declares in a cluster, and how clients read and watch them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from azure_sandbox.arm.spec import ClusterSpec, WorkloadSpec
+from azure_sandbox.arm.containerservice.spec import ClusterSpec, WorkloadSpec
 from azure_sandbox.cluster.declared import BudgetSpec, Declared, VolumeSpec, WebhookSpec
 from azure_sandbox.cluster.machines import is_ready
-from azure_sandbox.http import Reply
-from tests.sandbox.arm_desk import LONG, Desk, cluster_id
+from azure_sandbox.front.http import Reply
+from tests.support.arm_client import LONG, ArmClient, cluster_id
 
 SHOP = cluster_id("shop-01")
 BUDGETS = "/apis/policy/v1/namespaces/shop/poddisruptionbudgets"
@@ -35,16 +35,16 @@ DECLARED = Declared(
 )
 
 
-class Shop:
-    """One cluster, asked as its admin."""
+class ShopCluster:
+    """One cluster and its admin."""
 
     def __init__(self) -> None:
         web = WorkloadSpec(name="web", namespace="shop", replicas=2)
-        self.desk = Desk(ClusterSpec(name="shop-01", nodes=2, workloads=(web,), declared=DECLARED))
+        self.client = ArmClient(ClusterSpec(name="shop-01", nodes=2, workloads=(web,), declared=DECLARED))
 
     async def send(self, method: str, path: str, body: object = None, accept: str = "application/json") -> Reply:
-        token = self.desk.server("shop-01").generation.token
-        return await self.desk.kube("shop-01", method, path, body, token=token, headers={"accept": accept})
+        token = self.client.server("shop-01").generation.token
+        return await self.client.kube("shop-01", method, path, body, token=token, headers={"accept": accept})
 
     async def items(self, path: str) -> list[dict[str, Any]]:
         reply = await self.send("GET", path)
@@ -61,53 +61,53 @@ class Shop:
 
 
 @pytest.fixture(name="shop")
-def a_shop() -> Shop:
-    return Shop()
+def a_shop_cluster() -> ShopCluster:
+    return ShopCluster()
 
 
-async def test_budgets_count_the_pods_that_they_cover(shop: Shop) -> None:
+async def test_budgets_count_the_pods_that_they_cover(shop: ShopCluster) -> None:
     budgets = await shop.items("/apis/policy/v1/poddisruptionbudgets")
     counted = {it["metadata"]["name"]: it["status"] for it in budgets}
     assert (counted["all"]["disruptionsAllowed"], counted["all"]["expectedPods"]) == (0, 2)
     assert (counted["one"]["disruptionsAllowed"], counted["one"]["desiredHealthy"]) == (1, 1)
 
 
-async def test_a_budget_that_lets_nobody_go_holds_a_rotation_up(shop: Shop) -> None:
-    desk = shop.desk
-    before, held = desk.server("shop-01").generation, await desk.held("shop-01")
-    started = await desk.send("POST", f"{SHOP}/rotateClusterCertificates")
-    desk.clock.advance(LONG)
-    polled = (await desk.send("GET", started.headers["azure-asyncoperation"])).body
+async def test_a_budget_that_allows_no_disruption_fails_a_rotation(shop: ShopCluster) -> None:
+    client = shop.client
+    before, held = client.server("shop-01").generation, await client.held("shop-01")
+    started = await client.send("POST", f"{SHOP}/rotateClusterCertificates")
+    client.clock.advance(LONG)
+    polled = (await client.send("GET", started.headers["azure-asyncoperation"])).body
     assert isinstance(polled, dict)
     assert (polled["status"], polled["error"]["code"]) == ("Failed", "UpgradeFailed")
     assert "failed with Too Many Requests error" in polled["error"]["message"]
     assert polled["error"]["message"].endswith(" blocked by pdb all with 0 unready pods.")
-    assert (await desk.get(SHOP))["properties"]["provisioningState"] == "Failed"
-    assert desk.server("shop-01").generation.token != before.token, "the keys were new already"
-    assert (await desk.kube("shop-01", "GET", "/api/v1/nodes", certificate=held[0])).status == 401
+    assert (await client.get(SHOP))["properties"]["provisioningState"] == "Failed"
+    assert client.server("shop-01").generation.token != before.token, "the keys were new already"
+    assert (await client.kube("shop-01", "GET", "/api/v1/nodes", certificate=held[0])).status == 401
     nodes = await shop.items("/api/v1/nodes")
     assert not any(is_ready(it) for it in nodes)
     assert (await shop.send("DELETE", f"{BUDGETS}/all")).status == 200
-    await desk.finish(await desk.send("POST", f"{SHOP}/rotateClusterCertificates"))
+    await client.finish(await client.send("POST", f"{SHOP}/rotateClusterCertificates"))
     assert all(is_ready(it) for it in await shop.items("/api/v1/nodes"))
 
 
-async def test_a_node_image_does_not_come_past_a_budget_either(shop: Shop) -> None:
+async def test_such_a_budget_fails_a_node_image_upgrade_too(shop: ShopCluster) -> None:
     pool = f"{SHOP}/agentPools/nodepool1"
-    before = (await shop.desk.get(pool))["properties"]["nodeImageVersion"]
-    started = await shop.desk.send("POST", f"{pool}/upgradeNodeImageVersion")
-    shop.desk.clock.advance(LONG)
-    assert await shop.desk.status_of(started) == "Failed"
-    assert (await shop.desk.get(pool))["properties"]["nodeImageVersion"] == before
+    before = (await shop.client.get(pool))["properties"]["nodeImageVersion"]
+    started = await shop.client.send("POST", f"{pool}/upgradeNodeImageVersion")
+    shop.client.clock.advance(LONG)
+    assert await shop.client.status_of(started) == "Failed"
+    assert (await shop.client.get(pool))["properties"]["nodeImageVersion"] == before
 
 
 @pytest.mark.parametrize("spec", [{"minAvailable": "some"}, {"minAvailable": True}, {"maxUnavailable": "-1%"}, None])
-async def test_a_budget_that_cannot_be_counted_is_invalid(shop: Shop, spec: object) -> None:
+async def test_an_invalid_budget_is_refused(shop: ShopCluster, spec: object) -> None:
     body = {"metadata": {"name": "odd"}, "spec": spec}
     assert (await shop.send("POST", BUDGETS, body)).status == 422
 
 
-async def test_volumes_claims_and_classes(shop: Shop) -> None:
+async def test_declared_volumes_have_claims_and_storage_classes(shop: ShopCluster) -> None:
     volumes = {it["spec"]["claimRef"]["name"]: it["spec"] for it in await shop.items("/api/v1/persistentvolumes")}
     assert volumes["data"]["nodeAffinity"]["required"]
     assert volumes["tmp"]["hostPath"]["path"] == "/var/cache"
@@ -120,14 +120,14 @@ async def test_volumes_claims_and_classes(shop: Shop) -> None:
     ]
 
 
-async def test_a_webhook_that_trusts_the_cluster_breaks_with_its_authority(shop: Shop) -> None:
+async def test_a_webhook_that_trusts_the_cluster_breaks_when_the_ca_is_replaced(shop: ShopCluster) -> None:
     kind = "/apis/admissionregistration.k8s.io/v1"
     (held,) = await shop.items(f"{kind}/validatingwebhookconfigurations")
     assert held["webhooks"][0]["clientConfig"]["caBundle"]
     (own,) = await shop.items(f"{kind}/mutatingwebhookconfigurations")
     assert "caBundle" not in own["webhooks"][0]["clientConfig"]
     assert (await shop.send("DELETE", f"{BUDGETS}/all")).status == 200
-    await shop.desk.finish(await shop.desk.send("POST", f"{SHOP}/rotateClusterCertificates"))
+    await shop.client.finish(await shop.client.send("POST", f"{SHOP}/rotateClusterCertificates"))
     pods = await shop.items("/api/v1/namespaces/shop/pods")
     assert pods == []
     assert await shop.items("/api/v1/namespaces/kube-system/pods")
@@ -135,12 +135,12 @@ async def test_a_webhook_that_trusts_the_cluster_breaks_with_its_authority(shop:
     assert gone.status == 200
 
 
-async def test_a_watch_tells_what_changes_and_ends_when_it_was_told_to(shop: Shop) -> None:
+async def test_a_watch_sends_changes_until_its_timeout(shop: ShopCluster) -> None:
     listed = await shop.send("GET", "/api/v1/nodes")
     version = listed.body["metadata"]["resourceVersion"]  # type: ignore[call-overload,index]
     assert await shop.watch(f"/api/v1/nodes?watch=1&resourceVersion={version}&timeoutSeconds=0.01") == []
     assert (await shop.send("DELETE", f"{BUDGETS}/all")).status == 200
-    await shop.desk.finish(await shop.desk.send("POST", f"{SHOP}/rotateClusterCertificates"))
+    await shop.client.finish(await shop.client.send("POST", f"{SHOP}/rotateClusterCertificates"))
     events = await shop.watch(f"/api/v1/nodes?watch=1&resourceVersion={version}&timeoutSeconds=0.01")
     kinds = [it["type"] for it in events]
     assert kinds.count("DELETED") == 2
@@ -156,7 +156,7 @@ async def test_a_watch_tells_what_changes_and_ends_when_it_was_told_to(shop: Sho
     assert [it["object"]["metadata"]["name"] for it in named] == ["shop"]
 
 
-async def test_a_watch_from_too_long_ago_or_with_odd_options_is_refused(shop: Shop) -> None:
+async def test_a_watch_with_an_old_version_or_wrong_options_is_refused(shop: ShopCluster) -> None:
     (event,) = await shop.watch("/api/v1/nodes?watch=1&resourceVersion=1&timeoutSeconds=0.01")
     assert (event["type"], event["object"]["code"]) == ("ERROR", 410)
     assert (await shop.send("GET", "/api/v1/nodes?watch=1&resourceVersion=x")).status == 400
@@ -165,16 +165,18 @@ async def test_a_watch_from_too_long_ago_or_with_odd_options_is_refused(shop: Sh
     assert (await shop.send("GET", "/api/v1/namespaces/shop/pods/web/log")).status == 501
 
 
-async def test_writes_are_refused_by_a_webhook_that_cannot_be_called(shop: Shop) -> None:
+async def test_a_webhook_that_cannot_be_called_blocks_writes(shop: ShopCluster) -> None:
     await shop.send("DELETE", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/gatekeeper")
     watching = WebhookSpec(name="config", resources=("configmaps",), trusts_cluster=True)
-    desk = Desk(ClusterSpec(name="shop-01", declared=Declared(webhooks=(watching,))))
+    client = ArmClient(ClusterSpec(name="shop-01", declared=Declared(webhooks=(watching,))))
     made = {"metadata": {"name": "a"}}
     path = "/api/v1/namespaces/default/configmaps"
-    assert (await desk.kube("shop-01", "POST", path, made, token=desk.server("shop-01").generation.token)).status == 201
-    await desk.finish(await desk.send("POST", f"{SHOP}/rotateClusterCertificates"))
+    assert (
+        await client.kube("shop-01", "POST", path, made, token=client.server("shop-01").generation.token)
+    ).status == 201
+    await client.finish(await client.send("POST", f"{SHOP}/rotateClusterCertificates"))
     made = {"metadata": {"name": "b"}}
-    refused = await desk.kube("shop-01", "POST", path, made, token=desk.server("shop-01").generation.token)
+    refused = await client.kube("shop-01", "POST", path, made, token=client.server("shop-01").generation.token)
     assert refused.status == 500
     assert isinstance(refused.body, dict)
     assert refused.body["message"].startswith(
@@ -182,6 +184,6 @@ async def test_writes_are_refused_by_a_webhook_that_cannot_be_called(shop: Shop)
     )
 
 
-def test_an_object_that_is_not_modelled_is_refused_with_the_world() -> None:
+def test_a_world_with_an_unmodelled_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="v1 Widget is not modelled"):
-        Desk(ClusterSpec(name="a", declared=Declared(objects=({"apiVersion": "v1", "kind": "Widget"},))))
+        ArmClient(ClusterSpec(name="a", declared=Declared(objects=({"apiVersion": "v1", "kind": "Widget"},))))

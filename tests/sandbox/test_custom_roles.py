@@ -1,4 +1,4 @@
-"""Roles of one's own: made, used by somebody who has nothing else, changed, refused, removed."""
+"""Custom roles: they are created, assigned, changed, refused and deleted."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from azure_sandbox.arm.spec import ClusterSpec
-from tests.sandbox.arm_desk import ADMINS, GROUP, OUTSIDER, SCOPE, Desk, cluster_id
+from azure_sandbox.arm.containerservice.spec import ClusterSpec
+from tests.support.arm_client import ADMINS, GROUP, OUTSIDER, SCOPE, ArmClient, cluster_id
 
 ROLES = Path(__file__).parents[2] / "deployments" / "roles"
 CLUSTER = cluster_id("shop-01")
@@ -20,9 +20,9 @@ HELD = f"{SCOPE}/providers/Microsoft.Authorization/roleAssignments/0a2b7dc5-8eb4
 AKS = "Microsoft.ContainerService/managedClusters"
 
 
-@pytest.fixture(name="desk")
-def a_desk() -> Desk:
-    return Desk(ClusterSpec(name="shop-01", identity="managed", admin_groups=(ADMINS,), azure_rbac=True))
+@pytest.fixture(name="client")
+def a_client() -> ArmClient:
+    return ArmClient(ClusterSpec(name="shop-01", identity="managed", admin_groups=(ADMINS,), azure_rbac=True))
 
 
 def definition(name: str = "Rotator", *actions: str, scopes: tuple[str, ...] = (SCOPE,), **lists: Any) -> Any:
@@ -43,53 +43,53 @@ def assigned() -> Any:
 
 
 @pytest.mark.parametrize("file", ["look.json", "migrate.json", "access-granter.json"])
-async def test_the_role_files_of_the_deployments_are_made_and_used(desk: Desk, file: str) -> None:
+async def test_the_role_files_of_the_deployments_define_working_roles(client: ArmClient, file: str) -> None:
     role = json.loads((ROLES / file).read_text(encoding="utf-8"))
     lists = {name: role[name[0].upper() + name[1:]] for name in ("notActions", "dataActions", "notDataActions")}
-    made = await desk.send("PUT", ROLE, definition(role["Name"], *role["Actions"], **lists))
+    made = await client.send("PUT", ROLE, definition(role["Name"], *role["Actions"], **lists))
     assert made.status == 201, made
-    assert (await desk.send("PUT", HELD, assigned())).status == 201
-    desk.speaker = desk.outsider
-    assert (await desk.send("GET", CLUSTER)).status == 200
-    assert (await desk.send("POST", f"{CLUSTER}/listClusterUserCredential")).status == 200
-    (held,) = (await desk.get(f"{CLUSTER}/providers/Microsoft.Authorization/permissions"))["value"]
+    assert (await client.send("PUT", HELD, assigned())).status == 201
+    client.caller = client.outsider
+    assert (await client.send("GET", CLUSTER)).status == 200
+    assert (await client.send("POST", f"{CLUSTER}/listClusterUserCredential")).status == 200
+    (held,) = (await client.get(f"{CLUSTER}/providers/Microsoft.Authorization/permissions"))["value"]
     assert held["actions"] == role["Actions"]
-    rotating = await desk.send("POST", f"{CLUSTER}/rotateClusterCertificates")
+    rotating = await client.send("POST", f"{CLUSTER}/rotateClusterCertificates")
     assert rotating.status == (202 if file == "migrate.json" else 403)
-    assert (await desk.refused("DELETE", CLUSTER))[:2] == (403, "AuthorizationFailed")
+    assert (await client.refused("DELETE", CLUSTER))[:2] == (403, "AuthorizationFailed")
 
 
-async def test_a_change_of_a_role_reaches_those_who_hold_it(desk: Desk) -> None:
-    await desk.send("PUT", ROLE, definition())
-    await desk.send("PUT", HELD, assigned())
-    desk.speaker = desk.outsider
-    assert (await desk.send("POST", f"{CLUSTER}/stop")).status == 403
-    desk.speaker = desk.operator
-    await desk.send("PUT", ROLE, definition("Stopper", f"{AKS}/*", notActions=[f"{AKS}/start/action"]))
-    desk.speaker = desk.outsider
-    assert (await desk.send("POST", f"{CLUSTER}/stop")).status == 202
-    assert (await desk.send("POST", f"{CLUSTER}/start")).status == 403
-    desk.speaker = desk.operator
-    (shown,) = (await desk.get(f"{DEFINITIONS}?$filter=roleName eq 'stopper'"))["value"]
+async def test_a_changed_role_definition_takes_effect_in_its_assignments(client: ArmClient) -> None:
+    await client.send("PUT", ROLE, definition())
+    await client.send("PUT", HELD, assigned())
+    client.caller = client.outsider
+    assert (await client.send("POST", f"{CLUSTER}/stop")).status == 403
+    client.caller = client.operator
+    await client.send("PUT", ROLE, definition("Stopper", f"{AKS}/*", notActions=[f"{AKS}/start/action"]))
+    client.caller = client.outsider
+    assert (await client.send("POST", f"{CLUSTER}/stop")).status == 202
+    assert (await client.send("POST", f"{CLUSTER}/start")).status == 403
+    client.caller = client.operator
+    (shown,) = (await client.get(f"{DEFINITIONS}?$filter=roleName eq 'stopper'"))["value"]
     assert shown["properties"]["type"] == "CustomRole"
     assert shown["properties"]["assignableScopes"] == [SCOPE]
 
 
-async def test_data_actions_open_the_cluster_and_not_the_control_plane(desk: Desk) -> None:
+async def test_data_actions_give_access_to_the_cluster_and_not_to_arm(client: ArmClient) -> None:
     granted: dict[str, Any] = {
         "actions": [],
         "dataActions": [f"{AKS}/*/read"],
         "notDataActions": [f"{AKS}/secrets/read"],
     }
-    made = await desk.send("PUT", ROLE, definition("Onlooker", **granted))
+    made = await client.send("PUT", ROLE, definition("Onlooker", **granted))
     assert made.status == 201, made
-    await desk.send("PUT", HELD, assigned())
-    token = desk.entra(desk.outsider)
-    assert (await desk.kube("shop-01", "GET", "/api/v1/pods", token=token)).status == 200
-    assert (await desk.kube("shop-01", "GET", "/api/v1/secrets", token=token)).status == 403
-    assert (await desk.kube("shop-01", "POST", "/api/v1/namespaces", {}, token=token)).status == 403
-    desk.speaker = desk.outsider
-    assert (await desk.send("GET", CLUSTER)).status == 403
+    await client.send("PUT", HELD, assigned())
+    token = client.entra(client.outsider)
+    assert (await client.kube("shop-01", "GET", "/api/v1/pods", token=token)).status == 200
+    assert (await client.kube("shop-01", "GET", "/api/v1/secrets", token=token)).status == 403
+    assert (await client.kube("shop-01", "POST", "/api/v1/namespaces", {}, token=token)).status == 403
+    client.caller = client.outsider
+    assert (await client.send("GET", CLUSTER)).status == 403
 
 
 @pytest.mark.parametrize(
@@ -109,40 +109,40 @@ async def test_data_actions_open_the_cluster_and_not_the_control_plane(desk: Des
         ({"properties": {"roleName": "R", "condition": "x"}}, (501, "SandboxNotModelled")),
     ],
 )
-async def test_what_cannot_be_a_role_is_refused(desk: Desk, body: Any, expected: tuple[int, str]) -> None:
-    status, code, _ = await desk.refused("PUT", ROLE, body)
+async def test_an_invalid_role_definition_is_refused(client: ArmClient, body: Any, expected: tuple[int, str]) -> None:
+    status, code, _ = await client.refused("PUT", ROLE, body)
     assert (status, code[: len(expected[1])]) == expected
 
 
-async def test_a_role_goes_no_further_than_its_scopes_and_stays_while_held(desk: Desk) -> None:
-    await desk.send("PUT", ROLE, definition(scopes=(GROUP,)))
-    assert (await desk.refused("PUT", HELD, assigned()))[:2] == (404, "RoleDefinitionDoesNotExist")
+async def test_a_role_is_limited_to_its_scopes_and_cannot_be_deleted_while_assigned(client: ArmClient) -> None:
+    await client.send("PUT", ROLE, definition(scopes=(GROUP,)))
+    assert (await client.refused("PUT", HELD, assigned()))[:2] == (404, "RoleDefinitionDoesNotExist")
     narrow = HELD.replace(SCOPE, GROUP)
-    assert (await desk.send("PUT", narrow, assigned())).status == 201
-    assert (await desk.get(f"{DEFINITIONS}?$filter=type eq 'CustomRole'"))["value"] == []
-    below = await desk.get(f"{DEFINITIONS}?$filter=atScopeAndBelow() and type eq 'CustomRole'")
+    assert (await client.send("PUT", narrow, assigned())).status == 201
+    assert (await client.get(f"{DEFINITIONS}?$filter=type eq 'CustomRole'"))["value"] == []
+    below = await client.get(f"{DEFINITIONS}?$filter=atScopeAndBelow() and type eq 'CustomRole'")
     assert [it["name"] for it in below["value"]] == [ID]
-    status, code, words = await desk.refused("DELETE", ROLE)
+    status, code, words = await client.refused("DELETE", ROLE)
     assert (status, code) == (400, "RoleDefinitionHasAssignments")
     assert words.startswith("There are existing role assignments referencing role")
-    await desk.send("DELETE", narrow)
-    assert (await desk.send("DELETE", ROLE)).status == 200
-    assert (await desk.send("DELETE", ROLE)).status == 204
-    assert (await desk.send("GET", ROLE)).status == 404
+    await client.send("DELETE", narrow)
+    assert (await client.send("DELETE", ROLE)).status == 200
+    assert (await client.send("DELETE", ROLE)).status == 204
+    assert (await client.send("GET", ROLE)).status == 404
 
 
-async def test_only_who_may_define_roles_defines_them(desk: Desk) -> None:
-    desk.arm.assign(SCOPE, OUTSIDER, "Contributor")
-    desk.speaker = desk.outsider
-    assert (await desk.refused("PUT", ROLE, definition()))[:2] == (403, "AuthorizationFailed")
-    desk.arm.assign(GROUP, OUTSIDER, "User Access Administrator")
+async def test_defining_a_role_needs_the_right_at_every_assignable_scope(client: ArmClient) -> None:
+    client.arm.assign(SCOPE, OUTSIDER, "Contributor")
+    client.caller = client.outsider
+    assert (await client.refused("PUT", ROLE, definition()))[:2] == (403, "AuthorizationFailed")
+    client.arm.assign(GROUP, OUTSIDER, "User Access Administrator")
     there = ROLE.replace(SCOPE, GROUP)
-    assert (await desk.refused("PUT", there, definition(scopes=(GROUP, SCOPE))))[:2] == (
+    assert (await client.refused("PUT", there, definition(scopes=(GROUP, SCOPE))))[:2] == (
         403,
         "LinkedAuthorizationFailed",
     )
-    assert (await desk.send("PUT", there, definition(scopes=(GROUP,)))).status == 201
+    assert (await client.send("PUT", there, definition(scopes=(GROUP,)))).status == 201
     reader = f"{DEFINITIONS}/acdd72a7-3385-48ef-bd42-f606fba81ae7"
-    desk.speaker = desk.operator
-    assert (await desk.refused("PUT", reader, definition()))[0] == 400
-    assert (await desk.refused("DELETE", reader))[0] == 400
+    client.caller = client.operator
+    assert (await client.refused("PUT", reader, definition()))[0] == 400
+    assert (await client.refused("DELETE", reader))[0] == 400

@@ -1,4 +1,4 @@
-"""Client assertions: certificates and federated credentials, and how each wrong one is refused."""
+"""Client assertions: certificates and federated credentials, and the error for each wrong one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from azure_sandbox.entra.tokens import ARM_AUDIENCES
-from tests.sandbox.identity_desk import ARM_SCOPE, Desk
+from tests.support.identity_client import ARM_SCOPE, IdentityClient
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 STRANGER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -44,9 +44,9 @@ def certificate(*, days: int = 30) -> x509.Certificate:
 VALID, EXPIRED = certificate(), certificate(days=-1)
 
 
-def desk() -> Desk:
+def new_client() -> IdentityClient:
     public = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    return Desk(
+    return IdentityClient(
         {
             "issuers": [{"issuer": ISSUER, "keys": [public]}],
             "servicePrincipals": [
@@ -65,19 +65,21 @@ def thumbprint(known: x509.Certificate, algorithm: str = "sha256") -> str:
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
-def certified(at: Desk, key: Any = KEY, headers: dict[str, str] | None = None, **change: object) -> dict[str, str]:
-    app, now = at.app("pipeline"), int(time.time())
+def certified(
+    client: IdentityClient, key: Any = KEY, headers: dict[str, str] | None = None, **change: object
+) -> dict[str, str]:
+    app, now = client.app("pipeline"), int(time.time())
     claims = {"iss": app, "sub": app, "nbf": now, "exp": now + 600, "jti": "1", **change}
-    claims.setdefault("aud", f"https://login.microsoftonline.com/{at.tenant}/oauth2/v2.0/token")
+    claims.setdefault("aud", f"https://login.microsoftonline.com/{client.tenant}/oauth2/v2.0/token")
     header = {"x5t#S256": thumbprint(VALID)} if headers is None else headers
     assertion = jwt.encode(claims, key, algorithm="RS256", headers=header)
     return _form(app, assertion)
 
 
-def federated(at: Desk, key: Any = KEY, app: str | None = None, **change: object) -> dict[str, str]:
+def federated(client: IdentityClient, key: Any = KEY, app: str | None = None, **change: object) -> dict[str, str]:
     now = int(time.time())
     claims = {"iss": ISSUER, "sub": SUBJECT, "aud": "api://AzureADTokenExchange", "exp": now + 600, **change}
-    return _form(app or at.app("workload"), jwt.encode(claims, key, algorithm="RS256"))
+    return _form(app or client.app("workload"), jwt.encode(claims, key, algorithm="RS256"))
 
 
 def _form(app: str, assertion: str) -> dict[str, str]:
@@ -88,34 +90,34 @@ def _form(app: str, assertion: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     "headers", [None, {"x5t": thumbprint(VALID, "sha1")}, {"x5t": thumbprint(VALID)}], ids=["S256", "sha1", "sha256"]
 )
-async def test_a_registered_certificate_proves_the_application(headers: dict[str, str] | None) -> None:
-    at = desk()
-    answer = await at.token(**certified(at, headers=headers))
-    assert at.tokens.read(answer["access_token"], ARM_AUDIENCES).oid == at.id("pipeline")
+async def test_an_application_signs_in_with_a_registered_certificate(headers: dict[str, str] | None) -> None:
+    client = new_client()
+    answer = await client.token(**certified(client, headers=headers))
+    assert client.tokens.read(answer["access_token"], ARM_AUDIENCES).oid == client.id("pipeline")
     claims = jwt.decode(answer["access_token"], options={"verify_signature": False})
     assert claims["appidacr"] == "2"
 
 
-async def test_wrong_certificates_are_refused_in_entras_words() -> None:
-    at = desk()
-    assert (await at.refused(**certified(at, headers={})))[0] == 50027
-    code, words = await at.refused(**certified(at, headers={"x5t": "AAAA"}))
+async def test_a_wrong_certificate_gets_entras_error() -> None:
+    client = new_client()
+    assert (await client.refused(**certified(client, headers={})))[0] == 50027
+    code, words = await client.refused(**certified(client, headers={"x5t": "AAAA"}))
     assert (code, "The key was not found., Thumbprint of key used by client: '000000'" in words) == (700027, True)
-    code, words = await at.refused(**certified(at, key=STRANGER))
+    code, words = await client.refused(**certified(client, key=STRANGER))
     assert (code, "signature value did not match" in words) == (700027, True)
-    code, words = await at.refused(**certified(at, headers={"x5t": thumbprint(EXPIRED)}))
+    code, words = await client.refused(**certified(client, headers={"x5t": thumbprint(EXPIRED)}))
     assert (code, "The key used is expired" in words) == (700027, True)
-    assert (await at.refused(**certified(at, aud="https://elsewhere.example")))[0] == 50012
-    assert (await at.refused(**certified(at, nbf=0, exp=10)))[0] == 700024
-    assert (await at.refused(**certified(at, sub="somebody")))[0] == 700021
-    assert (await at.refused(**{**certified(at), "client_assertion": "x.y.z"}))[0] == 50027
-    assert (await at.refused(**{**certified(at), "client_assertion_type": "?"}))[0] == 900144
+    assert (await client.refused(**certified(client, aud="https://elsewhere.example")))[0] == 50012
+    assert (await client.refused(**certified(client, nbf=0, exp=10)))[0] == 700024
+    assert (await client.refused(**certified(client, sub="somebody")))[0] == 700021
+    assert (await client.refused(**{**certified(client), "client_assertion": "x.y.z"}))[0] == 50027
+    assert (await client.refused(**{**certified(client), "client_assertion_type": "?"}))[0] == 900144
 
 
-async def test_a_federated_assertion_proves_the_workload() -> None:
-    at = desk()
-    answer = await at.token(**federated(at))
-    assert at.tokens.read(answer["access_token"], ARM_AUDIENCES).oid == at.id("workload")
+async def test_a_workload_signs_in_with_a_federated_assertion() -> None:
+    client = new_client()
+    answer = await client.token(**federated(client))
+    assert client.tokens.read(answer["access_token"], ARM_AUDIENCES).oid == client.id("workload")
 
 
 @pytest.mark.parametrize(
@@ -128,14 +130,14 @@ async def test_a_federated_assertion_proves_the_workload() -> None:
         ({"key": STRANGER}, 50013, "Assertion failed signature validation"),
     ],
 )
-async def test_wrong_federated_assertions_name_what_does_not_match(
+async def test_the_error_for_a_wrong_federated_assertion_names_the_mismatch(
     change: dict[str, Any], code: int, words: str
 ) -> None:
-    at = desk()
-    got, description = await at.refused(**federated(at, **change))
+    client = new_client()
+    got, description = await client.refused(**federated(client, **change))
     assert (got, words in description) == (code, True)
 
 
-async def test_an_application_without_federated_credentials_says_so() -> None:
-    at = desk()
-    assert (await at.refused(**federated(at, app=at.app("operator"))))[0] == 70025
+async def test_an_application_without_federated_credentials_is_refused() -> None:
+    client = new_client()
+    assert (await client.refused(**federated(client, app=client.app("operator"))))[0] == 70025

@@ -1,4 +1,4 @@
-"""People: the pages, consent, authorization codes, refresh, and what their tokens say."""
+"""Sign-ins of users: pages, consent, authorization codes, refresh tokens, and claims."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import jwt
 import pytest
 
 from azure_sandbox.entra.tokens import AKS_AUDIENCES, GRAPH_AUDIENCES
-from azure_sandbox.http import Reply
-from tests.sandbox.identity_desk import AKS, AKS_CLIENT, AKS_SCOPE, AZURE_CLI, DOMAIN, PIM_CLIENT, Desk
+from azure_sandbox.front.http import Reply
+from tests.support.identity_client import AKS, AKS_CLIENT, AKS_SCOPE, AZURE_CLI, DOMAIN, PIM_CLIENT, IdentityClient
 
 GRAPH_SCOPE = "https://graph.microsoft.com/.default"
 HTML = {"Accept": "text/html"}
@@ -21,8 +21,8 @@ ROLE = "Groups Administrator"
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk(
+def client() -> IdentityClient:
+    return IdentityClient(
         {
             "users": [
                 {"name": "Alice Adams", "upn": f"alice@{DOMAIN}", "password": "hers", "roles": [ROLE]},
@@ -49,136 +49,136 @@ def body(reply: Reply) -> dict[str, Any]:
     return reply.body
 
 
-async def begin(desk: Desk) -> str:
+async def begin(client: IdentityClient) -> str:
     form = {"client_id": AKS_CLIENT, "scope": AKS_SCOPE}
-    return str(body(await desk.entra_send("POST", f"/{desk.tenant}/oauth2/v2.0/devicecode", form))["user_code"])
+    return str(body(await client.entra_send("POST", f"/{client.tenant}/oauth2/v2.0/devicecode", form))["user_code"])
 
 
-async def test_the_page_takes_a_code_and_lets_one_choose_a_person(desk: Desk) -> None:
-    page = await desk.entra_send("GET", "/common/oauth2/deviceauth", None, **HTML)
+async def test_the_device_page_asks_for_a_code_and_a_user(client: IdentityClient) -> None:
+    page = await client.entra_send("GET", "/common/oauth2/deviceauth", None, **HTML)
     assert isinstance(page.body, str)
     assert "name=user_code" in page.body
     assert f"alice@{DOMAIN}" in page.body
     assert "Bob &lt;b&gt;" in page.body
-    form = {"user_code": (await begin(desk)).lower(), "username": f"alice@{DOMAIN}"}
-    done = await desk.entra_send("POST", "/common/oauth2/deviceauth", form, **HTML)
+    form = {"user_code": (await begin(client)).lower(), "username": f"alice@{DOMAIN}"}
+    done = await client.entra_send("POST", "/common/oauth2/deviceauth", form, **HTML)
     assert done.status == 200
     assert "You have signed in" in str(done.body)
-    again = await desk.entra_send("POST", "/common/oauth2/deviceauth", form, **HTML)
+    again = await client.entra_send("POST", "/common/oauth2/deviceauth", form, **HTML)
     assert "AADSTS70019" in str(again.body)
 
 
 @pytest.mark.parametrize("name", ["alice", "Alice Adams", f"ALICE@{DOMAIN}"])
-async def test_somebody_signs_in_by_device_code(desk: Desk, name: str) -> None:
-    answer = body(await desk.device_code(name))
-    found = desk.tokens.read(answer["access_token"], AKS_AUDIENCES)
-    assert (found.upn, found.groups, found.amr) == (f"alice@{DOMAIN}", (desk.id("admins"),), ("pwd", "mfa"))
+async def test_a_user_signs_in_with_a_device_code(client: IdentityClient, name: str) -> None:
+    answer = body(await client.device_code(name))
+    found = client.tokens.read(answer["access_token"], AKS_AUDIENCES)
+    assert (found.upn, found.groups, found.amr) == (f"alice@{DOMAIN}", (client.id("admins"),), ("pwd", "mfa"))
     assert "fdd7a751-b60b-444a-984c-02652fe8fa1c" in found.wids
 
 
-async def test_who_cannot_sign_in_by_device_code(desk: Desk) -> None:
-    disabled = await desk.device_code("bob")
+async def test_a_device_code_sign_in_can_be_refused_or_declined(client: IdentityClient) -> None:
+    disabled = await client.device_code("bob")
     assert body(disabled)["error_codes"] == [50057]
-    pending = await desk.device_code("nobody")
+    pending = await client.device_code("nobody")
     assert body(pending)["error"] == "authorization_pending"
-    form = {"user_code": await begin(desk), "deny": "1"}
-    assert body(await desk.entra_send("POST", "/common/oauth2/deviceauth", form))["error"] == "authorization_declined"
+    form = {"user_code": await begin(client), "deny": "1"}
+    assert body(await client.entra_send("POST", "/common/oauth2/deviceauth", form))["error"] == "authorization_declined"
 
 
-async def test_a_client_gets_what_was_consented_to_and_no_more(desk: Desk) -> None:
-    tool, stranger = desk.app("access-tool"), desk.app("stranger")
-    granted = claims(body(await desk.device_code("alice", client=tool, scope=GRAPH_SCOPE)))["scp"].split()
+async def test_a_client_gets_only_consented_permissions(client: IdentityClient) -> None:
+    tool, stranger = client.app("access-tool"), client.app("stranger")
+    granted = claims(body(await client.device_code("alice", client=tool, scope=GRAPH_SCOPE)))["scp"].split()
     assert set(granted) == {it for it in PIM_CLIENT["delegatedPermissions"] if "/" not in it}
-    for client, scope, code in (
+    for application, scope, code in (
         (tool, "https://graph.microsoft.com/Policy.Read.All", 65001),
         (stranger, GRAPH_SCOPE, 65001),
         (AKS_CLIENT, GRAPH_SCOPE, 65002),
         (AZURE_CLI, "https://graph.microsoft.com/Policy.Read.All", 65002),
     ):
-        assert body(await desk.device_code("alice", client=client, scope=scope))["error_codes"] == [code]
-    assert claims(body(await desk.device_code("alice", client=tool, scope="Group.Read.All")))["scp"]
+        assert body(await client.device_code("alice", client=application, scope=scope))["error_codes"] == [code]
+    assert claims(body(await client.device_code("alice", client=tool, scope="Group.Read.All")))["scp"]
 
 
-async def test_a_confidential_client_must_prove_itself_too(desk: Desk) -> None:
-    form = {"grant_type": "password", "client_id": desk.app("portal"), "scope": GRAPH_SCOPE}
+async def test_a_confidential_client_needs_its_credential_too(client: IdentityClient) -> None:
+    form = {"grant_type": "password", "client_id": client.app("portal"), "scope": GRAPH_SCOPE}
     form |= {"username": f"alice@{DOMAIN}", "password": "hers"}
-    assert (await desk.refused(**form))[0] == 7000218
-    assert (await desk.refused(**form, client_secret="wrong"))[0] == 7000215
-    token = (await desk.token(**form, client_secret="s3cret"))["access_token"]
-    assert desk.tokens.read(token, GRAPH_AUDIENCES).amr == ("pwd",)
+    assert (await client.refused(**form))[0] == 7000218
+    assert (await client.refused(**form, client_secret="wrong"))[0] == 7000215
+    token = (await client.token(**form, client_secret="s3cret"))["access_token"]
+    assert client.tokens.read(token, GRAPH_AUDIENCES).amr == ("pwd",)
 
 
-async def test_a_password_never_brings_a_second_factor_and_a_refresh_keeps_what_there_was(desk: Desk) -> None:
-    signed = body(await desk.device_code("alice"))
+async def test_the_password_grant_has_no_second_factor_and_a_refresh_keeps_one(client: IdentityClient) -> None:
+    signed = body(await client.device_code("alice"))
     again = {"grant_type": "refresh_token", "client_id": AKS_CLIENT, "scope": AKS_SCOPE}
-    fresh = await desk.token(**again, refresh_token=signed["refresh_token"])
+    fresh = await client.token(**again, refresh_token=signed["refresh_token"])
     assert claims(fresh)["amr"] == ["pwd", "mfa"]
-    desk.later(days=91)
-    assert (await desk.refused(**again, refresh_token=fresh["refresh_token"]))[0] == 70043
+    client.later(days=91)
+    assert (await client.refused(**again, refresh_token=fresh["refresh_token"]))[0] == 70043
 
 
-async def test_clients_that_can_handle_challenges_are_named_in_the_token(desk: Desk) -> None:
-    form = {"grant_type": "client_credentials", "client_id": desk.app("operator"), "client_secret": "right"}
+async def test_a_token_states_that_the_client_handles_claims_challenges(client: IdentityClient) -> None:
+    form = {"grant_type": "client_credentials", "client_id": client.app("operator"), "client_secret": "right"}
     form |= {"scope": f"{AKS}/.default"}
     capable = json.dumps({"access_token": {"xms_cc": {"values": ["CP1"]}}})
-    assert claims(await desk.token(**form, claims=capable))["xms_cc"] == ["cp1"]
-    assert "xms_cc" not in claims(await desk.token(**form))
+    assert claims(await client.token(**form, claims=capable))["xms_cc"] == ["cp1"]
+    assert "xms_cc" not in claims(await client.token(**form))
     unknown = {**form, "claims": json.dumps({"access_token": {"acrs": {"values": ["c1"]}}})}
-    assert (await desk.entra_send("POST", f"/{desk.tenant}/oauth2/v2.0/token", unknown)).status == 501
-    assert (await desk.refused(**form, claims="{"))[0] == 9002313
+    assert (await client.entra_send("POST", f"/{client.tenant}/oauth2/v2.0/token", unknown)).status == 501
+    assert (await client.refused(**form, claims="{"))[0] == 9002313
 
 
-async def test_an_application_may_ask_for_tokens_of_version_2(desk: Desk) -> None:
-    api = desk.app("api")
-    form = {"grant_type": "client_credentials", "client_id": desk.app("operator"), "client_secret": "right"}
-    found = claims(await desk.token(**form, scope=f"api://{api}/.default"))
-    assert (found["ver"], found["aud"], found["azp"]) == ("2.0", api, desk.app("operator"))
-    assert found["iss"] == f"https://login.microsoftonline.com/{desk.tenant}/v2.0"
+async def test_a_resource_application_can_ask_for_v2_tokens(client: IdentityClient) -> None:
+    api = client.app("api")
+    form = {"grant_type": "client_credentials", "client_id": client.app("operator"), "client_secret": "right"}
+    found = claims(await client.token(**form, scope=f"api://{api}/.default"))
+    assert (found["ver"], found["aud"], found["azp"]) == ("2.0", api, client.app("operator"))
+    assert found["iss"] == f"https://login.microsoftonline.com/{client.tenant}/v2.0"
     assert "appid" not in found
 
 
-def authorization(desk: Desk, **change: str) -> dict[str, str]:
+def authorization(client: IdentityClient, **change: str) -> dict[str, str]:
     challenge = base64.urlsafe_b64encode(hashlib.sha256(b"verifier").digest()).decode().rstrip("=")
-    fixed = {"client_id": desk.app("access-tool"), "response_type": "code", "scope": f"{GRAPH_SCOPE} openid"}
+    fixed = {"client_id": client.app("access-tool"), "response_type": "code", "scope": f"{GRAPH_SCOPE} openid"}
     fixed |= {"redirect_uri": "http://localhost:54321", "state": "abc", "code_challenge": challenge}
     return {**fixed, "code_challenge_method": "S256", "nonce": "n", **change}
 
 
-async def authorize(desk: Desk, **change: str) -> Reply:
-    form = {**authorization(desk), "username": f"alice@{DOMAIN}", **change}
-    return await desk.entra_send("POST", f"/{desk.tenant}/oauth2/v2.0/authorize", form)
+async def authorize(client: IdentityClient, **change: str) -> Reply:
+    form = {**authorization(client), "username": f"alice@{DOMAIN}", **change}
+    return await client.entra_send("POST", f"/{client.tenant}/oauth2/v2.0/authorize", form)
 
 
-async def test_an_application_opens_a_browser_and_redeems_the_code_once(desk: Desk) -> None:
-    query = "&".join(f"{name}={value}" for name, value in authorization(desk, scope=GRAPH_SCOPE).items())
-    page = await desk.entra_send("GET", f"/{desk.tenant}/oauth2/v2.0/authorize?{query}")
+async def test_an_authorization_code_is_redeemed_once(client: IdentityClient) -> None:
+    query = "&".join(f"{name}={value}" for name, value in authorization(client, scope=GRAPH_SCOPE).items())
+    page = await client.entra_send("GET", f"/{client.tenant}/oauth2/v2.0/authorize?{query}")
     assert "Pick an account" in str(page.body)
-    back = await authorize(desk)
+    back = await authorize(client)
     assert back.status == 302
     answer = parse_qs(urlsplit(back.headers["Location"]).query)
     assert answer["state"] == ["abc"]
-    form = {"grant_type": "authorization_code", "client_id": desk.app("access-tool"), "scope": GRAPH_SCOPE}
+    form = {"grant_type": "authorization_code", "client_id": client.app("access-tool"), "scope": GRAPH_SCOPE}
     form |= {"redirect_uri": "http://localhost:54321", "code": answer["code"][0], "code_verifier": "verifier"}
-    signed = await desk.token(**form)
+    signed = await client.token(**form)
     assert jwt.decode(signed["id_token"], options={"verify_signature": False})["nonce"] == "n"
-    assert (await desk.refused(**form))[0] == 54005
+    assert (await client.refused(**form))[0] == 54005
 
 
-async def test_wrong_ends_of_an_authorization(desk: Desk) -> None:
-    fields = {"grant_type": "authorization_code", "client_id": desk.app("access-tool"), "scope": GRAPH_SCOPE}
+async def test_a_wrong_authorization_request_is_refused(client: IdentityClient) -> None:
+    fields = {"grant_type": "authorization_code", "client_id": client.app("access-tool"), "scope": GRAPH_SCOPE}
     for change, code in (({"code_verifier": "other"}, 501481), ({"redirect_uri": "http://localhost:1"}, 500112)):
-        back = await authorize(desk)
+        back = await authorize(client)
         found = parse_qs(urlsplit(back.headers["Location"]).query)["code"][0]
         whole = {**fields, "redirect_uri": "http://localhost:54321", "code_verifier": "verifier", "code": found}
-        assert (await desk.refused(**{**whole, **change}))[0] == code
-    evil = await authorize(desk, redirect_uri="https://evil.example/")
+        assert (await client.refused(**{**whole, **change}))[0] == code
+    evil = await authorize(client, redirect_uri="https://evil.example/")
     assert body(evil)["error_codes"] == [50011]
-    denied = await authorize(desk, deny="1")
+    denied = await authorize(client, deny="1")
     assert "error=access_denied" in denied.headers["Location"]
-    assert "error=invalid_grant" in (await authorize(desk, username=f"bob@{DOMAIN}")).headers["Location"]
-    form_post = await authorize(desk, response_mode="form_post")
+    assert "error=invalid_grant" in (await authorize(client, username=f"bob@{DOMAIN}")).headers["Location"]
+    form_post = await authorize(client, response_mode="form_post")
     assert "name='code'" in str(form_post.body)
     for change in ({"response_mode": "fragment"}, {"prompt": "none"}, {"response_type": "id_token"}):
-        assert (await authorize(desk, **change)).status == 501
+        assert (await authorize(client, **change)).status == 501
     behalf = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "client_id": AKS_CLIENT}
-    assert (await desk.entra_send("POST", f"/{desk.tenant}/oauth2/v2.0/token", behalf)).status == 501
+    assert (await client.entra_send("POST", f"/{client.tenant}/oauth2/v2.0/token", behalf)).status == 501

@@ -1,4 +1,4 @@
-"""Every route that there is, with whatever names, options and bodies: refusals, never a traceback, never a 500."""
+"""Every route with any names, options and bodies gets an error, never a traceback and never a 500."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from azure_sandbox.front.http import Router
 from azure_sandbox.graph.access import KNOWN
-from azure_sandbox.http import Router
 from azure_sandbox.server import Sandbox
-from azure_sandbox.world import World
-from tests.sandbox.test_fuzz import ARM, CLUSTER, GRAPH, GROUP, JSON, LITTLE, LOGIN, SCOPE, WORD, ask, check
+from azure_sandbox.world.model import World
+from tests.support.examples import times
+from tests.support.fuzz_requests import ARM, CLUSTER, GRAPH, GROUP, JSON, LOGIN, SCOPE, WORD, ask, check
 
 GUID = "0a2b7dc5-8eb4-4970-9418-694f83a6c164"
 NAMES = (
@@ -148,7 +149,7 @@ FORM = st.dictionaries(
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RouteOfHost:
     """A route of a host."""
 
     host: str
@@ -162,7 +163,7 @@ def routers() -> list[tuple[str, Router]]:
     return [*found, *((GRAPH, it) for it in vars(sandbox.graph).values() if isinstance(it, Router))]
 
 
-PLACES = [Place(host, it.method, it.template) for host, router in routers() for it in router._routes]  # noqa: SLF001  # all there are
+ROUTES = [RouteOfHost(host, it.method, it.template) for host, router in routers() for it in router._routes]  # noqa: SLF001  # every route
 SCOPES = (
     SCOPE.strip("/"),
     GROUP.strip("/"),
@@ -199,12 +200,12 @@ WORLD = {
 
 @pytest.fixture(name="sandbox", scope="module")
 def a_sandbox() -> Sandbox:
-    """Somebody who may everything, so that no refusal of a right hides another."""
+    """Return a sandbox whose operator may do everything, so that no 403 hides another error."""
     return Sandbox(World.model_validate(WORLD), pace="instant")
 
 
 def filled(template: str, names: list[str], scope: str, sandbox: Sandbox) -> str:
-    """A path of a template: subscriptions and groups that there are, and of other parts any name."""
+    """Return a path for a template, with existing subscriptions and groups and any other names."""
     given_names = iter(names)
 
     def name(match: re.Match[str]) -> str:
@@ -216,32 +217,32 @@ def filled(template: str, names: list[str], scope: str, sandbox: Sandbox) -> str
     return re.sub(r"\{(\w+)(:path)?\}", name, template)
 
 
-def test_the_places_are_all_of_three_hosts() -> None:
-    assert {it.host for it in PLACES} == {ARM, GRAPH, LOGIN}
+def test_the_routes_of_three_hosts_are_tested() -> None:
+    assert {it.host for it in ROUTES} == {ARM, GRAPH, LOGIN}
     fewest = 150
-    assert len(PLACES) > fewest
+    assert len(ROUTES) > fewest
 
 
-@LITTLE
+@times(4)
 @given(
-    place=st.sampled_from([it for it in PLACES if it.host != LOGIN]),
+    place=st.sampled_from([it for it in ROUTES if it.host != LOGIN]),
     names=st.lists(st.sampled_from(NAMES), max_size=5),
     scope=st.sampled_from(SCOPES),
     options=OPTIONS,
     body=DOCUMENT | VALUE,
 )
-async def test_any_route_of_arm_and_graph(
-    sandbox: Sandbox, place: Place, names: list[str], scope: str, options: dict[str, str], body: Any
+async def test_any_request_to_a_route_of_arm_and_graph_is_answered(
+    sandbox: Sandbox, place: RouteOfHost, names: list[str], scope: str, options: dict[str, str], body: Any
 ) -> None:
     version = {"api-version": "2026-08-01"} if place.host == ARM else {}
     path = filled(place.template, names, scope, sandbox)
     check(await ask(sandbox, place.host, place.method, path, {**version, **options}, json.dumps(body).encode()))
 
 
-@LITTLE
-@given(place=st.sampled_from([it for it in PLACES if it.host == LOGIN]), form=FORM, options=FORM)
-async def test_any_route_of_entra(
-    sandbox: Sandbox, place: Place, form: dict[str, str], options: dict[str, str]
+@times(4)
+@given(place=st.sampled_from([it for it in ROUTES if it.host == LOGIN]), form=FORM, options=FORM)
+async def test_any_request_to_a_route_of_entra_is_answered(
+    sandbox: Sandbox, place: RouteOfHost, form: dict[str, str], options: dict[str, str]
 ) -> None:
     body = "&".join(f"{key}={value}" for key, value in form.items()).encode()
     check(await ask(sandbox, LOGIN, place.method, filled(place.template, [], "x", sandbox), options, body))

@@ -1,4 +1,4 @@
-"""graph.microsoft.com: groups, who is in them, who may read and change that, and how refusals look."""
+"""graph.microsoft.com: groups, their members and owners, the permissions that requests need, and refusals."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from multidict import CIMultiDict
 from azure_sandbox.clock import Clock
 from azure_sandbox.entra.directory import Directory, Group, ServicePrincipal, Tenant, User
 from azure_sandbox.entra.tokens import Tokens
+from azure_sandbox.front.http import Reply, Request, split_path
 from azure_sandbox.graph.service import HOST, Graph
-from azure_sandbox.http import Reply, Request, split_path
 
 ROOT = "https://graph.microsoft.com/v1.0"
 OPERATOR = "aaaaaaaa-0000-4000-8000-000000000002"
@@ -25,8 +25,8 @@ EVERYTHING = frozenset({"Group.ReadWrite.All", "User.Read.All", "Application.Rea
 NEW = {"displayName": "aks admins", "mailEnabled": False, "mailNickname": "aks-admins", "securityEnabled": True}
 
 
-class Desk:
-    """Graph over a small directory, spoken to by an application whose permissions a test chooses."""
+class GraphClient:
+    """Graph over a small directory, and an application that calls it with the permissions that a test chooses."""
 
     def __init__(self, permissions: frozenset[str] = EVERYTHING, *, replication: float = 0.0) -> None:
         self.clock = Clock()
@@ -44,11 +44,11 @@ class Desk:
             self.directory.add(principal)
         self.tokens = Tokens(self.directory)
         self.graph = Graph(self.directory, self.tokens)
-        self.speaker: ServicePrincipal | User = self.operator
+        self.caller: ServicePrincipal | User = self.operator
 
     async def send(self, method: str, target: str, body: object = None, **headers: str) -> Reply:
         parts = urlsplit(target.removeprefix(f"https://{HOST}"))
-        token = self.tokens.issue(self.speaker, audience="https://graph.microsoft.com")
+        token = self.tokens.issue(self.caller, audience="https://graph.microsoft.com")
         return await self.graph.handle(
             Request(
                 method=method,
@@ -73,7 +73,7 @@ class Desk:
         return reply.body
 
     async def refused(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, str]:
-        """Status and message; the envelope and the request's ids are checked."""
+        """Return the status and message of a refusal, after checking its envelope and ids."""
         reply = await self.send(method, f"/v1.0{path}", body, **headers)
         assert isinstance(reply.body, dict), reply
         error = reply.body["error"]
@@ -90,35 +90,35 @@ def reference(object_id: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def client() -> GraphClient:
+    return GraphClient()
 
 
-async def test_a_group_is_created_read_changed_and_deleted(desk: Desk) -> None:
-    created = await desk.post("/groups", {**NEW, "description": "all clusters"})
+async def test_a_group_is_created_read_changed_and_deleted(client: GraphClient) -> None:
+    created = await client.post("/groups", {**NEW, "description": "all clusters"})
     assert created["@odata.context"] == f"{ROOT}/$metadata#groups/$entity"
     assert created["securityIdentifier"].startswith("S-1-12-1-")
     assert created["groupTypes"] == []
     path = f"/groups/{created['id']}"
-    assert (await desk.get(path))["description"] == "all clusters"
-    assert set(await desk.get(f"{path}?$select=id,displayName")) == {"@odata.context", "id", "displayName"}
-    assert (await desk.send("PATCH", f"/v1.0{path}", {"displayName": "admins"})).status == 204
-    assert await desk.names("/groups") == ["admins"]
-    assert (await desk.refused("PATCH", path, {"mailEnabled": True}))[0] == 400
-    assert (await desk.send("DELETE", f"/v1.0{path}")).status == 204
-    assert (await desk.refused("GET", path))[0] == 404
-    deleted = await desk.get(f"/directory/deletedItems/{created['id']}")
+    assert (await client.get(path))["description"] == "all clusters"
+    assert set(await client.get(f"{path}?$select=id,displayName")) == {"@odata.context", "id", "displayName"}
+    assert (await client.send("PATCH", f"/v1.0{path}", {"displayName": "admins"})).status == 204
+    assert await client.names("/groups") == ["admins"]
+    assert (await client.refused("PATCH", path, {"mailEnabled": True}))[0] == 400
+    assert (await client.send("DELETE", f"/v1.0{path}")).status == 204
+    assert (await client.refused("GET", path))[0] == 404
+    deleted = await client.get(f"/directory/deletedItems/{created['id']}")
     assert deleted["deletedDateTime"] is not None
-    assert await desk.names("/directory/deletedItems/microsoft.graph.group") == ["admins"]
-    assert (await desk.send("POST", f"/v1.0/directory/deletedItems/{created['id']}/restore")).status == 200
-    assert (await desk.get(path))["deletedDateTime"] is None
+    assert await client.names("/directory/deletedItems/microsoft.graph.group") == ["admins"]
+    assert (await client.send("POST", f"/v1.0/directory/deletedItems/{created['id']}/restore")).status == 200
+    assert (await client.get(path))["deletedDateTime"] is None
 
 
-async def test_a_deleted_group_is_gone_after_30_days(desk: Desk) -> None:
-    created = await desk.post("/groups", NEW)
-    await desk.send("DELETE", f"/v1.0/groups/{created['id']}")
-    desk.clock.advance(timedelta(days=30))
-    assert (await desk.refused("GET", f"/directory/deletedItems/{created['id']}"))[0] == 404
+async def test_a_deleted_group_is_removed_after_30_days(client: GraphClient) -> None:
+    created = await client.post("/groups", NEW)
+    await client.send("DELETE", f"/v1.0/groups/{created['id']}")
+    client.clock.advance(timedelta(days=30))
+    assert (await client.refused("GET", f"/directory/deletedItems/{created['id']}"))[0] == 404
 
 
 @pytest.mark.parametrize(
@@ -137,79 +137,79 @@ async def test_a_deleted_group_is_gone_after_30_days(desk: Desk) -> None:
         ({"members@odata.bind": ["alice"]}, "Invalid object reference"),
     ],
 )
-async def test_a_group_that_graph_would_not_create(desk: Desk, change: dict[str, Any], words: str) -> None:
-    status, message = await desk.refused("POST", "/groups", {**NEW, **change})
+async def test_graph_refuses_an_invalid_group(client: GraphClient, change: dict[str, Any], words: str) -> None:
+    status, message = await client.refused("POST", "/groups", {**NEW, **change})
     assert status == 400
     assert words in message
-    assert not desk.directory.groups()
+    assert not client.directory.groups()
 
 
-async def test_members_and_owners_are_bound_at_creation(desk: Desk) -> None:
+async def test_members_and_owners_are_bound_at_creation(client: GraphClient) -> None:
     bound = {"members@odata.bind": [f"{ROOT}/users/{ALICE}"], "owners@odata.bind": [f"{ROOT}/users/{BOB}"]}
-    created = await desk.post("/groups", {**NEW, **bound})
-    members = (await desk.get(f"/groups/{created['id']}/members"))["value"]
+    created = await client.post("/groups", {**NEW, **bound})
+    members = (await client.get(f"/groups/{created['id']}/members"))["value"]
     assert [(it["@odata.type"], it["id"]) for it in members] == [("#microsoft.graph.user", ALICE)]
-    assert [it["id"] for it in (await desk.get(f"/groups/{created['id']}/owners"))["value"]] == [BOB]
+    assert [it["id"] for it in (await client.get(f"/groups/{created['id']}/owners"))["value"]] == [BOB]
     unknown = {"members@odata.bind": [f"{ROOT}/directoryObjects/{NOBODY}"]}
-    assert (await desk.refused("POST", "/groups", {**NEW, **unknown}))[0] == 404
+    assert (await client.refused("POST", "/groups", {**NEW, **unknown}))[0] == 404
 
 
-async def test_an_upsert_by_unique_name_creates_once(desk: Desk) -> None:
+async def test_an_upsert_by_unique_name_creates_once(client: GraphClient) -> None:
     path, prefer = "/v1.0/groups(uniqueName='aks-admins')", {"Prefer": "create-if-missing"}
-    assert (await desk.send("PATCH", path, NEW)).status == 404
-    first = await desk.send("PATCH", path, {**NEW, "members@odata.bind": [f"{ROOT}/users/{ALICE}"]}, **prefer)
+    assert (await client.send("PATCH", path, NEW)).status == 404
+    first = await client.send("PATCH", path, {**NEW, "members@odata.bind": [f"{ROOT}/users/{ALICE}"]}, **prefer)
     assert first.status == 201
     assert isinstance(first.body, dict)
     again = {**NEW, "displayName": "renamed", "members@odata.bind": [f"{ROOT}/users/{ALICE}"]}
-    assert (await desk.send("PATCH", path, again, **prefer)).status == 204
-    found = await desk.get("/groups(uniqueName='aks-admins')")
+    assert (await client.send("PATCH", path, again, **prefer)).status == 204
+    found = await client.get("/groups(uniqueName='aks-admins')")
     assert (found["id"], found["displayName"], found["uniqueName"]) == (first.body["id"], "renamed", "aks-admins")
-    assert (await desk.refused("GET", "/groups(uniqueName='other')"))[0] == 404
-    status, message = await desk.refused("POST", "/groups", {**NEW, "uniqueName": "aks-admins"})
+    assert (await client.refused("GET", "/groups(uniqueName='other')"))[0] == 404
+    status, message = await client.refused("POST", "/groups", {**NEW, "uniqueName": "aks-admins"})
     assert (status, "uniqueName already exists" in message) == (400, True)
 
 
-async def test_members_join_and_leave(desk: Desk) -> None:
-    outer, inner = [await desk.post("/groups", {**NEW, "displayName": name}) for name in ("outer", "inner")]
+async def test_members_are_added_and_removed(client: GraphClient) -> None:
+    outer, inner = [await client.post("/groups", {**NEW, "displayName": name}) for name in ("outer", "inner")]
     path = f"/groups/{outer['id']}/members"
-    await desk.post(f"{path}/$ref", reference(inner["id"]), 204)
-    await desk.post(f"/groups/{inner['id']}/members/$ref", reference(ALICE), 204)
-    await desk.post(f"/groups/{inner['id']}/members/$ref", reference(OPERATOR), 204)
-    status, message = await desk.refused("POST", f"{path}/$ref", reference(inner["id"]))
+    await client.post(f"{path}/$ref", reference(inner["id"]), 204)
+    await client.post(f"/groups/{inner['id']}/members/$ref", reference(ALICE), 204)
+    await client.post(f"/groups/{inner['id']}/members/$ref", reference(OPERATOR), 204)
+    status, message = await client.refused("POST", f"{path}/$ref", reference(inner["id"]))
     assert (status, message) == (
         400,
         "One or more added object references already exist for the following modified properties: 'members'.",
     )
-    assert (await desk.refused("POST", f"{path}/$ref", reference(NOBODY)))[0] == 404
-    assert [it["id"] for it in (await desk.get(path))["value"]] == [inner["id"]]
-    everyone = await desk.get(f"/groups/{outer['id']}/transitiveMembers")
+    assert (await client.refused("POST", f"{path}/$ref", reference(NOBODY)))[0] == 404
+    assert [it["id"] for it in (await client.get(path))["value"]] == [inner["id"]]
+    everyone = await client.get(f"/groups/{outer['id']}/transitiveMembers")
     assert {it["id"] for it in everyone["value"]} == {inner["id"], ALICE, OPERATOR}
-    people = await desk.get(f"/groups/{outer['id']}/transitiveMembers/microsoft.graph.user")
-    assert [it["userPrincipalName"] for it in people["value"]] == [desk.alice.upn]
-    assert (await desk.get(f"/groups/{outer['id']}/transitiveMembers/graph.group?$select=id"))["value"] == [
+    people = await client.get(f"/groups/{outer['id']}/transitiveMembers/microsoft.graph.user")
+    assert [it["userPrincipalName"] for it in people["value"]] == [client.alice.upn]
+    assert (await client.get(f"/groups/{outer['id']}/transitiveMembers/graph.group?$select=id"))["value"] == [
         {"@odata.type": "#microsoft.graph.group", "id": inner["id"]}
     ]
-    assert await desk.get(f"/groups/{outer['id']}/transitiveMembers/$count", ConsistencyLevel="eventual") == "3"
-    assert (await desk.refused("GET", f"/groups/{outer['id']}/transitiveMembers/$count"))[0] == 400
-    assert (await desk.refused("GET", f"/groups/{outer['id']}/members/graph.device"))[0] == 501
-    checked = await desk.post(f"/users/{ALICE}/checkMemberGroups", {"groupIds": [outer["id"], NOBODY]}, 200)
+    assert await client.get(f"/groups/{outer['id']}/transitiveMembers/$count", ConsistencyLevel="eventual") == "3"
+    assert (await client.refused("GET", f"/groups/{outer['id']}/transitiveMembers/$count"))[0] == 400
+    assert (await client.refused("GET", f"/groups/{outer['id']}/members/graph.device"))[0] == 501
+    checked = await client.post(f"/users/{ALICE}/checkMemberGroups", {"groupIds": [outer["id"], NOBODY]}, 200)
     assert checked["value"] == [outer["id"]]
-    held = await desk.post(f"/directoryObjects/{ALICE}/getMemberGroups", {"securityEnabledOnly": True}, 200)
+    held = await client.post(f"/directoryObjects/{ALICE}/getMemberGroups", {"securityEnabledOnly": True}, 200)
     assert set(held["value"]) == {outer["id"], inner["id"]}
-    assert await desk.names(f"/users/{ALICE}/memberOf") == ["inner"]
-    assert set(await desk.names(f"/users/{ALICE}/transitiveMemberOf")) == {"outer", "inner"}
+    assert await client.names(f"/users/{ALICE}/memberOf") == ["inner"]
+    assert set(await client.names(f"/users/{ALICE}/transitiveMemberOf")) == {"outer", "inner"}
     leave = f"/v1.0/groups/{inner['id']}/members/{ALICE}/$ref"
-    assert (await desk.send("DELETE", leave)).status == 204
-    assert (await desk.send("DELETE", leave)).status == 404
+    assert (await client.send("DELETE", leave)).status == 204
+    assert (await client.send("DELETE", leave)).status == 404
 
 
-async def test_owners_join_and_the_last_one_stays(desk: Desk) -> None:
-    path = f"/groups/{(await desk.post('/groups', NEW))['id']}/owners"
-    await desk.post(f"{path}/$ref", reference(ALICE), 204)
-    await desk.post(f"{path}/$ref", reference(BOB), 204)
-    assert (await desk.refused("POST", f"{path}/$ref", reference(BOB)))[0] == 400
-    assert (await desk.send("DELETE", f"/v1.0{path}/{BOB}/$ref")).status == 204
-    assert (await desk.refused("DELETE", f"{path}/{ALICE}/$ref"))[0] == 400
+async def test_owners_are_added_and_the_last_one_cannot_be_removed(client: GraphClient) -> None:
+    path = f"/groups/{(await client.post('/groups', NEW))['id']}/owners"
+    await client.post(f"{path}/$ref", reference(ALICE), 204)
+    await client.post(f"{path}/$ref", reference(BOB), 204)
+    assert (await client.refused("POST", f"{path}/$ref", reference(BOB)))[0] == 400
+    assert (await client.send("DELETE", f"/v1.0{path}/{BOB}/$ref")).status == 204
+    assert (await client.refused("DELETE", f"{path}/{ALICE}/$ref"))[0] == 400
 
 
 @pytest.mark.parametrize(
@@ -223,11 +223,11 @@ async def test_owners_join_and_the_last_one_stays(desk: Desk) -> None:
         ("uniqueName eq null and startswith(mailNickname,'aks-1')", ["aks"]),
     ],
 )
-async def test_filters(desk: Desk, clause: str, found: list[str]) -> None:
+async def test_a_filter_selects_groups(client: GraphClient, clause: str, found: list[str]) -> None:
     for name, nickname in (("aks", "aks-1"), ("aks", "aks-2"), ("aks-admins", "aks-3"), ("O'Neil & Sons", "oneil")):
-        await desk.post("/groups", {**NEW, "displayName": name, "mailNickname": nickname})
+        await client.post("/groups", {**NEW, "displayName": name, "mailNickname": nickname})
     quoted = clause.replace("&", "%26").replace(" ", "%20")
-    assert await desk.names(f"/groups?$filter={quoted}") == found
+    assert await client.names(f"/groups?$filter={quoted}") == found
 
 
 @pytest.mark.parametrize(
@@ -250,75 +250,75 @@ async def test_filters(desk: Desk, clause: str, found: list[str]) -> None:
         ("format=json", 501),
     ],
 )
-async def test_an_option_that_is_not_understood_is_never_ignored(desk: Desk, query: str, status: int) -> None:
-    await desk.post("/groups", NEW)
-    assert (await desk.refused("GET", f"/groups?{query}"))[0] == status
+async def test_an_unknown_query_option_is_refused(client: GraphClient, query: str, status: int) -> None:
+    await client.post("/groups", NEW)
+    assert (await client.refused("GET", f"/groups?{query}"))[0] == status
 
 
-async def test_advanced_queries_need_their_header(desk: Desk) -> None:
+async def test_advanced_queries_need_their_header(client: GraphClient) -> None:
     for name in ("a", "b", "c"):
-        await desk.post("/groups", {**NEW, "displayName": name})
+        await client.post("/groups", {**NEW, "displayName": name})
     eventual = {"ConsistencyLevel": "eventual"}
-    counted = await desk.get(
+    counted = await client.get(
         "/groups?$count=true&$filter=displayName%20ne%20'b'&$orderby=displayName%20desc", **eventual
     )
     assert counted["@odata.count"] == 2
     assert [it["displayName"] for it in counted["value"]] == ["c", "a"]
 
 
-async def test_pages_follow_the_next_link(desk: Desk) -> None:
+async def test_pages_follow_the_next_link(client: GraphClient) -> None:
     for number in range(5):
-        await desk.post("/groups", {**NEW, "displayName": f"g{number}"})
+        await client.post("/groups", {**NEW, "displayName": f"g{number}"})
     link, seen = f"{ROOT}/groups?$top=2&$select=displayName", []
     while link:
-        reply = await desk.send("GET", link)
+        reply = await client.send("GET", link)
         assert isinstance(reply.body, dict)
         seen += [it["displayName"] for it in reply.body["value"]]
         link = reply.body.get("@odata.nextLink", "")
     assert seen == [f"g{number}" for number in range(5)]
 
 
-async def test_users_and_service_principals_are_found_by_every_name(desk: Desk) -> None:
-    assert (await desk.get(f"/users/{desk.alice.upn}"))["id"] == ALICE
-    assert "accountEnabled" not in await desk.get(f"/users/{ALICE}")
-    assert (await desk.get(f"/users/{BOB}?$select=accountEnabled"))["accountEnabled"] is False
-    assert await desk.names(f"/users?$filter=userPrincipalName%20eq%20'{desk.bob.upn}'") == ["Bob Brown"]
-    app = desk.operator.app_id
+async def test_users_and_service_principals_are_found_by_each_of_their_names(client: GraphClient) -> None:
+    assert (await client.get(f"/users/{client.alice.upn}"))["id"] == ALICE
+    assert "accountEnabled" not in await client.get(f"/users/{ALICE}")
+    assert (await client.get(f"/users/{BOB}?$select=accountEnabled"))["accountEnabled"] is False
+    assert await client.names(f"/users?$filter=userPrincipalName%20eq%20'{client.bob.upn}'") == ["Bob Brown"]
+    app = client.operator.app_id
     for path in (f"?$filter=appId%20eq%20'{app}'", f"?$filter=servicePrincipalNames/any(c:c%20eq%20'{app}')"):
-        assert [it["id"] for it in (await desk.get(f"/servicePrincipals{path}"))["value"]] == [OPERATOR]
-    assert (await desk.get(f"/servicePrincipals(appId='{app}')"))["id"] == OPERATOR
-    assert (await desk.get(f"/servicePrincipals/{OPERATOR}"))["servicePrincipalNames"] == [app]
+        assert [it["id"] for it in (await client.get(f"/servicePrincipals{path}"))["value"]] == [OPERATOR]
+    assert (await client.get(f"/servicePrincipals(appId='{app}')"))["id"] == OPERATOR
+    assert (await client.get(f"/servicePrincipals/{OPERATOR}"))["servicePrincipalNames"] == [app]
     for path in ("/users/nobody", f"/servicePrincipals/{ALICE}", f"/servicePrincipals(appId='{NOBODY}')"):
-        assert (await desk.refused("GET", path))[0] == 404
-    found = await desk.post("/directoryObjects/getByIds", {"ids": [ALICE, NOBODY, OPERATOR], "types": ["user"]}, 200)
+        assert (await client.refused("GET", path))[0] == 404
+    found = await client.post("/directoryObjects/getByIds", {"ids": [ALICE, NOBODY, OPERATOR], "types": ["user"]}, 200)
     assert [it["id"] for it in found["value"]] == [ALICE]
-    assert (await desk.get(f"/directoryObjects/{OPERATOR}"))["@odata.type"] == "#microsoft.graph.servicePrincipal"
+    assert (await client.get(f"/directoryObjects/{OPERATOR}"))["@odata.type"] == "#microsoft.graph.servicePrincipal"
 
 
-async def test_me_is_for_people(desk: Desk) -> None:
-    assert (await desk.refused("GET", "/me"))[0] == 400
-    desk.speaker = desk.alice
-    assert (await desk.get("/me"))["userPrincipalName"] == desk.alice.upn
-    mine = await desk.post("/groups", NEW)
-    assert [it["id"] for it in (await desk.get(f"/groups/{mine['id']}/owners"))["value"]] == [ALICE]
-    assert (await desk.send("DELETE", f"/v1.0/groups/{mine['id']}")).status == 204
+async def test_me_is_for_users_only(client: GraphClient) -> None:
+    assert (await client.refused("GET", "/me"))[0] == 400
+    client.caller = client.alice
+    assert (await client.get("/me"))["userPrincipalName"] == client.alice.upn
+    mine = await client.post("/groups", NEW)
+    assert [it["id"] for it in (await client.get(f"/groups/{mine['id']}/owners"))["value"]] == [ALICE]
+    assert (await client.send("DELETE", f"/v1.0/groups/{mine['id']}")).status == 204
 
 
-async def test_what_was_written_is_seen_after_the_replication_delay() -> None:
-    desk = Desk(replication=5)
-    created = await desk.post("/groups", {**NEW, "members@odata.bind": [f"{ROOT}/users/{ALICE}"]})
+async def test_a_write_is_visible_after_the_replication_delay() -> None:
+    client = GraphClient(replication=5)
+    created = await client.post("/groups", {**NEW, "members@odata.bind": [f"{ROOT}/users/{ALICE}"]})
     path = f"/groups/{created['id']}"
-    assert await desk.refused("GET", path) == (
+    assert await client.refused("GET", path) == (
         404,
         f"Resource '{created['id']}' does not exist or one of its queried reference-property objects are not present.",
     )
-    assert await desk.names("/groups") == []
-    desk.clock.advance(timedelta(seconds=5))
-    assert await desk.names(f"{path}/members") == ["Alice Adams"]
-    await desk.post(f"{path}/members/$ref", reference(OPERATOR), 204)
-    assert await desk.names(f"{path}/members") == ["Alice Adams"]
-    desk.clock.advance(timedelta(seconds=5))
-    assert await desk.names(f"{path}/members") == ["operator", "Alice Adams"]
+    assert await client.names("/groups") == []
+    client.clock.advance(timedelta(seconds=5))
+    assert await client.names(f"{path}/members") == ["Alice Adams"]
+    await client.post(f"{path}/members/$ref", reference(OPERATOR), 204)
+    assert await client.names(f"{path}/members") == ["Alice Adams"]
+    client.clock.advance(timedelta(seconds=5))
+    assert await client.names(f"{path}/members") == ["operator", "Alice Adams"]
 
 
 @pytest.mark.parametrize(
@@ -335,11 +335,11 @@ async def test_what_was_written_is_seen_after_the_replication_delay() -> None:
         ({"Directory.Read.All"}, {"read", "deleted", "users", "apps"}),
     ],
 )
-async def test_permissions_decide(permissions: set[str], allowed: set[str]) -> None:
-    desk = Desk(frozenset(permissions))
-    now = desk.clock.now()
+async def test_each_request_needs_one_of_its_documented_permissions(permissions: set[str], allowed: set[str]) -> None:
+    client = GraphClient(frozenset(permissions))
+    now = client.clock.now()
     group = Group(id=NOBODY, display_name="g", mail_nickname="g", created_at=now, visible_at=now)
-    desk.directory.add(group)
+    client.directory.add(group)
     calls = {
         "read": ("GET", f"/groups/{NOBODY}", None),
         "deleted": ("GET", "/directory/deletedItems/microsoft.graph.group", None),
@@ -351,7 +351,7 @@ async def test_permissions_decide(permissions: set[str], allowed: set[str]) -> N
     }
     done = set()
     for name, (method, path, body) in calls.items():
-        reply = await desk.send(method, f"/v1.0{path}", body)
+        reply = await client.send(method, f"/v1.0{path}", body)
         if reply.status == 403:
             assert isinstance(reply.body, dict)
             assert reply.body["error"]["code"] == "Authorization_RequestDenied"
@@ -361,36 +361,36 @@ async def test_permissions_decide(permissions: set[str], allowed: set[str]) -> N
     assert done == allowed
 
 
-async def test_binding_people_needs_the_right_to_read_them() -> None:
-    desk = Desk(frozenset({"Group.Create"}))
+async def test_binding_principals_needs_the_right_to_read_them() -> None:
+    client = GraphClient(frozenset({"Group.Create"}))
     bound = {"owners@odata.bind": [f"{ROOT}/users/{ALICE}"]}
-    assert (await desk.refused("POST", "/groups", {**NEW, **bound}))[0] == 403
+    assert (await client.refused("POST", "/groups", {**NEW, **bound}))[0] == 403
 
 
-async def test_members_of_a_type_that_may_not_be_read_show_their_id_only() -> None:
-    desk = Desk(frozenset({"GroupMember.Read.All"}))
-    now = desk.clock.now()
+async def test_a_member_of_an_unreadable_type_shows_only_its_id() -> None:
+    client = GraphClient(frozenset({"GroupMember.Read.All"}))
+    now = client.clock.now()
     group = Group(id=NOBODY, display_name="g", mail_nickname="g", created_at=now, visible_at=now, members={ALICE})
-    desk.directory.add(group)
-    shown = (await desk.get(f"/groups/{NOBODY}/members"))["value"][0]
+    client.directory.add(group)
+    shown = (await client.get(f"/groups/{NOBODY}/members"))["value"][0]
     assert (shown["id"], shown["displayName"]) == (ALICE, None)
-    assert (await desk.refused("GET", f"/groups/{NOBODY}/members?$filter=accountEnabled%20eq%20true"))[0] == 403
+    assert (await client.refused("GET", f"/groups/{NOBODY}/members?$filter=accountEnabled%20eq%20true"))[0] == 403
 
 
-async def test_a_role_assignable_group_needs_a_higher_right(desk: Desk) -> None:
+async def test_a_role_assignable_group_needs_another_permission(client: GraphClient) -> None:
     wanted = {**NEW, "isAssignableToRole": True}
-    assert (await desk.refused("POST", "/groups", wanted))[0] == 403
-    above = Desk(EVERYTHING | {"RoleManagement.ReadWrite.Directory"})
+    assert (await client.refused("POST", "/groups", wanted))[0] == 403
+    above = GraphClient(EVERYTHING | {"RoleManagement.ReadWrite.Directory"})
     assert (await above.post("/groups", wanted))["isAssignableToRole"] is True
 
 
-async def test_a_token_for_another_audience_is_no_token(desk: Desk) -> None:
-    stolen = desk.tokens.issue(desk.operator, audience="https://management.azure.com")
-    status, message = await desk.refused("GET", "/groups", Authorization=f"Bearer {stolen}")
+async def test_a_token_for_another_audience_is_refused(client: GraphClient) -> None:
+    stolen = client.tokens.issue(client.operator, audience="https://management.azure.com")
+    status, message = await client.refused("GET", "/groups", Authorization=f"Bearer {stolen}")
     assert (status, message) == (401, "Access token validation failure. Invalid audience.")
-    assert (await desk.refused("GET", "/groups", Authorization=""))[0] == 401
+    assert (await client.refused("GET", "/groups", Authorization=""))[0] == 401
 
 
-async def test_a_body_that_is_no_json_and_a_route_that_is_not_modelled(desk: Desk) -> None:
-    assert (await desk.refused("POST", "/groups", ["a list"]))[0] == 400
-    assert (await desk.refused("GET", "/applications"))[0] == 501
+async def test_a_malformed_body_and_an_unknown_route_are_refused(client: GraphClient) -> None:
+    assert (await client.refused("POST", "/groups", ["a list"]))[0] == 400
+    assert (await client.refused("GET", "/applications"))[0] == 501

@@ -1,4 +1,4 @@
-"""What a PUT of a cluster may carry is what the vendor's SDK knows, down to the last word."""
+"""A PUT of a cluster accepts the properties that the vendor's SDK knows, at every depth."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from azure.mgmt.containerservice import models
 
-from azure_sandbox.arm.known import OF_CLUSTERS, OF_POOLS, WITHIN
+from azure_sandbox.arm.containerservice.known_properties import OF_CLUSTERS, OF_POOLS, WITHIN
 
 
 def names(model: type[Any]) -> dict[str, str]:
-    """A model's properties by their names on the wire, with the words of their types."""
+    """Return a model's properties: the types, as text, by the names on the wire."""
     found: dict[str, str] = {}
     for kind in reversed(model.__mro__):
         for name, words in getattr(kind, "__annotations__", {}).items():
@@ -22,7 +22,7 @@ def names(model: type[Any]) -> dict[str, str]:
 
 
 def tree(model: type[Any], seen: tuple[type[Any], ...] = ()) -> dict[str, Any]:
-    """The properties within each property; `*` is any name, None what is not looked into."""
+    """Return the nested properties of each property. `*` stands for any name. None stops the check there."""
     found: dict[str, Any] = {}
     for name, words in names(model).items():
         named = re.search(r"_models\.(\w+)", words)
@@ -32,10 +32,10 @@ def tree(model: type[Any], seen: tuple[type[Any], ...] = ()) -> dict[str, Any]:
     return found
 
 
-def test_the_words_of_a_cluster_are_the_vendors() -> None:
+def test_the_known_properties_are_those_of_the_vendors_sdk() -> None:
     vendors = tree(models.ManagedClusterProperties)
-    mine = {name: {**within} for name, within in WITHIN.items()}
-    mine["aadProfile"].pop("adminUsers")  # of answers
-    assert mine == {name: within for name, within in vendors.items() if within}
+    ours = {name: {**within} for name, within in WITHIN.items()}
+    ours["aadProfile"].pop("adminUsers")  # read-only
+    assert ours == {name: within for name, within in vendors.items() if within}
     assert set(vendors) <= OF_CLUSTERS
     assert set(vendors["agentPoolProfiles"]) <= OF_POOLS

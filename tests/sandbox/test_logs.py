@@ -1,4 +1,4 @@
-"""Log Analytics in the sandbox: who may ask, what is refused in its words, and what diagnostic settings look like."""
+"""Log Analytics in the sandbox: diagnostic settings, the query, rights and errors."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def url_of(sandbox: Sandbox, http: httpx.AsyncClient) -> str:
     return f"https://api.loganalytics.io/v1/workspaces/{shown['properties']['customerId']}/query"
 
 
-async def test_settings_and_workspace_are_as_arm_shows_them(tmp_path: Path) -> None:
+async def test_arm_shows_diagnostic_settings_and_workspace(tmp_path: Path) -> None:
     async with inside(tmp_path) as (sandbox, http):
         settings = f"{CLUSTER}/providers/Microsoft.Insights/diagnosticSettings"
         (shown,) = (await arm(sandbox, http, settings, "2021-05-01-preview")).json()["value"]
@@ -94,7 +94,7 @@ async def test_settings_and_workspace_are_as_arm_shows_them(tmp_path: Path) -> N
         assert (await arm(sandbox, http, f"{WORKSPACE}x", "2023-09-01")).status_code == 404
 
 
-async def test_a_query_is_answered_and_survives_the_export(tmp_path: Path) -> None:
+async def test_a_query_has_the_same_result_after_an_export(tmp_path: Path) -> None:
     async with inside(tmp_path) as (sandbox, http):
         url, headers = await url_of(sandbox, http), token(sandbox)
         (table,) = (await http.post(url, json={"query": AUDIT, "timespan": "P30D"}, headers=headers)).json()["tables"]
@@ -122,7 +122,7 @@ async def test_a_query_is_answered_and_survives_the_export(tmp_path: Path) -> No
         ({"json": {"query": AUDIT.replace("AKSAudit", "AKSAuditAdmin")}}, 400, "BadArgumentError"),
     ],
 )
-async def test_what_is_refused(tmp_path: Path, how: dict[str, Any], status: int, code: str) -> None:
+async def test_a_wrong_query_or_token_is_refused(tmp_path: Path, how: dict[str, Any], status: int, code: str) -> None:
     async with inside(tmp_path) as (sandbox, http):
         known = {name: how[name] for name in ("name", "resource") if name in how}
         answer = await http.post(
@@ -133,7 +133,7 @@ async def test_what_is_refused(tmp_path: Path, how: dict[str, Any], status: int,
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
 
 
-async def test_no_such_workspace_and_too_many_requests(tmp_path: Path) -> None:
+async def test_an_unknown_workspace_and_too_many_requests_are_refused(tmp_path: Path) -> None:
     async with inside(tmp_path) as (sandbox, http):
         headers, known = token(sandbox), await url_of(sandbox, http)
         wrong = "https://api.loganalytics.io/v1/workspaces/5c1de2a4-90b7-4f0e-b1a5-6f2d7c8e9a01/query"

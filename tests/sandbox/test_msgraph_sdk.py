@@ -44,7 +44,7 @@ from msgraph.generated.policies.role_management_policy_assignments.role_manageme
 from msgraph.graph_service_client import GraphServiceClient
 
 from azure_sandbox.server import Sandbox
-from azure_sandbox.world import World
+from azure_sandbox.world.model import World
 
 GROUP = "a1b2c3d4-1111-4222-8333-944445555666"
 WORLD = {
@@ -91,7 +91,9 @@ async def graph(sandbox: Sandbox) -> AsyncIterator[GraphServiceClient]:
         operator.tenant_id,
         operator.principal.app_id,
         operator.secret,
-        connection_verify=sandbox.environment["SSL_CERT_FILE"],  # aiohttp has read its trust before the test began
+        connection_verify=sandbox.environment[
+            "SSL_CERT_FILE"
+        ],  # aiohttp loaded the default trust store before the test
     ) as credential:
         yield GraphServiceClient(credential, ["https://graph.microsoft.com/.default"])
 
@@ -105,7 +107,7 @@ def schedule(hours: int) -> RequestSchedule:
     )
 
 
-async def test_privileged_identities_by_the_sdk(sandbox: Sandbox, graph: GraphServiceClient) -> None:
+async def test_the_sdk_requests_and_lists_pim_schedules(sandbox: Sandbox, graph: GraphServiceClient) -> None:
     (alice,) = sandbox.directory.users()
     pim = graph.identity_governance.privileged_access.group
     asked = EligibilityRequest(
@@ -147,7 +149,7 @@ async def test_privileged_identities_by_the_sdk(sandbox: Sandbox, graph: GraphSe
 
 
 async def rules(graph: GraphServiceClient) -> tuple[str, dict[str, Any]]:
-    """The id of the policy for the group's members, which changes with its first rule, and its rules by id."""
+    """Return the id of the policy for the group's members, which its first change renews, and the rules by id."""
     query = PolicyAssignments.RoleManagementPolicyAssignmentsRequestBuilderGetQueryParameters(
         filter=f"scopeId eq '{GROUP}' and scopeType eq 'Group' and roleDefinitionId eq 'member'",
         expand=["policy($expand=rules)"],
@@ -160,7 +162,7 @@ async def rules(graph: GraphServiceClient) -> tuple[str, dict[str, Any]]:
     return str(policy.id), {str(it.id): it for it in policy.rules or ()}
 
 
-async def test_the_rules_of_a_group_by_the_sdk(graph: GraphServiceClient) -> None:
+async def test_the_sdk_reads_and_changes_the_rules_of_a_group(graph: GraphServiceClient) -> None:
     policy, held = await rules(graph)
     assert len(held) == 17
     name = "Expiration_EndUser_Assignment"
@@ -169,7 +171,7 @@ async def test_the_rules_of_a_group_by_the_sdk(graph: GraphServiceClient) -> Non
     ).rules.by_unified_role_management_policy_rule_id(name)
     changed = ExpirationRule(id=name, is_expiration_required=True, maximum_duration=timedelta(hours=2))
     changed.odata_type = "#microsoft.graph.unifiedRoleManagementPolicyExpirationRule"
-    with pytest.raises(ODataError) as odd:  # the SDK writes 2:00:00, which is no Edm.Duration
+    with pytest.raises(ODataError) as odd:  # the SDK writes 2:00:00, which is not an Edm.Duration
         await rule.patch(changed)
     assert odd.value.response_status_code == 400
     written = ExpirationRule(id=name, is_expiration_required=True, additional_data={"maximumDuration": "PT2H"})
@@ -180,7 +182,9 @@ async def test_the_rules_of_a_group_by_the_sdk(graph: GraphServiceClient) -> Non
     assert held[name].maximum_duration == timedelta(hours=2)
 
 
-async def test_conditional_access_and_the_sign_in_log_by_the_sdk(sandbox: Sandbox, graph: GraphServiceClient) -> None:
+async def test_the_sdk_manages_conditional_access_and_reads_the_sign_in_log(
+    sandbox: Sandbox, graph: GraphServiceClient
+) -> None:
     policies = graph.identity.conditional_access.policies
     sent = ConditionalAccessPolicy(
         display_name="compliant devices for clusters",

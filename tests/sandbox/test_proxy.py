@@ -1,4 +1,4 @@
-"""The one door: what it serves over TLS under Azure's names, what it refuses, and how a connection is cut."""
+"""The proxy: hosts that it serves over TLS, hosts that it refuses, and cut connections."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import aiohttp
 import pytest
 
 from azure_sandbox.clock import Clock
-from azure_sandbox.faults import Faults, throttled
-from azure_sandbox.http import Problem, Reply, Request, Router
-from azure_sandbox.pki import Authority
-from azure_sandbox.proxy import Exchange, Proxy, Target, Unreachable
+from azure_sandbox.faults.requests import Faults, throttled
+from azure_sandbox.front.http import Problem, Reply, Request, Router
+from azure_sandbox.front.pki import Authority
+from azure_sandbox.front.proxy import Exchange, Proxy, Target, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,8 +25,8 @@ SERVED = "management.azure.com"
 CLUSTER = "shop-01.hcp.westeurope.azmk8s.io"
 
 
-class House:
-    """One service and one cluster behind a proxy."""
+class ProxySetup:
+    """A service and a cluster behind a proxy."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -72,31 +72,31 @@ class House:
 
 
 @asynccontextmanager
-async def client(house: House) -> AsyncIterator[aiohttp.ClientSession]:
-    trust = ssl.create_default_context(cadata=house.authority.pem.decode())
+async def client(proxied: ProxySetup) -> AsyncIterator[aiohttp.ClientSession]:
+    trust = ssl.create_default_context(cadata=proxied.authority.pem.decode())
     trust.verify_flags |= ssl.VERIFY_X509_STRICT  # what Python 3.13 does by default
     connector = aiohttp.TCPConnector(ssl=trust)
-    async with aiohttp.ClientSession(proxy=house.proxy.url, connector=connector) as session:
+    async with aiohttp.ClientSession(proxy=proxied.proxy.url, connector=connector) as session:
         yield session
 
 
 @pytest.fixture
-async def house() -> AsyncIterator[House]:
-    house = House()
-    await house.proxy.start()
-    yield house
-    await house.proxy.stop()
+async def proxied() -> AsyncIterator[ProxySetup]:
+    proxied = ProxySetup()
+    await proxied.proxy.start()
+    yield proxied
+    await proxied.proxy.stop()
 
 
-async def test_azures_names_are_served_over_tls(house: House) -> None:
-    async with client(house) as session, session.get(f"https://{SERVED}//echo//a%2Fb%20c?x=1%2B1") as answer:
+async def test_azures_host_names_are_served_over_tls(proxied: ProxySetup) -> None:
+    async with client(proxied) as session, session.get(f"https://{SERVED}//echo//a%2Fb%20c?x=1%2B1") as answer:
         assert answer.headers["x-azure-sandbox"] == "true"
         assert await answer.json() == {"name": "a/b c", "path": "/echo/a%2Fb c", "query": {"x": "1+1"}, "host": SERVED}
-    assert [(it.host, it.method, it.status) for it in house.exchanges] == [(SERVED, "GET", 200)]
+    assert [(it.host, it.method, it.status) for it in proxied.exchanges] == [(SERVED, "GET", 200)]
 
 
-async def test_paths_ignore_case(house: House) -> None:
-    async with client(house) as session, session.get(f"https://{SERVED}/ECHO/Name/") as answer:
+async def test_paths_ignore_case(proxied: ProxySetup) -> None:
+    async with client(proxied) as session, session.get(f"https://{SERVED}/ECHO/Name/") as answer:
         assert (await answer.json())["name"] == "Name"
 
 
@@ -110,27 +110,27 @@ async def test_paths_ignore_case(house: House) -> None:
         ("GET", "/broken", 500, "SandboxFailure"),
     ],
 )
-async def test_refusals_are_json(house: House, method: str, path: str, status: int, code: str) -> None:
-    async with client(house) as session, session.request(method, f"https://{SERVED}{path}", data=b"{") as answer:
+async def test_refusals_are_json(proxied: ProxySetup, method: str, path: str, status: int, code: str) -> None:
+    async with client(proxied) as session, session.request(method, f"https://{SERVED}{path}", data=b"{") as answer:
         assert answer.status == status
         assert (await answer.json())["error"]["code"] == code
 
 
-async def test_a_route_of_another_method_says_which(house: House) -> None:
-    async with client(house) as session, session.delete(f"https://{SERVED}/json") as answer:
+async def test_the_501_names_the_methods_of_a_known_path(proxied: ProxySetup) -> None:
+    async with client(proxied) as session, session.delete(f"https://{SERVED}/json") as answer:
         assert "modelled for POST" in (await answer.json())["error"]["message"]
 
 
 @pytest.mark.parametrize("url", ["https://example.com/", f"https://{SERVED}:8443/"])
-async def test_other_hosts_and_ports_are_refused(house: House, url: str) -> None:
-    async with client(house) as session:
+async def test_other_hosts_and_ports_are_refused(proxied: ProxySetup, url: str) -> None:
+    async with client(proxied) as session:
         with pytest.raises(aiohttp.ClientHttpProxyError) as caught:
             await session.get(url)
     assert caught.value.status == 403
 
 
-async def raw(house: House, text: bytes) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", house.proxy.port)
+async def raw(proxied: ProxySetup, text: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxied.proxy.port)
     writer.write(text)
     answer = await reader.read()
     writer.close()
@@ -148,14 +148,14 @@ async def raw(house: House, text: bytes) -> bytes:
         (b"x" * 20_000, b"431", b"too long"),
     ],
 )
-async def test_what_is_said_without_tls(house: House, text: bytes, status: bytes, words: bytes) -> None:
-    answer = await raw(house, text)
+async def test_requests_without_tls_are_refused(proxied: ProxySetup, text: bytes, status: bytes, words: bytes) -> None:
+    answer = await raw(proxied, text)
     assert answer.startswith(b"HTTP/1.1 " + status)
     assert words in answer
 
 
-async def test_a_head_may_arrive_in_pieces(house: House) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", house.proxy.port)
+async def test_a_request_head_can_arrive_in_pieces(proxied: ProxySetup) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxied.proxy.port)
     for piece in (b"GET /envi", b"ronment HTTP/1.1\r\n", b"\r\n"):
         writer.write(piece)
         await writer.drain()
@@ -163,29 +163,29 @@ async def test_a_head_may_arrive_in_pieces(house: House) -> None:
     writer.close()
 
 
-async def test_a_clusters_connections_can_be_cut_while_others_live(house: House) -> None:
-    async with client(house) as session:
+async def test_a_clusters_connections_can_be_cut_while_others_continue(proxied: ProxySetup) -> None:
+    async with client(proxied) as session:
         for host in (SERVED, CLUSTER):
             await (await session.get(f"https://{host}/echo/x")).read()
-        assert len(house.held) == 1
-        for transport in list(house.held):
+        assert len(proxied.held) == 1
+        for transport in list(proxied.held):
             transport.abort()
         for host in (SERVED, CLUSTER):  # the second one over a new connection
             assert (await session.get(f"https://{host}/echo/x")).status == 200
 
 
-async def test_a_client_that_trusts_something_else_is_no_harm(house: House) -> None:
-    async with aiohttp.ClientSession(proxy=house.proxy.url) as session:
+async def test_a_client_that_does_not_trust_the_ca_does_no_harm(proxied: ProxySetup) -> None:
+    async with aiohttp.ClientSession(proxy=proxied.proxy.url) as session:
         with pytest.raises(aiohttp.ClientConnectorError):
             await session.get(f"https://{SERVED}/echo/x")
-    async with client(house) as session:
+    async with client(proxied) as session:
         assert (await session.get(f"https://{SERVED}/echo/x")).status == 200
 
 
-async def test_http_2_is_not_offered(house: House) -> None:
-    trust = ssl.create_default_context(cadata=house.authority.pem.decode())
+async def test_http_2_is_not_offered(proxied: ProxySetup) -> None:
+    trust = ssl.create_default_context(cadata=proxied.authority.pem.decode())
     trust.set_alpn_protocols(["h2", "http/1.1"])
-    reader, writer = await asyncio.open_connection("127.0.0.1", house.proxy.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxied.proxy.port)
     writer.write(f"CONNECT {SERVED}:443 HTTP/1.1\r\n\r\n".encode())
     await reader.readuntil(b"\r\n\r\n")
     await writer.start_tls(trust, server_hostname=SERVED)
@@ -197,26 +197,26 @@ async def test_http_2_is_not_offered(house: House) -> None:
     writer.close()
 
 
-async def test_scripted_faults_are_met_once_each(house: House) -> None:
-    house.faults.add("GET", "/echo/.*", answer=throttled(), times=2)
-    house.faults.add("POST", "/count$", lost=True)
-    house.faults.add("DELETE", "/echo", host="*.azmk8s.io")
-    async with client(house) as session:
+async def test_each_scripted_fault_hits_one_request(proxied: ProxySetup) -> None:
+    proxied.faults.add("GET", "/echo/.*", answer=throttled(), times=2)
+    proxied.faults.add("POST", "/count$", lost=True)
+    proxied.faults.add("DELETE", "/echo", host="*.azmk8s.io")
+    async with client(proxied) as session:
         for status in (429, 429, 200):
             async with session.get(f"https://{SERVED}/echo/x") as answer:
                 assert answer.status == status
         with pytest.raises(aiohttp.ClientError):
             await session.post(f"https://{SERVED}/count", data=b"1")
         assert (await session.post(f"https://{SERVED}/count", data=b"1")).status == 204
-    assert house.counted == 2  # the lost answer's work was done
-    assert [it.method for it in house.faults.waiting] == ["DELETE"]
-    assert [it.status for it in house.exchanges] == [429, 429, 200, 0, 204]
+    assert proxied.counted == 2  # the request with the lost answer was executed
+    assert [it.method for it in proxied.faults.waiting] == ["DELETE"]
+    assert [it.status for it in proxied.exchanges] == [429, 429, 200, 0, 204]
 
 
-async def test_a_connection_may_be_cut_before_anything_is_done(house: House) -> None:
-    house.faults.add("*", "/count")
-    async with client(house) as session:
+async def test_a_connection_can_be_cut_before_the_service_does_anything(proxied: ProxySetup) -> None:
+    proxied.faults.add("*", "/count")
+    async with client(proxied) as session:
         with pytest.raises(aiohttp.ClientError):
             await session.post(f"https://{SERVED}/count", data=b"1")
-    assert house.counted == 0
-    assert not house.faults.waiting
+    assert proxied.counted == 0
+    assert not proxied.faults.waiting

@@ -1,4 +1,4 @@
-"""The whole sandbox behind its door: which clusters answer, and what its clock makes of time."""
+"""The whole sandbox behind its proxy: reachable clusters, lifetime of the CA, environment and clock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from azure_sandbox.clock import Clock
-from azure_sandbox.pki import Authority
+from azure_sandbox.front.pki import Authority
 from azure_sandbox.server import Sandbox, exports
 
 if TYPE_CHECKING:
@@ -44,14 +44,14 @@ async def client(sandbox: Sandbox) -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def test_only_clusters_that_can_be_reached_answer(tmp_path: Path) -> None:
+async def test_only_reachable_clusters_answer(tmp_path: Path) -> None:
     world = tmp_path / "world.yaml"
     world.write_text(WORLD)
     async with Sandbox(world) as sandbox, client(sandbox) as session:
         async with session.get(LIST.format(sandbox.operator.subscription_id) + API_VERSION) as answer:
             listed = (await answer.json())["value"]
         hosts = {it["name"]: it["properties"].get("fqdn") or it["properties"]["privateFQDN"] for it in listed}
-        with pytest.raises(aiohttp.ClientConnectorCertificateError):  # the cluster's own CA, which nobody trusts yet
+        with pytest.raises(aiohttp.ClientConnectorCertificateError):  # the client does not trust the cluster's CA
             await session.get(f"https://{hosts['awake']}/version")
         for host in (hosts["asleep"], hosts["hidden"], "nobody.hcp.westeurope.azmk8s.io"):
             with pytest.raises(aiohttp.ClientHttpProxyError) as caught:
@@ -59,7 +59,7 @@ async def test_only_clusters_that_can_be_reached_answer(tmp_path: Path) -> None:
             assert caught.value.status in {403, 502}
 
 
-async def test_the_ca_may_outlive_a_sandbox() -> None:
+async def test_the_ca_can_outlive_a_sandbox() -> None:
     authority = Authority(Clock().now())
     for _ in range(2):
         async with Sandbox(authority=authority) as sandbox:
@@ -87,5 +87,5 @@ def test_the_pace_divides_azures_durations_and_nothing_else() -> None:
     for wrong in (0, -1, math.nan):
         with pytest.raises(ValueError, match="pace"):
             Clock(pace=wrong)
-    with pytest.raises(ValueError, match="backwards"):
+    with pytest.raises(ValueError, match="cannot be set back"):
         clock.advance(timedelta(seconds=-1))

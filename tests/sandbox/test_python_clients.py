@@ -1,4 +1,4 @@
-"""Unmodified Python clients, each in a process of its own with nothing but the sandbox's environment; and curl."""
+"""Unmodified Python clients and curl, each in a process with only the sandbox's environment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from azure_sandbox.server import Sandbox
-from azure_sandbox.world import World
+from azure_sandbox.world.model import World
 
 WORLD = World.model_validate(
     {
@@ -75,18 +75,18 @@ async def run(sandbox: Sandbox, folder: Path, *command: str) -> str:
     return out.decode()
 
 
-async def test_the_sync_sdks(tmp_path: Path) -> None:
+async def test_the_sync_sdks_work(tmp_path: Path) -> None:
     async with Sandbox(WORLD, pace="instant") as sandbox:
         said = await run(sandbox, tmp_path, sys.executable, "-c", SYNC)
     assert said.split() == ["2", "v1.33.5", "Succeeded", "Succeeded"]
 
 
-async def test_the_async_sdks(tmp_path: Path) -> None:
+async def test_the_async_sdks_work(tmp_path: Path) -> None:
     async with Sandbox(WORLD) as sandbox:
         assert (await run(sandbox, tmp_path, sys.executable, "-c", AIO)).strip() == "2"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
-async def test_curl(tmp_path: Path) -> None:
+async def test_curl_works(tmp_path: Path) -> None:
     async with Sandbox(WORLD) as sandbox:
         assert '"displayName": "s"' in await run(sandbox, tmp_path, "sh", "-ec", CURL)

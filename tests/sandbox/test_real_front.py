@@ -1,4 +1,4 @@
-"""What needs no kube-apiserver: how a world that asks for one is refused where there is none, and told of."""
+"""Real control planes without kube-apiserver: refused worlds, programs that do not start, and the timeline."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from azure_sandbox.arm.spec import ClusterSpec
+from azure_sandbox.arm.containerservice.spec import ClusterSpec
 from azure_sandbox.cli import app
 from azure_sandbox.clock import Clock
 from azure_sandbox.cluster.real.binaries import Binaries
@@ -16,8 +16,8 @@ from azure_sandbox.cluster.real.instance import DidNotStart
 from azure_sandbox.cluster.real.plant import Plant
 from azure_sandbox.cluster.timeline import Timeline
 from azure_sandbox.server import Sandbox
-from azure_sandbox.world import WorldError, load_world
-from tests.sandbox.arm_desk import SUBSCRIPTION, Desk
+from azure_sandbox.world.model import WorldError, load_world
+from tests.support.arm_client import SUBSCRIPTION, ArmClient
 
 WORLD = """\
 version: 1
@@ -36,21 +36,21 @@ def world(tmp_path: Path) -> Path:
     return file
 
 
-def test_without_the_programs_the_world_is_refused_and_the_remedy_named(
+def test_a_world_without_the_programs_is_refused_with_the_remedy(
     world: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
     with pytest.raises(WorldError, match="KUBEBUILDER_ASSETS is not set; build them with `make control-plane`"):
         Sandbox(world)
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path / "nowhere"))
-    with pytest.raises(WorldError, match=r"needs .*nowhere/etcd, which is no program"):
+    with pytest.raises(WorldError, match=r"needs .*nowhere/etcd, which is not an executable file"):
         Sandbox(world)
     outcome = CliRunner().invoke(app, ["exec", "--world", str(world), "--", "true"])
     assert outcome.exit_code == 2
     assert "`controlPlane: real` needs" in outcome.output
 
 
-def test_what_the_world_says_holds_for_its_clusters_unless_they_say_otherwise(world: Path) -> None:
+def test_a_cluster_overrides_the_control_plane_of_the_world(world: Path) -> None:
     assert load_world(world).wants_real_control_planes
     world.write_text(WORLD.replace("controlPlane: real", "controlPlane: builtin"))
     assert not load_world(world).wants_real_control_planes
@@ -61,7 +61,7 @@ def test_what_the_world_says_holds_for_its_clusters_unless_they_say_otherwise(wo
         load_world(world)
 
 
-def test_webhooks_that_nobody_answers_are_refused_beside_a_real_control_plane(
+def test_a_real_control_plane_with_declared_webhooks_is_refused(
     world: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("etcd", "kube-apiserver"):
@@ -72,21 +72,21 @@ def test_webhooks_that_nobody_answers_are_refused_beside_a_real_control_plane(
         Sandbox(world)
 
 
-def test_outside_of_a_sandbox_there_is_no_real_control_plane() -> None:
-    with pytest.raises(ValueError, match="there is no real control plane here"):
-        Desk(ClusterSpec(name="c", real=True))
+def test_without_a_plant_a_real_control_plane_is_refused() -> None:
+    with pytest.raises(ValueError, match="no real control plane is available"):
+        ArmClient(ClusterSpec(name="c", real=True))
 
 
-async def test_programs_that_do_not_start_are_cited(tmp_path: Path) -> None:
-    """A program that ends at once instead of etcd and of kube-apiserver."""
+async def test_the_error_quotes_the_log_of_a_program_that_does_not_start(tmp_path: Path) -> None:
+    """Both programs are replaced by a script that ends at once."""
     broken = tmp_path / "program"
     broken.write_text("#!/bin/sh\necho this is not Kubernetes >&2\nexit 1\n")
     broken.chmod(0o755)
     clock = Clock()
     plant = Plant(Binaries(etcd=broken, kube_apiserver=broken), clock)
-    desk = Desk()
-    desk.arm.clusters.serve = plant.serve
-    desk.arm.add_cluster(SUBSCRIPTION, "shop-weu", ClusterSpec(name="c", real=True))
+    client = ArmClient()
+    client.arm.clusters.serve = plant.serve
+    client.arm.add_cluster(SUBSCRIPTION, "shop-weu", ClusterSpec(name="c", real=True))
     with pytest.raises(DidNotStart, match=r"failed 3 times: .*this is not Kubernetes"):
         await plant.start()
     assert not plant.pids

@@ -1,6 +1,6 @@
-"""The control plane against recorded exchanges with the real one: same request, same status, same shape.
+"""The control plane compared with recorded exchanges: same request, same status, same shape.
 
-The recordings are no part of this repository. Where they are not at hand the tests are skipped, aloud.
+The recordings are not part of this repository. Without them the tests are skipped with a message.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from azure_sandbox.arm.service import Arm, ArmSettings
 from azure_sandbox.clock import Clock
 from azure_sandbox.entra.directory import Directory, ServicePrincipal, Tenant
 from azure_sandbox.entra.tokens import Tokens
-from azure_sandbox.http import Reply, Request, split_path
+from azure_sandbox.front.http import Reply, Request, split_path
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get("AZURE_SANDBOX_RECORDINGS") or ROOT.parent / "shared" / "recordings")
@@ -57,7 +57,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
 
 
 def shapes(value: Any, path: str = "") -> set[tuple[str, str]]:
-    """Every key path with its type; numbers are one type, and all members of a list share a path."""
+    """Return every key path with its type. All numbers are one type; all members of a list share a path."""
     kind = "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
     found = {(path, kind)}
     if isinstance(value, dict):
@@ -75,7 +75,7 @@ def exception_of(path: str, exceptions: dict[str, str]) -> str | None:
 
 @dataclass
 class Replay:
-    """One recording, sent in order to a control plane of its own; operations are polled by our own URLs."""
+    """Sends one recording to its own control plane. Operations are polled at the URLs of this control plane."""
 
     arm: Arm
     clock: Clock
@@ -126,7 +126,7 @@ def replay_for(identity: tuple[Directory, Tokens, Clock], exchanges: list[dict[s
     clock = directory.clock
     created = next(
         it["response"] for it in exchanges if it["status"] == 201
-    )  # the service's default moves with the years
+    )  # the service's default changes over the years
     version = created["properties"]["currentKubernetesVersion"]
     arm = Arm(directory, tokens, clock, ArmSettings(default_version=version))
     arm.add_subscription(SUBSCRIPTION, "recorded", directory.tenant.id)
@@ -153,7 +153,7 @@ NAMES = sorted(it.stem for it in FOLDER.glob("*.json")) if FOLDER.is_dir() else 
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_recording_replays(name: str, identity: tuple[Directory, Tokens, Clock]) -> None:
+async def test_a_recording_gets_the_same_answers(name: str, identity: tuple[Directory, Tokens, Clock]) -> None:
     exchanges = json.loads((FOLDER / f"{name}.json").read_text())
     replay = replay_for(identity, exchanges)
     exceptions = EXCEPTIONS.get(name, {})
@@ -186,4 +186,4 @@ async def test_a_recording_replays(name: str, identity: tuple[Directory, Tokens,
             held = ours  # type: ignore[assignment]
             for key in ("provisioningState", "aadProfile", "disableLocalAccounts"):
                 assert held["properties"].get(key) == recorded["properties"].get(key), (where, key)
-    assert used == set(exceptions), "exceptions that nothing needs any more"
+    assert used == set(exceptions), "unused exceptions"

@@ -1,4 +1,4 @@
-"""Scripted faults of requests over real connections, and how a running sandbox is told of them."""
+"""Scripted faults of requests over real connections, and the control host."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from azure_sandbox.control import CONTROL_HOST, add_fault, seconds
-from azure_sandbox.faults import Faults
+from azure_sandbox.faults.requests import Faults
+from azure_sandbox.front.control import CONTROL_HOST, add_fault, seconds
 from azure_sandbox.server import Sandbox
 
 ARM = "https://management.azure.com"
@@ -20,7 +20,7 @@ VERSION = "api-version=2026-08-01"
 
 
 class Client:
-    """Somebody inside the sandbox."""
+    """A client inside the sandbox."""
 
     def __init__(self, sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
         self.sandbox = sandbox
@@ -51,7 +51,7 @@ async def a_client() -> AsyncIterator[Client]:
         yield Client(sandbox, session)
 
 
-async def test_each_fault_of_a_request_is_met_once_and_accounted_for(client: Client) -> None:
+async def test_each_request_fault_hits_once_and_is_counted(client: Client) -> None:
     path = "managedClusters/pay-01"
     for fault in (
         {"kind": "status", "status": 503},
@@ -66,7 +66,7 @@ async def test_each_fault_of_a_request_is_met_once_and_accounted_for(client: Cli
         status, account = await client.control("POST", "/faults", {"path": path, **fault})
         assert (status, account["waiting"][0]["kind"]) == (200, fault["kind"])
         if fault["kind"] in {"reset", "hang", "lost"}:
-            with pytest.raises(aiohttp.ClientError):  # of a POST: aiohttp sends a GET that was cut again
+            with pytest.raises(aiohttp.ClientError):  # a POST, because aiohttp repeats a GET after a cut
                 await client.send("POST", f"{ARM}{client.cluster.id}/listClusterUserCredential?{VERSION}")
             continue
         answered, text, headers = await client.show()
@@ -86,7 +86,7 @@ async def test_each_fault_of_a_request_is_met_once_and_accounted_for(client: Cli
     assert client.sandbox.faults.account() == {"injected": 8, "consumed": 8, "left": 0}
 
 
-async def test_another_writer_comes_in_between(client: Client) -> None:
+async def test_another_writer_changes_the_cluster_before_the_request(client: Client) -> None:
     _, text, _ = await client.show()
     before = json.loads(text)
     change = {"properties": {"disableLocalAccounts": True}, "tags": {"by": "terraform"}}
@@ -99,7 +99,7 @@ async def test_another_writer_comes_in_between(client: Client) -> None:
     assert after["eTag"] != before["eTag"]
 
 
-async def test_time_is_advanced_and_the_report_names_what_is_not_modelled(client: Client) -> None:
+async def test_the_clock_is_advanced_and_the_report_names_unmodelled_requests(client: Client) -> None:
     _, before = await client.control("GET", "/clock")
     status, after = await client.control("POST", "/clock/advance", {"by": "1d"})
     assert (status, after["now"] > before["now"]) == (200, True)
@@ -116,7 +116,7 @@ async def test_time_is_advanced_and_the_report_names_what_is_not_modelled(client
     assert (await client.control("DELETE", "/faults"))[1] == {"waiting": [], "injected": 3, "consumed": 0, "left": 0}
 
 
-async def test_what_is_not_modelled_is_loud_logged_and_counted(
+async def test_an_unmodelled_request_is_501_logged_and_counted(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     held = json.loads((await client.show())[1])
@@ -138,7 +138,7 @@ async def test_what_is_not_modelled_is_loud_logged_and_counted(
         assert any(words in it.getMessage() for it in caplog.records if it.levelname == "WARNING")
 
 
-async def test_a_watch_over_a_connection_ends_and_frees_it(client: Client) -> None:
+async def test_a_watch_frees_its_connection_at_its_end(client: Client) -> None:
     server = client.cluster.server
     token, authority = server.generation.token, server.generation.authority.certificate_pem.decode()
     tls = ssl.create_default_context(cadata=authority)
@@ -167,16 +167,16 @@ async def test_a_watch_over_a_connection_ends_and_frees_it(client: Client) -> No
         {"kind": "other-writer", "change": []},
     ],
 )
-def test_a_fault_that_is_none_is_refused(wanted: dict[str, Any]) -> None:
+def test_an_invalid_fault_is_refused(wanted: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         add_fault(Faults(), wanted)
 
 
-def test_times_are_read_as_people_write_them() -> None:
+def test_durations_are_parsed_with_and_without_unit() -> None:
     assert [seconds(it) for it in ("90", "90s", "10m", "2h", "1.5d")] == [90, 90, 600, 7200, 129600]
 
 
-async def test_two_sandboxes_side_by_side() -> None:
+async def test_two_sandboxes_share_no_port_folder_or_token() -> None:
     async with Sandbox(Path("demo")) as one, Sandbox(Path("demo")) as two:
         assert one.proxy.port != two.proxy.port
         assert one.folder != two.folder

@@ -1,4 +1,4 @@
-"""`--state DIR`: after a restart the same keys, tokens, groups and clusters; and what a codec may not bring to life."""
+"""`--state DIR`: keys, tokens, groups and clusters survive a restart; and which classes the codec creates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 from collections import deque
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -18,17 +19,18 @@ from azure_sandbox.cluster.resources import RBAC_GROUP
 from azure_sandbox.entra import pim
 from azure_sandbox.entra.pim_state import ScheduleRequest
 from azure_sandbox.entra.tokens import ARM_AUDIENCES
-from azure_sandbox.http import Reply, Request
-from azure_sandbox.persistence import FILE, save
+from azure_sandbox.faults.operations import OperationFault
+from azure_sandbox.front.http import Reply, Request
 from azure_sandbox.server import Sandbox
-from azure_sandbox.state_codec import decode, encode
-from azure_sandbox.world import World, WorldError
+from azure_sandbox.state.codec import MOVED, PACKAGE, decode, encode
+from azure_sandbox.state.folder import FILE, save
+from azure_sandbox.world.model import World, WorldError
 
 AUDIENCE = "https://management.azure.com"
 ROTATE = "managedClusters/rotateClusterCertificates/action"
 
 
-async def test_what_was_held_before_is_worth_the_same_after(tmp_path: Path) -> None:
+async def test_credentials_are_accepted_or_refused_after_a_restart_as_before(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     async with Sandbox(Path("demo"), state=folder, pace="instant") as first:
         token = first.tokens.issue(first.operator.principal, audience=AUDIENCE)
@@ -60,7 +62,7 @@ def cluster_of(sandbox: Sandbox, name: str = "pay-01") -> ManagedCluster:
 
 
 async def asked(sandbox: Sandbox, method: str, target: str, body: object = None) -> Reply:
-    """What ARM answers the operator."""
+    """Return ARM's answer to the operator."""
     parts = urlsplit(target)
     token = sandbox.tokens.issue(sandbox.operator.principal, audience=AUDIENCE)
     return await sandbox.arm.router.dispatch(
@@ -78,7 +80,7 @@ async def asked(sandbox: Sandbox, method: str, target: str, body: object = None)
 
 
 def again(folder: Path, sandbox: Sandbox, pace: str = "by-hand") -> Sandbox:
-    """What a sandbox comes back as, however it ended."""
+    """Return a sandbox that starts from the state of another one, without a clean end of that one."""
     save(folder, sandbox)
     return Sandbox(state=folder, pace=pace)
 
@@ -89,7 +91,7 @@ async def status(sandbox: Sandbox, url: str) -> str:
     return str(found.body["status"])
 
 
-async def test_a_rotation_goes_on_where_it_was(tmp_path: Path) -> None:
+async def test_a_rotation_continues_after_a_restart(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     first = Sandbox(Path("demo"), pace="by-hand")
     one = cluster_of(first)
@@ -100,13 +102,13 @@ async def test_a_rotation_goes_on_where_it_was(tmp_path: Path) -> None:
     two = cluster_of(second)
     assert (two.state, two.server.reachable) == ("RotatingClusterCertificates", False)
     assert (await asked(second, "POST", f"{two.id}/rotateClusterCertificates")).status == 409
-    second.clock.advance(timedelta(minutes=13))  # of 25: other keys, some nodes
+    second.clock.advance(timedelta(minutes=13))  # of 25: new keys, some nodes
     renewed = two.server.generation
     assert renewed.token != before.token
     nodes = [it["metadata"]["uid"] for it in two.server.store.list(("", "nodes"))]
     third = again(tmp_path / "s", second)
     three = cluster_of(third)
-    assert three.server.generation.token == renewed.token, "it was renewed once"
+    assert three.server.generation.token == renewed.token, "the keys were replaced only once"
     assert [it["metadata"]["uid"] for it in three.server.store.list(("", "nodes"))] == nodes
     assert await status(third, url) == "InProgress"
     third.clock.advance(timedelta(hours=1))
@@ -129,7 +131,9 @@ async def test_a_rotation_goes_on_where_it_was(tmp_path: Path) -> None:
         ("PATCH", "", "Updating", "Running"),
     ],
 )
-async def test_whatever_runs_goes_on(tmp_path: Path, method: str, below: str, kind: str, end: str | None) -> None:
+async def test_every_running_operation_continues_after_a_restart(
+    tmp_path: Path, method: str, below: str, kind: str, end: str | None
+) -> None:
     (tmp_path / "s").mkdir()
     world = World.model_validate(
         {
@@ -161,7 +165,7 @@ async def test_whatever_runs_goes_on(tmp_path: Path, method: str, below: str, ki
     assert two.properties["powerState"]["code"] == end
 
 
-async def test_what_was_written_into_a_cluster_and_around_it_is_kept(tmp_path: Path) -> None:
+async def test_writes_to_a_cluster_and_to_arm_survive_a_restart(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     first = Sandbox(Path("demo"), pace="by-hand")
     one, now = cluster_of(first), first.clock.now()
@@ -198,7 +202,7 @@ async def test_what_was_written_into_a_cluster_and_around_it_is_kept(tmp_path: P
     assert registered["registrationState"] == "Registered"
 
 
-async def test_privileged_identities_policies_and_sign_ins_are_kept(tmp_path: Path) -> None:
+async def test_pim_policies_and_sign_ins_survive_a_restart(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     world = World.model_validate(
         {
@@ -269,7 +273,7 @@ async def test_privileged_identities_policies_and_sign_ins_are_kept(tmp_path: Pa
     assert alice.upn in json.dumps(kept)
 
 
-def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_folder_with_other_content_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("{")
     with pytest.raises(WorldError, match="--state"):
         Sandbox(state=tmp_path)
@@ -278,7 +282,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
         Sandbox(state=tmp_path)
 
 
-def test_plain_data_comes_back_as_it_was() -> None:
+def test_plain_data_is_decoded_unchanged() -> None:
     now = datetime.now(UTC)
     value = {
         "a": [1, 2.5, None, True, "x", {"b"}, frozenset({"c"}), (1, "d"), b"\x00\xff", now, timedelta(seconds=5)],
@@ -288,8 +292,20 @@ def test_plain_data_comes_back_as_it_was() -> None:
     assert decode(encode(value)) == value
 
 
-def test_only_classes_of_the_sandbox_are_made() -> None:
-    with pytest.raises(ValueError, match="no class of the sandbox"):
+def test_classes_of_moved_modules_are_still_decoded() -> None:
+    fault = OperationFault(kind="slow-operation", operation="rotate", cluster="a", factor=20)
+    earlier = json.dumps(encode(fault)).replace(OperationFault.__module__, f"{PACKAGE}operation_faults")
+    assert OperationFault.__module__ not in earlier
+    assert decode(json.loads(earlier)) == fault
+
+
+@pytest.mark.parametrize("module", MOVED.values())
+def test_the_new_place_of_each_moved_module_exists(module: str) -> None:
+    assert import_module(PACKAGE + module).__name__ == PACKAGE + module
+
+
+def test_only_classes_of_the_sandbox_are_decoded() -> None:
+    with pytest.raises(ValueError, match="is not a class of the sandbox"):
         decode({"$": "os:system", "of": {}})
-    with pytest.raises(TypeError, match="cannot be kept"):
+    with pytest.raises(TypeError, match="cannot be stored as JSON"):
         encode(object())

@@ -1,4 +1,4 @@
-"""World files: what they build, and how a wrong one is refused."""
+"""World files: what they build, and the errors for wrong ones."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from multidict import CIMultiDict
 
 from azure_sandbox.arm.service import Arm
-from azure_sandbox.build import Names, Operator, build_arm, build_directory
 from azure_sandbox.clock import Clock
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.tokens import Tokens
-from azure_sandbox.http import Request, split_path
+from azure_sandbox.front.http import Request, split_path
 from azure_sandbox.server import Sandbox
-from azure_sandbox.world import World, WorldError, builtin_world, load_world, raw_document
+from azure_sandbox.world.build import Names, Operator, build_arm, build_directory
+from azure_sandbox.world.model import World, WorldError, builtin_world, load_world, raw_document
 
 CLUSTERS = "Microsoft.ContainerService/managedClusters"
 
@@ -34,7 +34,7 @@ def write(folder: Path, text: str) -> Path:
     return file
 
 
-def test_without_a_file_an_operator_and_an_empty_subscription_stand() -> None:
+def test_the_default_world_has_an_operator_and_an_empty_subscription() -> None:
     directory, _, _, operator = build(builtin_world())
     assert operator.tenant_id == directory.tenant.id
     assert operator.subscription_id
@@ -42,14 +42,14 @@ def test_without_a_file_an_operator_and_an_empty_subscription_stand() -> None:
     assert not directory.groups()
 
 
-def test_ids_stay_and_secrets_change() -> None:
+def test_ids_are_stable_and_secrets_are_new() -> None:
     first, second = build(builtin_world())[3], build(builtin_world())[3]
     assert first.principal.app_id == second.principal.app_id
     assert first.subscription_id == second.subscription_id
     assert first.secret != second.secret
 
 
-def test_the_demo_world_holds_what_its_comments_say() -> None:
+def test_the_demo_world_matches_its_comments() -> None:
     world = load_world(Path("demo"))
     directory, names, _, operator = build(world)
     assert operator.principal.display_name == "operator"
@@ -84,19 +84,19 @@ def test_the_demo_world_holds_what_its_comments_say() -> None:
             "users.0.mail: unknown key; allowed here: device, enabled, id, ip, mfa, name",
         ),
         ("version: 1\nusers:\n  - {name: A}\n", 3, "users.0.upn: Field required"),
-        ("version: 1\ngroups:\n  - {name: g,\n     id: x}\n", 4, "groups.0.id: 'x' is no id; write a GUID"),
-        ("version: 1\nservicePrincipals: [{name: p, graphPermissions: [All]}]\n", 2, "knows no permission All"),
-        ("version: 1\nversion: 1\n", 2, "this is no YAML: found duplicate key"),
-        ("version: [\n", 2, "this is no YAML"),
+        ("version: 1\ngroups:\n  - {name: g,\n     id: x}\n", 4, "groups.0.id: 'x' is not a GUID; write one"),
+        ("version: 1\nservicePrincipals: [{name: p, graphPermissions: [All]}]\n", 2, "unknown Graph permissions: All"),
+        ("version: 1\nversion: 1\n", 2, "not YAML: found duplicate key"),
+        ("version: [\n", 2, "not YAML"),
         (
             "version: 1\ndurations: {repair: 5}\n",
             2,
-            "durations: no operation is called repair; there are abort, azure-rbac",
+            "durations: unknown operations: repair; there are abort, azure-rbac",
         ),
         ("version: 1\ndurations:\n  rotate: -1\n", 3, "durations.rotate: Input should be greater than or equal to 0"),
     ],
 )
-def test_a_wrong_file_is_refused_with_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:
+def test_an_error_in_a_world_file_names_the_line(tmp_path: Path, text: str, line: int, words: str) -> None:
     file = write(tmp_path, text)
     with pytest.raises(WorldError) as caught:
         load_world(file)
@@ -105,7 +105,7 @@ def test_a_wrong_file_is_refused_with_its_line(tmp_path: Path, text: str, line: 
 
 
 @pytest.mark.parametrize("text", ["- 1\n", "version: 1\nfolder: x\n"])
-def test_a_file_that_is_no_world(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_a_world_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(WorldError, match=r"world\.yaml: "):
         load_world(write(tmp_path, text))
 
@@ -118,12 +118,15 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("operator: nobody", "operator: nothing is called 'nobody'"),
-        ("operator: u\nusers: [{name: u, upn: u@x}]", "operator: 'u' is none of `servicePrincipals`"),
-        ("groups: [{name: g, members: [x]}]", "group g: members: nothing is called 'x'"),
-        ("users: [{name: u, upn: a@x}, {name: v, upn: A@x}]", "two users are called A@x"),
-        ("users: [{name: u, upn: a@x}, {name: u, upn: b@x}]\ngroups: [{name: g, members: [u]}]", "names 2 objects"),
-        ("subscriptions: [{name: s, tenant: other}]", "there is no tenant 'other'"),
+        ("operator: nobody", "operator: no object is called 'nobody'"),
+        ("operator: u\nusers: [{name: u, upn: u@x}]", "operator: `servicePrincipals` has no 'u'"),
+        ("groups: [{name: g, members: [x]}]", "group g: members: no object is called 'x'"),
+        ("users: [{name: u, upn: a@x}, {name: v, upn: A@x}]", "two users have the UPN A@x"),
+        (
+            "users: [{name: u, upn: a@x}, {name: u, upn: b@x}]\ngroups: [{name: g, members: [u]}]",
+            "2 objects are called 'u'",
+        ),
+        ("subscriptions: [{name: s, tenant: other}]", "`tenants` has no tenant 'other'"),
         ("subscriptions: [{name: s, roleAssignments: [{principal: operator, role: King}]}]", "King"),
         (
             "subscriptions: [{name: s, resourceGroups: [{name: g, clusters: [{name: c, document: no.json}]}]}]",
@@ -131,13 +134,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_world_that_does_not_fit_together(tmp_path: Path, text: str, words: str) -> None:
+def test_a_world_with_a_contradiction_is_refused(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(WorldError) as caught:
         build(load_world(write(tmp_path, f"version: 1\n{text}\n")))
     assert words in str(caught.value)
 
 
-def test_a_cluster_may_start_from_a_raw_document_beside_the_world(tmp_path: Path) -> None:
+def test_a_cluster_can_start_from_a_raw_document_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "raw.json").write_text(json.dumps({"properties": {"futureThing": 1}}))
     (tmp_path / "list.json").write_text("[]")
     clusters = "[{name: a, document: raw.json}, {name: b, document: {x: 1}}, {name: c}, {name: d, document: list.json}]"
@@ -154,7 +157,7 @@ def test_a_cluster_may_start_from_a_raw_document_beside_the_world(tmp_path: Path
         raw_document(world, d)
 
 
-def test_a_secret_may_be_expired_and_a_second_tenant_may_hold_a_subscription(tmp_path: Path) -> None:
+def test_a_world_can_have_an_expired_secret_and_a_second_tenant(tmp_path: Path) -> None:
     text = """\
 version: 1
 tenants: [{name: fabrikam.onmicrosoft.com, id: 66666666-7777-4888-8999-000000000000}]
@@ -168,7 +171,7 @@ subscriptions: [{name: far, tenant: fabrikam.onmicrosoft.com}]
     assert directory.find_tenant("FABRIKAM.onmicrosoft.com") is not directory.tenant
 
 
-async def test_a_world_says_how_long_azures_operations_take(tmp_path: Path) -> None:
+async def test_a_world_sets_the_durations_of_operations(tmp_path: Path) -> None:
     file = write(
         tmp_path,
         """\

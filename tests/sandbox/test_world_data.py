@@ -1,4 +1,4 @@
-"""A world is data: its schema is written down, it is made of what Azure prints, and a running one is written out."""
+"""The schema of world files, worlds from the output of az, and the export of a running world."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]  # it ships none
+import jsonschema  # type: ignore[import-untyped]  # it has no type hints
 import pytest
 from ruamel.yaml import YAML
 
-from azure_sandbox.importing.spelling import raw
 from azure_sandbox.server import Sandbox
-from azure_sandbox.world import WORLDS, World, WorldError, load_world, schema
-from azure_sandbox.world_import import import_files
+from azure_sandbox.world.importing.files import import_files
+from azure_sandbox.world.importing.spelling import raw
+from azure_sandbox.world.model import WORLDS, World, WorldError, load_world, schema
 
 ROOT = Path(__file__).resolve().parents[2]
 ID = "/subscriptions/0b7d5c1e-3f2a-4e89-9c64-d8a1b5e7f302/resourcegroups/shop/providers/Microsoft.ContainerService/"
@@ -57,19 +57,19 @@ def written(folder: Path, document: object, name: str = "mine.json") -> Path:
     return file
 
 
-def test_the_schema_in_the_documentation_is_the_formats() -> None:
+def test_the_schema_in_the_documentation_is_up_to_date() -> None:
     held = json.loads((ROOT / "docs" / "reference" / "world.schema.json").read_text())
-    assert held == schema(), "write it anew: aks-entra-sandbox world schema -o docs/reference/world.schema.json"
+    assert held == schema(), "generate it again: aks-entra-sandbox world schema -o docs/reference/world.schema.json"
 
 
 @pytest.mark.parametrize("file", sorted(WORLDS.glob("*.yaml")), ids=lambda it: it.stem)
-def test_every_world_that_comes_along_meets_the_schema_and_starts(file: Path) -> None:
+def test_every_built_in_world_meets_the_schema_and_starts(file: Path) -> None:
     document = json.loads(json.dumps(YAML(typ="safe").load(file.read_text()), default=str))
     jsonschema.validate(document, schema())
     assert Sandbox(file).arm.state.clusters
 
 
-def test_what_the_tool_respelt_gets_arms_names_back() -> None:
+def test_names_that_az_respells_get_arms_spelling() -> None:
     properties = raw(SHOWN)["properties"]
     assert properties["enableRBAC"] is True
     assert properties["aadProfile"] == {
@@ -83,7 +83,7 @@ def test_what_the_tool_respelt_gets_arms_names_back() -> None:
 
 
 @pytest.mark.parametrize("wrap", [lambda it: it, lambda it: [it], lambda it: {"value": [it]}])
-def test_a_fleet_that_was_printed_becomes_a_world(tmp_path: Path, wrap: Any) -> None:
+def test_the_output_of_az_becomes_a_world(tmp_path: Path, wrap: Any) -> None:
     world = World.model_validate(import_files([written(tmp_path, wrap(SHOWN))]))
     sandbox = Sandbox(world)
     (cluster,) = sandbox.arm.state.clusters.values()
@@ -98,7 +98,7 @@ def test_a_fleet_that_was_printed_becomes_a_world(tmp_path: Path, wrap: Any) -> 
     assert len(cluster.server.machines.wanted()) == 3
 
 
-def test_raw_resources_and_groups_are_read_too(tmp_path: Path) -> None:
+def test_raw_resources_and_groups_are_imported_too(tmp_path: Path) -> None:
     resource = raw(SHOWN)
     group = {"id": GROUP, "displayName": "platform-admins", "securityEnabled": True}
     files = [written(tmp_path, resource), written(tmp_path, [group], "groups.json")]
@@ -109,12 +109,12 @@ def test_raw_resources_and_groups_are_read_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "this is no JSON"),
-        ("[]", "nothing is in it"),
-        ('{"id": "x"}', r"odd.json: item 1 \(x\) has no shape that is known here; what can be read: clusters"),
-        ("[1]", "item 1 is no object"),
+        ("{", "not JSON"),
+        ("[]", "the file is empty"),
+        ('{"id": "x"}', r"odd.json: item 1 \(x\) is of an unknown shape; supported: clusters"),
+        ("[1]", "item 1 is not an object"),
         ('[{"id": "/subscriptions/s/resourceGroups/g", "location": "westeurope"}]', "holds a managed cluster"),
-        ('{"value": [], "nextLink": "https://x"}', r"the list goes on \(nextLink\)"),
+        ('{"value": [], "nextLink": "https://x"}', r"the list is incomplete \(nextLink\)"),
     ],
 )
 def test_a_file_without_clusters_is_refused(tmp_path: Path, content: str, words: str) -> None:
@@ -127,7 +127,7 @@ def test_a_file_without_clusters_is_refused(tmp_path: Path, content: str, words:
 
 
 @pytest.mark.parametrize("name", ["demo", "situations"])
-def test_a_world_that_was_written_out_starts_the_same_world(tmp_path: Path, name: str) -> None:
+def test_an_exported_world_starts_the_same_world(tmp_path: Path, name: str) -> None:
     first = Sandbox(Path(name))
     file = tmp_path / "out.yaml"
     file.write_text(first.export())

@@ -1,4 +1,4 @@
-"""What a world file says about identities, and how a wrong one is refused."""
+"""Identities in a world file, and the errors for wrong ones."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from azure_sandbox.build import build_directory
 from azure_sandbox.clock import Clock
 from azure_sandbox.entra.directory import Directory, ServicePrincipal
-from azure_sandbox.world import WorldError, load_world
+from azure_sandbox.world.build import build_directory
+from azure_sandbox.world.model import WorldError, load_world
 
 WHOLE = """\
 version: 1
@@ -48,7 +48,7 @@ def build(folder: Path, text: str) -> Directory:
     return build_directory(load_world(file), Clock())[0]
 
 
-def test_everything_that_can_be_said(tmp_path: Path) -> None:
+def test_every_key_about_identities_has_an_effect(tmp_path: Path) -> None:
     directory = build(tmp_path, WHOLE)
     alice = directory.user("alice@contoso.onmicrosoft.com")
     assert alice is not None
@@ -69,19 +69,19 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
     ("change", "words"),
     [
         (("mfa: false", "mfa: perhaps"), "users.0.mfa: Input should be a valid boolean"),
-        (("Global Reader", "King"), "no directory role is called King"),
+        (("Global Reader", "King"), "unknown directory roles: King"),
         (('"::1"', "here"), "does not appear to be an IPv4 or IPv6 address"),
         (("issuer.pem", "none.pem"), "issuer https://oidc.example: keys: none.pem: No such file"),
-        (("P1, P2", "P2"), "a tenant without the licence P1 holds no policies"),
-        (("groups: [jit]", "groups: [nobody]"), "nothing is called 'nobody'"),
-        (("PT1H", "P1W"), "'P1W' is no duration such as PT8H"),
+        (("P1, P2", "P2"), "policies need the licence P1"),
+        (("groups: [jit]", "groups: [nobody]"), "no object is called 'nobody'"),
+        (("PT1H", "P1W"), "'P1W' is not a duration such as PT8H"),
         (("eligible: [{principal:", "eligible: [{who:"), "unknown key; allowed here: access, end, principal, start"),
         (("trusted: true", "color: red"), "unknown key; allowed here: countries, id, name, ranges, trusted"),
         (("grant: [mfa]", "grant: [magic]"), "conditionalAccess.0.grant.0: Input should be"),
-        (("[Group.Read.All]", "[Everything]"), "knows no permission Everything"),
+        (("[Group.Read.All]", "[Everything]"), "unknown Graph permissions: Everything"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_its_place(tmp_path: Path, change: tuple[str, str], words: str) -> None:
+def test_an_error_about_identities_names_its_place(tmp_path: Path, change: tuple[str, str], words: str) -> None:
     with pytest.raises(WorldError) as caught:
         build(tmp_path, WHOLE.replace(*change))
     assert words in str(caught.value)

@@ -1,7 +1,7 @@
-"""Who calls a cluster's API server, from Log Analytics: from the workspace that its diagnostic settings send logs to.
+"""Reads who calls a cluster's API server, from the Log Analytics workspace in the cluster's diagnostic settings.
 
-The service sums up what is alike (one query for a cluster); `core.callers` decides. What those who stay have asked for
-comes as a number only, so that silence still means something.
+One query for each cluster counts similar requests, and `core.preflight.audit_callers` judges them. Requests of callers
+that a migration does not affect are only counted: they show that the log does contain requests.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from aks_entra.adapters.arm.around import pages, read
 from aks_entra.adapters.arm.clients import Clients
-from aks_entra.adapters.failures import azure
-from aks_entra.adapters.network import Web
-from aks_entra.core.callers import AuditedCallers, Call, who_breaks
+from aks_entra.adapters.arm.surroundings import pages, read
+from aks_entra.adapters.http.failures import azure
+from aks_entra.adapters.http.network import Web
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.durations import stamp
+from aks_entra.core.preflight.audit_callers import AuditedCallers, Call, who_breaks
 from aks_entra.errors import Refused
 
 if TYPE_CHECKING:
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 
 HOST: Final = "api.loganalytics.io"
 MOST: Final = 10_000
-"""Rows: kinds of caller. A log with more of them is not complete."""
+"""The most rows, which are kinds of caller. A log with more of them is reported as incomplete."""
 
 _SETTINGS: Final = "2021-05-01-preview"
 _WORKSPACE: Final = "2023-09-01"
-_PATIENCE: Final = 90  # seconds that the service may think
+_PATIENCE: Final = 90  # seconds: the server's timeout for the query
 _NO_TABLE: Final = "Failed to resolve"
 _BAD: Final = 400
 
@@ -75,7 +76,7 @@ and tostring(Extra['authentication.kubernetes.io/credential-id'][0]) startswith 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sent:
-    """A workspace that gets the audit log. `whole`: kube-audit, not kube-audit-admin alone."""
+    """A workspace that gets the audit log. `whole` is False if it gets only kube-audit-admin, which has no reads."""
 
     workspace: str
     whole: bool
@@ -91,7 +92,12 @@ class LogAnalytics:
         self._made: LogsQueryClient | None = None
 
     async def callers(self, cluster: ClusterId, days: int) -> tuple[AuditedCallers | None, str]:
-        """The callers of the last days, or None and why they are unknown. Raises Refused and TryLater."""
+        """Return the callers of the last `days` days, or None and the reason if they are unknown.
+
+        Raises:
+            Refused: Azure refuses the query.
+            TryLater: Azure throttles, fails, or cannot be reached.
+        """
         path = f"{cluster.resource_id}/providers/Microsoft.Insights/diagnosticSettings?api-version={_SETTINGS}"
         settings = await pages(self._clients, path)
         if settings is None:
@@ -113,13 +119,13 @@ class LogAnalytics:
         return replace(found, complete=found.complete and not missing, missing=missing), ""
 
     async def close(self) -> None:
-        """Close the client; the connection pool belongs to whoever made it."""
+        """Close the client, but not the connection pool."""
         if self._made is not None:
             await self._made.close()
 
     async def _asked(self, customer: str, query: str, days: int, name: str) -> tuple[Sequence[Mapping[str, Any]], str]:
-        """The rows, and what of them is missing."""
-        from azure.monitor.query import LogsQueryPartialResult  # noqa: PLC0415 - lazy, as all of azure is
+        """Return the rows, and a text that says what is missing. The text is empty if nothing is."""
+        from azure.monitor.query import LogsQueryPartialResult
 
         try:
             with azure(f"ask workspace {name} who calls the cluster", host=HOST):
@@ -134,27 +140,27 @@ class LogAnalytics:
         if isinstance(result, LogsQueryPartialResult):
             tables = result.partial_data
             why = result.partial_error.message if result.partial_error else "it does not say why"
-            missing = f"workspace {name} answered a part only: {why}"
+            missing = f"workspace {name} returned only a part: {why}"
         else:
             tables = result.tables
         return [dict(zip(table.columns, row, strict=True)) for table in tables for row in table.rows], missing
 
     def _client(self) -> LogsQueryClient:
-        from azure.monitor.query.aio import LogsQueryClient  # noqa: PLC0415 - lazy, as above
+        from azure.monitor.query.aio import LogsQueryClient
 
         if self._made is None:
-            self._made = LogsQueryClient(self._credential, transport=self._web.transport())
+            self._made = LogsQueryClient(self._credential, transport=self._web.transport(HOST))
         return self._made
 
 
 def _no_table(cause: BaseException | None) -> bool:
-    """Whether a table of the query is not there: that stands in the innermost of the service's nested errors."""
+    """Whether a table of the query does not exist. The innermost of the service's nested errors says so."""
     response = getattr(cause, "response", None)
     return response is not None and _NO_TABLE in str(response.text())
 
 
 def _sent(settings: Sequence[Mapping[str, Any]]) -> _Sent | None:
-    """The workspace that gets most of the audit log, if one gets any of it."""
+    """Return the workspace that gets most of the audit log. None if no workspace gets any of it."""
     found = []
     for setting in settings:
         properties = setting.get("properties") or {}
@@ -165,7 +171,7 @@ def _sent(settings: Sequence[Mapping[str, Any]]) -> _Sent | None:
 
 
 def _enabled(properties: Mapping[str, Any]) -> set[str]:
-    """Which audit categories a setting sends; the groups `audit` and `allLogs` hold them all."""
+    """Return the audit categories that a setting sends. The groups `audit` and `allLogs` contain all of them."""
     kinds: set[str] = set()
     for log in properties.get("logs") or ():
         if not log.get("enabled"):
@@ -177,7 +183,7 @@ def _enabled(properties: Mapping[str, Any]) -> set[str]:
 
 
 def _nowhere(settings: Sequence[Mapping[str, Any]]) -> str:
-    """Why there is no workspace to ask."""
+    """Say why no workspace can be asked."""
     if any("kube-audit" in _enabled(setting.get("properties") or {}) for setting in settings):
         return "its audit log goes to a storage account or an event hub only: export it, and give it with `--audit-log`"
     return "no diagnostic setting of the cluster sends its audit log (kube-audit) anywhere"
@@ -186,13 +192,13 @@ def _nowhere(settings: Sequence[Mapping[str, Any]]) -> str:
 def _query(cluster: ClusterId, *, whole: bool) -> str:
     resource = cluster.resource_id.lower()
     if "'" in resource or "\\" in resource:
-        raise Refused(f"{cluster}: no name of Azure's has a quote in it")
+        raise Refused(f"{cluster}: the name of an Azure resource cannot contain a quote or a backslash")
     table, category = ("AKSAudit", "kube-audit") if whole else ("AKSAuditAdmin", "kube-audit-admin")
     return QUERY.format(cluster=resource, table=table, category=category, most=MOST)
 
 
 def _call(row: Mapping[str, Any], *, whole: bool) -> Call:
-    """Requests that are alike."""
+    """Return a row of the query as a call: the number of similar requests."""
     try:
         groups = json.loads(str(row["Groups"] or "[]"))
     except ValueError:
@@ -200,8 +206,8 @@ def _call(row: Mapping[str, Any], *, whole: bool) -> Call:
     return Call(
         username=str(row["Username"] or ""),
         verb=str(row["Verb"] or ""),
-        at=_iso(row["Last"]),
-        first=_iso(row["First"]),
+        at=_moment(row["Last"]),
+        first=_moment(row["First"]),
         count=int(row["Count"]),
         groups=tuple(str(group) for group in groups) if isinstance(groups, list) else (),
         user_agent=str(row["UserAgent"] or ""),
@@ -211,6 +217,5 @@ def _call(row: Mapping[str, Any], *, whole: bool) -> Call:
     )
 
 
-def _iso(moment: datetime | str) -> str:
-    at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _moment(value: datetime | str) -> str:
+    return stamp(datetime.fromisoformat(value) if isinstance(value, str) else value)

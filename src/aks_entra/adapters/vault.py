@@ -1,26 +1,33 @@
-"""Held credentials and public CAs, in this process's memory, keyed by cluster. Nothing here is ever written out."""
+"""Holds credentials and public CAs in this process's memory, by cluster. It never writes them anywhere."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import io
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
+import jwt
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.hashes import SHA256
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from aks_entra.core.cluster import CertificateAuthority, ClusterId
+from aks_entra.core.durations import stamp
 from aks_entra.errors import Refused
-from aks_entra.ports import Witness
+from aks_entra.ports.migration import HeldCredential
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """What an admin kubeconfig carries. Its representation shows nothing, so that no log can."""
+    """The credentials in an admin kubeconfig. `repr` shows none of them, so that no log can."""
 
     certificate: bytes = field(default=b"", repr=False)  # PEM
     key: bytes = field(default=b"", repr=False)  # PEM
@@ -29,16 +36,18 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kubeconfig:
-    """The parts of a kubeconfig's current context that are of use here."""
+    """The CA and the credentials in a kubeconfig's current context."""
 
     ca_pem: str
     held: Held = field(default_factory=Held, repr=False)
 
 
 class MemoryVault:
-    """The vault of one process; gone with it."""
+    """The vault of one process. It ends with the process."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], datetime] = _now) -> None:
+        """`now` returns the present time with its time zone, because an expired certificate proves nothing."""
+        self._now = now
         self._held: dict[str, Held] = {}
         self._authorities: dict[str, str] = {}
 
@@ -50,28 +59,35 @@ class MemoryVault:
         return cluster.key in self._held
 
     def forget(self, cluster: ClusterId) -> None:
-        """Drop it."""
+        """Drop the credential of the cluster."""
         self._held.pop(cluster.key, None)
 
-    def hand_in(self, cluster: ClusterId, kubeconfig: str) -> Witness:
-        """Hold what an old admin kubeconfig (YAML text) carries. Refused when it carries no static credential."""
+    def hand_in(self, cluster: ClusterId, kubeconfig: str) -> HeldCredential:
+        """Hold the credential of an old admin kubeconfig (YAML text). Refused if it carries no static credential.
+
+        A JWT is not a static credential, because Microsoft Entra ID or a service account issued it.
+        """
         read = parse_kubeconfig(kubeconfig)
+        if _is_jwt(read.held.token):
+            read = replace(read, held=replace(read.held, token=""))
         if not (read.held.certificate or read.held.token):
             raise Refused(
                 f"the kubeconfig for {cluster} carries no client certificate and no static token",
-                remedy="hand in a kubeconfig from `az aks get-credentials --admin`, as it was before",
+                remedy="give an old kubeconfig from `az aks get-credentials --admin`",
                 code="NoStaticCredential",
             )
+        signer = _signer(read, self._now())
         self._held[cluster.key] = read.held
-        return Witness(
+        return HeldCredential(
             cluster=cluster,
             has_certificate=bool(read.held.certificate),
             has_static_token=bool(read.held.token),
-            ca=describe_authority(read.ca_pem),
+            ca=_described(signer) if signer else describe_authority(read.ca_pem),
+            signed=signer is not None,
         )
 
     def held(self, cluster: ClusterId) -> Held | None:
-        """The credential itself, for the adapter that tries it."""
+        """Return the credential of a cluster, so that an adapter can try it. None if the vault holds none."""
         return self._held.get(cluster.key)
 
     def trust(self, cluster: ClusterId, ca_pem: str) -> None:
@@ -79,7 +95,7 @@ class MemoryVault:
         self._authorities[cluster.key] = ca_pem
 
     def authority(self, cluster: ClusterId) -> str | None:
-        """The CA certificate (PEM) that was last seen to serve; None before it was read."""
+        """Return the CA certificate (PEM) that served last. None before it was read."""
         return self._authorities.get(cluster.key)
 
     def trusts(self, cluster: ClusterId, ca: CertificateAuthority) -> bool:
@@ -89,7 +105,10 @@ class MemoryVault:
 
 
 def parse_kubeconfig(text: str | bytes) -> Kubeconfig:
-    """Read CA, client certificate, key and static token of the current context. Refused when that is no kubeconfig."""
+    """Read CA, client certificate, key and static token of the current context. Refused if it is not a kubeconfig."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     try:
         document = YAML(typ="safe").load(io.BytesIO(text) if isinstance(text, bytes) else io.StringIO(text))
         contexts = {item["name"]: item["context"] for item in document.get("contexts") or []}
@@ -105,23 +124,55 @@ def parse_kubeconfig(text: str | bytes) -> Kubeconfig:
             ),
         )
     except (YAMLError, AttributeError, KeyError, LookupError, StopIteration, TypeError, ValueError):
-        # The cause is dropped on purpose: a parser's message may quote the line it choked on, which may be a key.
+        # `from None`, because a parser's message may quote the line that it could not parse, and that may be a key
         raise Refused(
-            "that is not a kubeconfig with a cluster, a user and a context", code="MalformedKubeconfig"
+            "this is not a kubeconfig with a cluster, a user and a context", code="MalformedKubeconfig"
         ) from None
 
 
 def describe_authority(ca_pem: str) -> CertificateAuthority:
-    """The first certificate of a CA bundle (PEM): SHA-256 of its DER in hex, and its validity."""
+    """Return the SHA-256 of the DER (hex) and the validity of the first certificate in a CA bundle (PEM)."""
     try:
         certificate = x509.load_pem_x509_certificates(ca_pem.encode("ascii"))[0]
     except (ValueError, IndexError) as err:
         raise Refused("the kubeconfig carries no readable CA certificate", code="MalformedKubeconfig") from err
+    return _described(certificate)
+
+
+def _described(certificate: x509.Certificate) -> CertificateAuthority:
     return CertificateAuthority(
         fingerprint=certificate.fingerprint(SHA256()).hex(),
-        not_before=certificate.not_valid_before_utc.isoformat().replace("+00:00", "Z"),
-        not_after=certificate.not_valid_after_utc.isoformat().replace("+00:00", "Z"),
+        not_before=stamp(certificate.not_valid_before_utc),
+        not_after=stamp(certificate.not_valid_after_utc),
     )
+
+
+def _signer(read: Kubeconfig, now: datetime) -> x509.Certificate | None:
+    """Return the CA in the kubeconfig that signed its client certificate. None if there is no such CA or it expired."""
+    try:
+        certificate = x509.load_pem_x509_certificate(read.held.certificate)
+        authorities = x509.load_pem_x509_certificates(read.ca_pem.encode("ascii"))
+    except ValueError:
+        return None
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        return None
+    return next((one for one in authorities if _signed_by(certificate, one)), None)
+
+
+def _signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (InvalidSignature, TypeError, ValueError):
+        return False
+    return True
+
+
+def _is_jwt(token: str) -> bool:
+    try:
+        jwt.get_unverified_header(token)
+    except jwt.InvalidTokenError:
+        return False
+    return True
 
 
 def _named(items: Any, name: str, key: str) -> dict[str, Any]:

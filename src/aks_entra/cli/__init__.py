@@ -1,32 +1,14 @@
-"""The command line `aks-entra`: few verbs, nouns of the domain. Each module registers its own commands.
-
-Starting must be quick: what is heavy (Azure's, Graph's and Prefect's libraries) is imported inside the commands.
-"""
+"""The command line `aks-entra`. The module of a command is imported when that command is called."""
 
 from __future__ import annotations
 
 import sys
+from typing import Annotated, ClassVar
 
 import typer
 
-from aks_entra.cli import (
-    access,
-    break_glass,
-    doctor,
-    gates,
-    inventory,
-    kubeconfig,
-    members,
-    migrate,
-    output,
-    plan,
-    provision,
-    report,
-    rollback,
-    up,
-    verify,
-    version,
-)
+from aks_entra.cli import output, version
+from aks_entra.cli.lazy_group import Command, LazyGroup
 
 EPILOG = """\b
 Exit codes:
@@ -43,8 +25,46 @@ A first day:
   aks-entra verify plan.json
 """
 
+
+_FOR, _FILE, _MODE = {"--for": "--duration"}, {"--out": "--file"}, {"--mode": "--login"}
+
+
+class _Commands(LazyGroup):
+    table: ClassVar = {
+        "inventory": Command(
+            "aks_entra.cli.inventory", "Show how people sign in to each cluster, and what old credentials open."
+        ),
+        "plan": Command("aks_entra.cli.plan", "Show what a migration would change. This is the dry run."),
+        "migrate": Command("aks_entra.cli.migrate", "Migrate a fleet: stages, gates, batches, verdicts."),
+        "approve": Command("aks_entra.cli.migrate", "Approve or reject a plan at a gate."),
+        "gates": Command("aks_entra.cli.gates", "List the runs that wait for an approval or for a time."),
+        "skip": Command("aks_entra.cli.skip_and_stop", "Leave clusters out of a rollout that is running."),
+        "stop": Command("aks_entra.cli.skip_and_stop", "Stop a rollout. It can be resumed later."),
+        "verify": Command("aks_entra.cli.verify", "Check each cluster from outside, and say what is proven."),
+        "report": Command("aks_entra.cli.report", "Show a report, or write it as HTML, JUnit, SARIF, CSV or JSON."),
+        "provision": Command("aks_entra.cli.provision", "Create a cluster with Entra ID on and local accounts off."),
+        "rollback": Command(
+            "aks_entra.cli.rollback", "Undo the reversible parts of a migration.", {"--here": "--local"}
+        ),
+        "break-glass": Command(
+            "aks_entra.cli.break_glass", "Open local accounts for a limited time, then close them.", _FOR | _FILE
+        ),
+        "access": Command("aks_entra.cli.access", "Explain, grant, request and end access to clusters."),
+        "kubeconfig": Command(
+            "aks_entra.cli.kubeconfig", "Write a kubeconfig for kubelogin, without a credential.", _MODE
+        ),
+        "doctor": Command("aks_entra.cli.doctor", "Check az, kubectl, kubelogin, helm, network, clock and tenant."),
+        "up": Command("aks_entra.cli.up", "Run a Prefect server, the flows and a worker on this machine."),
+        "deploy": Command("aks_entra.cli.deploy", "Make or update the Prefect deployments of fleets."),
+        "request": Command("aks_entra.cli.request", "Ask Prefect for a run of a fleet, by an event."),
+        "demo": Command("aks_entra.cli.demo", "Migrate a made-up fleet on this machine. It needs no Azure."),
+        "version": Command("aks_entra.cli.version", "Print the version."),
+    }
+
+
 app = typer.Typer(
     name="aks-entra",
+    cls=_Commands,
     help="Move fleets of AKS clusters to Microsoft Entra ID sign-in, close the local-account backdoor, and prove it.",
     epilog=EPILOG,
     no_args_is_help=True,
@@ -54,35 +74,26 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version.version()
+        raise typer.Exit
+
+
 @app.callback()
-def _everything() -> None:
+def _everything(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """Move fleets of AKS clusters to Microsoft Entra ID sign-in, close the local-account backdoor, and prove it."""
 
 
 def main() -> None:
-    """Entry point of `aks-entra`. What a command did not foresee is one message and exit code 1 as well."""
+    """Run `aks-entra`. An unexpected error is also printed as one message, and ends with exit code 1."""
     try:
         with output.guarded():
             app(prog_name="aks-entra")
     except typer.Exit as leaving:
         sys.exit(leaving.exit_code)
-
-
-for _module in (
-    inventory,
-    plan,
-    migrate,
-    gates,
-    members,
-    verify,
-    report,
-    provision,
-    rollback,
-    break_glass,
-    access,
-    kubeconfig,
-    doctor,
-    up,
-    version,
-):
-    _module.register(app)

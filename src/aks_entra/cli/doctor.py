@@ -1,13 +1,20 @@
-"""`aks-entra doctor`: whether this machine has what the documented way into a cluster needs. Reads only."""
+"""`aks-entra doctor`: check that this machine has what sign-in to a cluster needs. It only reads."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aks_entra.cli import clusters, output
-from aks_entra.cli.planning import read_settings
+from aks_entra.cli import cluster_argument, output
+from aks_entra.cli.deferred import prefect_client, wiring
+from aks_entra.cli.plan_input import read_settings
+from aks_entra.core.doctor import Light, PrefectServer, examine, sound
+from aks_entra.doctor import collect
+from aks_entra.errors import AksEntraError
+from aks_entra.report.terminal import table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,42 +24,52 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(short_help="Check az, kubectl, kubelogin, helm, network, clock and tenant.")(doctor)
+    app.command()(doctor)
 
 
 def doctor(
     cluster: Annotated[
         str | None,
-        typer.Argument(metavar="CLUSTER", help="Also check against this cluster (resource-group/name, or its id)."),
+        typer.Argument(metavar="CLUSTER", help="Also check this cluster: `resource-group/name`, or its ARM id."),
     ] = None,
     *,
     subscription: output.Subscription = None,
     format_: output.Output = output.Format.TABLE,
 ) -> None:
-    """Check what the documented way into a cluster needs of this machine.
+    """Check that this machine has what sign-in to a cluster needs.
 
-    Exit code 0 when nothing failed, 1 when something did.
+    If PREFECT_API_URL is set, also check that the server asks for authentication and that its schedules run.
+
+    The exit code is 0 if no check failed, else 1.
     """
     checks = output.run(_examine(cluster, subscription))
     if format_ is output.Format.JSON:
         output.emit_json({"kind": "aks-entra/doctor", "checks": [_plain(check) for check in checks]})
     else:
         output.emit(_table(checks))
-    from aks_entra.core.doctor import sound  # noqa: PLC0415 - startup is quick without it
-
     if not sound(checks):
         raise typer.Exit(output.ExitCode.FAILED)
 
 
 async def _examine(named: str | None, subscription: str | None) -> tuple[Check, ...]:
-    from aks_entra import checkup  # noqa: PLC0415 - startup is quick without it
-    from aks_entra.core.doctor import examine  # noqa: PLC0415 - as above
-    from aks_entra.wiring import open_session  # noqa: PLC0415 - Azure's libraries take long to import
+    with output.progress("checking this machine"):
+        async with wiring.open_session(read_settings()) as session:
+            cluster = await cluster_argument.found(session.ports.arm, named, subscription) if named else None
+            patient = await collect.look(session.ports, cluster)
+        return examine(replace(patient, prefect=await _prefect()))
 
-    with output.progress("looking around"):
-        async with open_session(read_settings()) as session:
-            cluster = await clusters.found(session.ports.arm, named, subscription) if named else None
-            return examine(await checkup.look(session.ports, session.machine, cluster))
+
+async def _prefect() -> PrefectServer | None:
+    """Look at the Prefect server that PREFECT_API_URL names, if it names one."""
+    if not os.environ.get("PREFECT_API_URL"):
+        return None
+    try:
+        await prefect_client.require_server()
+        authenticates = await prefect_client.asks_for_authentication()
+        overdue = await prefect_client.overdue_schedules()
+    except AksEntraError as error:
+        return PrefectServer(error=error.message, remedy=error.remedy)
+    return PrefectServer(authenticates=authenticates, overdue=overdue)
 
 
 def _plain(check: Check) -> dict[str, str]:
@@ -66,14 +83,6 @@ def _plain(check: Check) -> dict[str, str]:
 
 
 def _table(checks: tuple[Check, ...]) -> Table:
-    from rich.table import Table  # noqa: PLC0415 - startup is quick without it
-
-    from aks_entra.core.doctor import Light  # noqa: PLC0415 - as above
-
     marks = {Light.OK: "✓", Light.WARNING: "⚠", Light.FAILED: "✗", Light.UNKNOWN: "?"}
-    table = Table(box=None, pad_edge=False)
-    for heading in ("", "CHECK", "FOUND", "WANTED", "REMEDY"):
-        table.add_column(heading, overflow="fold")
-    for check in checks:
-        table.add_row(marks[check.light], check.name, check.found, check.wanted, check.remedy)
-    return table
+    rows = [(marks[check.light], check.name, check.found, check.wanted, check.remedy) for check in checks]
+    return table(("", "CHECK", "FOUND", "WANTED", "REMEDY"), rows)

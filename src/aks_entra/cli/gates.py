@@ -1,4 +1,4 @@
-"""`aks-entra gates`: which runs wait, for whom or for what, and until when."""
+"""`aks-entra gates`: list the runs that wait, with what they wait for, and until when."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from aks_entra.cli import output
+from aks_entra.cli.deferred import prefect_client
+from aks_entra.report.terminal import borderless_table, safe_line
 
 if TYPE_CHECKING:
     from aks_entra.prefect_client import Waiting
@@ -18,29 +20,29 @@ def register(app: typer.Typer) -> None:
 
 
 def gates(*, format_: output.Output = output.Format.TABLE) -> None:
-    """List the gates that wait: for an approval, or for a time."""
+    """List the runs that wait at a gate, for an approval or for a time."""
     output.run(_show(format_))
 
 
 async def _show(format_: output.Format) -> None:
-    from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
-
     await prefect_client.require_server()
     found = await prefect_client.waiting()
+    overdue = await prefect_client.overdue_schedules()
     if format_ is output.Format.JSON:
-        output.emit_json({"kind": "aks-entra/gates", "gates": [_document(one) for one in found]})
+        schedules = [{"deployment": it.deployment, "because": it.because, "remedy": it.remedy} for it in overdue]
+        gates = [_document(one) for one in found]
+        output.emit_json({"kind": "aks-entra/gates", "gates": gates, "overdue_schedules": schedules})
         return
+    for late in overdue:
+        output.say(f"warning: {late}", f"  → {late.remedy}", style="warning")
     if not found:
         output.say("no run waits at a gate")
         return
-    from rich.table import Table  # noqa: PLC0415 - startup is quick without it
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
-    for title in ("RUN", "PLAN", "WAITS FOR", "UNTIL"):
-        table.add_column(title, overflow="fold")
+    shown = borderless_table("RUN", "PLAN", "WAITS FOR", "UNTIL")
     for one in found:
-        table.add_row(str(one.run)[:8], one.plan, one.because, one.until or "somebody decides")
-    output.emit(table)
+        until = one.until or "somebody decides"
+        shown.add_row(safe_line(str(one.run)[:8]), safe_line(one.plan), safe_line(one.because), safe_line(until))
+    output.emit(shown)
     if any(not one.until for one in found):
         output.say("  aks-entra approve RUN --plan PLAN --reason …", style="dim")
 

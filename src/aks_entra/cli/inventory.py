@@ -1,4 +1,4 @@
-"""`aks-entra inventory`: what there is, and what can become of it. Reads only."""
+"""`aks-entra inventory`: which clusters exist, and who can sign in to them. It only reads."""
 
 from __future__ import annotations
 
@@ -9,23 +9,29 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aks_entra.cli import output
-from aks_entra.cli.planning import located, read_settings, teller
-from aks_entra.cli.records import EvidenceFrom, gather
+from aks_entra.cli.deferred import fleet_model, wiring
+from aks_entra.cli.earlier_reports import EvidenceFrom, gather
+from aks_entra.cli.plan_input import locate, located, read_settings, teller
+from aks_entra.core.planning.fleet import Selector
+from aks_entra.planning.inventory import inventory as take_inventory
+from aks_entra.report.inventory_text import render
+from aks_entra.report.inventory_view import document
 
 if TYPE_CHECKING:
-    from aks_entra.core.fleet import Selector, WantedGroup
-    from aks_entra.survey import Row
+    from aks_entra.core.planning.fleet import WantedGroup
+    from aks_entra.errors import AksEntraError
+    from aks_entra.planning.inventory import Row
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(short_help="Show who signs in how, and what old keys still open.")(inventory)
+    app.command()(inventory)
 
 
-def inventory(  # noqa: PLR0913 - one parameter for each option
+def inventory(
     fleet: Annotated[
         Path | None,
-        typer.Argument(metavar="FLEET.yaml", help="Take the clusters of this fleet file.", show_default=False),
+        typer.Argument(metavar="FLEET.yaml", help="Show the clusters of this fleet file.", show_default=False),
     ] = None,
     *,
     subscription: Annotated[
@@ -33,7 +39,7 @@ def inventory(  # noqa: PLR0913 - one parameter for each option
         typer.Option(
             "--subscription",
             metavar="NAME|ID",
-            help="Name or id of a subscription; several by repeating it.  [default: $AZURE_SUBSCRIPTION_ID]",
+            help="Name or id of a subscription. Can be repeated. Default: $AZURE_SUBSCRIPTION_ID.",
             show_default=False,
         ),
     ] = None,
@@ -42,11 +48,14 @@ def inventory(  # noqa: PLR0913 - one parameter for each option
     tag: Annotated[
         list[str] | None,
         typer.Option(
-            "--tag", metavar="KEY=VALUE", help="Only clusters with this tag. Repeat for several.", show_default=False
+            "--tag",
+            metavar="KEY=VALUE",
+            help="Select only clusters with this tag. Can be repeated.",
+            show_default=False,
         ),
     ] = None,
     probe: Annotated[
-        bool, typer.Option("--probe", help="Also ask each API server for its certificate (needs no credential).")
+        bool, typer.Option("--probe", help="Also ask each API server for its certificate. This needs no credential.")
     ] = False,
     read: Annotated[
         bool, typer.Option("--read", help="Also read each cluster's CA from its user kubeconfig. Implies --probe.")
@@ -54,41 +63,43 @@ def inventory(  # noqa: PLR0913 - one parameter for each option
     evidence: EvidenceFrom = None,
     format_: output.Output = output.Format.TABLE,
 ) -> None:
-    """Show every cluster: who signs in how, and whether old credentials still open it.
+    """Show every cluster: how people sign in, and whether old credentials still open it.
 
-    One or two requests for each subscription; nothing is written.
+    This takes one or two requests for each subscription, and writes nothing. If one of several subscriptions cannot be
+    listed, the clusters of the others are shown, and the exit code is 1.
     """
     with output.guarded():
         selectors, declared = _selectors(fleet, subscription or [], resource_group, name, tag or [])
-    rows = output.run(_inventory(selectors, declared, fleet, probe=probe or read, read=read, evidence=evidence))
+    problems: list[AksEntraError] = []
+    rows = output.run(
+        _inventory(selectors, declared, fleet, problems, probe=probe or read, read=read, evidence=evidence)
+    )
     if format_ is output.Format.JSON:
-        from aks_entra.report.inventory_view import document  # noqa: PLC0415 - startup is quick without it
-
         output.emit_json(document(rows))
-        return
-    from aks_entra.report.inventory_text import render  # noqa: PLC0415 - startup is quick without it
-
-    output.emit(*render(rows))
+    else:
+        output.emit(*render(rows))
+    for problem in problems:
+        output.say(f"Not shown: {locate(problem, fleet)}", style="error")
+    if problems:
+        raise typer.Exit(output.ExitCode.FAILED)
 
 
 async def _inventory(
     selectors: tuple[Selector, ...],
     declared: tuple[WantedGroup, ...],
     fleet: Path | None,
+    problems: list[AksEntraError],
     *,
     probe: bool,
     read: bool,
     evidence: list[Path] | None,
 ) -> tuple[Row, ...]:
-    from aks_entra import survey  # noqa: PLC0415 - startup is quick without it
-    from aks_entra.wiring import open_session  # noqa: PLC0415 - Azure's libraries take long to import
-
     settings = read_settings()
-    with output.progress("looking at " + ", ".join(dict.fromkeys(one.subscription for one in selectors))) as tell:
+    with output.progress("reading " + ", ".join(dict.fromkeys(one.subscription for one in selectors))) as tell:
         records = await gather(evidence, settings)
-        async with open_session(settings) as session:
+        async with wiring.open_session(settings) as session:
             with located(fleet):
-                return await survey.inventory(
+                return await take_inventory(
                     session.ports,
                     selectors,
                     probe=probe,
@@ -96,30 +107,27 @@ async def _inventory(
                     records=records,
                     on_progress=teller(tell),
                     declared=declared,
+                    on_problem=problems.append,
                 )
 
 
 def _selectors(
     fleet: Path | None, subscriptions: list[str], resource_group: str | None, name: str | None, tags: list[str]
 ) -> tuple[tuple[Selector, ...], tuple[WantedGroup, ...]]:
-    """Which clusters are meant: those of a fleet file, with the groups it declares, or those of the options."""
-    from aks_entra.core.fleet import Selector  # noqa: PLC0415 - startup is quick without it
-
+    """Return the selectors of the fleet file, with the groups that it declares, or the selectors of the options."""
     pairs = tuple(sorted(_pair(tag) for tag in tags))
     if fleet is not None:
         if subscriptions or resource_group or name or pairs:
             output.usage(
-                "a fleet file says which clusters",
+                "the fleet file already selects the clusters",
                 remedy="leave out --subscription, --resource-group, --name and --tag, or the file",
             )
-        from aks_entra.fleet_file import load_fleet_file  # noqa: PLC0415 - startup is quick without it
-
-        whole = load_fleet_file(fleet).to_fleet()
+        whole = fleet_model.load_fleet_file(fleet).to_fleet()
         return whole.selectors, whole.target.admin_groups
     subscriptions = subscriptions or [one for one in [os.environ.get("AZURE_SUBSCRIPTION_ID")] if one]
     if not subscriptions:
         output.usage(
-            "which clusters? No subscription is named",
+            "no subscription is named",
             remedy="add --subscription NAME|ID (`az account list -o table` shows them), or name a fleet file",
         )
     chosen = tuple(

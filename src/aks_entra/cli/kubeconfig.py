@@ -1,50 +1,57 @@
-"""`aks-entra kubeconfig`: a kubeconfig for one way to sign in, with a command in it and never a credential."""
+"""`aks-entra kubeconfig`: write a kubeconfig that calls kubelogin, and never holds a credential."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from aks_entra.cli import clusters, output
-from aks_entra.cli.planning import read_settings
-from aks_entra.core.kubelogin import ENVIRONMENT, Mode, SignIn, arguments, refusal
+from aks_entra.cli import cluster_argument, output
+from aks_entra.cli.deferred import wiring
+from aks_entra.cli.plan_input import read_settings
+from aks_entra.core.access.kubelogin import ENVIRONMENT, Mode, SignIn, arguments, refusal
+from aks_entra.doctor import kubeconfig_file as files
+from aks_entra.doctor.kubeconfig_file import Entry
 from aks_entra.errors import Refused
-
-if TYPE_CHECKING:
-    from aks_entra.kubeconfig import Entry
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(short_help="Write a kubeconfig for kubelogin, without any static credential.")(kubeconfig)
+    app.command()(kubeconfig)
 
 
 def kubeconfig(
     *,
-    resource_group: Annotated[str, typer.Option("--resource-group", "-g", metavar="NAME", help="Resource group.")],
+    resource_group: Annotated[
+        str, typer.Option("--resource-group", "-g", metavar="NAME", help="Resource group of the cluster.")
+    ],
     name: Annotated[str, typer.Option("--name", "-n", metavar="NAME", help="Name of the cluster.")],
     mode: Annotated[
-        Mode, typer.Option("--mode", help="How kubelogin signs in; devicecode fails under device policies.")
+        Mode, typer.Option("--login", help="Let kubelogin sign in this way. Device policies refuse devicecode.")
     ] = Mode.INTERACTIVE,
     client_id: Annotated[
-        str, typer.Option("--client-id", metavar="ID", help="Application or managed identity to sign in as.")
+        str, typer.Option("--client-id", metavar="ID", help="Sign in as this application or managed identity.")
     ] = "",
     file: Annotated[
         Path | None,
-        typer.Option("--file", "-f", metavar="FILE", help="Default: KUBECONFIG, else ~/.kube/config; - prints it."),
+        typer.Option(
+            "--file",
+            "-f",
+            metavar="FILE",
+            help="Write to this file; use - to print. Default: $KUBECONFIG, or ~/.kube/config.",
+        ),
     ] = None,
-    context: Annotated[str, typer.Option("--context", metavar="NAME", help="Default: the cluster's name.")] = "",
+    context: Annotated[
+        str, typer.Option("--context", metavar="NAME", help="Name of the context. Default: the cluster's name.")
+    ] = "",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite-existing", help="Replace a different entry of the same name.")
+        bool, typer.Option("--overwrite-existing", help="Replace an existing entry of the same name.")
     ] = False,
     subscription: output.Subscription = None,
 ) -> None:
-    """Write a kubeconfig that asks kubelogin for a token each time; merged into the file that is there, mode 0600."""
-    from aks_entra import kubeconfig as files  # noqa: PLC0415 - startup is quick without it
-
+    """Write a kubeconfig that gets its tokens from kubelogin. It is merged into an existing file."""
     entry = output.run(_entry(f"{resource_group}/{name}", subscription, mode, client_id, context))
     if file is not None and str(file) == "-":
         output.emit_text(files.merged("", entry, overwrite=True))
@@ -60,12 +67,9 @@ def kubeconfig(
 
 
 async def _entry(named: str, subscription: str | None, mode: Mode, client_id: str, context: str) -> Entry:
-    from aks_entra.kubeconfig import Entry  # noqa: PLC0415 - startup is quick without it
-    from aks_entra.wiring import open_session  # noqa: PLC0415 - Azure's libraries take long to import
-
-    async with open_session(read_settings()) as session:
+    async with wiring.open_session(read_settings()) as session:
         ports = session.ports
-        cluster = await clusters.found(ports.arm, named, subscription)
+        cluster = await cluster_argument.found(ports.arm, named, subscription)
         posture = await ports.arm.cluster(cluster)
         why, remedy = refusal(posture)
         if why:

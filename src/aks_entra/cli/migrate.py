@@ -11,26 +11,31 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aks_entra.cli import output
-from aks_entra.cli.board import board
-from aks_entra.cli.planning import is_plan, read_plan
+from aks_entra.cli import without_gates as ungated
+from aks_entra.cli.decision import Approver, Reason, Ticket, signed_in
+from aks_entra.cli.deferred import prefect_client
+from aks_entra.cli.local.server import prefect_here
+from aks_entra.cli.plan import plan_of
+from aks_entra.cli.plan_input import is_plan, read_plan
+from aks_entra.cli.progress_board import board
+from aks_entra.cli.run_endings import detached, leave, unreported
+from aks_entra.cli.shown import print_report, show_plan
+from aks_entra.cli.skip_and_stop import leave_out, try_again
+from aks_entra.core.verdict.verdict import Outcome, restored
 from aks_entra.errors import Refused, Rejected
+from aks_entra.fleet_file.model import load_fleet_file
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from prefect.client.schemas.objects import FlowRun
 
-    from aks_entra.core.plan import FleetPlan
-    from aks_entra.core.report import FleetReport
+    from aks_entra.core.planning.plan import FleetPlan
+    from aks_entra.core.verdict.report import FleetReport
     from aks_entra.prefect_client import Gate
 
-Approver = Annotated[
-    str | None,
-    typer.Option("--approver", metavar="NAME", help="Who decides. Default: who is signed in.", show_default=False),
-]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")]
 BY_YES = "approved with --yes"
-Ticket = Annotated[str, typer.Option("--ticket", metavar="ID", help="The change ticket.", show_default=False)]
+SHORTEST = 6  # digits of a digest that name a plan
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +46,7 @@ def register(app: typer.Typer) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What was typed."""
+    """The arguments and options that were typed."""
 
     source: Path | None
     resume: str | None
@@ -54,44 +59,64 @@ class Request:
     ticket: str = ""
     skip: tuple[str, ...] = ()
     retry: tuple[str, ...] = ()
-    plan: FleetPlan | None = None  # one that was made just now, instead of a source
+    plan: FleetPlan | None = None  # a plan that was just made, instead of a source
+    approves: str = ""  # with `follow` and `yes`: the beginning of the digest that is approved
+    without_gates: bool = False
 
 
-def migrate(  # noqa: PLR0913 - one parameter for each option
+def migrate(
     source: Annotated[
         Path | None,
         typer.Argument(
             metavar="PLAN.json|FLEET.yaml",
-            help="A plan saved with `plan --out`, or a fleet file (it is planned first).",
+            help="A plan that `plan --out` saved, or a fleet file, which is planned first.",
             show_default=False,
         ),
     ] = None,
     *,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Approve the gates of exactly this plan. The approval is recorded.")
+        bool, typer.Option("--yes", "-y", help="Approve every gate of exactly this plan. The approval is recorded.")
     ] = False,
-    local: Annotated[
-        bool, typer.Option("--local", help="Start Prefect's server and a worker here, for this migration only.")
-    ] = False,
+    local: output.Local = False,
     resume: Annotated[
         str | None,
-        typer.Option("--resume", metavar="RUN", help="Go on where a dead run stopped (its id).", show_default=False),
+        typer.Option("--resume", metavar="RUN", help="Continue a run that stopped, by its id.", show_default=False),
     ] = None,
     follow: Annotated[
         str | None,
-        typer.Option("--follow", metavar="RUN", help="Only look on at a run that goes on.", show_default=False),
+        typer.Option("--follow", metavar="RUN", help="Only show the progress of a run.", show_default=False),
     ] = None,
     skip: Annotated[
         list[str] | None,
-        typer.Option("--skip", metavar="CLUSTER", help="With --resume: leave it out. Needs --reason. Repeatable."),
+        typer.Option(
+            "--skip", metavar="CLUSTER", help="With --resume: leave this cluster out. Needs --reason. Can be repeated."
+        ),
     ] = None,
     retry: Annotated[
         list[str] | None,
         typer.Option(
-            "--retry", metavar="CLUSTER", help="With --resume: try it again, also if refused or skipped. Repeatable."
+            "--retry",
+            metavar="CLUSTER",
+            help="With --resume: try this cluster again, even if it was refused or skipped. Can be repeated.",
         ),
     ] = None,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Start it and leave.")] = False,
+    plan: Annotated[
+        str,
+        typer.Option(
+            "--plan",
+            metavar="DIGEST",
+            help="With --follow --yes: approve the plan with this digest.",
+            show_default=False,
+        ),
+    ] = "",
+    without_gates: Annotated[
+        bool,
+        typer.Option(
+            "--without-gates",
+            help="Allow the stages without a gate (`gate_before: false`) to begin. This decision is recorded.",
+        ),
+    ] = False,
+    no_wait: output.NoWait = False,
     approver: Approver = None,
     reason: Reason = BY_YES,
     ticket: Ticket = "",
@@ -99,17 +124,31 @@ def migrate(  # noqa: PLR0913 - one parameter for each option
 ) -> None:
     """Migrate a fleet through Prefect: stages, gates, batches, verdicts.
 
-    Exit code 0 only when every cluster that was to be migrated is verified.
+    The exit code is 0 only if every cluster of the plan is verified.
     """
     with output.guarded():
         if sum(one is not None for one in (source, resume, follow)) != 1:
-            output.usage("what is to be migrated?", remedy="name one plan or fleet file, or --resume or --follow a run")
+            output.usage(
+                "nothing, or more than one thing, was named to migrate",
+                remedy="name one plan or fleet file, or one run with --resume or --follow",
+            )
         if (skip or retry) and resume is None:
-            output.usage("--skip and --retry are for a rollout that is resumed", remedy="name it: --resume RUN")
+            output.usage("--skip and --retry need a run to resume", remedy="add --resume RUN")
         if skip and reason == BY_YES:
-            output.usage("a member is skipped for a reason", remedy="add --reason; it stands in the report")
+            output.usage("skipping a cluster needs a reason", remedy="add --reason; the report contains it")
         if local and no_wait:
-            output.usage("--local ends with this command", remedy="leave out --no-wait")
+            output.usage(
+                "--local stops when this command ends, so it cannot leave a run behind", remedy="leave out --no-wait"
+            )
+        if follow is not None and yes and len(plan.removeprefix("sha256:")) < SHORTEST:
+            output.usage(
+                "--yes would approve the plan of a run that somebody else may have started",
+                remedy=f"name the plan that you read: --plan DIGEST ({SHORTEST} digits at least)",
+            )
+        if plan and not (follow is not None and yes):
+            output.usage("--plan needs --follow and --yes", remedy="leave it out")
+        if follow is not None and without_gates:
+            output.usage("--without-gates can only be given when a run is started", remedy="leave it out")
     request = Request(
         source=source,
         resume=resume,
@@ -122,31 +161,35 @@ def migrate(  # noqa: PLR0913 - one parameter for each option
         ticket=ticket,
         skip=tuple(skip or ()),
         retry=tuple(retry or ()),
+        approves=plan.removeprefix("sha256:").lower(),
+        without_gates=without_gates,
     )
     output.run(carry_out(request, format_))
 
 
 def approve(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The waiting run: the beginning of its id, or its name.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The beginning of the waiting run's id, or its name.")],
     *,
-    plan: Annotated[str, typer.Option("--plan", metavar="DIGEST", help="The plan's digest, six digits at least.")],
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")],
+    plan: Annotated[
+        str, typer.Option("--plan", metavar="DIGEST", help="The digest of the plan, or at least its first six digits.")
+    ],
+    reason: Annotated[
+        str, typer.Option("--reason", callback=output.typed, metavar="TEXT", help="Give the reason. It is recorded.")
+    ],
     ticket: Ticket = "",
     approver: Approver = None,
     reject: Annotated[
-        bool, typer.Option("--reject", help="Reject: this stage and those after it are skipped.")
+        bool, typer.Option("--reject", help="Reject the plan: this stage and all later stages are skipped.")
     ] = False,
 ) -> None:
-    """Decide at a gate. The decision holds for exactly the plan that is named."""
+    """Approve or reject a plan at a gate. The decision applies to exactly this plan."""
     output.run(decide_at_gate(run, plan, reason=reason, ticket=ticket, approver=approver, reject=reject))
 
 
 async def decide_at_gate(
     run: str, plan: str, *, reason: str, approver: str | None, reject: bool, ticket: str = ""
 ) -> None:
-    """Answer the gate of a waiting run in the name of who is signed in, or of `approver`."""
-    from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
-
+    """Answer the gate of a waiting run in the name of `approver`. Default: the identity that is signed in."""
     await prefect_client.require_server()
     name = approver or await signed_in()
     gate = await prefect_client.decide(
@@ -158,25 +201,21 @@ async def decide_at_gate(
 
 
 async def carry_out(request: Request, format_: output.Format) -> None:
-    """Start or find the run, follow it, print its report. Leaves with exit code 1 unless all that was due is proven."""
+    """Start or find the run, follow it, and print its report. Exits with 1 unless everything that was due is proven."""
     async with AsyncExitStack() as stack:
         if request.local:
-            from aks_entra.cli.local import prefect_here  # noqa: PLC0415 - only where it is asked for
-
             await stack.enter_async_context(prefect_here(tell=output.say))
-        from aks_entra import prefect_client  # noqa: PLC0415 - after its environment was set; it takes a second
-
         await prefect_client.require_online()
         run = await _start(request)
         page = prefect_client.page_of(run.id)
         if not request.wait:
-            _leave(run.id, page, format_)
+            leave(run.id, page, format_)
             return
         output.say(f"run {run.name} · {page}")
         try:
             plan = await _follow(run.id, request)
         except asyncio.CancelledError:
-            _detached(run.id, page, local=request.local)
+            detached(run.id, page, local=request.local)
             raise
         report = await prefect_client.report_of(run.id)
     if report is None or plan is None:
@@ -187,9 +226,7 @@ async def carry_out(request: Request, format_: output.Format) -> None:
 
 
 async def _start(request: Request) -> FlowRun:
-    """The run to follow: started, resumed, or found."""
-    from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
-
+    """Start, resume or find the run, and return it."""
     if request.follow is not None:
         return await prefect_client.find_run(request.follow)
     if request.resume is not None:
@@ -198,29 +235,39 @@ async def _start(request: Request) -> FlowRun:
         if digest is None:
             raise Refused(f"run {old.name} died before it had a plan", remedy="start it again from the fleet file")
         await _members(request, digest)
-        return await prefect_client.resume(str(old.id), digest)
+        token = await _token(await prefect_client.load_plan(digest), request)
+        return await prefect_client.resume(str(old.id), digest, token=token, tell=output.say)
     if request.plan is not None:
-        await prefect_client.store_plan(request.plan)
-        return await prefect_client.start_migration(request.plan.digest)
+        return await _start_plan(request.plan, request)
     if request.source is None:
-        raise AssertionError  # pragma: no cover - one of the four is there
+        raise AssertionError  # pragma: no cover - one of the four is given
     if is_plan(request.source):
-        plan = read_plan(request.source)
-        await prefect_client.store_plan(plan)
-        return await prefect_client.start_migration(plan.digest)
-    from aks_entra.fleet_file import load_fleet_file  # noqa: PLC0415 - as above
-
+        return await _start_plan(read_plan(request.source), request)
     fleet = load_fleet_file(request.source)
-    return await prefect_client.start_fleet(fleet.model_dump(mode="json", exclude_defaults=True))
+    wanted = fleet.to_fleet()
+    if ungated.require_typed(wanted.stages, wanted.rotation, typed=request.without_gates):
+        plan = await plan_of(wanted, None)
+        show_plan(plan)
+        return await _start_plan(plan, request)
+    return await prefect_client.start_fleet(fleet.to_parameter())
+
+
+async def _start_plan(plan: FleetPlan, request: Request) -> FlowRun:
+    """Store a plan and start a coordinator for it. If stages begin without an approval, record who typed that."""
+    ungated.require_typed(plan.stages, plan.rotation, typed=request.without_gates)
+    await prefect_client.store_plan(plan)
+    return await prefect_client.start_migration(plan.digest, token=await _token(plan, request))
+
+
+async def _token(plan: FleetPlan, request: Request) -> str:
+    """Return the token that binds `--without-gates` to one run of this plan."""
+    return await ungated.token_for(plan, typed=request.without_gates, approver=request.approver, reason=request.reason)
 
 
 async def _members(request: Request, digest: str) -> None:
-    """Note who is skipped and who is tried again, before the rollout goes on."""
+    """Record which clusters are skipped and which are tried again, before the rollout continues."""
     if not request.skip and not request.retry:
         return
-    from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
-    from aks_entra.cli.members import leave_out, try_again  # noqa: PLC0415 - it knows this module
-
     plan, by = await prefect_client.load_plan(digest), request.approver or await signed_in()
     await try_again(plan, list(request.retry), by=by)
     if request.skip:
@@ -228,11 +275,10 @@ async def _members(request: Request, digest: str) -> None:
 
 
 async def _follow(run: UUID, request: Request) -> FleetPlan | None:
-    """Show progress until the run ended; at gates say how to approve, or approve. Returns the plan, if any."""
-    from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
-
+    """Show progress until the run ends. At a gate say how to approve, or approve. Returns the plan, if there is one."""
     plan: FleetPlan | None = None
     first = ""
+    shown_plans = {request.plan.digest} if request.plan else set[str]()  # `rollback` showed its own
     seen: set[str] = set()
     with board() as shown:
         async for now in prefect_client.follow(run):
@@ -241,28 +287,35 @@ async def _follow(run: UUID, request: Request) -> FleetPlan | None:
                 plan = await prefect_client.load_plan(digest)
                 first = first or digest
                 if moved or (request.source is not None and not is_plan(request.source)):
-                    _show_plan(plan)
+                    show_plan(plan)
+                    shown_plans.add(plan.digest)
             shown.show(now)
             if now.gate and plan and now.gate.asked not in seen:
                 seen.add(now.gate.asked)
+                if request.yes and plan.digest not in shown_plans:
+                    show_plan(plan)  # a plan is shown before it is approved
+                    shown_plans.add(plan.digest)
                 await _at_gate(now.gate, plan, request, first)
     digest = await prefect_client.noted_plan(run)
     return await prefect_client.load_plan(digest) if digest else None
 
 
 async def _at_gate(gate: Gate, plan: FleetPlan, request: Request, first: str) -> None:
-    """Say how to approve; or approve, where that was asked for, exactly the plan that was first."""
-    from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
-
+    """Say how to approve. With --yes, approve exactly the plan that the command was given or that --plan names."""
     stage, digits = plan.stages[gate.stage].name, prefect_client.short(plan.digest)
     output.say(f"Gate {gate.moment} stage {stage}: waiting for approval · {gate.page}", style="warning")
     if not request.yes:
         output.say(f"  aks-entra approve {str(gate.run)[:8]} --plan {digits} --reason CHG-…")
         return
-    if gate.plan != first:
+    if request.follow is not None and not prefect_client.hexadecimal(gate.plan).startswith(request.approves):
+        raise Refused(
+            f"the gate asks about plan {digits}, but --plan names {request.approves}",
+            remedy=f"read that plan, then approve it by its own digest: --plan {digits}",
+        )
+    if request.follow is None and gate.plan != first:
         why = "the rotation has a plan of its own" if plan.follows else "clusters moved"
         raise Rejected(
-            f"{why}: the gate asks about plan {digits}, and --yes approves another one",
+            f"{why}: the gate asks about plan {digits}, but --yes approves another one",
             remedy=f"read what changed, then: aks-entra approve {str(gate.run)[:8]} --plan {digits} --reason …; "
             f"aks-entra migrate --follow {str(gate.run)[:8]}",
         )
@@ -278,87 +331,11 @@ async def _at_gate(gate: Gate, plan: FleetPlan, request: Request, first: str) ->
     output.say(f"  ✓ approved by --yes: plan {digits}, as {name} ({request.reason})", style="good")
 
 
-async def signed_in() -> str:
-    """What the identity that runs is called: it stands in the approval, as a claim."""
-    from aks_entra.settings import Settings  # noqa: PLC0415 - startup is quick without it
-    from aks_entra.wiring import open_session  # noqa: PLC0415 - Azure's libraries take long to import
-
-    async with open_session(Settings()) as session:
-        caller = await session.ports.callers.runner()
-    return caller.name or caller.object_id
-
-
-def _show_plan(plan: FleetPlan) -> None:
-    from aks_entra.report.plan_text import render  # noqa: PLC0415 - startup is quick without it
-    from aks_entra.report.plan_view import view_of  # noqa: PLC0415 - as above
-
-    for part in render(view_of(plan)):
-        output.stderr().print(part)
-
-
-def print_report(report: FleetReport, format_: output.Format) -> None:
-    """A report on stdout: as a table with its reasons, or whole as JSON."""
-    if format_ is output.Format.JSON:
-        from aks_entra.documents import dump_report  # noqa: PLC0415 - startup is quick without it
-
-        output.emit_text(dump_report(report))
-        return
-    from aks_entra.report.verdict_text import render  # noqa: PLC0415 - as above
-
-    output.emit(*render(report))
-
-
 def _sound(plan: FleetPlan, report: FleetReport) -> bool:
-    """Whether everything that was to be done was done and proven. What the plan itself refused is no failure."""
-    from aks_entra.core.verdict import Outcome, restored  # noqa: PLC0415 - startup is quick without it
-
+    """Whether everything that was due was done and proven. Clusters that the plan itself refuses do not count."""
     wanted = {one.cluster.key: one for one in plan.clusters if one.disposition in {"migrate", "nothing to do"}}
     return all(
         one.outcome is Outcome.VERIFIED or restored(wanted[one.cluster.key], one)
         for one in report.verdicts
         if one.cluster.key in wanted
     )
-
-
-async def unreported(run: UUID) -> Refused | Rejected:
-    """A run that ended without a report: before it had a plan nothing was written; after that somebody must look."""
-    from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
-
-    view = await prefect_client.look_at(run)
-    why = view.message or f"it ended {view.state}"
-    digest = await prefect_client.noted_plan(run)
-    if digest is None:
-        return Refused(f"the run could not begin: {why}", remedy=f"its log: {view.page}")
-    await _where_they_stand(digest)
-    return Rejected(
-        f"the run ended {view.state} without a report: {why}", remedy=f"aks-entra migrate --resume {str(run)[:8]}"
-    )
-
-
-async def _where_they_stand(digest: str) -> None:
-    """For each cluster of a run that ended without a report: where it stands, and how it goes on."""
-    from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
-
-    plan, known = await prefect_client.load_plan(digest), await prefect_client.verdicts(digest)
-    for one in plan.clusters:
-        verdict = known.get(one.cluster.key)
-        if verdict is not None:
-            output.say(f"  {one.cluster}: {verdict.outcome} · {verdict.because[0]}")
-        elif one.disposition == "migrate":
-            output.say(f"  {one.cluster}: not begun, or its batch has not said yet; `--resume` reads Azure and goes on")
-
-
-def _leave(run: UUID, page: str, format_: output.Format) -> None:
-    if format_ is output.Format.JSON:
-        output.emit_json({"kind": "aks-entra/run", "run": str(run), "page": page})
-    else:
-        output.emit_text(f"started {page}\n  look on: aks-entra migrate --follow {str(run)[:8]}")
-
-
-def _detached(run: UUID, page: str, *, local: bool) -> None:
-    short = str(run)[:8]
-    if local:
-        output.say(f"stopped with the local server · go on later: aks-entra migrate --local --resume {short}")
-        return
-    output.say(f"the run goes on: {page}")
-    output.say(f"  look on: aks-entra migrate --follow {short} · cancel: prefect flow-run cancel {run}")

@@ -1,6 +1,6 @@
-"""How every command speaks: results on stdout, everything else on stderr, one clear message when something is wrong.
+"""How commands print: results on stdout, everything else on stderr, and one clear message when something is wrong.
 
-Knows the errors of the library and their exit codes, and nothing of Azure or Prefect.
+It knows the errors of the library and their exit codes. It knows nothing about Azure or Prefect.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 import traceback
@@ -18,18 +19,25 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from aks_entra.errors import AksEntraError, Refused
+from aks_entra.cli.deferred import rich_console, rich_text
+from aks_entra.errors import AksEntraError, Refused, unexpected
+from aks_entra.text.safe import LINE_END, for_json, for_terminal, lines_for_terminal
+from aks_entra.typed_text import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 _T = TypeVar("_T")
 
-WIDE = 220  # columns when stdout is no terminal: a table that is piped is searched, not looked at
+WIDE = 220  # columns if stdout is not a terminal: programs search a table in a pipe, and nobody looks at it
+
+
+_END = re.compile(r"(?: |\x1b\[[0-9;]*m)+$")
+"""Spaces and codes for colours at the end of a line."""
 
 
 class ExitCode(IntEnum):
-    """What a command's end means to the shell. `plan --detailed-exitcode` has Terraform's meanings instead."""
+    """What an exit code means. `plan --detailed-exitcode` uses Terraform's meanings instead."""
 
     OK = 0
     FAILED = 1  # something failed, or is not verified
@@ -47,27 +55,46 @@ class Format(StrEnum):
 
 Subscription = Annotated[
     str | None,
-    typer.Option("--subscription", metavar="NAME|ID", help="Name or id of the subscription.", show_default=False),
+    typer.Option(
+        "--subscription",
+        metavar="NAME|ID",
+        help="Name or id of the subscription. Default: $AZURE_SUBSCRIPTION_ID.",
+        show_default=False,
+    ),
 ]
 ResourceGroup = Annotated[
     str | None,
-    typer.Option("--resource-group", "-g", metavar="NAME", help="Only this resource group.", show_default=False),
+    typer.Option("--resource-group", "-g", metavar="NAME", help="Select only this resource group.", show_default=False),
 ]
 Name = Annotated[
-    str | None, typer.Option("--name", "-n", metavar="NAME", help="Only this cluster.", show_default=False)
+    str | None, typer.Option("--name", "-n", metavar="NAME", help="Select only this cluster.", show_default=False)
 ]
-Output = Annotated[Format, typer.Option("--output", "-o", help="A table for people, JSON for programs.")]
+Output = Annotated[Format, typer.Option("--output", "-o", help="Print a table for people, or JSON for programs.")]
+
+
+Local = Annotated[
+    bool, typer.Option("--local", help="Run on this machine, without your Prefect server, until the command ends.")
+]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Return at once, and let the work continue.")]
+
+
+def typed(param: typer.CallbackParam, value: str | None) -> str | None:
+    """Check the text of an option that other people will read, as `one_line` does. An error names the option."""
+    with guarded():
+        return value if value is None else one_line(param.opts[0], value)
+
+
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 def run(coroutine: Coroutine[Any, Any, _T]) -> _T:
-    """Run one command's work to its end. Ctrl-C and every error leave as one message and an exit code."""
+    """Run one command's work. Ctrl-C and every error end it with one message and an exit code."""
     with guarded():
-        return asyncio.run(_until_told_to_end(coroutine))
+        return asyncio.run(_until_a_signal(coroutine))
 
 
-async def _until_told_to_end(coroutine: Coroutine[Any, Any, _T]) -> _T:
-    """SIGTERM and SIGHUP end a command as Ctrl-C does: what it started is stopped, what it holds is given back."""
+async def _until_a_signal(coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """Treat SIGTERM and SIGHUP like Ctrl-C: stop what the command started, and release what it holds."""
     task = asyncio.current_task()
     if task is not None and sys.platform != "win32":
         for sign in (signal.SIGTERM, signal.SIGHUP):
@@ -77,7 +104,7 @@ async def _until_told_to_end(coroutine: Coroutine[Any, Any, _T]) -> _T:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Turn whatever is raised inside into one message on stderr and an exit code."""
+    """Turn an exception into one message on stderr and an exit code."""
     try:
         yield
     except KeyboardInterrupt:
@@ -93,85 +120,96 @@ def guarded() -> Iterator[None]:
     except BaseExceptionGroup as group:
         located = _first(group)
         if located is None:
-            _unforeseen(group)
+            _unexpected(group)
         fail(located)
-    except Exception as error:  # noqa: BLE001 - the command line's last line of defence: nothing leaves as a bare stack
-        _unforeseen(error)
+    except Exception as error:  # noqa: BLE001 - no command ends with a bare traceback
+        _unexpected(error)
 
 
 def fail(error: AksEntraError) -> NoReturn:
-    """Print the error with its remedy and leave: 2 when nothing was touched and a person decides, else 1."""
-    say(f"Error: {error}", style="error")
+    """Print the error with its remedy, and exit with 2 if it is a refusal, else with 1."""
+    say(*f"Error: {error}".split("\n"), style="error")
     raise typer.Exit(exit_code_of(error)) from None
 
 
 def exit_code_of(error: AksEntraError) -> ExitCode:
-    """The exit code of an error that ended a whole command."""
+    """Return the exit code for an error that ended a command."""
     return ExitCode.REFUSED if isinstance(error, Refused) else ExitCode.FAILED
 
 
 def usage(message: str, *, remedy: str = "") -> NoReturn:
-    """Refuse what was typed."""
+    """Exit because the command line is wrong."""
     fail(Refused(message, remedy=remedy))
 
 
 def emit(*renderables: RenderableType) -> None:
     """Print a result for people on stdout. Colour only on a terminal, never with NO_COLOR."""
-    console = stdout()
-    with console.capture() as captured:
-        for renderable in renderables:
-            console.print(renderable)
-    text = captured.get()
-    sys.stdout.write(text if console.is_terminal else "".join(f"{line.rstrip()}\n" for line in text.splitlines()))
+    sys.stdout.write(_rendered(stdout(), *renderables))
+
+
+def show(*renderables: RenderableType) -> None:
+    """Print something for people on stderr that is not the result, such as a plan before it is approved."""
+    sys.stderr.write(_rendered(stderr(), *renderables))
 
 
 def emit_json(document: object) -> None:
     """Print a result for programs on stdout."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    emit_document(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def emit_document(text: str) -> None:
+    """Print a JSON document on stdout. Control characters are printed as JSON escapes."""
+    emit_text(for_json(text))
 
 
 def emit_text(text: str) -> None:
-    """Print text on stdout as it is."""
-    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+    """Print the text of a whole file on stdout, with its own line ends."""
+    safe = "\r\n".join(lines_for_terminal(part) for part in text.split("\r\n"))
+    sys.stdout.write(safe if safe.endswith("\n") else f"{safe}\n")
 
 
-def say(text: str, *, style: str = "") -> None:
-    """Print a plain line on stderr: progress, a warning, an error. Never a part of the result."""
-    from rich.text import Text  # noqa: PLC0415 - `--help` and `version` start without rich
+def emit_lines(*lines: str) -> None:
+    """Print lines on stdout. Text from outside cannot start a new line."""
+    sys.stdout.write("".join(f"{for_terminal(line)}\n" for line in lines))
 
+
+def say(*lines: str, style: str = "") -> None:
+    """Print plain lines on stderr: progress, a warning or an error, never a part of the result.
+
+    Text from outside cannot start a new line.
+    """
     styles = {"error": "bold red", "warning": "yellow", "good": "green", "dim": "dim"}
-    stderr().print(Text(text, style=styles.get(style, "")), soft_wrap=True)
+    text = "\n".join(_line(line) for line in lines)
+    stderr().print(rich_text.Text(text, style=styles.get(style, "")), soft_wrap=True)
 
 
 @contextmanager
 def progress(text: str) -> Iterator[Callable[[str], None]]:
     """Show on stderr that work is under way; the returned function changes the text.
 
-    On a terminal one line that moves; elsewhere the first text as a plain line, and nothing after it.
+    A terminal shows one line that changes. Elsewhere only the first text is printed, as a plain line.
     """
     console = stderr()
     if not console.is_terminal:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        console.print(for_terminal(text), soft_wrap=True)
         yield lambda _text: None
         return
-    from rich.markup import escape  # noqa: PLC0415 - only where a terminal shows it
-
-    with console.status(escape(text), spinner="dots") as status:
-        yield lambda changed: status.update(escape(changed))
+    with console.status(for_terminal(text), spinner="dots") as status:
+        yield lambda changed: status.update(for_terminal(changed))
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask on a terminal, unless `--yes` was given; without a terminal nothing is asked and nothing is done."""
+    """Ask on a terminal, unless `--yes` was given. Without a terminal, exit and do nothing."""
     if yes:
         return
     if not interactive():
-        usage("this needs a confirmation, and there is no terminal to ask on", remedy="add --yes")
-    if not typer.confirm(question, err=True):
+        usage("this needs a confirmation, but there is no terminal to ask on", remedy="add --yes")
+    if not typer.confirm(for_terminal(question), err=True):
         usage("not confirmed: nothing was done")
 
 
 def interactive() -> bool:
-    """Whether a person can be asked."""
+    """Whether there is a terminal, so that a person can answer."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
@@ -186,16 +224,32 @@ def stderr() -> Console:
 
 
 def _console(*, stderr: bool) -> Console:
-    from rich.console import Console  # noqa: PLC0415 - `--help` and `version` start without rich
-
-    console = Console(stderr=stderr, highlight=False)
+    console = rich_console.Console(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = WIDE
     return console
 
 
+def _rendered(console: Console, *renderables: RenderableType) -> str:
+    """Return what a console would print. Rich fills each cell up to its column's width: no line ends with spaces."""
+    with console.capture() as captured:
+        for renderable in renderables:
+            console.print(for_terminal(renderable) if isinstance(renderable, str) else renderable)
+    return "".join(f"{_END.sub(_styles, line)}\n" for line in captured.get().splitlines())
+
+
+def _styles(end: re.Match[str]) -> str:
+    """Return the codes for colours at the end of a line, without its spaces."""
+    return end[0].replace(" ", "")
+
+
+def _line(text: str) -> str:
+    """Return one safe line. The text of an error was made safe before, so a backslash is not escaped again."""
+    return lines_for_terminal(text).replace("\n", LINE_END)
+
+
 def _first(group: BaseExceptionGroup[BaseException]) -> AksEntraError | None:
-    """The first error of ours in a group of simultaneous ones."""
+    """Return the first of our own errors in a group. None means that the group has none."""
     for error in group.exceptions:
         found = _first(error) if isinstance(error, BaseExceptionGroup) else error
         if isinstance(found, AksEntraError):
@@ -203,14 +257,13 @@ def _first(group: BaseExceptionGroup[BaseException]) -> AksEntraError | None:
     return None
 
 
-def _unforeseen(error: BaseException) -> NoReturn:
-    """An error that no part of the program foresaw: its class and text, and the stack for whoever asks."""
+def _unexpected(error: BaseException) -> NoReturn:
+    """Print the class and text of an unexpected error, and its traceback if AKS_ENTRA_TRACEBACK is set."""
     if os.environ.get("AKS_ENTRA_TRACEBACK"):
         traceback.print_exception(error)
-    text = str(error) or "no further text"
     say(
-        f"Error: unforeseen {type(error).__name__}: {text}\n"
-        "  → this is a fault of aks-entra; AKS_ENTRA_TRACEBACK=1 shows where, for the report",
+        f"Error: {unexpected(error)}",
+        "  → this is a bug in aks-entra: set AKS_ENTRA_TRACEBACK=1, run it again, and report what it prints",
         style="error",
     )
     raise typer.Exit(ExitCode.FAILED) from None

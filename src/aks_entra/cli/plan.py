@@ -1,4 +1,4 @@
-"""`aks-entra plan`: what would happen to each cluster. Reads only; planning is the dry run."""
+"""`aks-entra plan`: show what a migration would do to each cluster. It only reads: the plan is the dry run."""
 
 from __future__ import annotations
 
@@ -14,17 +14,24 @@ from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
 from aks_entra.cli import output
-from aks_entra.cli.planning import located, read_fleet, read_settings, teller, with_skips, writable, write_new
-from aks_entra.cli.records import EvidenceFrom, gather
+from aks_entra.cli.deferred import wiring
+from aks_entra.cli.earlier_reports import EvidenceFrom, gather
+from aks_entra.cli.plan_input import located, read_fleet, read_settings, teller, with_skips, writable, write_new
+from aks_entra.documents import dump_plan
 from aks_entra.errors import AksEntraError
+from aks_entra.planning import planner
+from aks_entra.planning.audit_log_file import read_audit_logs
+from aks_entra.report.plan_markdown import render as markdown
+from aks_entra.report.plan_text import render
+from aks_entra.report.plan_view import view_of
 
 if TYPE_CHECKING:
-    from aks_entra.core.callers import AuditedCallers
-    from aks_entra.core.fleet import Fleet
-    from aks_entra.core.plan import FleetPlan
+    from aks_entra.core.planning.fleet import Fleet
+    from aks_entra.core.planning.plan import FleetPlan
+    from aks_entra.core.preflight.audit_callers import AuditedCallers
     from aks_entra.wiring import Session
 
-_FILES = 30  # days of a log that was handed in, where none is to be asked
+_FILES = 30  # days of an exported log that count if Log Analytics is not asked
 CHANGES = 2  # Terraform's: 0 nothing to do, 1 error, 2 there are changes
 
 
@@ -37,7 +44,7 @@ class PlanFormat(StrEnum):
 
 
 class PlanCommand(TyperCommand):
-    """Wrong usage is Terraform's 1 where the exit code is detailed: 2 would be taken for "there are changes"."""
+    """Exits with Terraform's 1 on wrong usage if the exit code is detailed: 2 would mean "there are changes"."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the options."""
@@ -51,21 +58,26 @@ class PlanCommand(TyperCommand):
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(cls=PlanCommand, short_help="Show what would happen: the dry run.")(plan)
+    app.command(cls=PlanCommand)(plan)
 
 
 def plan(
     fleet: Annotated[
-        Path, typer.Argument(metavar="FLEET.yaml", help="The fleet file; - reads standard input.", show_default=False)
+        Path,
+        typer.Argument(metavar="FLEET.yaml", help="The fleet file. Use - to read standard input.", show_default=False),
     ],
     *,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="PLAN.json", help="Save the plan: what `migrate` takes.", show_default=False),
+        typer.Option(
+            "--out", metavar="PLAN.json", help="Save the plan in this file, for `migrate`.", show_default=False
+        ),
     ] = None,
     detailed_exitcode: Annotated[
         bool,
-        typer.Option("--detailed-exitcode", help="As Terraform: exit 0 nothing to do, 1 error, 2 there are changes."),
+        typer.Option(
+            "--detailed-exitcode", help="Exit as Terraform does: 0 nothing to do, 1 error, 2 there are changes."
+        ),
     ] = False,
     evidence: EvidenceFrom = None,
     skip_rule: Annotated[
@@ -73,7 +85,7 @@ def plan(
         typer.Option(
             "--skip-rule",
             metavar="ID=REASON",
-            help="Pass over a preflight rule; the reason stands in plan, digest and report. Repeatable.",
+            help="Skip a preflight rule. Plan, digest and report contain the reason. Can be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -82,7 +94,7 @@ def plan(
         typer.Option(
             "--audit-log",
             metavar="[CLUSTER=]FILE",
-            help="An exported audit log (kube-audit): names who will break. CLUSTER: resource-group/name. Repeatable.",
+            help="Read an exported kube-audit log to find who will lose access. Can be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -92,17 +104,18 @@ def plan(
             "--audit-days",
             min=0,
             max=730,
-            help="How many days of the audit log count; 0: Log Analytics is not asked. Default: the fleet file's.",
+            help="Use this many days of the audit log. With 0, do not ask Log Analytics. Default: the fleet file's.",
             show_default=False,
         ),
     ] = None,
     format_: Annotated[
-        PlanFormat, typer.Option("--output", "-o", help="A table for people, Markdown for a ticket, JSON for programs.")
+        PlanFormat,
+        typer.Option("--output", "-o", help="Print a table for people, Markdown for a ticket, or JSON for programs."),
     ] = PlanFormat.TABLE,
 ) -> None:
-    """Show what would happen to each cluster, what it costs, and who gains and loses access.
+    """Show what a migration would change in each cluster, what it costs, and who gains or loses access.
 
-    Nothing is written to Azure. The digest at the end is what an approval names.
+    Nothing is written to Azure. An approval names the digest that is printed at the end.
     """
     try:
         audit = Audit(files=tuple(audit_log or ()), days=audit_days)
@@ -119,7 +132,7 @@ def plan(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """Audit logs that say who will break, and how many of their days count; None: as many as the fleet file says."""
+    """Exported audit logs, and how many of their days count. None: as many as the fleet file says."""
 
     files: tuple[str, ...] = ()
     days: int | None = None
@@ -136,17 +149,14 @@ async def _plan(
 
 
 async def plan_of(fleet: Fleet, evidence: list[Path] | None, audit: Audit | None = None) -> FleetPlan:
-    """Read everything that a plan of the fleet rests on, and decide. Raises the four errors."""
-    from aks_entra import survey  # noqa: PLC0415 - startup is quick without it
-    from aks_entra.wiring import open_session  # noqa: PLC0415 - Azure's libraries take long to import
-
+    """Read everything that a plan of the fleet needs, and plan it."""
     settings = read_settings()
     if audit is not None and audit.days is not None:
         fleet = replace(fleet, audit_days=audit.days)
     with output.progress(f"planning {fleet.name} (reading only)") as tell:
         records = await gather(evidence, settings)
-        async with open_session(settings, prover=fleet.prover) as session:
-            return await survey.plan_fleet(
+        async with wiring.open_session(settings, prover=fleet.prover) as session:
+            return await planner.plan_fleet(
                 session.ports,
                 fleet,
                 records,
@@ -156,18 +166,14 @@ async def plan_of(fleet: Fleet, evidence: list[Path] | None, audit: Audit | None
 
 
 async def _callers(session: Session, audit: Audit | None, days: int) -> dict[str, AuditedCallers]:
-    """Who will break, by cluster, as the audit logs have it."""
+    """Return who will lose access, by cluster key, as the audit logs show."""
     if audit is None or not audit.files:
         return {}
-    from aks_entra.audit_log import read_audit_logs  # noqa: PLC0415 - startup is quick without it
-
     since = session.ports.clock.now() - timedelta(days=days or _FILES)
     return await asyncio.to_thread(read_audit_logs, audit.files, since)
 
 
 def _save(made: FleetPlan, out: Path | None) -> None:
-    from aks_entra.documents import dump_plan  # noqa: PLC0415 - as above
-
     if out is None:
         return
     try:
@@ -179,17 +185,9 @@ def _save(made: FleetPlan, out: Path | None) -> None:
 
 def _show(made: FleetPlan, format_: PlanFormat) -> None:
     if format_ is PlanFormat.JSON:
-        from aks_entra.documents import dump_plan  # noqa: PLC0415 - startup is quick without it
-
-        output.emit_text(dump_plan(made))
+        output.emit_document(dump_plan(made))
         return
-    from aks_entra.report.plan_view import view_of  # noqa: PLC0415 - startup is quick without it
-
     if format_ is PlanFormat.MARKDOWN:
-        from aks_entra.report.plan_markdown import render as markdown  # noqa: PLC0415 - as above
-
         output.emit_text(markdown(view_of(made)))
         return
-    from aks_entra.report.plan_text import render  # noqa: PLC0415 - as above
-
     output.emit(*render(view_of(made)))

@@ -1,4 +1,4 @@
-"""`aks-entra provision`: a cluster that is closed from its first day, with its admin group, through Prefect."""
+"""`aks-entra provision`: create a cluster with local accounts off and its admin group, through Prefect."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ from typing import Annotated, Any
 import typer
 
 from aks_entra.cli import output
+from aks_entra.cli.deferred import prefect_client
+from aks_entra.cli.local.server import prefect_here
+from aks_entra.cli.progress_board import board
+from aks_entra.cli.run_endings import unreported
+from aks_entra.cli.shown import print_report
+from aks_entra.core.verdict.verdict import Outcome
 
 
 class Tier(StrEnum):
@@ -30,16 +36,23 @@ def register(app: typer.Typer) -> None:
     app.command()(provision)
 
 
-def provision(  # noqa: PLR0913 - one parameter for each option
+def provision(
     *,
     resource_group: Annotated[
-        str, typer.Option("--resource-group", "-g", metavar="NAME", help="Created unless it exists.")
+        str,
+        typer.Option(
+            "--resource-group", "-g", metavar="NAME", help="Resource group. It is created if it does not exist."
+        ),
     ],
     name: Annotated[str, typer.Option("--name", "-n", metavar="NAME", help="Name of the cluster.")],
-    location: Annotated[str, typer.Option("--location", "-l", metavar="REGION", help="Azure region.")],
+    location: Annotated[
+        str, typer.Option("--location", "-l", metavar="REGION", help="Create the cluster in this Azure region.")
+    ],
     admin_group: Annotated[
         list[str],
-        typer.Option("--admin-group", metavar="NAME|ID", help="Who administers the cluster; several by repeating it."),
+        typer.Option(
+            "--admin-group", metavar="NAME|ID", help="Make this group administrator of the cluster. Can be repeated."
+        ),
     ],
     subscription: output.Subscription = None,
     create_group: Annotated[
@@ -47,34 +60,42 @@ def provision(  # noqa: PLR0913 - one parameter for each option
     ] = False,
     member: Annotated[
         list[str] | None,
-        typer.Option("--member", metavar="UPN|ID", help="First member of a group to create.", show_default=False),
+        typer.Option(
+            "--member",
+            metavar="UPN|ID",
+            help="Add this member to a group that is created. Can be repeated.",
+            show_default=False,
+        ),
     ] = None,
     azure_rbac: Annotated[
-        bool, typer.Option("--azure-rbac/--no-azure-rbac", help="Azure RBAC for Kubernetes authorization.")
+        bool,
+        typer.Option("--azure-rbac/--no-azure-rbac", help="Use Azure RBAC for Kubernetes authorization, or do not."),
     ] = True,
-    node_count: Annotated[int, typer.Option("--node-count", "-c", min=1, max=1000, help="Nodes.")] = 3,
+    node_count: Annotated[int, typer.Option("--node-count", "-c", min=1, max=1000, help="Number of nodes.")] = 3,
     node_vm_size: Annotated[
-        str | None, typer.Option("--node-vm-size", "-s", metavar="SIZE", help="Default: Azure's.", show_default=False)
+        str | None,
+        typer.Option(
+            "--node-vm-size", "-s", metavar="SIZE", help="Size of a node. Default: Azure's.", show_default=False
+        ),
     ] = None,
     kubernetes_version: Annotated[
-        str | None, typer.Option("--kubernetes-version", "-k", metavar="VERSION", help="Default: Azure's.")
+        str | None,
+        typer.Option("--kubernetes-version", "-k", metavar="VERSION", help="Version of Kubernetes. Default: Azure's."),
     ] = None,
-    tier: Annotated[Tier, typer.Option("--tier", help="What Azure charges and promises.")] = Tier.STANDARD,
-    local: Annotated[
-        bool, typer.Option("--local", help="Start Prefect's server and a worker here, for this command only.")
-    ] = False,
+    tier: Annotated[Tier, typer.Option("--tier", help="Pricing tier of the control plane.")] = Tier.STANDARD,
+    local: output.Local = False,
     format_: output.Output = output.Format.TABLE,
 ) -> None:
     """Create a cluster with Microsoft Entra ID on and local accounts off, and prove sign-in.
 
-    Exit code 0 only when it is verified.
+    The exit code is 0 only if the cluster is verified.
     """
     chosen = subscription or os.environ.get("AZURE_SUBSCRIPTION_ID")
     with output.guarded():
         if not chosen:
             output.usage("no subscription is named", remedy="add --subscription NAME|ID, or set AZURE_SUBSCRIPTION_ID")
         if member and not create_group:
-            output.usage("--member: only a group that is created gets first members", remedy="add --create-group")
+            output.usage("--member: members are added only to a group that is created", remedy="add --create-group")
     parameters = {
         "subscription": chosen,
         "resource_group": resource_group,
@@ -99,14 +120,7 @@ def _group(text: str, *, create: bool, members: list[str]) -> dict[str, Any]:
 async def _provision(parameters: dict[str, Any], *, local: bool, format_: output.Format) -> None:
     async with AsyncExitStack() as stack:
         if local:
-            from aks_entra.cli.local import prefect_here  # noqa: PLC0415 - only where it is asked for
-
             await stack.enter_async_context(prefect_here(tell=output.say))
-        from aks_entra import prefect_client  # noqa: PLC0415 - after its environment was set; it takes a second
-        from aks_entra.cli.board import board  # noqa: PLC0415 - startup is quick without it
-        from aks_entra.cli.migrate import print_report, unreported  # noqa: PLC0415 - as above
-        from aks_entra.core.verdict import Outcome  # noqa: PLC0415 - as above
-
         await prefect_client.require_online(prefect_client.PROVISION_CLUSTER)
         run = await prefect_client.start(prefect_client.PROVISION_CLUSTER, parameters)
         page = prefect_client.page_of(run.id)
@@ -116,7 +130,9 @@ async def _provision(parameters: dict[str, Any], *, local: bool, format_: output
                 async for now in prefect_client.follow(run.id):
                     shown.show(now)
         except asyncio.CancelledError:
-            output.say("stopped" if local else f"the run goes on: {page} · cancel: prefect flow-run cancel {run.id}")
+            output.say(
+                "stopped" if local else f"the run continues: {page} · to cancel it: prefect flow-run cancel {run.id}"
+            )
             raise
         report = await prefect_client.report_of(run.id)
         if report is None:

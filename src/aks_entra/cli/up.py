@@ -1,15 +1,23 @@
-"""`aks-entra up`: Prefect's server, the runbooks and one worker on this machine, until Ctrl-C."""
+"""`aks-entra up`: run a Prefect server, the flows and one worker on this machine, until Ctrl-C."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
 from aks_entra.cli import output
+from aks_entra.cli.deferred import prefect_client
+from aks_entra.cli.local.server import prefect_here
+
+if TYPE_CHECKING:
+    from aks_entra.core.schedules import Overdue
 
 DEFAULT_PORT = 4200
+FIRST_LOOK: Final = 600.0  # seconds: the sweeps run every five minutes, and ran last when `up` ran last
+BETWEEN_LOOKS: Final = 300.0
 
 
 def register(app: typer.Typer) -> None:
@@ -19,10 +27,10 @@ def register(app: typer.Typer) -> None:
 
 def up(
     *,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of Prefect's server.")] = DEFAULT_PORT,
-    pool: Annotated[str, typer.Option("--pool", help="Work pool that the worker serves.")] = "aks-entra",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the Prefect server.")] = DEFAULT_PORT,
+    pool: Annotated[str, typer.Option("--pool", help="Work pool of the worker.")] = "aks-entra",
 ) -> None:
-    """Start a Prefect server with the runbooks and one worker here; Ctrl-C stops them and what they run."""
+    """Run a Prefect server, the flows and one worker on this machine. Ctrl-C stops them and the runs."""
     with output.guarded():
         if not pool.strip():
             output.usage("--pool names no work pool", remedy="leave it out, or name one")
@@ -30,10 +38,33 @@ def up(
 
 
 async def _serve(port: int, pool: str) -> None:
-    from aks_entra.cli.local import prefect_here  # noqa: PLC0415 - `--help` starts without it
-
     async with prefect_here(port=port, pool=pool, tell=output.say) as place:
         output.say(f"Prefect is ready: {place.page}", style="good")
         output.say(f"  in another terminal: export PREFECT_API_URL={place.api}")
-        output.say(f"  state and logs are under {place.home}; Ctrl-C stops everything")
-        await asyncio.Event().wait()
+        output.say(
+            f"  the API asks for authentication with the string in {place.auth_file}, which aks-entra finds by itself",
+            f"  for other programs: export PREFECT_API_AUTH_STRING=$(cat {place.auth_file})",
+            "  in a browser: log in with this string before you follow a link to a run",
+            '  (until then Prefect answers such a link with "Page not found")',
+            f"  state and logs are under {place.home}; Ctrl-C stops everything",
+        )
+        await watch_schedules(prefect_client.overdue_schedules, asyncio.sleep)
+
+
+async def watch_schedules(
+    look: Callable[[], Awaitable[tuple[Overdue, ...]]], pause: Callable[[float], Awaitable[None]]
+) -> NoReturn:
+    """Check the schedules without end. Warn about each that does not run, once until it has run again."""
+    said: frozenset[str] = frozenset()
+    await pause(FIRST_LOOK)
+    while True:
+        try:
+            overdue = await look()
+        except Exception as error:  # noqa: BLE001 - a server that died is restarted, and is asked again
+            output.say(f"the schedules could not be checked: {type(error).__name__}", style="dim")
+        else:
+            for one in overdue:
+                if one.deployment not in said:
+                    output.say(f"warning: {one}", f"  → {one.remedy}", style="warning")
+            said = frozenset(one.deployment for one in overdue)
+        await pause(BETWEEN_LOOKS)

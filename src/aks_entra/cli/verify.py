@@ -1,50 +1,59 @@
-"""`aks-entra verify`: look again from outside, and say what is proven. Reads only."""
+"""`aks-entra verify`: check clusters from outside, and say what is proven. It only reads."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aks_entra.bounded_gather import bounded_gather
 from aks_entra.cli import output
-from aks_entra.cli.planning import is_plan, located, read_fleet, read_plan, read_settings, teller, writable, write_new
-from aks_entra.cli.records import gather, reports_in, unreachable
+from aks_entra.cli.deferred import prefect_client, wiring
+from aks_entra.cli.earlier_reports import evidence_in, gather, say_unread, unreachable
+from aks_entra.cli.plan_input import is_plan, located, read_fleet, read_plan, read_settings, teller, writable, write_new
+from aks_entra.cli.shown import print_report
+from aks_entra.core.durations import stamp
+from aks_entra.core.planning.job import Job
+from aks_entra.core.verdict.report import FleetReport
+from aks_entra.core.verdict.verdict import Outcome
+from aks_entra.documents import dump_report
 from aks_entra.errors import AksEntraError, Refused
+from aks_entra.planning import planner
+from aks_entra.planning.group_drift import groups_seen, of_cluster
+from aks_entra.text.safe import for_file_name
+from aks_entra.verification.fleet import Known, kept_evidence, verify_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aks_entra.core.cluster import ClusterId
-    from aks_entra.core.evidence import Evidence
-    from aks_entra.core.plan import ClusterPlan, FleetPlan
-    from aks_entra.core.report import FleetReport
-    from aks_entra.core.verdict import Verdict
-    from aks_entra.ports import Journal, Witness
+    from aks_entra.core.evidence.observations import Evidence
+    from aks_entra.core.planning.plan import ClusterPlan, FleetPlan
+    from aks_entra.core.verdict.verdict import Verdict
+    from aks_entra.ports.migration import HeldCredential, Journal
     from aks_entra.settings import Settings
     from aks_entra.wiring import Session
 
-AT_A_TIME = 20  # clusters that are looked at side by side
+AT_A_TIME = 20  # clusters that are verified at the same time
 LARGEST_KUBECONFIG = 1_048_576  # bytes
 _KUBECONFIG = "name a kubeconfig that `az aks get-credentials --admin` wrote"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What was typed."""
+    """The arguments and options that were typed."""
 
     source: Path
     evidence: Path | None
-    kubeconfigs: tuple[tuple[str, str], ...]  # cluster's name, and the text of its old kubeconfig
+    kubeconfigs: tuple[tuple[str, str], ...]  # name of the cluster, and the text of its old kubeconfig
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(short_help="Prove from outside how each cluster stands.")(verify)
+    app.command()(verify)
 
 
 def verify(
@@ -62,7 +71,7 @@ def verify(
         typer.Option(
             "--old-kubeconfig",
             metavar="CLUSTER=FILE",
-            help="An admin kubeconfig from before, to be tried as the witness. Repeat for several clusters.",
+            help="Try this old admin kubeconfig, which must be refused. Can be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -71,30 +80,22 @@ def verify(
         typer.Option(
             "--evidence",
             metavar="FILE|FOLDER",
-            help="Where the report is stored: a new file, or a folder of reports, which are weighed too. "
-            "Without it ./evidence is weighed, if it is there, and nothing is stored.",
+            help="Store the report in this new file, or in this folder, whose reports are read as well. "
+            "Default: read ./evidence, if it exists, and store nothing.",
             show_default=False,
         ),
     ] = None,
     format_: output.Output = output.Format.TABLE,
 ) -> None:
-    """Prove how each cluster stands: member in, Azure refuses admin credentials, old credentials dead, nodes Ready.
+    """Check each cluster from outside, and say what is proven.
 
-    Nothing is written to Azure. Exit code 0 only when every cluster is verified.
+    Members of the admin group can sign in; Azure refuses to hand out admin credentials; old credentials no longer
+    work; nodes are Ready. Nothing is written to Azure. The exit code is 0 only if every cluster is verified.
     """
     with output.guarded():
         request = Request(source=source, evidence=evidence, kubeconfigs=_kubeconfigs(old_kubeconfig or []))
     report = output.run(_verify(request))
-    if format_ is output.Format.JSON:
-        from aks_entra.documents import dump_report  # noqa: PLC0415 - startup is quick without it
-
-        output.emit_text(dump_report(report))
-    else:
-        from aks_entra.report.verdict_text import render  # noqa: PLC0415 - as above
-
-        output.emit(*render(report))
-    from aks_entra.core.verdict import Outcome  # noqa: PLC0415 - as above
-
+    print_report(report, format_)
     if any(verdict.outcome is not Outcome.VERIFIED for verdict in report.verdicts) or not report.verdicts:
         raise typer.Exit(output.ExitCode.FAILED)
 
@@ -119,142 +120,91 @@ async def _verify(request: Request) -> FleetReport:
 async def _of_fleet(
     request: Request, settings: Settings, folder: list[Path] | None, tell: Callable[[str], None]
 ) -> FleetReport:
-    """Plan anew, and judge each cluster by that plan: what it still lacks is what is not verified."""
-    from aks_entra import survey  # noqa: PLC0415 - startup is quick without it
-    from aks_entra.wiring import open_session  # noqa: PLC0415 - Azure's libraries take long to import
-
+    """Plan the fleet as it is now, and judge each cluster by that plan: steps that are left are not verified."""
     fleet = read_fleet(request.source)
     records = await gather(folder, settings)
-    async with open_session(settings, prover=fleet.prover) as session:
+    async with wiring.open_session(settings, prover=fleet.prover) as session:
         with located(request.source):
-            plan = await survey.plan_fleet(session.ports, fleet, records, on_progress=teller(tell))
-        return await _report(session, plan, None, request, tell)
+            plan = await planner.plan_fleet(session.ports, fleet, records, on_progress=teller(tell))
+        return await _report(session, plan, Known(records=records, anew=True), request, tell)
 
 
 async def _of_plan(
     plan: FleetPlan, request: Request, settings: Settings, folder: list[Path] | None, tell: Callable[[str], None]
 ) -> FleetReport:
-    """Judge each cluster by the plan that was carried out, with the evidence that was kept when it was."""
-    from aks_entra.core.fleet import ProverSpec  # noqa: PLC0415 - startup is quick without it
-    from aks_entra.wiring import open_session  # noqa: PLC0415 - Azure's libraries take long to import
-
-    kept = await _kept(plan, folder, settings)
-    who = plan.prover
-    prover = (
-        ProverSpec(client_id=who.client_id, tenant_id=who.tenant_id, secret_from=who.secret_from)
-        if who.client_id and who.tenant_id and who.secret_from
-        else None
-    )
-    async with open_session(settings, prover=prover, journal=_journal()) as session:
-        return await _report(session, plan, kept, request, tell)
+    """Judge each cluster by the plan that was carried out, with all evidence that was stored since."""
+    known = Known(records=await gather(folder, settings), kept=await _kept(plan, folder, settings))
+    async with wiring.open_session(settings, prover=plan.prover.spec, journal=_journal()) as session:
+        return await _report(session, plan, known, request, tell)
 
 
 def _journal() -> Journal | None:
-    """Where the baseline is kept that workloads are compared with: on Prefect's server, where one is named."""
+    """Return the journal with the baseline of the workloads. None if no Prefect server is named."""
     if not os.environ.get("PREFECT_API_URL"):
         return None
-    from aks_entra.prefect_client import PrefectJournal  # noqa: PLC0415 - prefect takes a second to import
-
-    return PrefectJournal()
+    return prefect_client.PrefectJournal()
 
 
 async def _report(
     session: Session,
     plan: FleetPlan,
-    kept: dict[str, tuple[Evidence, ...]] | None,
+    known: Known,
     request: Request,
     tell: Callable[[str], None],
 ) -> FleetReport:
-    from aks_entra.core.report import FleetReport  # noqa: PLC0415 - startup is quick without it
-    from aks_entra.declared import groups_seen, of_cluster  # noqa: PLC0415 - as above
-
-    witnesses = _hand_in(session, plan, request.kubeconfigs)
+    held_credentials = _hand_in(session, plan, request.kubeconfigs)
     groups = await groups_seen(session.ports, plan)
     began = session.ports.clock.now()
-    turn = asyncio.Semaphore(AT_A_TIME)
     done = 0
 
     async def one(cluster: ClusterPlan) -> Verdict:
         nonlocal done
-        async with turn:
-            seen = of_cluster(cluster, groups)
-            verdict = await _verdict(session, plan, cluster, kept, witnesses.get(cluster.cluster.key), seen)
+        seen = of_cluster(cluster, groups)
+        held = held_credentials.get(cluster.cluster.key)
+        job = Job(digest=plan.digest, plan=cluster, prover=plan.prover)
+        verdict = await verify_cluster(session.ports, session.timeouts, job, known, held=held, groups=seen)
         done += 1
         tell(f"{done} of {len(plan.clusters)} · {cluster.cluster}: {verdict.outcome}")
         return verdict
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(cluster)) for cluster in plan.clusters]
+    verdicts = await bounded_gather(one, plan.clusters, at_once=AT_A_TIME)
     return FleetReport(
         name=plan.name,
         plan_digest=plan.digest,
-        started_at=_iso(began),
-        ended_at=_iso(session.ports.clock.now()),
-        verdicts=tuple(task.result() for task in tasks),
+        started_at=stamp(began),
+        ended_at=stamp(session.ports.clock.now()),
+        verdicts=verdicts,
         skip_rules=plan.skip_rules,
     )
 
 
-async def _verdict(
-    session: Session,
-    plan: FleetPlan,
-    cluster: ClusterPlan,
-    kept: dict[str, tuple[Evidence, ...]] | None,
-    witness: Witness | None,
-    groups: tuple[Evidence, ...],
-) -> Verdict:
-    """One cluster's verdict. `kept` is what was seen when the plan was carried out; None: it was only made just now.
-
-    `groups` is what was seen of the groups that the fleet file declares for it.
-    """
-    from aks_entra import verifier  # noqa: PLC0415 - startup is quick without it
-    from aks_entra.core.cluster import Identity  # noqa: PLC0415 - as above
-    from aks_entra.core.standing import judge_standing  # noqa: PLC0415 - as above
-    from aks_entra.core.verdict import judge, unstarted  # noqa: PLC0415 - as above
-    from aks_entra.executor import Job  # noqa: PLC0415 - as above
-
-    held = unstarted(cluster)
-    if held is not None:
-        return held
-    if kept is None and cluster.before.identity is not Identity.MANAGED:
-        return judge_standing(cluster, ())  # nobody's token gets in there yet
-    job = Job(digest=plan.digest, plan=cluster, prover=plan.prover)
-    seen = (*await verifier.verify(session.ports, session.limits, job, witness=witness), *groups)
-    if kept is None:
-        return judge_standing(cluster, seen)
-    return judge(cluster, (*kept.get(cluster.cluster.key, ()), *seen))
-
-
 async def _kept(plan: FleetPlan, folder: list[Path] | None, settings: Settings) -> dict[str, tuple[Evidence, ...]]:
-    """What was seen when the plan was carried out: from reports in files, and from Prefect's server. No failures."""
-    from aks_entra.core.evidence import Failure  # noqa: PLC0415 - startup is quick without it
-
+    """Return the evidence of the plan's migration, from files and from Prefect's server, without failures."""
     verdicts: dict[str, Verdict] = {}
-    for _, report in sorted(reports_in(folder, settings), key=lambda found: found[1].ended_at):
+    found = evidence_in(folder, settings)
+    say_unread(found.unread)
+    for _, report in sorted(found.read, key=lambda found: found[1].ended_at):
         if report.plan_digest == plan.digest:
             verdicts |= {verdict.cluster.key: verdict for verdict in report.verdicts}
     if os.environ.get("PREFECT_API_URL"):
-        from aks_entra import prefect_client  # noqa: PLC0415 - prefect takes a second to import
-
         try:
-            verdicts |= await prefect_client.verdicts(plan.digest)
+            kept = await prefect_client.verdicts(plan.digest)
+            verdicts |= {key: one for key, one in kept.items() if one.evidence or key not in verdicts}
         except AksEntraError:
             raise
         except Exception as error:
             raise unreachable(error) from error
     if not verdicts:
         output.say(
-            "no report of this plan's migration is at hand: what was proven then is missing now\n"
-            "  → name the folder that keeps it (--evidence FOLDER), or the server (PREFECT_API_URL)",
+            "no report of this plan's migration was found, so what it proved is missing here",
+            "  → name the folder that has it (--evidence FOLDER), or the server (PREFECT_API_URL)",
             style="warning",
         )
-    return {
-        key: tuple(one for one in verdict.evidence if not isinstance(one, Failure)) for key, verdict in verdicts.items()
-    }
+    return kept_evidence(verdicts.values())
 
 
-def _hand_in(session: Session, plan: FleetPlan, kubeconfigs: tuple[tuple[str, str], ...]) -> dict[str, Witness]:
-    """Put each old kubeconfig into the vault. Raises Refused for a cluster that the plan has not, or has twice."""
+def _hand_in(session: Session, plan: FleetPlan, kubeconfigs: tuple[tuple[str, str], ...]) -> dict[str, HeldCredential]:
+    """Put each old kubeconfig into the vault. Raises Refused unless the plan has exactly one cluster of that name."""
     found = {}
     for name, text in kubeconfigs:
         cluster = _named(plan, name)
@@ -277,7 +227,7 @@ def _named(plan: FleetPlan, name: str) -> ClusterId:
 
 
 def _kubeconfigs(options: list[str]) -> tuple[tuple[str, str], ...]:
-    """The texts of the files that were handed in. They hold secrets: no error repeats anything of them."""
+    """Return the texts of the old kubeconfigs. They contain secrets, so no error repeats them."""
     found = []
     for option in options:
         name, equals, file = option.partition("=")
@@ -299,17 +249,9 @@ def _kubeconfigs(options: list[str]) -> tuple[tuple[str, str], ...]:
 
 
 def _store(report: FleetReport, store: Path) -> None:
-    from aks_entra.documents import dump_report  # noqa: PLC0415 - startup is quick without it
-
-    stamp = report.ended_at.replace(":", "").replace("-", "")[:15]
+    ended = report.ended_at.replace(":", "").replace("-", "")[:15]
     file = (
-        store / f"verify-{report.name.replace(' ', '-')}-{stamp}-{report.digest[7:15]}.json"
-        if store.is_dir()
-        else store
+        store / f"verify-{for_file_name(report.name)}-{ended}-{report.digest[7:15]}.json" if store.is_dir() else store
     )
     write_new(file, dump_report(report), replace=False)
     output.say(f"evidence stored in {file}", style="dim")
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

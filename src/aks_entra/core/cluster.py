@@ -1,21 +1,24 @@
-"""What one AKS cluster is, read-only: its name in ARM and its posture towards sign-in."""
+"""One AKS cluster as it was read: its name in ARM and its posture."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 _RESOURCE_ID = re.compile(
     r"^/subscriptions/(?P<subscription>[^/]+)/resourcegroups/(?P<group>[^/]+)"
     r"/providers/microsoft\.containerservice/managedclusters/(?P<name>[^/]+)/?$",
     re.IGNORECASE,
 )
+ROTATING: Final = "rotatingclustercertificates"
+"""The provisioning state, in lower case, of a cluster whose certificates are being rotated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class ClusterId:
-    """One managed cluster's name in ARM. Compare by `key`: ARM ids ignore case and answer in varying case."""
+    """The name of a managed cluster in ARM. Compare by `key`, because ARM ids ignore case."""
 
     subscription_id: str
     resource_group: str
@@ -23,7 +26,7 @@ class ClusterId:
 
     @classmethod
     def parse(cls, resource_id: str) -> ClusterId:
-        """Read an ARM id; raises `ValueError` that shows the expected form."""
+        """Read an ARM id. Raises `ValueError` with the expected form."""
         match = _RESOURCE_ID.match(resource_id)
         if match is None:
             raise ValueError(
@@ -34,7 +37,7 @@ class ClusterId:
 
     @property
     def resource_id(self) -> str:
-        """The ARM id in Azure's documented casing."""
+        """The ARM id in the case that Azure documents."""
         return (
             f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
             f"/providers/Microsoft.ContainerService/managedClusters/{self.name}"
@@ -42,7 +45,7 @@ class ClusterId:
 
     @property
     def key(self) -> str:
-        """The ARM id in lower case: equal for two spellings of one cluster."""
+        """The ARM id in lower case. It is equal for two spellings of one cluster."""
         return self.resource_id.lower()
 
     def __str__(self) -> str:
@@ -50,7 +53,7 @@ class ClusterId:
 
 
 class Depth(StrEnum):
-    """How far a posture looked. What a depth cannot know is None, and is shown as "unknown"."""
+    """How deep a posture was read. What a depth cannot know is None and shown as "unknown"."""
 
     LISTED = "listed"  # ARM's list: seconds for a thousand clusters
     PROBED = "probed"  # + a TLS handshake with the API server: no credential, no quota
@@ -63,11 +66,17 @@ class Identity(StrEnum):
     NONE = "none"  # no aadProfile: every kubeconfig is a static cluster-admin credential
     LEGACY = "legacy"  # aadProfile with client and server applications, no `managed`
     MANAGED = "managed"  # aadProfile.managed: AKS-managed Microsoft Entra ID
+    UNKNOWN = "unknown"  # an aadProfile, or evidence of one, that this version cannot read
+
+    @classmethod
+    def of(cls, text: str) -> Identity:
+        """Read the value in evidence. A value of a newer version is unknown."""
+        return cls(text) if text in set(cls) else cls.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """One agent pool, as ARM lists it. Counts are nodes; bounds are None without the autoscaler."""
+    """One agent pool as ARM lists it. Counts are nodes. Bounds are None without the autoscaler."""
 
     name: str
     mode: str = "System"
@@ -84,7 +93,7 @@ class Pool:
 
     @property
     def bounds(self) -> tuple[int, int]:
-        """How many Ready nodes are right: (fewest, most)."""
+        """The expected number of Ready nodes: (fewest, most)."""
         if self.power_state == "Stopped":
             return 0, 0
         if self.min_count is not None and self.max_count is not None:
@@ -94,7 +103,10 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateAuthority:
-    """The cluster's CA: SHA-256 of its DER certificate in hex, and its validity (ISO 8601, UTC; end None: unread)."""
+    """The cluster's CA: SHA-256 of its DER certificate in hex, and its validity in ISO 8601 (UTC).
+
+    `not_after` is None if it was not read.
+    """
 
     fingerprint: str
     not_before: str
@@ -103,7 +115,7 @@ class CertificateAuthority:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingCertificate:
-    """What a TLS handshake shows without any credential: who issued the API server's certificate, and when."""
+    """What a TLS handshake shows without a credential: the issuer and dates of the API server's certificate."""
 
     issuer: str
     issuer_key: str | None  # authority key identifier, hex: changes with the CA's key
@@ -113,7 +125,7 @@ class ServingCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posture:
-    """What a cluster is at one moment. Names follow ARM's `Microsoft.ContainerService/managedClusters`."""
+    """A cluster at one moment. Names follow ARM's `Microsoft.ContainerService/managedClusters`."""
 
     cluster: ClusterId
     depth: Depth = Depth.LISTED
@@ -136,24 +148,30 @@ class Posture:
     tags: tuple[tuple[str, str], ...] = ()
     etag: str | None = None
     uid: str = ""  # ARM's `resourceUID`: another one for a cluster made anew under the same name; empty: not shown
+    not_understood: tuple[str, ...] = ()  # what ARM shows in words that this version does not know, `name: value`
     ca: CertificateAuthority | None = None
     serving: ServingCertificate | None = None
 
     @property
     def nodes(self) -> int:
-        """Nodes that the running pools are set to."""
+        """The number of nodes that the running pools should have."""
         return sum(pool.count for pool in self.pools if pool.power_state != "Stopped")
 
     @property
     def stopped(self) -> bool:
-        """Whether the cluster itself is stopped: nothing can be proven from outside then."""
+        """Whether the cluster is stopped. Then nothing can be proven from outside."""
         return self.power_state == "Stopped"
 
     @property
     def at_rest(self) -> bool:
-        """Whether no operation of ARM is under way on the cluster or a pool."""
+        """Whether no ARM operation runs on the cluster or a pool."""
         states = (self.provisioning_state, *(pool.provisioning_state for pool in self.pools))
         return all(is_terminal(state) for state in states)
+
+    @property
+    def rotating(self) -> bool:
+        """Whether ARM shows a rotation of the certificates while local accounts are off."""
+        return not self.local_accounts and self.provisioning_state.casefold() == ROTATING
 
     def with_ca(self, ca: CertificateAuthority) -> Posture:
         """The same cluster, read one depth further."""
@@ -161,10 +179,10 @@ class Posture:
 
 
 def is_terminal(provisioning_state: str) -> bool:
-    """Whether an ARM provisioning state is an end. The set of the others is open: any other word is "running"."""
+    """Whether an ARM provisioning state is final. Any other value counts as "running"."""
     return provisioning_state.casefold() in {"succeeded", "failed", "canceled"}
 
 
 def same_id(left: str, right: str) -> bool:
-    """Whether two object or tenant ids name one object: directory ids ignore case."""
+    """Whether two object or tenant ids are the same. Directory ids ignore case."""
     return left.casefold() == right.casefold()

@@ -1,7 +1,8 @@
-"""Whether a machine has what the documented way into a cluster needs: pure checks over what was found there.
+"""Check whether a machine has what the documented way into a cluster needs.
 
 Source: AKS' page on managed Microsoft Entra ID integration, section Prerequisites (az 2.29.0, kubectl 1.18.1 within
-one minor version of the cluster, kubelogin, helm 3.3 where helm is used). It must not know how versions are asked for.
+one minor version of the cluster, kubelogin, helm 3.3 if helm is used). This module must not know how
+versions are read.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ from enum import StrEnum
 from typing import Final
 
 from aks_entra.core.cluster import same_id
+from aks_entra.core.schedules import Overdue
 
 AZ: Final = (2, 29, 0)
 KUBECTL: Final = (1, 18, 1)
 HELM: Final = (3, 3, 0)
 SKEW: Final = 1
-"""Minor versions that kubectl and a cluster may differ by."""
+"""By how many minor versions kubectl and a cluster may differ."""
 CLOCK_WARNING: Final = 60.0
 CLOCK_LIMIT: Final = 300.0
-"""Seconds of clock skew beyond which tokens are refused as not yet, or no longer, valid."""
+"""With more seconds of clock skew, tokens are refused as not yet valid or expired."""
 
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
@@ -47,17 +49,17 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """A command line tool: where PATH finds it, what it calls its version, and where it lies outside of PATH."""
+    """A command line tool: where PATH finds it, its version, and where it is outside PATH."""
 
     name: str
     path: str = ""
-    version: str = ""  # as it was printed; empty when it could not be asked
+    version: str = ""  # as it was printed; empty if the tool could not be run
     beside: str = ""  # an installation that PATH does not reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """A host that must answer. `skew`: its clock minus ours in seconds, None when it named no time."""
+    """A host that must answer. `skew`: its clock minus ours in seconds; None if it sent no time."""
 
     host: str
     error: str = ""
@@ -67,7 +69,7 @@ class Reach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedInAs:
-    """Whose credential was found on the machine; `error` when none was, or it was refused."""
+    """The credential that was found on the machine. `error` is set if there is no credential, or it was refused."""
 
     name: str = ""
     tenant_id: str = ""
@@ -76,8 +78,21 @@ class SignedInAs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrefectServer:
+    """The Prefect server that PREFECT_API_URL names. `error` is set if it did not answer, or refused us.
+
+    `authenticates`: whether it refuses a request without a credential; None if that is not known.
+    """
+
+    error: str = ""
+    remedy: str = ""
+    authenticates: bool | None = None
+    overdue: tuple[Overdue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
-    """All that was found. `cluster_*` are empty without a cluster."""
+    """Everything that was found. `cluster_*` are empty without a cluster. `prefect` is None if no server is named."""
 
     tools: tuple[Tool, ...]
     reach: tuple[Reach, ...]
@@ -86,27 +101,29 @@ class Patient:
     cluster_version: str = ""
     cluster_tenant: str = ""
     cluster_error: str = ""
+    prefect: PrefectServer | None = None
 
 
 def version_in(text: str) -> tuple[int, int, int] | None:
-    """The first version in a text, or None."""
+    """Return the first version in a text, or None."""
     match = _VERSION.search(text)
     return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else None
 
 
 def examine(patient: Patient) -> tuple[Check, ...]:
-    """Every check, in the order of the document's prerequisites."""
+    """Return every check, in the order of the documented prerequisites."""
     return (
         *(_tool(tool) for tool in patient.tools),
         *_skew(patient),
         *(_reachable(reach) for reach in patient.reach),
         _clock(patient.reach),
         _sign_in(patient),
+        *_prefect(patient.prefect),
     )
 
 
 def sound(checks: tuple[Check, ...]) -> bool:
-    """Whether nothing failed; a warning or something unknown is no failure."""
+    """Whether nothing failed. Warnings and unknowns are not failures."""
     return all(check.light is not Light.FAILED for check in checks)
 
 
@@ -156,7 +173,7 @@ def _skew(patient: Patient) -> tuple[Check, ...]:
     text = next((tool.version for tool in patient.tools if tool.name == "kubectl"), "")
     client, server = version_in(text), version_in(patient.cluster_version)
     if client is None or server is None:
-        return (Check(name=name, light=Light.UNKNOWN, found="one of the two versions is not known", wanted=wanted),)
+        return (Check(name=name, light=Light.UNKNOWN, found="one of the two versions is unknown", wanted=wanted),)
     apart = client[0] != server[0] or abs(client[1] - server[1]) > SKEW
     return (
         Check(
@@ -178,7 +195,7 @@ def _clock(reach: tuple[Reach, ...]) -> Check:
     wanted = f"within {CLOCK_LIMIT:.0f} s of Azure's"
     skews = [one.skew for one in reach if one.skew is not None]
     if not skews:
-        return Check(name="clock", light=Light.UNKNOWN, found="no host said what time it is", wanted=wanted)
+        return Check(name="clock", light=Light.UNKNOWN, found="no host sent a time", wanted=wanted)
     worst = max(skews, key=abs)
     light = Light.FAILED if abs(worst) > CLOCK_LIMIT else Light.WARNING if abs(worst) > CLOCK_WARNING else Light.OK
     side = "behind" if worst > 0 else "ahead"
@@ -207,6 +224,45 @@ def _sign_in(patient: Patient) -> Check:
         )
     wanted = f"tenant {patient.cluster_tenant}" if patient.cluster_tenant else "an Azure credential"
     return Check(name="sign-in", light=Light.OK, found=found, wanted=wanted)
+
+
+def _prefect(server: PrefectServer | None) -> tuple[Check, ...]:
+    if server is None:
+        return ()
+    name, wanted = "Prefect server", "answers only with authentication"
+    if server.error:
+        return (Check(name=name, light=Light.FAILED, found=server.error, wanted=wanted, remedy=server.remedy),)
+    if server.authenticates is None:
+        admission = Check(
+            name=name, light=Light.UNKNOWN, found="it is not known whether it asks for authentication", wanted=wanted
+        )
+    elif server.authenticates:
+        admission = Check(name=name, light=Light.OK, found="answers, and asks for authentication", wanted=wanted)
+    else:
+        admission = Check(
+            name=name,
+            light=Light.WARNING,
+            found="lets in everybody who can reach it, and they can run code on its workers",
+            wanted=wanted,
+            remedy="set PREFECT_SERVER_API_AUTH_STRING where it is started (docs/security.md)",
+        )
+    return (admission, *_schedules(server.overdue))
+
+
+def _schedules(overdue: tuple[Overdue, ...]) -> tuple[Check, ...]:
+    wanted = "each runs at its times"
+    if not overdue:
+        return (Check(name="schedules", light=Light.OK, found="run", wanted=wanted),)
+    return tuple(
+        Check(
+            name=f"schedule {one.deployment}",
+            light=Light.WARNING,
+            found=one.because,
+            wanted=wanted,
+            remedy=one.remedy,
+        )
+        for one in overdue
+    )
 
 
 def _dotted(version: tuple[int, int, int]) -> str:

@@ -1,21 +1,21 @@
-"""The steps a plan is made of, what each costs the people on the cluster, and what each does to the guarded state."""
+"""The steps of a plan: what each does to the guarded state, and its consequences for people."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, TypeAlias, assert_never
+from typing import Any, Final, Literal, TypeAlias
 
 from aks_entra.core.cluster import Identity, Posture
 from aks_entra.core.target import GroupTarget
 
 ROTATED: Final = "rotated"
-"""The CA fingerprint that a plan foresees after rotation: any but the one before."""
+"""The CA fingerprint that a plan expects after the rotation: any other than the one before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnsureAdminGroup:
-    """Create the group under its `uniqueName` unless it exists; wait until it can be read. Never removes a member."""
+    """Create the group under its `uniqueName` unless it exists. Wait until it can be read. Never remove a member."""
 
     group: GroupTarget
     kind: Literal["ensure-admin-group"] = "ensure-admin-group"
@@ -23,7 +23,7 @@ class EnsureAdminGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnableEntra:
-    """Replace `aadProfile` by AKS-managed Microsoft Entra ID. One way, for a legacy cluster as for one without."""
+    """Replace `aadProfile` by AKS-managed Microsoft Entra ID. Nobody can undo it."""
 
     tenant_id: str
     admin_groups: tuple[str, ...]  # references: object ids, or uniqueName:… of a group that an earlier step creates
@@ -34,7 +34,7 @@ class EnableEntra:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateEntra:
-    """Change admin groups or Azure RBAC of a managed cluster. Lists every group: those that stay and those added."""
+    """Change admin groups or Azure RBAC of a managed cluster. `admin_groups` names all groups, old and new."""
 
     admin_groups: tuple[str, ...]
     azure_rbac: bool
@@ -43,7 +43,7 @@ class UpdateEntra:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProveSignIn:
-    """A token of the prover must get in at this API server, by way of `admin_groups`, before anything is closed."""
+    """Prove that the prover's token gets in at this API server through `admin_groups`, before anything is closed."""
 
     admin_groups: tuple[str, ...]
     kind: Literal["prove-sign-in"] = "prove-sign-in"
@@ -51,7 +51,7 @@ class ProveSignIn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordBaseline:
-    """Hold the admin credential as a witness (in memory) where there is one, and record nodes and workloads."""
+    """Hold the admin credential in memory if there is one, and record nodes and workloads."""
 
     hold_credential: bool
     kind: Literal["record-baseline"] = "record-baseline"
@@ -66,7 +66,7 @@ class DisableLocalAccounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RotateCertificates:
-    """Rotate the cluster's certificates: the only thing that ends credentials handed out before."""
+    """Rotate the cluster's certificates. Nothing else ends credentials that were handed out before."""
 
     ca_before: str
     kind: Literal["rotate-certificates"] = "rotate-certificates"
@@ -74,7 +74,7 @@ class RotateCertificates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyOutcome:
-    """Look again, from outside: nodes, workloads, member in, ARM's refusal, old credentials tried alone."""
+    """Look again from outside: sign-in, nodes, workloads, ARM's refusal, and each old credential alone."""
 
     rotated: bool
     local_accounts_off: bool = True
@@ -83,14 +83,14 @@ class VerifyOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnableLocalAccounts:
-    """The way back of `DisableLocalAccounts`: from here on Azure hands out admin credentials to whoever may ask."""
+    """Undo `DisableLocalAccounts`. From then on Azure hands out admin credentials to anybody with the right."""
 
     kind: Literal["enable-local-accounts"] = "enable-local-accounts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyRestored:
-    """Look again after a rollback: an admin credential works where accounts are on, else a member gets in."""
+    """Look again after a rollback: an admin credential works, or, if local accounts are off, a member gets in."""
 
     local_accounts: bool
     kind: Literal["verify-restored"] = "verify-restored"
@@ -112,7 +112,7 @@ Step: TypeAlias = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guarded:
-    """What must not move between approval and act: nothing here drifts by the hour."""
+    """What must not change between the approval and the write. Nothing here drifts by the hour."""
 
     identity: Identity
     tenant_id: str | None
@@ -120,11 +120,11 @@ class Guarded:
     azure_rbac: bool
     local_accounts: bool
     kubernetes_rbac: bool
-    ca: str | None  # SHA-256 of the CA certificate; None where no depth could read it
+    ca: str | None  # SHA-256 of the CA certificate; None if it was not read
 
     @classmethod
     def of(cls, posture: Posture) -> Guarded:
-        """The guarded part of a posture."""
+        """Return the guarded part of a posture."""
         return cls(
             identity=posture.identity,
             tenant_id=posture.tenant_id.lower() if posture.tenant_id else None,
@@ -136,35 +136,15 @@ class Guarded:
         )
 
     def after(self, step: Step) -> Guarded:
-        """The state that a step leaves behind when it succeeds."""
-        match step:
-            case EnableEntra():
-                return replace(
-                    self,
-                    identity=Identity.MANAGED,
-                    tenant_id=step.tenant_id.lower(),
-                    admin_groups=_normal(step.admin_groups),
-                    azure_rbac=bool(step.azure_rbac),
-                )
-            case UpdateEntra():
-                return replace(self, admin_groups=_normal(step.admin_groups), azure_rbac=step.azure_rbac)
-            case DisableLocalAccounts():
-                return replace(self, local_accounts=False)
-            case EnableLocalAccounts():
-                return replace(self, local_accounts=True)
-            case RotateCertificates():
-                return replace(self, ca=ROTATED)
-            case EnsureAdminGroup() | ProveSignIn() | RecordBaseline() | VerifyOutcome() | VerifyRestored():
-                return self
-            case _:
-                assert_never(step)
+        """Return the state after a step that succeeded."""
+        return KINDS[type(step)].after(self, step)
 
     def resolved(self, groups: dict[str, str]) -> Guarded:
-        """The same state with `uniqueName:` references replaced by the object ids that groups got (`groups`)."""
+        """Return the state with `uniqueName:` references replaced by the object ids of `groups`."""
         return replace(self, admin_groups=_normal(groups.get(name, name) for name in self.admin_groups))
 
     def differences(self, now: Guarded, *, ca_before: str | None) -> tuple[str, ...]:
-        """What a cluster's present state has otherwise than this one, in words; empty when it is the same."""
+        """Return how a cluster's present state differs from this one, in words."""
         found = []
         for name in ("identity", "tenant_id", "admin_groups", "azure_rbac", "local_accounts", "kubernetes_rbac"):
             expected, actual = getattr(self, name), getattr(now, name)
@@ -180,7 +160,7 @@ class Guarded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consequence:
-    """What a step means for people: shown in the plan and at the gate. Minutes are documented or recorded ones."""
+    """What a step means for people. Plan and gate show it. Minutes are documented or recorded."""
 
     one_way: bool = False
     reversible: bool = False
@@ -189,51 +169,121 @@ class Consequence:
     notes: tuple[str, ...] = field(default=())
 
 
-def consequence(step: Step, *, tier: str = "Standard") -> Consequence:  # noqa: PLR0911 - a table: one for each step
-    """The price of a step (the durations of arm-wire-facts: recorded updates, documented rotation)."""
-    match step:
-        case EnableEntra(was=Identity.LEGACY):
-            downtime = "API server may be down for minutes (Free tier)" if tier == "Free" else ""
-            return Consequence(
-                one_way=True, interruption=downtime, minutes=(2, 5), notes=("kubeconfigs must be downloaded again",)
-            )
-        case EnableEntra():
-            return Consequence(one_way=True, minutes=(2, 5), notes=("kubeconfigs must be downloaded again",))
-        case UpdateEntra():
-            return Consequence(reversible=True, minutes=(2, 5))
-        case DisableLocalAccounts():
-            return Consequence(
-                reversible=True,
-                minutes=(2, 5),
-                notes=("`--admin` is refused from here on; credentials handed out before live until rotation",),
-            )
-        case RotateCertificates():
-            return Consequence(
-                one_way=True,
-                interruption=(
-                    "API, workloads and ingress may be down for 30 min or more; "
-                    "nodes, scale sets and disks are recreated"
-                ),
-                minutes=(15, 45),
-                notes=("every old credential and service-account token dies",),
-            )
-        case EnableLocalAccounts():
-            return Consequence(
-                reversible=True,
-                minutes=(2, 5),
-                notes=(
-                    "Azure hands out admin credentials again; a rotation is owed for them once accounts are closed",
-                ),
-            )
-        case EnsureAdminGroup() | ProveSignIn() | RecordBaseline() | VerifyOutcome() | VerifyRestored():
-            return Consequence()
-        case _:
-            assert_never(step)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepKind:
+    """What one class of step means: its texts, the state that it leaves behind, and its consequences.
+
+    `title` names the step in Prefect's UI. `words` says what is left to do; a step that only looks has none. `mark` is
+    the sign of the step in a plan.
+    """
+
+    title: str
+    mark: str = "?"
+    words: Callable[[Any], str] = lambda _: ""
+    writes: bool = False
+    after: Callable[[Guarded, Any], Guarded] = lambda state, _: state
+    consequence: Callable[[Any, str], Consequence] = lambda _step, _tier: Consequence()
+
+
+def _entra_enabled(state: Guarded, step: EnableEntra) -> Guarded:
+    return replace(
+        state,
+        identity=Identity.MANAGED,
+        tenant_id=step.tenant_id.lower(),
+        admin_groups=_normal(step.admin_groups),
+        azure_rbac=bool(step.azure_rbac),
+    )
+
+
+def _entra_updated(state: Guarded, step: UpdateEntra) -> Guarded:
+    return replace(state, admin_groups=_normal(step.admin_groups), azure_rbac=step.azure_rbac)
+
+
+def _enable_entra_costs(step: EnableEntra, tier: str) -> Consequence:
+    down = step.was == Identity.LEGACY and tier == "Free"
+    return Consequence(
+        one_way=True,
+        interruption="API server may be down for minutes (Free tier)" if down else "",
+        minutes=(2, 5),
+        notes=("kubeconfigs must be downloaded again",),
+    )
+
+
+def _update(*notes: str) -> Callable[[Any, str], Consequence]:
+    return lambda _step, _tier: Consequence(reversible=True, minutes=(2, 5), notes=notes)
+
+
+_ROTATION: Final = Consequence(
+    one_way=True,
+    interruption=(
+        "API, workloads and ingress may be down for 30 min or more; nodes, scale sets and disks are recreated"
+    ),
+    minutes=(15, 45),
+    notes=("every old credential and service-account token ends",),
+)
+
+KINDS: Final[dict[type, StepKind]] = {
+    EnsureAdminGroup: StepKind(
+        title="ensure admin group", mark="+", words=lambda step: f"create group {step.group.display_name}"
+    ),
+    EnableEntra: StepKind(
+        title="enable Entra",
+        mark="+",
+        words=lambda _: "enable Microsoft Entra ID",
+        writes=True,
+        after=_entra_enabled,
+        consequence=_enable_entra_costs,
+    ),
+    UpdateEntra: StepKind(
+        title="update Entra",
+        mark="+",
+        words=lambda _: "update admin groups or Azure RBAC",
+        writes=True,
+        after=_entra_updated,
+        consequence=_update(),
+    ),
+    ProveSignIn: StepKind(title="prove sign-in"),
+    RecordBaseline: StepKind(title="record baseline"),
+    DisableLocalAccounts: StepKind(
+        title="disable local accounts",
+        mark="−",
+        words=lambda _: "disable local accounts",
+        writes=True,
+        after=lambda state, _: replace(state, local_accounts=False),
+        consequence=_update("`--admin` is refused from here on; credentials from before work until the rotation"),
+    ),
+    RotateCertificates: StepKind(
+        title="rotate certificates",
+        mark="↻",
+        words=lambda _: "rotate certificates",
+        writes=True,
+        after=lambda state, _: replace(state, ca=ROTATED),
+        consequence=lambda _step, _tier: _ROTATION,
+    ),
+    VerifyOutcome: StepKind(title="verify outcome"),
+    EnableLocalAccounts: StepKind(
+        title="enable local accounts",
+        mark="+",
+        words=lambda _: "enable local accounts",
+        writes=True,
+        after=lambda state, _: replace(state, local_accounts=True),
+        consequence=_update(
+            "Azure hands out admin credentials again; a rotation is owed for them once accounts are closed"
+        ),
+    ),
+    VerifyRestored: StepKind(title="verify what was restored"),
+}
+"""What each step means. `aks_entra.execution.steps.registry` says how it is performed."""
+
+
+def consequence(step: Step, *, tier: str = "Standard") -> Consequence:
+    """Return the consequences of a step. Durations are from recorded updates and the documented rotation."""
+    return KINDS[type(step)].consequence(step, tier)
 
 
 def writes(step: Step) -> bool:
-    """Whether a step changes the cluster (the others only look, or touch the directory)."""
-    return isinstance(step, EnableEntra | UpdateEntra | DisableLocalAccounts | RotateCertificates | EnableLocalAccounts)
+    """Whether a step changes the cluster. The others only look, or write to the directory."""
+    return KINDS[type(step)].writes
 
 
 _LABELS: Final = {

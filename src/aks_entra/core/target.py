@@ -22,7 +22,7 @@ class LocalAccounts(StrEnum):
 
 
 class RotationPolicy(StrEnum):
-    """When old credentials die. `later` leaves the rotation owed: it stays in every report until it was done."""
+    """When old credentials end. With `later` the rotation is owed, and every report says so until it is done."""
 
     AT_ONCE = "at-once"
     LATER = "later"
@@ -30,10 +30,10 @@ class RotationPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupTarget:
-    """An admin group: one that exists (`id`), or one to be created under its `unique_name` with first `members`.
+    """An admin group that exists (`id`), or that the plan creates under its `unique_name` with these `members`.
 
-    The prover is put first among `members` when the group is created, never afterwards. Owners and members are object
-    ids of a group to be created; of one that exists (it has both `id` and `unique_name` then) they are as declared.
+    The prover becomes the first member when the group is created, and never later. `owners` and `members` are object
+    ids for a group to create. For a declared group that exists (`id` and `unique_name`) they are as declared.
     """
 
     display_name: str
@@ -45,7 +45,7 @@ class GroupTarget:
 
     @property
     def reference(self) -> str:
-        """How plan and digest name the group: its object id, or its unique name while it does not exist."""
+        """The name of the group in plan and digest: its object id, or its unique name while it does not exist."""
         return self.id or f"uniqueName:{self.unique_name}"
 
 

@@ -4,9 +4,30 @@ The only package of the library that imports prefect; it never imports `flows` o
 second, so that command lines import it inside functions.
 """
 
+from aks_entra.core.planning.approval import Approval
+from aks_entra.prefect_client import _entry  # noqa: F401 - first: Prefect's settings are read when it is imported
 from aks_entra.prefect_client.approvals import Gate, decide, gates
-from aks_entra.prefect_client.archive import (
-    Approval,
+from aks_entra.prefect_client.authentication import asks_for_authentication
+from aks_entra.prefect_client.break_glass_records import opening_of, store_opening
+from aks_entra.prefect_client.decisions import store_without_gates
+from aks_entra.prefect_client.fleet_deployments import apply as apply_deployment
+from aks_entra.prefect_client.fleet_deployments import deployed_fleets, require_no_runs_left
+from aks_entra.prefect_client.fleet_deployments import found as found_deployments
+from aks_entra.prefect_client.fleet_deployments import pages as deployment_pages
+from aks_entra.prefect_client.fleet_deployments import switched_off as switched_off_deployments
+from aks_entra.prefect_client.fleet_deployments import wanted as wanted_deployments
+from aks_entra.prefect_client.fleet_deployments import without_worker as pools_without_worker
+from aks_entra.prefect_client.fleet_runs import (
+    await_run,
+    request,
+    request_with_content,
+    requested_deployment,
+    require_idle,
+    runs_begun,
+)
+from aks_entra.prefect_client.last_plan import last_plan_of
+from aks_entra.prefect_client.leases import hold_lease, hold_leases
+from aks_entra.prefect_client.migration_records import (
     PrefectJournal,
     load_plan,
     load_report,
@@ -18,17 +39,21 @@ from aks_entra.prefect_client.archive import (
     store_verdict,
     verdicts,
 )
-from aks_entra.prefect_client.claims import claim, claim_all
-from aks_entra.prefect_client.lookup import last_plan_of
-from aks_entra.prefect_client.members import member_of, retry, skip, stop, stop_batches
-from aks_entra.prefect_client.names import GRANT_ACCESS, PROVISION_CLUSTER, short
+from aks_entra.prefect_client.names import (
+    END_ACCESS,
+    GRANT_ACCESS,
+    PROVISION_CLUSTER,
+    SWEEP_BREAK_GLASS,
+    hexadecimal,
+    short,
+)
 from aks_entra.prefect_client.names import run_page as page_of
 from aks_entra.prefect_client.overview import Waiting, waiting
+from aks_entra.prefect_client.run_end import await_end
 from aks_entra.prefect_client.runs import (
     RunView,
     Snapshot,
     StepView,
-    await_end,
     find_run,
     follow,
     look_at,
@@ -39,10 +64,14 @@ from aks_entra.prefect_client.runs import (
     start_fleet,
     start_migration,
 )
+from aks_entra.prefect_client.schedules import overdue_schedules
+from aks_entra.prefect_client.skips import is_cancelled, member_of, retry, skip, stop, stop_batches
 
 __all__ = [
+    "END_ACCESS",
     "GRANT_ACCESS",
     "PROVISION_CLUSTER",
+    "SWEEP_BREAK_GLASS",
     "Approval",
     "Gate",
     "PrefectJournal",
@@ -50,26 +79,43 @@ __all__ = [
     "Snapshot",
     "StepView",
     "Waiting",
+    "apply_deployment",
+    "asks_for_authentication",
     "await_end",
-    "claim",
-    "claim_all",
+    "await_run",
     "decide",
+    "deployed_fleets",
+    "deployment_pages",
     "find_run",
     "follow",
+    "found_deployments",
     "gates",
+    "hexadecimal",
+    "hold_lease",
+    "hold_leases",
+    "is_cancelled",
     "last_plan_of",
     "load_plan",
     "load_report",
     "look_at",
     "member_of",
     "noted_plan",
+    "opening_of",
+    "overdue_schedules",
     "page_of",
+    "pools_without_worker",
     "records",
     "report_of",
+    "request",
+    "request_with_content",
+    "requested_deployment",
+    "require_idle",
+    "require_no_runs_left",
     "require_online",
     "require_server",
     "resume",
     "retry",
+    "runs_begun",
     "short",
     "skip",
     "start",
@@ -77,9 +123,13 @@ __all__ = [
     "start_migration",
     "stop",
     "stop_batches",
+    "store_opening",
     "store_plan",
     "store_report",
     "store_verdict",
+    "store_without_gates",
+    "switched_off_deployments",
     "verdicts",
     "waiting",
+    "wanted_deployments",
 ]

@@ -1,6 +1,7 @@
-"""Gates: a suspended run whose form names one plan. A stale digest is refused by the form itself.
+"""Gates: a suspended run whose form names one plan. The form itself refuses another digest.
 
-Every field is required: an empty answer, or the defaults of a run that crashed while it was suspended, approve nothing.
+Every field is required, so that an empty answer, or the defaults of a run that crashed while it was suspended, approve
+nothing.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowFilter,
@@ -28,11 +31,15 @@ from prefect.input import RunInput
 from pydantic import Field, ValidationError, create_model
 
 from aks_entra.core.durations import stamp
-from aks_entra.core.gates import Side as Moment
+from aks_entra.core.planning.approval import Approval
+from aks_entra.core.planning.gates import Side as Moment
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import archive, names, notes
-from aks_entra.prefect_client.archive import Approval
-from aks_entra.prefect_client.life import sign_off, sign_on
+from aks_entra.prefect_client import artifacts, migration_records, names
+from aks_entra.prefect_client.decisions import Question, answers_of, decided
+from aks_entra.prefect_client.flow_run_list import all_runs
+from aks_entra.prefect_client.liveness import register, unregister
+from aks_entra.text.safe import visible
+from aks_entra.typed_text import one_line
 
 _SAID = r"\S"
 
@@ -46,7 +53,7 @@ class Gate:
     plan: str
     stage: int
     moment: Moment
-    asked: str = ""  # tells one question from the next: the same is asked again when an approval expired
+    asked: str = ""  # tells one question from the next: a gate asks again when an approval expired
 
     @property
     def page(self) -> str:
@@ -55,10 +62,10 @@ class Gate:
 
 
 def form(digest: str, question: str, *, ticket: bool = False) -> type[RunInput]:
-    """The form of a gate; `question` is markdown. `ticket`: whether a change ticket has to be named.
+    """Return the form of a gate. `question` is markdown; `ticket`: whether a change ticket is required.
 
-    What decides never gets a default: an empty answer must approve nothing. Everything is typed: a choice opens and
-    shuts at once when it is clicked in this dialog of Prefect's UI (3.8.8).
+    No field that decides has a default, so that an empty answer approves nothing. Every field is text, because a choice
+    in this dialog of Prefect's UI (3.8.8) closes as soon as it opens.
     """
     digits = names.short(digest)
     numbered = "the change ticket"
@@ -91,49 +98,69 @@ def form(digest: str, question: str, *, ticket: bool = False) -> type[RunInput]:
     return model.with_initial_data(description=question)
 
 
+def words_of(answer: RunInput) -> dict[str, str]:
+    """Return what was typed at a form, each field on one line without hidden characters, because others read it."""
+    return {name: visible(str(value).strip()) for name, value in answer.model_dump().items()}
+
+
 async def ask(digest: str, stage: tuple[int, str], moment: Moment, question: Callable[[], str]) -> Approval:
-    """Wait for a decision on a stage (its place in the plan, its name), unless this digest was approved already."""
-    known = await archive.approval(digest, stage[1], moment)
-    return known or await ask_anew(digest, stage, moment, question)
+    """Wait for a decision on a stage (its place in the plan, its name), unless this run was approved already."""
+    asked = Question(plan=digest, place=stage[0], stage=stage[1], side=moment)
+    known = await decided(artifacts.own_flow_run(), asked)
+    return known or await ask_anew(asked, question)
 
 
 async def ask_anew(
-    digest: str,
-    stage: tuple[int, str],
-    moment: Moment,
+    asked: Question,
     question: Callable[[], str],
     *,
     instead_of: Approval | None = None,
     ticket: bool = False,
 ) -> Approval:
-    """Wait for a decision; `instead_of` an approval that counts no more. `ticket`: whether one has to be named.
+    """Suspend the flow run until a person decides.
 
-    Suspends the flow run: its process ends, and after the resume the flow runs from the top and comes here again.
-    An answer that does not fit the form is asked again.
+    Its process ends. After the resume, the flow starts again from the top and comes here for the answer. If the answer
+    does not fit the form, the question is asked again.
+
+    Args:
+        asked: what the gate asks.
+        question: renders the page that the person reads.
+        instead_of: the approval that expired, if there was one.
+        ticket: whether a change ticket is required.
     """
-    place, name = stage
-    asked = names.key("gate", str(place), moment, names.short(digest), instead_of.at if instead_of else "")
+    base = names.key(asked.key, instead_of.at if instead_of else "")
     for attempt in itertools.count(1):
+        pause = names.key(base, str(attempt))
         try:
-            await sign_off()
-            answer = await asuspend_flow_run(
-                wait_for_input=form(digest, question(), ticket=ticket), key=names.key(asked, str(attempt))
+            await unregister()
+            answer = await asuspend_flow_run(wait_for_input=form(asked.plan, question(), ticket=ticket), key=pause)
+            run = await register()  # answered: this process carries the run on
+            said = words_of(answer)
+            decision = Approval(
+                plan=asked.plan,
+                stage=asked.stage,
+                moment=asked.side,
+                at=await _answered(run, pause),
+                run=str(run),
+                question=pause,
+                facts=asked.facts,
+                decision="approve" if said["decision"].lower() == "approve" else "reject",
+                approver=said["approver"],
+                reason=said["reason"],
+                ticket=said["ticket"],
             )
-            run = await sign_on()  # answered: this process carries the run on
-            said = answer.model_dump()
-            said |= {"decision": said["decision"].strip().lower(), "plan": digest}
-            decision = Approval(stage=name, moment=moment, at=await _answered(run), **said)
         except (ValidationError, ObjectNotFound):
             continue
-        await archive.store_approval(decision)
+        await migration_records.store_approval(decision)
         return decision
     raise AssertionError  # pragma: no cover - count() never ends
 
 
 async def gates(run: str | None = None) -> tuple[Gate, ...]:
-    """The gates that wait now; of one run (the beginning of its id, or its name), or of all."""
+    """Return the gates that wait now, of one run (the beginning of its id, or its name) or of all runs."""
     async with get_client() as client:
-        waiting = await client.read_flow_runs(
+        waiting = await all_runs(
+            client,
             flow_filter=FlowFilter(name=FlowFilterName(any_=list(names.GATED))),
             flow_run_filter=FlowRunFilter(
                 state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED]))
@@ -144,7 +171,7 @@ async def gates(run: str | None = None) -> tuple[Gate, ...]:
 
 
 async def gate_of(client: PrefectClient, run: FlowRun) -> Gate | None:
-    """The gate at which a run waits, if it does."""
+    """Return the gate at which a run waits, or None."""
     return await _gate(client, run)
 
 
@@ -153,19 +180,22 @@ async def decide(
 ) -> Gate:
     """Answer a gate. `run`: the beginning of its id; `plan`: the digest, or at least six digits of it.
 
-    Raises Refused when no such run waits, when it waits for another plan, or when the form refuses the answer.
+    Raises:
+        Refused: no such run waits, it waits for another plan, or the form refuses the answer.
     """
+    for field, text in (("approver", approver), ("reason", reason), ("ticket", ticket)):
+        one_line(field, text)
     digits = names.hexadecimal(plan).lower()
     waiting = await gates(run)
     if not waiting:
         raise Refused(
             f"no run {run!r} waits for an approval",
-            remedy="Prefect's UI shows the suspended runs; a run's page says how it stands",
+            remedy="Prefect's UI shows the suspended runs; a run's page shows its state",
         )
     if len(waiting) > 1:
         raise Refused(f"{len(waiting)} waiting runs begin with {run!r}", remedy="give more digits of the run's id")
     gate = waiting[0]
-    if len(digits) < archive.SHORTEST or not names.hexadecimal(gate.plan).startswith(digits):
+    if len(digits) < migration_records.SHORTEST or not names.hexadecimal(gate.plan).startswith(digits):
         raise Refused(
             f"run {gate.run_name} waits for plan {names.short(gate.plan)}, not for {digits or 'nothing'}",
             remedy=f"read that plan, then approve it by its own digest: --plan {names.short(gate.plan)}",
@@ -182,12 +212,11 @@ async def decide(
     return gate
 
 
-async def _answered(run: UUID) -> str:
-    """When the run's newest answer was given: a worker may have been away between the answer and this process."""
+async def _answered(run: UUID, question: str) -> str:
+    """Return when the server resumed the run from this question: a worker may have been offline since then."""
     async with get_client() as client:
-        states = await client.read_flow_run_states(run)
-    resumed = [state.timestamp for state in states if state.name == "Resuming" and state.timestamp is not None]
-    return stamp(max(resumed, default=notes.now()))
+        given = await answers_of(client, run)
+    return next((stamp(one.at) for one in reversed(given) if one.question == question), "")
 
 
 def _named(run: FlowRun, name: str) -> bool:
@@ -201,8 +230,10 @@ async def _gate(client: PrefectClient, run: FlowRun) -> Gate | None:
     _, place, moment, *_ = (state.state_details.pause_key or "").split("-")
     try:
         schema = json.loads(await client.read_flow_run_input(run.id, state.state_details.run_input_keyset["schema"]))
-    except ObjectNotFound:
-        return None  # suspended this very moment: the form is about to be stored
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code != HTTPStatus.NOT_FOUND:
+            raise
+        return None  # it was suspended just now, and its form is not stored yet
     return Gate(
         run=run.id,
         run_name=run.name,

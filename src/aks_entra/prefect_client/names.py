@@ -1,4 +1,4 @@
-"""How things are called on Prefect's server: deployments, tags, artifact keys, pages. Names only, no request."""
+"""Names on Prefect's server: deployments, tags, artifact keys, pages. This module sends no request."""
 
 from __future__ import annotations
 
@@ -9,112 +9,175 @@ from typing import Final
 from prefect.settings import get_current_settings
 
 from aks_entra.core.cluster import ClusterId
-from aks_entra.core.steps import Step
+from aks_entra.text.safe import for_name
 
 MIGRATE_FLEET: Final = "migrate-fleet/migrate-fleet"
 MIGRATE_BATCH: Final = "migrate-batch/migrate-batch"
 PROVISION_CLUSTER: Final = "provision-cluster/provision-cluster"
 GRANT_ACCESS: Final = "grant-access/grant-access"
+INVENTORY_FLEET: Final = "inventory-fleet/inventory-fleet"
+VERIFY_FLEET: Final = "verify-fleet/verify-fleet"
+SWEEP_BREAK_GLASS: Final = "sweep-break-glass/sweep-break-glass"
+END_ACCESS: Final = "end-access/end-access"
+REVIEW_ACCESS: Final = "review-access/review-access"
 DEPLOYMENTS: Final = (
     MIGRATE_FLEET,
     MIGRATE_BATCH,
     PROVISION_CLUSTER,
-    "inventory-fleet/inventory-fleet",
-    "verify-fleet/verify-fleet",
+    INVENTORY_FLEET,
+    VERIFY_FLEET,
     "rollback-cluster/rollback-cluster",
-    "sweep-break-glass/sweep-break-glass",
+    SWEEP_BREAK_GLASS,
     GRANT_ACCESS,
-    "end-access/end-access",
-    "review-access/review-access",
+    END_ACCESS,
+    REVIEW_ACCESS,
     "create-group/create-group",
     "apply-conditional-access/apply-conditional-access",
 )
+SCHEDULED: Final = (SWEEP_BREAK_GLASS, END_ACCESS, VERIFY_FLEET, REVIEW_ACCESS)
+"""The deployments that Prefect's scheduler starts."""
+ON_REQUEST: Final = "migrate-fleet/on-request"
+FLEET_RUNS: Final = {"migrate": MIGRATE_FLEET, "verify": VERIFY_FLEET, "inventory": INVENTORY_FLEET}
+"""The runs of a fleet file, each with the deployment that a fleet's own deployment is made from."""
+REQUESTED: Final = {
+    "migrate": "aks-entra.fleet.requested",
+    "verify": "aks-entra.fleet.verification-requested",
+    "inventory": "aks-entra.fleet.inventory-requested",
+}
+"""The events that start the runs of a deployed fleet."""
 COORDINATOR: Final = "migrate-fleet"  # name of the flow
 WINDOW_CLOSED: Final = "WindowClosed"
-"""The final state of a batch in which the turn of some came after their window had closed."""
+"""The final state of a batch in which the window of some clusters closed before their turn."""
+SKIPPED: Final = "Skipped"
+"""The final state of a scheduled migration that did not begin, because the one before is not over."""
 GATED: Final = (COORDINATOR, "grant-access", "apply-conditional-access")
-"""Names of the flows that wait for decisions."""
+"""Names of the flows that wait for a decision or a time."""
 WORK_POOL: Final = "aks-entra"
 SEPARATOR: Final = " · "
 """Between a task's name and its cluster in the names of task runs."""
 
-TITLES: Final[dict[str, str]] = {
-    "ensure-admin-group": "ensure admin group",
-    "enable-entra": "enable Entra",
-    "update-entra": "update Entra",
-    "prove-sign-in": "prove sign-in",
-    "record-baseline": "record baseline",
-    "disable-local-accounts": "disable local accounts",
-    "rotate-certificates": "rotate certificates",
-    "verify-outcome": "verify outcome",
-    "enable-local-accounts": "enable local accounts",
-    "verify-restored": "verify what was restored",
-}
-"""What a step is called in the names of its task runs."""
 
+class RunName(str):
+    """The template of a run's name, such as `create group {name}`. Its values stay short and on one line.
 
-def title(step: Step) -> str:
-    """A step's name for people."""
-    return TITLES[step.kind]
+    Prefect formats it with the parameters of the run.
+    """
+
+    __slots__ = ()
+
+    def format(self, *args: object, **kwargs: object) -> str:
+        """Return the name of one run."""
+        return for_name(super().format(*args, **kwargs))
 
 
 def hexadecimal(digest: str) -> str:
-    """The digits of a digest, without `sha256:`."""
+    """Return the digits of a digest, without `sha256:`."""
     return digest.removeprefix("sha256:")
 
 
 def short(digest: str) -> str:
-    """The first twelve digits: enough for a person and for a tag."""
+    """Return the first twelve digits, which are enough for a person and for a tag."""
     return hexadecimal(digest)[:12]
 
 
 def plan_tag(digest: str) -> str:
-    """The tag of every run that carries out a plan."""
+    """Return the tag of every run that carries out a plan."""
     return f"plan:{short(digest)}"
 
 
 def stage_tag(stage: str) -> str:
-    """The tag of a stage's batches."""
+    """Return the tag of a stage's batches."""
     return f"stage:{stage}"
 
 
 def batch_tag(number: int) -> str:
-    """The tag of one of a stage's batches, counted from 1."""
+    """Return the tag of one batch of a stage, counted from 1."""
     return f"batch:{number}"
 
 
 def coordinator_tag(run: object) -> str:
-    """The tag of the batches that a coordinator started."""
+    """Return the tag of the batches that a coordinator started."""
     return f"coordinator:{run}"
 
 
+def resumes_tag(run: object) -> str:
+    """Return the tag of a coordinator that resumes a dead one."""
+    return f"resumes:{run}"
+
+
+def resumed_by(tags: list[str]) -> str | None:
+    """Return the run that a run with these tags resumes, or None."""
+    return next((tag.removeprefix("resumes:") for tag in tags if tag.startswith("resumes:")), None)
+
+
+_FLEET_TAG: Final = "aks-entra-fleet:"
+
+
+def fleet_tag(name: str) -> str:
+    """Return the tag of a fleet's deployments, of the runs that they start, and of each coordinator of the fleet."""
+    return f"{_FLEET_TAG}{name}"
+
+
+def fleet_of(tags: list[str]) -> str | None:
+    """Return the fleet that a deployment or run with these tags belongs to, or None."""
+    return next((tag.removeprefix(_FLEET_TAG) for tag in tags if tag.startswith(_FLEET_TAG)), None)
+
+
+def fleet_deployment(run: str, fleet: str) -> str:
+    """Return the full name of a fleet's deployment. `run` is a key of `FLEET_RUNS`."""
+    return f"{FLEET_RUNS[run].partition('/')[0]}/{fleet}"
+
+
+def fleet_resource(name: str) -> str:
+    """Return the id of a fleet in events."""
+    return f"aks-entra.fleet/{name}"
+
+
+def typed_tag(token: str) -> str:
+    """Return the tag of a coordinator for which a person typed that stages may begin without an approval."""
+    return f"typed:{token}"
+
+
+def typed(tags: list[str]) -> list[str]:
+    """Return the tokens of such decisions from a run's tags."""
+    return [tag.removeprefix("typed:") for tag in tags if tag.startswith("typed:")]
+
+
 def stage_key(stage: str) -> str:
-    """A stage in an artifact's key: `a b` and `a-b` are two stages, and keys know only one spelling of both."""
+    """Return a stage's part of an artifact's key. Keys spell the stages `a b` and `a-b` alike, so a hash follows."""
     return key(stage, hashlib.sha256(stage.encode()).hexdigest()[:6])
 
 
 def slug(cluster: ClusterId) -> str:
-    """A cluster in an artifact's key: twelve digits over its ARM id (keys allow no slash and ignore nothing)."""
+    """Return a cluster's part of an artifact's key: twelve digits of a hash of its ARM id (keys allow no slash)."""
     return hashlib.sha256(cluster.key.encode()).hexdigest()[:12]
 
 
 def key(*parts: str) -> str:
-    """An artifact's key: lower case, digits and dashes."""
+    """Return an artifact's key: lower case, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
 
 
 def provision_digest(cluster: ClusterId, at: str) -> str:
-    """What stands for the plan's digest in the report of a cluster that was created: it had no plan."""
+    """Return what replaces the plan's digest in the report of a created cluster, which has no plan."""
     return f"sha256:{hashlib.sha256(f'provision {cluster.key} {at}'.encode()).hexdigest()}"
 
 
 def run_page(run_id: object) -> str:
-    """The page of a flow run in Prefect's UI."""
+    """Return the page of a flow run in Prefect's UI."""
+    return f"{_ui()}/runs/flow-run/{run_id}"
+
+
+def deployment_page(deployment_id: object) -> str:
+    """Return the page of a deployment in Prefect's UI."""
+    return f"{_ui()}/deployments/deployment/{deployment_id}"
+
+
+def _ui() -> str:
     settings = get_current_settings()
-    base = settings.ui_url or (settings.api.url or "").removesuffix("/api")
-    return f"{base}/runs/flow-run/{run_id}"
+    return settings.ui_url or (settings.api.url or "").removesuffix("/api")
 
 
 def stage_of(tags: list[str]) -> str | None:
-    """The stage of a batch, by its run's tags; None for a coordinator."""
+    """Return the stage of a batch from its run's tags, or None for a coordinator."""
     return next((tag.removeprefix("stage:") for tag in tags if tag.startswith("stage:")), None)

@@ -1,4 +1,4 @@
-"""Which runs wait, for whom or for what, and until when: every gate of a Prefect server at one look."""
+"""Which runs wait, for whom or for what, and until when: every gate of a Prefect server in one list."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from prefect.client.schemas.filters import (
 
 from aks_entra.core.durations import stamp
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import approvals, archive, names
+from aks_entra.prefect_client import approvals, migration_records, names
 from aks_entra.prefect_client.approvals import Gate
-from aks_entra.prefect_client.waiting import WAITING
+from aks_entra.prefect_client.flow_run_list import all_runs
+from aks_entra.prefect_client.waiting import REASON, WAITING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """One run that waits. `until` (ISO 8601) is empty for one that waits for a person; `plan`: short, empty: none."""
+    """One run that waits. `until` (ISO 8601) is empty if it waits for a person; `plan` (short) if it has no plan."""
 
     run: UUID
     plan: str
@@ -37,13 +38,14 @@ class Waiting:
 
 
 async def waiting() -> tuple[Waiting, ...]:
-    """Everything that waits now: for a person first, then for a time, the nearest first."""
+    """Return the runs that wait now: first those that wait for a person, then the others, soonest first."""
     people = [
         Waiting(run=gate.run, plan=names.short(gate.plan), because=await _question(gate))
         for gate in await approvals.gates()
     ]
     async with get_client() as client:
-        put_off = await client.read_flow_runs(
+        put_off = await all_runs(
+            client,
             flow_filter=FlowFilter(name=FlowFilterName(any_=list(names.GATED))),
             flow_run_filter=FlowRunFilter(state=FlowRunFilterState(name=FlowRunFilterStateName(any_=[WAITING]))),
         )
@@ -51,7 +53,7 @@ async def waiting() -> tuple[Waiting, ...]:
         Waiting(
             run=run.id,
             plan=next((tag.removeprefix("plan:") for tag in run.tags if tag.startswith("plan:")), ""),
-            because=(run.state.message or "").partition(": ")[2],
+            because=str(run.labels.get(REASON) or run.state.message or ""),  # runs of earlier versions have no label
             until=stamp(run.state.state_details.scheduled_time),
         )
         for run in put_off
@@ -61,9 +63,9 @@ async def waiting() -> tuple[Waiting, ...]:
 
 
 async def _question(gate: Gate) -> str:
-    """What is to be approved: a stage of a plan, or something that has none."""
+    """Say what has to be approved: a stage of a plan, or a request that has no plan."""
     try:
-        stage = (await archive.load_plan(gate.plan)).stages[gate.stage].name
+        stage = (await migration_records.load_plan(gate.plan)).stages[gate.stage].name
     except Refused:
         return f"an approval of {gate.run_name}"
     return f"gate {gate.moment} stage {stage}: an approval"

@@ -1,40 +1,47 @@
-"""Plans, approvals, verdicts and reports as pages for people in Prefect's UI (markdown). Pure text."""
+"""Plans, approvals, verdicts and reports as pages for people in Prefect's UI (markdown)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from aks_entra.core.gates import Gate, Side
-from aks_entra.core.plan import ClusterPlan, FleetPlan
+from aks_entra.core.planning.gates import Gate, Side
+from aks_entra.core.planning.plan import ClusterPlan, FleetPlan
+from aks_entra.core.planning.rollout import Stage
 from aks_entra.core.preflight import Severity, Skip
-from aks_entra.core.report import FleetReport
-from aks_entra.core.rollout import Stage
-from aks_entra.core.steps import consequence
-from aks_entra.core.verdict import Verdict
-from aks_entra.prefect_client.names import short, title
+from aks_entra.core.steps import KINDS, consequence
+from aks_entra.core.verdict.report import FleetReport
+from aks_entra.core.verdict.verdict import Verdict
+from aks_entra.planning.inventory import Row
+from aks_entra.prefect_client.names import short
 from aks_entra.report import inventory_view, plan_markdown
 from aks_entra.report.plan_view import limits, view_of
-from aks_entra.survey import Row
+from aks_entra.text.markdown import code, for_markdown, for_markdown_table_cell, strong
+from aks_entra.text.safe import visible
 
 if TYPE_CHECKING:
-    from aks_entra.prefect_client.archive import Approval
+    from aks_entra.core.planning.approval import Approval
 
+_UNSEALED = (
+    "**No digest covers the findings of this plan**: an earlier version made it, or somebody changed its file. "
+    "Plan again to be sure of them."
+)
 LONGEST = 200  # members shown on one page
 
 
 def plan_page(plan: FleetPlan) -> str:
-    """A whole plan, as `aks-entra plan -o markdown` prints it."""
+    """Render a whole plan, as `aks-entra plan -o markdown` prints it."""
     return plan_markdown.render(view_of(plan))
 
 
 def stage_page(plan: FleetPlan, stage: Stage) -> str:
-    """One stage: its clusters with their steps, what interrupts service, what is one way, and what is refused."""
+    """Render one stage: its clusters with their steps, interruptions, irreversible steps and refusals."""
     members = [plan.plan_for(member) for member in stage.members]
     rules = ", ".join(
         (
             f"{len(members)} clusters",
             f"{stage.max_concurrency} at a time",
-            *limits(stage),
+            *map(for_markdown, limits(stage)),
             f"stops after more than {stage.max_allowed_failures} failures",
         )
     )
@@ -44,115 +51,129 @@ def stage_page(plan: FleetPlan, stage: Stage) -> str:
     return "\n\n".join(lines)
 
 
-def gate_page(plan: FleetPlan, stage: Stage, side: Side, *, expired: str = "") -> str:
-    """What an approver reads before deciding. `expired`: when an earlier approval of the same ran out."""
+def gate_page(plan: FleetPlan, stage: Stage, side: Side, *, expired: str = "", requested: str = "") -> str:
+    """Render what an approver reads before deciding.
+
+    `expired`: when an earlier approval expired. `requested`: what the request for the run said about it.
+    """
     binding = (
-        f"Plan `{short(plan.digest)}` of fleet **{plan.name}**, made {plan.created_at}. "
-        "The approval holds for exactly this plan; a cluster that moved since is refused."
+        f"Plan {code(short(plan.digest))} of fleet {strong(plan.name)}, made {for_markdown(plan.created_at)}. "
+        "The approval holds for exactly this plan; a cluster that changed since is refused."
     )
     name = plan.prover.client_id or plan.prover.object_id
-    proof = f"Sign-in is proven by the automation `{name}`: no person's sign-in is proven yet."
-    heading = f"# {side.capitalize()} stage {stage.name}: approve or reject"
-    again = f"**The approval that was given expired at {expired}: it is asked for again.**" if expired else ""
-    parts = [heading, again, binding, proof, _conditions(stage.gate(side)), passed_over(plan.skip_rules)]
+    proof = f"Sign-in is proven by the automation {code(name)}: no person's sign-in is proven yet."
+    heading = f"# {side.capitalize()} stage {for_markdown(stage.name)}: approve or reject"
+    again = f"**The earlier approval expired at {for_markdown(expired)}: a new one is needed.**" if expired else ""
+    asked = f"Somebody requested this run: {for_markdown(requested)}." if requested else ""
+    parts = [heading, again, asked, binding, proof, _conditions(stage.gate(side)), skipped_rules(plan.skip_rules)]
+    parts.append(
+        _UNSEALED if plan.unsealed else f"The findings on this page have the digest {code(short(plan.facts_digest))}."
+    )
     parts.append(plan_markdown.changes(view_of(plan)))
     parts.append(stage_page(plan, stage))
     return "\n\n".join(part for part in parts if part)
 
 
 def _conditions(gate: Gate | None) -> str:
-    """What the gate waits for beside the approval, and how long the approval counts."""
+    """Say what the gate waits for, and how long an approval is valid."""
     if gate is None:
         return ""
-    return f"This gate waits for: {_cell('; '.join(gate.conditions))}."
+    return f"This gate waits for: {'; '.join(map(for_markdown, gate.conditions))}."
 
 
-def passed_over(skips: tuple[Skip, ...]) -> str:
-    """The preflight rules that somebody skipped, and why; empty when there are none."""
-    said = ", ".join(f"**{skip.rule}** ({_cell(skip.reason)})" for skip in skips)
-    return f"Preflight rules passed over: {said}." if said else ""
+def skipped_rules(skips: tuple[Skip, ...]) -> str:
+    """Say which preflight rules somebody skipped, and why. Empty if there are none."""
+    said = ", ".join(f"{strong(skip.rule)} ({for_markdown(skip.reason)})" for skip in skips)
+    return f"Skipped preflight rules: {said}." if said else ""
 
 
 def approval_page(approval: Approval) -> str:
-    """Who decided what, and why."""
+    """Say who decided what, and why."""
     verb = "approved" if approval.decision == "approve" else "rejected"
     return (
-        f"{approval.moment} stage **{approval.stage}** of plan `{short(approval.plan)}`: {verb} by "
-        f"{_cell(approval.approver)} ({_cell(approval.reason)}{_ticket(approval)})"
+        f"{approval.moment} stage {strong(approval.stage)} of plan {code(short(approval.plan))}: {verb} by "
+        f"{for_markdown(approval.approver)} ({for_markdown(approval.reason)}{_ticket(approval)})"
     )
 
 
 def _ticket(approval: Approval) -> str:
-    return f", ticket {_cell(approval.ticket)}" if approval.ticket else ""
+    return f", ticket {for_markdown(approval.ticket)}" if approval.ticket else ""
 
 
 def verdict_page(verdict: Verdict) -> str:
-    """One cluster's verdict with its reasons."""
+    """Render one cluster's verdict with its reasons."""
     grade = f" · proof: {verdict.grade}" if verdict.grade else ""
-    then = f"\n\n→ {verdict.next}" if verdict.next else ""
-    reasons = "\n".join(f"* {reason}" for reason in verdict.because)
-    return f"**{verdict.cluster}: {verdict.outcome}**{grade}\n\n{reasons}{then}"
+    then = f"\n\n→ {for_markdown(verdict.next, code=True)}" if verdict.next else ""
+    reasons = "\n".join(f"* {for_markdown(reason, code=True)}" for reason in verdict.because)
+    return f"{strong(f'{verdict.cluster}: {verdict.outcome}')}{grade}\n\n{reasons}{then}"
 
 
 def report_page(report: FleetReport) -> str:
-    """A fleet's verdicts as one table."""
+    """Render a fleet's verdicts as one table."""
     lines = [
-        f"# {report.name} · plan {short(report.plan_digest)}",
+        f"# {for_markdown(report.name)} · plan {for_markdown(short(report.plan_digest))}",
         "",
-        *[f"* {stage.because}" for stage in report.stages],
-        *([f"* {passed_over(report.skip_rules)}"] if report.skip_rules else []),
+        *[f"* {for_markdown(stage.because, code=True)}" for stage in report.stages],
+        *([f"* {skipped_rules(report.skip_rules)}"] if report.skip_rules else []),
         "",
         "| cluster | verdict | because |",
         "|---|---|---|",
     ]
-    lines += [
-        f"| {verdict.cluster} | {verdict.outcome} | {_cell(' · '.join(verdict.because))} |"
-        for verdict in report.verdicts
-    ]
+    lines += [_row(verdict) for verdict in report.verdicts]
     return "\n".join(lines)
 
 
-def report_rows(report: FleetReport) -> list[dict[str, str]]:
-    """The same as rows of a Prefect table."""
+def _row(verdict: Verdict) -> str:
+    because = " · ".join(for_markdown_table_cell(reason, code=True) for reason in verdict.because)
+    return f"| {for_markdown_table_cell(str(verdict.cluster))} | {verdict.outcome} | {because} |"
+
+
+def report_rows(report: FleetReport) -> list[dict[str, object]]:
+    """Return a fleet's verdicts as rows of a Prefect table."""
     return [
-        {
-            "cluster": str(verdict.cluster),
-            "verdict": str(verdict.outcome),
-            "proof": str(verdict.grade or ""),
-            "because": " · ".join(verdict.because),
-            "next": verdict.next,
-        }
+        cells(
+            {
+                "cluster": str(verdict.cluster),
+                "verdict": str(verdict.outcome),
+                "proof": str(verdict.grade or ""),
+                "because": " · ".join(verdict.because),
+                "next": verdict.next,
+            }
+        )
         for verdict in report.verdicts
     ]
 
 
-def inventory_rows(rows: tuple[Row, ...]) -> list[dict[str, str]]:
-    """An inventory as rows of a Prefect table."""
+def inventory_rows(rows: tuple[Row, ...]) -> list[dict[str, object]]:
+    """Return an inventory as rows of a Prefect table."""
     return [
-        {
-            "cluster": str(row.posture.cluster),
-            "identity": inventory_view.identity(row.posture),
-            "admin groups": inventory_view.groups(row),
-            "local accounts": inventory_view.local_accounts(row.posture),
-            "old credentials": f"{row.old_credentials.debt}: {row.old_credentials.because}",
-            "prospect": str(inventory_view.prospect(row)),
-            "problem": row.problem,
-        }
+        cells(
+            {
+                "cluster": str(row.posture.cluster),
+                "identity": inventory_view.identity(row.posture),
+                "admin groups": inventory_view.groups(row),
+                "local accounts": inventory_view.local_accounts(row.posture),
+                "old credentials": f"{row.old_credentials.debt}: {row.old_credentials.because}",
+                "prospect": str(inventory_view.prospect(row)),
+                "problem": row.problem,
+            }
+        )
         for row in rows
     ]
 
 
 def _member(plan: ClusterPlan) -> str:
-    """A list, not a row of a table: the dialog is narrow, and what is cut off nobody reads."""
-    lines = [f"**{plan.cluster}**" + ("" if plan.disposition == "migrate" else f": {plan.disposition}"), ""]
+    """Render a list, not a row of a table: the dialog is narrow, and it cuts wide rows off."""
+    lines = [strong(str(plan.cluster)) + ("" if plan.disposition == "migrate" else f": {plan.disposition}"), ""]
     for step in plan.steps if plan.disposition == "migrate" else ():
         price = consequence(step, tier=plan.tier)
-        noticed = f": {_cell(price.interruption)}" if price.interruption else ""
-        lines.append(f"* {title(step)}{' **(one way)**' if price.one_way else ''}{noticed}")
+        noticed = f": {for_markdown(price.interruption, code=True)}" if price.interruption else ""
+        lines.append(f"* {KINDS[type(step)].title}{' **(one way)**' if price.one_way else ''}{noticed}")
     shown = [one for one in plan.findings if one.severity is not Severity.INFO]
-    lines += [f"* **{one.rule}** {_cell(one.message)}" for one in shown]
+    lines += [f"* {strong(one.rule)} {for_markdown(one.message, code=True)}" for one in shown]
     return "\n".join(lines)
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+def cells(row: Mapping[str, object]) -> dict[str, object]:
+    """Return a row of a Prefect table, with each text on one line."""
+    return {name: visible(value) if isinstance(value, str) else value for name, value in row.items()}

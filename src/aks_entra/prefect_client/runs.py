@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -28,21 +28,21 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import names
+from aks_entra.prefect_client import authentication, names
 from aks_entra.prefect_client.approvals import Gate, gate_of
-from aks_entra.prefect_client.claims import free
-from aks_entra.prefect_client.life import LIVE_STATES, Life, bury, life
+from aks_entra.prefect_client.flow_run_list import PAGE, all_runs
+from aks_entra.prefect_client.leases import free
+from aks_entra.prefect_client.liveness import LIVE_STATES, Liveness, set_to_crashed, settled
 from aks_entra.prefect_client.waiting import WAITING
 
-PAGE: Final = 200
 TAG: Final = "aks-entra"
 EVERY: Final = 2.0
-"""Seconds between two looks at Prefect's server."""
+"""Poll interval at Prefect's server, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
-    """A flow run as far as an onlooker cares. `state` is Prefect's name for it; `ended` whether it is final."""
+    """A flow run as an observer sees it. `state` is Prefect's name of its state; `ended` says whether it is final."""
 
     id: UUID
     name: str
@@ -50,7 +50,7 @@ class RunView:
     message: str
     ended: bool
     completed: bool
-    waits: bool = False  # for a time, without a process; `message` says for which and until when
+    waits: bool = False  # for a time, without a process; `message` says what it waits for, and until when
 
     @property
     def page(self) -> str:
@@ -60,7 +60,7 @@ class RunView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepView:
-    """A task run: which step of which cluster, how it stands, since when and until when."""
+    """A task run: the step, its cluster, its state, when it began and how long it has run."""
 
     id: UUID
     flow_run: UUID | None
@@ -75,7 +75,7 @@ class StepView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """How a migration stands at one moment."""
+    """A migration's state at one moment."""
 
     run: RunView
     gate: Gate | None = None
@@ -84,7 +84,7 @@ class Snapshot:
 
 
 async def require_server() -> str:
-    """The API's address. Refused, with the command to type, when none is configured or none answers."""
+    """Return the API's address. Raises Refused, with the command to type, if none is configured or none answers."""
     url = get_current_settings().api.url
     if not url:
         raise Refused(
@@ -93,16 +93,17 @@ async def require_server() -> str:
         )
     async with get_client() as client:
         trouble = await client.api_healthcheck()
-    if trouble is not None:
-        raise Refused(
-            f"no Prefect server answers at {url} ({type(trouble).__name__})",
-            remedy="start it (`aks-entra up`, `prefect server start`), or correct PREFECT_API_URL",
-        )
+        if trouble is not None:
+            raise Refused(
+                f"no Prefect server answers at {url} ({type(trouble).__name__})",
+                remedy="start it (`aks-entra up`, `prefect server start`), or correct PREFECT_API_URL",
+            )
+        await authentication.require(client, url)
     return url
 
 
 async def require_online(deployment: str = names.MIGRATE_FLEET) -> None:
-    """Refused, with the command to type, unless an API, the deployment and an online worker are there."""
+    """Raise Refused, with the command to type, unless an API, the deployment and an online worker are there."""
     url = await require_server()
     try:
         async with get_client() as client:
@@ -120,17 +121,25 @@ async def require_online(deployment: str = names.MIGRATE_FLEET) -> None:
 
 
 async def start(
-    deployment: str, parameters: Mapping[str, Any], *, digest: str | None = None, name: str | None = None
+    deployment: str,
+    parameters: Mapping[str, Any],
+    *,
+    digest: str | None = None,
+    name: str | None = None,
+    tags: tuple[str, ...] = (),
 ) -> FlowRun:
-    """Start a deployment; with a digest under the plan's tag."""
-    tags = [TAG, *([names.plan_tag(digest)] if digest else [])]
+    """Start a deployment, with the plan's tag if a digest is given, and with `tags`."""
+    tags = (TAG, *((names.plan_tag(digest),) if digest else ()), *tags)
     async with get_client() as client:
         found = await client.read_deployment_by_name(deployment)
         return await client.create_flow_run_from_deployment(found.id, parameters=dict(parameters), tags=tags, name=name)
 
 
-async def start_migration(digest: str) -> FlowRun:
-    """Start a coordinator for a stored plan. Refused while another one carries it out."""
+async def start_migration(digest: str, *, token: str = "") -> FlowRun:
+    """Start a coordinator for a stored plan. Raises Refused while another one carries the plan out.
+
+    `token`: names the decision that its stages may begin without an approval (`decisions.store_without_gates`).
+    """
     async with get_client() as client:
         for run in await runs_of(client, digest, coordinators=True, live=True):
             raise Refused(
@@ -138,7 +147,8 @@ async def start_migration(digest: str) -> FlowRun:
                 remedy=f"follow it: {names.run_page(run.id)}; if its machine died: aks-entra migrate --resume "
                 f"{str(run.id)[:8]}",
             )
-    return await start(names.MIGRATE_FLEET, {"plan": digest}, digest=digest)
+    tags = (names.typed_tag(token),) if token else ()
+    return await start(names.MIGRATE_FLEET, {"plan": digest}, digest=digest, tags=tags)
 
 
 async def start_fleet(fleet: Mapping[str, Any]) -> FlowRun:
@@ -147,23 +157,28 @@ async def start_fleet(fleet: Mapping[str, Any]) -> FlowRun:
 
 
 async def look_at(run: UUID) -> RunView:
-    """How one run stands."""
+    """Return the state of one run."""
     async with get_client() as client:
         return _view(await client.read_flow_run(run))
 
 
-async def tag_run(run: UUID, digest: str) -> None:
-    """Put the plan's tag on a run that was started before its plan was known."""
+async def tag_run(run: UUID, digest: str, fleet: str) -> None:
+    """Put the tags of a plan and its fleet on a run that was started before its plan was known."""
     async with get_client() as client:
         found = await client.read_flow_run(run)
-        await client.update_flow_run(run, tags={*found.tags, TAG, names.plan_tag(digest)})
+        await client.update_flow_run(run, tags={*found.tags, TAG, names.plan_tag(digest), names.fleet_tag(fleet)})
 
 
 async def began(run: UUID) -> str:
-    """When a run began for the first time, ISO 8601."""
+    """Return when a run began for the first time, ISO 8601."""
     async with get_client() as client:
         found = await client.read_flow_run(run)
-    return (found.start_time or found.created or datetime.now(UTC)).isoformat()
+    return began_at(found).isoformat()
+
+
+def began_at(run: FlowRun) -> datetime:
+    """When a run began for the first time."""
+    return run.start_time or run.created or datetime.now(UTC)
 
 
 async def start_batch(
@@ -171,9 +186,9 @@ async def start_batch(
 ) -> FlowRun:
     """Start a batch of a stage, or find the one that runs already: its key is digest, stage, batch and attempt.
 
-    `batch`: its number, and how many there are. The attempt counts the batches of *other* coordinators that ended, and
-    own ones that a window cut short: a coordinator that runs from the top again finds its own batch, a new one finds
-    an orphan that still lives, and starts anew after one that died.
+    `batch`: its number, and how many there are. The attempt counts the ended batches of *other* coordinators, and own
+    batches that a closed window cut short. So a coordinator that starts again from the top finds its own batch; a new
+    coordinator finds an orphan that still lives, and starts a new batch after one that died.
     """
     number, count = batch
     own = names.coordinator_tag(coordinator)
@@ -193,25 +208,10 @@ async def start_batch(
     )
 
 
-async def await_end(run: UUID, *, every: float) -> FlowRun:
-    """Follow one run with one query per look until it ended; one whose process is gone is put to rest as Crashed."""
-    async with get_client() as client:
-        while True:
-            found = await client.read_flow_run(run)
-            if found.state is not None and found.state.is_final():
-                if found.state.is_crashed():
-                    await free(client, (found.id,))
-                return found
-            if await life(client, found) is Life.DEAD:
-                await bury(client, (found,))
-            else:
-                await asyncio.sleep(every)
+async def follow(run: UUID, *, every: float = EVERY) -> AsyncGenerator[Snapshot, None]:
+    """Yield a snapshot every few seconds until the run ended. Each costs three or four queries for any fleet size.
 
-
-async def follow(run: UUID, *, every: float = EVERY) -> AsyncIterator[Snapshot]:
-    """A snapshot now and then until the run ended: three or four queries each, however many clusters.
-
-    Steps are those of a coordinator's batches, or of the run itself before it has a plan (or if it never has one).
+    Steps are those of a coordinator's batches, or of the run itself as long as it has no plan.
     """
     steps: dict[UUID, StepView] = {}
     async with get_client() as client:
@@ -236,13 +236,9 @@ async def follow(run: UUID, *, every: float = EVERY) -> AsyncIterator[Snapshot]:
 
 
 async def find_run(name: str) -> FlowRun:
-    """A coordinator by the beginning of its id, or by its name. Refused when none, or several."""
+    """Find a coordinator by the beginning of its id, or by its name. Raises Refused unless exactly one matches."""
     async with get_client() as client:
-        found = await client.read_flow_runs(
-            flow_filter=FlowFilter(name=FlowFilterName(any_=[names.COORDINATOR])),
-            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
-            limit=PAGE,
-        )
+        found = await all_runs(client, flow_filter=FlowFilter(name=FlowFilterName(any_=[names.COORDINATOR])))
     matching = [run for run in found if str(run.id).startswith(name.lower()) or run.name == name]
     if len(matching) == 1:
         return matching[0]
@@ -252,16 +248,21 @@ async def find_run(name: str) -> FlowRun:
     )
 
 
-async def resume(run: str, digest: str) -> FlowRun:
-    """Put dead runs of a plan to rest and start a new coordinator. Refused while the old one lives or waits.
+async def resume(
+    run: str, digest: str, *, token: str = "", tell: Callable[[str], None] = lambda _text: None
+) -> FlowRun:
+    """Set dead runs of a plan to Crashed and start a new coordinator. Raises Refused while the old one lives or waits.
 
-    A batch that still lives is left alone: the new coordinator finds and follows it.
+    For a run on another host this can take minutes: `tell` is told what is waited for.
+
+    The new coordinator names the run that it resumes, so that approvals that have not expired still count. It finds and
+    follows a batch that still lives.
     """
     async with get_client() as client:
         dead = []
         for one in await runs_of(client, digest, live=True):
-            state = await life(client, one)
-            if state is Life.DEAD:
+            state = await settled(client, one, tell)
+            if state is Liveness.DEAD:
                 dead.append(one)
             elif names.stage_of(one.tags) is None:
                 waits = one.state is not None and one.state.is_paused()
@@ -274,10 +275,11 @@ async def resume(run: str, digest: str) -> FlowRun:
                     if waits
                     else f"follow it: {names.run_page(one.id)}",
                 )
-        await bury(client, tuple(dead))
+        await set_to_crashed(client, tuple(dead))
         crashed = [one.id for one in await runs_of(client, digest) if one.state and one.state.is_crashed()]
         await free(client, tuple(crashed))
-    return await start(names.MIGRATE_FLEET, {"plan": digest}, digest=digest, name=f"resumes {run[:8]}")
+    tags = (names.resumes_tag(run), *((names.typed_tag(token),) if token else ()))
+    return await start(names.MIGRATE_FLEET, {"plan": digest}, digest=digest, name=f"resumes {run[:8]}", tags=tags)
 
 
 async def runs_of(
@@ -289,28 +291,33 @@ async def runs_of(
     coordinators: bool = False,
     live: bool = False,
 ) -> list[FlowRun]:
-    """The runs that carry out a plan: batches of a stage, coordinators only, or all; `live`: those not yet final."""
+    """Return the runs that carry out a plan: a stage's batches, the coordinators, or all. `live`: not yet final."""
     tags = [names.plan_tag(digest)]
     tags += [names.stage_tag(stage)] if stage else []
     tags += [names.batch_tag(batch)] if batch else []
     state = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(LIVE_STATES))) if live else None
-    found = await client.read_flow_runs(
+    return await all_runs(
+        client,
         flow_filter=FlowFilter(name=FlowFilterName(any_=[names.COORDINATOR])) if coordinators else None,
         flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=tags), state=state),
-        sort=FlowRunSort.EXPECTED_START_TIME_DESC,
-        limit=PAGE,
     )
-    return list(found)
+
+
+async def stages_begun(*digests: str) -> frozenset[str]:
+    """Return the stages of which a batch was ever started under one of these plans."""
+    async with get_client() as client:
+        found = [run for digest in digests if digest for run in await runs_of(client, digest)]
+    return frozenset(stage for run in found if (stage := names.stage_of(run.tags)) is not None)
 
 
 async def _batches(client: PrefectClient, plans: list[str], coordinator: FlowRun) -> tuple[FlowRun, ...]:
-    """The batches of the coordinator's plans (their tags) that ran beside it or after it began."""
-    found = await client.read_flow_runs(
+    """Return the batches of the coordinator's plans (their tags) that ran while or after it began."""
+    found = await all_runs(
+        client,
         flow_run_filter=FlowRunFilter(
             tags=FlowRunFilterTags(any_=plans), id=FlowRunFilterId(not_any_=[coordinator.id])
         ),
         sort=FlowRunSort.EXPECTED_START_TIME_ASC,
-        limit=PAGE,
     )
     since = coordinator.created
     return tuple(
@@ -329,7 +336,7 @@ async def _batches(client: PrefectClient, plans: list[str], coordinator: FlowRun
 async def _recent_steps(
     client: PrefectClient, flow_runs: tuple[UUID, ...], known: Mapping[UUID, StepView]
 ) -> list[StepView]:
-    """Task runs from the newest back, until a page holds nothing but steps that are known to have ended."""
+    """Return task runs, newest first, up to the page on which all steps are known to have ended."""
     changed: list[StepView] = []
     for offset in range(0, 10**6, PAGE):
         if not flow_runs:
@@ -361,6 +368,8 @@ def _view(run: FlowRun) -> RunView:
 
 
 def _step(run: TaskRun) -> StepView:
+    # Prefect gives a task run no field of ours except its name and its tags, and a tag for each cluster would fill the
+    # UI's list of tags. `tasks.azure_task` makes the name of the title, this separator and the cluster.
     step, _, cluster = run.name.partition(names.SEPARATOR)
     state = run.state
     return StepView(

@@ -1,13 +1,13 @@
-"""Waiting for a time without a process: the run is scheduled anew at Prefect's server, and its process ends.
+"""Waiting for a time without a process: Prefect's server reschedules the run, and its process ends.
 
-Whatever dies meanwhile (this machine, the worker, the server) loses nothing: whichever worker is there when the time
-has come carries the run on, from the top.
+If the machine, the worker or the server dies meanwhile, nothing is lost: when the time comes, any worker starts the run
+again from the top.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
@@ -17,22 +17,27 @@ from prefect.states import AwaitingRetry
 
 from aks_entra.core.durations import stamp
 from aks_entra.errors import TryLater
-from aks_entra.prefect_client import store
-from aks_entra.prefect_client.life import sign_off
+from aks_entra.prefect_client import artifacts
+from aks_entra.prefect_client.liveness import unregister
+from aks_entra.text.safe import for_log
 
-WAITING = "AwaitingRetry"
-"""The state's name, which automations on missing heartbeats know as one without a process."""
+WAITING: Final = "AwaitingRetry"
+"""The name of the state. Automations on missing heartbeats know that a run in this state has no process."""
+REASON: Final = "aks-entra.waits-for"
+"""Label of a flow run: what it waits for."""
 
 
 async def postpone(until: datetime, because: str) -> NoReturn:
-    """End this process; the flow runs from the top again at `until`. `because` is what people read meanwhile.
+    """End this process; the flow starts again from the top at `until`. People read `because` meanwhile.
 
-    Raises Prefect's `Pause`, which nothing may catch; TryLater when the server does not take it.
+    Raises:
+        Pause: always; Prefect's engine handles it, and no other code may catch it.
+        TryLater: Prefect's server did not accept the new state.
     """
-    await sign_off()
-    state: State[Any] = AwaitingRetry(scheduled_time=until, message=f"waits until {stamp(until)}: {because}")
+    await unregister({REASON: for_log(because)})
+    state: State[Any] = AwaitingRetry(scheduled_time=until, message=f"waits until {stamp(until)}: {for_log(because)}")
     async with get_client() as client:
-        answer = await client.set_flow_run_state(store.own_flow_run(), state)
+        answer = await client.set_flow_run_state(artifacts.own_flow_run(), state)
     if answer.status is not SetStateStatus.ACCEPT:
-        raise TryLater(f"Prefect's server did not put the run off: {answer.details}", after=10)
+        raise TryLater(f"Prefect's server did not reschedule the run: {answer.details}", after=10)
     raise Pause(state=state)

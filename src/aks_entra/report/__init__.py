@@ -1,1 +1,1 @@
-"""Evidence for people and machines: JSON first, everything else from it. Pure: values in, text or tables out."""
+"""Plans, inventories and reports as text, tables and documents. Pure: values in, text out."""

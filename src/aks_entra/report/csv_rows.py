@@ -6,9 +6,10 @@ import csv
 import io
 from typing import Final
 
-from aks_entra.core.evidence import CertificatesRotated, StateSeen
-from aks_entra.core.report import FleetReport
-from aks_entra.core.verdict import Verdict
+from aks_entra.core.evidence.observations import CertificatesRotated, StateSeen
+from aks_entra.core.verdict.report import FleetReport
+from aks_entra.core.verdict.verdict import Verdict
+from aks_entra.text.safe import for_csv
 
 COLUMNS: Final = (
     "fleet",
@@ -26,16 +27,15 @@ COLUMNS: Final = (
     "plan_digest",
     "report_digest",
 )
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def render(report: FleetReport) -> str:
-    """The whole table with its head (RFC 4180). A text that a spreadsheet would run gets an apostrophe before it."""
+    """Return the table with its header (RFC 4180). A text that a spreadsheet would run gets an apostrophe in front."""
     target = io.StringIO()
     writer = csv.writer(target)
     writer.writerow(COLUMNS)
     for verdict in report.verdicts:
-        writer.writerow([_safe(cell) for cell in _row(report, verdict)])
+        writer.writerow([for_csv(cell) for cell in _row(report, verdict)])
     return target.getvalue()
 
 
@@ -58,7 +58,3 @@ def _row(report: FleetReport, verdict: Verdict) -> tuple[str, ...]:
         report.plan_digest,
         report.digest,
     )
-
-
-def _safe(cell: str) -> str:
-    return f"'{cell}" if cell.lstrip(" ").startswith(_FORMULA) else cell

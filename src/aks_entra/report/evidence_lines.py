@@ -1,11 +1,12 @@
-"""Each piece of evidence as one line: when, what, in words, with the service's correlation id. Never a secret."""
+"""Each piece of evidence as one line: when, what, details, and the service's correlation id. Never a secret."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import assert_never
 
-from aks_entra.core.evidence import (
+from aks_entra.core.evidence.observations import (
+    ActivityLogRead,
     AdminCredentialRefused,
     CertificatesRotated,
     ClusterCreated,
@@ -35,7 +36,7 @@ class Line:
 
 
 def line_of(one: Evidence) -> Line:  # noqa: C901, PLR0911, PLR0912 - a table: one line for each kind of evidence
-    """A piece of evidence in words; CA fingerprints stand there whole."""
+    """Return a piece of evidence in words. Fingerprints of CAs are not shortened."""
     match one:
         case GroupEnsured():
             name = f"{one.display_name} ({one.group_id}), uniqueName {one.unique_name}"
@@ -48,8 +49,10 @@ def line_of(one: Evidence) -> Line:  # noqa: C901, PLR0911, PLR0912 - a table: o
             detail = f"admin groups {_list(one.admin_group_ids)}; tenant {one.tenant_id}; Azure RBAC {rbac}"
             return _line(one, f"Microsoft Entra ID set {_how(changed=one.changed)}", detail)
         case SignInProven():
+            token = f"; token issued at {one.issued_at}" if one.issued_at else ""
             allowed = "everything allowed" if one.everything else "NOT everything allowed"
-            detail = f"{one.username} by {one.by or 'no way that counts'}; {allowed}; {one.moment}; CA {one.ca}"
+            right = one.by or "a right that does not count"
+            detail = f"{one.username} by {right}; {allowed}; {one.moment}; CA {one.ca}{token}"
             return Line(at=one.at, what="signed in at the API server", detail=detail)
         case AdminCredentialRefused():
             return _line(one, "Azure refused admin credentials", f"HTTP {one.status} {one.code}: {one.message}")
@@ -57,7 +60,9 @@ def line_of(one: Evidence) -> Line:  # noqa: C901, PLR0911, PLR0912 - a table: o
             answer = f"HTTP {one.status}" if one.status else "no answer"
             issued = f"; issued under CA {one.issued_under}" if one.issued_under else ""
             extra = f"; {one.detail}" if one.detail else ""
-            detail = f"{answer}; {one.moment}; trusting CA {one.ca}{issued}{extra}"
+            tries = f" on {one.connections} new connections" if one.connections > 1 else ""
+            tries += f" ({one.mixed})" if one.mixed else ""
+            detail = f"{answer}{tries}; {one.moment}; trusting CA {one.ca}{issued}{extra}"
             return Line(at=one.at, what=f"{one.credential} tried alone", detail=detail)
         case LocalAccountsDisabled():
             return _line(one, f"local accounts disabled {_how(changed=one.changed)}", "disableLocalAccounts: true")
@@ -72,7 +77,7 @@ def line_of(one: Evidence) -> Line:  # noqa: C901, PLR0911, PLR0912 - a table: o
                 one, f"local accounts opened {_how(changed=one.changed)}", f"disableLocalAccounts: false{''.join(said)}"
             )
         case CertificatesRotated():
-            attached = "; a rotation found running was followed" if one.attached else ""
+            attached = "; a rotation that was already running was followed" if one.attached else ""
             detail = f"CA {one.ca_before} → {one.ca_after} (valid from {one.ca_not_before}){attached}"
             return _line(one, f"certificates rotated {_how(changed=one.changed)}", detail)
         case NodesSeen():
@@ -92,6 +97,8 @@ def line_of(one: Evidence) -> Line:  # noqa: C901, PLR0911, PLR0912 - a table: o
                 f"CA {one.ca} (valid from {one.ca_not_before})"
             )
             return Line(at=one.at, what="state", detail=detail)
+        case ActivityLogRead():
+            return Line(at=one.at, what="activity log", detail=_log(one))
         case ClusterCreated():
             return _line(one, f"cluster created {_how(changed=one.changed)}", "local accounts off from its first day")
         case Failure():
@@ -117,8 +124,17 @@ def _line(
     return Line(at=one.at, what=what.strip(), detail=detail, correlation_id=one.correlation_id)
 
 
+def _log(one: ActivityLogRead) -> str:
+    if not one.until:
+        return f"not read: {one.problem}"
+    handed_out = "; ".join(
+        f"{it.at} {'handed out to' if it.ended else 'asked for by'} {it.to}" for it in one.handed_out
+    )
+    return f"{one.since} to {one.until}; admin credentials: {handed_out or 'none handed out'}"
+
+
 def _how(*, changed: bool) -> str:
-    return "" if changed else "(found so)"
+    return "" if changed else "(already done)"
 
 
 def _list(names: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""A report as one page for people: no script, nothing loaded from elsewhere, prints well."""
+"""A report as one page for people: it has no script, loads nothing, and prints well."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from aks_entra import __version__
-from aks_entra.core.report import FleetReport
-from aks_entra.core.verdict import Outcome
+from aks_entra.core.verdict.report import FleetReport
+from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.report.evidence_lines import line_of
+from aks_entra.text.safe import for_html
 
 _CODE = re.compile(r"`([^`]+)`")
 
 
 def render(report: FleetReport) -> str:
-    """The whole page. Everything from elsewhere is escaped."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    """Return the page. Text from elsewhere is escaped, and its invisible characters are shown."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
+    )
     environment.filters |= {"code": _code, "when": _when}
     source = files("aks_entra.report").joinpath("report.html.j2").read_text(encoding="utf-8")
     return environment.from_string(source).render(
@@ -31,11 +34,16 @@ def render(report: FleetReport) -> str:
     )
 
 
+def _shown(value: object) -> str:
+    """Return a value of the template as the page contains it."""
+    return value if isinstance(value, Markup) else for_html(str(value))
+
+
 def _code(text: str) -> Markup:
-    """The text, escaped, with what stands in backticks shown as code."""
-    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped in the same breath
+    """Return the text escaped, with text in backticks as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(for_html(text)))))  # noqa: S704 - the text was escaped
 
 
 def _when(at: str) -> str:
-    """A moment (ISO 8601, UTC) to the second; the JSON has it whole."""
+    """Return a time (ISO 8601, UTC) to the second. The JSON has all of its digits."""
     return at[:19].replace("T", " ")

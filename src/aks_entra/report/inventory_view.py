@@ -1,4 +1,4 @@
-"""An inventory's rows in words, and what can become of each cluster. Pure."""
+"""The rows of an inventory in words, and whether each cluster can be migrated. It does no I/O."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from enum import StrEnum
 from typing import Any
 
 from aks_entra.core.cluster import Depth, Identity, Posture, same_id
-from aks_entra.core.debt import Debt
-from aks_entra.core.opening import opening_on
+from aks_entra.core.evidence.break_glass import opening_on
+from aks_entra.core.evidence.rotation_debt import Debt
+from aks_entra.core.group_drift import Drift
 from aks_entra.core.preflight import GroupFacts
-from aks_entra.survey import Row
+from aks_entra.planning.inventory import Row
+
+_DRIFTED = "not as declared"
 
 
 class Prospect(StrEnum):
-    """What can become of a cluster, as far as an inventory knows; a plan knows more."""
+    """Whether a cluster can be migrated, as far as an inventory knows. A plan knows more."""
 
     AS_IT_SHOULD_BE = "as it should be"
     CAN_BE_MIGRATED = "can be migrated"
@@ -26,7 +29,7 @@ class Prospect(StrEnum):
 
 
 def prospect(row: Row) -> Prospect:
-    """Where a cluster stands."""
+    """Return whether a cluster can be migrated, or what must be done first."""
     posture = row.posture
     if not posture.kubernetes_rbac:
         return Prospect.CANNOT_BE
@@ -43,20 +46,25 @@ def prospect(row: Row) -> Prospect:
 
 
 def identity(posture: Posture) -> str:
-    """The IDENTITY column."""
-    words = {Identity.NONE: "none", Identity.LEGACY: "legacy", Identity.MANAGED: "Entra"}[posture.identity]
+    """Return the IDENTITY column."""
+    words = "Entra" if posture.identity is Identity.MANAGED else str(posture.identity)
     if posture.azure_rbac:
         words += " + Azure RBAC"
     return words if posture.kubernetes_rbac else f"{words}, no RBAC"
 
 
 def groups(row: Row) -> str:
-    """The ADMIN GROUPS column: names and people, and what is wrong with them."""
-    return ", ".join(_group(row, group_id) for group_id in row.posture.admin_group_ids) or "–"  # noqa: RUF001 - a dash
+    """Return the ADMIN GROUPS column: name, number of members, and what is wrong."""
+    return ", ".join(_group(row, group_id) for group_id in row.posture.admin_group_ids) or "–"
+
+
+def groups_are_wrong(row: Row) -> bool:
+    """Whether something is known to be wrong with an admin group of the cluster."""
+    return any(_wrong(row, group_id) for group_id in row.posture.admin_group_ids)
 
 
 def local_accounts(posture: Posture) -> str:
-    """The LOCAL ACCOUNTS column: on, off, or open by break-glass and until when."""
+    """Return the LOCAL ACCOUNTS column: on, off, or until when break-glass keeps them open."""
     opening = opening_on(posture.tags)
     if posture.local_accounts and opening is not None:
         return f"OPEN until {opening.until} ({opening.reason})"
@@ -64,7 +72,7 @@ def local_accounts(posture: Posture) -> str:
 
 
 def old_credentials(row: Row) -> str:
-    """The OLD CREDENTIALS column: whether what was handed out before still opens the cluster."""
+    """Return the OLD CREDENTIALS column: whether credentials that were handed out earlier still work."""
     found = row.old_credentials
     match found.debt:
         case Debt.ALIVE:
@@ -74,20 +82,17 @@ def old_credentials(row: Row) -> str:
         case Debt.OWED:
             return f"OWED: {found.because}"
         case Debt.UNKNOWN:
-            because = found.because.removeprefix("local accounts are off; ").removesuffix(
-                "; the CA itself was not read"
-            )
-            return f"unknown: {because}"
+            return f"unknown: {found.because}"
 
 
 def state(posture: Posture) -> str:
-    """The STATE column: power, unless an operation is under way or failed."""
+    """Return the STATE column: the power state, unless an operation is running or failed."""
     words = posture.power_state if posture.provisioning_state == "Succeeded" else posture.provisioning_state
     return f"{words}, private" if posture.private else words
 
 
 def summary(rows: tuple[Row, ...]) -> str:
-    """The closing line: how many clusters, and what can become of them."""
+    """Return the last line: how many clusters there are, and how many can be migrated."""
     counts = Counter(prospect(row) for row in rows)
     parts = [f"{len(rows)} cluster{'' if len(rows) == 1 else 's'}"]
     parts += [f"{counts[one]} {one}" for one in Prospect if counts[one]]
@@ -95,23 +100,29 @@ def summary(rows: tuple[Row, ...]) -> str:
 
 
 def drifts(rows: tuple[Row, ...]) -> tuple[str, ...]:
-    """What of the declared groups is otherwise, once each."""
+    """Return how groups differ from their declaration, one line for each group."""
     found = {one.reference: one for row in rows for one in row.drifts if one.differs or one.unknown}
     return tuple(f"admin group {one.display_name}: {'; '.join((*one.differs, *one.unknown))}" for one in found.values())
 
 
 def depth(rows: tuple[Row, ...]) -> str:
-    """How far was looked, and which option looks further."""
+    """Return what was read, and which option reads more."""
     depths = {row.posture.depth for row in rows}
     if Depth.READ in depths:
-        return "looked at: ARM's list, API servers' certificates and the clusters' CA"
+        return "read: ARM, the API servers' certificates and the clusters' CAs"
     if Depth.PROBED in depths:
-        return "looked at: ARM's list and the API servers' certificates (--read: the clusters' CA too)"
-    return "looked at: ARM's list only (--probe asks the API servers, --read also reads the clusters' CA)"
+        return "read: ARM and the API servers' certificates (--read also reads the clusters' CAs)"
+    return "read: ARM only (--probe asks the API servers, --read also reads the clusters' CAs)"
+
+
+def _answer(row: Row) -> dict[str, Any]:
+    """Return the answer about old credentials, without its empty fields."""
+    always = {"debt", "because", "since"}
+    return {key: value for key, value in asdict(row.old_credentials).items() if value or key in always}
 
 
 def document(rows: tuple[Row, ...]) -> dict[str, Any]:
-    """The inventory for programs."""
+    """Return the inventory as a JSON document."""
     return {
         "kind": "aks-entra/inventory",
         "clusters": [
@@ -119,9 +130,9 @@ def document(rows: tuple[Row, ...]) -> dict[str, Any]:
                 "id": row.posture.cluster.resource_id,
                 "prospect": prospect(row),
                 "posture": asdict(row.posture) | {"tags": dict(row.posture.tags), "nodes": row.posture.nodes},
-                "old_credentials": asdict(row.old_credentials),
+                "old_credentials": _answer(row),
                 "admin_groups": [asdict(group) for group in row.groups],
-                "drifts": [asdict(one) for one in row.drifts],
+                "drifts": [_drift(one) for one in row.drifts],
                 "problem": row.problem,
             }
             for row in rows
@@ -131,7 +142,7 @@ def document(rows: tuple[Row, ...]) -> dict[str, Any]:
 
 
 def _nobody_gets_in(row: Row) -> bool:
-    """Whether an Entra cluster's admin groups admit nobody, for certain, and Azure RBAC admits nobody either."""
+    """Whether it is certain that nobody can sign in: neither through admin groups nor through Azure RBAC."""
     if row.posture.identity is not Identity.MANAGED or row.posture.azure_rbac:
         return False
     known = [_facts(row, group_id) for group_id in row.posture.admin_group_ids]
@@ -151,12 +162,34 @@ def _group(row: Row, group_id: str) -> str:
     if facts is None:
         return f"{group_id[:8]}… (unread)"
     name = facts.display_name or f"{group_id[:8]}…"
+    wrong = _wrong(row, group_id)
+    if wrong and wrong != _DRIFTED:
+        return f"{name} ({wrong}!)"
+    members = "members unread" if facts.members is None else facts.members
+    return f"{name} ({members}, {wrong}!)" if wrong else f"{name} ({members})"
+
+
+def _wrong(row: Row, group_id: str) -> str:
+    """Return what is wrong with an admin group. Empty if nothing is known to be wrong."""
+    facts = _facts(row, group_id)
+    if facts is None:
+        return ""
     if not facts.exists:
-        return f"{name} (does not exist!)"
+        return "does not exist"
     if facts.deleted_on is not None:
-        return f"{name} (deleted!)"
+        return "deleted"
     if not facts.security_enabled:
-        return f"{name} (not for security!)"
+        return "not a security group"
     if any(one.differs for one in row.drifts if same_id(one.reference, group_id)):
-        return f"{name} ({'members unread' if facts.members is None else facts.members}, not as declared!)"
-    return f"{name} (members unread)" if facts.members is None else f"{name} ({facts.members or 'empty!'})"
+        return _DRIFTED
+    return "empty" if facts.members == 0 else ""
+
+
+def _drift(one: Drift) -> dict[str, object]:
+    return {
+        "reference": one.reference,
+        "display_name": one.display_name,
+        "differs": one.differs,
+        "unknown": one.unknown,
+        "beside": one.additional,  # the document's name for it
+    }

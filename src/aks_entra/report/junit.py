@@ -1,26 +1,23 @@
-"""A report as JUnit XML: one test case for each cluster, so that a pipeline shows them beside its tests."""
+"""A report as JUnit XML: one test case for each cluster, so that a pipeline shows them with its tests."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from aks_entra.core.report import FleetReport
-from aks_entra.core.verdict import Outcome, Verdict
+from aks_entra.core.verdict.report import FleetReport
+from aks_entra.core.verdict.verdict import Outcome, Verdict
 from aks_entra.report.evidence_lines import line_of
-
-_LOWEST: Final = " "
-"""XML 1.0 has no place for the control characters before it, tab and line ends excepted."""
+from aks_entra.text.safe import for_xml
 
 
 def render(report: FleetReport) -> str:
-    """The whole document. Not verified and failed are failures, refused is an error, skipped is skipped."""
-    suite = TestSuite(_clean(report.name))
-    suite.timestamp = report.started_at
+    """Return the document. A cluster that is not verified or failed is a failure, and a refused one is an error."""
+    suite = TestSuite(for_xml(report.name))
+    suite.timestamp = for_xml(report.started_at)
     suite.time = _seconds(report.started_at, report.ended_at)
-    suite.add_property("plan", report.plan_digest)
+    suite.add_property("plan", for_xml(report.plan_digest))
     suite.add_property("report", report.digest)
     for verdict in report.verdicts:
         suite.add_testcase(_case(verdict))
@@ -31,8 +28,8 @@ def render(report: FleetReport) -> str:
 
 
 def _case(verdict: Verdict) -> TestCase:
-    case = TestCase(_clean(str(verdict.cluster)), classname=f"aks-entra.{verdict.cluster.subscription_id}")
-    message = _clean("; ".join(verdict.because))
+    case = TestCase(for_xml(str(verdict.cluster)), classname=for_xml(f"aks-entra.{verdict.cluster.subscription_id}"))
+    message = "; ".join(map(for_xml, verdict.because))
     result = {
         Outcome.VERIFIED: None,
         Outcome.NOT_VERIFIED: Failure(message, "not verified"),
@@ -41,11 +38,11 @@ def _case(verdict: Verdict) -> TestCase:
         Outcome.SKIPPED: Skipped(message, "skipped"),
     }[verdict.outcome]
     if result is not None:
-        result.text = _clean(f"{message}\n→ {verdict.next}" if verdict.next else message)
+        result.text = f"{message}\n→ {for_xml(verdict.next)}" if verdict.next else message
         case.result = [result]
     grade = [f"proof: {verdict.grade}"] if verdict.grade else []
     lines = [*verdict.because, *grade, *(_evidence(verdict))]
-    case.system_out = _clean("\n".join(lines))
+    case.system_out = "\n".join(map(for_xml, lines))
     return case
 
 
@@ -60,7 +57,3 @@ def _evidence(verdict: Verdict) -> list[str]:
 
 def _seconds(started: str, ended: str) -> float:
     return max(0.0, (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds())
-
-
-def _clean(text: str) -> str:
-    return "".join(one if one >= _LOWEST or one in "\t\n\r" else "�" for one in text)

@@ -1,17 +1,18 @@
-"""A fleet's plan in the words of a change board: what the printers (text, Markdown) have in common. Pure."""
+"""A plan in words, for the text and Markdown printers. It does no I/O."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Final, assert_never
+from typing import Final
 
 from aks_entra.core.cluster import Identity
-from aks_entra.core.gates import Gate, Side
-from aks_entra.core.plan import ClusterPlan, FleetPlan
+from aks_entra.core.planning.gates import Gate, Side
+from aks_entra.core.planning.plan import ClusterPlan, FleetPlan
+from aks_entra.core.planning.rollout import Stage
 from aks_entra.core.preflight import Finding, Severity
-from aks_entra.core.rollout import Stage
 from aks_entra.core.steps import (
+    KINDS,
     Consequence,
     DisableLocalAccounts,
     EnableEntra,
@@ -19,7 +20,6 @@ from aks_entra.core.steps import (
     EnsureAdminGroup,
     ProveSignIn,
     RecordBaseline,
-    RotateCertificates,
     Step,
     UpdateEntra,
     VerifyOutcome,
@@ -29,33 +29,33 @@ from aks_entra.core.steps import (
 
 SEVERITY_MARKS: Final = {Severity.BLOCKER: "✗", Severity.WARNING: "⚠", Severity.INFO: "i", Severity.UNKNOWN: "?"}
 NOTHING_WRITTEN: Final = "nothing has been written"
+ONE_WAY: Final = "ONE WAY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepView:
-    """One step: its mark, what it does, and what it means for people, each thing on its own."""
+    """One step: its mark, its title, and notes on what it means for people."""
 
     mark: str
     title: str
     notes: tuple[str, ...]
-    one_way: bool
-    interrupts: bool
+    interruption: str  # the note on what is down meanwhile, if anything is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterView:
-    """Clusters that have everything in common: steps, findings, duration. Or one that is held back."""
+    """Clusters with the same steps, findings and duration, or one cluster that is not migrated."""
 
     names: tuple[str, ...]
     steps: tuple[StepView, ...]
     findings: tuple[Finding, ...]
     minutes: str
-    because: str = ""  # why it is as it should be
+    because: str = ""  # why nothing needs to be done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageView:
-    """One wave, with the rules that it runs by."""
+    """One stage, with its gates and limits."""
 
     name: str
     rules: str
@@ -74,23 +74,23 @@ class PlanView:
     refused: tuple[ClusterView, ...]
     skipped: tuple[ClusterView, ...]
     done: tuple[ClusterView, ...]
-    everywhere: tuple[Finding, ...]  # findings that all clusters at work have in common: said once
+    everywhere: tuple[Finding, ...]  # findings that all clusters share
     gains: tuple[str, ...]
     loses: tuple[str, ...]
     summary: str
     replaces: str = ""  # the plan that this one was made from
-    follows: str = ""  # the plan that left owed what this one does
-    later: str = ""  # what it leaves for later, and when that is due
-    moved: tuple[tuple[str, tuple[str, ...]], ...] = ()  # because of these changes, by cluster
+    follows: str = ""  # the plan whose rotation this plan carries out
+    later: str = ""  # the rotation that it leaves for later, and when that is due
+    moved: tuple[tuple[str, tuple[str, ...]], ...] = ()  # what changed since the plan that it replaces, by cluster
 
     @property
     def changes(self) -> bool:
-        """Whether carrying the plan out would do anything."""
+        """Whether the plan has any steps."""
         return bool(self.stages)
 
 
 def view_of(plan: FleetPlan) -> PlanView:
-    """The plan as it is shown; loses nothing that a person decides by."""
+    """Return the plan as it is shown, with everything that a person needs to decide."""
     at_work = [one for one in plan.clusters if one.disposition == "migrate"]
     everywhere = _shared(at_work)
     return PlanView(
@@ -114,7 +114,7 @@ def view_of(plan: FleetPlan) -> PlanView:
 
 
 def size(cluster: ClusterView) -> str:
-    """`3 clusters, each 6 steps, 19 to 55 min`."""
+    """Return the size of a block, such as `3 clusters, each 6 steps, 19 to 55 min`."""
     count = len(cluster.names)
     parts = [f"{_counted(count, 'cluster')}, each {_counted(len(cluster.steps), 'step')}" if count > 1 else ""]
     parts += [_counted(len(cluster.steps), "step")] if count == 1 else []
@@ -122,8 +122,8 @@ def size(cluster: ClusterView) -> str:
 
 
 def _shared(plans: list[ClusterPlan]) -> tuple[Finding, ...]:
-    """The findings that each of several clusters has."""
-    if len(plans) < 2:  # noqa: PLR2004 - one cluster shares nothing
+    """Return the findings that all of several clusters have."""
+    if len(plans) <= 1:
         return ()
     others = [set(plan.findings) for plan in plans[1:]]
     return tuple(finding for finding in plans[0].findings if all(finding in found for found in others))
@@ -144,7 +144,7 @@ def _stage(plan: FleetPlan, stage: Stage, everywhere: tuple[Finding, ...]) -> St
 
 
 def limits(stage: Stage) -> list[str]:
-    """The limits of a stage that are not always set."""
+    """Return the optional limits of a stage."""
     per = stage.max_concurrency_per_subscription
     return [
         *([f"{per} of one subscription"] if per else []),
@@ -153,7 +153,7 @@ def limits(stage: Stage) -> list[str]:
 
 
 def _gate(stage: Stage, side: Side) -> str:
-    """`gate before`, and what it waits for where that is more than a decision."""
+    """Return `gate before` or `gate after`, with its conditions if it waits for more than an approval."""
     gate = stage.gate(side)
     if gate is None:
         return ""
@@ -161,7 +161,7 @@ def _gate(stage: Stage, side: Side) -> str:
 
 
 def _blocks(plans: list[ClusterPlan], everywhere: tuple[Finding, ...]) -> tuple[ClusterView, ...]:
-    """The clusters of a stage, those with everything in common together, in the order of their first."""
+    """Group the clusters of a stage that have everything in common, in the order of the first of each group."""
     views = [_cluster(plan, everywhere) for plan in plans]
     together: dict[ClusterView, list[str]] = {}
     for view in views:
@@ -181,7 +181,7 @@ def _cluster(plan: ClusterPlan, everywhere: tuple[Finding, ...]) -> ClusterView:
 
 
 def _held(plan: ClusterPlan) -> ClusterView:
-    """A cluster that nothing is done to: only what holds it back, or why it is as it should be."""
+    """Return a cluster that is not migrated: its blockers, or why nothing needs to be done."""
     return ClusterView(
         names=(str(plan.cluster),), steps=(), findings=plan.blockers, minutes="", because=plan.debt_because
     )
@@ -190,7 +190,7 @@ def _held(plan: ClusterPlan) -> ClusterView:
 def _step(plan: ClusterPlan, step: Step, price: Consequence) -> StepView:
     mark, title, detail = _words(plan, step)
     notes = [
-        "ONE WAY" if price.one_way else "reversible" if price.reversible else "",
+        ONE_WAY if price.one_way else "reversible" if price.reversible else "",
         detail,
         price.interruption,
         *price.notes,
@@ -200,21 +200,22 @@ def _step(plan: ClusterPlan, step: Step, price: Consequence) -> StepView:
         mark=mark,
         title=title,
         notes=tuple(note for note in notes if note),
-        one_way=price.one_way,
-        interrupts=bool(price.interruption),
+        interruption=price.interruption,
     )
 
 
-def _words(plan: ClusterPlan, step: Step) -> tuple[str, str, str]:  # noqa: C901, PLR0911 - a table: one line for each step
-    """Mark, title and what is particular about this step."""
+def _words(plan: ClusterPlan, step: Step) -> tuple[str, str, str]:  # noqa: PLR0911 - a table: one line for each step
+    """Return mark, title and details of a step."""
     match step:
         case EnsureAdminGroup():
             people = len(step.group.members)
-            first = f" with {_counted(people, 'first member')} and the prover" if people else " with the prover in it"
+            first = (
+                f" with {_counted(people, 'first member')} and the prover" if people else " with the prover as member"
+            )
             return (
                 "+",
                 f"create group {step.group.display_name}",
-                f"unless uniqueName {step.group.unique_name} exists;{first}",
+                f"only if uniqueName {step.group.unique_name} does not exist;{first}",
             )
         case EnableEntra():
             verb = (
@@ -225,24 +226,23 @@ def _words(plan: ClusterPlan, step: Step) -> tuple[str, str, str]:  # noqa: C901
         case UpdateEntra():
             return "+", _update_title(plan, step), _update(plan, step)
         case ProveSignIn():
-            return "?", "prove sign-in", "a token of the prover must get in before anything is closed"
+            return "✓", "prove sign-in", "the prover must sign in before anything is closed"
         case RecordBaseline():
-            held = "; an admin credential is held in memory as the witness" if step.hold_credential else ""
-            return "?", "record baseline", f"nodes and workloads as they are{held}"
-        case DisableLocalAccounts():
-            return "−", "disable local accounts", ""  # noqa: RUF001 - the minus sign of the plan's legend
-        case EnableLocalAccounts():
-            return "+", "enable local accounts", ""
+            held = (
+                "; holds an admin credential in memory, to prove later that it is refused"
+                if step.hold_credential
+                else ""
+            )
+            return "✓", "record baseline", f"records nodes and workloads{held}"
         case VerifyRestored():
-            looks = "an admin credential from Azure works" if step.local_accounts else "a member gets in"
-            return "?", "verify what was restored", looks
-        case RotateCertificates():
-            return "↻", "rotate certificates", ""
+            looks = "an admin credential from Azure works" if step.local_accounts else "a member can sign in"
+            return "✓", "verify what was restored", looks
         case VerifyOutcome():
-            tried = ", old credentials tried" if step.rotated else ""
-            return "?", "verify from outside", f"member in, nodes Ready, workloads as before{tried}"
+            tried = ", old credentials refused" if step.rotated else ""
+            return "✓", "verify from outside", f"members can sign in, nodes Ready, workloads as before{tried}"
         case _:
-            assert_never(step)
+            kind = KINDS[type(step)]
+            return kind.mark, kind.words(step), ""
 
 
 def _update_title(plan: ClusterPlan, step: UpdateEntra) -> str:
@@ -257,9 +257,9 @@ def _update(plan: ClusterPlan, step: UpdateEntra) -> str:
     removed = tuple(name for name in plan.before.admin_groups if name.lower() not in kept)
     parts = []
     if added:
-        parts.append(f"adds {_groups(plan, added)} to those there are")
+        parts.append(f"adds {_groups(plan, added)} and keeps the others")
     if removed:
-        parts.append(f"takes away {_groups(plan, removed)}, which the migration added")
+        parts.append(f"removes {_groups(plan, removed)}, which the migration added")
     if step.azure_rbac is not plan.before.azure_rbac:
         parts.append(f"Azure RBAC {'on' if step.azure_rbac else 'off'}")
     return "; ".join(parts)
@@ -270,13 +270,13 @@ def _groups(plan: ClusterPlan, references: tuple[str, ...]) -> str:
 
 
 def _group(plan: ClusterPlan, reference: str) -> str:
-    """A group's display name where the target has one; else its reference."""
+    """Return the display name of a group of the target. Other groups keep their reference."""
     named = {group.reference.lower(): group.display_name for group in plan.target.admin_groups}
     return named.get(reference.lower()) or reference
 
 
 def _gains(plans: list[ClusterPlan]) -> tuple[str, ...]:
-    """Who gets in afterwards and did not before."""
+    """Return who gains access."""
     groups: Counter[str] = Counter()
     roles = 0
     for plan in plans:
@@ -288,14 +288,14 @@ def _gains(plans: list[ClusterPlan]) -> tuple[str, ...]:
     found = [f"{name} (on {_counted(count, 'cluster')})" for name, count in groups.most_common()]
     opened = sum(any(isinstance(step, EnableLocalAccounts) for step in plan.steps) for plan in plans)
     if opened:
-        found.append(f"whoever may fetch admin credentials from Azure (on {_counted(opened, 'cluster')})")
+        found.append(f"everyone who can fetch admin credentials from Azure (on {_counted(opened, 'cluster')})")
     if roles:
         found.append(f"holders of Azure Kubernetes Service RBAC roles (on {_counted(roles, 'cluster')})")
     return tuple(found)
 
 
 def _loses(plans: list[ClusterPlan]) -> tuple[str, ...]:
-    """Who got in before and does not afterwards."""
+    """Return who loses access."""
     closes = sum(any(isinstance(step, DisableLocalAccounts) for step in plan.steps) for plan in plans)
     rotates = sum(plan.rotates is not None for plan in plans)
     legacy = sum(
@@ -308,13 +308,13 @@ def _loses(plans: list[ClusterPlan]) -> tuple[str, ...]:
     )
     found = []
     if closes:
-        found.append(f"whoever would fetch admin credentials from Azure (on {_counted(closes, 'cluster')})")
+        found.append(f"everyone who fetches admin credentials from Azure (on {_counted(closes, 'cluster')})")
     if dropped := _dropped(plans):
         found.append(dropped)
     if rotates:
         found.append(
-            "every holder of an admin kubeconfig, a client certificate or a static token, service-account tokens "
-            f"outside the cluster among them (on {_counted(rotates, 'cluster')})"
+            "every holder of an admin kubeconfig, a client certificate or a static token, including service-account "
+            f"tokens outside the cluster (on {_counted(rotates, 'cluster')})"
         )
     if legacy:
         found.append(f"kubeconfigs of the legacy integration (on {_counted(legacy, 'cluster')})")
@@ -324,7 +324,7 @@ def _loses(plans: list[ClusterPlan]) -> tuple[str, ...]:
 
 
 def _dropped(plans: list[ClusterPlan]) -> str:
-    """Admin groups that a rollback takes away."""
+    """Return the admin groups that a rollback removes."""
     groups = Counter(
         _group(plan, name)
         for plan in plans

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
+from urllib.parse import quote
 
 from aks_entra import __version__
-from aks_entra.core.report import FleetReport
-from aks_entra.core.verdict import Outcome, Verdict
+from aks_entra.core.verdict.report import FleetReport
+from aks_entra.core.verdict.verdict import Outcome, Verdict
 from aks_entra.report.evidence_lines import line_of
+from aks_entra.text.safe import for_json, visible
 
 SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 RULE: Final = "AKS-ENTRA-1"
@@ -20,18 +23,18 @@ _LEVELS: Final = {
     Outcome.REFUSED: ("fail", "error"),
     Outcome.SKIPPED: ("notApplicable", "none"),
 }
-"""SARIF's kind and level of each outcome; a level other than `none` goes with the kind `fail` only (3.27.9)."""
+"""SARIF's kind and level of each outcome; only the kind `fail` may have a level other than `none` (3.27.9)."""
 
 _RULE: Final[dict[str, Any]] = {
     "id": RULE,
     "name": "LocalAccountsClosedAndOldCredentialsDead",
     "shortDescription": {
-        "text": "The cluster signs people in by Microsoft Entra ID only, and old credentials are dead."
+        "text": "The cluster signs people in with Microsoft Entra ID only, and old credentials are dead."
     },
     "fullDescription": {
-        "text": "AKS-managed Microsoft Entra ID is on, local accounts are disabled, certificates were rotated since, "
-        "and each was proven from outside: a member signs in, Azure refuses admin credentials, credentials from before "
-        "are refused."
+        "text": "AKS-managed Microsoft Entra ID is on, local accounts are disabled, and the certificates were rotated "
+        "afterwards. Each was proven from outside: a member signs in, Azure refuses admin credentials, and old "
+        "credentials are refused."
     },
     "help": {"text": "Plan what is missing with `aks-entra plan`, and carry it out with `aks-entra migrate`."},
     "defaultConfiguration": {"level": "warning"},
@@ -45,7 +48,7 @@ _RULE: Final[dict[str, Any]] = {
 
 
 def render(report: FleetReport) -> str:
-    """The whole log with one run."""
+    """Return the log with one run."""
     run = {
         "tool": {
             "driver": {
@@ -61,22 +64,23 @@ def render(report: FleetReport) -> str:
         "properties": {"planDigest": report.plan_digest, "reportDigest": report.digest},
         "results": [_result(verdict) for verdict in report.verdicts],
     }
-    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
+    log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+    return for_json(json.dumps(log, indent=2, ensure_ascii=False)) + "\n"
 
 
 def _result(verdict: Verdict) -> dict[str, Any]:
     kind, level = _LEVELS[verdict.outcome]
-    because = "; ".join(verdict.because) or "no reason was recorded"
-    then = f" Next: {verdict.next}" if verdict.next else ""
+    because = "; ".join(map(_message, verdict.because)) or "no reason was recorded"
+    then = f" Next: {_message(verdict.next)}" if verdict.next else ""
     return {
         "ruleId": RULE,
         "ruleIndex": 0,
         "kind": kind,
         "level": level,
-        "message": {"text": f"{verdict.cluster} is {verdict.outcome}: {because}.{then}"},
+        "message": {"text": f"{_message(str(verdict.cluster))} is {verdict.outcome}: {because}.{then}"},
         "locations": [
             {
-                "physicalLocation": {"artifactLocation": {"uri": f"azure:{verdict.cluster.resource_id}"}},
+                "physicalLocation": {"artifactLocation": {"uri": f"azure:{_path(verdict.cluster.resource_id)}"}},
                 "logicalLocations": [
                     {
                         "name": verdict.cluster.name,
@@ -101,3 +105,12 @@ def _result(verdict: Verdict) -> dict[str, Any]:
             ],
         },
     }
+
+
+def _message(text: str) -> str:
+    """Return text for a message. In a message `[words](target)` is a link (3.11.6), so brackets are escaped."""
+    return re.sub(r"[\[\]]", lambda found: f"\\{found[0]}", visible(text)) if "](" in text else visible(text)
+
+
+def _path(resource_id: str) -> str:
+    return quote(visible(resource_id), safe="/-._~!$&'()*+,;=:@")

@@ -1,1 +1,1 @@
-"""Azure Resource Manager as far as clusters, access and locks need it. It must not know Entra's or Graph's wire."""
+"""Azure Resource Manager (ARM), as far as clusters need it. It knows no wire format of Entra or Graph."""

@@ -1,22 +1,22 @@
-"""Error bodies in both of Azure's envelopes: the front door's `{"error": …}` and AKS's own, which stands bare."""
+"""Build error bodies in Azure's two envelopes: ARM wraps an error in `{"error": …}`, AKS answers the bare error."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from azure_sandbox.http import Problem
+from azure_sandbox.front.http import Problem
 
 FRONT = {"content-type": "application/json; charset=utf-8", "x-ms-failure-cause": "gateway"}
 PROVIDER = {"content-type": "application/json"}
 
 
 def front(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Problem:
-    """A refusal by the front door."""
+    """Return a refusal by ARM's front door."""
     return Problem(status, {"error": {"code": code, "message": message}}, {**FRONT, **(headers or {})})
 
 
 def provider(status: int, code: str, message: str, *, subcode: str = "", target: str = "") -> Problem:
-    """A refusal by AKS itself."""
+    """Return a refusal by AKS, with the bare error as its body."""
     body: dict[str, Any] = {"code": code, "details": None, "message": message, "subcode": subcode}
     if target:
         body["target"] = target
@@ -24,12 +24,12 @@ def provider(status: int, code: str, message: str, *, subcode: str = "", target:
 
 
 def authorization(status: int, code: str, message: str) -> Problem:
-    """A refusal by Microsoft.Authorization: wrapped, but not the gateway's."""
+    """Return a refusal by Microsoft.Authorization: wrapped, but without the front door's `x-ms-failure-cause`."""
     return Problem(status, {"error": {"code": code, "message": message}}, {"content-type": FRONT["content-type"]})
 
 
 def resource_not_found(group: str, kind: str, name: str) -> Problem:
-    """404 for a resource, as recorded."""
+    """Return the 404 for a resource. Recorded."""
     return front(
         404,
         "ResourceNotFound",
@@ -39,33 +39,33 @@ def resource_not_found(group: str, kind: str, name: str) -> Problem:
 
 
 def group_not_found(name: str) -> Problem:
-    """404 for a resource group."""
+    """Return the 404 for a resource group."""
     return front(404, "ResourceGroupNotFound", f"Resource group '{name}' could not be found.")
 
 
 def being_deleted(name: str) -> Problem:
-    """409 for a group that is on its way out."""
+    """Return the 409 for a write to a resource group that is being deleted."""
     text = f"The resource group '{name}' is in deprovisioning state and cannot perform this operation."
     return front(409, "ResourceGroupBeingDeleted", text)
 
 
 def subscription_not_found(name: str) -> Problem:
-    """404 for a subscription."""
+    """Return the 404 for a subscription."""
     return front(404, "SubscriptionNotFound", f"The subscription '{name}' could not be found.")
 
 
 def changed(path: str) -> Problem:
-    """400 for a property that cannot be changed."""
+    """Return AKS's 400 for a property that cannot be changed; `path` is dotted, below `properties`."""
     return provider(400, "PropertyChangeNotAllowed", f"Changing property '{path}' is not allowed.", target=path)
 
 
 def bad_request(message: str, *, subcode: str = "", target: str = "") -> Problem:
-    """400 by AKS."""
+    """Return AKS's 400 with the code `BadRequest`."""
     return provider(400, "BadRequest", message, subcode=subcode, target=target)
 
 
 def locked(scope: str, kind: str, scopes: list[str]) -> Problem:
-    """409 of a management lock; `kind` is `write` or `delete`."""
+    """Return the 409 of management locks; `kind` is `write` or `delete`, `scopes` are the locked scopes."""
     return front(
         409,
         "ScopeLocked",
@@ -75,5 +75,5 @@ def locked(scope: str, kind: str, scopes: list[str]) -> Problem:
 
 
 def not_modelled(what: str) -> Problem:
-    """501: Azure answers this; the sandbox says aloud that it does not."""
+    """Return a 501 that names what Azure has and the sandbox does not model."""
     return front(501, "SandboxNotModelled", f"azure-sandbox: {what} is not modelled")

@@ -1,4 +1,4 @@
-"""The Azure Resource Manager of a world: one object that the world fills and the front asks. It knows no sockets."""
+"""The Azure Resource Manager of a world. The world fills it, and the front asks it. It knows no sockets."""
 
 from __future__ import annotations
 
@@ -8,45 +8,47 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from azure_sandbox.arm import maintenance
-from azure_sandbox.arm.access import Assignment, normal
-from azure_sandbox.arm.activity import Entry
-from azure_sandbox.arm.agent_pools import AgentPools
-from azure_sandbox.arm.authorization import Authorization
-from azure_sandbox.arm.building import Builder, regime_of
-from azure_sandbox.arm.clusters import Clusters, add_node_group
-from azure_sandbox.arm.credentials import Credentials
-from azure_sandbox.arm.document import complete, derived, merge, settle_in, short
-from azure_sandbox.arm.gate import Gate
-from azure_sandbox.arm.lengths import Lengths
-from azure_sandbox.arm.locks import Locks
-from azure_sandbox.arm.maintenance import Maintenance
-from azure_sandbox.arm.monitor import Monitor
-from azure_sandbox.arm.network_routes import NetworkRoutes
-from azure_sandbox.arm.networks import VirtualNetwork
-from azure_sandbox.arm.operations import Operations
-from azure_sandbox.arm.policies import PolicyAssignment
-from azure_sandbox.arm.policy_routes import PolicyRoutes
-from azure_sandbox.arm.registration import Registration
-from azure_sandbox.arm.resource_graph import ResourceGraph
-from azure_sandbox.arm.role_definitions import RoleDefinitions
-from azure_sandbox.arm.roles import Role
-from azure_sandbox.arm.run_command import RunCommand
-from azure_sandbox.arm.spec import ClusterSpec, LockLevel, PoolSpec
+from azure_sandbox.arm.authorization.access import Assignment, normal
+from azure_sandbox.arm.authorization.deny_assignment_routes import DenyAssignmentRoutes
+from azure_sandbox.arm.authorization.locks import LockRoutes
+from azure_sandbox.arm.authorization.policies import PolicyAssignment
+from azure_sandbox.arm.authorization.policy_routes import PolicyRoutes
+from azure_sandbox.arm.authorization.role_assignments import RoleAssignmentRoutes
+from azure_sandbox.arm.authorization.role_definitions import RoleDefinitionRoutes
+from azure_sandbox.arm.authorization.roles import Role
+from azure_sandbox.arm.containerservice import maintenance
+from azure_sandbox.arm.containerservice.agent_pools import AgentPools
+from azure_sandbox.arm.containerservice.api_servers import Builder, regime_of
+from azure_sandbox.arm.containerservice.clusters import Clusters, add_node_group
+from azure_sandbox.arm.containerservice.credential_ledger import Ledger
+from azure_sandbox.arm.containerservice.credentials import Credentials
+from azure_sandbox.arm.containerservice.document import add_created_parts, complete, derived, merge, short
+from azure_sandbox.arm.containerservice.durations import Durations
+from azure_sandbox.arm.containerservice.maintenance import Maintenance
+from azure_sandbox.arm.containerservice.operations import Operations
+from azure_sandbox.arm.containerservice.run_command import RunCommand
+from azure_sandbox.arm.containerservice.spec import ClusterSpec, LockLevel, PoolSpec
+from azure_sandbox.arm.containerservice.upgrades import Upgrades
+from azure_sandbox.arm.containerservice.validation import check_new, check_types, check_whole
+from azure_sandbox.arm.containerservice.versions import DEFAULT
+from azure_sandbox.arm.front_door import FrontDoor
+from azure_sandbox.arm.insights.activity_log import Entry
+from azure_sandbox.arm.insights.routes import Monitor
+from azure_sandbox.arm.network.networks import VirtualNetwork
+from azure_sandbox.arm.network.routes import NetworkRoutes
+from azure_sandbox.arm.resources.registration import Registration
+from azure_sandbox.arm.resources.resource_graph import ResourceGraph
+from azure_sandbox.arm.resources.subscriptions import Subscriptions
 from azure_sandbox.arm.state import ManagedCluster, ManagementLock, Operation, Quota, ResourceGroup, State, Subscription
-from azure_sandbox.arm.subscriptions import Subscriptions
 from azure_sandbox.arm.throttling import Throttle
-from azure_sandbox.arm.upgrades import Upgrades
-from azure_sandbox.arm.validation import check_new, check_types, check_whole
-from azure_sandbox.arm.versions import DEFAULT
 from azure_sandbox.clock import Clock
 from azure_sandbox.cluster.declared import resource_of
 from azure_sandbox.cluster.servers import ApiServers
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.tokens import Tokens
-from azure_sandbox.http import Problem, Request, Router
+from azure_sandbox.faults.operations import OperationFaults
+from azure_sandbox.front.http import Problem, Request, Router
 from azure_sandbox.logs.routes import LogRoutes
-from azure_sandbox.operation_faults import OperationFaults
 
 YEAR = dt.timedelta(days=365)
 Document = dict[str, Any]
@@ -54,10 +56,12 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmSettings:
-    """What a sandbox may decide about its control plane; `durations` are in Azure's seconds, by kind of operation.
+    """The settings of a sandbox's control plane.
 
-    With a `seed` the other durations are drawn from recorded ones. `throttling`: empty token buckets refuse.
-    `real_control_planes`: clusters that clients create get a kube-apiserver of their own.
+    `durations`: seconds of Azure's time, by kind of operation (the keys of `DURATIONS`); they are exact.
+    `seed`: draw all other durations from the recorded ranges; without it they are the recorded medians.
+    `throttling`: an empty token bucket refuses the request.
+    `real_control_planes`: each cluster that a client creates gets its own kube-apiserver.
     """
 
     durations: Mapping[str, float] = field(default_factory=dict)
@@ -69,7 +73,7 @@ class ArmSettings:
 
 
 class Arm:
-    """management.azure.com: `router` answers, `add_*` fills; names are matched without regard to case."""
+    """management.azure.com: `router` answers requests, the `add_*` methods fill the world. Names ignore case."""
 
     def __init__(
         self,
@@ -85,7 +89,7 @@ class Arm:
         self._directory = directory
         self.clock = clock
         self.throttle = Throttle(clock, refusing=settings.throttling)
-        gate = Gate(
+        door = FrontDoor(
             state=self._state,
             directory=directory,
             tokens=tokens,
@@ -100,22 +104,24 @@ class Arm:
             access=self._state.access,
             real=settings.real_control_planes,
         )
-        lengths = Lengths(settings.durations, settings.seed)
-        operations = self.operations = Operations(gate, lengths, faults)
-        Credentials(gate)
-        self._pools = AgentPools(gate, operations)
-        clusters = self._clusters = Clusters(gate, operations, self._build, version=settings.default_version)
-        Authorization(gate, directory)
-        RoleDefinitions(gate)
-        for routes in (Maintenance, Upgrades, Monitor, ResourceGraph, Locks, PolicyRoutes, NetworkRoutes, LogRoutes):
-            routes(gate)
-        RunCommand(gate, lengths)
-        Subscriptions(gate, page=settings.page_size, delete_cluster=clusters.delete)
-        Registration(gate)
+        durations = Durations(settings.durations, settings.seed)
+        operations = self.operations = Operations(door, durations, faults)
+        self.ledger = Ledger()
+        Credentials(door, self.ledger)
+        self._pools = AgentPools(door, operations)
+        clusters = self._clusters = Clusters(door, operations, self._build, version=settings.default_version)
+        RoleAssignmentRoutes(door, directory)
+        RoleDefinitionRoutes(door)
+        around = (Maintenance, Upgrades, Monitor, ResourceGraph, NetworkRoutes, LogRoutes)
+        for routes in (*around, LockRoutes, PolicyRoutes, DenyAssignmentRoutes):
+            routes(door)
+        RunCommand(door, durations)
+        Subscriptions(door, page=settings.page_size, delete_cluster=clusters.delete)
+        Registration(door)
 
     @property
     def state(self) -> State:
-        """Everything that stands."""
+        """All subscriptions, resources, assignments and operations."""
         return self._state
 
     @property
@@ -124,7 +130,7 @@ class Arm:
         return self._state.servers
 
     def add_subscription(self, id: str, name: str, tenant_id: str) -> None:  # noqa: A002  # Azure's word
-        """Add an enabled subscription."""
+        """Add an enabled subscription; `id` and `tenant_id` are GUIDs."""
         self._state.subscriptions[id.lower()] = Subscription(id=id, name=name, tenant=tenant_id)
 
     def _subscription(self, id: str) -> Subscription:  # noqa: A002  # Azure's word
@@ -136,20 +142,30 @@ class Arm:
     def add_resource_group(
         self, subscription: str, name: str, location: str, tags: Mapping[str, str] | None = None
     ) -> None:
-        """Add a resource group; ValueError if the subscription (an id) is unknown."""
+        """Add a resource group to a subscription, given by its id.
+
+        Raises:
+            ValueError: The subscription is unknown.
+        """
         home = self._subscription(subscription)
         home.groups[name.lower()] = ResourceGroup(
             subscription=home.id, name=name, location=location, tags=dict(tags) if tags else None
         )
 
     def add_cluster(self, subscription: str, resource_group: str, spec: ClusterSpec) -> str:
-        """Add a cluster at rest and return its resource id; ValueError names what is wrong."""
+        """Add a cluster on which no operation runs, and return its resource id.
+
+        Raises:
+            ValueError: The subscription or group is unknown, the name is taken, or AKS would refuse the cluster.
+        """
         home = self._subscription(subscription)
         group = home.groups.get(resource_group.lower())
         if group is None:
             raise ValueError(f"cluster {spec.name}: there is no resource group {resource_group}")
         if spec.real and spec.declared.webhooks:
-            raise ValueError(f"cluster {spec.name}: a real control plane calls its webhooks, and here nobody answers")
+            raise ValueError(
+                f"cluster {spec.name}: a real control plane calls its webhooks, and the sandbox serves none"
+            )
         sent = _sent(spec, group, home.tenant)
         try:
             for manifest in spec.declared.objects:
@@ -162,7 +178,7 @@ class Arm:
             check_whole(document, sent)
         except Problem as problem:
             raise ValueError(f"cluster {spec.name}: {problem.body.get('message') or problem.body}") from problem
-        settle_in(document, subscription=home.id, name=spec.name)
+        add_created_parts(document, subscription=home.id, name=spec.name)
         state = _restore(document, spec)
         created = spec.created or self.clock.now() - YEAR
         server = self._build(
@@ -185,7 +201,7 @@ class Arm:
             server.empty()
             server.take_down(created)
         if cluster.id.lower() in self._state.clusters:
-            raise ValueError(f"cluster {spec.name}: there are two of that name in {resource_group}")
+            raise ValueError(f"cluster {spec.name}: there are two clusters of that name in {resource_group}")
         self._state.clusters[cluster.id.lower()] = cluster
         self._state.servers.add(server)
         add_node_group(self._state, cluster)
@@ -196,11 +212,15 @@ class Arm:
         self._state.networks.put(network)
 
     def add_quota(self, subscription: str, location: str, name: str, quota: Quota) -> None:
-        """Limit the vCPUs of a region: `cores` for all of them, or a family such as standardDSv5Family."""
+        """Limit the vCPUs of a region. `name` is `cores` for all of them, or a family such as `standardDSv5Family`."""
         self._state.quotas[subscription.lower(), location, name] = quota
 
     def add_role(self, role: Role) -> None:
-        """Add a custom role; ValueError if its name is taken."""
+        """Add a custom role definition.
+
+        Raises:
+            ValueError: The name is taken.
+        """
         if self._state.roles.find(role.name):
             raise ValueError(f"there are two roles called {role.name!r}")
         self._state.roles.put(role)
@@ -208,7 +228,11 @@ class Arm:
     def assign(
         self, scope: str, principal_id: str, role_name: str, *, name: str | None = None, description: str | None = None
     ) -> None:
-        """Assign a role by its name or its id; ValueError if there is no such role or principal."""
+        """Assign a role, given by its name or id, to a principal.
+
+        Raises:
+            ValueError: The role or the principal does not exist.
+        """
         role = self._state.roles.find(role_name)
         if role is None:
             known = ", ".join(sorted(it.name for it in self._state.roles.all()))
@@ -229,7 +253,10 @@ class Arm:
         )
 
     def interfere(self, request: Request, change: Mapping[str, Any]) -> None:
-        """Somebody else changes the cluster in a request's path: JSON is merged into it, and its ETags are new."""
+        """Change the cluster in a request's path as another client would: merge JSON into it and renew its ETags.
+
+        Does nothing if the path leads to no cluster.
+        """
         parts = [it for it in request.path.split("/") if it]
         cluster = self._state.clusters.get(normal("/" + "/".join(parts[:8])))
         if cluster is None:
@@ -241,26 +268,30 @@ class Arm:
         cluster.touch()
 
     def resume(self, operation: Operation, share: float) -> None:
-        """Go on with an operation of an earlier life, of which so much was done."""
+        """Resume an operation of a stopped sandbox; `share` (0 to 1) of it was done."""
         makers = self._pools if operation.pool else self._clusters
         self.operations.resume(operation, makers.course(operation.cluster, operation.course), share)
 
     def add_policy(self, assignment: PolicyAssignment) -> None:
-        """Put a policy in force."""
+        """Add a policy assignment."""
         self._state.policies[normal(assignment.id)] = assignment
 
+    def delay_activity(self, late: dt.timedelta) -> None:
+        """Show each entry of the activity log this much later from now on."""
+        self._state.activity.late = late
+
     def add_activity(self, entry: Entry) -> None:
-        """Write into the activity log what happened before the sandbox was there."""
+        """Add an entry to the activity log, for something that happened before the sandbox started."""
         self._state.activity.add(entry)
 
     def add_lock(self, scope: str, name: str, level: LockLevel, *, notes: str | None = None) -> None:
-        """Put a management lock on a scope."""
+        """Add a management lock to a scope."""
         lock = ManagementLock(scope=scope.rstrip("/"), name=name, level=level, notes=notes)
         self._state.locks[lock.id.lower()] = lock
 
 
 def _sent(spec: ClusterSpec, group: ResourceGroup, tenant: str) -> Document:
-    """What somebody would have sent to create the cluster of a spec."""
+    """Return the PUT body that would create the cluster of a spec."""
     if spec.document is not None:
         sent: Document = deepcopy(dict(spec.document))
         sent.setdefault("location", spec.location or group.location)
@@ -308,7 +339,7 @@ def _pool(it: PoolSpec) -> Document:
 
 
 def _restore(document: Document, spec: ClusterSpec) -> str:
-    """Put back what a raw document says of read-only properties; returns the provisioning state."""
+    """Restore the read-only properties that a raw document gives, and return its provisioning state."""
     properties = document["properties"]
     if spec.document is None:
         properties["powerState"] = {"code": spec.power_state}

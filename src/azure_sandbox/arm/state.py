@@ -1,4 +1,4 @@
-"""What a world holds behind management.azure.com: subscriptions, groups, clusters, operations and locks."""
+"""The state behind management.azure.com: subscriptions, groups, clusters, operations, locks, assignments."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from azure_sandbox.arm.access import Access, covers, normal
-from azure_sandbox.arm.activity import ActivityLog, Ending
-from azure_sandbox.arm.custom_roles import Roles
+from azure_sandbox.arm.authorization.access import RoleAssignments, covers, normal
+from azure_sandbox.arm.authorization.custom_roles import RoleDefinitions
+from azure_sandbox.arm.authorization.deny_assignments import DenyAssignment
+from azure_sandbox.arm.authorization.policies import PolicyAssignment
+from azure_sandbox.arm.containerservice.spec import LockLevel
 from azure_sandbox.arm.errors import group_not_found, resource_not_found, subscription_not_found
-from azure_sandbox.arm.networks import NETWORK_TYPE, Networks
-from azure_sandbox.arm.policies import PolicyAssignment
-from azure_sandbox.arm.spec import LockLevel
+from azure_sandbox.arm.insights.activity_log import ActivityLog, Ending
+from azure_sandbox.arm.network.networks import NETWORK_TYPE, Networks
 from azure_sandbox.cluster.servers import ApiServers
 from azure_sandbox.cluster.service import ApiServer
+from azure_sandbox.faults.operations import OperationFault
 from azure_sandbox.logs.state import Logs
-from azure_sandbox.operation_faults import OperationFault
 
 Document = dict[str, Any]
 CLUSTER_TYPE = "Microsoft.ContainerService/managedClusters"
@@ -26,7 +27,7 @@ CLUSTER_TYPE = "Microsoft.ContainerService/managedClusters"
 
 @dataclass(slots=True, kw_only=True)
 class ResourceGroup:
-    """A resource group; `manager` is the cluster that owns it."""
+    """A resource group; `manager` is the id of the cluster that owns it, or empty."""
 
     subscription: str
     name: str
@@ -37,13 +38,13 @@ class ResourceGroup:
 
     @property
     def id(self) -> str:
-        """Its resource id."""
+        """The resource id."""
         return f"/subscriptions/{self.subscription}/resourceGroups/{self.name}"
 
 
 @dataclass(slots=True, kw_only=True)
 class Subscription:
-    """A subscription with its groups, by name in lower case."""
+    """A subscription; `groups` are keyed by name in lower case."""
 
     id: str
     name: str
@@ -52,13 +53,13 @@ class Subscription:
 
     @property
     def scope(self) -> str:
-        """Its scope."""
+        """The scope, `/subscriptions/{id}`."""
         return f"/subscriptions/{self.id}"
 
 
 @dataclass(slots=True, kw_only=True)
 class Operation:
-    """A long-running operation. `kind` is the provisioning state while it runs."""
+    """A long-running operation; `kind` is the provisioning state while it runs."""
 
     id: str
     subscription: str
@@ -71,29 +72,29 @@ class Operation:
     status: str = "InProgress"
     ended: dt.datetime | None = None
     error: Document | None = None
-    asked: Ending | None = None  # notes its end in the activity log
-    begun: dt.datetime  # by the clock of operations
-    span: float = 0.0  # its length in Azure's seconds
-    course: Document = field(default_factory=dict)  # what its course can be made of again
-    met: tuple[OperationFault, ...] = ()
+    asked: Ending | None = None  # writes the operation's end into the activity log
+    begun: dt.datetime  # on the clock of operations, which the pace drives
+    span: float = 0.0  # duration in seconds of Azure's time
+    course: Document = field(default_factory=dict)  # the recipe from which a restart makes its course again
+    met: tuple[OperationFault, ...] = ()  # the injected faults that hit it
 
-    def go_on(self) -> None:
-        """From its first words to InProgress."""
+    def show_progress(self) -> None:
+        """Replace the early status of a creation by `InProgress`."""
         self.status = "InProgress"
 
-    def say(self, error: Document) -> None:
-        """An error beside a status that is not final."""
+    def show_error(self, error: Document) -> None:
+        """Show an error although the status is not final."""
         self.error = error
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the operation has not ended."""
         return self.ended is None
 
 
 @dataclass(slots=True, kw_only=True)
 class ManagedCluster:
-    """A managed cluster: Azure's own document, and the API server that it describes."""
+    """A managed cluster: Azure's document of it, and the API server that the document describes."""
 
     subscription: str
     group: str
@@ -111,38 +112,38 @@ class ManagedCluster:
 
     @property
     def id(self) -> str:
-        """Its resource id, in the spelling of Azure's answers."""
+        """The resource id, spelt as in Azure's answers (`resourcegroups` in lower case)."""
         return f"/subscriptions/{self.subscription}/resourcegroups/{self.group}/providers/{CLUSTER_TYPE}/{self.name}"
 
     @property
     def properties(self) -> Document:
-        """The document's properties."""
+        """The `properties` of the document."""
         found: Document = self.document["properties"]
         return found
 
     @property
     def pools(self) -> list[Document]:
-        """The agent pools."""
+        """The documents of the agent pools."""
         found: list[Document] = self.properties["agentPoolProfiles"]
         return found
 
     @property
     def location(self) -> str:
-        """The region."""
+        """The region, such as `westeurope`."""
         return str(self.document["location"])
 
     @property
     def node_group(self) -> str:
-        """The id of the group that holds the nodes."""
+        """The id of the resource group that holds the nodes."""
         return f"/subscriptions/{self.subscription}/resourceGroups/{self.properties['nodeResourceGroup']}"
 
     @property
     def stopped(self) -> bool:
-        """Whether its power is off."""
+        """Whether the power state is `Stopped`."""
         return bool(self.properties["powerState"]["code"] == "Stopped")
 
     def touch(self, *, pool: str = "") -> None:
-        """New ETags: of a pool, or of the cluster and all its pools."""
+        """Renew the ETag of one pool, or those of the cluster and all its pools."""
         if pool:
             self.pool_etags[pool] = str(uuid.uuid4())
             return
@@ -150,14 +151,14 @@ class ManagedCluster:
         self.pool_etags = {it["name"]: str(uuid.uuid4()) for it in self.pools}
 
     def set_state(self, state: str) -> None:
-        """A provisioning state, of the cluster and its pools."""
+        """Set the provisioning state of the cluster and its pools."""
         self.state = state
         self.pool_states = {it["name"]: state for it in self.pools}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManagementLock:
-    """A management lock."""
+    """A management lock; `scope` is the id of what it locks."""
 
     scope: str
     name: str
@@ -166,13 +167,13 @@ class ManagementLock:
 
     @property
     def id(self) -> str:
-        """Its resource id."""
+        """The resource id."""
         return f"{self.scope}/providers/Microsoft.Authorization/locks/{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
-    """How many vCPUs a subscription may use in a region; `used`: by something other than the clusters here."""
+    """The vCPUs that a subscription may use in a region; `used` counts those that no cluster of the world uses."""
 
     limit: int
     used: int = 0
@@ -180,32 +181,33 @@ class Quota:
 
 @dataclass(slots=True, kw_only=True)
 class State:
-    """Everything, with the look-ups that raise Azure's own 404s."""
+    """All of a world's ARM resources, with look-ups that raise Azure's 404s."""
 
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     clusters: dict[str, ManagedCluster] = field(default_factory=dict)
     operations: dict[str, Operation] = field(default_factory=dict)
     locks: dict[str, ManagementLock] = field(default_factory=dict)
-    access: Access = field(default_factory=Access)
-    roles: Roles = field(default_factory=Roles)
+    denials: dict[str, DenyAssignment] = field(default_factory=dict)
+    access: RoleAssignments = field(default_factory=RoleAssignments)
+    roles: RoleDefinitions = field(default_factory=RoleDefinitions)
     networks: Networks = field(default_factory=Networks)
-    quotas: dict[tuple[str, str, str], Quota] = field(default_factory=dict)  # by subscription, region and name
+    quotas: dict[tuple[str, str, str], Quota] = field(default_factory=dict)  # by subscription, region and quota name
     policies: dict[str, PolicyAssignment] = field(default_factory=dict)
     activity: ActivityLog = field(default_factory=ActivityLog)
-    registered: dict[str, set[str]] = field(default_factory=dict)  # providers, by subscription
-    features: dict[str, set[str]] = field(default_factory=dict)
+    registered: dict[str, set[str]] = field(default_factory=dict)  # namespaces of providers, by subscription
+    features: dict[str, set[str]] = field(default_factory=dict)  # names of preview features, by subscription
     logs: Logs = field(default_factory=Logs)
     servers: ApiServers = field(default_factory=ApiServers)
 
     def subscription(self, name: str) -> Subscription:
-        """A subscription, or 404."""
+        """Return a subscription by its id; raises 404 if it does not exist."""
         found = self.subscriptions.get(name.lower())
         if found is None:
             raise subscription_not_found(name)
         return found
 
     def group(self, subscription: str, name: str) -> ResourceGroup:
-        """A resource group, or 404."""
+        """Return a resource group; raises 404 if it or its subscription does not exist."""
         self.sweep(subscription)
         found = self.subscription(subscription).groups.get(name.lower())
         if found is None:
@@ -213,7 +215,7 @@ class State:
         return found
 
     def sweep(self, subscription: str) -> None:
-        """Drop the groups that are being deleted and have no cluster left."""
+        """Remove the groups that are being deleted and have no cluster left."""
         groups = self.subscription(subscription).groups
         for name, group in tuple(groups.items()):
             if group.deleting and not self.clusters_below(group.id):
@@ -221,28 +223,28 @@ class State:
                 self.access.remove_below(group.id)
 
     def find(self, subscription: str, group: str, name: str) -> ManagedCluster | None:
-        """A cluster with everything settled that is due, or None."""
+        """Return a cluster after everything that is due has happened to it, or None if it does not exist."""
         self.subscription(subscription)
         scope = f"/subscriptions/{subscription}/resourcegroups/{group}/providers/{CLUSTER_TYPE}/{name}"
         found = self.clusters.get(normal(scope))
         if found is not None:
             found.server.settle()
-            found = self.clusters.get(normal(scope))  # a deletion may have come to its end just now
+            found = self.clusters.get(normal(scope))  # a deletion may have ended just now
         return found
 
     def cluster(self, subscription: str, group: str, name: str) -> ManagedCluster:
-        """A cluster, or 404 as recorded."""
+        """Return a cluster; raises the recorded 404 if it does not exist."""
         found = self.find(subscription, group, name)
         if found is None:
             raise resource_not_found(group, CLUSTER_TYPE, name)
         return found
 
     def region(self, path: str) -> str:
-        """The region that a path leads to: its own, or its cluster's (of one that is to be, its group's); else none."""
+        """Return the region that a path leads to: the one it names, its cluster's, or its group's; "" if none."""
         parts = [it for it in path.lower().split("/") if it]
         if "locations" in parts[:-1]:
             return parts[parts.index("locations") + 1]
-        group, cluster = 4, 8  # segments of their ids
+        group, cluster = 4, 8  # the number of segments in their ids
         if len(parts) < cluster:
             return ""
         if found := self.clusters.get("/" + "/".join(parts[:cluster])):
@@ -252,18 +254,22 @@ class State:
         return "" if held is None else held.location
 
     def clusters_below(self, scope: str) -> list[ManagedCluster]:
-        """Every cluster in a subscription or group, settled."""
+        """Return every cluster in a subscription or group, after everything that is due has happened to it."""
         for it in tuple(self.clusters.values()):
             if covers(scope, it.id):
                 it.server.settle()
         return [it for it in self.clusters.values() if covers(scope, it.id)]
 
     def locks_above(self, scope: str) -> Iterator[ManagementLock]:
-        """The locks on a scope and those that it inherits."""
+        """Return the locks on a scope and the locks that it inherits."""
         return (it for it in self.locks.values() if covers(it.scope, scope))
 
+    def denied(self, principals: frozenset[str], action: str, scope: str) -> DenyAssignment | None:
+        """Return a deny assignment that forbids these principals an action on a scope, or None."""
+        return next((it for it in self.denials.values() if it.denies(principals, action, scope)), None)
+
     def exists(self, scope: str) -> bool:
-        """Whether a scope names something that stands here; what stands inside a cluster is its own business."""
+        """Return whether a scope names something that exists. What is below a cluster is not looked up."""
         parts = [it for it in scope.split("/") if it]
         match [it.lower() for it in parts]:
             case ["subscriptions", name]:

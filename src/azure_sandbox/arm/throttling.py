@@ -1,8 +1,9 @@
-"""How much a caller may ask: the token buckets of ARM's front door and of AKS behind it, and the headers of both.
+"""Request quotas: the token buckets of ARM's front door and of AKS behind it, and the headers of both.
 
-Every request is counted and every answer says what is left, as Azure's do; only a sandbox that throttles refuses. The
-buckets fill in Azure's seconds, which the pace divides. Sources: "Request limits and throttling" (ARM) and "Quotas,
-SKUs and regions" (AKS, as of August 2026). AKS counts in each region by itself; ARM's own regions are not told apart.
+Every request is counted and every answer says what is left, as in Azure; only a sandbox that throttles refuses. The
+buckets refill in seconds of Azure's time, which the pace divides. Sources: "Request limits and throttling" (ARM) and
+"Quotas, SKUs and regions" (AKS, as of August 2026). AKS counts each region separately. For ARM the sandbox has one
+region.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from datetime import datetime
 
 from azure_sandbox.arm.errors import front, provider
 from azure_sandbox.clock import Clock
-from azure_sandbox.http import Problem, Request
+from azure_sandbox.front.http import Problem, Request
 
 MINUTE = 60.0
-GLOBAL = 15  # a subscription's share over all its callers, in callers' shares
+GLOBAL = 15  # the quota of a subscription over all its callers, in multiples of one caller's quota
 _NAME = r"[^/]+"
 _CLUSTERS = r"/providers/microsoft\.containerservice/managedclusters"
 _SUBSCRIPTION = rf"/subscriptions/{_NAME}"
@@ -26,7 +27,7 @@ _GROUP = rf"{_SUBSCRIPTION}/resourcegroups/{_NAME}"
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A bucket: `burst` requests at once, `rate` more a second of Azure."""
+    """The size of a bucket: `burst` requests at once, and `rate` more per second of Azure's time."""
 
     burst: float
     rate: float
@@ -53,7 +54,7 @@ _COMPILED = tuple((method, re.compile(path), limit) for method, path, limit in P
 
 @dataclass(slots=True)
 class Bucket:
-    """What is left of a limit."""
+    """A token bucket; `level` is the number of requests that are left."""
 
     limit: Limit
     filled: datetime
@@ -63,7 +64,11 @@ class Bucket:
         self.level = self.limit.burst
 
     def take(self, now: datetime, pace: float) -> float:
-        """Take one request out; returns 0, or how many seconds of Azure to wait for the next (nothing is taken)."""
+        """Take one request out of the bucket.
+
+        Returns:
+            0, or the seconds of Azure's time until the next request fits; nothing is taken then.
+        """
         elapsed = (now - self.filled).total_seconds()
         gained = elapsed * pace * self.limit.rate if elapsed > 0 else 0.0
         self.level = min(self.limit.burst, self.level + gained)
@@ -75,7 +80,7 @@ class Bucket:
 
 
 class Throttle:
-    """All buckets of a world. `refusing`: whether an empty one refuses."""
+    """All buckets of a world; `refusing` says whether an empty bucket refuses the request."""
 
     def __init__(self, clock: Clock, *, refusing: bool = False) -> None:
         self.refusing = refusing
@@ -83,7 +88,7 @@ class Throttle:
         self._buckets: dict[tuple[str, ...], Bucket] = {}
 
     def _take(self, key: tuple[str, ...], limit: Limit) -> tuple[int, float]:
-        """What is left in a bucket after this request, and how long to wait if it was empty."""
+        """Return what is left in a bucket after this request, and how long to wait if the bucket was empty."""
         now = self._clock.progress()
         bucket = self._buckets.get(key)
         if bucket is None:
@@ -92,7 +97,10 @@ class Throttle:
         return int(bucket.level), wait
 
     def enter(self, request: Request, subscription: str, actor: str) -> dict[str, str]:
-        """Pass ARM's front door: the headers of the answer. Raises ARM's 429 when the sandbox throttles."""
+        """Count a request at ARM's front door and return the answer's headers.
+
+        `actor` is the caller's object id. Raises ARM's 429 if the bucket is empty and the sandbox throttles.
+        """
         kind = KINDS.get(request.method, "writes")
         limit = ARM_LIMITS[kind]
         if not subscription:
@@ -114,20 +122,20 @@ class Throttle:
     def _refusal_of_arm(
         self, kind: str, subscription: str, actor: str, wait: float, headers: dict[str, str]
     ) -> Problem:
-        """The text is of a fixture that its author calls verbatim."""
-        told = self._told(wait)
+        """Return ARM's 429. Its text comes from a public test fixture that its author calls verbatim."""
+        headers_of_retry = self._retry_headers(wait)
         code = "SubscriptionRequestsThrottled" if subscription else "TenantRequestsThrottled"
         where = f"subscription '{subscription}'" if subscription else "the tenant"
         text = (
             f"Number of '{kind}' requests for {where} actor '{actor}' exceeded. "
-            f"Please try again after '{told['retry-after']}' seconds."
+            f"Please try again after '{headers_of_retry['retry-after']}' seconds."
         )
-        return front(429, code, text, {**headers, **told})
+        return front(429, code, text, {**headers, **headers_of_retry})
 
     def pass_provider(self, request: Request, subscription: str, region: str) -> None:
-        """Reach AKS behind the front door, in the region that a path leads to ("" for lists, which lead to all).
+        """Count a request at AKS, in the region that the path leads to ("" for lists, which cover all regions).
 
-        Raises AKS' own 429, whose wording is not recorded.
+        Raises AKS's 429 if the bucket is empty and the sandbox throttles. Its wording is not recorded.
         """
         path = request.path.rstrip("/").lower()
         if "/providers/microsoft.containerservice" not in path:
@@ -141,13 +149,13 @@ class Throttle:
         _, wait = self._take(key, limit)
         if wait and self.refusing:
             problem = provider(429, "Throttled", "The request is being throttled. Please retry later.")
-            problem.headers.update(self._told(wait))
+            problem.headers.update(self._retry_headers(wait))
             raise problem
 
-    def _told(self, wait: float) -> dict[str, str]:
-        """When to come back: in whole seconds as Azure says it, and at another pace in milliseconds too."""
+    def _retry_headers(self, wait: float) -> dict[str, str]:
+        """Return the headers that say when to retry: whole seconds as in Azure, and milliseconds at another pace."""
         real = self._clock.real(wait).total_seconds()
-        told = {"retry-after": str(max(1, math.ceil(real)))}
+        headers_of_retry = {"retry-after": str(max(1, math.ceil(real)))}
         if self._clock.pace != 1:
-            told["x-ms-retry-after-ms"] = str(max(1, math.ceil(1000 * real)))
-        return told
+            headers_of_retry["x-ms-retry-after-ms"] = str(max(1, math.ceil(1000 * real)))
+        return headers_of_retry

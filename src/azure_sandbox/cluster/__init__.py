@@ -1,1 +1,1 @@
-"""The API servers of the clusters. It must not know Azure Resource Manager: that hands in what it decides."""
+"""The API servers of the clusters. It must not know Azure Resource Manager, which passes in its decisions."""

@@ -1,7 +1,7 @@
-"""Admission webhooks: whom they trust, and what happens to writes once they cannot be called any more.
+"""Admission webhooks: which CA they trust, and what happens to writes when the API server cannot call them.
 
-A webhook inside the cluster whose `caBundle` is the cluster's own authority works until that authority is replaced:
-then the API server cannot verify it, and with `failurePolicy: Fail` every write that it watches over is refused.
+A webhook inside the cluster may have the cluster's own CA as `caBundle`. Once that CA is replaced, the API server can
+no longer verify the webhook, and with `failurePolicy: Fail` it refuses every write that matches the webhook.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SPARED = "kube-system"
 
 
 def webhooks(store: Store) -> Iterator[tuple[str, Object]]:
-    """Every webhook with the name of its configuration."""
+    """Yield every webhook with the name of its configuration."""
     for key in (MUTATING, VALIDATING):
         for it in store.list(key):
             for webhook in it.get("webhooks") or ():
@@ -46,7 +46,10 @@ def _watches(webhook: Object, resource: Resource, operation: str) -> bool:
 
 
 def broken(store: Store, retired: Iterable[bytes], resource: Resource, operation: str) -> Object | None:
-    """The first webhook that stands in the way of a write: it trusts a retired authority and fails closed."""
+    """Return the first webhook that blocks a write: it trusts a retired CA and has `failurePolicy: Fail`.
+
+    Returns None if no webhook blocks the write. `retired` are CA certificates as PEM.
+    """
     old = {it.strip() for it in retired}
     for _, webhook in webhooks(store):
         closed = webhook.get("failurePolicy", "Fail") == "Fail"
@@ -56,7 +59,7 @@ def broken(store: Store, retired: Iterable[bytes], resource: Resource, operation
 
 
 def check(store: Store, retired: Iterable[bytes], resource: Resource, operation: str, namespace: str) -> None:
-    """Refuse a write that a broken webhook watches over, in the API server's words."""
+    """Raise the API server's error for a write that a broken webhook blocks."""
     webhook = broken(store, retired, resource, operation)
     if webhook is None or namespace == SPARED:
         return
@@ -70,12 +73,12 @@ def check(store: Store, retired: Iterable[bytes], resource: Resource, operation:
 
 
 def stops_pods(store: Store, retired: Iterable[bytes]) -> bool:
-    """Whether no pod can be created outside of kube-system."""
+    """Return whether no pod can be created outside of kube-system."""
     return broken(store, retired, BY_KEY["", "pods"], "CREATE") is not None
 
 
 def declare(store: Store, name: str, authority_pem: bytes, when: dt.datetime, **more: Any) -> None:
-    """A webhook for pods that trusts an authority; `more`: kind, resources, groups, policy, namespace."""
+    """Store a webhook for pods that trusts a CA. `more`: kind, resources, groups, policy, namespace."""
     mutating = more.get("kind") == "mutating"
     rule = {
         "operations": ["CREATE"],

@@ -1,8 +1,8 @@
-"""TLS that asks for a client certificate and takes any, as Go's `tls.RequestClientCert` does for kube-apiserver.
+"""TLS that requests a client certificate and accepts any, as kube-apiserver does with Go's `tls.RequestClientCert`.
 
-Python's `ssl` can only ask and verify; what it does not pass on is OpenSSL's own way to leave the verdict to somebody
-else (SSL_CTX_set_cert_verify_callback). It is reached through ctypes: the context is the first field of CPython's
-object. Where that is not so, `take_any` says it, and a certificate of a foreign authority is refused by the handshake.
+Python's `ssl` can only request a certificate and verify it. OpenSSL lets a callback decide instead
+(SSL_CTX_set_cert_verify_callback), which is reached through ctypes: the context is the first field of CPython's object.
+Other interpreters cannot do this: `take_any` returns False, and the handshake refuses certificates of unknown CAs.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import ssl
 import sys
 
 _YES = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(lambda _store, _argument: 1)
-_VERIFY_PEER = 1  # SSL_VERIFY_PEER: what CERT_OPTIONAL is to OpenSSL
+_VERIFY_PEER = 1  # SSL_VERIFY_PEER: OpenSSL's value for CERT_OPTIONAL
 
 
 def take_any(context: ssl.SSLContext) -> bool:
-    """Let a server's context that asks for a certificate take any; returns whether this interpreter can."""
+    """Let a server context that requests a client certificate accept any. Returns whether the interpreter allows it."""
     if sys.implementation.name != "cpython" or not hasattr(_ssl, "__file__"):
         return False
     try:

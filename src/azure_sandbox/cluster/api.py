@@ -1,4 +1,4 @@
-"""The HTTP face of an API server: paths to objects, after authentication and authorization."""
+"""The HTTP interface of an API server: paths to objects, after authentication and authorization."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from azure_sandbox.cluster import discovery, shapes, status
 from azure_sandbox.cluster.guard import Guard, forbidden_message
 from azure_sandbox.cluster.metadata_only import metadata_list, wants_metadata
-from azure_sandbox.cluster.rbac import Caller, Wish
+from azure_sandbox.cluster.rbac import Attributes, Caller
 from azure_sandbox.cluster.resources import BY_PATH, REVIEWS, Resource, versions
 from azure_sandbox.cluster.reviews import Reviews
 from azure_sandbox.cluster.selectors import matches
@@ -20,7 +20,7 @@ from azure_sandbox.cluster.tables import table, wants_table
 from azure_sandbox.cluster.watch import Watch
 from azure_sandbox.cluster.wire import document
 from azure_sandbox.cluster.writes import Writes
-from azure_sandbox.http import Problem, Reply, Request
+from azure_sandbox.front.http import Problem, Reply, Request
 
 JSON = {"content-type": "application/json"}
 NO_PAGE = Reply(404, "404 page not found\n", {"content-type": "text/plain; charset=utf-8"})
@@ -33,7 +33,7 @@ OPTIONS |= {"sendInitialEvents"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a path names."""
+    """The resource, object or subresource that a path names."""
 
     group: str
     version: str
@@ -44,7 +44,7 @@ class Target:
 
 
 def parse(path: str) -> Target | None:
-    """A resource path, or None for the root's, discovery's and other paths."""
+    """Parse a resource path. Returns None for the root, discovery and other paths."""
     parts = path.strip("/").split("/")
     if parts[0] == "api" and len(parts) > 2:  # noqa: PLR2004  # /api/v1/x
         group, version, rest = "", parts[1], parts[2:]
@@ -62,7 +62,7 @@ def parse(path: str) -> Target | None:
 
 
 class Api:
-    """One cluster's resources over HTTP."""
+    """The resources of one cluster over HTTP."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Api:
         self._reviews = Reviews(guard, store)
 
     async def answer(self, request: Request) -> Reply:
-        """Answer one request; refusals are replies too."""
+        """Answer a request. Errors are replies too."""
         try:
             return self._answer(request)
         except Problem as problem:
@@ -98,12 +98,12 @@ class Api:
         path = request.path
         target = parse(path)
         if target is None:
-            self._authorize(caller, Wish(verb=VERBS.get(request.method, "").lower(), path=path))
+            self._authorize(caller, Attributes(verb=VERBS.get(request.method, "").lower(), path=path))
             return self._path(request, path)
         verb = _verb(request.method, target)
         if verb in {"get", "list"} and request.query.get("watch", "").lower() in {"1", "true"}:
             verb = "watch"
-        self._authorize(caller, _wish(verb, target))
+        self._authorize(caller, _attributes(verb, target))
         if (kind := _review(target)) is not None:
             return self._review(request, target, kind, caller)
         resource = BY_PATH.get((target.group, target.version, target.plural))
@@ -113,13 +113,13 @@ class Api:
             return self._subresource(request, target, verb)
         return self._resource(request, target, resource, verb, caller)
 
-    def _authorize(self, caller: Caller, wish: Wish) -> None:
-        answer = self._guard.may(caller, wish)
+    def _authorize(self, caller: Caller, attributes: Attributes) -> None:
+        answer = self._guard.may(caller, attributes)
         if not answer.allowed:
-            details: dict[str, Any] = {"name": wish.name} if wish.name else {}
-            details |= {"group": wish.group} if wish.group else {}
-            details |= {"kind": wish.resource} if wish.resource else {}
-            raise status.forbidden(forbidden_message(caller, wish, answer.reason), details)
+            details: dict[str, Any] = {"name": attributes.name} if attributes.name else {}
+            details |= {"group": attributes.group} if attributes.group else {}
+            details |= {"kind": attributes.resource} if attributes.resource else {}
+            raise status.forbidden(forbidden_message(caller, attributes, answer.reason), details)
 
     def _path(self, request: Request, path: str) -> Reply:
         bare = path.rstrip("/")
@@ -158,7 +158,7 @@ class Api:
             raise status.not_allowed()
         sent = _document(request, kind)
         answer = self._reviews.answer(kind, target.group, sent, caller, request.now)
-        spec = {} if kind == "SelfSubjectRulesReview" else sent.get("spec") or {}  # that one's is never repeated
+        spec = {} if kind == "SelfSubjectRulesReview" else sent.get("spec") or {}  # not echoed
         body = {
             "kind": kind,
             "apiVersion": f"{target.group}/{target.version}",
@@ -231,7 +231,7 @@ class Api:
 
 
 def _no_resource(target: Target) -> Reply:
-    """A group that is not there has no page; a version or a resource of one that is there is a Status."""
+    """Return 404 for an unknown path: a page if the group is unknown, a Status if only its version or resource is."""
     if target.group and target.group not in versions():
         return NO_PAGE
     raise status.no_such_path()
@@ -260,8 +260,8 @@ def _verb(method: str, target: Target) -> str:
     return verb
 
 
-def _wish(verb: str, target: Target) -> Wish:
-    return Wish(
+def _attributes(verb: str, target: Target) -> Attributes:
+    return Attributes(
         verb=verb,
         group=target.group,
         resource=target.plural,
@@ -279,7 +279,10 @@ def _review(target: Target) -> str | None:
 def _page(
     items: list[dict[str, Any]], query: Mapping[str, str], version: str
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """One page of a list. The continue token is an offset: the sandbox's lists are read within moments."""
+    """Return one page of a list and the list's metadata. The continue token is an offset.
+
+    An offset is enough because clients read the sandbox's lists within moments.
+    """
     start, size = 0, len(items)
     try:
         if query.get("continue"):

@@ -1,4 +1,4 @@
-"""PodDisruptionBudgets as their controller counts them: how many pods they cover, and how many may go."""
+"""PodDisruptionBudgets with the numbers of their controller: covered, healthy and disruptable pods."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ PODS: Key = ("", "pods")
 
 
 def _share(value: Any, whole: int) -> int:
-    """A number or a percentage of a number, rounded up as Kubernetes does."""
+    """Return a number, or a percentage of `whole`, rounded up as Kubernetes does."""
     if isinstance(value, str) and value.endswith("%"):
         return math.ceil(whole * int(value[:-1]) / 100)
     return int(value)
 
 
 def malformed(spec: Any) -> str:
-    """What Kubernetes says of a budget that cannot be counted; empty if it can."""
+    """Return Kubernetes' error for an invalid budget, or an empty string for a valid one."""
     if not isinstance(spec, dict) or not isinstance(spec.get("selector") or {}, dict):
         return "spec: Required value"
     for name in ("minAvailable", "maxUnavailable"):
@@ -40,7 +40,7 @@ def _selects(selector: Object, pod: Object) -> bool:
 
 
 def status_of(budget: Object, pods: list[Object]) -> dict[str, int]:
-    """The numbers of a budget."""
+    """Return the numbers in a budget's status."""
     spec = budget.get("spec") or {}
     covered = [it for it in pods if _selects(spec.get("selector") or {}, it)]
     healthy = sum(it["status"].get("phase") == "Running" for it in covered)
@@ -58,7 +58,7 @@ def status_of(budget: Object, pods: list[Object]) -> dict[str, int]:
 
 
 def blocking(store: Store) -> tuple[Object, Object] | None:
-    """A budget that lets no pod go, and a pod of it that stands on a node."""
+    """Return a budget that allows no disruption, and one of its pods on a node. Returns None if no budget blocks."""
     for budget in store.list(BUDGETS):
         pods = store.list(PODS, budget["metadata"]["namespace"])
         selector = (budget.get("spec") or {}).get("selector") or {}
@@ -69,7 +69,7 @@ def blocking(store: Store) -> tuple[Object, Object] | None:
 
 
 def count(store: Store, when: dt.datetime) -> None:
-    """Bring every budget's status up to date."""
+    """Update the status of every budget."""
     for budget in store.list(BUDGETS):
         pods = store.list(PODS, budget["metadata"]["namespace"])
         status = status_of(budget, pods)

@@ -1,4 +1,4 @@
-"""A cluster's certificate authority and what it signs, on EC P-256: a thousand clusters must start in a second."""
+"""A cluster's CA and the certificates that it signs. EC P-256, so that a thousand clusters start in a second."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from azure_sandbox.cluster.any_certificate import take_any
 
-BACKDATED = dt.timedelta(minutes=10)  # as AKS does: clocks differ
+BACKDATED = dt.timedelta(minutes=10)  # as AKS does, because clocks differ
 AUTHORITY_LIVES = dt.timedelta(days=30 * 365)
 CLIENT_LIVES = dt.timedelta(days=2 * 365)
-NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME: an expired certificate is answered with 401, not with a reset
+NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME: an expired certificate gets a 401, not a reset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +34,12 @@ class KeyPair:
 
     @property
     def certificate_pem(self) -> bytes:
-        """The certificate as PEM."""
+        """Return the certificate as PEM."""
         return self.certificate.public_bytes(Encoding.PEM)
 
     @property
     def key_pem(self) -> bytes:
-        """The private key as PEM, in the traditional form that every client reads."""
+        """Return the private key as PEM in the traditional format, which every client reads."""
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
 
 
@@ -67,7 +67,7 @@ def _builder(
 
 
 def new_authority(now: dt.datetime) -> KeyPair:
-    """A self-signed authority `CN=ca`, valid for 30 years from ten minutes before `now`."""
+    """Create a self-signed CA `CN=ca`, valid for 30 years from ten minutes before `now`."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name((NameOID.COMMON_NAME, "ca"))
     start = now - BACKDATED
@@ -101,7 +101,7 @@ def _issue(authority: KeyPair, builder: x509.CertificateBuilder, use: x509.Objec
 
 
 def server_certificate(authority: KeyPair, names: Iterable[str]) -> KeyPair:
-    """The API server's certificate; it lives as long as the authority, since the platform renews it by itself."""
+    """Issue the API server's certificate. It is valid as long as the CA, since AKS renews it by itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     ca = authority.certificate
     start, end = ca.not_valid_before_utc, ca.not_valid_after_utc
@@ -112,7 +112,7 @@ def server_certificate(authority: KeyPair, names: Iterable[str]) -> KeyPair:
 
 
 def client_certificate(authority: KeyPair, organization: str, common_name: str, start: dt.datetime) -> KeyPair:
-    """A client certificate, valid for two years."""
+    """Issue a client certificate that is valid for two years."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _name((NameOID.ORGANIZATION_NAME, organization), (NameOID.COMMON_NAME, common_name))
     builder = _builder(subject, authority.certificate.subject, key, start, start + CLIENT_LIVES)
@@ -120,7 +120,10 @@ def client_certificate(authority: KeyPair, organization: str, common_name: str, 
 
 
 def subject_of(der: bytes, authority: KeyPair, now: dt.datetime) -> tuple[str, tuple[str, ...]] | None:
-    """Common name and organizations of a client certificate; None if it is not this authority's, or expired."""
+    """Return common name and organizations of a client certificate (DER).
+
+    Returns None if this CA did not sign it, if it is not for clients, or if it has expired.
+    """
     try:
         certificate = x509.load_der_x509_certificate(der)
         certificate.verify_directly_issued_by(authority.certificate)
@@ -136,19 +139,19 @@ def subject_of(der: bytes, authority: KeyPair, now: dt.datetime) -> tuple[str, t
 
 
 def _for_clients(certificate: x509.Certificate) -> bool:
-    """Whether its extended key usage, if it has any, lets it stand for a client."""
+    """Return whether the extended key usage, if there is one, allows client authentication."""
     try:
         uses = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         return True
-    except ValueError:  # extensions that cannot be read
+    except ValueError:  # the extensions cannot be parsed
         return False
     return ExtendedKeyUsageOID.CLIENT_AUTH in uses or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in uses
 
 
 @contextmanager
 def _readable(content: bytes) -> Iterator[str]:
-    """A path under which OpenSSL, which reads only files, finds what must not rest on a disk."""
+    """Yield a path from which OpenSSL, which reads only files, can read a key that must not be stored on disk."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("server")
         try:
@@ -156,7 +159,7 @@ def _readable(content: bytes) -> Iterator[str]:
             yield f"/proc/self/fd/{descriptor}"
         finally:
             os.close(descriptor)
-    else:  # pragma: no cover  # macOS has no anonymous files
+    else:  # pragma: no cover  # macOS has no memfd
         with tempfile.NamedTemporaryFile() as file:
             file.write(content)
             file.flush()
@@ -164,9 +167,9 @@ def _readable(content: bytes) -> Iterator[str]:
 
 
 def server_context(server: KeyPair, authorities: Iterable[KeyPair]) -> ssl.SSLContext:
-    """TLS that asks for a client certificate and leaves the verdict to HTTP: 401, as of a real API server.
+    """Return a TLS context that requests a client certificate and accepts any, so that HTTP answers 401 as in AKS.
 
-    Where the interpreter lets only those of known authorities through, these are `authorities`, however old.
+    If the interpreter cannot accept any certificate, certificates of `authorities` are accepted, also expired ones.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with _readable(server.key_pem + server.certificate_pem) as path:
@@ -175,6 +178,6 @@ def server_context(server: KeyPair, authorities: Iterable[KeyPair]) -> ssl.SSLCo
     context.verify_mode = ssl.CERT_OPTIONAL
     context.verify_flags |= NO_CHECK_TIME
     take_any(context)
-    context.num_tickets = 0  # a resumed session would outlive the rotation
+    context.num_tickets = 0  # a resumed session would survive the rotation
     context.options |= ssl.OP_NO_TICKET
     return context

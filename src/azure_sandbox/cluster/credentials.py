@@ -1,4 +1,4 @@
-"""What opens a cluster without Entra: one generation of keys, replaced as a whole by a rotation."""
+"""The static credentials of a cluster: one generation of keys, which a rotation replaces as a whole."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ISSUER = "https://kubernetes.default.svc.cluster.local"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """The authority and everything that it vouches for; `token` is the static one of the admin's kubeconfig."""
+    """The CA and all keys that depend on it. `token` is the static token of the admin kubeconfig."""
 
     authority: KeyPair
     server: KeyPair
@@ -30,11 +30,11 @@ class Generation:
     service_account_key: ec.EllipticCurvePrivateKey
 
     def is_token(self, token: str) -> bool:
-        """Whether this is the static token."""
+        """Return whether a token is the static token."""
         return hmac.compare_digest(self.token.encode(), token.encode())
 
     def sign(self, namespace: str, name: str, uid: str, now: dt.datetime, seconds: int) -> str:
-        """A bound token of a service account."""
+        """Return a bound service account token that is valid for `seconds`."""
         claims = {
             "iss": ISSUER,
             "aud": [ISSUER],
@@ -46,7 +46,7 @@ class Generation:
         return jwt.encode(claims, self.service_account_key, algorithm="ES256")
 
     def service_account(self, token: str, now: dt.datetime) -> dict[str, Any] | None:
-        """The claims of a service account's token, or None if this generation did not sign it or it expired."""
+        """Return the claims of a service account token. None: another generation signed it, or it has expired."""
         options: Any = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
         try:
             claims: dict[str, Any] = jwt.decode(
@@ -63,7 +63,7 @@ class Generation:
 
 
 def new_generation(fqdn: str, now: dt.datetime) -> Generation:
-    """Keys for a cluster as AKS makes them: CN=ca, O=system:masters/CN=masterclient, 128 alphanumeric characters."""
+    """Create the keys of a cluster as AKS does: CN=ca, O=system:masters/CN=masterclient, token of 128 characters."""
     authority = new_authority(now)
     inside = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
     return Generation(

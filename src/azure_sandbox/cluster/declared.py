@@ -1,4 +1,4 @@
-"""What a world says stands in a cluster beside its workloads: budgets, webhooks, volumes and raw objects."""
+"""The objects that a world declares in a cluster besides workloads: budgets, webhooks, volumes, raw manifests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLASSES = ("default", "managed", "managed-csi", "managed-csi-premium", "azurefil
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetSpec:
-    """A PodDisruptionBudget over a workload's pods (those with the label `app: <workload>`)."""
+    """A PodDisruptionBudget for a workload's pods (label `app: <workload>`)."""
 
     name: str
     workload: str
@@ -32,7 +32,7 @@ class BudgetSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookSpec:
-    """An admission webhook; with `trusts_cluster` its caBundle is the cluster's own authority."""
+    """An admission webhook. With `trusts_cluster`, its caBundle is the cluster's CA."""
 
     name: str
     kind: Literal["validating", "mutating"] = "validating"
@@ -45,7 +45,7 @@ class WebhookSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeSpec:
-    """A persistent volume with the claim that it is bound to; `host_path` instead of a disk dies with its node."""
+    """A persistent volume and its claim. With `host_path` instead of a disk, its data is lost with its node."""
 
     name: str
     namespace: str = "default"
@@ -57,7 +57,7 @@ class VolumeSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
-    """All of it. `objects` are manifests of any kind that the API server here knows."""
+    """The declared objects. `objects` are manifests of kinds that the sandbox's API server supports."""
 
     budgets: tuple[BudgetSpec, ...] = ()
     webhooks: tuple[WebhookSpec, ...] = ()
@@ -65,12 +65,12 @@ class Declared:
     objects: tuple[Object, ...] = field(default=())
 
     def namespaces(self) -> set[str]:
-        """The namespaces that these objects live in."""
+        """Return the namespaces of the objects."""
         named = {it.namespace for it in self.budgets} | {it.namespace for it in self.volumes}
         return named | {ns for it in self.objects if (ns := (it.get("metadata") or {}).get("namespace"))}
 
     def written(self) -> dict[str, Any]:
-        """As a world file says it."""
+        """Return the objects as a world file declares them."""
         return {
             "disruptionBudgets": [_camel(it) for it in self.budgets],
             "webhooks": [_camel(it) for it in self.webhooks],
@@ -79,7 +79,7 @@ class Declared:
         }
 
     def put(self, store: Store, authority_pem: bytes, when: dt.datetime) -> None:
-        """Make the objects; ValueError names a manifest that cannot be one."""
+        """Store the objects. Raises ValueError for an invalid manifest, which it names."""
         for name in CLASSES:
             store.put(STORAGE, _storage_class(name), when)
         for budget in self.budgets:
@@ -113,7 +113,7 @@ def _camel(spec: BudgetSpec | WebhookSpec | VolumeSpec) -> dict[str, Any]:
 
 
 def resource_of(manifest: Object) -> Resource:
-    """The resource type of a manifest; ValueError if it is not modelled or not whole."""
+    """Return the resource type of a manifest. Raises ValueError for an unmodelled kind or a missing name."""
     kind, version = manifest.get("kind"), manifest.get("apiVersion")
     found = next((it for it in RESOURCES if (it.kind, it.api_version) == (kind, version)), None)
     if found is None:

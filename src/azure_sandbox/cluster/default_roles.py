@@ -1,4 +1,4 @@
-"""Roles and bindings that every AKS cluster has from its first day. Shared by all clusters: nobody changes them."""
+"""Roles and bindings of every new AKS cluster. All clusters share these objects, which nobody changes."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ BINDINGS: dict[str, tuple[str, list[str]]] = {
 
 
 def group_subject(name: str) -> dict[str, str]:
-    """A binding's subject for a group."""
+    """Return the subject of a binding for a group."""
     return {"kind": "Group", "apiGroup": RBAC_GROUP, "name": name}
 
 
 def role_reference(name: str) -> dict[str, str]:
-    """A binding's reference to a cluster role."""
+    """Return a binding's reference to a cluster role."""
     return {"apiGroup": RBAC_GROUP, "kind": "ClusterRole", "name": name}
 
 

@@ -1,17 +1,17 @@
-"""What an API server says that it has: the plain lists, and the aggregated form for clients that ask for it."""
+"""Discovery of an API server: plain lists, and the aggregated format for clients that ask for it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from azure_sandbox.cluster.resources import REVIEWS, Resource, of, versions
-from azure_sandbox.http import Reply
+from azure_sandbox.front.http import Reply
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
 def wants_aggregated(accept: str) -> bool:
-    """Whether a client can read the aggregated form (v2); older ones only know v2beta1 and get the plain lists."""
+    """Return whether a client reads the aggregated format v2. Clients that only know v2beta1 get plain lists."""
     return AGGREGATED in accept.replace(" ", "")
 
 
@@ -42,13 +42,13 @@ def _review(kind: str) -> dict[str, Any]:
 
 
 def resource_list(group: str, version: str) -> dict[str, Any] | None:
-    """`/api/v1` or `/apis/{group}/{version}`, or None if there is no such group and version."""
+    """Return `/api/v1` or `/apis/{group}/{version}`. Returns None for an unknown group or version."""
     entries = [_plain(it) for it in of(group, version)]
     entries += [_review(kind) for kind in REVIEWS.get(group, {}).get(version, ())]
     if not entries:
         return None
     name = f"{group}/{version}" if group else version
-    own = {"apiVersion": "v1"} if group else {}  # the oldest list of all does not say it
+    own = {"apiVersion": "v1"} if group else {}  # the list of /api/v1 has no apiVersion
     return {"kind": "APIResourceList", **own, "groupVersion": name, "resources": entries}
 
 
@@ -58,7 +58,7 @@ def _group(name: str, known: list[str]) -> dict[str, Any]:
 
 
 def group(name: str) -> dict[str, Any] | None:
-    """`/apis/{group}`, or None."""
+    """Return `/apis/{group}`. Returns None for an unknown group."""
     known = versions().get(name)
     return None if known is None else {"kind": "APIGroup", "apiVersion": "v1", **_group(name, known)}
 
@@ -88,7 +88,7 @@ def _aggregated(groups: dict[str, list[str]]) -> Reply:
 
 
 def legacy_root(host: str, accept: str) -> Reply:
-    """`/api`."""
+    """Answer `/api`."""
     if wants_aggregated(accept):
         return _aggregated({"": ["v1"]})
     addresses = [{"clientCIDR": "0.0.0.0/0", "serverAddress": f"{host}:443"}]
@@ -97,7 +97,7 @@ def legacy_root(host: str, accept: str) -> Reply:
 
 
 def named_root(accept: str) -> Reply:
-    """`/apis`."""
+    """Answer `/apis`."""
     if wants_aggregated(accept):
         return _aggregated(versions())
     groups = [_group(name, known) for name, known in versions().items()]
@@ -106,7 +106,7 @@ def named_root(accept: str) -> Reply:
 
 
 def described(path: str) -> dict[str, Any] | None:
-    """The description of a group or a version by its path, or None if there is none."""
+    """Return the description of a group or version by its path. Returns None for other paths."""
     match path.strip("/").split("/"):
         case ["api", version]:
             return resource_list("", version)

@@ -1,4 +1,4 @@
-"""What an API server of the sandbox needs to know of a real control plane that serves it: how far it is."""
+"""What an API server of the sandbox knows about a real control plane that serves its cluster."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from typing import Protocol
 
 
 class Front(Protocol):
-    """A control plane of its own processes, which takes its time to become what the cluster already is."""
+    """A control plane in its own processes, which needs time to reach the cluster's present state."""
 
     @property
     def port(self) -> int | None:
-        """Where it serves TLS on loopback; None while it does not, or still with other keys."""
+        """Return the loopback port on which it serves TLS. Returns None if it does not serve with the present keys."""
 
     @property
     def failed(self) -> str:
-        """Why it will not serve any more; empty while it may."""
+        """Return why it failed for good, or an empty string."""
 
     def behind(self) -> bool:
-        """Whether it has not caught up: nothing more happens to the cluster until it has."""
+        """Return whether it has not reached the cluster's present state. The cluster's timeline waits meanwhile."""
 
     def wake(self) -> None:
-        """Something may have happened."""
+        """Tell it that the cluster may have changed."""
 
     def retire(self) -> None:
-        """The cluster is gone."""
+        """Tell it that the cluster was deleted."""

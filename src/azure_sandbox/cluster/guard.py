@@ -1,6 +1,6 @@
-"""The brain of a cluster: who is this, and may they do that. AKS asks its guard webhooks the same two questions.
+"""Authentication and authorization of a cluster. AKS asks its guard webhooks the same two questions.
 
-Switching local accounts off is no input here: what was handed out stays valid until the generation of keys is replaced.
+Disabling local accounts is no input: credentials that were handed out work until the keys are replaced.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from azure_sandbox.cluster.certificates import subject_of
 from azure_sandbox.cluster.credentials import MASTERS, Generation
-from azure_sandbox.cluster.rbac import Caller, Wish, permits
+from azure_sandbox.cluster.rbac import Attributes, Caller, permits
 from azure_sandbox.cluster.regime import Regime
 from azure_sandbox.cluster.store import Store
 from azure_sandbox.entra.directory import Directory
@@ -33,15 +33,15 @@ CLUSTER_TYPE = "Microsoft.ContainerService/managedClusters"
 
 
 class AzureAccess(Protocol):
-    """Azure's answer about a data action on a scope: the role that allows it, or None."""
+    """Azure RBAC's answer for a data action on a scope: the name of the role that allows it, or None."""
 
     def __call__(self, principals: Iterable[str], data_action: str, scope: str) -> str | None:
-        """Ask for a person's object id and the groups in their token."""
+        """Ask for a user's object ID and the groups in the token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Whether a wish is granted, and why or why not."""
+    """The decision about a request, and the reason."""
 
     allowed: bool
     reason: str = ""
@@ -70,7 +70,10 @@ class Guard:
         self._generation = generation
 
     def who(self, authorization: str | None, certificate: bytes | None, now: dt.datetime) -> Caller | None:
-        """The caller, or None: a certificate of the present authority, else a bearer token."""
+        """Return the caller: by a client certificate of the present CA, else by the bearer token.
+
+        Returns None if neither is valid.
+        """
         if certificate is not None and (found := subject_of(certificate, self._generation().authority, now)):
             name, organizations = found
             number = sha256(certificate).hexdigest()
@@ -81,7 +84,10 @@ class Guard:
         return self.whose(token.strip(), now) if scheme.lower() == "bearer" and token.strip() else None
 
     def whose(self, token: str, now: dt.datetime) -> Caller | None:
-        """The caller behind a bearer token: the static one, a service account's, or Entra's; None if it is none."""
+        """Return the caller of a bearer token: static, of a service account, or of Entra ID.
+
+        Returns None if the token is not valid.
+        """
         generation = self._generation()
         if generation.is_token(token):
             return Caller(name="masterclient", groups=(MASTERS, AUTHENTICATED))
@@ -102,7 +108,7 @@ class Guard:
         return Caller(name=claims["sub"], uid=uid, groups=groups)
 
     def entra(self, token: str) -> Caller:
-        """The caller behind one of Entra's tokens, as AKS's sign-in webhook answers; raises InvalidToken."""
+        """Return the caller of an Entra token, as AKS's authentication webhook does. Raises InvalidToken."""
         regime = self._regime()
         if not regime.audiences:
             raise InvalidToken("this cluster does not know Entra")
@@ -124,60 +130,63 @@ class Guard:
             raise InvalidToken(OVERAGE)
         return sorted(self._directory.groups_of(claims.oid))
 
-    def may(self, caller: Caller, wish: Wish) -> Answer:
-        """Whether a caller may do something: system:masters always, else by Kubernetes RBAC, else by Azure RBAC."""
+    def may(self, caller: Caller, attributes: Attributes) -> Answer:
+        """Authorize a request: system:masters may do anything, then Kubernetes RBAC decides, then Azure RBAC."""
         regime = self._regime()
         if MASTERS in caller.groups:
             return Answer(allowed=True)
         if not regime.kubernetes_rbac:
             return Answer(allowed=True, reason="RBAC is disabled")
-        if reason := permits(self._store, caller, wish):
+        if reason := permits(self._store, caller, attributes):
             return Answer(allowed=True, reason=reason)
-        return self.azure(caller, wish)
+        return self.azure(caller, attributes)
 
     @property
     def asks_azure(self) -> bool:
-        """Whether Azure RBAC is asked after Kubernetes RBAC."""
+        """Return whether Azure RBAC is asked after Kubernetes RBAC."""
         return self._regime().azure_rbac
 
-    def azure(self, caller: Caller, wish: Wish) -> Answer:
-        """Azure RBAC's answer, as AKS's authorization webhook gives it; no answer is a refusal without a reason."""
+    def azure(self, caller: Caller, attributes: Attributes) -> Answer:
+        """Return Azure RBAC's decision, as AKS's authorization webhook does.
+
+        If Azure RBAC is not asked, the answer is no, without a reason.
+        """
         if not (self.asks_azure and caller.entra):
             return Answer(allowed=False)
         principals = (*caller.extra["oid"], *(it for it in caller.groups if not it.startswith("system:")))
-        scope = f"{self._id}/namespaces/{wish.namespace}" if wish.namespace else self._id
-        role = self._azure(principals, data_action(wish), scope)
+        scope = f"{self._id}/namespaces/{attributes.namespace}" if attributes.namespace else self._id
+        role = self._azure(principals, data_action(attributes), scope)
         if role is None:
             return Answer(allowed=False, reason=NO_ACCESS_IN_AZURE)
         return Answer(allowed=True, reason=f"Access allowed by Azure RBAC Role {role} to user {caller.name}")
 
 
-def data_action(wish: Wish) -> str:
-    """A wish as Azure RBAC names it, e.g. `Microsoft.ContainerService/managedClusters/apps/deployments/read`."""
+def data_action(attributes: Attributes) -> str:
+    """Return Azure RBAC's data action, e.g. `Microsoft.ContainerService/managedClusters/apps/deployments/read`."""
     parts = [CLUSTER_TYPE]
-    if wish.path:
-        parts.append(wish.path.strip("/").partition("/")[0] or "*")
-    elif wish.resource == "*":
+    if attributes.path:
+        parts.append(attributes.path.strip("/").partition("/")[0] or "*")
+    elif attributes.resource == "*":
         parts.append("*")
     else:
-        parts += [it for it in (wish.group, wish.resource, wish.subresource) if it and it != "*"]
-    if parts[-1] == "*" and wish.verb == "*":
+        parts += [it for it in (attributes.group, attributes.resource, attributes.subresource) if it and it != "*"]
+    if parts[-1] == "*" and attributes.verb == "*":
         return "/".join(parts)
-    action = "action" if wish.subresource in {"exec", "attach", "portforward"} else ACTIONS.get(wish.verb)
-    parts.append(action or ("*" if wish.verb == "*" else f"{wish.verb}/action"))
+    action = "action" if attributes.subresource in {"exec", "attach", "portforward"} else ACTIONS.get(attributes.verb)
+    parts.append(action or ("*" if attributes.verb == "*" else f"{attributes.verb}/action"))
     return "/".join(parts)
 
 
-def forbidden_message(caller: Caller, wish: Wish, reason: str) -> str:
-    """The API server's sentence for a refused wish."""
-    if wish.path:
-        message = f'forbidden: User "{caller.name}" cannot {wish.verb} path "{wish.path}"'
+def forbidden_message(caller: Caller, attributes: Attributes, reason: str) -> str:
+    """Return the API server's message for a forbidden request."""
+    if attributes.path:
+        message = f'forbidden: User "{caller.name}" cannot {attributes.verb} path "{attributes.path}"'
     else:
-        what = f"{wish.resource}.{wish.group}" if wish.group else wish.resource
-        named = f' "{wish.name}"' if wish.name else ""
-        where = f'in the namespace "{wish.namespace}"' if wish.namespace else "at the cluster scope"
+        what = f"{attributes.resource}.{attributes.group}" if attributes.group else attributes.resource
+        named = f' "{attributes.name}"' if attributes.name else ""
+        where = f'in the namespace "{attributes.namespace}"' if attributes.namespace else "at the cluster scope"
         message = (
-            f'{what}{named} is forbidden: User "{caller.name}" cannot {wish.verb} resource "{wish.whole_resource}" '
-            f'in API group "{wish.group}" {where}'
+            f'{what}{named} is forbidden: User "{caller.name}" cannot {attributes.verb} resource '
+            f'"{attributes.whole_resource}" in API group "{attributes.group}" {where}'
         )
     return f"{message}: {reason}" if reason else message

@@ -1,4 +1,4 @@
-"""Kubeconfigs as the control plane hands them out, line for line as recorded.
+"""Kubeconfigs as ARM returns them, line by line as recorded.
 
 Static: client certificate, key and token. Entra: the exec plugin `kubelogin`, or the old `azure` provider.
 """
@@ -76,7 +76,7 @@ def _frame(generation: Generation, fqdn: str, cluster: str, user: str, access: s
 
 
 def static(generation: Generation, fqdn: str, cluster: str, user: str) -> str:
-    """The kubeconfig that is cluster-admin by itself."""
+    """Return the admin kubeconfig, whose credentials are cluster-admin."""
     access = _STATIC.format(
         certificate=b64encode(generation.admin.certificate_pem).decode(),
         key=b64encode(generation.admin.key_pem).decode(),
@@ -86,7 +86,7 @@ def static(generation: Generation, fqdn: str, cluster: str, user: str) -> str:
 
 
 def entra(generation: Generation, fqdn: str, cluster: str, user: str, regime: Regime, form: str) -> str:
-    """The kubeconfig that holds no secret; `form` is `exec` or `azure`."""
+    """Return the kubeconfig for Entra sign-in, which holds no secret. `form` is `exec` or `azure`."""
     legacy = regime.identity == "legacy"
     access = (_EXEC if form == "exec" else _AZURE).format(
         server=regime.legacy_server_app if legacy else SERVER_APP,

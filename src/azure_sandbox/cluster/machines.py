@@ -1,7 +1,7 @@
-"""The nodes of a cluster and the workloads on them, as a cluster's controllers would leave them.
+"""The nodes of a cluster and the workloads on them, in the state that controllers would produce.
 
-A pool's scale set makes nodes, a scheduler puts pods on the Ready ones, controllers count them. Nothing here knows why
-nodes come and go.
+The scale set of a pool creates nodes, a scheduler places pods on Ready nodes, and controllers count them. This module
+does not know why nodes come and go.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """An agent pool as far as its nodes show it."""
+    """An agent pool, with the properties that its nodes show."""
 
     name: str
     count: int
@@ -39,7 +39,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """A controller."""
+    """A controller with its pods."""
 
     name: str
     namespace: str = "default"
@@ -58,21 +58,21 @@ SYSTEM = (
 
 @dataclass(slots=True, kw_only=True)
 class Machines:
-    """What runs in one cluster. `node_group` is the resource id of the group that holds the scale sets."""
+    """The nodes and pods of one cluster. `node_group` is the resource ID of the node resource group."""
 
     store: Store
     node_group: str
     pools: tuple[Pool, ...] = ()
     workloads: tuple[Workload, ...] = SYSTEM
-    blocked: bool = False  # no new pod is let in outside of kube-system
-    lost: set[str] = field(default_factory=set)  # nodes that do not come back
+    blocked: bool = False  # no new pod is admitted outside of kube-system
+    lost: set[str] = field(default_factory=set)  # names of nodes that do not come back
     _number: str = field(init=False)
 
     def __post_init__(self) -> None:
         self._number = f"{int(hashlib.sha256(self.node_group.lower().encode()).hexdigest(), 16) % 10**8:08d}"
 
     def wanted(self) -> list[tuple[Pool, str]]:
-        """The nodes that the pools ask for, with their names."""
+        """Return the nodes that the pools ask for, with their names."""
         return [(pool, self._node_name(pool, index)) for pool in self.pools for index in range(pool.count)]
 
     def _node_name(self, pool: Pool, index: int) -> str:
@@ -83,7 +83,7 @@ class Machines:
         return f"aks-{pool.name}-{self._number}-vmss{suffix:0>6}"
 
     def appear(self, when: dt.datetime) -> None:
-        """Every node that the pools ask for is there and Ready, no other, and all pods run."""
+        """Make all nodes of the pools present and Ready, remove all others, and run all pods."""
         names = {name for _, name in self.wanted()}
         for node in self.store.list(NODES):
             if node["metadata"]["name"] not in names:
@@ -94,18 +94,18 @@ class Machines:
         self.schedule(when)
 
     def lose(self) -> None:
-        """The last node that is wanted will not come back once it is gone."""
+        """Mark the last node of the pools as lost: it does not come back after a rotation."""
         for _, name in self.wanted()[-1:]:
             self.lost.add(name)
 
     def vanish(self, when: dt.datetime) -> None:
-        """Every node is gone; pods wait."""
+        """Remove all nodes. Their pods become Pending."""
         for node in self.store.list(NODES):
             self.store.delete(NODES, "", node["metadata"]["name"])
         self.schedule(when)
 
     def join(self, pool: Pool, name: str, when: dt.datetime, *, ready: bool) -> None:
-        """A node registers itself, or reports that it is Ready; a lost one does neither."""
+        """Register a node, or report it Ready. A lost node does neither."""
         if name in self.lost:
             return
         self.store.put(NODES, self._node(pool, name, when, ready=ready), when)
@@ -157,7 +157,7 @@ class Machines:
         }
 
     def schedule(self, when: dt.datetime) -> None:
-        """Put every pod that is wanted on a Ready node, and let the controllers count."""
+        """Place every pod on a Ready node, and update the controllers' counts."""
         nodes = [it["metadata"]["name"] for it in self.store.list(NODES)]
         ready = [it["metadata"]["name"] for it in self.store.list(NODES) if is_ready(it)]
         for pod in self.store.list(PODS):
@@ -185,16 +185,16 @@ class Machines:
         return host is not None
 
     def scale(self, pools: Iterable[Pool]) -> None:
-        """The pools that ARM asks for now; nodes follow when they are told to appear."""
+        """Set the pools that ARM asks for. `appear` brings the nodes."""
         self.pools = tuple(pools)
 
     def add(self, workloads: Iterable[Workload]) -> None:
-        """More controllers."""
+        """Add workloads."""
         self.workloads = (*self.workloads, *(replace(it) for it in workloads))
 
 
 def is_ready(node: Object) -> bool:
-    """Whether a node's Ready condition is True."""
+    """Return whether a node's Ready condition is True."""
     return any(it["type"] == "Ready" and it["status"] == "True" for it in node["status"]["conditions"])
 
 
@@ -263,12 +263,12 @@ def _controller(workload: Workload, replicas: int, ready: int) -> Object:
 
 
 def _present(numbers: Mapping[str, int]) -> dict[str, int]:
-    """Kubernetes leaves zeros out."""
+    """Return the numbers without zeros, as Kubernetes does."""
     return {name: number for name, number in numbers.items() if number}
 
 
 def namespace(name: str) -> Object:
-    """A namespace as the API server completes it."""
+    """Return a namespace with the fields that the API server adds."""
     return {
         "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
         "spec": {"finalizers": ["kubernetes"]},
@@ -277,6 +277,6 @@ def namespace(name: str) -> Object:
 
 
 def namespaces(workloads: Sequence[Workload], others: Iterable[str] = ()) -> list[str]:
-    """The namespaces of a cluster with these workloads and other objects."""
+    """Return the namespaces of a cluster with these workloads and other namespaces."""
     given = {"default", "kube-node-lease", "kube-public", "kube-system"}
     return sorted(given | {it.namespace for it in workloads} | set(others))

@@ -12,7 +12,7 @@ from azure_sandbox.cluster.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks: the outcome of authentication. `entra` marks those whom the sign-in webhook vouched for."""
+    """An authenticated user. `entra`: the authentication webhook of Entra ID identified it."""
 
     name: str
     groups: tuple[str, ...] = ()
@@ -21,7 +21,7 @@ class Caller:
     entra: bool = False
 
     def info(self) -> dict[str, Any]:
-        """As `userInfo`."""
+        """Return the caller as Kubernetes' `userInfo`."""
         info: dict[str, Any] = {"username": self.name}
         if self.uid:
             info["uid"] = self.uid
@@ -32,8 +32,8 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What is asked for: a verb on a resource, or, with `path`, on a path that is no resource."""
+class Attributes:
+    """What a request asks for: a verb on a resource, or, with `path`, on a non-resource path."""
 
     verb: str
     group: str = ""
@@ -45,17 +45,19 @@ class Wish:
 
     @property
     def whole_resource(self) -> str:
-        """`pods` or `pods/log`."""
+        """Return the resource with its subresource: `pods` or `pods/log`."""
         return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
 
 
 Rule = dict[str, Any]
 
 
-def _resource_matches(rule: Rule, wish: Wish) -> bool:
+def _resource_matches(rule: Rule, attributes: Attributes) -> bool:
     wanted = rule.get("resources", [])
     return (
-        "*" in wanted or wish.whole_resource in wanted or (bool(wish.subresource) and f"*/{wish.subresource}" in wanted)
+        "*" in wanted
+        or attributes.whole_resource in wanted
+        or (bool(attributes.subresource) and f"*/{attributes.subresource}" in wanted)
     )
 
 
@@ -65,18 +67,18 @@ def _path_matches(rule: Rule, path: str) -> bool:
     )
 
 
-def allows(rule: Rule, wish: Wish) -> bool:
-    """Whether one rule covers a wish."""
+def allows(rule: Rule, attributes: Attributes) -> bool:
+    """Return whether one rule allows a request."""
     verbs = rule.get("verbs", [])
-    if "*" not in verbs and wish.verb not in verbs:
+    if "*" not in verbs and attributes.verb not in verbs:
         return False
-    if wish.path:
-        return _path_matches(rule, wish.path)
+    if attributes.path:
+        return _path_matches(rule, attributes.path)
     groups = rule.get("apiGroups", [])
-    if "*" not in groups and wish.group not in groups:
+    if "*" not in groups and attributes.group not in groups:
         return False
     names = rule.get("resourceNames", [])
-    return _resource_matches(rule, wish) and (not names or (bool(wish.name) and wish.name in names))
+    return _resource_matches(rule, attributes) and (not names or (bool(attributes.name) and attributes.name in names))
 
 
 def _is(subject: dict[str, str], caller: Caller, namespace: str) -> bool:
@@ -100,7 +102,7 @@ def _described(subject: dict[str, str], namespace: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """A rule that a caller holds, and through what."""
+    """A rule that applies to a caller, and the binding that grants it, in Kubernetes' words."""
 
     rule: Rule
     reason: str
@@ -114,7 +116,7 @@ def _rules(store: Store, reference: dict[str, str], namespace: str) -> list[Rule
 
 
 def grants(store: Store, caller: Caller, namespace: str) -> Iterator[Grant]:
-    """Every rule that applies to a caller in a namespace (empty: at the cluster's scope)."""
+    """Yield the rules that apply to a caller in a namespace (empty: cluster scope only)."""
     for plural, home in (("clusterrolebindings", ""), ("rolebindings", namespace)):
         if plural == "rolebindings" and not namespace:
             continue
@@ -132,6 +134,6 @@ def grants(store: Store, caller: Caller, namespace: str) -> Iterator[Grant]:
                 yield Grant(rule=rule, reason=reason)
 
 
-def permits(store: Store, caller: Caller, wish: Wish) -> str | None:
-    """Why RBAC allows a wish, or None."""
-    return next((it.reason for it in grants(store, caller, wish.namespace) if allows(it.rule, wish)), None)
+def permits(store: Store, caller: Caller, attributes: Attributes) -> str | None:
+    """Return why RBAC allows a request. Returns None if it does not."""
+    return next((it.reason for it in grants(store, caller, attributes.namespace) if allows(it.rule, attributes)), None)

@@ -1,4 +1,4 @@
-"""Who may be known to a cluster's API server at this moment. ARM decides it; a pending operation has not changed it."""
+"""The sign-in settings in force of an API server. ARM decides them; a pending operation has not changed them yet."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Regime:
 
     @property
     def audiences(self) -> frozenset[str]:
-        """The audiences of the tokens that the sign-in webhook accepts; none without Entra."""
+        """Return the token audiences that the authentication webhook accepts; none without Entra ID."""
         match self.identity:
             case "managed":
                 return frozenset({SERVER_APP})

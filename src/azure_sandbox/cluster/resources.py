@@ -1,4 +1,4 @@
-"""The kinds of objects that an API server here knows. A kind that is missing is 404, as on a server without it."""
+"""The kinds that the sandbox's API server supports. Any other kind gets 404, as on a server without it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ OWN = ("create", "delete", "get", "list", "watch")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """A resource type; `verbs` are those that the sandbox models."""
+    """A resource type. `verbs` are those that the sandbox supports."""
 
     group: str
     version: str
@@ -24,17 +24,17 @@ class Resource:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Group and plural: what RBAC rules name."""
+        """Return group and plural, as RBAC rules name a resource."""
         return self.group, self.plural
 
     @property
     def api_version(self) -> str:
-        """`v1` or `group/version`."""
+        """Return `v1` or `group/version`."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
     def singular(self) -> str:
-        """The kind in lower case."""
+        """Return the kind in lower case."""
         return self.kind.lower()
 
 
@@ -117,7 +117,7 @@ BY_KEY = {it.key: it for it in RESOURCES}
 
 
 def versions() -> dict[str, list[str]]:
-    """Every named group with its versions, the preferred one first."""
+    """Return every named group with its versions, the preferred one first."""
     found: dict[str, list[str]] = {group: list(kinds) for group, kinds in REVIEWS.items()}
     for it in RESOURCES:
         if it.group:
@@ -128,5 +128,5 @@ def versions() -> dict[str, list[str]]:
 
 
 def of(group: str, version: str) -> Iterable[Resource]:
-    """The resource types of one group and version."""
+    """Return the resource types of a group and version."""
     return (it for it in RESOURCES if (it.group, it.version) == (group, version))

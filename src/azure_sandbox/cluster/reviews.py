@@ -1,4 +1,4 @@
-"""The questions that a client may ask about itself and others: who am I, may I, may they, whose token is this."""
+"""Review objects: who am I (SelfSubjectReview), may I, may they (access reviews), whose token is this (TokenReview)."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import datetime as dt
 from typing import Any
 
 from azure_sandbox.cluster.guard import AUTHENTICATED, Answer, Guard
-from azure_sandbox.cluster.rbac import Caller, Wish, grants
+from azure_sandbox.cluster.rbac import Attributes, Caller, grants
 from azure_sandbox.cluster.status import invalid_field
 from azure_sandbox.cluster.store import Store
 
 Document = dict[str, Any]
 
 
-def wish_of(spec: Document, group: str) -> Wish:
-    """What a review asks about; raises a 422 when that is not one thing."""
+def attributes_of(spec: Document, group: str) -> Attributes:
+    """Return what a review asks about. Raises a 422 unless it is exactly one resource or path."""
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if (resource is None) == (path is None):
         message = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         raise invalid_field(group, "spec.resourceAttributes", f"Invalid value: null: {message}")
     if path is not None:
-        return Wish(verb=path.get("verb", ""), path=path.get("path", ""))
+        return Attributes(verb=path.get("verb", ""), path=path.get("path", ""))
     assert resource is not None  # noqa: S101  # mypy cannot follow the exclusive or
     names = ("verb", "group", "resource", "subresource", "namespace", "name")
-    return Wish(**{name: resource.get(name, "") for name in names})
+    return Attributes(**{name: resource.get(name, "") for name in names})
 
 
 def _verdict(answer: Answer) -> Document:
@@ -34,14 +34,14 @@ def _verdict(answer: Answer) -> Document:
 
 
 class Reviews:
-    """Answers to review objects; each is returned with its status filled in."""
+    """Answers reviews."""
 
     def __init__(self, guard: Guard, store: Store) -> None:
         self._guard = guard
         self._store = store
 
     def answer(self, kind: str, group: str, document: Document, caller: Caller, now: dt.datetime) -> Document:
-        """The status of a review of this kind."""
+        """Return the status for a review of a kind."""
         spec: Document = document.get("spec") or {}
         match kind:
             case "SelfSubjectReview":
@@ -49,9 +49,9 @@ class Reviews:
             case "TokenReview":
                 return self._token(spec, now)
             case "SelfSubjectAccessReview":
-                return _verdict(self._guard.may(caller, wish_of(spec, group)))
+                return _verdict(self._guard.may(caller, attributes_of(spec, group)))
             case "SubjectAccessReview" | "LocalSubjectAccessReview":
-                return _verdict(self._guard.may(subject(spec), wish_of(spec, group)))
+                return _verdict(self._guard.may(subject(spec), attributes_of(spec, group)))
             case _:
                 return self._rules(caller, spec.get("namespace", ""))
 
@@ -62,7 +62,7 @@ class Reviews:
         return {"authenticated": True, "user": caller.info()}
 
     def _rules(self, caller: Caller, namespace: str) -> Document:
-        """Rules by Kubernetes RBAC; as in a real cluster, webhook authorizers cannot be enumerated."""
+        """Return the rules by Kubernetes RBAC. As in AKS, a webhook authorizer cannot list its rules."""
         resources: list[Document] = []
         paths: list[Document] = []
         for grant in grants(self._store, caller, namespace):
@@ -77,7 +77,7 @@ class Reviews:
 
 
 def subject(spec: Document) -> Caller:
-    """Whom a review asks about."""
+    """Return the user that a review asks about."""
     groups = tuple(spec.get("groups") or ())
     extra = spec.get("extra") or {}
     return Caller(

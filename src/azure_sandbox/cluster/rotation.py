@@ -1,7 +1,7 @@
-"""What an API server goes through while Azure works on its cluster: phases of an operation, as shares of its length.
+"""Effects of Azure's operations on an API server, at points from 0 to 1 of the operation's length.
 
-A rotation is a process: the server is gone, comes back with other keys and without nodes, and the nodes return one by
-one. What is recorded of Azure is the outcome and the downtime, not the shares.
+In a rotation the server goes down, comes back with new keys and without nodes, and the nodes return one by one. The
+outcome and the downtime are recorded from Azure; the points in between are not.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from azure_sandbox.cluster.service import ApiServer
 Moment = Callable[[float], dt.datetime]
 BACK = 0.4  # the API server answers again, with new keys
 NODES_FROM, NODES_UNTIL = 0.45, 0.9
-DOWN = 0.3  # an update that interrupts begins to
+DOWN = 0.3  # an interrupting update takes the API server down
 EFFECT = 0.6  # an update reaches the API server
-ANSWERS, INHABITED = 0.7, 0.9  # of a cluster that is being created or started
+ANSWERS, INHABITED = 0.7, 0.9  # API server and nodes of a cluster that is created or started
 
 
 def rotate(server: ApiServer, cause: str, moment: Moment) -> None:
-    """Plan a rotation that succeeds; `moment(share)` is when that share of the operation is over."""
+    """Plan a rotation that succeeds. `moment(share)` is the time of a point of the operation, from 0 to 1."""
     server.timeline.plan(moment(0), cause, server.take_down)
 
     def renewed(when: dt.datetime) -> None:
@@ -40,13 +40,13 @@ def rotate(server: ApiServer, cause: str, moment: Moment) -> None:
 
 
 def fail_to_rotate(server: ApiServer, cause: str, moment: Moment) -> None:
-    """Plan a rotation that fails before the first key is replaced: it was down, and is as before."""
+    """Plan a rotation that fails before a key is replaced: the server goes down and comes back unchanged."""
     server.timeline.plan(moment(0), cause, server.take_down)
     server.timeline.plan(moment(BACK), cause, server.bring_up)
 
 
 def hold_up(server: ApiServer, cause: str, moment: Moment) -> None:
-    """Plan a rotation that cannot drain a node: the keys are new, and the nodes that stay know the old ones only."""
+    """Plan a rotation that cannot drain a node: the keys are new, but the nodes know only the old ones."""
     server.timeline.plan(moment(0), cause, server.take_down)
 
     def renewed(when: dt.datetime) -> None:
@@ -68,7 +68,7 @@ def _arrival(server: ApiServer, pool: Pool, name: str, *, ready: bool) -> Callab
 
 
 def appear(server: ApiServer, cause: str, moment: Moment) -> None:
-    """Plan the coming up of a cluster that is created or started."""
+    """Plan the start of a cluster that is created or started."""
     server.timeline.plan(moment(ANSWERS), cause, server.bring_up)
     server.timeline.plan(moment(INHABITED), cause, _all_appear(server))
 
@@ -91,7 +91,7 @@ def stop(server: ApiServer, cause: str, moment: Moment) -> None:
 
 
 def update(server: ApiServer, cause: str, moment: Moment, regime: Regime, pools: tuple[Pool, ...]) -> None:
-    """Plan other sign-in settings and other pools."""
+    """Plan a change of sign-in settings and pools."""
 
     def reached(when: dt.datetime) -> None:
         server.govern(regime, when)
@@ -104,7 +104,7 @@ def update(server: ApiServer, cause: str, moment: Moment, regime: Regime, pools:
 
 
 def interrupted_update(server: ApiServer, cause: str, moment: Moment, regime: Regime, pools: tuple[Pool, ...]) -> None:
-    """Plan an update during which the API server is away for a while."""
+    """Plan an update during which the API server does not answer for a while."""
     server.timeline.plan(moment(DOWN), cause, server.take_down)
     update(server, cause, moment, regime, pools)
     server.timeline.plan(moment(EFFECT), cause, server.bring_up)

@@ -11,7 +11,7 @@ SET = re.compile(r"^(?P<key>\S+)\s+(?P<operator>in|notin)\s+\((?P<values>[^)]*)\
 
 
 def _terms(selector: str) -> list[str]:
-    """Split at the commas that stand outside of parentheses."""
+    """Split a selector at the commas outside of parentheses."""
     return [it.strip() for it in re.split(r",(?![^(]*\))", selector) if it.strip()]
 
 
@@ -42,6 +42,6 @@ def _field(document: dict[str, Any], term: str) -> bool:
 
 
 def matches(document: dict[str, Any], labels: str, fields: str) -> bool:
-    """Whether an object meets both selectors; raises a 400 for one that cannot be read."""
+    """Return whether an object meets both selectors. Raises a 400 for an invalid selector."""
     held = document["metadata"].get("labels") or {}
     return all(_label(held, it) for it in _terms(labels)) and all(_field(document, it) for it in _terms(fields))

@@ -1,4 +1,4 @@
-"""The API servers of a world, found by host name."""
+"""The API servers of a world, by host name."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from azure_sandbox.cluster.service import ApiServer
 
 
 class ApiServers:
-    """All of them, by fully qualified domain name."""
+    """The API servers by fully qualified domain name."""
 
     def __init__(self) -> None:
         self._servers: dict[str, ApiServer] = {}
-        self.serve: Callable[[ApiServer], Front] | None = None  # gives a cluster a real control plane
+        self.serve: Callable[[ApiServer], Front] | None = None  # starts a real control plane; None: not available
 
     def for_host(self, fqdn: str) -> ApiServer | None:
-        """The API server of this host name (any case), or None."""
+        """Return the API server of a host name in any case. Returns None for an unknown name."""
         return self._servers.get(fqdn.lower())
 
     def add(self, server: ApiServer) -> None:
-        """Make a server known under its name; ValueError if it wants a real control plane where there is none."""
+        """Add a server. Raises ValueError if it needs a real control plane and this sandbox has no binaries for one."""
         if server.blueprint.real:
             if self.serve is None:
-                raise ValueError(f"{server.fqdn}: there is no real control plane here")
+                raise ValueError(f"{server.fqdn}: no real control plane is available")
             server.front = self.serve(server)
         self._servers[server.fqdn.lower()] = server
 
     def remove(self, server: ApiServer) -> None:
-        """Forget a server; its connections break."""
+        """Remove a server and abort its connections."""
         server.take_down(server.blueprint.created)
         if server.front is not None:
             server.front.retire()
         self._servers.pop(server.fqdn.lower(), None)
 
     def all(self) -> Iterable[ApiServer]:
-        """Every server."""
+        """Return all servers."""
         return tuple(self._servers.values())

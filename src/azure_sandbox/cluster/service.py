@@ -1,4 +1,4 @@
-"""The API server of one cluster. It knows no sockets: the front opens, reads and aborts them."""
+"""The API server of one cluster. It knows no sockets: the front opens, reads and aborts connections."""
 
 from __future__ import annotations
 
@@ -38,14 +38,15 @@ from azure_sandbox.cluster.timeline import Timeline
 from azure_sandbox.cluster.writes import Writes
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.tokens import Tokens
-from azure_sandbox.http import Reply, Request
+from azure_sandbox.front.http import Reply, Request
 
+INSTANCES = 3  # of an API server if one of them is stale
 BINDINGS = (RBAC_GROUP, "clusterrolebindings")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blueprint:
-    """What an API server is built from; it is built when somebody first asks for it."""
+    """The properties from which an API server is built when it gets its first request."""
 
     resource_id: str
     fqdn: str
@@ -61,7 +62,7 @@ class Blueprint:
 
 
 class ApiServer:
-    """One cluster's API server as it stands at this moment."""
+    """The API server of one cluster in its present state."""
 
     def __init__(
         self,
@@ -86,13 +87,17 @@ class ApiServer:
         self._renewed: Generation | None = None
         self._token_survives = False
         self._webhook_breaks = False
+        self._instance_stays = False
+        self._stale: Generation | None = None  # keys of an instance that still uses the old ones
+        self._turns = 0
+        self._at_stale = False
         self._directory = directory
         self._tokens = tokens
         self._azure = azure
 
     @property
     def fqdn(self) -> str:
-        """The name under which it is reached."""
+        """Return the fully qualified domain name."""
         return self.blueprint.fqdn
 
     @cached_property
@@ -101,13 +106,13 @@ class ApiServer:
 
     @property
     def generation(self) -> Generation:
-        """The keys in force."""
+        """Return the keys in force."""
         self.settle()
         return self._generation()
 
     @property
     def keys(self) -> Generation:
-        """The keys in force, as of what was settled last."""
+        """Return the keys in force at the last `settle`."""
         return self._generation()
 
     def _generation(self) -> Generation:
@@ -115,7 +120,7 @@ class ApiServer:
 
     @cached_property
     def store(self) -> Store:
-        """Its objects."""
+        """Return the store of objects."""
         store = Store(DEFAULTS)
         born = self.blueprint.created
         declared = self.blueprint.declared
@@ -130,7 +135,7 @@ class ApiServer:
 
     @cached_property
     def machines(self) -> Machines:
-        """Its nodes and what runs on them."""
+        """Return the nodes and what runs on them."""
         machines = Machines(store=self.store, node_group=self.blueprint.node_group, pools=self.blueprint.pools)
         machines.add(self.blueprint.workloads)
         if self._inhabited:
@@ -139,7 +144,7 @@ class ApiServer:
 
     @cached_property
     def guard(self) -> Guard:
-        """Who is who, and who may what."""
+        """Return the authentication and authorization."""
         return Guard(
             resource_id=self.blueprint.resource_id,
             store=self.store,
@@ -147,8 +152,12 @@ class ApiServer:
             tokens=self._tokens,
             azure=self._azure,
             regime=lambda: self.regime,
-            generation=self._generation,
+            generation=self._answering,
         )
+
+    def _answering(self) -> Generation:
+        """Return the keys of the instance that answers the present request."""
+        return self._stale if self._stale is not None and self._at_stale else self._generation()
 
     @cached_property
     def _api(self) -> Api:
@@ -167,30 +176,31 @@ class ApiServer:
 
     @property
     def touched(self) -> bool:
-        """Whether anybody has used its keys; before that they need not be kept."""
+        """Return whether its keys exist. Keys that were never used need not be stored."""
         return self._renewed is not None or "_first" in self.__dict__
 
     @property
     def retired(self) -> tuple[KeyPair, ...]:
-        """The authorities before the present one."""
+        """Return the CAs before the present one."""
         return tuple(self._retired)
 
     def restore(self, generation: Generation, retired: Iterable[tuple[Certificate, EllipticCurvePrivateKey]]) -> None:
-        """Put back the keys of an earlier life."""
+        """Restore the keys of an earlier run."""
         self._renewed = generation
         self._retired = [KeyPair(certificate=certificate, key=key) for certificate, key in retired]
         self._context = None
 
     def life(self) -> dict[str, Any]:
-        """How it stands, keys aside, as plain data."""
+        """Return the state without keys, as plain data."""
         life: dict[str, Any] = {
             "up": self._up,
             "inhabited": self._inhabited,
             "tokenSurvives": self._token_survives,
             "webhookBreaks": self._webhook_breaks,
+            "instanceStays": self._instance_stays,
             "regime": self.regime,
         }
-        if "store" in self.__dict__ and not self.blueprint.real:  # the objects of a real one are in its etcd
+        if "store" in self.__dict__ and not self.blueprint.real:  # a real control plane keeps its objects in etcd
             life["store"] = self.store.kept()
         if "machines" in self.__dict__:
             its = self.machines
@@ -198,9 +208,10 @@ class ApiServer:
         return life
 
     def live_on(self, life: dict[str, Any]) -> None:
-        """Go on as an earlier one stood."""
+        """Restore the state that `life` returned."""
         self._up, self._inhabited, self.regime = life["up"], life["inhabited"], life["regime"]
         self._token_survives, self._webhook_breaks = life["tokenSurvives"], life["webhookBreaks"]
+        self._instance_stays = life.get("instanceStays", False)
         if kept := life.get("store"):
             store = Store(DEFAULTS)
             store.restore(kept)
@@ -212,28 +223,28 @@ class ApiServer:
             self.__dict__["machines"] = machines
 
     def settle(self) -> None:
-        """Let everything happen that is due by now; a real control plane must have caught up with each thing."""
+        """Apply all changes that are due. A real control plane must catch up after each of them."""
         clock, front = self._clock, self.front
-        told = clock.now() if clock.by_hand else None
+        set_by_hand = clock.now() if clock.by_hand else None
         if front is None:
-            self.timeline.settle(clock.progress(), told)
+            self.timeline.settle(clock.progress(), set_by_hand)
         else:
-            self.timeline.settle(clock.progress(), told, front.behind)
+            self.timeline.settle(clock.progress(), set_by_hand, front.behind)
             front.wake()
 
     @property
     def up(self) -> bool:
-        """Whether it runs, as of what was settled last."""
+        """Return whether it was running at the last `settle`."""
         return self._up
 
     @property
     def reachable(self) -> bool:
-        """False while it is stopped, being rotated, or private: the front then refuses the CONNECT."""
+        """Return False if it is stopped, being rotated, or private. The proxy then refuses the CONNECT."""
         self.settle()
         return self._up and not self.blueprint.private
 
     def ssl_context(self) -> SSLContext:
-        """The context for one new connection: ask for it before the connection joins `connections`."""
+        """Return the TLS context for a new connection. Call it before the connection is added to `connections`."""
         self.settle()
         if self._context is None:
             generation = self._generation()
@@ -241,30 +252,33 @@ class ApiServer:
         return self._context
 
     async def handle(self, request: Request) -> Reply:
-        """Answer one request; a request that reaches a server which is down finds its connection aborted."""
+        """Answer a request. If the server is down, the connection is aborted."""
         self.settle()
         if not self._up:
             return Reply(503, {"message": "the API server is down"}, JSON)
         _ = self.machines
+        self._turns += 1
+        self._at_stale = self._turns % INSTANCES == 0
         return await self._api.answer(request)
 
     def take_down(self, _: dt.datetime) -> None:
-        """Stop answering and drop every connection."""
+        """Stop answering, and abort all connections."""
         self._up = False
         self._drop()
 
     def bring_up(self, _: dt.datetime) -> None:
-        """Answer again."""
+        """Start answering."""
         self._up = True
 
     def empty(self) -> None:
-        """Start without nodes, as a cluster does that is being created or stopped; before anybody has looked."""
+        """Start without nodes, because the cluster is being created or is stopped. Call it before the first request."""
         self._inhabited = False
 
     def renew(self, when: dt.datetime) -> None:
-        """Replace the whole generation of keys; what the old one signed is nobody's from now on."""
+        """Replace all keys. Credentials of the previous generation stop working."""
         self._retired.append(self._generation().authority)
         before = self._generation()
+        self._stale = before if self._instance_stays else None
         self._renewed = new_generation(self.fqdn, when)
         if self._token_survives:
             self._renewed = replace(self._renewed, token=before.token)
@@ -275,15 +289,19 @@ class ApiServer:
         self._drop()
 
     def keep_token_at_renewal(self) -> None:
-        """A fault: the next generation keeps the static token of this one."""
+        """Inject a fault: the next generation keeps the static token."""
         self._token_survives = True
 
+    def keep_instance_at_renewal(self) -> None:
+        """Inject a fault: one of the instances, which answer in turn, continues with the old keys."""
+        self._instance_stays = True
+
     def break_webhook_at_renewal(self) -> None:
-        """A fault: an admission webhook trusts the old authority and nothing else; no pod is let in any more."""
+        """Inject a fault: an admission webhook trusts only the old CA, so no pod is admitted any more."""
         self._webhook_breaks = True
 
     def govern(self, regime: Regime, when: dt.datetime) -> None:
-        """Put other sign-in and authorization settings in force."""
+        """Put new sign-in and authorization settings in force."""
         self.regime = regime
         if "store" in self.__dict__:
             self._bind_admins(self.store, when)

@@ -1,4 +1,4 @@
-"""Which types the parts of an object must have, as an API server finds out when it decodes one."""
+"""Types of the fields of an object, as an API server checks them while it decodes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SHAPE: Mapping[str, Any] = {
 
 
 def check(document: Document) -> None:
-    """Refuse an object whose known parts have other types; null stands for nothing."""
+    """Raise a 400 if a known field has another type. Null is allowed everywhere."""
     _check(document, SHAPE, "")
 
 

@@ -1,10 +1,10 @@
-"""Kubernetes' own error bodies (`v1.Status`), word for word."""
+"""Kubernetes' error bodies (`v1.Status`), word for word."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from azure_sandbox.http import Problem
+from azure_sandbox.front.http import Problem
 
 JSON = {"content-type": "application/json"}
 
@@ -19,12 +19,12 @@ def _status(code: int, reason: str, message: str, details: dict[str, Any] | None
 
 
 def unauthorized() -> Problem:
-    """401: nobody we know."""
+    """Return a 401: not authenticated."""
     return _status(401, "Unauthorized", "Unauthorized")
 
 
 def forbidden(message: str, details: dict[str, Any]) -> Problem:
-    """403: known, but not allowed."""
+    """Return a 403: authenticated, but not allowed."""
     return _status(403, "Forbidden", message, details)
 
 
@@ -37,62 +37,62 @@ def _qualified(group: str, plural: str) -> str:
 
 
 def not_found(group: str, plural: str, name: str) -> Problem:
-    """404: no such object."""
+    """Return a 404: the object does not exist."""
     message = f'{_qualified(group, plural)} "{name}" not found'
     return _status(404, "NotFound", message, _details(group, plural, name))
 
 
 def no_such_path() -> Problem:
-    """404 for a path that no API server has."""
+    """Return a 404 for a path that no API server has."""
     return _status(404, "NotFound", "the server could not find the requested resource", {})
 
 
 def already_exists(group: str, plural: str, name: str) -> Problem:
-    """409: an object of that name exists."""
+    """Return a 409: an object with this name exists."""
     message = f'{_qualified(group, plural)} "{name}" already exists'
     return _status(409, "AlreadyExists", message, _details(group, plural, name))
 
 
 def bad_request(message: str) -> Problem:
-    """400: the request cannot be understood."""
+    """Return a 400: the request cannot be parsed."""
     return _status(400, "BadRequest", message)
 
 
 def invalid(group: str, kind: str, name: str, message: str) -> Problem:
-    """422: the object breaks a rule."""
+    """Return a 422: the object breaks a rule."""
     text = f'{_qualified(group, kind)} "{name}" is invalid: {message}'
     return _status(422, "Invalid", text, _details(group, kind, name))
 
 
 def invalid_field(group: str, field: str, message: str) -> Problem:
-    """422 for one field of an object that has no name, and whose kind the API server does not say."""
+    """Return a 422 for a field of an object without a name. The API server does not state its kind either."""
     text = f'.{group} "" is invalid: {field}: {message}'
     cause = {"reason": "FieldValueInvalid", "message": message, "field": field}
     return _status(422, "Invalid", text, {"group": group, "causes": [cause]})
 
 
 def expired(message: str) -> Problem:
-    """410: the continue token is not of this list."""
+    """Return a 410: the continue token is not of this list."""
     return _status(410, "Expired", message)
 
 
 def gone(message: str) -> Problem:
-    """410: a watch from a version that is forgotten."""
+    """Return a 410: the watch begins at a version that is no longer stored."""
     return _status(410, "Expired", message)
 
 
 def internal(message: str) -> Problem:
-    """500: something that the API server depends on failed."""
+    """Return a 500: something that the API server needs has failed."""
     text = f"Internal error occurred: {message}"
     return _status(500, "InternalError", text, {"causes": [{"message": message}]})
 
 
 def not_allowed() -> Problem:
-    """405: the resource has no such verb."""
+    """Return a 405: the resource does not support the verb."""
     text = "the server does not allow this method on the requested resource"
     return _status(405, "MethodNotAllowed", text, {})
 
 
 def not_modelled(what: str) -> Problem:
-    """501: a real API server does this; the sandbox does not, and says so instead of inventing an answer."""
+    """Return a 501 for something that a real API server supports and the sandbox does not."""
     return _status(501, "NotImplemented", f"azure-sandbox: {what} is not modelled", {})

@@ -13,19 +13,19 @@ from azure_sandbox.cluster.resources import BY_KEY
 Object = dict[str, Any]
 Key = tuple[str, str]
 Event = tuple[int, str, Key, Object]  # resource version, ADDED | MODIFIED | DELETED, resource, object
-REMEMBERED = 2000  # events; a watch that starts further back is told that it is too late
+REMEMBERED = 2000  # events; a watch that starts before them gets a 410
 
 
 def stamp(when: dt.datetime) -> str:
-    """A time as Kubernetes writes it: whole seconds, Z."""
+    """Return a time as Kubernetes writes it: whole seconds, Z."""
     return when.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Store:
-    """Objects with uids and resource versions. Documents that it hands out are its own: callers do not change them."""
+    """Objects with uids and resource versions. Callers must not change the documents that it returns."""
 
     def __init__(self, shared: Mapping[Key, Iterable[Object]] | None = None) -> None:
-        """`shared` objects are the same for every cluster and cost nothing."""
+        """Create a store. `shared` objects are the same for every cluster and are not copied."""
         self._objects: dict[Key, dict[tuple[str, str], Object]] = {}
         self._version = 1000
         self._events: deque[Event] = deque(maxlen=REMEMBERED)
@@ -40,11 +40,11 @@ class Store:
 
     @property
     def version(self) -> str:
-        """The resource version of the newest write."""
+        """Return the resource version of the latest write."""
         return str(self._version)
 
     def put(self, key: Key, document: Object, when: dt.datetime) -> Object:
-        """Create or replace an object; an object that exists keeps its uid and its age."""
+        """Create or replace an object, and return it. An existing object keeps its uid and creation time."""
         resource = BY_KEY[key]
         self._version += 1
         metadata = document["metadata"]
@@ -68,11 +68,11 @@ class Store:
 
     @property
     def oldest(self) -> int:
-        """The oldest resource version from which a watch can go on."""
+        """Return the oldest resource version from which a watch can continue."""
         return self._events[0][0] - 1 if self._events else self._version
 
     def since(self, version: int) -> list[Event] | None:
-        """What happened after a resource version; None if that is too long ago, or was of another time."""
+        """Return the events after a resource version. Returns None if they are no longer stored."""
         if version == self._version:
             return []
         if version > self._version or version < self.oldest:
@@ -80,23 +80,23 @@ class Store:
         return [it for it in self._events if it[0] > version]
 
     def get(self, key: Key, namespace: str, name: str) -> Object | None:
-        """One object, or None."""
+        """Return an object. Returns None if it does not exist."""
         return self._objects.get(key, {}).get((namespace, name))
 
     def list(self, key: Key, namespace: str = "") -> list[Object]:
-        """The objects of a resource in a namespace (empty: all), by namespace and name."""
+        """Return the objects of a resource in a namespace (empty: all), sorted by namespace and name."""
         held = self._objects.get(key, {})
         return [held[place] for place in sorted(held) if not namespace or place[0] == namespace]
 
     def delete(self, key: Key, namespace: str, name: str) -> Object | None:
-        """Remove an object and return it, or None."""
+        """Remove an object and return it. Returns None if it does not exist."""
         gone = self._objects.get(key, {}).pop((namespace, name), None)
         if gone is not None:
             self._forget(key, gone)
         return gone
 
     def kept(self) -> Object:
-        """Everything that is not shared, and which of the shared objects are gone, as JSON."""
+        """Return the objects that are not shared, and which shared objects were deleted, as JSON."""
         mine = [
             [list(key), [it for place, it in held.items() if self._shared.get(key, {}).get(place) is not it]]
             for key, held in self._objects.items()
@@ -110,7 +110,7 @@ class Store:
         return {"version": self._version, "objects": [it for it in mine if it[1]], "gone": gone}
 
     def restore(self, kept: Object) -> None:
-        """Put back what `kept` wrote; watches of that time have to begin anew."""
+        """Restore what `kept` returned. Earlier watches must start again."""
         for key, place in kept["gone"]:
             self._objects.get((key[0], key[1]), {}).pop((place[0], place[1]), None)
         for key, documents in kept["objects"]:
@@ -124,7 +124,7 @@ class Store:
         self._events.append((self._version, "DELETED", key, last))
 
     def clear_namespace(self, namespace: str) -> None:
-        """Remove everything in a namespace."""
+        """Remove all objects in a namespace."""
         for key, held in self._objects.items():
             for place in [it for it in held if it[0] == namespace]:
                 self._forget(key, held.pop(place))

@@ -15,12 +15,12 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 def wants_table(accept: str) -> bool:
-    """Whether the client's first choice is a table."""
+    """Return whether the client's first choice is a table."""
     return accept.replace(" ", "").startswith(TABLE)
 
 
 def age(document: Object, now: dt.datetime) -> str:
-    """The age of an object, coarse as kubectl's."""
+    """Return the age of an object with kubectl's precision."""
     born = dt.datetime.fromisoformat(document["metadata"]["creationTimestamp"])
     seconds = max(0, int((now - born).total_seconds()))
     for limit, unit, letter in ((2 * MINUTE, 1, "s"), (3 * HOUR, MINUTE, "m"), (2 * DAY, HOUR, "h")):
@@ -102,7 +102,7 @@ COLUMNS: dict[tuple[str, str], Sequence[Column]] = {
 
 
 def table(resource: Resource, items: Sequence[Object], metadata: Object, now: dt.datetime) -> Object:
-    """A table of objects, with their metadata beside each row as kubectl needs it."""
+    """Return a table of objects. Each row includes the object's metadata, which kubectl needs."""
     columns = COLUMNS.get(resource.key, (_NAME, _AGE))
     return {
         "kind": "Table",

@@ -1,4 +1,4 @@
-"""What will happen to one cluster and when. Nothing runs in the background: whoever looks, settles what is due."""
+"""Planned changes of one cluster. Nothing runs in the background: each read first applies the changes that are due."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ Happening = Callable[[dt.datetime], None]
 
 @dataclass(slots=True)
 class Timeline:
-    """Happenings in order of time; of two at the same moment, the one that was planned first."""
+    """Changes in order of time. Of two at the same time, the one that was planned first comes first."""
 
     _due: list[tuple[dt.datetime, int, str, Happening]] = field(default_factory=list)
     _order: count[int] = field(default_factory=count)
 
     def plan(self, when: dt.datetime, cause: str, happening: Happening) -> None:
-        """Let something happen; `cause` is the operation that it belongs to."""
+        """Plan a change. `cause` is the operation that it belongs to."""
         heappush(self._due, (when, next(self._order), cause, happening))
 
     def forget(self, cause: str) -> None:
-        """Drop what an operation has not done yet."""
+        """Drop the remaining changes of an operation."""
         self._due = sorted(it for it in self._due if it[2] != cause)
 
     def skip(self, cause: str, until: dt.datetime) -> None:
-        """Drop what an operation had done by a moment, in an earlier life of the sandbox."""
+        """Drop the changes that an operation made until a moment, before the sandbox was restarted."""
         self._due = sorted(it for it in self._due if it[2] != cause or it[0] > until)
 
     @property
     def next(self) -> dt.datetime | None:
-        """When the next thing is due."""
+        """Return the time of the next change, or None if no change is planned."""
         return self._due[0][0] if self._due else None
 
     def settle(
-        self, progress: dt.datetime, told: dt.datetime | None = None, held: Callable[[], bool] = lambda: False
+        self, progress: dt.datetime, set_by_hand: dt.datetime | None = None, held: Callable[[], bool] = lambda: False
     ) -> None:
-        """Let everything happen that is due, each at its own time, or at the time `told` if that is another one.
+        """Apply the changes that are due at `progress`, each with its own time, or with the time `set_by_hand`.
 
-        While `held` says so, nothing more happens.
+        It stops while `held` returns True.
         """
         while self._due and self._due[0][0] <= progress and not held():
             when, _, _, happening = heappop(self._due)
-            happening(told or when)
+            happening(set_by_hand or when)

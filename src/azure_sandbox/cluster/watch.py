@@ -1,6 +1,6 @@
-"""Watches: what changed since a resource version, one JSON line per event, until the time that the client named.
+"""Watches: changes since a resource version, one JSON line per event, until the client's timeout.
 
-The sandbox has no background: a watch looks again and again, and whoever looks lets happen what is due.
+The sandbox has no background tasks: a watch polls, and each poll applies the changes that are due.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from azure_sandbox.cluster.selectors import matches
 from azure_sandbox.cluster.store import Object, Store
 
 LONGEST = 1800.0  # seconds; a real server picks between 30 and 60 minutes
-PAUSE = 0.05  # seconds between two looks
+PAUSE = 0.05  # seconds between two polls
 Shown = Callable[[Object], Any]
 
 
 class Watch:
-    """One watch. `settle` lets happen what is due, `shown` makes of an object what the client asked for."""
+    """A watch. `settle` applies the changes that are due; `shown` formats an object as the client asked."""
 
     def __init__(
         self, store: Store, resource: Resource, namespace: str, query: Mapping[str, str], settle: Callable[[], None]
@@ -39,10 +39,10 @@ class Watch:
             self._since = int(query.get("resourceVersion") or 0)
         except ValueError as error:
             raise status.bad_request("resourceVersion or timeoutSeconds cannot be read") from error
-        matches({"metadata": {}}, *self._wanted)  # a selector that cannot be read is refused before the stream begins
+        matches({"metadata": {}}, *self._wanted)  # an invalid selector is refused before the stream begins
 
     def only(self, name: str) -> None:
-        """Watch one object."""
+        """Watch a single object."""
         self._name = name
 
     def _is_wanted(self, document: Object) -> bool:
@@ -52,7 +52,7 @@ class Watch:
         return (not self._name or metadata["name"] == self._name) and matches(document, *self._wanted)
 
     async def lines(self, shown: Shown) -> AsyncIterator[bytes]:
-        """The events; without a resource version, first everything that is there."""
+        """Yield the events. Without a resource version, they begin with all existing objects."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self._seconds
         at = self._since
@@ -76,7 +76,7 @@ class Watch:
             if left <= 0:
                 return
             await asyncio.sleep(min(PAUSE, left))
-            yield b""  # lets whoever sends look whether the client is still there
+            yield b""  # lets the sender check whether the client is still connected
 
 
 def _line(kind: str, document: Any) -> bytes:

@@ -1,6 +1,6 @@
-"""Request bodies as clients send them: JSON, or the protobuf of kubectl 1.32 and newer (a runtime.Unknown).
+"""Request bodies: JSON, or the protobuf of kubectl 1.32 and newer (a runtime.Unknown).
 
-Only some kinds travel as protobuf here; field numbers are those of k8s.io/api's generated.proto.
+Only some kinds are supported as protobuf. The field numbers are those of k8s.io/api's generated.proto.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from azure_sandbox.cluster.status import bad_request, not_modelled
-from azure_sandbox.http import Problem, Request
+from azure_sandbox.front.http import Problem, Request
 
-SHOWN = 30  # bytes of a body that an error cites
+SHOWN = 30  # bytes of a body that an error quotes
 MAGIC = b"k8s\0"
 Shape = Mapping[int, "tuple[str, Any]"]
 TEXT, TEXTS, NUMBER, IGNORED = "text", "texts", "number", "ignored"
@@ -83,13 +83,13 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         byte = data[at]
         at += 1
         value |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004  # the format's own continuation bit
+        if byte < 0x80:  # noqa: PLR2004  # protobuf's continuation bit
             return value, at
         shift += 7
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
-    """The fields of a message: length-delimited ones and whole numbers; raises IndexError where it is cut short."""
+    """Yield length-delimited and integer fields of a message. Raises IndexError if the message is truncated."""
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)
@@ -112,11 +112,11 @@ def _bytes(data: bytes) -> dict[int, bytes]:
 
 
 def _read(data: bytes, shape: Shape) -> dict[str, Any]:
-    """A message by its shape; content that the shape does not name is refused aloud rather than lost."""
+    """Decode a message by its shape. An unknown field raises a 501, so that no content is lost."""
     found: dict[str, Any] = {}
     for number, value in _fields(data):
         name, kind = shape.get(number, ("", None))
-        if not value and kind != TEXTS:  # an empty list member counts: "" is a group's name
+        if not value and kind != TEXTS:  # in a list, "" counts: it is the name of the core group
             continue
         if kind is None or isinstance(value, int) is not (kind == NUMBER):
             raise not_modelled(f"field {number} of this protobuf message")
@@ -143,7 +143,7 @@ def _protobuf(body: bytes) -> dict[str, Any]:
 
 
 def document(request: Request, kind: str = "") -> dict[str, Any]:
-    """The body as a document, which should be of a kind; raises a 400 in Kubernetes' words when it is none."""
+    """Return the body as a document of a kind. Raises a 400 in Kubernetes' words for an invalid body."""
     if request.body.startswith(MAGIC):
         try:
             return _protobuf(request.body[len(MAGIC) :])
@@ -158,7 +158,7 @@ def document(request: Request, kind: str = "") -> dict[str, Any]:
 
 
 def _complaint(body: bytes) -> str:
-    """What Go's JSON parser says, as far as Python's tells the same errors apart."""
+    """Return the error of Go's JSON parser, as far as Python's errors allow."""
     try:
         json.loads(body)
     except json.JSONDecodeError as error:

@@ -1,4 +1,4 @@
-"""What clients may write to an API server here: namespaces, service accounts and their tokens, RBAC objects."""
+"""Writes that the sandbox's API server supports: namespaces, service accounts and their tokens, RBAC objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from azure_sandbox.cluster import admission, budgets, status
 from azure_sandbox.cluster.credentials import Generation
 from azure_sandbox.cluster.guard import Guard
-from azure_sandbox.cluster.rbac import Caller, Wish
+from azure_sandbox.cluster.rbac import Attributes, Caller
 from azure_sandbox.cluster.resources import RBAC_GROUP, Resource
 from azure_sandbox.cluster.store import Store, stamp
 
@@ -21,7 +21,7 @@ HOUR = 3600
 
 
 class Writes:
-    """Creation and deletion of objects."""
+    """Creates and deletes objects."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Writes:
 
     @staticmethod
     def _place(resource: Resource, document: Document, namespace: str) -> tuple[str, Document]:
-        """The namespace and the metadata under which an object is to be stored."""
+        """Return the namespace and the metadata with which an object is stored."""
         metadata = dict(document.get("metadata") or {})
         name = metadata.get("name", "")
         if document.get("kind", resource.kind) != resource.kind:
@@ -76,18 +76,18 @@ class Writes:
         return namespace, {**metadata, "namespace": namespace}
 
     def _check_role(self, resource: Resource, document: Document, home: str, caller: Caller) -> None:
-        """Who writes a role must hold the right to escalate: coarser than Kubernetes, which also compares the rules."""
+        """Require the right to escalate before a role is written. Kubernetes also compares the rules."""
         if not self._may(caller, "escalate", resource.plural, home):
             text = f'user "{caller.name}" is attempting to grant RBAC permissions not currently held'
             name = document["metadata"]["name"]
             raise status.forbidden(text, {"group": RBAC_GROUP, "kind": resource.plural, "name": name})
 
     def _may(self, caller: Caller, verb: str, plural: str, namespace: str, name: str = "") -> bool:
-        wish = Wish(verb=verb, group=RBAC_GROUP, resource=plural, namespace=namespace, name=name)
-        return self._guard.may(caller, wish).allowed
+        attributes = Attributes(verb=verb, group=RBAC_GROUP, resource=plural, namespace=namespace, name=name)
+        return self._guard.may(caller, attributes).allowed
 
     def _check_binding(self, resource: Resource, document: Document, home: str, caller: Caller) -> None:
-        """Who binds a role must hold the right to bind it: nobody raises themselves."""
+        """Require the right to bind a role, so that nobody grants rights to themselves."""
         reference = document.get("roleRef") or {}
         kinds = {"ClusterRole": "clusterroles", "Role": "roles"}
         plural = kinds.get(reference.get("kind", ""))
@@ -116,7 +116,7 @@ class Writes:
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
     def token(self, document: Document, namespace: str, name: str, now: dt.datetime) -> Document:
-        """A token of a service account (TokenRequest)."""
+        """Return a service account token (TokenRequest)."""
         account = self._store.get(("", "serviceaccounts"), namespace, name)
         if account is None:
             raise status.not_found("", "serviceaccounts", name)

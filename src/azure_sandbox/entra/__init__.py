@@ -1,1 +1,1 @@
-"""Microsoft Entra ID: who exists, who is in which group, and the tokens that say so."""
+"""Microsoft Entra ID: the directory, sign-ins, Conditional Access, PIM, and the tokens that result."""

@@ -1,4 +1,4 @@
-"""Client credentials: an application proves itself with a secret or an assertion. No Conditional Access meets it."""
+"""Client credentials: an application authenticates with a secret or an assertion. Conditional Access does not apply."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from azure_sandbox.entra import assertions, errors
 from azure_sandbox.entra.asked import Asked, answer
 from azure_sandbox.entra.directory import Directory, ServicePrincipal
 from azure_sandbox.entra.tokens import Tokens
-from azure_sandbox.http import Reply
+from azure_sandbox.front.http import Reply
 
 
 def sign_in(asked: Asked, directory: Directory, tokens: Tokens) -> Reply:
-    """A token for the application itself; raises Entra's refusal."""
+    """Return a token for the application itself. Raises Entra's error."""
     if asked.tenant is None:
         raise errors.aadsts(
             asked.request,
@@ -40,7 +40,7 @@ def sign_in(asked: Asked, directory: Directory, tokens: Tokens) -> Reply:
 
 
 def prove(asked: Asked, application: ServicePrincipal, directory: Directory) -> None:
-    """Return when the form holds a credential of the application; raises AADSTS7000215, 7000218, 7000222, 700027."""
+    """Check that the form holds a credential of the application. Raises AADSTS7000215, 7000218, 7000222 or 700027."""
     if "client_assertion" in asked.form:
         assertions.prove(asked, application, directory)
         return

@@ -1,4 +1,4 @@
-"""A token request, read: its form, where it came in, resource and permissions that are asked for; and its answer."""
+"""A token request, parsed: form, tenant, resource and requested permissions; and its response."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from azure_sandbox.entra.tokens import (
     LOG_ANALYTICS_APP_ID,
     LOG_ANALYTICS_AUDIENCES,
 )
-from azure_sandbox.http import Reply, Request
+from azure_sandbox.front.http import Reply, Request
 
 RESOURCES = ARM_AUDIENCES | GRAPH_AUDIENCES | AKS_AUDIENCES | LOG_ANALYTICS_AUDIENCES
 OIDC_SCOPES = frozenset({"openid", "profile", "offline_access", "email"})
@@ -36,7 +36,11 @@ _V2 = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """`permissions` are those beside `.default`; `tenant` None: common or organizations."""
+    """A parsed token request.
+
+    `resource` is the audience, `version` the endpoint's (1 or 2), `permissions` the scopes other than `.default`.
+    `tenant` is None for `common` and `organizations`.
+    """
 
     request: Request
     form: dict[str, str]
@@ -47,11 +51,11 @@ class Asked:
 
     @property
     def client(self) -> str:
-        """The client's appId."""
+        """Return the appId of the client."""
         return self.form["client_id"].lower()
 
     def more_claims(self) -> dict[str, Any]:
-        """What the `claims` parameter adds to the token; raises 501 for a claim that is not modelled."""
+        """Return the claims that the `claims` parameter adds to the token. Raises a 501 for an unmodelled claim."""
         text = self.form.get("claims")
         if not text:
             return {}
@@ -66,7 +70,7 @@ class Asked:
 
 
 def application_of(resource: str, directory: Directory) -> str:
-    """The appId behind an audience."""
+    """Return the appId of an audience."""
     if resource in ARM_AUDIENCES:
         return ARM_APP_ID
     if resource in GRAPH_AUDIENCES:
@@ -78,7 +82,7 @@ def application_of(resource: str, directory: Directory) -> str:
 
 
 def tenant_named(request: Request, directory: Directory, name: str) -> Tenant | None:
-    """The tenant of a path; None for `common` and its like. Raises AADSTS90002."""
+    """Return the tenant in a path. Returns None for `common` and `organizations`. Raises AADSTS90002."""
     if name.lower() in ANY_TENANT:
         return None
     tenant = directory.find_tenant(name)
@@ -96,7 +100,7 @@ def read(
     *,
     application: bool,
 ) -> Asked:
-    """Read what a form asks for; raises AADSTS900144, 70011, 1002012 or 500011."""
+    """Parse the form of a token request. Raises AADSTS900144, 70011, 1002012 or 500011."""
     if version != _V2:
         if "resource" not in form:
             raise errors.missing(request, "resource")
@@ -118,7 +122,7 @@ def _resource_of(request: Request, scope: str, *, application: bool) -> tuple[st
         if application and permission != ".default":
             raise errors.not_default_scope(request, name)
         if not slash and "." in name[1:]:
-            resource = "https://graph.microsoft.com"  # a bare permission is Graph's
+            resource = "https://graph.microsoft.com"  # a scope without a resource is Graph's
         if not resource:
             raise errors.invalid_scope(request, name)
         resources.add(resource)
@@ -129,7 +133,7 @@ def _resource_of(request: Request, scope: str, *, application: bool) -> tuple[st
 
 
 def read_form(request: Request) -> dict[str, str]:
-    """The form of a request; raises AADSTS9002313 when it is none."""
+    """Return the form of a request. Raises AADSTS9002313 for any other body."""
     try:
         fields = parse_qs(request.body.decode(), keep_blank_values=True, strict_parsing=bool(request.body))
     except ValueError as error:
@@ -138,7 +142,7 @@ def read_form(request: Request) -> dict[str, str]:
 
 
 def answer(asked: Asked, access_token: str, more: dict[str, Any] | None = None) -> Reply:
-    """A token response: v1.0 answers with strings, v2.0 with numbers."""
+    """Return a token response. v1.0 sends numbers as strings, v2.0 as numbers."""
     seconds = int(LIFETIME.total_seconds()) - 1
     now = int(asked.request.now.timestamp())
     body: dict[str, Any] = {"token_type": "Bearer", "access_token": access_token, **(more or {})}

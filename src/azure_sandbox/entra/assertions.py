@@ -1,4 +1,4 @@
-"""Client assertions: a certificate that is registered for the application, or a token of an issuer that it trusts.
+"""Client assertions: signed with a certificate of the application, or by an issuer that it trusts.
 
 Sources: Entra's certificate-credentials and workload-identity-federation pages; the words of AADSTS700213 from a
 published log, those of 700027 from msal-node#8339, the others from Entra's error reference.
@@ -19,7 +19,7 @@ from azure_sandbox.entra import errors
 from azure_sandbox.entra.asked import Asked
 from azure_sandbox.entra.directory import Directory, FederatedCredential, ServicePrincipal
 from azure_sandbox.entra.discovery import HOST
-from azure_sandbox.http import Problem
+from azure_sandbox.front.http import Problem
 
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 SKEW = 300  # seconds
@@ -28,7 +28,7 @@ _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256")
 
 
 def prove(asked: Asked, application: ServicePrincipal, directory: Directory) -> None:
-    """Return when the assertion proves the application; raises Entra's refusal otherwise."""
+    """Check that the assertion authenticates the application. Raises Entra's error if it does not."""
     form = asked.form
     if form.get("client_assertion_type") != TYPE:
         raise errors.missing(asked.request, "client_assertion_type")
@@ -106,7 +106,12 @@ def _by_federation(
     raise _refused(asked, 50013, f"{words} The issuer is {issuer}.")
 
 
-_LOOSE = {"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False}  # compared above, here
+_LOOSE = {
+    "verify_aud": False,
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+}  # compared in this module
 _AUDIENCE_PATHS = ("oauth2/v2.0/token", "oauth2/token", "v2.0")
 
 
@@ -136,7 +141,7 @@ def _in_time(asked: Asked, claims: dict[str, Any]) -> None:
 
 
 def thumbprints(der: bytes) -> tuple[str, ...]:
-    """The `x5t` and the `x5t#S256` of a certificate; older clients send SHA-1 in the first, newer ones either."""
+    """Return a certificate's `x5t` and `x5t#S256`. Older clients send SHA-1 in the first, newer ones either."""
     digests = (hashlib.sha1(der, usedforsecurity=False).digest(), hashlib.sha256(der).digest())
     return tuple(base64.urlsafe_b64encode(it).decode().rstrip("=") for it in digests)
 

@@ -1,6 +1,6 @@
-"""The authorization-code flow with PKCE: what `az login` and kubelogin's interactive mode open a browser for.
+"""The authorization-code flow with PKCE, for which `az login` and kubelogin's interactive mode open a browser.
 
-Source: Entra's auth-code-flow page; RFC 7636. A loopback redirect ignores its port, as RFC 8252 and Entra have it.
+Source: Entra's auth-code-flow page; RFC 7636. The port of a loopback redirect is ignored, as in RFC 8252 and in Entra.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from azure_sandbox.entra.asked import Asked
 from azure_sandbox.entra.devices import DeviceCodes
 from azure_sandbox.entra.directory import Directory, User
 from azure_sandbox.entra.people import People, Session
-from azure_sandbox.http import Problem, Reply, Request
+from azure_sandbox.front.http import Problem, Reply, Request
 
 LIFETIME = timedelta(minutes=10)
 LOOPBACK = {"localhost", "127.0.0.1"}
@@ -39,7 +39,7 @@ class _Code:
 
 
 class Authorize:
-    """Codes that were handed to applications, each good once."""
+    """The authorization codes that were issued. Each can be redeemed once."""
 
     def __init__(self, directory: Directory, people: People) -> None:
         self._directory = directory
@@ -47,7 +47,7 @@ class Authorize:
         self._codes: dict[str, _Code] = {}
 
     async def show(self, request: Request, tenant: str) -> Reply:
-        """GET /{tenant}/oauth2/v2.0/authorize: choose who signs in."""
+        """Answer GET /{tenant}/oauth2/v2.0/authorize with a page on which the user is chosen."""
         fields = dict(request.query)
         self._read(request, fields, tenant)
         kept = {name: fields[name] for name in (*_HIDDEN, *_PKCE) if name in fields}
@@ -56,7 +56,7 @@ class Authorize:
         return pages.chooser(hinted or everybody, kept, request.path)
 
     async def choose(self, request: Request, tenant: str) -> Reply:
-        """POST of that page: back to the application, with a code or with a refusal."""
+        """Answer the POST of that page: redirect to the application with a code or an error."""
         form = asking.read_form(request)
         asked = self._read(request, form, tenant)
         try:
@@ -66,7 +66,7 @@ class Authorize:
             user = self._people.named(request, form.get("username", ""), form.get("password"))
             session = self._people.check(asked, user, flow=None, interactive=True, browser=True)
         except Problem as problem:
-            if problem.body.get("claims"):  # Conditional Access says no on its own page
+            if problem.body.get("claims"):  # Conditional Access refuses on its own page, without a redirect
                 return pages.refused(str(problem.body["error_description"]), 200)
             back = {name: str(problem.body[name]) for name in ("error", "error_description")}
             return _back(form, back)
@@ -83,7 +83,7 @@ class Authorize:
         return _back(form, {"code": code, "session_state": session.user})
 
     def redeem(self, asked: Asked) -> tuple[User, Session, str | None]:
-        """Who stands behind a code, and the nonce; raises AADSTS54005, 70008, 50148 or 500112."""
+        """Return the user, session and nonce of a code. Raises AADSTS54005, 70008, 50148 or 500112."""
         form, request = asked.form, asked.request
         if "code" not in form:
             raise errors.missing(request, "code")

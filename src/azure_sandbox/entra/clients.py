@@ -1,7 +1,7 @@
-"""Which client a person may sign in with, and which delegated permissions that gives: preauthorized or consented.
+"""Which clients a user may sign in with, and their delegated permissions: preauthorized or consented.
 
-Sources: ids of entra-wire-facts section 0; AADSTS65001 and 65002 from Entra's error reference; that the Azure CLI has
-no permission for PIM or Conditional Access is what its tokens show.
+Sources: ids of entra-wire-facts section 0; AADSTS65001 and 65002 from Entra's error reference. The tokens of the Azure
+CLI show that it has no permission for PIM or Conditional Access.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from azure_sandbox.entra.asked import NAMES, Asked, application_of
 from azure_sandbox.entra.conditional import ARM_APP_ID
 from azure_sandbox.entra.directory import Directory, ServicePrincipal
 from azure_sandbox.entra.tokens import AKS_SERVER_APP_ID, AZURE_CLI, AZURE_CLI_SCOPES, GRAPH_APP_ID
-from azure_sandbox.http import Request
+from azure_sandbox.front.http import Request
 
 AKS_CLIENT = "80faf920-1908-4b52-b5ef-a8e7bedfc67a"
 _IMPERSONATION = frozenset({"user_impersonation"})
@@ -24,19 +24,19 @@ CLIENT_NAMES = {AKS_CLIENT: "Azure Kubernetes Service AAD Client", AZURE_CLI: "M
 
 
 def client_name(client_id: str, directory: Directory) -> str:
-    """What the client is called."""
+    """Return the display name of the client."""
     found = directory.application(client_id)
     return CLIENT_NAMES.get(client_id.lower()) or (found.display_name if found else client_id)
 
 
 def resource_name(app_id: str, directory: Directory) -> str:
-    """What the resource is called."""
+    """Return the display name of the resource."""
     found = directory.application(app_id)
     return NAMES.get(app_id) or (found.display_name if found else app_id)
 
 
 def known(request: Request, client_id: str, directory: Directory) -> ServicePrincipal | None:
-    """The client if it is of this tenant, None for one of Microsoft's own; raises AADSTS700016."""
+    """Return the client if it is registered in this tenant, None for a client of Microsoft's. Raises AADSTS700016."""
     found = directory.application(client_id)
     if found is None and client_id.lower() not in PREAUTHORIZED:
         raise errors.unknown_application(request, client_id, directory.tenant.display_name or directory.tenant.domain)
@@ -44,7 +44,7 @@ def known(request: Request, client_id: str, directory: Directory) -> ServicePrin
 
 
 def scopes(asked: Asked, directory: Directory) -> frozenset[str]:
-    """The delegated permissions of the token; raises AADSTS65001 or 65002 when there are not all, or none."""
+    """Return the delegated permissions of the token. Raises AADSTS65001 or 65002 if some or all are missing."""
     resource = application_of(asked.resource, directory)
     application = known(asked.request, asked.form["client_id"], directory)
     wanted = {it.lower() for it in asked.permissions}
@@ -60,7 +60,7 @@ def scopes(asked: Asked, directory: Directory) -> frozenset[str]:
 
 
 def must_be_let_in(asked: Asked, directory: Directory) -> None:
-    """A client that is not public has to prove itself, too; raises AADSTS7000218 and its like."""
+    """Check the credential of a client that is not public. Raises AADSTS7000218 and similar errors."""
     application = known(asked.request, asked.form["client_id"], directory)
     if application is not None and not (application.public and "client_assertion" not in asked.form):
         applications.prove(asked, application, directory)

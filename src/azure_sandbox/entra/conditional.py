@@ -1,7 +1,7 @@
-"""Conditional Access: which policies meet a sign-in, and what they demand of it. Policies are Graph's own documents.
+"""Conditional Access: which policies apply to a sign-in, and what they require. Policies have Graph's own format.
 
 Sources: Graph's conditionalAccessPolicy and what-if pages; AKS' pages on Conditional Access; kubelogin's known issues
-(a device code carries no device, so that a device policy always fails it). Workloads are covered by no policy here:
+(a device code carries no device, so a device policy always fails it). No policy applies to workload identities:
 `clientApplications` is refused when a policy is written.
 """
 
@@ -24,7 +24,7 @@ DEVICES = {"compliantDevice": ("compliant",), "domainJoinedDevice": ("joined",)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A sign-in as policies see it; None stands for what is not known (a what-if question may leave it out)."""
+    """A sign-in as policies see it. None means unknown (a what-if request may leave it out)."""
 
     user: str
     groups: frozenset[str]
@@ -43,7 +43,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What one policy said: `reason` is what-if's word for why it does not apply, `unmet` what it asks in vain."""
+    """The result of one policy.
+
+    `reason` is what-if's word for why the policy does not apply, None if it applies. `unmet` are the controls that the
+    sign-in does not meet.
+    """
 
     policy: Policy
     reason: str | None
@@ -52,7 +56,7 @@ class Applied:
 
     @property
     def result(self) -> str:
-        """The word of `appliedConditionalAccessPolicies`."""
+        """Return the word of `appliedConditionalAccessPolicies`."""
         state = self.policy["state"]
         if state == "disabled":
             return "notEnabled"
@@ -65,7 +69,7 @@ class Applied:
 
     @property
     def refuses(self) -> bool:
-        """Whether this policy keeps the person out."""
+        """Return whether this policy blocks the sign-in."""
         return self.result == "failure"
 
 
@@ -77,7 +81,7 @@ class ConditionalAccess:
         self.locations: dict[str, dict[str, Any]] = {}
 
     def evaluate(self, attempt: Attempt) -> list[Applied]:
-        """What each policy says to a sign-in."""
+        """Return the result of each policy for a sign-in."""
         found = []
         for policy in self.policies.values():
             reason = self._unmatched(policy, attempt)
@@ -188,9 +192,9 @@ def _met(control: str, attempt: Attempt) -> bool:
 
 
 def refusal(applied: list[Applied], *, registered: bool) -> tuple[int, str, list[str]] | None:
-    """The code, the words and the ids of the policies that refuse; None when nobody does.
+    """Return the error code, the message and the IDs of the policies that block. Returns None if no policy blocks.
 
-    `registered`: whether the person has a second factor at all.
+    `registered`: whether the user has a second factor.
     """
     against = [it for it in applied if it.refuses]
     if not against:
@@ -200,7 +204,7 @@ def refusal(applied: list[Applied], *, registered: bool) -> tuple[int, str, list
     for control, (code, words) in _REFUSALS.items():
         if control in unmet:
             return (*_UNREGISTERED, ids) if control == "mfa" and not registered else (code, words, ids)
-    raise AssertionError(unmet)  # every control that a policy may hold has its words above
+    raise AssertionError(unmet)  # each control that a policy can contain is handled above
 
 
 _MFA = (

@@ -1,4 +1,4 @@
-"""Device codes: what a terminal waits for while a person signs in elsewhere."""
+"""Device codes: a terminal polls while a user signs in elsewhere."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from azure_sandbox.clock import Clock
-from azure_sandbox.http import Problem
+from azure_sandbox.front.http import Problem
 
+DEVICE_FORM = "https://login.microsoftonline.com/common/oauth2/deviceauth"
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 LIFETIME = 900  # seconds
 Answer = TypeVar("Answer")
@@ -17,7 +18,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(slots=True, kw_only=True)
 class DeviceCode(Generic[Answer]):
-    """One sign-in that was begun; times are real seconds. `answer` is who came of it, `refused` why nobody did."""
+    """A device-code sign-in that has begun. Times are real. `answer` is the result, `refused` the error."""
 
     user_code: str
     device_code: str
@@ -29,12 +30,12 @@ class DeviceCode(Generic[Answer]):
 
     @property
     def waiting(self) -> bool:
-        """Whether nobody has entered the code yet."""
+        """Return whether the code has not been entered yet."""
         return self.answer is None and self.refused is None
 
 
 class DeviceCodes(Generic[Answer]):
-    """All of them."""
+    """The device codes that were issued, each of which can be redeemed once."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -42,11 +43,11 @@ class DeviceCodes(Generic[Answer]):
 
     @staticmethod
     def secret() -> str:
-        """A fresh opaque token."""
+        """Return a new opaque token."""
         return secrets.token_urlsafe(48)
 
     def begin(self, client: str) -> DeviceCode[Answer]:
-        """Begin a sign-in."""
+        """Begin a sign-in for a client."""
         begun = DeviceCode[Answer](
             user_code="".join(secrets.choice(ALPHABET) for _ in range(9)),
             device_code=self.secret(),
@@ -57,16 +58,16 @@ class DeviceCodes(Generic[Answer]):
         return begun
 
     def entered(self, user_code: str) -> DeviceCode[Answer] | None:
-        """The sign-in that waits for this code."""
+        """Return the sign-in that waits for this user code. Returns None if the code is unknown."""
         wanted, now = user_code.strip().upper(), self._clock.now()
         return next(
             (it for it in self._codes.values() if it.waiting and it.user_code == wanted and now < it.expires_at), None
         )
 
     def find(self, device_code: str) -> DeviceCode[Answer] | None:
-        """The sign-in that a terminal polls for."""
+        """Return the sign-in with this device code. Returns None if the code is unknown."""
         return self._codes.get(device_code)
 
     def spend(self, code: DeviceCode[Answer]) -> None:
-        """It has been answered."""
+        """Mark a code as redeemed."""
         self._codes.pop(code.device_code, None)

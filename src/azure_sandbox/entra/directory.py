@@ -1,7 +1,7 @@
-"""The directory: tenants, users, service principals and groups of the world, in memory.
+"""The directory in memory: tenants, users, service principals and groups of the world.
 
-It knows facts only. Who may read or change them over the wire is `azure_sandbox.graph`'s business, and what a token
-says of them `azure_sandbox.entra.tokens`'.
+It knows neither who may read or change the objects over HTTP (`azure_sandbox.graph`), nor what a token says about them
+(`azure_sandbox.entra.tokens`).
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ __all__ = [
     "kind",
 ]
 
-KEPT_DELETED = timedelta(days=30)  # a deleted group can be restored for so long
+KEPT_DELETED = timedelta(days=30)  # how long a deleted group can be restored
 
 
 class Directory:
-    """Everything that one home tenant holds. Ids ignore case; other tenants are known by name only, and empty."""
+    """The objects of one home tenant. IDs ignore case. Of other tenants only the name is known."""
 
     def __init__(self, tenant: Tenant, *, clock: Clock, replication: float = 0.0) -> None:
-        """`replication`: real seconds after which a read sees what was written."""
+        """Create an empty directory. `replication`: real seconds until a read sees a write."""
         self.tenant = tenant
         self.tenants: dict[str, Tenant] = {tenant.id.lower(): tenant}
         self.clock = clock
@@ -64,9 +64,9 @@ class Directory:
         self._applications: dict[str, ServicePrincipal] = {}  # by appId
 
     def add(self, principal: Principal) -> None:
-        """Take a new object in; raises ValueError when its id, upn or appId is taken."""
+        """Add an object. Raises ValueError if its ID, UPN or appId is already used."""
         if isinstance(principal, User) and principal.upn.lower() in self._users:
-            raise ValueError(f"two users are called {principal.upn}")
+            raise ValueError(f"two users have the UPN {principal.upn}")
         if isinstance(principal, ServicePrincipal) and principal.app_id.lower() in self._applications:
             raise ValueError(f"two service principals have the appId {principal.app_id}")
         if principal.id.lower() in self._objects:
@@ -78,71 +78,71 @@ class Directory:
             self._applications[principal.app_id.lower()] = principal
 
     def add_tenant(self, tenant: Tenant) -> None:
-        """Make another tenant known."""
+        """Add another tenant."""
         self.tenants[tenant.id.lower()] = tenant
 
     def find_tenant(self, name: str) -> Tenant | None:
-        """A tenant by id or domain."""
+        """Return a tenant by ID or domain. Returns None if it is unknown."""
         wanted = name.lower()
         return next((it for it in self.tenants.values() if wanted in {it.id.lower(), it.domain.lower()}), None)
 
     def principal(self, object_id: str) -> Principal | None:
-        """The object with this id, deleted groups included."""
+        """Return the object with this ID, also a deleted group. Returns None if there is no such object."""
         return self._objects.get(object_id.lower())
 
     def user(self, name: str) -> User | None:
-        """A user by upn or object id."""
+        """Return a user by UPN or object ID. Returns None if there is no such user."""
         found = self._users.get(name.lower()) or self.principal(name)
         return found if isinstance(found, User) else None
 
     def application(self, app_id: str) -> ServicePrincipal | None:
-        """The service principal of an application."""
+        """Return the service principal of an application by appId. Returns None if it does not exist."""
         return self._applications.get(app_id.lower())
 
     def group(self, group_id: str) -> Group | None:
-        """A group that is not deleted."""
+        """Return a group by object ID. Returns None if it does not exist or is deleted."""
         found = self.principal(group_id)
         return found if isinstance(found, Group) and found.deleted_at is None else None
 
     def groups(self) -> Iterable[Group]:
-        """Every group that is not deleted, in the order of creation."""
+        """Return the groups that are not deleted, in the order of creation."""
         return [it for it in self._objects.values() if isinstance(it, Group) and it.deleted_at is None]
 
     def every_group(self) -> list[Group]:
-        """Every group, deleted ones included."""
+        """Return all groups, deleted ones included."""
         return [it for it in self._objects.values() if isinstance(it, Group)]
 
     def changing(self, group: Group) -> None:
-        """To be called before a group's properties, owners or deletion change: reads see it after the delay."""
+        """Prepare a change of a group's properties, owners or deletion: reads see it after the replication delay."""
         now = self.clock.now()
         if self.replication:
             group.remember(now, now + self.replication)
 
     def fresh(self, principal: Principal, *, factor: int = 1) -> bool:
-        """Whether an object was created so lately that others have not got it; `factor`: how much slower they are."""
+        """Return whether other services do not see an object yet. `factor` multiplies the replication delay."""
         if not isinstance(principal, Group):
             return False
         lag = principal.visible_at - principal.created_at
         return self.clock.now() < principal.created_at + lag * factor
 
     def users(self) -> Iterable[User]:
-        """Every user."""
+        """Return all users."""
         return [it for it in self._objects.values() if isinstance(it, User)]
 
     def service_principals(self) -> Iterable[ServicePrincipal]:
-        """Every service principal."""
+        """Return all service principals."""
         return [it for it in self._objects.values() if isinstance(it, ServicePrincipal)]
 
     def deleted_groups(self) -> Iterable[Group]:
-        """Groups that can still be restored."""
+        """Return the deleted groups that can still be restored."""
         return [it for it in self._objects.values() if isinstance(it, Group) and self.restorable(it)]
 
     def restorable(self, group: Group) -> bool:
-        """Whether a group is deleted and not yet gone for good."""
+        """Return whether a group is deleted and can still be restored."""
         return group.deleted_at is not None and self.clock.now() < group.deleted_at + KEPT_DELETED
 
     def change_members(self, group: Group, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> None:
-        """Change a group's members; reads and tokens see it after the replication delay."""
+        """Change a group's members. Reads and tokens see it after the replication delay."""
         now = self.clock.now()
         group.before = group.lasting_members(now)
         group.members_visible_at = now + self.replication
@@ -150,7 +150,7 @@ class Directory:
         group.members -= set(remove)
 
     def memberships(self, object_id: str) -> frozenset[str]:
-        """Ids of the groups that hold the object, directly or through groups; deleted groups hold nobody."""
+        """Return the IDs of the groups that an object is in, directly or nested. Deleted groups have no members."""
         found: set[str] = set()
         wanted = {object_id.lower()}
         now = self.clock.now()
@@ -162,11 +162,11 @@ class Directory:
         return frozenset(found)
 
     def groups_of(self, object_id: str) -> frozenset[str]:
-        """As `memberships`, security groups only: what a token says."""
+        """Return the security groups of `memberships`, as a token lists them."""
         return frozenset(it for it in self.memberships(object_id) if self._security(it))
 
     def members_of(self, group: Group, *, transitive: bool = False) -> list[Principal]:
-        """The members that exist, in a stable order; `transitive` adds those of member groups."""
+        """Return the members that exist, in a stable order. `transitive` adds the members of member groups."""
         found: dict[str, Principal] = {}
         now = self.clock.now()
         waiting = sorted(group.seen_members(now))
@@ -180,17 +180,17 @@ class Directory:
         return list(found.values())
 
     def owners_of(self, group: Group) -> list[Principal]:
-        """The owners that exist, in a stable order."""
+        """Return the owners that exist, in a stable order."""
         held = group.owners | group.granted("owners", self.clock.now())
         return [owner for it in sorted(held) if (owner := self.principal(it)) and not _deleted(owner)]
 
     def kind_of(self, object_id: str) -> Kind | None:
-        """The type of an object that exists and is not deleted."""
+        """Return the type of an object. Returns None if it does not exist or is deleted."""
         found = self.principal(object_id)
         return None if found is None or _deleted(found) else kind(found)
 
     def display_of(self, object_id: str) -> str:
-        """What ARM calls a principal in its refusals: a user's upn, an application's appId, else the id."""
+        """Return how ARM names a principal in an error: a user's UPN, an application's appId, else the ID."""
         match self.principal(object_id):
             case User(upn=upn):
                 return upn

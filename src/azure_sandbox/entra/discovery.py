@@ -1,4 +1,4 @@
-"""The documents that clients read before they ask for a token: the cloud, the tenant's endpoints, a user's realm."""
+"""The documents that clients read before they ask for a token: cloud, endpoints of the tenant, realm of a user."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 from azure_sandbox.entra import errors
 from azure_sandbox.entra.directory import Tenant
-from azure_sandbox.http import Request
+from azure_sandbox.front.http import Request
 
 HOST = "login.microsoftonline.com"
 _V2 = 2
 
 
 def instances(request: Request) -> dict[str, Any]:
-    """Instance discovery: which hosts speak for this cloud. Raises AADSTS50049 for an authority of another one."""
+    """Return the instance discovery document: the hosts of this cloud. Raises AADSTS50049 for another cloud's host."""
     endpoint = request.query.get("authorization_endpoint", "")
     if not endpoint.lower().startswith(f"https://{HOST}/"):
         raise errors.aadsts(request, 400, "invalid_instance", 50049, "Unknown or invalid instance.")
@@ -32,7 +32,7 @@ def instances(request: Request) -> dict[str, Any]:
 
 
 def openid_configuration(tenant: Tenant | None, asked: str, version: int) -> dict[str, Any]:
-    """The endpoints and the issuer, v1.0 or v2.0, of a tenant or of `organizations` and its like."""
+    """Return the endpoints and the issuer, v1.0 or v2.0, of a tenant, or of `organizations` and `common`."""
     base = f"https://{HOST}/{tenant.id if tenant else asked}"
     name = tenant.id if tenant else "{tenantid}"
     oauth, keys = ("/oauth2/v2.0", "/discovery/v2.0/keys") if version == _V2 else ("/oauth2", "/discovery/keys")
@@ -60,7 +60,7 @@ def openid_configuration(tenant: Tenant | None, asked: str, version: int) -> dic
 
 
 def user_realm(domain: str, *, managed: bool) -> dict[str, Any]:
-    """Who signs a user in: Entra itself, or nobody that it knows."""
+    """Return whether Entra manages the domain's users (`managed`) or does not know it."""
     if not managed:
         return {"ver": "1.0", "account_type": "Unknown", "domain_name": domain}
     return {

@@ -1,14 +1,14 @@
-"""Refusals of the token endpoint in Entra's words: the codes are what people search for."""
+"""Errors of the token endpoint in Entra's words, with the codes that people search for."""
 
 from __future__ import annotations
 
 import uuid
 
-from azure_sandbox.http import Problem, Request
+from azure_sandbox.front.http import Problem, Request
 
 
 def aadsts(request: Request, status: int, error: str, code: int, message: str, **more: object) -> Problem:
-    """An error body as the token endpoint sends it: `error` is OAuth's word, `code` Entra's number."""
+    """Return an error of the token endpoint. `error` is OAuth's error code, `code` Entra's number."""
     trace, moment = str(uuid.uuid4()), f"{request.now:%Y-%m-%d %H:%M:%S}Z"
     correlation = request.headers.get("client-request-id") or str(uuid.uuid4())
     return Problem(
@@ -30,7 +30,7 @@ def aadsts(request: Request, status: int, error: str, code: int, message: str, *
 
 
 def unknown_tenant(request: Request, name: str) -> Problem:
-    """AADSTS90002; discovery says `invalid_tenant`, the token endpoint `invalid_request`."""
+    """Return AADSTS90002. Discovery names it `invalid_tenant`, the token endpoint `invalid_request`."""
     return aadsts(
         request,
         400,
@@ -43,7 +43,7 @@ def unknown_tenant(request: Request, name: str) -> Problem:
 
 
 def unknown_application(request: Request, app_id: str, tenant: str) -> Problem:
-    """AADSTS700016."""
+    """Return AADSTS700016."""
     return aadsts(
         request,
         400,
@@ -56,7 +56,7 @@ def unknown_application(request: Request, app_id: str, tenant: str) -> Problem:
 
 
 def missing(request: Request, parameter: str) -> Problem:
-    """AADSTS900144."""
+    """Return AADSTS900144 for a missing parameter."""
     return aadsts(
         request,
         400,
@@ -67,7 +67,7 @@ def missing(request: Request, parameter: str) -> Problem:
 
 
 def unknown_resource(request: Request, resource: str, tenant: str) -> Problem:
-    """AADSTS500011."""
+    """Return AADSTS500011."""
     return aadsts(
         request,
         400,
@@ -80,7 +80,7 @@ def unknown_resource(request: Request, resource: str, tenant: str) -> Problem:
 
 
 def not_default_scope(request: Request, scope: str) -> Problem:
-    """AADSTS1002012: an application asks for a scope without /.default."""
+    """Return AADSTS1002012: an application asked for a scope other than /.default."""
     return aadsts(
         request,
         400,
@@ -92,7 +92,7 @@ def not_default_scope(request: Request, scope: str) -> Problem:
 
 
 def invalid_scope(request: Request, scope: str) -> Problem:
-    """AADSTS70011."""
+    """Return AADSTS70011."""
     return aadsts(
         request,
         400,
@@ -104,17 +104,17 @@ def invalid_scope(request: Request, scope: str) -> Problem:
 
 
 def malformed(request: Request) -> Problem:
-    """AADSTS9002313."""
+    """Return AADSTS9002313."""
     return aadsts(request, 400, "invalid_request", 9002313, "Invalid request. Request is malformed or invalid.")
 
 
 def not_modelled(what: str) -> Problem:
-    """501: Entra may know this; the sandbox does not, and says so."""
+    """Return a 501 for something that Entra may support and the sandbox does not."""
     return Problem(501, {"error": "not_modelled", "error_description": f"The sandbox does not model {what}."})
 
 
 def no_credential(request: Request) -> Problem:
-    """AADSTS7000218: a confidential client came with empty hands."""
+    """Return AADSTS7000218: a confidential client sent no credential."""
     return aadsts(
         request,
         401,
@@ -125,7 +125,7 @@ def no_credential(request: Request) -> Problem:
 
 
 def no_consent(request: Request, app_id: str, name: str) -> Problem:
-    """AADSTS65001."""
+    """Return AADSTS65001."""
     return aadsts(
         request,
         400,
@@ -138,7 +138,7 @@ def no_consent(request: Request, app_id: str, name: str) -> Problem:
 
 
 def not_preauthorized(request: Request, app_id: str, resource: str) -> Problem:
-    """AADSTS65002: Microsoft's own clients have what Microsoft gave them, and nobody can consent to more."""
+    """Return AADSTS65002: a client of Microsoft's has only the permissions that Microsoft preauthorized."""
     return aadsts(
         request,
         400,

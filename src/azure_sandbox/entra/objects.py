@@ -1,4 +1,4 @@
-"""What a directory holds: tenants, users, service principals, groups. Facts only, without any behaviour on the wire."""
+"""The objects of a directory: tenants, users, service principals and groups. They know nothing about HTTP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Device = Literal["none", "compliant", "joined"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
-    """A tenant: its id and its initial domain."""
+    """A tenant with its ID and its initial domain."""
 
     id: str
     domain: str
@@ -22,22 +22,22 @@ class Tenant:
 
 @dataclass(slots=True, kw_only=True)
 class User:
-    """A person's account. Without a password nobody can sign in as them."""
+    """A user. Without a password, the password grant is refused."""
 
     id: str
     upn: str
     display_name: str
     enabled: bool = True
     password: str | None = field(default=None, repr=False)
-    mfa: bool = True  # a second factor is registered, and used whenever the person signs in interactively
-    device: Device = "none"  # what the person's browser runs on
+    mfa: bool = True  # a second factor is registered, and used at each interactive sign-in
+    device: Device = "none"  # state of the device on which the user's browser runs
     roles: frozenset[str] = frozenset()  # template ids of directory roles
-    ip: str = "203.0.113.10"  # where the person signs in from (a documentation address)
+    ip: str = "203.0.113.10"  # source address of sign-ins (a documentation address)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FederatedCredential:
-    """Whose assertions an application accepts instead of a secret."""
+    """An issuer and subject whose assertions an application accepts instead of a secret."""
 
     name: str
     issuer: str
@@ -47,7 +47,7 @@ class FederatedCredential:
 
 @dataclass(slots=True, kw_only=True)
 class ServicePrincipal:
-    """An application's identity in the tenant; `graph_permissions` are application permissions of Microsoft Graph."""
+    """A service principal. `graph_permissions` are its application permissions in Microsoft Graph."""
 
     id: str
     app_id: str
@@ -58,7 +58,7 @@ class ServicePrincipal:
     graph_permissions: frozenset[str] = frozenset()
     certificates: tuple[bytes, ...] = ()  # DER
     federated: tuple[FederatedCredential, ...] = ()
-    public: bool = False  # people sign in with it, and it holds no secret
+    public: bool = False  # a public client: users sign in with it, and it has no secret
     delegated: frozenset[str] = frozenset()  # permissions with admin consent: Graph's by name, else resource/name
     redirects: tuple[str, ...] = ()
     token_version: int = 1  # of the tokens that it accepts as a resource
@@ -67,7 +67,7 @@ class ServicePrincipal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """A membership or ownership that Privileged Identity Management keeps, until `end` (None: for good)."""
+    """A membership or ownership that Privileged Identity Management keeps until `end` (None: permanent)."""
 
     principal: str
     relation: Relation
@@ -75,13 +75,13 @@ class Grant:
     end: datetime | None
 
     def lasts(self, now: datetime) -> bool:
-        """Whether it counts at this moment."""
+        """Return whether the grant is in force at a moment."""
         return self.start <= now and (self.end is None or now < self.end)
 
 
 @dataclass(slots=True, kw_only=True)
 class Group:
-    """A group. `members` and `owners` hold object ids; `visible_at` is when other reads see it first."""
+    """A group. `members` and `owners` are object IDs. Other clients see the group from `visible_at` on."""
 
     id: str
     display_name: str
@@ -101,32 +101,32 @@ class Group:
     members_visible_at: datetime | None = None
 
     grants: list[Grant] = field(default_factory=list)
-    past: Group | None = None  # what reads see of its properties and owners until `settles_at`
+    past: Group | None = None  # properties and owners that reads see until `settles_at`
     settles_at: datetime | None = None
 
     def seen(self, now: datetime) -> Group:
-        """The group as a read sees it, members aside: a change takes its time to replicate."""
+        """Return the group as reads see it at a moment, apart from members: a change takes time to replicate."""
         if self.past is not None and self.settles_at is not None and now < self.settles_at:
             return self.past
         return self
 
     def remember(self, now: datetime, settles_at: datetime) -> None:
-        """Keep what reads still see while what is written now replicates."""
+        """Keep the present properties and owners for reads until a change has replicated at `settles_at`."""
         self.past = replace(self.seen(now), past=None, settles_at=None, owners=set(self.seen(now).owners))
         self.settles_at = settles_at
 
     def lasting_members(self, now: datetime) -> frozenset[str]:
-        """The members as a read sees them, without those that PIM keeps."""
+        """Return the members that reads see, without those through PIM."""
         if self.members_visible_at is not None and now < self.members_visible_at:
             return self.before
         return frozenset(self.members)
 
     def seen_members(self, now: datetime) -> frozenset[str]:
-        """The members as a read sees them, with those whom PIM has in at this moment."""
+        """Return the members that reads see, including those through PIM at this moment."""
         return self.lasting_members(now) | self.granted("members", now)
 
     def granted(self, relation: Relation, now: datetime) -> frozenset[str]:
-        """Whom PIM has in at this moment."""
+        """Return the IDs of the members or owners through PIM at a moment."""
         return frozenset(it.principal for it in self.grants if it.relation == relation and it.lasts(now))
 
 
@@ -134,7 +134,7 @@ Principal = User | ServicePrincipal | Group
 
 
 def kind(principal: Principal) -> Kind:
-    """The principal's type as ARM and Graph name it."""
+    """Return the type of a principal as ARM and Graph name it."""
     match principal:
         case User():
             return "User"

@@ -1,4 +1,4 @@
-"""What a person sees in a browser: the sandbox's own pages, on Entra's names. No password is asked for: one chooses."""
+"""The pages that a user sees in a browser under Entra's host names. A user is chosen; no password is asked for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 
 from azure_sandbox.entra.directory import User
-from azure_sandbox.http import Reply, Request
+from azure_sandbox.front.http import Reply, Request
 
 _STYLE = (
     "body{font:16px/1.5 'Segoe UI',sans-serif;background:#f2f2f2;margin:0}"
@@ -19,12 +19,12 @@ _STYLE = (
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a browser asks, or a program."""
+    """Return whether the request comes from a browser."""
     return "text/html" in request.headers.get("Accept", "")
 
 
 def page(title: str, content: str, status: int = 200) -> Reply:
-    """A page; the content is HTML already."""
+    """Return a page. `content` is HTML."""
     text = (
         f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>{escape(title)}</title><style>{_STYLE}</style><main><h1>{escape(title)}</h1>{content}"
@@ -34,7 +34,7 @@ def page(title: str, content: str, status: int = 200) -> Reply:
 
 
 def device_form(people: Iterable[User], code: str = "") -> Reply:
-    """Where the code is typed and a person chosen."""
+    """Return the page on which a code is typed and a user chosen."""
     field = (
         "<p>Enter the code displayed on your app or device.<input type=text name=user_code required autofocus "
         f"autocomplete=off placeholder=Code value='{escape(code, quote=True)}'>"
@@ -43,7 +43,7 @@ def device_form(people: Iterable[User], code: str = "") -> Reply:
 
 
 def chooser(people: Iterable[User], hidden: Mapping[str, str], action: str) -> Reply:
-    """Where a person is chosen for an application that opened the browser."""
+    """Return the page on which a user is chosen for an application that opened the browser."""
     return page("Pick an account", _form("", people, hidden, action))
 
 
@@ -65,17 +65,17 @@ def _form(fields: str, people: Iterable[User], hidden: Mapping[str, str], action
 
 
 def signed_in(user: User) -> Reply:
-    """The device code's last page."""
+    """Return the last page of a device-code sign-in."""
     return page("You have signed in", f"<p>{escape(user.upn)}: you may now close this window.")
 
 
 def refused(words: str, status: int) -> Reply:
-    """A refusal as a person reads it."""
+    """Return the page that shows an error."""
     return page("You can't get there from here", f"<p class=no>{escape(words)}", status)
 
 
 def handed_over(redirect: str, fields: Mapping[str, str]) -> Reply:
-    """`response_mode=form_post`: the page that carries the code back to the application."""
+    """Return the page of `response_mode=form_post`, which posts the code to the application."""
     inputs = "".join(
         f"<input type=hidden name='{escape(name, quote=True)}' value='{escape(value, quote=True)}'>"
         for name, value in fields.items()

@@ -1,6 +1,6 @@
-"""People's sign-ins: who they are, whether Conditional Access lets them in, and the tokens they get.
+"""Sign-ins of users: who they are, whether Conditional Access lets them in, and the tokens that they get.
 
-Grants: password, device code, authorization code, refresh token. Policies are asked where the real Entra asks: in the
+Grants: password, device code, authorization code, refresh token. Policies apply where Entra applies them: in the
 browser for codes, at the token endpoint for passwords and refresh tokens.
 """
 
@@ -22,7 +22,7 @@ from azure_sandbox.entra.directory import Directory, User
 from azure_sandbox.entra.discovery import HOST
 from azure_sandbox.entra.sign_ins import SignIn
 from azure_sandbox.entra.tokens import LIFETIME, Tokens
-from azure_sandbox.http import Problem, Reply, Request
+from azure_sandbox.front.http import Problem, Reply, Request
 
 REFRESHABLE = timedelta(days=90)
 INTERACTION = {50076, 50079}
@@ -30,7 +30,7 @@ INTERACTION = {50076, 50079}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A sign-in that succeeded, as its refresh token remembers it. `flow`: how the sign-in was handed over."""
+    """A sign-in that succeeded, as its refresh token remembers it. `flow`: `deviceCodeFlow`, or None."""
 
     user: str
     client: str
@@ -40,12 +40,12 @@ class Session:
 
     @property
     def amr(self) -> tuple[str, ...]:
-        """Entra's words for how the person proved who they are."""
+        """Return Entra's words for how the user authenticated."""
         return ("pwd", "mfa") if self.mfa else ("pwd",)
 
 
 class People:
-    """Signs people in."""
+    """Signs users in."""
 
     def __init__(self, directory: Directory, tokens: Tokens) -> None:
         self._directory = directory
@@ -53,7 +53,10 @@ class People:
         self._sessions: dict[str, Session] = {}
 
     def named(self, request: Request, name: str, password: str | None) -> User:
-        """The user with this upn, id, name or local part, and password; None: chosen on the sandbox's own page."""
+        """Return the user with this UPN, ID, name or local part, and this password.
+
+        A password of None means that the user was chosen on the sandbox's own page. Raises Entra's error.
+        """
         user = self._directory.user(name)
         if user is None and password is None:
             user = self._chosen(name)
@@ -83,15 +86,15 @@ class People:
         return found[0] if len(found) == 1 else None
 
     def enabled(self, request: Request, user: User) -> User:
-        """The user; raises AADSTS50057."""
+        """Return the user. Raises AADSTS50057 if the account is disabled."""
         if not user.enabled:
             raise errors.aadsts(request, 400, "invalid_grant", 50057, "The user account is disabled.")
         return user
 
     def check(self, asked: Asked, user: User, *, flow: str | None, interactive: bool, browser: bool) -> Session:
-        """Let a person in, and write it down. `browser`: a second factor and the device can be shown.
+        """Let a user sign in, and log it. `browser`: the sign-in can show a second factor and the device.
 
-        Raises Entra's refusal: AADSTS50057, 65001, or what Conditional Access says.
+        Raises Entra's error: AADSTS50057, 65001, or that of a Conditional Access policy.
         """
         mfa = browser and user.mfa
         session = Session(user=user.id, client=asked.client, mfa=mfa, flow=flow, ends=asked.request.now + REFRESHABLE)
@@ -105,7 +108,10 @@ class People:
         return session
 
     def refreshed(self, asked: Asked) -> tuple[User, Session]:
-        """Who holds a refresh token; raises AADSTS9002313, 70043, 50057, or what Conditional Access says by now."""
+        """Return the user and session of a refresh token.
+
+        Raises AADSTS9002313, 70043, 50057, or the error of a Conditional Access policy that applies by now.
+        """
         session = self._sessions.get(asked.form.get("refresh_token", ""))
         user = self._directory.user(session.user) if session else None
         if session is None or user is None or session.client != asked.client:
@@ -185,7 +191,7 @@ class People:
         )
 
     def tokens(self, asked: Asked, user: User, session: Session, *, nonce: str | None = None) -> Reply:
-        """The tokens of a session."""
+        """Return the token response for a session."""
         scopes = clients.scopes(asked, self._directory)
         access = self._tokens.issue(
             user,

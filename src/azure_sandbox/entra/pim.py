@@ -1,7 +1,7 @@
-"""Privileged Identity Management for Groups: what becomes of a request. Memberships begin and end by themselves.
+"""Privileged Identity Management for Groups: checks requests and carries them out. Memberships begin and end by time.
 
-Who may ask is Graph's business. Sources: Graph's PIM-for-Groups pages; the refusals of entra-wire-facts section 2.8.
-Inferred: revoking an eligibility leaves its activation to its own end; a direct member counts as assigned for good.
+Graph decides who may send a request. Sources: Graph's PIM-for-Groups pages; the errors of entra-wire-facts section 2.8.
+Inferred: an activation outlives the revocation of its eligibility; a direct member counts as permanently assigned.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from azure_sandbox.entra.pim_schedule import Refusal, Span, exists, invalid, rea
 from azure_sandbox.entra.pim_state import RELATIONS, Access, Schedule, ScheduleKind, ScheduleRequest, Stage
 
 SHORTEST = timedelta(minutes=5)
-DOWNSTREAM = 2  # PIM hears of a new group so many times later than Graph's own replicas
+DOWNSTREAM = 2  # factor by which PIM sees a new group later than Graph's own replicas
 ENDS = {"adminRemove", "selfDeactivate"}
 SELF = {"selfActivate", "selfDeactivate"}
 CHANGES = {"adminUpdate", "adminExtend", "adminRenew"}
@@ -31,19 +31,19 @@ ACTIONS: dict[ScheduleKind, set[str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
-    """Who asks, and whether the token shows a second factor: an application's never does."""
+    """The sender of a request, and whether the token shows a second factor (an application's never does)."""
 
     id: str
     mfa: bool
 
 
 def rules_of(directory: Directory, group: str, access: Access) -> dict[str, Rule]:
-    """The rules of a group's members or owners, by id."""
+    """Return the rules for a group's members or owners, by rule ID."""
     return directory.pim.rules.setdefault((group, access), pim_rules.defaults())
 
 
 def file(directory: Directory, request: ScheduleRequest, asking: Asking) -> ScheduleRequest:
-    """Check a request, carry it out or leave it pending, and remember it; raises Refusal."""
+    """Check a request, carry it out or leave it pending, and store it. Raises Refusal."""
     if not {"P2"} <= directory.licences:
         words = "The tenant needs to have Microsoft Entra ID P2 or Microsoft Entra ID Governance license."
         raise Refusal("AadPremiumLicenseRequired", words)
@@ -66,7 +66,7 @@ def _subjects(directory: Directory, request: ScheduleRequest) -> Group:
     for found in (group, principal):
         if found is None or directory.fresh(found, factor=DOWNSTREAM):
             raise Refusal("SubjectNotFound", "The subject is not found.")
-    assert group is not None  # noqa: S101  # refused above
+    assert group is not None  # noqa: S101  # the code above refuses None
     if isinstance(principal, Group) and group.role_assignable and request.kind == "assignment":
         raise invalid()  # no group can be an active member of a role-assignable one
     return group
@@ -147,7 +147,7 @@ def _stage(directory: Directory, stage: Mapping[str, Any], now: datetime) -> Sta
         found = directory.principal(object_id)
         members = directory.members_of(found, transitive=True) if isinstance(found, Group) else [found]
         approvers |= {person.id for person in members if isinstance(person, User)}
-    if not approvers:  # nobody named: Global and Privileged Role Administrators decide
+    if not approvers:  # none configured: Global and Privileged Role Administrators decide
         approvers = {it.id for it in directory.users() if roles.any_role(it.roles, roles.PRIVILEGED)}
     return Stage(
         id=str(uuid.uuid4()),
@@ -158,7 +158,13 @@ def _stage(directory: Directory, stage: Mapping[str, Any], now: datetime) -> Sta
 
 
 def decide(directory: Directory, request: ScheduleRequest, asking: Asking, result: str, justification: str) -> None:
-    """An approver's word; raises Refusal, LookupError when it has been decided, PermissionError for others."""
+    """Approve or deny a request.
+
+    Raises:
+        Refusal: The decision has no justification, although the rules require one.
+        LookupError: The request was already decided.
+        PermissionError: The sender is not an approver.
+    """
     stage, now = request.stage, directory.clock.now()
     if stage is None or asking.id not in stage.approvers or asking.id == request.created_by:
         raise PermissionError(asking.id)
@@ -177,7 +183,7 @@ def decide(directory: Directory, request: ScheduleRequest, asking: Asking, resul
 
 
 def cancel(request: ScheduleRequest, now: datetime) -> None:
-    """Take a pending request back; raises Refusal for one that is done."""
+    """Cancel a pending request. Raises Refusal if it is not pending."""
     if request.seen_status(now) not in {"PendingApproval", "PendingScheduleCreation", "Granted"}:
         raise invalid()
     request.status, request.completed = "Canceled", now
@@ -186,7 +192,7 @@ def cancel(request: ScheduleRequest, now: datetime) -> None:
 def _provision(directory: Directory, request: ScheduleRequest, span: Span) -> None:
     now = directory.clock.now()
     held = directory.pim.lasting(request.kind, request.group, request.principal, request.access, now)
-    if held is not None:  # an update, an extension or a renewal replaces what there was
+    if held is not None:  # an update, an extension or a renewal replaces the schedule
         revoke(directory, held)
     schedule = Schedule(
         id=f"{request.group}_{request.access}_{request.id}",
@@ -206,7 +212,7 @@ def _provision(directory: Directory, request: ScheduleRequest, span: Span) -> No
 
 
 def put(directory: Directory, schedule: Schedule) -> None:
-    """Make a schedule count; an active one is a membership from its start (once replicated) to its end."""
+    """Put a schedule in force. An active one is a membership from its start, once replicated, to its end."""
     directory.pim.schedules[schedule.id] = schedule
     group = directory.group(schedule.group)
     if schedule.kind == "assignment" and group is not None:
@@ -216,7 +222,7 @@ def put(directory: Directory, schedule: Schedule) -> None:
 
 
 def revoke(directory: Directory, schedule: Schedule) -> None:
-    """End a schedule now; reads see it after the replication delay."""
+    """End a schedule now. Reads see it after the replication delay."""
     now = directory.clock.now()
     schedule.revoked = now
     by = directory.pim.requests.get(schedule.by_request)

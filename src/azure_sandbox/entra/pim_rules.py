@@ -29,20 +29,20 @@ MFA, JUSTIFICATION, TICKET = ENABLEMENTS
 
 
 def policy_guid(group: str, access: str, *, onboarded: bool) -> str:
-    """The last part of a policy's id: it changes when the group is onboarded, as documented."""
+    """Return the last part of a policy's ID. As documented, it changes when the group is onboarded."""
     return str(uuid.uuid5(_NAMESPACE, f"{group}/{access}/{onboarded}"))
 
 
 def duration(text: object) -> timedelta:
-    """An ISO 8601 duration in days, hours, minutes, seconds; raises ValueError for weeks, months and the rest."""
+    """Parse an ISO 8601 duration in days, hours, minutes and seconds. Raises ValueError for other units."""
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None or not any(match.groups()):
-        raise ValueError(f"{text!r} is no duration such as PT8H or P180D")
+        raise ValueError(f"{text!r} is not a duration such as PT8H or P180D")
     return timedelta(**{name: int(value) for name, value in match.groupdict().items() if value})
 
 
 def defaults() -> dict[str, Rule]:
-    """The rules of a group that nobody has touched, by id."""
+    """Return the default rules of a group, by ID."""
     longest = {("Admin", "Eligibility"): "P365D", ("Admin", "Assignment"): "P180D", ("EndUser", "Assignment"): "PT8H"}
     rules: list[Rule] = []
     for caller, level in SCOPES:
@@ -86,7 +86,7 @@ def defaults() -> dict[str, Rule]:
 
 
 def approval(approvers: tuple[str, ...], groups: tuple[str, ...] = (), *, required: bool = False) -> Rule:
-    """The setting of an approval rule: one stage, whose approvers are users and groups by id."""
+    """Return the setting of an approval rule with one stage. Approvers are the IDs of users and groups."""
     kinds = (("singleUser", "userId", approvers), ("groupMembers", "groupId", groups))
     primary = [
         {"@odata.type": f"#microsoft.graph.{kind}", key: object_id, "isBackup": False, "description": None}
@@ -144,10 +144,10 @@ def broken(
     ticket: Mapping[str, Any],
     mfa: bool,
 ) -> list[str]:
-    """The names of the rules that a request breaks; `lasts` None: without end."""
+    """Return the names of the rules that a request breaks. `lasts` is None for a permanent one."""
     found = []
     expiration, enablement = rules[f"Expiration_{caller}_{level}"], rules[f"Enablement_{caller}_{level}"]
-    required = expiration["isExpirationRequired"] or caller == "EndUser"  # an activation always ends
+    required = expiration["isExpirationRequired"] or caller == "EndUser"  # an activation must always have an end
     if required and (lasts is None or lasts > duration(expiration["maximumDuration"])):
         found.append("ExpirationRule")
     asked = enablement["enabledRules"]
@@ -161,7 +161,7 @@ def broken(
 
 
 def changed(rule: Rule, body: Mapping[str, Any]) -> Rule:
-    """A rule with what a PATCH sets; raises ValueError for a property or value that the rule cannot have."""
+    """Return a rule with the changes of a PATCH. Raises ValueError for an invalid property or value."""
     made = copy.deepcopy(rule)
     for name, value in body.items():
         if name in {"id", "@odata.type", "target"}:
@@ -173,9 +173,9 @@ def changed(rule: Rule, body: Mapping[str, Any]) -> Rule:
         if name == "maximumDuration":
             duration(value)
         elif name == "enabledRules" and not (isinstance(value, list) and set(value) <= set(ENABLEMENTS)):
-            raise ValueError(f"enabledRules may hold {', '.join(ENABLEMENTS)}")
+            raise ValueError(f"enabledRules may contain only {', '.join(ENABLEMENTS)}")
         elif name == "setting":
-            value = _setting(rule["setting"], value)  # noqa: PLW2901  # completed
+            value = _setting(rule["setting"], value)  # noqa: PLW2901  # with the properties that the PATCH leaves out
         elif isinstance(rule[name], bool) and not isinstance(value, bool):
             raise ValueError(f"{name} must be a boolean")
         made[name] = value
@@ -186,7 +186,7 @@ def changed(rule: Rule, body: Mapping[str, Any]) -> Rule:
 
 def _setting(present: Rule, value: object) -> Rule:
     if not isinstance(value, dict) or set(value) - {*present, "@odata.type"}:
-        raise ValueError("setting is no approvalSettings")
+        raise ValueError("setting is not an approvalSettings object")
     stages: Any = value.get("approvalStages", present["approvalStages"])
     if (
         not isinstance(stages, list)

@@ -1,4 +1,4 @@
-"""When a PIM request starts and ends, and the words in which PIM refuses.
+"""Start and end of a PIM request, and PIM's errors.
 
 Sources: Graph's expirationPattern; entra-wire-facts section 2.8 (azuread#1464: months are refused).
 """
@@ -14,7 +14,7 @@ from azure_sandbox.entra import pim_rules
 
 
 class Refusal(Exception):
-    """PIM's no: a code and a message, sent as 400."""
+    """An error of PIM: a code and a message, sent as 400."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -24,19 +24,19 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """From when until when (None: for good)."""
+    """A time span from `start` to `end` (None: permanent)."""
 
     start: datetime
     end: datetime | None
 
     @property
     def lasts(self) -> timedelta | None:
-        """How long; None: without end."""
+        """Return the length. Returns None if the span has no end."""
         return None if self.end is None else self.end - self.start
 
 
 def read(info: Mapping[str, Any] | None, now: datetime) -> Span:
-    """Read a requestSchedule; raises Refusal."""
+    """Parse a requestSchedule. Raises Refusal."""
     if info is None:
         raise unscheduled()
     expiration = info.get("expiration") or {}
@@ -71,15 +71,15 @@ def _when(text: object) -> datetime | None:
 
 
 def invalid() -> Refusal:
-    """What was asked makes no sense."""
+    """Return the error for an invalid request."""
     return Refusal("InvalidRoleAssignmentRequest", "The role assignment request is invalid.")
 
 
 def unscheduled() -> Refusal:
-    """The times make no sense."""
+    """Return the error for an invalid schedule."""
     return Refusal("InvalidRoleAssignmentRequestSchedule", "The role assignment request schedule is invalid.")
 
 
 def exists() -> Refusal:
-    """Who asks has it already."""
+    """Return the error for an assignment that already exists."""
     return Refusal("RoleAssignmentExists", "The Role assignment already exists.")

@@ -1,4 +1,4 @@
-"""What Privileged Identity Management remembers: requests, schedules, the rules of each group. Nothing is ever deleted.
+"""What Privileged Identity Management stores: requests, schedules and the rules of each group. Nothing is deleted.
 
 Status words: Graph's requestStatus, as the Terraform provider sorts them (can be cancelled, can be revoked, gone).
 """
@@ -19,7 +19,7 @@ GroupAccess = tuple[str, Access]
 
 @dataclass(slots=True, kw_only=True)
 class Schedule:
-    """Who may be, or is, in a group, from when until when (None: for good)."""
+    """An eligible or active member or owner of a group, from `start` to `end` (None: permanent)."""
 
     id: str
     kind: ScheduleKind
@@ -30,21 +30,21 @@ class Schedule:
     end: datetime | None
     created: datetime
     by_request: str
-    activated: bool = False  # by the person, from an eligibility; else assigned
+    activated: bool = False  # activated by an eligible principal; False: assigned
     revoked: datetime | None = None
 
     def over(self, now: datetime) -> bool:
-        """Whether it has ended or was revoked."""
+        """Return whether the schedule has ended or was revoked."""
         return self.revoked is not None or (self.end is not None and self.end <= now)
 
     def lasts(self, now: datetime) -> bool:
-        """Whether it counts at this moment."""
+        """Return whether the schedule is in force at a moment."""
         return self.start <= now and not self.over(now)
 
 
 @dataclass(slots=True, kw_only=True)
 class Stage:
-    """The decision that a request waits for."""
+    """The approval that a request waits for."""
 
     id: str
     approvers: frozenset[str]
@@ -58,7 +58,7 @@ class Stage:
 
 @dataclass(slots=True, kw_only=True)
 class ScheduleRequest:
-    """What somebody asked for, and what became of it."""
+    """A request and its result."""
 
     id: str
     kind: ScheduleKind
@@ -79,7 +79,7 @@ class ScheduleRequest:
     stage: Stage | None = None
 
     def seen_status(self, now: datetime) -> str:
-        """The status at this moment: nobody decides for ever."""
+        """Return the status at a moment. An approval that nobody decides times out."""
         if self.status == "PendingApproval" and self.stage is not None and now >= self.stage.until:
             return "TimedOut"
         return self.status
@@ -87,15 +87,15 @@ class ScheduleRequest:
 
 @dataclass(slots=True)
 class Pim:
-    """Everything that PIM for Groups holds."""
+    """The state of PIM for Groups."""
 
     requests: dict[str, ScheduleRequest] = field(default_factory=dict)
     schedules: dict[str, Schedule] = field(default_factory=dict)
-    onboarded: set[str] = field(default_factory=set)  # groups
+    onboarded: set[str] = field(default_factory=set)  # IDs of groups
     rules: dict[GroupAccess, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     def lasting(self, kind: ScheduleKind, group: str, principal: str, access: Access, now: datetime) -> Schedule | None:
-        """A schedule that is not over."""
+        """Return the schedule that is not over. Returns None if no such schedule exists."""
         return next(
             (
                 it

@@ -1,6 +1,6 @@
-"""Directory roles: their template ids, and what each lets a signed-in person do with a delegated permission.
+"""Directory roles: their template IDs, and which delegated permissions they make effective.
 
-A delegated permission never widens what the person may do: both the token's `scp` and a role must allow it.
+A delegated permission never extends a user's rights: the token's `scp` and a role must both allow a request.
 Source: Microsoft Entra built-in roles (permissions reference).
 """
 
@@ -46,18 +46,18 @@ _EFFECTIVE: dict[str, set[str]] = {
 
 
 def template_ids(names: frozenset[str]) -> frozenset[str]:
-    """The template ids of roles that are named; raises ValueError for a name that is unknown."""
+    """Return the template IDs of roles by name. Raises ValueError for an unknown name."""
     if unknown := sorted(names - set(ROLES)):
-        raise ValueError(f"no directory role is called {', '.join(unknown)}; known: {', '.join(sorted(ROLES))}")
+        raise ValueError(f"unknown directory roles: {', '.join(unknown)}; known: {', '.join(sorted(ROLES))}")
     return frozenset(ROLES[name] for name in names)
 
 
 def effective(permission: str, roles: frozenset[str]) -> bool:
-    """Whether a delegated permission is worth something to somebody with these roles (template ids)."""
+    """Return whether a delegated permission is effective for a user with these roles (template IDs)."""
     allowed = _EFFECTIVE.get(permission)
     return allowed is None or bool(roles & {ROLES[name] for name in allowed})
 
 
 def any_role(roles: frozenset[str], names: set[str]) -> bool:
-    """Whether one of the roles (template ids) is among the names."""
+    """Return whether one of the roles (template IDs) has one of the names."""
     return bool(roles & {ROLES[name] for name in names})

@@ -1,4 +1,4 @@
-"""login.microsoftonline.com and microsoft.com/devicelogin: discovery, the token endpoint, and the pages for people.
+"""login.microsoftonline.com and microsoft.com/devicelogin: discovery, token endpoint and sign-in pages.
 
 Flows: client credentials (secret, certificate, federated assertion), password, device code, authorization code,
 refresh token; v1.0 and v2.0 endpoints.
@@ -13,20 +13,19 @@ from azure_sandbox.entra import asked as asking
 from azure_sandbox.entra.asked import Asked
 from azure_sandbox.entra.authorize import Authorize
 from azure_sandbox.entra.conditional import DEVICE_CODE
-from azure_sandbox.entra.devices import LIFETIME, DeviceCodes
+from azure_sandbox.entra.devices import DEVICE_FORM, LIFETIME, DeviceCodes
 from azure_sandbox.entra.directory import Directory, Tenant, User
 from azure_sandbox.entra.people import People, Session
 from azure_sandbox.entra.tokens import Tokens
-from azure_sandbox.http import Problem, Reply, Request, Router
+from azure_sandbox.front.http import Problem, Reply, Request, Router
 
 DEVICE_HOSTS = ("microsoft.com", "www.microsoft.com")
 DEVICE_PAGE = "https://microsoft.com/devicelogin"
-DEVICE_FORM = "https://login.microsoftonline.com/common/oauth2/deviceauth"
 Signed = tuple[User, Session]
 
 
 class Entra:
-    """The token service of the world's home tenant; other tenants exist and hold nobody."""
+    """The token service of the home tenant. Other tenants exist, but are empty."""
 
     def __init__(self, directory: Directory, tokens: Tokens) -> None:
         self.directory = directory
@@ -54,7 +53,7 @@ class Entra:
         self.device_router.add("GET", "/devicelogin", self._to_the_form)
 
     async def handle(self, request: Request) -> Reply:
-        """Answer one request."""
+        """Answer a request."""
         router = self.device_router if request.host in DEVICE_HOSTS else self.router
         return await router.dispatch(request)
 
@@ -71,7 +70,7 @@ class Entra:
         asking.tenant_named(request, self.directory, tenant)
         return Reply(body=self.tokens.keys())
 
-    async def _realm(self, request: Request, user: str) -> Reply:  # noqa: ARG002  # a route's signature
+    async def _realm(self, request: Request, user: str) -> Reply:  # noqa: ARG002  # required by the router
         domain = user.rpartition("@")[2]
         managed = self.directory.find_tenant(domain) is not None or self.directory.user(user) is not None
         return Reply(body=discovery.user_realm(domain, managed=managed))
@@ -125,7 +124,7 @@ class Entra:
     # -- device codes
 
     def _as_begun(self, request: Request, form: dict[str, str]) -> dict[str, str]:
-        """What a terminal asks for: it has said that when it began, and need not again (MSAL does not)."""
+        """Add scope and resource from the start of the sign-in: MSAL does not repeat them."""
         code = form.get("device_code") or form.get("code")
         if code is None:
             return form
@@ -192,7 +191,7 @@ class Entra:
         return pages.device_form(self.directory.users(), request.query.get("otc", ""))
 
     async def _approve(self, request: Request) -> Reply:
-        """What a person does in the browser: user_code, username, perhaps password; or deny."""
+        """Answer the form of the device page: user_code, username and perhaps password; or deny."""
         form = asking.read_form(request)
         page = pages.wants_page(request)
         try:

@@ -1,6 +1,6 @@
-"""The sign-in log: what people tried, and what Conditional Access said to it. Applications are not in it.
+"""The sign-in log: attempts of users and the results of Conditional Access. Applications are not logged.
 
-Graph v1.0 lists interactive sign-ins of users only (auditLogs/signIns); a refresh is none.
+Graph v1.0 lists interactive sign-ins of users only (auditLogs/signIns), so not the use of a refresh token.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ KEPT = 10_000  # sign-ins; the real log keeps 30 days
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignIn:
-    """One entry; `code` is 0 for success, else the number behind AADSTS."""
+    """An entry of the log. `code` is the number after AADSTS, 0 for success."""
 
     id: str
     at: datetime
@@ -29,14 +29,14 @@ class SignIn:
     resource_name: str
     attempt: Attempt
     applied: tuple[Applied, ...]
-    results: tuple[str, ...]  # as they were: a policy may change afterwards
+    results: tuple[str, ...]  # as they were at the sign-in: a policy may change later
     code: int
     failure: str
     correlation: str
 
     @property
     def conditional_access(self) -> str:
-        """Graph's `conditionalAccessStatus`."""
+        """Return Graph's `conditionalAccessStatus`."""
         if "failure" in self.results:
             return "failure"
         return "success" if "success" in self.results else "notApplied"
@@ -49,10 +49,10 @@ class SignIns:
         self.entries: deque[SignIn] = deque(maxlen=KEPT)
 
     def add(self, entry: SignIn) -> None:
-        """Write one down."""
+        """Add an entry."""
         self.entries.append(entry)
 
     @staticmethod
     def new_id() -> str:
-        """An id for an entry."""
+        """Return an ID for a new entry."""
         return str(uuid.uuid4())

@@ -1,9 +1,8 @@
-"""Access tokens in the v1.0 form that Azure Resource Manager, Microsoft Graph and AKS read: RS256, claims as Entra's.
+"""Access tokens in the v1.0 format that Azure Resource Manager, Microsoft Graph and AKS accept: RS256, Entra's claims.
 
-An application of the world that asks for v2.0 tokens as a resource gets those.
-
-Groups travel in the token: what changes after it was issued shows in the next one only. The signing key lives as long
-as the process (with `--state` as the folder) and never leaves it.
+A resource application of the world that asks for v2.0 tokens gets those. Groups are part of the token: a later change
+shows in the next token only. The signing key lives as long as the process (with `--state`, as the folder) and never
+leaves it.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import jwt
@@ -30,9 +30,9 @@ AKS_SERVER_APP_ID = "6dae42f8-4368-4678-94ff-3960e28e3630"
 AKS_AUDIENCES = frozenset({AKS_SERVER_APP_ID})
 LOG_ANALYTICS_APP_ID = "ca7f3f0b-7d91-482c-8e09-c5d840d0eac5"
 LOG_ANALYTICS_AUDIENCES = frozenset(f"https://api.loganalytics.io{slash}" for slash in ("", "/"))
-MOST_GROUPS = 200  # more do not fit a JWT: Entra sends a pointer to Graph instead
+MOST_GROUPS = 200  # with more groups, Entra sends a link to Graph instead
 AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
-AZURE_CLI_SCOPES = frozenset(  # what Microsoft gave its own client; it is not enough for PIM or Conditional Access
+AZURE_CLI_SCOPES = frozenset(  # preauthorized by Microsoft; they do not cover PIM and Conditional Access
     {
         "Application.ReadWrite.All",
         "AppRoleAssignment.ReadWrite.All",
@@ -43,12 +43,12 @@ AZURE_CLI_SCOPES = frozenset(  # what Microsoft gave its own client; it is not e
         "User.ReadWrite.All",
     }
 )
-REMEMBERED = 1000  # tokens whose signature was checked
+REMEMBERED = 1000  # verified tokens that are cached
 LIFETIME = timedelta(seconds=3900)  # documented: 60 to 90 minutes
 
 
 class InvalidToken(Exception):
-    """A bearer token that proves nothing; `expired` when it did once."""
+    """A bearer token that is not valid. `expired`: it was valid earlier."""
 
     def __init__(self, reason: str, *, expired: bool = False) -> None:
         super().__init__(reason)
@@ -58,7 +58,7 @@ class InvalidToken(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What a verified token says. `groups` is None when it names none: without any, or with too many (`overage`)."""
+    """The claims of a verified token. `groups` is None if the token lists none: no groups, or too many (`overage`)."""
 
     oid: str
     tid: str
@@ -76,28 +76,37 @@ class Claims:
     amr: tuple[str, ...] = ()
 
 
+@cache
+def _process_key() -> rsa.RSAPrivateKey:
+    """Return the RSA key with which every new tenant of this process signs, each under its own key ID.
+
+    It is shared because generating an RSA key takes longer than the rest of a sandbox's start.
+    """
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 class Tokens:
     """Issues and verifies the tokens of one tenant."""
 
     def __init__(self, directory: Directory) -> None:
         self.directory = directory
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._key = _process_key()
         self.key_id = uuid.uuid4().hex
         self._known: dict[tuple[str, frozenset[str], str], dict[str, Any]] = {}
 
     def signing_key(self) -> tuple[bytes, str]:
-        """The private key (PEM) and its id, for a sandbox that keeps its state."""
+        """Return the private key (PEM) and its ID, for a sandbox that keeps its state."""
         return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), self.key_id
 
     def use(self, key: bytes, key_id: str) -> None:
-        """Sign with a key that was there before."""
+        """Sign with the key of an earlier run."""
         loaded = load_pem_private_key(key, None)
         if not isinstance(loaded, rsa.RSAPrivateKey):
-            raise TypeError("the signing key is of another kind")
+            raise TypeError("the signing key is not an RSA key")
         self._key, self.key_id = loaded, key_id
 
     def keys(self) -> dict[str, Any]:
-        """The JSON Web Key Set that verifies what is issued here."""
+        """Return the JSON Web Key Set that verifies these tokens."""
         key: dict[str, Any] = jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
         entry = {name: value for name, value in key.items() if name != "key_ops"}
         return {"keys": [{**entry, "use": "sig", "kid": self.key_id, "x5t": self.key_id}]}
@@ -114,11 +123,17 @@ class Tokens:
         method: str = "1",
         more: Mapping[str, Any] | None = None,
     ) -> str:
-        """An access token for an audience; `app_id` is the client that a person signs in with.
+        """Return an access token for an audience.
 
-        `scopes`: a person's delegated permissions (default: what the resource gives Microsoft's own clients); `amr`:
-        how the person proved who they are; `method`: how the client did (`1` a secret, `2` a key); `more`: further
-        claims.
+        Args:
+            principal: The user or service principal that the token is about.
+            audience: The resource that accepts the token.
+            app_id: The client that a user signs in with.
+            lifetime: How long the token is valid.
+            scopes: Delegated permissions of a user. Default: what the resource grants Microsoft's own clients.
+            amr: How the user authenticated.
+            method: How the client authenticated: `1` a secret, `2` a key.
+            more: Further claims.
         """
         now = self.directory.clock.now()
         tenant = self.directory.tenant.id
@@ -156,27 +171,27 @@ class Tokens:
         return self.sign(claims | dict(more or {}))
 
     def sign(self, claims: Mapping[str, Any]) -> str:
-        """Sign any claims with the tenant's key."""
+        """Sign claims with the tenant's key."""
         header = {"kid": self.key_id, "x5t": self.key_id}
         return jwt.encode(dict(claims), self._key, algorithm="RS256", headers=header)
 
     def expired(self, token: str) -> str:
-        """A token of ours as it will be when its time is over; another is returned as it is."""
+        """Return a token of this tenant as an expired one. A token of another issuer is returned unchanged."""
         try:
-            claims = jwt.decode(token, self._key.public_key(), algorithms=["RS256"], options={"verify_aud": False})
+            claims = self._decoded(token, {"verify_aud": False})
         except jwt.PyJWTError:
             return token
         return self.sign({**claims, "exp": int(self.directory.clock.now().timestamp()) - 1})
 
     def verify(self, authorization: str | None, audiences: frozenset[str]) -> Claims:
-        """Read an Authorization header; raises InvalidToken unless it is a bearer token of ours for an audience."""
+        """Verify an Authorization header. Raises InvalidToken unless it has a bearer token of ours for an audience."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
-            raise InvalidToken("there is no bearer token in the Authorization header")
+            raise InvalidToken("the Authorization header has no bearer token")
         return self.read(token.strip(), audiences)
 
     def read(self, token: str, audiences: frozenset[str]) -> Claims:
-        """As `verify`, for the bare token."""
+        """Verify a token, as `verify` does with a header."""
         claims = self._proven(token, audiences)
         if self.directory.clock.now().timestamp() >= claims["exp"]:
             raise InvalidToken("the token has expired", expired=True)
@@ -199,24 +214,18 @@ class Tokens:
         )
 
     def _proven(self, token: str, audiences: frozenset[str]) -> dict[str, Any]:
-        """The claims of a token whose signature, issuer and audience are right, whatever its age.
+        """Return the claims of a token whose signature, issuer and audience are right, even if it has expired.
 
-        What was proven once is remembered: clients send one token a thousand times.
+        Verified tokens are cached: clients send the same token a thousand times.
         """
         known = self._known.get((token, audiences, self.key_id))
         if known is not None:
             return known
-        # Time is compared by the caller, with the sandbox's clock: the library would read the machine's.
+        # The caller compares times with the sandbox's clock; the library would use the machine's.
         options: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "require": ["exp", "oid", "tid"]}
         try:
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                self._key.public_key(),
-                algorithms=["RS256"],
-                audience=audiences,
-                issuer=f"https://sts.windows.net/{self.directory.tenant.id}/",
-                options=options,
-            )
+            issuer = f"https://sts.windows.net/{self.directory.tenant.id}/"
+            claims = self._decoded(token, options, audience=audiences, issuer=issuer)
         except jwt.PyJWTError as error:
             raise InvalidToken(str(error)) from error
         if len(self._known) >= REMEMBERED:
@@ -224,9 +233,18 @@ class Tokens:
         self._known[token, audiences, self.key_id] = claims
         return claims
 
+    def _decoded(self, token: str, options: Any, **expected: Any) -> dict[str, Any]:
+        """Return the claims of a token that was signed under this tenant's key ID. Raises PyJWTError."""
+        if jwt.get_unverified_header(token).get("kid") != self.key_id:
+            raise jwt.InvalidSignatureError("Signature verification failed")
+        claims: dict[str, Any] = jwt.decode(
+            token, self._key.public_key(), algorithms=["RS256"], options=options, **expected
+        )
+        return claims
+
 
 def _second_version(claims: dict[str, Any], app_id: str) -> dict[str, Any]:
-    """The same facts under the names of v2.0 (access-token claims reference)."""
+    """Return the claims under their v2.0 names (access-token claims reference)."""
     renamed = {"appid": "azp", "appidacr": "azpacr", "upn": "preferred_username"}
     dropped = {"unique_name", "ipaddr", "amr", "idp"}
     second = {renamed.get(name, name): value for name, value in claims.items() if name not in dropped}

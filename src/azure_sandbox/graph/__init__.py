@@ -1,1 +1,1 @@
-"""Microsoft Graph v1.0, as far as groups and the principals in them are concerned."""
+"""Microsoft Graph v1.0: groups and principals, Privileged Identity Management, Conditional Access, the sign-in log."""

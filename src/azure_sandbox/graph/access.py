@@ -1,4 +1,4 @@
-"""Who may do what in Graph: application permissions as Graph documents them, and what any member user may do."""
+"""The permissions that Graph requires: those of applications, as documented, and those that every member user has."""
 
 from __future__ import annotations
 
@@ -51,48 +51,53 @@ KNOWN |= READ_POLICIES | WRITE_POLICIES | READ_SIGN_INS | PIM | {"Directory.Acce
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who calls: an application with its permissions (in `permissions`), or a user (None: what members may do).
+    """The caller of a request: an application, or a user (`permissions` is None).
 
-    A user's call is worth what both the client's `scopes` and the user's directory `roles` allow.
+    `permissions` are an application's permissions. A user may do what both the client's `scopes` and the user's
+    directory `roles` allow.
     """
 
     object_id: str
     permissions: frozenset[str] | None
-    now: datetime  # ownership by PIM ends
+    now: datetime  # the moment of the call: an ownership that PIM granted may have ended
     scopes: frozenset[str] = frozenset()
     roles: frozenset[str] = frozenset()
     mfa: bool = False
     client: str = ""
 
     def holds(self, any_of: frozenset[str]) -> bool:
-        """Whether one of the permissions is held: an application's, or a user's by scope and role."""
+        """Return whether the caller has one of the permissions; a user needs both the scope and a role for it."""
         if self.permissions is not None:
             return not self.permissions.isdisjoint(any_of)
         return any(self.scoped(frozenset({it})) and effective(it, self.roles) for it in any_of)
 
     def scoped(self, any_of: frozenset[str]) -> bool:
-        """Whether the token names one of the permissions, whoever the user is."""
+        """Return whether the token contains one of the permissions, whatever the user's roles are."""
         held = self.scopes if self.permissions is None else self.permissions
         return not held.isdisjoint(any_of)
 
     def may_read(self, any_of: frozenset[str]) -> bool:
-        """Applications need a permission; member users may read the directory, if the client's scopes do."""
+        """Return whether the caller may read: an application with a permission, a member user with a scope."""
         if self.permissions is not None:
             return self.holds(any_of)
         return self.scoped(any_of | {"Directory.AccessAsUser.All"})
 
     def must_read(self, any_of: frozenset[str]) -> None:
-        """Raises 403 unless `may_read`."""
+        """Raise 403 unless `may_read`."""
         if not self.may_read(any_of):
             raise errors.denied()
 
     def must_create_groups(self) -> None:
-        """Member users may create groups; applications need a permission."""
+        """Raise 403 unless the caller may create groups: an application with a permission, a user with a scope."""
         if not self.may_read(CREATE_GROUPS):
             raise errors.denied()
 
     def must_write(self, group: Group, any_of: frozenset[str]) -> None:
-        """Owners may change their groups (an application only with Group.Create); others need a permission."""
+        """Raise 403 unless the caller may change a group.
+
+        Owners may (an application only with Group.Create); other callers need one of the permissions. A role-assignable
+        group needs RoleManagement.ReadWrite.Directory in addition.
+        """
         owns = self._owns(group) and (self.permissions is None or self.holds(CREATE_GROUPS))
         if not (owns or self.holds(any_of)):
             raise errors.denied()
@@ -100,7 +105,7 @@ class Caller:
             raise errors.denied()
 
     def may_see(self, principal: Principal) -> bool:
-        """Whether more than type and id of a principal is shown."""
+        """Return whether the caller may see more of a principal than its type and id."""
         match principal:
             case User():
                 return self.may_read(READ_USERS)
@@ -113,7 +118,7 @@ class Caller:
         return self.object_id in group.owners | group.granted("owners", self.now)
 
     def must_bind(self, directory: Directory, object_ids: list[str]) -> None:
-        """To bind users and service principals in a create call one must be allowed to read them."""
+        """Raise 403 unless the caller may read the principals that a create request binds."""
         for object_id in object_ids:
             principal = directory.principal(object_id)
             if principal is not None and not self.may_see(principal):

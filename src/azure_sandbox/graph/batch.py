@@ -1,6 +1,6 @@
-"""`$batch`: up to 20 requests in one, each answered as if it had come alone, in the order that `dependsOn` asks for.
+"""Answer `$batch`: up to 20 requests in one, each as if it had come alone, in the order that `dependsOn` requires.
 
-Source: Graph's json-batching page. A dependency that failed gives 424; a 429 inside leaves the batch itself at 200.
+Source: Graph's json-batching page. If a dependency fails, the request gets 424. A 429 inside leaves the batch at 200.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from urllib.parse import parse_qsl
 
 from multidict import CIMultiDict
 
+from azure_sandbox.front.http import Reply, Request, split_path
 from azure_sandbox.graph import errors
-from azure_sandbox.http import Reply, Request, split_path
 
-MOST = 20
+MAX_REQUESTS = 20
 _FAILED = 400
 _INHERITED = ("Authorization", "client-request-id", "User-Agent")
 
 
 async def answer(request: Request, handle: Callable[[Request], Awaitable[Reply]]) -> Reply:
-    """POST /$batch; raises 400 for a batch that cannot be read."""
+    """POST /$batch. Raises 400 for a malformed batch."""
     entries = _entries(request)
     done: dict[str, Reply] = {}
     for entry in entries:
@@ -43,8 +43,8 @@ def _entries(request: Request) -> list[dict[str, Any]]:
         entries = json.loads(request.body)["requests"]
     except (ValueError, KeyError, TypeError) as error:
         raise _bad("Invalid batch payload format.") from error
-    if not isinstance(entries, list) or not entries or len(entries) > MOST:
-        raise _bad(f"Number of batch request steps must be between 1 and {MOST}.")
+    if not isinstance(entries, list) or not entries or len(entries) > MAX_REQUESTS:
+        raise _bad(f"Number of batch request steps must be between 1 and {MAX_REQUESTS}.")
     for entry in entries:
         whole = isinstance(entry, dict) and all(isinstance(entry.get(it), str) for it in ("id", "method", "url"))
         if not whole:

@@ -1,7 +1,7 @@
-"""Conditional Access in Graph: policies, named locations, and what-if.
+"""The routes of Conditional Access: policies, named locations, and what-if.
 
-Sources: Graph's conditionalAccessRoot pages; refusals of entra-wire-facts section 3.3; that all three permissions are
-needed to write, section 3.2. A read may be stale for the replication delay after a write.
+Sources: Graph's conditionalAccessRoot pages; entra-wire-facts, section 3.3 for the refusals and section 3.2 for the
+three permissions that a write needs. After a write, reads see the old state until the replication delay has passed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from azure_sandbox.entra.clients import PREAUTHORIZED
 from azure_sandbox.entra.conditional import ARM_APP_ID, MOST_POLICIES, Attempt, Policy
 from azure_sandbox.entra.directory import Directory, User
 from azure_sandbox.entra.tokens import GRAPH_APP_ID
+from azure_sandbox.front.http import Problem, Reply
 from azure_sandbox.graph import access, errors, query
 from azure_sandbox.graph.call import Call
 from azure_sandbox.graph.documents import ROOT, moment
 from azure_sandbox.graph.policies import completed
 from azure_sandbox.graph.stale import Stale
-from azure_sandbox.http import Problem, Reply
 
 BASE = "/identity/conditionalAccess"
 CONTEXT = "identity/conditionalAccess/policies"
@@ -37,7 +37,7 @@ _DEFAULTS = (
 
 
 class Policies:
-    """The handlers, with what reads still see of what has just changed."""
+    """The handlers, with the old values that reads still see after a write."""
 
     def __init__(self, directory: Directory) -> None:
         self._conditional = directory.conditional
@@ -68,7 +68,7 @@ class Policies:
         return Reply(201, {"@odata.context": f"{ROOT}/$metadata#{CONTEXT}/$entity", **made})
 
     async def update(self, call: Call, policy_id: str) -> Reply:
-        """PATCH …/policies/{id}: 204."""
+        """PATCH …/policies/{id}. Answers 204."""
         _may_write(call)
         present = self._conditional.policies.get(policy_id.lower())
         if present is None:
@@ -84,7 +84,7 @@ class Policies:
         return Reply(204)
 
     async def delete(self, call: Call, policy_id: str) -> Reply:
-        """DELETE …/policies/{id}: 204."""
+        """DELETE …/policies/{id}. Answers 204."""
         _may_write(call)
         if policy_id.lower() not in self._conditional.policies:
             raise _unknown(policy_id)
@@ -92,7 +92,7 @@ class Policies:
         return Reply(204)
 
     async def evaluate(self, call: Call) -> Reply:
-        """POST …/evaluate: what-if."""
+        """POST …/evaluate, which is what-if."""
         _may_read(call)
         body = call.json()
         attempt = _attempt(call, body)
@@ -121,7 +121,7 @@ class Policies:
         return query.entity(call.request, found, "conditionalAccess/namedLocations")
 
     async def create_location(self, call: Call) -> Reply:
-        """POST …/namedLocations: ranges of addresses."""
+        """POST …/namedLocations, for IP ranges only."""
         _may_write(call)
         body = call.json()
         if body.get("@odata.type") != "#microsoft.graph.ipNamedLocation":
@@ -129,7 +129,7 @@ class Policies:
         ranges = body.get("ipRanges")
         try:
             if not ranges or not isinstance(body["displayName"], str):
-                raise ValueError  # noqa: TRY301  # answered below, as everything that is wrong here
+                raise ValueError  # noqa: TRY301  # one refusal for everything that is wrong here
             for it in ranges:
                 ipaddress.ip_network(it["cidrAddress"])
         except (KeyError, TypeError, ValueError) as error:
@@ -171,7 +171,7 @@ def _unknown(policy_id: str) -> Problem:
 
 
 def _merged(present: dict[str, Any], given: object) -> dict[str, Any]:
-    """Conditions are complex values: what a PATCH names is replaced, what it leaves out stays."""
+    """Return the conditions after a PATCH, which replaces only the properties that it names."""
     return {**present, **given} if isinstance(given, dict) else present
 
 

@@ -1,4 +1,4 @@
-"""What Graph demands of a group's properties, when it is created and when it is changed."""
+"""The checks of a group's properties, at its creation and at a change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from azure_sandbox.graph import errors
 from azure_sandbox.graph.access import WRITE_ROLE_ASSIGNABLE
 from azure_sandbox.graph.call import Call, referenced
 
-MOST_REFERENCES = 20
+MAX_REFERENCES = 20
 LONGEST_NAME = 256
 LONGEST_NICKNAME = 64
 LONGEST_DESCRIPTION = 1024
@@ -24,7 +24,10 @@ _REQUIRED = ("displayName", "mailEnabled", "mailNickname", "securityEnabled")
 
 
 def create_group(call: Call, body: Mapping[str, Any], *, unique_name: str | None = None) -> Group:
-    """Validate a create body and add the group; raises 400, 403 or 404 and adds nothing then."""
+    """Add the group that a create body describes, and return it.
+
+    Raises Graph's 400, 403 or 404 before anything is added. `unique_name` is the key of an upsert.
+    """
     call.caller.must_create_groups()
     check(body)
     for name in _REQUIRED:
@@ -67,7 +70,7 @@ def create_group(call: Call, body: Mapping[str, Any], *, unique_name: str | None
 
 
 def check(body: Mapping[str, Any]) -> None:
-    """Raise 400 for a property that is unknown or has a value that it cannot have."""
+    """Raise 400 for an unknown property or an invalid value."""
     for name, value in body.items():
         if name not in _ALLOWED:
             raise errors.bad_request(f"Invalid property '{name}'.")
@@ -85,7 +88,7 @@ def _check_text(name: str, value: object) -> None:
 
 
 def bindings(call: Call, body: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """The ids that a body binds as members and as owners; raises 400 or 404."""
+    """Return the ids that a body binds as members and as owners; raises 400 or 404."""
     found: list[list[str]] = []
     for name in _BINDINGS:
         urls = body.get(name) or []
@@ -96,8 +99,8 @@ def bindings(call: Call, body: Mapping[str, Any]) -> tuple[list[str], list[str]]
             raise errors.bad_request("Request contains a property with duplicate values.")
         found.append(ids)
     members, owners = found
-    if len(members) + len(owners) > MOST_REFERENCES:
-        raise errors.bad_request(f"The number of references exceeds the limit of {MOST_REFERENCES} per request.")
+    if len(members) + len(owners) > MAX_REFERENCES:
+        raise errors.bad_request(f"The number of references exceeds the limit of {MAX_REFERENCES} per request.")
     return members, owners
 
 

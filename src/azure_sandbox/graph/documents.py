@@ -1,4 +1,4 @@
-"""Directory objects as Graph v1.0 shows them: default property sets, with null where the sandbox models nothing."""
+"""Directory objects as Graph v1.0 shows them. Properties that the sandbox does not model are null."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Document = dict[str, Any]
 
 
 def moment(value: datetime | None) -> str | None:
-    """A time as Graph writes it."""
+    """Return a time in the form that Graph uses, in whole seconds; None stays None."""
     return None if value is None else f"{value:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def document(principal: Principal, directory: Directory) -> Document:
-    """The full document, without an OData type."""
+    """Return the full document of a principal, without its OData type."""
     match principal:
         case Group():
             return _group(principal)
@@ -31,13 +31,13 @@ def document(principal: Principal, directory: Directory) -> Document:
 
 
 def type_of(principal: Principal) -> str:
-    """The OData type."""
+    """Return the OData type of a principal, such as `#microsoft.graph.user`."""
     names = {Group: "group", User: "user", ServicePrincipal: "servicePrincipal"}
     return f"#microsoft.graph.{names[type(principal)]}"
 
 
 def member(principal: Principal, directory: Directory, caller: Caller) -> Document:
-    """A principal in a collection of mixed types: who may not read its type sees its id only, and nulls."""
+    """Return a principal for a collection of mixed types; only its id is set if the caller may not read it."""
     shown = document(principal, directory)
     if not caller.may_see(principal):
         shown = {name: value if name == "id" else None for name, value in shown.items()}

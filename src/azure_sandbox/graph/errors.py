@@ -1,27 +1,27 @@
-"""Graph's refusals. The ids of the request are put into each by `azure_sandbox.graph.service`."""
+"""Graph's refusals. `azure_sandbox.graph.service` adds the ids of the request to each."""
 
 from __future__ import annotations
 
-from azure_sandbox.http import Problem
+from azure_sandbox.front.http import Problem
 
 
 def problem(status: int, code: str, message: str) -> Problem:
-    """Any refusal in Graph's envelope."""
+    """Return a refusal in Graph's envelope."""
     return Problem(status, {"error": {"code": code, "message": message}})
 
 
 def bad_request(message: str) -> Problem:
-    """400: what was asked makes no sense."""
+    """Return Graph's 400 for a malformed request."""
     return problem(400, "Request_BadRequest", message)
 
 
 def invalid_value(name: str, resource: str = "Group") -> Problem:
-    """400: a property has a value that it cannot have."""
+    """Return Graph's 400 for an invalid value of a property."""
     return bad_request(f"Invalid value specified for property '{name}' of resource '{resource}'.")
 
 
 def not_found(object_id: str) -> Problem:
-    """404: there is no such object, or it has not been replicated yet."""
+    """Return Graph's 404 for an object that does not exist or is not replicated yet."""
     return problem(
         404,
         "Request_ResourceNotFound",
@@ -30,10 +30,10 @@ def not_found(object_id: str) -> Problem:
 
 
 def denied() -> Problem:
-    """403: the token lacks a permission."""
+    """Return Graph's 403 for a missing permission."""
     return problem(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
 
 
 def not_modelled(what: str) -> Problem:
-    """501: the real Graph may know this; the sandbox does not, and says so instead of guessing."""
+    """Return a 501 that names what the sandbox's Graph does not model."""
     return problem(501, "SandboxNotModelled", f"The sandbox's Microsoft Graph does not model {what}.")

@@ -1,4 +1,4 @@
-"""`$expand`: which navigation properties a read carries along. Nested `$select` and `$expand` are handed to them."""
+"""Read `$expand`, which adds navigation properties to a document. A nested option is passed on to the property."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from azure_sandbox.front.http import Request
 from azure_sandbox.graph import errors
 from azure_sandbox.graph.documents import Document
-from azure_sandbox.http import Request
 
-Expand = Callable[[Document, str], Any]  # the document, and what stood in parentheses
+Expand = Callable[[Document, str], Any]  # from the document and the nested options, the text in parentheses
 Expands = Mapping[str, Expand]
-MOST_EXPANDED = 20  # objects of a collection, as documented
+MAX_EXPANDED = 20  # objects per expanded collection, as documented
 _ITEM = re.compile(r"\s*(?P<name>\w+)(?:\((?P<inner>.*)\))?\s*")
 _SELECT = re.compile(r"\$select=([\w,\s]+)")
 
 
 def wanted(request: Request, clause: str | None, expands: Expands | None) -> dict[str, Callable[[Document], Any]]:
-    """What an `$expand` asks for, by name; raises 400 for what cannot be expanded, 501 for what is not modelled."""
+    """Return the makers of the properties that an `$expand` names, by name.
+
+    Raises 400 if nothing can be expanded here, and 501 for a property that is not modelled.
+    """
     found: dict[str, Callable[[Document], Any]] = {}
     for text in _split(clause or ""):
         item = _ITEM.fullmatch(text)
@@ -36,7 +39,7 @@ def _bind(make: Expand, inner: str) -> Callable[[Document], Any]:
 
 
 def narrowed(shown: Document, inner: str) -> Document:
-    """An expanded object, narrowed by its nested `$select`; raises 501 for any other nested option."""
+    """Return an expanded object with the properties of its nested `$select`; raises 501 for other nested options."""
     if not inner:
         return shown
     match = _SELECT.fullmatch(inner)

@@ -1,6 +1,6 @@
-"""`$filter`, for the clauses that clients of this field send: comparisons, in, startswith, endswith, any, and, or, not.
+"""Read `$filter`, for the clauses that clients use: comparisons, in, startswith, endswith, any, and, or, not.
 
-What is not understood is refused: a filter that was ignored would show objects that were not asked for.
+An unknown clause is refused. If it were ignored, the answer would contain objects that the client did not ask for.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ class _Token:
 
 
 def compile_filter(text: str, properties: frozenset[str], *, advanced: bool) -> Test:
-    """A test over documents; raises Graph's 400, or 501 for what Graph knows and the sandbox does not.
+    """Return a test for documents; raises Graph's 400, or 501 for an operator that only the real Graph has.
 
-    `advanced`: the request carries `ConsistencyLevel: eventual` and `$count=true`, without which `ne` is refused.
+    `advanced`: the request has `ConsistencyLevel: eventual` and `$count=true`. Without them `ne`, `not` and `endsWith`
+    are refused.
     """
     return _Parser(text, properties, advanced=advanced).whole()
 
@@ -111,7 +112,7 @@ class _Parser:
         return self._comparison(self._property(name))
 
     def _property(self, name: str) -> str:
-        # AKS' own page writes `displayname eq '…'`: names are matched without regard to case
+        # Names ignore case: AKS's documentation writes `displayname eq '…'`.
         name = next((it for it in self._properties if it.lower() == name.lower()), name)
         if name not in self._properties:
             raise errors.bad_request(f"Invalid filter clause: could not find a property named '{name}'.")
@@ -198,7 +199,7 @@ class _Parser:
 
 
 def _value(document: dict[str, Any], name: str) -> Any:
-    """A property, or one of a property (`status/errorCode`)."""
+    """Return a property of a document, or a nested one (`status/errorCode`)."""
     found: Any = document
     for part in name.split("/"):
         found = found.get(part) if isinstance(found, dict) else None

@@ -1,4 +1,4 @@
-"""Groups: create, upsert by uniqueName, read, list, change, delete; their members and owners; the deleted ones."""
+"""The routes of groups (create, upsert, read, list, change, delete), of their members and owners, of deleted groups."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Literal
 from azure_sandbox.entra import pim
 from azure_sandbox.entra.directory import Group, Principal, ServicePrincipal, User
 from azure_sandbox.entra.pim_state import Access
+from azure_sandbox.front.http import Reply
 from azure_sandbox.graph import access, errors, expansion, query
 from azure_sandbox.graph.call import Call, referenced
 from azure_sandbox.graph.creation import bindings, check, create_group
@@ -18,7 +19,6 @@ from azure_sandbox.graph.documents import (
     document,
     member,
 )
-from azure_sandbox.http import Reply
 
 Relation = Literal["members", "owners"]
 _CASTS = {"user": User, "group": Group, "serviceprincipal": ServicePrincipal}
@@ -30,7 +30,7 @@ async def create(call: Call) -> Reply:
 
 
 async def upsert(call: Call, unique_name: str) -> Reply:
-    """PATCH /groups(uniqueName='…'): 204 for a change; with `Prefer: create-if-missing`, 201 for a new group."""
+    """PATCH /groups(uniqueName='…'). Answers 204 for a change; with `Prefer: create-if-missing`, 201 for a creation."""
     key = _unquoted(unique_name)
     existing = next((it for it in call.directory.groups() if it.unique_name == key), None)
     if existing is not None:
@@ -71,7 +71,7 @@ async def listing(call: Call) -> Reply:
 
 
 async def delete(call: Call, group_id: str) -> Reply:
-    """DELETE /groups/{id}: it can be restored for 30 days."""
+    """DELETE /groups/{id}. The group can be restored for 30 days."""
     group = call.group(group_id)
     call.caller.must_write(group, access.WRITE_GROUPS)
     call.directory.changing(group)
@@ -80,17 +80,17 @@ async def delete(call: Call, group_id: str) -> Reply:
 
 
 async def members(call: Call, group_id: str, cast: str | None = None, *, transitive: bool = False) -> Reply:
-    """GET /groups/{id}/members or /transitiveMembers, perhaps narrowed to one type."""
+    """GET /groups/{id}/members or /transitiveMembers; `cast` is an OData type, or `$count`."""
     group = call.read_group(group_id)
     _must_read(call, group)
-    return _people(call, call.directory.members_of(call.live(group), transitive=transitive), cast)
+    return _principals(call, call.directory.members_of(call.live(group), transitive=transitive), cast)
 
 
 async def owners(call: Call, group_id: str, cast: str | None = None) -> Reply:
-    """GET /groups/{id}/owners."""
+    """GET /groups/{id}/owners; `cast` is an OData type, or `$count`."""
     group = call.read_group(group_id)
     _must_read(call, group)
-    return _people(call, call.directory.owners_of(group), cast)
+    return _principals(call, call.directory.owners_of(group), cast)
 
 
 async def count(call: Call) -> Reply:
@@ -100,7 +100,7 @@ async def count(call: Call) -> Reply:
 
 
 async def add_reference(call: Call, relation: Relation, group_id: str) -> Reply:
-    """POST /groups/{id}/members/$ref or /owners/$ref: 400 for who is one already."""
+    """POST /groups/{id}/members/$ref or /owners/$ref. Raises 400 if the object is in the relation already."""
     group = call.group(group_id)
     call.caller.must_write(group, access.WRITE_MEMBERS)
     object_id = referenced(call, call.json().get("@odata.id"))
@@ -113,7 +113,7 @@ async def add_reference(call: Call, relation: Relation, group_id: str) -> Reply:
 
 
 async def remove_reference(call: Call, relation: Relation, group_id: str, object_id: str) -> Reply:
-    """DELETE /groups/{id}/members/{id}/$ref or owners."""
+    """DELETE /groups/{id}/members/{id}/$ref or /owners/{id}/$ref. It ends an active assignment of PIM too."""
     group = call.group(group_id)
     call.caller.must_write(group, access.WRITE_MEMBERS)
     present = _held(group, relation) | group.granted(relation, call.request.now)
@@ -171,7 +171,7 @@ def _must_read(call: Call, group: Group) -> None:
 
 
 def _must_read_any(call: Call) -> None:
-    """Before an unknown group is called unknown, the caller must be allowed to know."""
+    """Raise 403 if the caller may read no group at all, so that the answer reveals nothing about the id."""
     owns_some = any(call.caller.object_id in it.owners for it in call.directory.groups())
     if not owns_some:
         call.caller.must_read(access.READ_GROUPS)
@@ -183,13 +183,13 @@ def _shown(call: Call, group: Group) -> Reply:
 
 
 def _expands(call: Call) -> query.Expands:
-    """`$expand=members` and `owners`: the first 20, as documented."""
+    """Return the makers for `$expand=members` and `owners`: the first 20 objects, as documented."""
 
     def group(shown: dict[str, Any]) -> Group:
         return call.live(call.read_group(shown["id"]))
 
     def people(principals: list[Principal], inner: str) -> list[dict[str, Any]]:
-        first = principals[: expansion.MOST_EXPANDED]
+        first = principals[: expansion.MAX_EXPANDED]
         return [expansion.narrowed(member(it, call.directory, call.caller), inner) for it in first]
 
     return {
@@ -220,7 +220,7 @@ def _change(call: Call, group: Group, body: dict[str, Any]) -> Reply:
         if name in body and (body[name] or value) and body[name] != value:
             raise errors.bad_request(f"Property '{name}' is read-only and cannot be set.")
     new_members, new_owners = bindings(call, body)
-    # An upsert may name those who are in already; a plain change may not.
+    # An upsert may name principals that are already in the group; a plain change may not.
     call.directory.changing(group)
     known = {*group.members, *group.owners}
     if group.unique_name is None and known & {*new_members, *new_owners}:
@@ -254,7 +254,7 @@ def _add(call: Call, group: Group, relation: Relation, object_ids: list[str]) ->
         group.owners |= set(object_ids)
 
 
-def _people(call: Call, principals: list[Principal], cast: str | None) -> Reply:
+def _principals(call: Call, principals: list[Principal], cast: str | None) -> Reply:
     properties = GROUP_PROPERTIES | USER_PROPERTIES | SERVICE_PRINCIPAL_PROPERTIES
     if cast == "$count":
         return query.count(call.request, [document(it, call.directory) for it in principals], properties)
@@ -264,7 +264,7 @@ def _people(call: Call, principals: list[Principal], cast: str | None) -> Reply:
             raise errors.not_modelled(f"the type {cast!r}")
         principals = [it for it in principals if isinstance(it, _CASTS[name])]
     if query.option(call.request, "$filter") and not all(call.caller.may_see(it) for it in principals):
-        raise errors.denied()  # a filter over what is hidden would find nobody, and look like an answer
+        raise errors.denied()  # a filter over hidden properties would find nothing, and look like an answer
     shown = [member(it, call.directory, call.caller) for it in principals]
     return query.page(call.request, shown, "directoryObjects", properties)
 

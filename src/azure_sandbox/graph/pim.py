@@ -1,6 +1,6 @@
-"""PIM for Groups in Graph: requests, schedules, instances. Eligible people are not members; active ones are.
+"""The routes of PIM for Groups: requests, schedules, instances. Only an active principal is a member of the group.
 
-Sources: Graph's privilegedAccessGroup pages; the refusal of a missing permission from EasyPIM#37. Every list needs a
+Sources: Graph's privilegedAccessGroup pages; for the refusal of a missing permission, EasyPIM#37. Every list needs a
 filter on groupId or principalId, as documented.
 """
 
@@ -18,11 +18,11 @@ from azure_sandbox.entra import roles
 from azure_sandbox.entra.pim import Asking
 from azure_sandbox.entra.pim_schedule import Refusal
 from azure_sandbox.entra.pim_state import Access, Schedule, ScheduleKind, ScheduleRequest
+from azure_sandbox.front.http import Problem, Reply
 from azure_sandbox.graph import access, errors, query
 from azure_sandbox.graph import pim_documents as documents
 from azure_sandbox.graph.call import Call
 from azure_sandbox.graph.documents import ROOT, Document, moment
-from azure_sandbox.http import Problem, Reply
 
 BASE = "/identityGovernance/privilegedAccess/group"
 _KNOWN = {"accessId", "principalId", "groupId", "action", "scheduleInfo", "justification", "ticketInfo"}
@@ -32,17 +32,17 @@ _EXPIRATIONS = {it.lower(): it for it in ("notSpecified", "noExpiration", "after
 
 
 def asking(call: Call) -> Asking:
-    """Who asks; an application never shows a second factor."""
+    """Return the caller in the form that PIM's engine takes; an application never has a second factor."""
     return Asking(id=call.caller.object_id, mfa=call.caller.mfa and call.caller.permissions is None)
 
 
 def refused(refusal: Refusal) -> Problem:
-    """PIM's no on the wire."""
+    """Return Graph's 400 for a refusal of PIM's engine."""
     return errors.problem(400, refusal.code, refusal.message)
 
 
 def must_hold(call: Call, any_of: frozenset[str]) -> None:
-    """Raise PIM's own 403, which names the permissions, unless the token has one of them."""
+    """Raise PIM's 403, which names the permissions, unless the token has one of them."""
     if not call.caller.scoped(any_of):
         words = f"Authorization failed due to missing permission scope {','.join(sorted(any_of))}."
         inner = {"errorCode": "PermissionScopeNotGranted", "message": words, "instanceAnnotations": []}
@@ -50,7 +50,7 @@ def must_hold(call: Call, any_of: frozenset[str]) -> None:
 
 
 def must_govern(call: Call, group_id: str) -> None:
-    """Raise 403 unless the caller is an application, owns the group, or has the role for it."""
+    """Raise 403 unless the caller is an application, owns the group, or has a directory role for it."""
     caller = call.caller
     if caller.permissions is not None:
         return
@@ -111,7 +111,7 @@ def _request(call: Call, kind: ScheduleKind, body: dict[str, Any]) -> ScheduleRe
 
 
 def _echoed(info: dict[str, Any] | None, now: datetime) -> dict[str, Any] | None:
-    """The schedule as Graph gives it back: camel case, and a start that has passed becomes the present."""
+    """Return the schedule as Graph echoes it: in camel case, and with the present in place of a start in the past."""
     if info is None:
         return None
     if info.get("recurrence"):
@@ -123,7 +123,7 @@ def _echoed(info: dict[str, Any] | None, now: datetime) -> dict[str, Any] | None
     try:
         later = isinstance(start, str) and datetime.fromisoformat(start).astimezone(UTC) > now
     except ValueError:
-        later = True  # refused by PIM itself
+        later = True  # PIM's engine refuses it
     whole = {"type": None, "endDateTime": None, "duration": None, **expiration}
     return {"startDateTime": start if later else moment(now), "recurrence": None, "expiration": whole}
 
@@ -147,7 +147,7 @@ async def request(call: Call, kind: ScheduleKind, request_id: str) -> Reply:
 
 
 async def cancel(call: Call, kind: ScheduleKind, request_id: str) -> Reply:
-    """POST …ScheduleRequests/{id}/cancel: 204."""
+    """POST …ScheduleRequests/{id}/cancel. Answers 204."""
     must_hold(call, access.WRITE_PIM[kind])
     found = _found(call, kind, request_id)
     if found.created_by != call.caller.object_id:
@@ -160,12 +160,12 @@ async def cancel(call: Call, kind: ScheduleKind, request_id: str) -> Reply:
 
 
 async def schedules(call: Call, kind: ScheduleKind) -> Reply:
-    """GET …Schedules: those that are not over."""
+    """GET …Schedules. A schedule that is over is not listed."""
     return _listed(call, kind, "Schedules", [documents.schedule(it, call.request.now) for it in _lasting(call, kind)])
 
 
 async def schedule(call: Call, kind: ScheduleKind, schedule_id: str) -> Reply:
-    """GET …Schedules/{id}: 404 until it has replicated, and once it is over."""
+    """GET …Schedules/{id}. Raises 404 until the schedule has replicated, and when it is over."""
     must_hold(call, access.READ_PIM[kind])
     found = next((it for it in _lasting(call, kind) if it.id == schedule_id), None)
     if found is None:
@@ -175,13 +175,13 @@ async def schedule(call: Call, kind: ScheduleKind, schedule_id: str) -> Reply:
 
 
 async def instances(call: Call, kind: ScheduleKind) -> Reply:
-    """GET …ScheduleInstances: who is eligible or active at this moment."""
+    """GET …ScheduleInstances: the eligibilities or active assignments of this moment."""
     lasting = [it for it in _lasting(call, kind) if it.lasts(call.request.now)]
     return _listed(call, kind, "ScheduleInstances", [documents.instance(it) for it in lasting])
 
 
-async def mine(call: Call, kind: ScheduleKind, suffix: str, on: str) -> Reply:
-    """GET …/filterByCurrentUser(on='principal'|'approver')."""
+async def filter_by_current_user(call: Call, kind: ScheduleKind, suffix: str, on: str) -> Reply:
+    """GET …/filterByCurrentUser(on='principal'|'approver'): the objects of the caller."""
     must_hold(call, access.READ_PIM[kind])
     now, me = call.request.now, call.caller.object_id
     if on.lower() == "approver" and suffix == "ScheduleRequests":
@@ -221,7 +221,7 @@ def _page(call: Call, kind: ScheduleKind, suffix: str, shown: Iterable[Document]
 
 
 def _lasting(call: Call, kind: ScheduleKind) -> list[Schedule]:
-    """Schedules as a read sees them; a direct member of an onboarded group counts as assigned for good."""
+    """Return the schedules that a read sees; a direct member of an onboarded group has an assignment without end."""
     directory, now = call.directory, call.request.now
     seen = [
         it

@@ -1,4 +1,4 @@
-"""PIM's objects as Graph v1.0 shows them, and what their lists can be asked for."""
+"""PIM's objects as Graph v1.0 shows them, and the properties by which their lists can be filtered."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ INSTANCE_PROPERTIES += ("assignmentType", "assignmentScheduleId", "eligibilitySc
 
 
 def request(made: ScheduleRequest, now: datetime) -> Document:
-    """A schedule request."""
+    """Return the document of a schedule request."""
     return {
         "id": made.id,
         "status": made.seen_status(now),
@@ -67,7 +67,7 @@ def request(made: ScheduleRequest, now: datetime) -> Document:
 
 
 def schedule(made: Schedule, now: datetime) -> Document:
-    """A schedule."""
+    """Return the document of a schedule."""
     shown = {
         "id": made.id,
         "accessId": made.access,
@@ -84,7 +84,7 @@ def schedule(made: Schedule, now: datetime) -> Document:
 
 
 def instance(made: Schedule) -> Document:
-    """What a schedule makes of its time."""
+    """Return the document of the instance that a schedule has while it lasts."""
     shown: dict[str, Any] = {
         "id": made.id,
         "principalId": made.principal,
@@ -100,7 +100,7 @@ def instance(made: Schedule) -> Document:
 
 
 def stage(made: Stage, asking: str, now: datetime) -> Document:
-    """The stage of an approval."""
+    """Return the document of an approval's stage; `asking` is the caller's object id."""
     completed = made.result != "NotReviewed"
     return {
         "id": made.id,
@@ -125,7 +125,7 @@ def _info(made: Schedule) -> dict[str, Any]:
 
 
 def expands(directory: Directory) -> Expands:
-    """`$expand=principal,group`."""
+    """Return the makers for `$expand=principal,group`."""
 
     def found(key: str) -> Any:
         def make(shown: Document, inner: str) -> Document | None:
@@ -141,5 +141,5 @@ def expands(directory: Directory) -> Expands:
 
 
 def collection(kind: ScheduleKind, suffix: str) -> str:
-    """The context of a list."""
+    """Return the OData context of a list, such as `…/eligibilitySchedules`."""
     return f"{ROOT}/{kind}{suffix}"

@@ -1,7 +1,7 @@
-"""The policies of PIM for Groups (their rules can be changed) and the approvals of activations.
+"""The routes of PIM for Groups' policies, whose rules can be changed, and of the approvals of activations.
 
-Sources: Graph's unifiedRoleManagementPolicy pages and the PIM-for-Groups overview (a group is onboarded by its first
-policy update or schedule request, and its policies' ids change then); approvalStage: 204, 403, 404, 409.
+Sources: Graph's unifiedRoleManagementPolicy and approvalStage pages, and the overview of PIM for Groups: the first
+policy update or schedule request onboards a group, and changes the ids of its policies.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from azure_sandbox.entra import pim as engine
 from azure_sandbox.entra import pim_rules
 from azure_sandbox.entra.pim_schedule import Refusal
 from azure_sandbox.entra.pim_state import Access, ScheduleRequest
+from azure_sandbox.front.http import Problem, Reply
 from azure_sandbox.graph import access, errors, pim_documents, query
 from azure_sandbox.graph.call import Call
 from azure_sandbox.graph.documents import ROOT, Document
 from azure_sandbox.graph.pim import asking, must_govern, must_hold, refused
-from azure_sandbox.http import Problem, Reply
 
 _CLAUSE = re.compile(r"(scopeId|scopeType|roleDefinitionId)\s+eq\s+'([^']*)'")
 _ACCESS: tuple[Access, ...] = ("member", "owner")
 
 
 async def assignments(call: Call) -> Reply:
-    """GET /policies/roleManagementPolicyAssignments: `scopeId` and `scopeType` must be filtered on."""
+    """GET /policies/roleManagementPolicyAssignments. Raises 400 without a filter on `scopeId` and `scopeType`."""
     must_hold(call, access.READ_RULES)
     clause = query.option(call.request, "$filter") or ""
     wanted = dict(_CLAUSE.findall(clause))
@@ -67,7 +67,7 @@ async def rule(call: Call, policy_id: str, rule_id: str) -> Reply:
 
 
 async def change_rule(call: Call, policy_id: str, rule_id: str) -> Reply:
-    """PATCH …/rules/{id}: 200 with the rule. The first change onboards the group: the policy has another id then."""
+    """PATCH …/rules/{id}. Answers 200 with the rule. The first change onboards the group and renews the policy's id."""
     must_hold(call, access.WRITE_RULES)
     if "P2" not in call.directory.licences:
         words = "The tenant needs to have Microsoft Entra ID P2 or Microsoft Entra ID Governance license."
@@ -162,7 +162,10 @@ async def stages(call: Call, approval_id: str) -> Reply:
 
 
 async def decide(call: Call, approval_id: str, stage_id: str) -> Reply:
-    """PATCH …/assignmentApprovals/{id}/stages/{id}: 204; 403 for who is no approver, 409 when it has been decided."""
+    """PATCH …/assignmentApprovals/{id}/stages/{id}. Answers 204; raises 403 for a caller who is not an approver.
+
+    Raises 409 if the request has already been decided.
+    """
     if call.caller.permissions is not None:
         raise errors.denied()  # applications cannot approve
     must_hold(call, access.WRITE_PIM["assignment"])
@@ -191,5 +194,5 @@ def _pending(call: Call, approval_id: str) -> ScheduleRequest:
 
 
 def _stages(call: Call, found: ScheduleRequest) -> list[Document]:
-    assert found.stage is not None  # noqa: S101  # `_pending` found it
+    assert found.stage is not None  # noqa: S101  # `_pending` raises 404 without a stage
     return [pim_documents.stage(found.stage, call.caller.object_id, call.request.now)]

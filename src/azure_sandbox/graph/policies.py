@@ -1,6 +1,6 @@
-"""What a Conditional Access policy must look like, and how Graph completes one. What is not enforced here is refused.
+"""Check and complete a Conditional Access policy. A condition that the sandbox cannot enforce is refused.
 
-Sources: Graph's conditionalAccessPolicy; captured refusals in entra-wire-facts section 3.3.
+Sources: Graph's conditionalAccessPolicy page; the captured refusals in entra-wire-facts, section 3.3.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ _READ_ONLY = {"id", "createdDateTime", "modifiedDateTime", "templateId", "@odata
 
 
 def completed(body: Mapping[str, Any]) -> Policy:
-    """A whole policy from a create body; raises 400 for what Graph refuses, 501 for what the sandbox cannot enforce."""
+    """Return the whole policy for a create body.
+
+    Raises 400 where Graph refuses the body, and 501 where the sandbox cannot enforce it.
+    """
     if unknown := sorted(set(body) - _TOP - _READ_ONLY):
         raise _bad(f"Invalid property '{unknown[0]}'.")
     if not isinstance(body.get("displayName"), str) or not body["displayName"].strip():

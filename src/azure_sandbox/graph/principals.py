@@ -1,4 +1,4 @@
-"""Users, service principals and directory objects of any type; who is in which group."""
+"""The routes of users, service principals and directory objects of any type, and of their group memberships."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from azure_sandbox.entra.asked import NAMES
 from azure_sandbox.entra.directory import Group, Principal, ServicePrincipal, User
+from azure_sandbox.front.http import Reply
 from azure_sandbox.graph import access, errors, query
 from azure_sandbox.graph.call import Call, string_list
 from azure_sandbox.graph.documents import (
@@ -18,15 +19,14 @@ from azure_sandbox.graph.documents import (
     document,
     member,
 )
-from azure_sandbox.http import Reply
 
-MOST_CHECKED = 20
-MOST_BY_IDS = 1000
+MAX_CHECKED = 20
+MAX_BY_IDS = 1000
 _TYPES = {"user": User, "group": Group, "serviceprincipal": ServicePrincipal}
 
 
 async def me(call: Call) -> Reply:
-    """GET /me: users only."""
+    """GET /me. Raises 400 for an application."""
     user = call.directory.principal(call.caller.object_id)
     if not isinstance(user, User):
         raise errors.problem(400, "BadRequest", "/me request is only valid with delegated authentication flow.")
@@ -83,7 +83,7 @@ async def service_principals(call: Call) -> Reply:
 
 
 async def create_service_principal(call: Call) -> Reply:
-    """POST /servicePrincipals {"appId": …}: for one of Microsoft's applications, as Conditional Access may need it."""
+    """POST /servicePrincipals {"appId": …}, for Microsoft's applications only: Conditional Access may need them."""
     if not call.caller.holds(access.WRITE_APPLICATIONS):
         raise errors.denied()
     body = call.json()
@@ -111,12 +111,12 @@ async def directory_object(call: Call, object_id: str) -> Reply:
 
 
 async def by_ids(call: Call) -> Reply:
-    """POST /directoryObjects/getByIds: unknown ids are left out."""
+    """POST /directoryObjects/getByIds. Unknown ids are left out."""
     call.caller.must_read(access.READ_ANYTHING)
     body = call.json()
     wanted = _wanted_types(body)
     found: list[dict[str, Any]] = []
-    for object_id in string_list(body, "ids", most=MOST_BY_IDS):
+    for object_id in string_list(body, "ids", most=MAX_BY_IDS):
         principal = call.directory.principal(object_id)
         if isinstance(principal, Group):
             principal = call.seen(principal)
@@ -126,15 +126,15 @@ async def by_ids(call: Call) -> Reply:
 
 
 async def check_member_groups(call: Call, object_id: str) -> Reply:
-    """POST …/{id}/checkMemberGroups: which of up to 20 groups hold the object, transitively."""
+    """POST …/{id}/checkMemberGroups: those of up to 20 groups in which the object is a member, also transitively."""
     held = _memberships(call, object_id)
-    asked = string_list(call.json(), "groupIds", most=MOST_CHECKED)
+    asked = string_list(call.json(), "groupIds", most=MAX_CHECKED)
     lowered = {it.lower() for it in held}
     return _ids([it for it in asked if it.lower() in lowered])
 
 
 async def get_member_groups(call: Call, object_id: str) -> Reply:
-    """POST …/{id}/getMemberGroups: every group that holds the object, transitively."""
+    """POST …/{id}/getMemberGroups: every group in which the object is a member, also transitively."""
     held = _memberships(call, object_id)
     body = call.json()
     secure = body.get("securityEnabledOnly")
@@ -178,7 +178,7 @@ def _principal(call: Call, object_id: str) -> Principal:
 def _wanted_types(body: dict[str, Any]) -> tuple[type[Principal], ...]:
     if body.get("types") is None:
         return User, Group, ServicePrincipal
-    names = string_list(body, "types", most=MOST_CHECKED)
+    names = string_list(body, "types", most=MAX_CHECKED)
     if any(name.lower() == "directoryobject" for name in names):
         return User, Group, ServicePrincipal
     return tuple(_TYPES[name.lower()] for name in names if name.lower() in _TYPES)

@@ -1,4 +1,4 @@
-"""OData's options on Graph's reads: which are understood, how a page is cut, how a document is narrowed."""
+"""The OData options of Graph's reads: `$filter`, `$search`, `$orderby`, `$select`, `$expand`, `$count` and paging."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from azure_sandbox.front.http import Reply, Request
 from azure_sandbox.graph import errors, expansion, search
 from azure_sandbox.graph.documents import ROOT, Document
 from azure_sandbox.graph.filters import compile_filter
-from azure_sandbox.http import Reply, Request
 
 PAGE = 100
 LARGEST_PAGE = 999
@@ -20,14 +20,14 @@ _SORTED = "Sorting not supported for current query."
 
 
 def understood(request: Request, *options: str) -> None:
-    """Raises 501 when the query holds an option that this read would otherwise ignore."""
+    """Raise 501 for a query option that is not among `options`, because this read would ignore it."""
     for name in request.query:
         if name.lower() not in options:
             raise errors.not_modelled(f"the option {name!r} on {request.method} {request.path}")
 
 
 def option(request: Request, name: str) -> str | None:
-    """An option's value; names ignore case."""
+    """Return the value of an option, or None; names ignore case."""
     return next((value for key, value in request.query.items() if key.lower() == name), None)
 
 
@@ -39,7 +39,7 @@ def entity(
     defaults: Iterable[str] | None = None,
     expands: Expands | None = None,
 ) -> Reply:
-    """One object: `$select`, and `$expand` where something can be expanded."""
+    """Return the reply with one object, after `$select` and, if there are `expands`, `$expand`."""
     understood(request, "$select", *(["$expand"] if expands else []))
     wanted = expansion.wanted(request, option(request, "$expand"), expands)
     body = {"@odata.context": f"{ROOT}/$metadata#{context}/$entity", **_selected(request, shown, defaults)}
@@ -47,7 +47,7 @@ def entity(
 
 
 def count(request: Request, shown: Iterable[Document], properties: Iterable[str]) -> Reply:
-    """How many there are, as plain text."""
+    """Return the reply with the number of documents that pass `$filter`, as plain text."""
     understood(request, "$filter")
     if request.headers.get("ConsistencyLevel", "").lower() != "eventual":
         raise errors.bad_request("$count needs the header ConsistencyLevel: eventual.")
@@ -56,7 +56,7 @@ def count(request: Request, shown: Iterable[Document], properties: Iterable[str]
     return Reply(body=str(sum(1 for it in shown if test is None or test(it))))
 
 
-def page(  # noqa: PLR0913  # what a collection can be asked for
+def page(  # noqa: PLR0913  # one argument per option of a collection
     request: Request,
     shown: Iterable[Document],
     context: str,
@@ -68,9 +68,10 @@ def page(  # noqa: PLR0913  # what a collection can be asked for
     size: int = PAGE,
     largest: int = LARGEST_PAGE,
 ) -> Reply:
-    """A collection: filtered, searched, sorted, cut to a page, narrowed, expanded.
+    """Return the reply with a page of a collection, after all options of the query.
 
-    `searches` are the properties that `$search` reads; without any, it is not understood, and so with `expands`.
+    `searches` are the properties that `$search` reads, `expands` those that `$expand` adds. Without them the option is
+    answered with 501. `size` is the default of `$top`, `largest` its maximum.
     """
     more = [*(["$expand"] if expands else []), *(["$search"] if searches else [])]
     understood(request, "$filter", "$select", "$top", "$skiptoken", "$count", "$orderby", *more)

@@ -1,4 +1,4 @@
-"""Which paths of Graph lead to Conditional Access, the sign-in log and Privileged Identity Management."""
+"""The paths of Conditional Access, the sign-in log and Privileged Identity Management (PIM)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.pim_state import ScheduleKind
+from azure_sandbox.front.http import Reply
 from azure_sandbox.graph import pim, pim_governance, sign_ins
 from azure_sandbox.graph.call import Call, CallHandler
 from azure_sandbox.graph.conditional_access import BASE as CONDITIONAL
 from azure_sandbox.graph.conditional_access import Policies
-from azure_sandbox.http import Reply
 
 Add = Callable[[str, str, CallHandler], None]
 _KINDS: tuple[ScheduleKind, ...] = ("eligibility", "assignment")
 
 
-def governance(add: Add, directory: Directory) -> None:
-    """Add them all."""
+def add_governance(add: Add, directory: Directory) -> None:
+    """Add the routes of all three."""
     policies = Policies(directory)
     add("GET", f"{CONDITIONAL}/policies", policies.listing)
     add("POST", f"{CONDITIONAL}/policies", policies.create)
@@ -48,7 +48,7 @@ def governance(add: Add, directory: Directory) -> None:
 def _schedules(add: Add, kind: ScheduleKind) -> None:
     base = f"{pim.BASE}/{kind}"
     for suffix in ("ScheduleRequests", "Schedules", "ScheduleInstances"):
-        add("GET", f"{base}{suffix}/filterByCurrentUser(on='{{on}}')", _of(pim.mine, kind, suffix))
+        add("GET", f"{base}{suffix}/filterByCurrentUser(on='{{on}}')", _of(pim.filter_by_current_user, kind, suffix))
     add("GET", f"{base}ScheduleRequests", _of(pim.requests, kind))
     add("POST", f"{base}ScheduleRequests", _of(pim.create, kind))
     add("GET", f"{base}ScheduleRequests/{{request_id}}", _of(pim.request, kind))

@@ -1,6 +1,6 @@
-"""`$search`, as Graph's directory objects have it: `"property:words"`, joined by AND or OR, over beginnings of words.
+"""Read `$search` over directory objects: `"property:words"` clauses, joined by AND or OR, that match starts of words.
 
-Source: Graph's search-query-parameter page. It works through the header `ConsistencyLevel: eventual` only.
+Source: Graph's search-query-parameter page. It needs the header `ConsistencyLevel: eventual`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Test = Callable[[dict[str, Any]], bool]
 
 
 def compile_search(text: str, properties: frozenset[str], *, eventual: bool) -> Test:
-    """A test over documents; raises 400 without the header or for what is no search, 501 for unknown properties."""
+    """Return a test for documents; raises 400 without the header or for a malformed search, 501 for a property."""
     if not eventual:
         raise errors.problem(400, "Request_UnsupportedQuery", _NEEDS)
     any_of: list[list[Test]] = [[]]
@@ -56,6 +56,6 @@ def _test(name: str, words: str, properties: frozenset[str]) -> Test:
 
 
 def _words(text: str) -> set[str]:
-    """The words of a name, by space, by case and by digits: `aksAdmins2` is found by aks, admins and 2."""
+    """Return the words of a name, split at spaces, case and digits: `aksAdmins2` has `aks`, `admins` and `2`."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=\D)(?=\d)|(?<=\d)(?=\D)", " ", text)
     return {it.casefold() for it in (*re.split(r"[\W_]+", spaced), *text.split(), text) if it}

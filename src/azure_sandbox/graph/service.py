@@ -1,4 +1,4 @@
-"""graph.microsoft.com: every request is authenticated, throttled if so wished, answered, and stamped with its ids."""
+"""graph.microsoft.com: authenticate, throttle and answer every request, and add its ids to the answer."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from functools import partial
 
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.tokens import GRAPH_AUDIENCES, Claims, InvalidToken, Tokens
+from azure_sandbox.front.http import Reply, Request, Router
 from azure_sandbox.graph import batch, errors, groups, principals, routes
 from azure_sandbox.graph.access import Caller
 from azure_sandbox.graph.call import Call, CallHandler
 from azure_sandbox.graph.throttling import Throttle
-from azure_sandbox.http import Reply, Request, Router
 
 HOST = "graph.microsoft.com"
 
 
 class Graph:
-    """Microsoft Graph v1.0 over the world's directory; `throttle`: enforce the documented budgets."""
+    """Microsoft Graph v1.0 over the world's directory; with `throttle` it enforces the documented budgets."""
 
     def __init__(self, directory: Directory, tokens: Tokens, *, throttle: bool = False) -> None:
         self._directory = directory
@@ -28,10 +28,10 @@ class Graph:
         self.router.add("POST", "/v1.0/$batch", self._batch)
         self._add_groups()
         self._add_principals()
-        routes.governance(self._add, directory)
+        routes.add_governance(self._add, directory)
 
     async def handle(self, request: Request) -> Reply:
-        """Answer one request."""
+        """Answer one request; the reply carries Graph's headers and ids."""
         return _stamped(request, await self.router.dispatch(request))
 
     async def _batch(self, request: Request) -> Reply:
@@ -148,7 +148,7 @@ def _with(handler: Callable[..., Awaitable[Reply]], relation: str) -> CallHandle
 
 def _of_caller(handler: Callable[..., Awaitable[Reply]]) -> CallHandler:
     async def bound(call: Call) -> Reply:
-        await principals.me(call)  # refuses applications
+        await principals.me(call)  # raises 400 for an application
         return await handler(call, call.caller.object_id)
 
     return bound

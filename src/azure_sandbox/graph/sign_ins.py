@@ -1,7 +1,8 @@
-"""auditLogs/signIns: people's interactive sign-ins, newest first, as far as the caller may see what policies said.
+"""The routes of auditLogs/signIns: the interactive sign-ins of users, newest first.
 
-Sources: Graph's signIn page and its SDK's comments (which properties are filterable), signins-roles-for-ca-data (the
-silent omission), appliedConditionalAccessPolicy (`Prefer`), known-issues (no licence).
+The results of policies are left out if the caller may not read policies. Sources: Graph's signIn page and the comments
+in its SDK (filterable properties), signins-roles-for-ca-data (the omission), appliedConditionalAccessPolicy (`Prefer`),
+known-issues (no licence).
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from typing import Any
 from azure_sandbox.entra.conditional import Applied
 from azure_sandbox.entra.directory import Directory, Tenant
 from azure_sandbox.entra.sign_ins import SignIn
+from azure_sandbox.front.http import Reply
 from azure_sandbox.graph import access, errors, query
 from azure_sandbox.graph.call import Call
 from azure_sandbox.graph.documents import Document, moment
-from azure_sandbox.http import Reply
 
 CONTEXT = "auditLogs/signIns"
 LARGEST_PAGE = 1000

@@ -1,4 +1,4 @@
-"""What reads still see of a collection that has just been written: Graph's replicas are behind for a while."""
+"""The values that reads still see after a write, because Graph's replicas lag behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Value = TypeVar("Value")
 
 
 class Stale(Generic[Value]):
-    """The values that a read sees instead of the present ones, until the delay has passed."""
+    """The old values of a collection, which reads see until the delay since the write has passed."""
 
     def __init__(self, clock: Clock, delay: timedelta) -> None:
         self._clock = clock
@@ -20,7 +20,7 @@ class Stale(Generic[Value]):
         self._before: dict[str, tuple[datetime, Value | None]] = {}
 
     def write(self, values: MutableMapping[str, Value], key: str, value: Value | None) -> None:
-        """Set a value, or remove it (None); reads go on seeing what they saw."""
+        """Set a value, or remove it (None); reads see the old value until the delay has passed."""
         if self._delay:
             self._before[key] = (self._clock.now() + self._delay, self.view(values).get(key))
         if value is None:
@@ -29,7 +29,7 @@ class Stale(Generic[Value]):
             values[key] = value
 
     def view(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """The values as a read sees them."""
+        """Return the values that a read sees now."""
         now, seen = self._clock.now(), dict(values)
         for key, (until, before) in list(self._before.items()):
             if now >= until:

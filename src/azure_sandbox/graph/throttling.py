@@ -1,7 +1,7 @@
-"""Graph's 429, when the sandbox is told to throttle: documented budgets, refilled by the sandbox's clock.
+"""Graph's throttling, if the sandbox is told to throttle: documented budgets that the sandbox's clock refills.
 
-Sources: Graph's throttling-limits page (identity and access: resource units per application and tenant, writes), the
-Terraform provider's documentation (Conditional Access: about one request a second). Costs by kind of read, documented.
+Sources: Graph's throttling-limits page (identity and access: resource units per application and tenant, writes, costs
+by kind of read); the Terraform provider's documentation (Conditional Access: about one request per second).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import math
 import re
 from datetime import datetime
 
+from azure_sandbox.front.http import Problem, Request
 from azure_sandbox.graph import errors
-from azure_sandbox.http import Problem, Request
 
 _BUDGETS = {"read": (3500.0, 10.0), "write": (3000.0, 150.0), "conditional": (1.0, 1.0)}  # units, seconds
 _COSTS = (
@@ -23,14 +23,18 @@ _ACTIONS = re.compile(r"/(?:(?:microsoft\.graph\.)?(?:check|get)MemberGroups|get
 
 
 class Throttle:
-    """The buckets of each application."""
+    """The token buckets of each application; `on` says whether requests are counted and refused."""
 
     def __init__(self, *, on: bool = False) -> None:
         self.on = on
         self._left: dict[tuple[str, str], tuple[float, datetime]] = {}
 
     def pay(self, request: Request, application: str) -> Problem | None:
-        """Take what a request costs; the refusal when there is not enough."""
+        """Take the cost of a request from the budget of an application (its client id).
+
+        Returns:
+            The refusal if the budget is too small, or None.
+        """
         if not self.on:
             return None
         kind = _kind(request)
@@ -47,7 +51,7 @@ class Throttle:
 
 
 def too_many(seconds: int) -> Problem:
-    """Graph's 429."""
+    """Return Graph's 429, with the seconds to wait in `Retry-After`."""
     problem = errors.problem(429, "TooManyRequests", "Too many requests")
     return Problem(problem.status, problem.body, {"Retry-After": str(seconds)})
 

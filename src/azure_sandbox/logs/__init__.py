@@ -1,1 +1,1 @@
-"""Log Analytics: workspaces, what diagnostic settings send there, and the query endpoint of its API."""
+"""Log Analytics: workspaces, diagnostic settings that send logs there, and the query endpoint."""

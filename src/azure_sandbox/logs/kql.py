@@ -1,7 +1,7 @@
-"""The one query of audit logs that is modelled, read word by word; every other one is a loud 501.
+"""The one supported query of audit logs, matched word by word. Any other query gets a 501.
 
-It sums up alike requests of one cluster: who stays (Microsoft Entra ID, the control plane, pods, refused requests) by
-number only, nodes by address, everybody else by name, program, address, verb and groups.
+It groups similar requests of one cluster. Entra ID users, the control plane, pods and refused requests are only
+counted; nodes are listed by address; all others by name, program, address, verb and groups.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _KNOWN = _pattern()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditQuery:
-    """What is asked."""
+    """The parameters of a query: resource ID of the cluster, table, log category and maximum number of rows."""
 
     cluster: str
     table: str
@@ -83,7 +83,7 @@ class AuditQuery:
     most: int
 
     def run(self, events: Iterable[AuditEvent], since: datetime) -> list[list[Any]]:
-        """The rows, by `COLUMNS`."""
+        """Return the rows since a moment, with the columns of `COLUMNS`."""
         sums: dict[tuple[Any, ...], tuple[int, datetime, datetime]] = {}
         for it in events:
             if it.at < since:
@@ -96,7 +96,7 @@ class AuditQuery:
 
 
 def read(text: str) -> AuditQuery | None:
-    """The query that a text is, or None: it is not modelled."""
+    """Parse a query. Returns None if it is not the supported one."""
     found = _KNOWN.fullmatch(_one_line(text))
     if found is None:
         return None

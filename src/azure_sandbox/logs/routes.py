@@ -1,11 +1,11 @@
-"""What ARM shows of Azure Monitor's logs: a cluster's diagnostic settings, and workspaces. Read, not written."""
+"""What ARM shows of Azure Monitor's logs: diagnostic settings of a cluster, and workspaces. Read-only."""
 
 from __future__ import annotations
 
 from azure_sandbox.arm.errors import front, resource_not_found
-from azure_sandbox.arm.gate import Call, Gate
+from azure_sandbox.arm.front_door import Call, FrontDoor
 from azure_sandbox.arm.state import State
-from azure_sandbox.http import Reply
+from azure_sandbox.front.http import Reply
 from azure_sandbox.logs.state import WORKSPACE_TYPE, Document, Setting, Workspace
 
 GROUP = "/subscriptions/{subscription}/resourceGroups/{group}"
@@ -18,12 +18,12 @@ JSON = {"content-type": "application/json; charset=utf-8"}
 class LogRoutes:
     """Routes of Microsoft.Insights/diagnosticSettings and Microsoft.OperationalInsights/workspaces."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._state: State = gate.state
+    def __init__(self, door: FrontDoor) -> None:
+        self._state: State = door.state
         read = "Microsoft.Insights/diagnosticSettings/read"
-        gate.add("GET", SETTINGS, self._settings, scope=CLUSTER, action=read)
-        gate.add("GET", SETTINGS + "/{setting}", self._setting, scope=CLUSTER, action=read)
-        gate.add("GET", WORKSPACE, self._workspace, scope=WORKSPACE, action=f"{WORKSPACE_TYPE}/read")
+        door.add("GET", SETTINGS, self._settings, scope=CLUSTER, action=read)
+        door.add("GET", SETTINGS + "/{setting}", self._setting, scope=CLUSTER, action=read)
+        door.add("GET", WORKSPACE, self._workspace, scope=WORKSPACE, action=f"{WORKSPACE_TYPE}/read")
 
     async def _settings(self, _: Call, subscription: str, group: str, name: str) -> Reply:
         found = self._of(subscription, group, name)

@@ -1,4 +1,4 @@
-"""api.loganalytics.io: the query endpoint, with its own tokens, errors and limit."""
+"""The query endpoint of api.loganalytics.io, with its own audience, errors and request limit."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 from azure_sandbox.arm.state import State
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.tokens import LOG_ANALYTICS_AUDIENCES, Claims, InvalidToken, Tokens
-from azure_sandbox.http import Problem, Reply, Request, Router
+from azure_sandbox.front.http import Problem, Reply, Request, Router
 from azure_sandbox.logs.kql import COLUMNS, AuditQuery, read
 from azure_sandbox.logs.state import WORKSPACE_TYPE, Workspace
 
 HOST = "api.loganalytics.io"
-LIMIT, WINDOW = 200, timedelta(seconds=30)  # requests of one identity, as documented
+LIMIT, WINDOW = 200, timedelta(seconds=30)  # requests per identity, as documented
 LONGEST = timedelta(days=3650)
 
 
 class LogAnalytics:
-    """Answers for one Azure. `partial`: queries still to be answered in part only."""
+    """The endpoint of one sandbox. `partial`: number of coming queries that get only part of their rows."""
 
     def __init__(self, directory: Directory, tokens: Tokens, state: State) -> None:
         self.router = Router("Log Analytics API")
@@ -49,7 +49,7 @@ class LogAnalytics:
         return self._answer(self._rows(claims, workspace, query, since))
 
     def _rows(self, claims: Claims, workspace: Workspace, query: AuditQuery, since: datetime) -> list[list[Any]]:
-        """`isfuzzy`: a table that is not there, or may not be read, is left out; one at least has to be."""
+        """Return the rows of a query. With `isfuzzy`, one missing or forbidden table is skipped, but not both."""
         logs, found, tables = self._state.logs, [], 0
         for table in (query.table, "AzureDiagnostics"):
             if not self._held(workspace, table):
@@ -70,7 +70,7 @@ class LogAnalytics:
         return query.run(found, since)
 
     def _held(self, workspace: Workspace, table: str) -> bool:
-        """A table is there as soon as something was ever sent into it."""
+        """Return whether the table exists: Azure creates it with the first entry that is sent to it."""
         logs, category = self._state.logs, "kube-audit-admin" if table == "AKSAuditAdmin" else "kube-audit"
         return any(
             setting.workspace.lower() == workspace.id.lower()
@@ -133,7 +133,7 @@ class LogAnalytics:
 
 
 def _timespan(text: Any) -> timedelta:
-    """`P30D`, `PT1H`, or in seconds as the SDK writes it; without one, everything."""
+    """Return the length of `P30D` or `PT1H`, or of seconds as the SDK writes them. Empty means no limit."""
     if text is None:
         return LONGEST
     written = str(text)

@@ -1,4 +1,4 @@
-"""What Azure Monitor keeps of clusters: diagnostic settings, workspaces, and audited requests."""
+"""What Azure Monitor stores for clusters: diagnostic settings, workspaces and audited requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ READS = frozenset({"get", "list", "watch"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
-    """`count` requests that are alike, as Kubernetes' audit log has them once they were answered."""
+    """`count` similar requests as the Kubernetes audit log records them; `at` is the time of the last one."""
 
     user: str
     at: datetime
@@ -31,7 +31,7 @@ class AuditEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """A Log Analytics workspace; `customer` is what its API calls it by."""
+    """A Log Analytics workspace. `customer` is the workspace ID that the query API uses."""
 
     subscription: str
     group: str
@@ -41,13 +41,13 @@ class Workspace:
 
     @property
     def id(self) -> str:
-        """Its resource id."""
+        """Return the resource ID."""
         return f"/subscriptions/{self.subscription}/resourceGroups/{self.group}/providers/{WORKSPACE_TYPE}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """A diagnostic setting of a cluster. `dedicated`: into AKSAudit and AKSAuditAdmin, not AzureDiagnostics."""
+    """A diagnostic setting of a cluster. `dedicated`: AKSAudit and AKSAuditAdmin instead of AzureDiagnostics."""
 
     name: str
     categories: tuple[str, ...]
@@ -57,26 +57,26 @@ class Setting:
 
     @property
     def sends(self) -> frozenset[str]:
-        """The categories of the audit log that are sent."""
+        """Return the categories of the audit log that are sent."""
         every = {"kube-audit", "kube-audit-admin"} if self.group.lower() in {"audit", "alllogs"} else set[str]()
         return frozenset(every | set(self.categories))
 
 
 @dataclass(slots=True, kw_only=True)
 class Logs:
-    """Everything, by id in lower case."""
+    """All workspaces, settings and events, by resource ID in lower case."""
 
     workspaces: dict[str, Workspace] = field(default_factory=dict)
     settings: dict[str, list[Setting]] = field(default_factory=dict)  # by cluster
     events: dict[str, list[AuditEvent]] = field(default_factory=dict)  # by cluster
-    described: dict[str, Document] = field(default_factory=dict)  # by cluster: as the world said it
+    described: dict[str, Document] = field(default_factory=dict)  # by cluster, as the world file declares it
 
     def by_customer(self, customer: str) -> Workspace | None:
-        """The workspace that the API calls by this id."""
+        """Return the workspace with this workspace ID. Returns None if no workspace has it."""
         return next((one for one in self.workspaces.values() if one.customer.lower() == customer.lower()), None)
 
     def rows(self, workspace: Workspace, cluster: str, table: str, category: Category) -> list[AuditEvent]:
-        """What a table of a workspace holds of a cluster and a category."""
+        """Return the events of a cluster and category that a table of a workspace holds."""
         found: list[AuditEvent] = []
         for setting in self.settings.get(cluster.lower(), ()):
             here = setting.workspace.lower() == workspace.id.lower() and category in setting.sends

@@ -1,4 +1,4 @@
-"""What a world file says about a cluster's audit log (`auditLog`)."""
+"""The audit log of a cluster in a world file (`auditLog`)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from azure_sandbox.logs.state import AuditEvent, Logs, Setting, Workspace
-from azure_sandbox.world_identity import Model, Moment
+from azure_sandbox.world.identity import Model, Moment
 
 
 class AuditEventModel(Model):
-    """Requests that are alike: who asked, with which program, from where, and when the last of them came."""
+    """Similar requests: user, program, address, and the time of the last one."""
 
     user: str
     groups: tuple[str, ...] = ()
@@ -29,9 +29,9 @@ class AuditEventModel(Model):
 
 
 class AuditLogModel(Model):
-    """A diagnostic setting that sends the audit log to a workspace of the cluster's resource group, and what is there.
+    """A diagnostic setting that sends the audit log to a workspace in the cluster's resource group, and its events.
 
-    `workspace` empty: to a storage account only. `dedicated`: into the tables AKSAudit and AKSAuditAdmin.
+    An empty `workspace` sends to a storage account only. `dedicated` sends to the tables AKSAudit and AKSAuditAdmin.
     """
 
     workspace: str = "logs"
@@ -41,7 +41,7 @@ class AuditLogModel(Model):
     events: tuple[AuditEventModel, ...] = ()
 
     def build(self, logs: Logs, cluster: str, location: str, customer: str, now: datetime) -> None:
-        """Put it all in its place. `customer`: the id of the workspace if there is none of that name yet."""
+        """Add setting, workspace and events. `customer`: workspace ID if the workspace does not exist yet."""
         _, _, subscription, _, group, *_ = cluster.split("/")
         workspace = Workspace(
             subscription=subscription, group=group, name=self.workspace, location=location, customer=customer

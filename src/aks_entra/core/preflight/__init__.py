@@ -1,7 +1,9 @@
 """Preflight: one function per rule, each with an id, a severity, what was seen and what to do about it."""
 
-from aks_entra.core.preflight.case import Case
+from aks_entra.core.preflight.context import Case
 from aks_entra.core.preflight.facts import (
+    ConditionalAccessPolicy,
+    Denial,
     Endpoint,
     Facts,
     GroupFacts,
@@ -10,24 +12,26 @@ from aks_entra.core.preflight.facts import (
     Memberships,
     Policy,
     Quota,
-    SignInRule,
     Subnet,
     Tools,
     Writer,
 )
 from aks_entra.core.preflight.finding import Finding, Rule, Severity, Skip
-from aks_entra.core.preflight.inside import Controller, Inside
 from aks_entra.core.preflight.lockout import LOCAL_ACCOUNTS_POLICY
 from aks_entra.core.preflight.ownership import ADMIN_GROUPS_POLICY
-from aks_entra.core.preflight.registry import RULES, SKIPPABLE, preflight, reference, skip_refused
+from aks_entra.core.preflight.registry import HELD, RULES, SKIPPABLE, barring, preflight, reference, skip_refused
+from aks_entra.core.preflight.workloads import Controller, Inside
 
 __all__ = [
     "ADMIN_GROUPS_POLICY",
+    "HELD",
     "LOCAL_ACCOUNTS_POLICY",
     "RULES",
     "SKIPPABLE",
     "Case",
+    "ConditionalAccessPolicy",
     "Controller",
+    "Denial",
     "Endpoint",
     "Facts",
     "Finding",
@@ -40,11 +44,11 @@ __all__ = [
     "Quota",
     "Rule",
     "Severity",
-    "SignInRule",
     "Skip",
     "Subnet",
     "Tools",
     "Writer",
+    "barring",
     "preflight",
     "reference",
     "skip_refused",

@@ -1,19 +1,19 @@
-"""What is read around a cluster for its plan: each thing on its own, and None where it could not be read."""
+"""The facts about a cluster's surroundings that preflight needs. None means that a fact could not be read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aks_entra.core.callers import AuditedCallers
-from aks_entra.core.debt import OldCredentials
-from aks_entra.core.groups import Drift
-from aks_entra.core.preflight.inside import Inside
-from aks_entra.core.windows import Window
+from aks_entra.core.evidence.rotation_debt import OldCredentials
+from aks_entra.core.group_drift import Drift
+from aks_entra.core.maintenance_windows import MaintenanceWindow
+from aks_entra.core.preflight.audit_callers import AuditedCallers
+from aks_entra.core.preflight.workloads import Inside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupFacts:
-    """What the directory says of one group. None means: could not be read, which is never the same as "none"."""
+    """What the directory says about one group. None means that it could not be read, not zero."""
 
     id: str
     display_name: str = ""
@@ -25,13 +25,13 @@ class GroupFacts:
     members: int | None = None  # transitive, active
     people: int | None = None  # enabled users among them
     guests: int | None = None  # enabled users among them who are guests
-    eligible: int | None = None  # who may activate a membership (Privileged Identity Management)
+    eligible: int | None = None  # people who may activate a membership (Privileged Identity Management)
     prover_is_member: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
-    """A management lock that reaches the cluster: level `CanNotDelete` or `ReadOnly`, and the scope it stands on."""
+    """A management lock that reaches the cluster: level `CanNotDelete` or `ReadOnly`, and the scope that it is on."""
 
     name: str
     level: str
@@ -39,10 +39,23 @@ class Lock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """An assignment of Azure Policy that reaches the cluster and is about how people sign in.
+class Denial:
+    """A deny assignment that reaches the cluster, and the actions of the plan that it forbids.
 
-    `effect` None: it could not be resolved. `admin_groups`: what the assignment sets, of the policy that sets them.
+    `certain` is False if it could not be read whether the assignment applies to the runner.
+    """
+
+    name: str
+    scope: str
+    actions: tuple[str, ...]
+    certain: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """An Azure Policy assignment that reaches the cluster and is about sign-in.
+
+    `effect` is None if it could not be resolved. `admin_groups` holds the groups that the assignment sets.
     """
 
     name: str
@@ -56,7 +69,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writer:
-    """Who wrote the cluster in Azure, as the activity log (90 days) has it; newest first. `own`: who plans this."""
+    """A caller that wrote the cluster, from the activity log (90 days). `own`: it is the identity of this plan."""
 
     name: str
     at: str
@@ -66,17 +79,17 @@ class Writer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memberships:
-    """How many security groups, transitively, the prover is in; whether it is a person's account."""
+    """The number of security groups that the prover is in, transitively, and whether it is a person's account."""
 
     groups: int
     person: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignInRule:
-    """An enforced Conditional Access policy that the prover's sign-in to AKS meets, and what it asks for.
+class ConditionalAccessPolicy:
+    """An enforced Conditional Access policy that may apply to the prover's sign-in to AKS, and what it requires.
 
-    `certain`: whether it applies does not rest on what is not known beforehand (place, device, risk).
+    `certain` is False if the policy depends on conditions that are unknown beforehand (location, device, risk).
     """
 
     name: str
@@ -86,7 +99,7 @@ class SignInRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A service that this process depends on: the variable that names it, its host, and where that leads to."""
+    """A service that this process depends on: the variable that names it, its host, and the host's addresses."""
 
     variable: str
     host: str
@@ -104,7 +117,7 @@ class Home:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What people type with, as it stands on this machine: `1.33.2`; empty when it is not there, None: unreadable."""
+    """The versions of the tools on this machine: `1.33.2`, empty if a tool is missing, None if it is unknown."""
 
     kubectl: str | None = ""
     kubelogin: str | None = ""
@@ -112,7 +125,7 @@ class Tools:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subnet:
-    """A subnet that pools take their addresses from; `free` None: could not be read."""
+    """A subnet of a pool. `free` is None if the number of free addresses could not be read."""
 
     id: str
     free: int | None
@@ -128,31 +141,33 @@ class Quota:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What was read around a cluster for its plan. None means unknown."""
+    """All facts about one cluster's surroundings. None means unknown."""
 
     tenant_id: str  # of the cluster's subscription
     old_credentials: OldCredentials
     groups: tuple[GroupFacts, ...] = ()
     drifts: tuple[Drift, ...] = ()  # of the groups that the fleet file declares and that exist
-    prover: str = ""  # what a person calls the identity that proves sign-in
+    prover: str = ""  # the name of the identity that proves sign-in
     prover_is_cluster_admin: bool | None = False  # Azure RBAC Cluster Admin on this cluster
     missing_permissions: tuple[str, ...] | None = ()
     locks: tuple[Lock, ...] | None = ()
+    denials: tuple[Denial, ...] | None = ()
     unreachable: str = ""  # why the API server cannot be reached from here; empty when it can
-    now: str = ""  # when it was read, ISO 8601
-    directory_tenant: str = ""  # of the directory that groups were looked up in; empty: the subscription's
+    now: str = ""  # when the facts were read, ISO 8601
+    directory_tenant: str = ""  # the tenant in which groups were looked up; empty: the subscription's
     memberships: Memberships | None = None
-    sign_in_rules: tuple[SignInRule, ...] | None = None
-    supported_versions: tuple[str, ...] | None = None  # minors that the region offers: `1.33`
+    conditional_access: tuple[ConditionalAccessPolicy, ...] | None = None
+    supported_versions: tuple[str, ...] | None = None  # minor versions that the region offers: `1.33`
     home: Home | None = None
-    addresses: tuple[str, ...] | None = ()  # that the cluster answers under: its API server, what it publishes
+    addresses: tuple[str, ...] | None = ()  # of the cluster: its API server and its public services
     tools: Tools | None = None
     policies: tuple[Policy, ...] | None = None
-    windows: tuple[Window, ...] | None = None
+    maintenance_windows: tuple[MaintenanceWindow, ...] | None = None
     subnets: tuple[Subnet, ...] | None = None
     quotas: tuple[Quota, ...] | None = None
     inside: Inside | None = None
-    outside_because: str = ""  # why nothing inside of it could be read
+    outside_because: str = ""  # why the workloads could not be read
     writers: tuple[Writer, ...] | None = None
     callers: AuditedCallers | None = None
     callers_unread: str = ""  # why no audit log could be read
+    unread: str = ""  # why the cluster could not be read at all

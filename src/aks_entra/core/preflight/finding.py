@@ -1,4 +1,4 @@
-"""What preflight says about a cluster: findings, and the rules that say them."""
+"""Preflight findings about a cluster, and the rules that make them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
-    from aks_entra.core.preflight.case import Case
+    from aks_entra.core.preflight.context import Case
 
 
 class Severity(StrEnum):
-    """What a finding does to a plan: a blocker refuses the cluster, the others are shown at the gate."""
+    """How a finding affects a plan: a blocker refuses the cluster, the others are shown at the gate."""
 
     BLOCKER = "blocker"
     WARNING = "warning"
@@ -29,13 +29,13 @@ _SEVERITIES: Final = {
 
 
 def severity_of(rule: str) -> Severity:
-    """The severity that a rule's id begins with. Raises `KeyError` for what is no id."""
+    """Return the severity that a rule's id begins with. Raises `KeyError` for a text that is not an id."""
     return _SEVERITIES[rule[:1]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that preflight has to say about one cluster. `evidence` names the property or answer that shows it."""
+    """One finding about one cluster. `evidence` names the property or the value that shows it."""
 
     rule: str
     severity: Severity
@@ -45,20 +45,20 @@ class Finding:
 
 
 def says(rule: str, message: str, remedy: str = "", *, evidence: str = "") -> Finding:
-    """A finding of the severity that its id begins with: B blocker, W warning, I info, U unknown."""
+    """Make a finding. The first letter of its id is its severity: B blocker, W warning, I info, U unknown."""
     return Finding(rule=rule, severity=severity_of(rule), message=message, remedy=remedy, evidence=evidence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skip:
-    """A rule that somebody decided to pass over, and why: it stands in the plan, its digest and the report."""
+    """A rule that somebody decided to skip, and why. The plan, its digest and the report contain it."""
 
     rule: str
     reason: str
 
 
 def skipped(finding: Finding, skips: tuple[Skip, ...]) -> Finding:
-    """The finding as an info that names the reason when its rule was skipped; else as it is."""
+    """Return the finding as an info with the reason if its rule was skipped. Otherwise return it unchanged."""
     skip = next((one for one in skips if one.rule == finding.rule), None)
     if skip is None:
         return finding
@@ -70,25 +70,44 @@ Check: TypeAlias = "Callable[[Case], Iterator[Finding]]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One question that is asked about every cluster, and the ids under which it may answer."""
+    """One check of every cluster, and the ids of its findings."""
 
     check: Check
     ids: tuple[str, ...]
-    seen_in: str  # what is read for it
-    remedy: str = ""  # what to do about it, in general
-    skippable: tuple[str, ...] = ()  # ids that may be skipped with a reason
+    seen_in: str  # what the rule reads
+    remedy: str = ""  # the usual remedy
+    skippable: tuple[str, ...] = ()  # ids that a person may skip with a reason
+    bars: tuple[str, ...] = ()  # ids that block a way in or a way back, or leave it unknown
+    as_shown: tuple[str, ...] = ()  # ids whose findings must be the same before a write as in the plan
+
+    @property
+    def again(self) -> tuple[str, ...]:
+        """The ids that are checked again at the gate and just before a write."""
+        return (*self.bars, *self.as_shown)
 
     @property
     def says(self) -> str:
-        """What the rule looks for: its function's documentation, on one line."""
+        """What the rule looks for: the docstring of its function, on one line."""
         return " ".join((self.check.__doc__ or "").split())
 
 
-def rule(*ids: str, seen_in: str, remedy: str = "", firm: tuple[str, ...] = ()) -> Callable[[Check], Rule]:
-    """Make a rule of a function. What keeps a way in open is `firm`: nobody can skip it."""
+def rule(
+    *ids: str,
+    seen_in: str,
+    remedy: str = "",
+    firm: tuple[str, ...] = (),
+    bars: tuple[str, ...] = (),
+    as_shown: tuple[str, ...] = (),
+) -> Callable[[Check], Rule]:
+    """Make a rule of a function. Nobody can skip the ids in `firm`: they keep a way in open.
+
+    `bars` names the ids that block a way in or a way back. They are checked again at the gate and just before a write.
+    An unknown among them refuses the cluster until a person accepts it with a reason. Ids in `as_shown` are checked
+    again too: the findings must be those that the plan showed.
+    """
 
     def made(check: Check) -> Rule:
         soft = tuple(one for one in ids if one not in firm and one[0] != "I")
-        return Rule(check=check, ids=ids, seen_in=seen_in, remedy=remedy, skippable=soft)
+        return Rule(check=check, ids=ids, seen_in=seen_in, remedy=remedy, skippable=soft, bars=bars, as_shown=as_shown)
 
     return made

@@ -1,20 +1,20 @@
-"""Will anybody be locked out, by what stands between people and the cluster: the prover, and the way back."""
+"""Will anybody be locked out: can the prover sign in, and can local accounts be turned on again?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
 
-from aks_entra.core.preflight.case import Case
+from aks_entra.core.preflight.context import Case
 from aks_entra.core.preflight.finding import Finding, Rule, rule, says
 
 LOCAL_ACCOUNTS_POLICY: Final = "993c2fcd-2b29-49d2-9eb0-df2c3a730c32"
 """Azure Policy: Azure Kubernetes Service Clusters should have local authentication methods disabled."""
 
-_MEMBERSHIPS: Final = "grant GroupMember.Read.All, and Application.Read.All where the prover is an application"
+_MEMBERSHIPS: Final = "grant GroupMember.Read.All, and Application.Read.All if the prover is an application"
 
 TOKEN_GROUPS: Final = 200
-"""How many groups a token carries; AKS refuses an application in more, and asks Graph about a person."""
+"""A token has room for this many groups. AKS refuses an application in more, and asks Graph about a person."""
 
 
 @rule(
@@ -24,7 +24,7 @@ TOKEN_GROUPS: Final = 200
     firm=("B009", "U109"),
 )
 def prover(case: Case) -> Iterator[Finding]:
-    """Without somebody who proves sign-in nothing is closed."""
+    """Local accounts are turned off only after the prover has signed in."""
     if not case.steps or case.creates_group or case.by_role:
         return
     member = [facts.prover_is_member for facts in case.living_groups]
@@ -34,25 +34,25 @@ def prover(case: Case) -> Iterator[Finding]:
         yield says(
             "U109",
             "whether the prover is in an admin group could not be read",
-            f"{_MEMBERSHIPS}; sign-in is proven before anything is closed in any case",
+            f"{_MEMBERSHIPS}; in any case, sign-in is proven before local accounts are turned off",
         )
     elif case.way_in:
         yield says(
             "B009",
-            f"the prover {case.facts.prover} is in no admin group: sign-in could not be proven",
+            f"the prover {case.facts.prover} is not in an admin group: it could not prove sign-in",
             "add it to an admin group, give it Azure Kubernetes Service RBAC Cluster Admin on the cluster, "
-            "or name another under `prover`",
+            "or name another identity under `prover`",
         )
 
 
 @rule("W103", seen_in="nothing yet: sign-ins are not read")
 def unproven_person(case: Case) -> Iterator[Finding]:
-    """The prover is an automation; it says nothing about people."""
+    """The prover is an automation, so its sign-in does not show that a person can sign in."""
     if case.closes:
         yield says(
             "W103",
-            "no person's sign-in has been proven yet: the prover is an automation",
-            "let one member of an admin group run `kubectl get nodes` before you approve",
+            "no person has proven sign-in yet: the prover is an automation",
+            "ask a member of an admin group to run `kubectl get nodes` before you approve",
         )
 
 
@@ -64,23 +64,23 @@ def unproven_person(case: Case) -> Iterator[Finding]:
     firm=("B019",),
 )
 def overage(case: Case) -> Iterator[Finding]:
-    """Beyond 200 groups a token carries none: AKS refuses an application then, and asks Graph about a person."""
+    """More than 200 groups do not fit into a token: AKS refuses an application then, and asks Graph about a person."""
     if not case.at_work:
         return
     found = case.facts.memberships
     if found is None:
-        yield says("U119", "in how many groups the prover is could not be read", _MEMBERSHIPS)
+        yield says("U119", "the number of groups that the prover is in could not be read", _MEMBERSHIPS)
     elif found.groups > TOKEN_GROUPS and found.person:
         yield says(
             "I119",
-            f"the prover is in {found.groups} groups: AKS asks Microsoft Graph for them at each sign-in",
+            f"the prover is in {found.groups} groups: AKS reads them from Microsoft Graph at each sign-in",
         )
     elif found.groups > TOKEN_GROUPS:
         yield says(
             "B019",
             f"the prover {case.facts.prover} is in {found.groups} groups: AKS refuses an application in more than "
             f"{TOKEN_GROUPS}",
-            "take it out of groups, or name another under `prover`",
+            "remove it from groups, or name another identity under `prover`",
         )
 
 
@@ -89,45 +89,46 @@ def overage(case: Case) -> Iterator[Finding]:
     "W136",
     "U136",
     seen_in="Microsoft Graph: Conditional Access policies in force, and what-if for a person",
-    remedy="exclude the prover from the policy, or name another under `prover`",
+    remedy="exclude the prover from the policy, or name another identity under `prover`",
+    bars=("B025",),
 )
 def conditional_access(case: Case) -> Iterator[Finding]:
-    """Where a Conditional Access policy stops the prover's sign-in to AKS, nothing is proven and nothing closed."""
+    """If a Conditional Access policy stops the prover's sign-in to AKS, sign-in cannot be proven."""
     if not case.at_work:
         return
-    if case.facts.sign_in_rules is None:
+    if case.facts.conditional_access is None:
         yield says(
             "U136",
-            "whether Conditional Access would stop the prover could not be read",
-            "grant Policy.Read.All; sign-in is proven before anything is closed in any case",
+            "the Conditional Access policies could not be read: they may stop the prover",
+            "grant Policy.Read.All; in any case, sign-in is proven before local accounts are turned off",
         )
         return
-    for met in case.facts.sign_in_rules:
+    for met in case.facts.conditional_access:
         if "block" in met.controls and met.certain:
             yield says(
                 "B025",
                 f"Conditional Access policy {met.name!r} blocks the sign-in of the prover {case.facts.prover} to AKS",
-                "exclude the prover from the policy, or name another under `prover`",
+                "exclude the prover from the policy, or name another identity under `prover`",
             )
         else:
-            asks = "block" if "block" in met.controls else f"ask for {', '.join(met.controls) or 'more'} at"
+            asks = "block" if "block" in met.controls else f"require {', '.join(met.controls) or 'more'} at"
             yield says(
                 "W136",
                 f"Conditional Access policy {met.name!r} may {asks} the sign-in of the prover {case.facts.prover} "
-                "to AKS: a run that nobody attends cannot answer",
+                "to AKS: an unattended run cannot answer",
                 "let an automation prove sign-in (`prover`), or exclude the prover from the policy",
             )
 
 
 @rule("W102", seen_in="the fleet file, `aadProfile.enableAzureRBAC`")
 def azure_rbac(case: Case) -> Iterator[Finding]:
-    """The Azure RBAC flag decides whose rights count inside the cluster."""
+    """The Azure RBAC flag decides whether role assignments count inside the cluster."""
     if (wanted := case.azure_rbac) is not case.posture.azure_rbac:
         yield says(
             "W102",
-            f"Azure RBAC for Kubernetes is switched {'on' if wanted else 'off'}: "
-            + ("role assignments start to count" if wanted else "role assignments stop to count"),
-            "" if wanted else "bind those who hold only a role to a Kubernetes role first",
+            f"the plan turns Azure RBAC for Kubernetes {'on' if wanted else 'off'}: "
+            + ("role assignments will count" if wanted else "role assignments will not count any more"),
+            "" if wanted else "first create Kubernetes role bindings for everybody who has only a role assignment",
         )
 
 
@@ -136,11 +137,12 @@ def azure_rbac(case: Case) -> Iterator[Finding]:
     "W112",
     "U112",
     seen_in="management locks on the cluster, its resource group, subscription and node resource group",
-    remedy="remove the lock for the time of the migration",
-    firm=("B012", "U112"),
+    remedy="remove the lock during the migration",
+    firm=("B012",),
+    bars=("B012", "U112"),
 )
 def locks(case: Case) -> Iterator[Finding]:
-    """A read-only lock refuses every write, the way back among them; any lock may stop a rotation half way."""
+    """A read-only lock blocks every write, including the way back. Any lock may stop a rotation half way."""
     if not case.writes:
         return
     if case.facts.locks is None:
@@ -150,14 +152,14 @@ def locks(case: Case) -> Iterator[Finding]:
         if lock.level.casefold() == "readonly":
             yield says(
                 "B012",
-                f"lock {lock.name} (ReadOnly) on {lock.scope} refuses every change, also the way back",
-                "remove the lock for the time of the migration",
+                f"lock {lock.name} (ReadOnly) on {lock.scope} blocks every change, including the way back",
+                "remove the lock during the migration",
             )
         elif case.rotates:
             yield says(
                 "W112",
-                f"lock {lock.name} ({lock.level}) on {lock.scope}: rotation recreates nodes and may be refused",
-                "remove the lock for the time of the rotation",
+                f"lock {lock.name} ({lock.level}) on {lock.scope}: the rotation recreates nodes, which it may stop",
+                "remove the lock during the rotation",
             )
 
 
@@ -165,17 +167,18 @@ def locks(case: Case) -> Iterator[Finding]:
     "B021",
     "U121",
     seen_in=f"policy assignments that reach the cluster: {LOCAL_ACCOUNTS_POLICY}, or an initiative with it",
-    remedy="exempt the cluster (`az policy exemption create`) for the time of the migration",
-    firm=("B021", "U121"),
+    remedy="exempt the cluster (`az policy exemption create`) during the migration",
+    firm=("B021",),
+    bars=("B021", "U121"),
 )
 def way_back(case: Case) -> Iterator[Finding]:
-    """A policy that denies local accounts also denies reopening them: during a rotation that is the only way back."""
+    """A policy that denies local accounts also denies the only way back during a rotation: turning them on again."""
     if not case.closes:
         return
     if case.facts.policies is None:
         yield says(
             "U121",
-            "whether a policy would deny reopening local accounts could not be read",
+            "the policy assignments could not be read: one may deny turning local accounts on again",
             "grant Microsoft.Authorization/policyAssignments/read (Reader has it)",
         )
         return
@@ -184,13 +187,13 @@ def way_back(case: Case) -> Iterator[Finding]:
             continue
         where = f"policy assignment {policy.name} on {policy.scope}"
         if policy.effect is None:
-            yield says("U121", f"{where}: its effect could not be read, it may deny reopening local accounts")
+            yield says("U121", f"the effect of {where} could not be read: it may deny turning local accounts on again")
         elif policy.effect.casefold() == "deny":
             yield says(
                 "B021",
-                f"{where} would deny reopening local accounts: there would be no way back",
-                "exempt the cluster for the time of the migration (`az policy exemption create`), "
-                "or set `enforcementMode: DoNotEnforce`; afterwards it holds the door shut, as it should",
+                f"{where} would deny turning local accounts on again: there would be no way back",
+                "exempt the cluster during the migration (`az policy exemption create`), "
+                "or set `enforcementMode: DoNotEnforce`; enforce the policy again afterwards",
                 evidence="effect Deny",
             )
 

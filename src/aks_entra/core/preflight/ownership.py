@@ -1,4 +1,4 @@
-"""Who would undo it: code, a pipeline or a policy owns the field. The change for its source is printed."""
+"""Who would undo it: infrastructure code, a pipeline or a policy that owns the fields. Findings print the change."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from aks_entra.core.preflight.case import Case
+from aks_entra.core.preflight.context import Case
 from aks_entra.core.preflight.finding import Finding, Rule, rule, says
 
 ADMIN_GROUPS_POLICY: Final = "36a27de4-199b-40fb-b336-945a8475d6c5"
@@ -29,10 +29,10 @@ _OWNERS: Final = (
     "I131",
     "U131",
     seen_in="tags of the cluster, the activity log (90 days)",
-    remedy="make the printed change in the source before you approve",
+    remedy="make the printed change in the source code before you approve",
 )
 def infrastructure_code(case: Case) -> Iterator[Finding]:
-    """Whoever owns the fields from code would reopen with the next apply what is closed here."""
+    """If infrastructure code owns these fields, its next apply would undo the migration."""
     if not case.writes or case.posture.stopped:
         return
     tagged = [
@@ -46,15 +46,15 @@ def infrastructure_code(case: Case) -> Iterator[Finding]:
         change = _terraform(case) if source == "terraform" else _bicep(case)
         yield says(
             "W131",
-            f"{who} owns this cluster: its next apply would undo this",
-            f"make this change in its source first: {change}",
+            f"{who} manages this cluster: its next apply would undo the migration",
+            f"make this change in its source code first: {change}",
             evidence=evidence,
         )
         return
     if case.facts.writers is None:
         yield says(
             "U131",
-            "whether code owns this cluster is unknown: who wrote it last could not be read",
+            "it is unknown whether infrastructure code manages this cluster: its last writers could not be read",
             "grant Microsoft.Insights/eventtypes/values/read (Reader has it)",
         )
         return
@@ -63,14 +63,14 @@ def infrastructure_code(case: Case) -> Iterator[Finding]:
     if last is None and automations:
         yield says(
             "I131",
-            f"the identity that plans this wrote this cluster on {automations[0].at[:10]}: "
-            "whatever else runs as it may undo this",
+            f"the identity of this plan also wrote this cluster on {automations[0].at[:10]}: "
+            "another program with the same identity may undo the migration",
         )
     if last is not None:
         yield says(
             "W131",
-            f"an automation, {last.name}, wrote this cluster on {last.at[:10]}: its next run may undo this",
-            f"make this change in its source first: {_terraform(case)} or {_bicep(case)}",
+            f"an automation, {last.name}, wrote this cluster on {last.at[:10]}: its next run may undo the migration",
+            f"make this change in its source code first: {_terraform(case)} or {_bicep(case)}",
         )
 
 
@@ -81,13 +81,13 @@ def infrastructure_code(case: Case) -> Iterator[Finding]:
     remedy="set the policy's parameter adminGroupObjectIDs to the groups of the plan",
 )
 def admin_groups_policy(case: Case) -> Iterator[Finding]:
-    """A policy that sets admin groups replaces ours with its own at the next remediation."""
+    """A policy that sets admin groups replaces the planned groups at its next remediation."""
     if not case.writes or case.posture.stopped:
         return
     if case.facts.policies is None:
         yield says(
             "U132",
-            "whether a policy sets the admin groups could not be read",
+            "the policy assignments could not be read: one may set the admin groups",
             "grant Microsoft.Authorization/policyAssignments/read (Reader has it)",
         )
         return
@@ -118,7 +118,7 @@ def _terraform(case: Case) -> str:
 
 
 def _bicep(case: Case) -> str:
-    """ARM's properties that stand for the plan's end."""
+    """The ARM properties at the end of the plan."""
     state = case.outcome
     groups = _quoted(state.admin_groups).replace('"', "'")
     return (

@@ -1,18 +1,18 @@
-"""What will the rotation hurt: nodes and disks are recreated, old credentials and service-account tokens die."""
+"""What will the rotation break: it recreates nodes and their disks, and revokes old credentials and tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
 
-from aks_entra.core.machine_sizes import size_of
-from aks_entra.core.preflight.case import Case, listed
+from aks_entra.core.preflight.context import Case, listed
 from aks_entra.core.preflight.finding import Finding, Rule, rule, says
+from aks_entra.core.preflight.vm_sizes import size_of
 
-_READS_MISSING: Final = "the audit log leaves reads out (kube-audit-admin)"
+_READS_MISSING: Final = "the audit log does not contain reads (kube-audit-admin)"
 
 MOST_CALLERS: Final = 8
-"""How many callers are named one by one; the rest is counted."""
+"""This many callers are listed one by one. The others are counted."""
 
 
 @rule(
@@ -23,34 +23,34 @@ MOST_CALLERS: Final = 8
     remedy="move each caller to Microsoft Entra ID before you approve",
 )
 def who_breaks(case: Case) -> Iterator[Finding]:
-    """Callers that are not Microsoft Entra ID, a node or the control plane stop working when credentials die."""
+    """Callers with old credentials stop working. Entra ID users, nodes and the control plane do not."""
     if not case.at_work or not case.rotates:
         return
     found = case.facts.callers
     if found is None:
         yield says(
             "U120",
-            f"who still uses old credentials is unknown: {case.facts.callers_unread or 'no audit log was read'}",
-            "send category kube-audit to a Log Analytics workspace (a diagnostic setting of the cluster), or give an "
-            "exported log with `--audit-log`",
+            f"it is unknown who still uses old credentials: {case.facts.callers_unread or 'no audit log was read'}",
+            "send category kube-audit to a Log Analytics workspace (with a diagnostic setting of the cluster), or "
+            "pass an exported log with `--audit-log`",
         )
         return
     span = f"{found.since[:10]} to {found.until[:10]}"
     for caller in found.callers[:MOST_CALLERS]:
         yield says(
             "W120",
-            f"{span}: {caller.words}: this stops working",
+            f"{span}: {caller.words}: this caller stops working",
             "move it to Microsoft Entra ID (kubelogin, workload identity) before you approve",
             evidence=f"uses {caller.holds}",
         )
     if rest := found.callers[MOST_CALLERS:]:
         count = sum(caller.count for caller in rest)
-        yield says("W120", f"{span}: {len(rest)} more callers ({count:,} requests): these stop working")
+        yield says("W120", f"{span}: {len(rest)} more callers ({count:,} requests): they stop working")
     if not found.complete:
         yield says(
             "U120",
-            f"who else uses old credentials is unknown: {found.missing or _READS_MISSING}",
-            "log category kube-audit for some days, and plan again",
+            f"it is unknown who else uses old credentials: {found.missing or _READS_MISSING}",
+            "collect category kube-audit for some days, then plan again",
         )
     elif not found.callers:
         yield says("I120", f"{span}: no caller with an old credential among {found.events:,} audited requests")
@@ -60,10 +60,10 @@ def who_breaks(case: Case) -> Iterator[Finding]:
     "W130",
     "U130",
     seen_in="`vnetSubnetID` of the pools, `ipConfigurations` of the subnet; `vmSize`, usages of Microsoft.Compute",
-    remedy="free addresses in the subnet or make it larger; ask for more vCPU quota",
+    remedy="free addresses in the subnet or enlarge it; request more vCPU quota",
 )
 def cannot_surge(case: Case) -> Iterator[Finding]:
-    """A pool that cannot get the addresses or the vCPUs of one more node may not come back."""
+    """A pool needs the IP addresses and vCPUs of one more node, or it may not recover."""
     if not case.at_work or not case.rotates:
         return
     yield from _beyond_quota(case)
@@ -75,15 +75,15 @@ def cannot_surge(case: Case) -> Iterator[Finding]:
         if subnet is None or subnet.free is None:
             yield says(
                 "U130",
-                f"whether pool {pool.name} can surge is unknown: its subnet could not be read",
+                f"it is unknown whether pool {pool.name} can surge: its subnet could not be read",
                 "grant Microsoft.Network/virtualNetworks/subnets/read",
             )
         elif subnet.free < pool.addresses_per_node:
             yield says(
                 "W130",
                 f"pool {pool.name} cannot surge: one more node needs {pool.addresses_per_node} addresses, "
-                f"its subnet has {subnet.free} left",
-                "free addresses in the subnet, or make it larger",
+                f"and its subnet has {subnet.free} left",
+                "free addresses in the subnet, or enlarge it",
                 evidence=subnet.id,
             )
 
@@ -93,7 +93,7 @@ def _beyond_quota(case: Case) -> Iterator[Finding]:
     if "cores" not in quotas:
         yield says(
             "U130",
-            f"whether the pools can surge is unknown: vCPU quota of {case.posture.location} could not be read",
+            f"it is unknown whether the pools can surge: the vCPU quota of {case.posture.location} could not be read",
             "grant Microsoft.Compute/locations/usages/read",
         )
         return
@@ -105,25 +105,25 @@ def _beyond_quota(case: Case) -> Iterator[Finding]:
         if size is None or family is None:
             yield says(
                 "U130",
-                f"whether pool {pool.name} can surge is unknown: no quota is known for {pool.vm_size or 'its size'}",
+                f"it is unknown whether pool {pool.name} can surge: no quota is known for {pool.vm_size or 'its size'}",
             )
         for quota in (quotas["cores"], family):
             if size is not None and quota is not None and quota.left < size.cores:
                 yield says(
                     "W130",
-                    f"pool {pool.name} cannot surge: one more node ({pool.vm_size}) needs {size.cores} vCPUs, quota "
-                    f"{quota.name} of {case.posture.location} has {quota.left} left",
-                    "ask for more quota (Azure portal: Quotas), or free some",
+                    f"pool {pool.name} cannot surge: one more node ({pool.vm_size}) needs {size.cores} vCPUs, and "
+                    f"quota {quota.name} of {case.posture.location} has {quota.left} left",
+                    "request more quota (Azure portal: Quotas), or free some",
                 )
 
 
 @rule(
     "U140",
     seen_in="the API server, as the prover sees it",
-    remedy="enable Microsoft Entra ID in a first plan (`rotation: later`), then plan again",
+    remedy="run a first plan with `rotation: later`; once Entra ID is on, plan again to see the workloads",
 )
 def unseen(case: Case) -> Iterator[Finding]:
-    """What runs in a cluster can only be read where the prover gets in already."""
+    """The workloads of a cluster can be read only if the prover can already sign in."""
     if not case.at_work or not case.rotates:
         return
     inside = case.facts.inside
@@ -131,92 +131,100 @@ def unseen(case: Case) -> Iterator[Finding]:
         because = f": {case.facts.outside_because}" if case.facts.outside_because else ""
         yield says(
             "U140",
-            f"what runs in the cluster, and what the rotation hurts, could not be read{because}",
-            "look yourself before you approve, or plan again when the prover can sign in",
+            f"the workloads of the cluster could not be read, so it is unknown what the rotation breaks{because}",
+            "run a first plan with `rotation: later`; once Entra ID is on, plan again to see the workloads",
         )
     elif inside.unread:
         yield says(
             "U140",
             f"the prover may not read {listed(inside.unread, 8)} in the cluster",
-            "let it read them, or look yourself before you approve",
+            "allow the prover to read them, or check them yourself before you approve",
         )
 
 
 @rule("W124", seen_in="pods (`emptyDir` on disk, `hostPath`), persistent volumes (`local`, `hostPath`)")
 def node_local_data(case: Case) -> Iterator[Finding]:
-    """Data on a node's own disk is gone when the node is recreated; hand-made changes to scale sets are, too."""
+    """Data on a node's own disk is lost when the node is recreated. So are manual changes to scale sets."""
     yield from _named(
-        case, "W124", "node_local", "data on the nodes' own disks will be lost: {}", "move it to a volume"
+        case, "W124", "node_local", "data on the nodes' own disks will be lost: {}", "move the data to a volume"
     )
 
 
 @rule("W125", seen_in="PodDisruptionBudgets: `disruptionsAllowed`")
 def stuck_budgets(case: Case) -> Iterator[Finding]:
-    """A disruption budget that allows no eviction makes drains wait until they are forced or fail."""
+    """If a disruption budget allows no eviction, drains wait until they are forced or fail."""
     yield from _named(
-        case, "W125", "budgets", "these disruption budgets allow no eviction: {}", "add replicas, or relax them"
+        case, "W125", "budgets", "these disruption budgets allow no eviction: {}", "add replicas, or relax the budgets"
     )
 
 
 @rule("W128", seen_in="pods without an owner")
 def bare_pods(case: Case) -> Iterator[Finding]:
-    """A pod that no controller owns does not come back."""
-    yield from _named(case, "W128", "bare_pods", "no controller brings these pods back: {}", "put them in a Deployment")
+    """A pod without a controller is not recreated."""
+    yield from _named(
+        case,
+        "W128",
+        "bare_pods",
+        "these pods have no controller and will not be recreated: {}",
+        "put them in a Deployment",
+    )
 
 
 @rule("W129", seen_in="webhook configurations: `clientConfig.caBundle`")
 def webhooks(case: Case) -> Iterator[Finding]:
-    """A webhook with a CA bundle of its own may stop to answer when what signed its certificate changes."""
+    """A webhook with its own CA bundle may stop working if the CA that signed its certificate is replaced."""
     yield from _named(
         case,
         "W129",
         "webhooks",
-        "these webhooks pin a CA of their own: {}",
-        "check that their certificates do not come from the cluster's CA, or renew them afterwards",
+        "these webhooks pin their own CA: {}",
+        "check that the cluster's CA did not sign their certificates, or renew the certificates afterwards",
     )
 
 
 @rule("W137", seen_in="config maps: certificates in them that are the cluster's own CA")
 def pinned_ca(case: Case) -> Iterator[Finding]:
-    """Whoever trusts a copy of the CA that is replaced does not trust the API server any more."""
+    """A client that trusts a copy of the old CA will not trust the API server after the rotation."""
     yield from _named(
         case,
         "W137",
         "pinned_ca",
-        "these config maps hold a copy of the CA that is replaced: {}",
-        "read `kube-root-ca.crt` instead, which Kubernetes renews, or put the new CA in afterwards",
+        "these config maps contain a copy of the CA that the rotation replaces: {}",
+        "use `kube-root-ca.crt` instead, which Kubernetes renews, or add the new CA afterwards",
     )
 
 
 @rule("W133", seen_in="names of secrets (never a value)")
 def kubeconfigs(case: Case) -> Iterator[Finding]:
-    """A kubeconfig that is kept in a secret pins the old CA and carries what dies."""
+    """A kubeconfig in a secret pins the old CA and contains credentials that stop working."""
     yield from _named(
-        case, "W133", "kubeconfigs", "these secrets seem to hold kubeconfigs: {}", "make them anew afterwards"
+        case, "W133", "kubeconfigs", "these secrets seem to contain kubeconfigs: {}", "create them again afterwards"
     )
 
 
 @rule("W135", seen_in="names of secrets of type kubernetes.io/service-account-token")
 def static_tokens(case: Case) -> Iterator[Finding]:
-    """Rotation replaces service-account tokens that stand in secrets: copies of them stop working."""
+    """The rotation replaces service-account tokens in secrets. Copies of the old tokens stop working."""
     yield from _named(
         case,
         "W135",
         "static_tokens",
         "copies of these service-account tokens stop working: {}",
-        "hand out the new ones, or better workload identity",
+        "distribute the new tokens, or better, use workload identity",
     )
 
 
 @rule("W134", seen_in="cluster role bindings of group system:masters")
 def masters(case: Case) -> Iterator[Finding]:
-    """A binding to system:masters lets in whoever holds a certificate that says so, past every other rule."""
-    yield from _named(case, "W134", "masters", "these bindings name system:masters: {}", "bind a group of people")
+    """A binding to system:masters gives full access to anybody with a certificate of that group."""
+    yield from _named(
+        case, "W134", "masters", "these bindings name system:masters: {}", "bind a group of people instead"
+    )
 
 
 @rule("W126", "W127", seen_in="deployments, stateful sets and daemon sets")
 def controllers(case: Case) -> Iterator[Finding]:
-    """What is unhealthy before will not be proven healthy after; what has one replica is down while it moves."""
+    """An unhealthy workload cannot be proven healthy afterwards. One with a single replica is down while it moves."""
     inside = case.facts.inside
     if not case.at_work or not case.rotates or inside is None or inside.controllers is None:
         return
@@ -224,10 +232,10 @@ def controllers(case: Case) -> Iterator[Finding]:
         f"{one.label} {one.available}/{one.desired}" for one in inside.controllers if one.available < one.desired
     )
     if ill:
-        yield says("W126", f"unhealthy before anything was done: {listed(ill)}", "repair them first")
+        yield says("W126", f"unhealthy before the migration: {listed(ill)}", "repair these workloads first")
     single = tuple(one.label for one in inside.controllers if one.scalable and one.desired == 1)
     if single:
-        yield says("W127", f"down while their only replica moves: {listed(single)}", "give them a second replica")
+        yield says("W127", f"down while the only replica moves: {listed(single)}", "add a second replica")
 
 
 def _named(case: Case, rule_id: str, field: str, message: str, remedy: str) -> Iterator[Finding]:

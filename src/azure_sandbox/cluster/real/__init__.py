@@ -1,1 +1,1 @@
-"""A real kube-apiserver with etcd in front of the sandbox's guard, where a world asks for it."""
+"""A real kube-apiserver with etcd for clusters whose world asks for it, with the sandbox's guard as webhook."""

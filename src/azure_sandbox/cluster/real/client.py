@@ -1,4 +1,4 @@
-"""The platform's own hand at a real API server: what AKS's controllers would do, with the cluster's static token."""
+"""The platform's client of a real API server. It does the work of AKS's controllers with the static token."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from azure_sandbox.cluster.credentials import Generation
 from azure_sandbox.cluster.resources import Resource
 
 Document = dict[str, Any]
-OWNER = "azure"  # the field manager
+OWNER = "azure"  # name of the field manager
 APPLY = "application/apply-patch+yaml"
-GIVES_UP = 30  # seconds; nothing here takes a hundredth of it
+TIMEOUT = 30  # seconds; a request usually takes less than a hundredth of it
 NOT_FOUND, REFUSED = 404, 400
 
 
 class RefusedByServer(Exception):
-    """The API server does not take an object; the message is its own."""
+    """The API server refused an object. The message is the API server's."""
 
 
 class Client:
-    """Talks to one API server process on loopback."""
+    """A client of one API server process on loopback."""
 
     def __init__(self, *, port: int, fqdn: str, generation: Generation) -> None:
         self._base = f"https://127.0.0.1:{port}"
@@ -33,7 +33,7 @@ class Client:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=context),
             headers={"authorization": f"Bearer {generation.token}"},
-            timeout=aiohttp.ClientTimeout(total=GIVES_UP),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT),
         )
 
     async def __aenter__(self) -> Self:
@@ -45,20 +45,20 @@ class Client:
         await self._session.close()
 
     async def ready(self) -> bool:
-        """Whether it serves and has all its own objects."""
+        """Return whether it serves and has created its own objects."""
         try:
-            return (await self._send("GET", "/readyz"))[0] == 200  # noqa: PLR2004  # HTTP's OK
+            return (await self._send("GET", "/readyz"))[0] == 200  # noqa: PLR2004  # HTTP OK
         except (aiohttp.ClientError, TimeoutError):
             return False
 
     async def apply(self, resource: Resource, document: Document, subresource: str = "") -> Document:
-        """Make an object what the document says (server-side apply); raises RefusedByServer."""
+        """Apply an object on the server side and return the result. Raises RefusedByServer."""
         path = path_of(resource, document) + (f"/{subresource}" if subresource else "")
         status, answer = await self._send("PATCH", f"{path}?fieldManager={OWNER}&force=true", document)
         return self._taken(path_of(resource, document), status, answer)
 
     async def delete(self, resource: Resource, document: Document) -> None:
-        """Remove an object at once; raises RefusedByServer. One that is gone is fine."""
+        """Delete an object immediately, if it exists. Raises RefusedByServer."""
         status, answer = await self._send("DELETE", f"{path_of(resource, document)}?gracePeriodSeconds=0")
         if status != NOT_FOUND:
             self._taken(path_of(resource, document), status, answer)
@@ -82,7 +82,7 @@ class Client:
 
 
 def path_of(resource: Resource, document: Document) -> str:
-    """Where an object is."""
+    """Return the URL path of an object."""
     root = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
     metadata = document["metadata"]
     home = f"/namespaces/{metadata['namespace']}" if resource.namespaced else ""

@@ -1,7 +1,7 @@
-"""Makes one cluster's processes what the cluster already is: keys, settings, objects. It decides nothing itself.
+"""Brings one cluster's processes to the cluster's present state: keys, settings, objects. It decides nothing.
 
-The cluster's timeline says what happens and waits for us after each step, so that an operation of Azure is not over
-before the control plane has caught up with it.
+The cluster's timeline waits after each step until the processes have caught up, so an operation of Azure does not end
+before the control plane has reached its result.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from azure_sandbox.cluster.real.mirror import Mirror
 from azure_sandbox.cluster.real.recipe import Recipe
 
 if TYPE_CHECKING:
-    from azure_sandbox.cluster.real.plant import Plant
+    from collections.abc import Awaitable, Callable
+
     from azure_sandbox.cluster.service import ApiServer
 
 ATTEMPTS = 3
@@ -28,18 +29,28 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is to be, or has been, realized; None instead of it is a cluster without a running API server."""
+    """A state to reach or reached. For a cluster without a running API server it is None instead."""
 
     recipe: Recipe
-    objects: str  # the store's version
+    objects: str  # resource version of the store
 
 
 class Conductor:
-    """The front of one cluster."""
+    """The real control plane of one cluster."""
 
-    def __init__(self, server: ApiServer, plant: Plant, clock: Clock, number: int) -> None:
+    def __init__(
+        self,
+        server: ApiServer,
+        clock: Clock,
+        number: int,
+        *,
+        run: Callable[[ApiServer, Recipe, str, int], Awaitable[Instance]],
+        dismiss: Callable[[Conductor], None],
+    ) -> None:
+        """`run` starts a kube-apiserver; `dismiss` stops this control plane in the background."""
         self._server = server
-        self._plant = plant
+        self._run = run
+        self._dismiss = dismiss
         self._clock = clock
         self._number = number
         self._runs = 0
@@ -51,11 +62,11 @@ class Conductor:
         self._task: asyncio.Task[None] | None = None
         self._failures = 0
         self._failed = ""
-        self.restarted = asyncio.Event()  # set once it runs again after it had died by itself
+        self.restarted = asyncio.Event()  # set when the process runs again after a crash
 
     @property
     def port(self) -> int | None:
-        """Where it serves; None while it does not, or still with other keys."""
+        """Return the loopback port. Returns None if nothing serves with the present keys."""
         it = self._instance
         if it is None or not it.process.alive or it.recipe.generation is not self._server.keys:
             return None
@@ -63,40 +74,40 @@ class Conductor:
 
     @property
     def failed(self) -> str:
-        """Why it will not serve any more; empty while it may."""
+        """Return why it failed for good, or an empty string."""
         return self._failed
 
     @property
     def pids(self) -> frozenset[int]:
-        """Its processes."""
+        """Return the process IDs."""
         return frozenset() if self._instance is None else frozenset({self._instance.process.pid})
 
     def behind(self) -> bool:
-        """Whether it has not caught up. One that has failed for good holds nothing up."""
+        """Return whether it has not caught up. After a permanent failure it does not block the timeline."""
         return not self._failed and self._realized != self._wanted()
 
     def wake(self) -> None:
-        """Look whether there is something to do."""
+        """Start to catch up if the cluster has changed."""
         if self.behind():
             self._caught_up.clear()
             self._awake.set()
 
     def start(self) -> None:
-        """Begin to follow the cluster."""
+        """Start to follow the cluster."""
         self._task = asyncio.get_running_loop().create_task(self._follow())
 
     async def caught_up(self) -> None:
-        """Wait until it is what the cluster is; raises DidNotStart when it cannot become that."""
+        """Wait until the processes match the cluster. Raises DidNotStart if they cannot."""
         await self._caught_up.wait()
         if self._failed:
             raise DidNotStart(self._failed)
 
     def retire(self) -> None:
-        """The cluster is gone: so is its control plane, soon."""
-        self._plant.dismiss(self)
+        """Stop the control plane in the background, because the cluster was deleted."""
+        self._dismiss(self)
 
     async def stop(self) -> None:
-        """End everything of it; the cluster no longer waits for it."""
+        """Stop all processes. The cluster's timeline no longer waits for them."""
         self._server.front = None
         if self._task is not None:
             self._task.cancel()
@@ -121,7 +132,7 @@ class Conductor:
             await self._rest()
 
     async def _rest(self) -> None:
-        """Until something happens to the cluster, or to the process."""
+        """Wait until the cluster changes or the process ends."""
         waits: list[asyncio.Task[object]] = [asyncio.create_task(self._awake.wait())]
         if self._instance is not None and not self._failed:
             waits.append(asyncio.create_task(self._instance.process.ended()))
@@ -131,7 +142,7 @@ class Conductor:
             for it in waits:
                 it.cancel()
         if self._instance is not None and not self._instance.process.alive and not self._failed:
-            _log.warning("kube-apiserver of %s ended by itself; it is started again", self._server.fqdn)
+            _log.warning("kube-apiserver of %s ended unexpectedly; it is started again", self._server.fqdn)
             self._failures += 1
             await self._stop_instance()
             self._realized = None
@@ -168,7 +179,7 @@ class Conductor:
             if held is not None and held.recipe.generation is not wanted.recipe.generation:
                 await self._stop_instance()
             fresh = await self._start_instance(wanted.recipe)
-            await self._stop_instance()  # one with other settings served until now
+            await self._stop_instance()  # it ran with the previous settings until now
             self._instance = fresh
         assert self._instance is not None  # noqa: S101  # mypy does not see that it was set
         await self._mirror.bring(self._instance.client)
@@ -176,7 +187,7 @@ class Conductor:
 
     async def _start_instance(self, recipe: Recipe) -> Instance:
         self._runs += 1
-        return await self._plant.run(self._server, recipe, f"cluster-{self._number}", self._runs)
+        return await self._run(self._server, recipe, f"cluster-{self._number}", self._runs)
 
     async def _stop_instance(self) -> None:
         held, self._instance = self._instance, None

@@ -11,12 +11,12 @@ from azure_sandbox.cluster.real.client import Client
 from azure_sandbox.cluster.real.process import Process, free_port
 from azure_sandbox.cluster.real.recipe import GuardAddress, Recipe, arguments, write
 
-LOOK_EVERY = 0.1  # seconds
-STARTS_WITHIN = 120.0  # seconds; three on an idle machine
+POLL_INTERVAL = 0.1  # seconds
+START_TIMEOUT = 120.0  # seconds; an idle machine needs three
 
 
 class DidNotStart(Exception):
-    """A program of the control plane ended, or never became ready; the message cites its log."""
+    """A program of the control plane ended or did not become ready. The message quotes its log."""
 
 
 class Instance:
@@ -33,7 +33,7 @@ class Instance:
     async def start(
         cls, recipe: Recipe, guard: GuardAddress, binaries: Binaries, folder: Path, *, fqdn: str, etcd: str, prefix: str
     ) -> Instance:
-        """Start it and wait until it is ready; raises DidNotStart."""
+        """Start kube-apiserver and wait until it is ready. Raises DidNotStart."""
         write(recipe, guard, folder)
         port = free_port()
         options = arguments(recipe, folder, port=port, etcd=etcd, prefix=prefix)
@@ -41,11 +41,11 @@ class Instance:
         client = Client(port=port, fqdn=fqdn, generation=recipe.generation)
         started = cls(recipe, process, client, folder, port)
         try:
-            async with asyncio.timeout(STARTS_WITHIN):
-                while process.alive and not await client.ready():  # noqa: ASYNC110  # it tells nobody when it is
-                    await asyncio.sleep(LOOK_EVERY)
+            async with asyncio.timeout(START_TIMEOUT):
+                while process.alive and not await client.ready():  # noqa: ASYNC110  # it has no event for readiness
+                    await asyncio.sleep(POLL_INTERVAL)
         except TimeoutError as error:
-            words = f"kube-apiserver of {fqdn} was not ready after {STARTS_WITHIN:g} s: {process.last_words()}"
+            words = f"kube-apiserver of {fqdn} was not ready after {START_TIMEOUT:g} s: {process.last_words()}"
             await started.stop()
             raise DidNotStart(words) from error
         except BaseException:
@@ -58,7 +58,7 @@ class Instance:
         return started
 
     async def stop(self) -> None:
-        """End it and remove its keys."""
+        """Stop the process and remove its keys."""
         await self.client.__aexit__(None, None, None)
         await self.process.kill()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""Brings the platform's objects (nodes, pods, workloads, bindings…) from a cluster's store into a real API server.
+"""Copies the platform's objects (nodes, pods, workloads, bindings …) from a cluster's store to a real API server.
 
-Only what the platform itself put into the store travels, and one way: what people write lives in etcd alone.
+Only objects that the platform itself stored are copied, and in one direction: what clients write is in etcd only.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ WITH_STATUS = frozenset(
     | {"poddisruptionbudgets", "persistentvolumes", "persistentvolumeclaims", "services"}
 )
 FIRST = ("namespaces", "clusterroles", "roles", "nodes", "persistentvolumes")
-LAST = ("pods",)  # their owners must have a uid by then
+LAST = ("pods",)  # their owners need a uid first
 AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What the API server has of an object: the store's object behind it, and the uid that the API server gave."""
+    """An object that was copied: the store's object and the uid that the API server assigned."""
 
     source: Object
     uid: str
 
 
 def travels(key: Key, document: Object) -> bool:
-    """Whether an object is the platform's and not one that kube-apiserver makes by itself."""
+    """Return whether an object is the platform's and not created by kube-apiserver itself."""
     return key[0] != ADMISSION_GROUP and BOOTSTRAPPED not in (document["metadata"].get("labels") or {})
 
 
 class Mirror:
-    """What was brought so far."""
+    """The objects that were copied so far."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -55,7 +55,7 @@ class Mirror:
         }
 
     async def bring(self, client: Client) -> None:
-        """Make the API server's objects what the store holds now; raises RefusedByServer."""
+        """Make the API server's objects match the store. Raises RefusedByServer."""
         wanted = self._wanted()
         gone = [place for place in self._applied if place not in wanted]
         await _all(partial(self._remove, client, place) for place in gone)
@@ -97,7 +97,7 @@ class Mirror:
         return body
 
     def _owner(self, reference: Object, body: Object) -> Object:
-        """A reference with the uid that the owner has over there."""
+        """Return an owner reference with the uid that the API server assigned to the owner."""
         for key, resource in BY_KEY.items():
             if (resource.kind, resource.api_version) == (reference["kind"], reference["apiVersion"]):
                 held = self._applied.get((key, body["metadata"].get("namespace", ""), reference["name"]))
@@ -120,13 +120,13 @@ def _home(document: Object) -> Object:
 
 
 def _content(document: Object) -> Object:
-    """An object without what an API server decides by itself."""
+    """Return an object without the fields that an API server sets."""
     metadata = {name: it for name, it in document["metadata"].items() if name not in SERVERS_OWN}
     return {**document, "metadata": metadata}
 
 
 def _replaces(resource: Resource, before: Object, after: Object) -> bool:
-    """Whether it is another object under the same name; a pod cannot move."""
+    """Return whether an object must be deleted and created again. A pod, for example, cannot move to another node."""
     if before["metadata"]["uid"] != after["metadata"]["uid"]:
         return True
     return resource.plural == "pods" and before.get("spec") != after.get("spec")

@@ -1,4 +1,4 @@
-"""The real control planes of one sandbox: one etcd, one guard, and a kube-apiserver for each cluster that wants it."""
+"""The real control planes of one sandbox: one etcd, one guard, and a kube-apiserver for each such cluster."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from azure_sandbox.cluster.real.conductor import Conductor
 from azure_sandbox.cluster.real.instance import DidNotStart, Instance
 from azure_sandbox.cluster.real.process import Process, free_port
 from azure_sandbox.cluster.real.webhooks import Webhooks
-from azure_sandbox.home import HomeFolder
+from azure_sandbox.front.home import HomeFolder
 
 if TYPE_CHECKING:
     from azure_sandbox.cluster.real.recipe import GuardAddress, Recipe
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class Plant:
-    """All of them. `serve` may be called before the start; what it serves then starts with it."""
+    """All real control planes. Those that `serve` gets before `start` start with it."""
 
     def __init__(self, binaries: Binaries, clock: Clock) -> None:
         self._binaries = binaries
@@ -40,7 +40,7 @@ class Plant:
 
     @property
     def pids(self) -> frozenset[int]:
-        """Its processes."""
+        """Return the process IDs of all programs."""
         found = {pid for it in self._conductors.values() for pid in it.pids}
         if self._etcd is not None:
             found.add(self._etcd.pid)
@@ -51,14 +51,14 @@ class Plant:
     def serve(self, server: ApiServer) -> Conductor:
         """Give a cluster a control plane."""
         self._numbers += 1
-        conductor = Conductor(server, self, self._clock, self._numbers)
+        conductor = Conductor(server, self._clock, self._numbers, run=self.run, dismiss=self.dismiss)
         self._conductors[server.fqdn] = conductor
         if self._folder is not None:
             conductor.start()
         return conductor
 
     async def start(self) -> None:
-        """Start everything and wait until it is there; raises DidNotStart."""
+        """Start all programs and wait until they are ready. Raises DidNotStart."""
         self._folder = HomeFolder()
         try:
             await self._webhooks.start()
@@ -72,7 +72,7 @@ class Plant:
             raise
 
     async def stop(self) -> None:
-        """End every process and remove what it kept."""
+        """Stop all programs and remove their data."""
         await asyncio.gather(*(it.stop() for it in self._conductors.values()))
         await asyncio.gather(*self._leaving, return_exceptions=True)
         if self._etcd is not None:
@@ -84,14 +84,14 @@ class Plant:
             self._folder = None
 
     def dismiss(self, conductor: Conductor) -> None:
-        """Stop one cluster's control plane in the background."""
+        """Stop the control plane of one cluster in the background."""
         self._conductors = {name: it for name, it in self._conductors.items() if it is not conductor}
         task = asyncio.get_running_loop().create_task(conductor.stop())
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
     async def run(self, server: ApiServer, recipe: Recipe, name: str, number: int) -> Instance:
-        """Start an API server for a cluster; raises DidNotStart."""
+        """Start kube-apiserver for a cluster. Raises DidNotStart."""
         if self._folder is None:
             raise DidNotStart("the sandbox is not running")
         if server.fqdn not in self._addresses:

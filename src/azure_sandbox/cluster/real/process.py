@@ -1,4 +1,4 @@
-"""A program that lives no longer than we do, and says what it has to say into a log file."""
+"""A program that ends when our process ends, with its output in a log file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-LAST_WORDS = 2000  # characters of a log that a failure cites
+LAST_WORDS = 2000  # characters of a log that an error quotes
 _SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Process:
-    """A started program, in a process group of its own: what a terminal sends to ours does not reach it."""
+    """A running program in its own process group, so that signals of a terminal do not reach it."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process = process
@@ -26,7 +26,7 @@ class Process:
 
     @classmethod
     async def start(cls, program: Path, arguments: Sequence[str], log: Path, folder: Path) -> Self:
-        """Start it with nothing of our environment; raises OSError when it cannot be."""
+        """Start a program with an empty environment. Raises OSError if it cannot be started."""
         with log.open("ab") as out:
             process = await asyncio.create_subprocess_exec(
                 program,
@@ -43,26 +43,26 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return the process ID."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended."""
+        """Return whether the process has not ended."""
         return self._process.returncode is None
 
     async def ended(self) -> None:
-        """Wait for its end."""
+        """Wait until the process ends."""
         await self._process.wait()
 
     async def kill(self) -> None:
-        """End it at once: etcd and the API server keep nothing that they have acknowledged in memory alone."""
+        """Kill the process. This loses nothing: etcd and kube-apiserver acknowledge a write after it is on disk."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
 
     def last_words(self) -> str:
-        """The end of its log."""
+        """Return the end of the log."""
         with contextlib.suppress(OSError):
             return self.log.read_text(errors="replace")[-LAST_WORDS:]
         return ""
@@ -73,7 +73,7 @@ def _die_with_us() -> None:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
+    """Return a loopback port on which nothing listens at present."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""What one run of kube-apiserver is started with: keys, and the settings that AKS restarts it for."""
+"""Keys and settings of one run of kube-apiserver. AKS restarts it when they change."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from azure_sandbox.cluster.credentials import ISSUER, MASTERS, Generation
 from azure_sandbox.cluster.regime import Regime
 
-GUARD = "guard.sandbox"  # the name in the webhooks' certificate
+GUARD = "guard.sandbox"  # the host name in the webhooks' certificate
 SERVICES = "10.0.0.0/16"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Another recipe is another process. `generation` is compared as it is: new keys, new process."""
+    """Keys and settings of a process. A different recipe needs a new process.
+
+    `generation` is compared by identity.
+    """
 
     generation: Generation
     entra: bool
@@ -27,7 +30,7 @@ class Recipe:
 
     @classmethod
     def of(cls, generation: Generation, regime: Regime) -> Recipe:
-        """The recipe of a cluster as it stands."""
+        """Return the recipe for a cluster's present keys and settings."""
         return cls(
             generation=generation,
             entra=regime.identity != "none",
@@ -37,7 +40,7 @@ class Recipe:
 
     @property
     def authorization(self) -> str:
-        """The authorizers, in the order in which they are asked."""
+        """Return the authorizers in the order in which they are asked."""
         if not self.kubernetes_rbac:
             return "AlwaysAllow"
         return "Node,RBAC,Webhook" if self.azure_rbac else "Node,RBAC"
@@ -45,14 +48,14 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardAddress:
-    """Where a cluster's webhooks ask, and with which token."""
+    """Port, CA and bearer token with which a cluster's webhooks reach the guard."""
 
     port: int
     authority: bytes
     token: str
 
     def kubeconfig(self, path: str) -> str:
-        """As kube-apiserver reads it (JSON is YAML)."""
+        """Return the kubeconfig of a webhook as JSON, which is also YAML."""
         cluster = {
             "server": f"https://127.0.0.1:{self.port}{path}",
             "tls-server-name": GUARD,
@@ -71,7 +74,7 @@ class GuardAddress:
 
 
 def write(recipe: Recipe, guard: GuardAddress, folder: Path) -> None:
-    """Put the keys where kube-apiserver reads them: a folder that only we can open, gone with the sandbox."""
+    """Write the keys into a private folder, which is removed with the sandbox."""
     folder.mkdir(mode=0o700, parents=True)
     generation = recipe.generation
     key = generation.service_account_key
@@ -79,7 +82,7 @@ def write(recipe: Recipe, guard: GuardAddress, folder: Path) -> None:
         "ca.crt": generation.authority.certificate_pem,
         "server.crt": generation.server.certificate_pem,
         "server.key": generation.server.key_pem,
-        # PKCS#8 is refused here: "does not contain any valid RSA or ECDSA public keys"
+        # kube-apiserver refuses PKCS#8: "does not contain any valid RSA or ECDSA public keys"
         "sa.key": key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()),
         "sa.pub": key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
         "tokens.csv": f'{generation.token},masterclient,,"{MASTERS}"\n'.encode(),
@@ -92,7 +95,7 @@ def write(recipe: Recipe, guard: GuardAddress, folder: Path) -> None:
 
 
 def arguments(recipe: Recipe, folder: Path, *, port: int, etcd: str, prefix: str) -> list[str]:
-    """kube-apiserver's command line. Answers of the guard are not cached: what Azure says now, counts now."""
+    """Return kube-apiserver's command line. The guard's answers are not cached: a role assignment counts at once."""
     options = {
         "etcd-servers": etcd,
         "etcd-prefix": prefix,
@@ -112,7 +115,7 @@ def arguments(recipe: Recipe, folder: Path, *, port: int, etcd: str, prefix: str
         "service-account-key-file": str(folder / "sa.pub"),
         "service-account-signing-key-file": str(folder / "sa.key"),
         "authorization-mode": recipe.authorization,
-        # no kubelet and no controller answers for these here
+        # these need a kubelet or a controller, which do not run
         "disable-admission-plugins": "ServiceAccount,TaintNodesByCondition,DefaultTolerationSeconds",
     }
     if recipe.entra:

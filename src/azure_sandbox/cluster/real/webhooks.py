@@ -1,6 +1,6 @@
-"""The guard over HTTPS on loopback: Kubernetes' two webhooks, as AKS has them in front of every Entra cluster.
+"""The guard over HTTPS on loopback: the two webhooks that AKS puts in front of every Entra cluster.
 
-POST /token takes a TokenReview, POST /access a SubjectAccessReview. Which cluster asks, its bearer token says.
+POST /token takes a TokenReview, POST /access a SubjectAccessReview. The bearer token identifies the cluster.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from aiohttp import web
 from azure_sandbox.clock import Clock
 from azure_sandbox.cluster.guard import AUTHENTICATED, Guard
 from azure_sandbox.cluster.real.recipe import GUARD, GuardAddress
-from azure_sandbox.cluster.reviews import subject, wish_of
+from azure_sandbox.cluster.reviews import attributes_of, subject
 from azure_sandbox.entra.tokens import InvalidToken
-from azure_sandbox.http import Problem
-from azure_sandbox.pki import Authority
+from azure_sandbox.front.http import Problem
+from azure_sandbox.front.pki import Authority
 
 Document = dict[str, Any]
 MALFORMED = 400
@@ -42,14 +42,14 @@ class Webhooks:
         self._port = self._listener.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Close the listener and what is connected."""
+        """Close the listener and all connections."""
         if self._listener is not None:
             self._listener.close()
         if self._server is not None:
             await self._server.shutdown(timeout=0)
 
     def address(self, guard: Guard) -> GuardAddress:
-        """Where a cluster's API server finds its guard."""
+        """Return where a cluster's API server reaches its guard."""
         token = secrets.token_urlsafe(32)
         self._guards[token] = guard
         return GuardAddress(port=self._port, authority=self._authority.pem, token=token)
@@ -75,7 +75,7 @@ class Webhooks:
 
 
 def who(guard: Guard, spec: Document) -> Document:
-    """The status of a TokenReview: Entra's tokens only, the API server has tried its own keys already."""
+    """Return the status of a TokenReview. Only Entra tokens are checked: the API server tries its own keys first."""
     try:
         caller = guard.entra(spec["token"])
     except InvalidToken as reason:
@@ -85,6 +85,6 @@ def who(guard: Guard, spec: Document) -> Document:
 
 
 def may(guard: Guard, spec: Document) -> Document:
-    """The status of a SubjectAccessReview: Azure RBAC's word, after Kubernetes RBAC had none."""
-    answer = guard.azure(subject(spec), wish_of(spec, "authorization.k8s.io"))
+    """Return the status of a SubjectAccessReview: Azure RBAC decides if Kubernetes RBAC has no opinion."""
+    answer = guard.azure(subject(spec), attributes_of(spec, "authorization.k8s.io"))
     return {"allowed": answer.allowed, "reason": answer.reason}

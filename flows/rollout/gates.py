@@ -1,0 +1,76 @@
+"""Reads what a gate depends on, and asks at a gate. `core.rollout` decides whether the gate is open."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from uuid import UUID
+
+from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.rollout.actions import ArriveAtGate, AskForApproval, ReadMaintenanceWindows, RecheckStage
+from aks_entra.core.rollout.next_action import RolloutState
+from aks_entra.prefect_client import approvals, fleet_runs, migration_records, pages, progress, rollout, runs
+from aks_entra.prefect_client.decisions import question_of
+from aks_entra.settings import Settings
+from aks_entra.wiring import open_session
+from tasks.planning import due_to_write, plan_changes, read_windows
+
+
+async def read(run: UUID, plan: FleetPlan) -> RolloutState:
+    """Read the rollout's state from Prefect's server."""
+    return await rollout.read_rollout(run, plan, allow_ungated=Settings().allow_ungated)
+
+
+async def recheck(run: UUID, state: RolloutState, todo: RecheckStage) -> RolloutState:
+    """Read from Azure what is left to write. If clusters changed, adopt a new plan, which nobody has approved yet."""
+    plan, fresh = state.plan, None
+    async with open_session(Settings(), prover=plan.prover.spec):
+        to_write = frozenset(await due_to_write(plan, todo.clusters))
+        if to_write and todo.for_changes:
+            fresh = await plan_changes(plan, todo.clusters)
+    if fresh is None:
+        return replace(state, to_write=to_write)
+    await migration_records.store_plan(fresh)
+    await migration_records.carry_over(plan.digest, fresh)
+    await adopt(run, fresh)
+    return replace(await read(run, fresh), ended=state.ended, to_write=to_write, replanned=True)
+
+
+async def adopt(run: UUID, plan: FleetPlan) -> None:
+    """Note a stored plan as the one that the run carries out from now on."""
+    await migration_records.note_plan(run, plan.digest, plan.facts_digest)
+    await runs.tag_run(run, plan.digest, plan.name)
+    await migration_records.show_plan(plan)
+
+
+async def read_maintenance(state: RolloutState, todo: ReadMaintenanceWindows) -> RolloutState:
+    """Read the maintenance windows of the stage's clusters."""
+    async with open_session(Settings(), prover=state.plan.prover.spec):
+        found = await read_windows(todo.clusters)
+    return replace(state, maintenance={one.key: windows for one, windows in zip(todo.clusters, found, strict=True)})
+
+
+async def arrive(state: RolloutState, gate: ArriveAtGate) -> RolloutState:
+    """Note that a gate is reached now."""
+    stage = state.plan.stages[gate.place].name
+    at = await progress.reached(state.plan.digest, stage, gate.side, anew=True)
+    return replace(state, reached={**state.reached, (stage, gate.side): at})
+
+
+async def ask(run: UUID, state: RolloutState, gate: AskForApproval) -> RolloutState:
+    """Suspend the run: its process ends, and the process that resumes it reads the answer here."""
+    plan = state.plan
+    answer = await approvals.ask_anew(
+        question_of(plan, gate.place, gate.side),
+        partial(
+            pages.gate_page,
+            plan,
+            plan.stages[gate.place],
+            gate.side,
+            expired=gate.expired,
+            requested=fleet_runs.requested(),
+        ),
+        instead_of=gate.instead_of,
+        ticket=plan.ticket_required,
+    )
+    return replace(await read(run, plan), ended=state.ended, answer=answer)

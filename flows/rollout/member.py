@@ -1,0 +1,56 @@
+"""Migrates one cluster of a batch under its lease, with one Prefect task for each part of a step."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+from prefect.logging import get_run_logger
+
+from aks_entra.core.cluster import ClusterId
+from aks_entra.core.evidence.observations import Evidence
+from aks_entra.core.planning.job import Job
+from aks_entra.core.steps import Step
+from aks_entra.core.verdict.verdict import Outcome, Verdict
+from aks_entra.prefect_client.break_glass_records import still_free
+from aks_entra.prefect_client.leases import Leases
+from aks_entra.prefect_client.migration_records import store_verdict_or_say
+from aks_entra.wiring import current_session
+from flows.rollout.cancellation import store_stopped_verdict
+from tasks.steps import Part, StillOurs, look, perform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRunner:
+    """What the executor's loop leaves to a batch: the lease, the tasks, and the record of a cancelled cluster."""
+
+    leases: Leases
+
+    @asynccontextmanager
+    async def hold(self, cluster: ClusterId) -> AsyncIterator[StillOurs]:
+        """Take the cluster's lease."""
+        async with self.leases.of(cluster) as hold:
+            yield partial(still_free, hold, cluster)
+
+    async def remaining(self, job: Job) -> tuple[Step, ...]:
+        """Run the task that reads which steps are left."""
+        return await look(job)
+
+    async def perform(self, job: Job, step: Step, part: Part) -> tuple[Evidence, ...]:
+        """Run the task of one part of a step."""
+        return await perform(job, step, part)
+
+    async def stopped(self, job: Job, evidence: tuple[Evidence, ...], at: Step | None) -> None:
+        """Store how far the cancelled cluster got."""
+        await store_stopped_verdict(job, evidence, at)
+
+
+async def migrate_member(job: Job, leases: Leases) -> Verdict:
+    """Migrate one cluster and store its verdict. Only a cancellation is raised: the rest of the batch continues."""
+    verdict = await current_session().executor.migrate(job, BatchRunner(leases=leases))
+    if problem := await store_verdict_or_say(job.digest, verdict):
+        get_run_logger().error("%s: %s", job.plan.cluster, problem)
+        verdict = replace(verdict, outcome=Outcome.FAILED, because=(problem, *verdict.because), grade=None)
+    return verdict

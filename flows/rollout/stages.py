@@ -1,0 +1,77 @@
+"""Runs the batches of a stage, each in its own process, as many at the same time as the stage allows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from aks_entra.bounded_gather import bounded_gather
+from aks_entra.core.cluster import ClusterId
+from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.planning.rollout import Stage, stage_result
+from aks_entra.core.rollout.actions import FinishStage, RunStage
+from aks_entra.core.rollout.next_action import RolloutState
+from aks_entra.core.verdict.verdict import Reason
+from aks_entra.prefect_client import concurrency, migration_records, progress, run_end, runs
+from aks_entra.prefect_client.waiting import postpone
+from flows.rollout.gates import read
+from flows.rollout.outcome import leave_out
+
+NOT_TAKEN: Final = "not taken"
+AGAIN: Final = timedelta(seconds=30)
+"""A coordinator whose batches no worker takes may be in their place: it ends its process, and looks again then."""
+
+
+async def run_stage(run: UUID, state: RolloutState, todo: RunStage) -> RolloutState:
+    """Start the stage's batches, or find those that were started, and follow them to their ends."""
+    plan, stage = state.plan, state.plan.stages[todo.place]
+    await progress.work_on(run, plan, todo.place, writes=todo.writes)
+
+    underway = run_end.Underway()
+
+    async def one(batch: tuple[int, tuple[ClusterId, ...]]) -> str:
+        return await run_batch(run, plan, stage, *batch, underway)
+
+    # a process without a free place would only wait
+    ended = await bounded_gather(one, todo.batches, at_once=stage.max_concurrency)
+    if NOT_TAKEN in ended:
+        await postpone(progress.now() + AGAIN, f"no worker has a free place for a batch of stage {stage.name}")
+    await progress.rest(run)
+    await concurrency.delete_limits(plan.digest, stage)
+    found = await read(run, plan)
+    kept = {gate: at for gate, at in found.reached.items() if gate != (stage.name, "after") or not todo.writes}
+    return replace(found, ended={**state.ended, todo.place: ended}, reached=kept)
+
+
+async def run_batch(
+    run: UUID, plan: FleetPlan, stage: Stage, number: int, members: tuple[ClusterId, ...], underway: run_end.Underway
+) -> str:
+    """Start one batch, or find it, and follow it to its end.
+
+    Returns the type of its final state. Returns "" if the failure budget is spent already, and `NOT_TAKEN` if no
+    worker takes it.
+    """
+    failures = concurrency.Failures(plan.digest, stage, coordinator=str(run))
+    so_far = stage_result(stage, await failures.count())
+    if not so_far.go_on:
+        await leave_out(plan, members, so_far.because, Reason.BUDGET_SPENT)
+        return ""
+    ids = tuple(member.resource_id for member in members)
+    batch = await runs.start_batch(plan.digest, stage.name, (number, len(stage.batches)), ids, run)
+    try:
+        ended = await run_end.await_end(batch.id, every=runs.EVERY, underway=underway)
+    except run_end.NotTaken:
+        return NOT_TAKEN
+    known = await migration_records.verdicts(plan.digest)
+    for member in members:
+        if member.key not in known:  # the process died before it stored a verdict
+            await failures.note(member)
+    return ended.state_type.value if ended.state_type else ""
+
+
+async def finish_stage(run: UUID, state: RolloutState, todo: FinishStage) -> RolloutState:
+    """Note that the run has passed a stage and its gates, and read what is known for the next one."""
+    await progress.finish(run, todo.place, follows=state.plan.follows)
+    return replace(await read(run, state.plan), ended=state.ended)

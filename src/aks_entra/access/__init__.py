@@ -1,0 +1,1 @@
+"""Give, end, explain and review access through the ports. This package must not know Azure's SDKs or Prefect."""

@@ -1,0 +1,126 @@
+"""Reads the Azure Policy assignments about sign-in: two built-in definitions, and initiatives that contain them.
+
+Custom definitions with the same effect are not recognised.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aks_entra.adapters.arm.clients import Clients
+from aks_entra.adapters.arm.surroundings import pages, read
+from aks_entra.core.cluster import ClusterId
+from aks_entra.core.preflight import ADMIN_GROUPS_POLICY, LOCAL_ACCOUNTS_POLICY, Policy
+
+DEFAULTS: Final = {LOCAL_ACCOUNTS_POLICY: "Audit", ADMIN_GROUPS_POLICY: "DeployIfNotExists"}
+"""The effect of each definition if its assignment does not set one."""
+
+_PROVIDER: Final = "providers/Microsoft.Authorization"
+_VERSION: Final = "2022-06-01"
+_EXEMPTIONS: Final = "2022-07-01-preview"
+_PARAMETER: Final = re.compile(r"^\[parameters\('([^']+)'\)\]$", re.IGNORECASE)
+
+Document = Mapping[str, Any]
+
+
+async def policies(clients: Clients, cluster: ClusterId) -> tuple[Policy, ...] | None:
+    """Return the policy assignments that apply to the cluster. None if unreadable."""
+    group = f"/subscriptions/{cluster.subscription_id}/resourceGroups/{cluster.resource_group}"
+    assigned = await pages(clients, f"{group}/{_PROVIDER}/policyAssignments?api-version={_VERSION}")
+    if assigned is None:
+        return None
+    near = [one for one in assigned if _reaches(one, cluster)]
+    found = [policy for one in near for policy in await _opened(clients, one)]
+    if not found:
+        return ()
+    exemptions = await pages(clients, f"{group}/{_PROVIDER}/policyExemptions?api-version={_EXEMPTIONS}")
+    exempt = {
+        str((one.get("properties") or {}).get("policyAssignmentId") or "").lower()
+        for one in exemptions or ()
+        if _above(str(one.get("id") or "").lower().partition("/providers/microsoft.authorization")[0], cluster)
+    }
+    return tuple(
+        Policy(
+            name=policy.name,
+            scope=policy.scope,
+            definition=policy.definition,
+            effect=policy.effect,
+            enforced=policy.enforced,
+            exempt=assignment.lower() in exempt,
+            admin_groups=policy.admin_groups,
+        )
+        for assignment, policy in found
+    )
+
+
+def _reaches(assignment: Document, cluster: ClusterId) -> bool:
+    properties = assignment.get("properties") or {}
+    out = any(_above(str(scope).lower(), cluster) for scope in properties.get("notScopes") or ())
+    return not out and _above(str(properties.get("scope") or "").lower(), cluster)
+
+
+def _above(scope: str, cluster: ClusterId) -> bool:
+    """Whether a scope contains the cluster. ARM lists a management group's assignment only if it does."""
+    scope = scope.rstrip("/")
+    return (
+        scope.startswith("/providers/microsoft.management/managementgroups/")
+        or cluster.key == scope
+        or cluster.key.startswith(f"{scope}/")
+    )
+
+
+async def _opened(clients: Clients, assignment: Document) -> list[tuple[str, Policy]]:
+    """Return the policies about sign-in in an assignment, each with the assignment's id."""
+    properties = assignment.get("properties") or {}
+    definition = str(properties.get("policyDefinitionId") or "").lower()
+    given = {str(name): (one or {}).get("value") for name, one in (properties.get("parameters") or {}).items()}
+    identity = str(assignment.get("id") or "")
+    if "/policysetdefinitions/" not in definition:
+        return [(identity, _policy(assignment, definition, given))] if _guid(definition) in DEFAULTS else []
+    initiative = await read(clients, str(properties.get("policyDefinitionId")), _VERSION)
+    if initiative is None:
+        # An initiative that may not be read could deny anything: report the policy that would lock us out as unknown
+        return [(identity, _policy(assignment, LOCAL_ACCOUNTS_POLICY, {"effect": None}))]
+    whole = initiative.get("properties") or {}
+    defaults = {str(name): (one or {}).get("defaultValue") for name, one in (whole.get("parameters") or {}).items()}
+    return [
+        (
+            identity,
+            _policy(assignment, str(member["policyDefinitionId"]).lower(), _passed(member, {**defaults, **given})),
+        )
+        for member in whole.get("policyDefinitions") or ()
+        if _guid(str(member.get("policyDefinitionId") or "").lower()) in DEFAULTS
+    ]
+
+
+def _passed(member: Document, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that an initiative passes to one of its definitions."""
+    passed: dict[str, Any] = {}
+    for name, one in (member.get("parameters") or {}).items():
+        value = (one or {}).get("value")
+        reference = _PARAMETER.match(value) if isinstance(value, str) else None
+        passed[str(name)] = given.get(reference[1]) if reference else value
+    return passed
+
+
+def _policy(assignment: Document, definition: str, given: Mapping[str, Any]) -> Policy:
+    properties = assignment.get("properties") or {}
+    lower = {name.casefold(): value for name, value in given.items()}
+    key = _guid(definition)
+    effect = lower["effect"] if "effect" in lower else DEFAULTS[key]
+    groups = lower.get("admingroupobjectids") or ()
+    return Policy(
+        name=str(properties.get("displayName") or assignment.get("name") or ""),
+        scope=str(properties.get("scope") or ""),
+        definition=key,
+        effect=None if effect is None or str(effect).startswith("[") else str(effect),
+        enforced=str(properties.get("enforcementMode") or "Default").casefold() != "donotenforce",
+        admin_groups=tuple(str(one) for one in (json.loads(groups) if isinstance(groups, str) else groups)),
+    )
+
+
+def _guid(definition: str) -> str:
+    return definition.rpartition("/")[2]

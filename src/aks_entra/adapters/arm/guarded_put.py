@@ -1,0 +1,289 @@
+"""The guarded PUT: read the cluster, compare it, send it back with one change, and check the response.
+
+A PUT replaces the resource. So it sends back everything that was read, also properties that this SDK does not know, but
+not the properties that ARM marks read-only. One race is left: without an ETag, ARM may accept somebody's change between
+our GET and our PUT (arm-wire-facts: eTag is optional). The response then differs, and Diverged is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from azure.core import MatchConditions
+
+from aks_entra.adapters.arm.clients import NO_RETRY, Clients
+from aks_entra.adapters.arm.cluster_document import LEGACY_KEYS, legacy_ids, moved, posture_of
+from aks_entra.adapters.http.failures import azure, collected, correlation_id
+from aks_entra.adapters.http.readable import readable
+from aks_entra.core.cluster import ClusterId, Identity, Pool, Posture, same_id
+from aks_entra.core.new_cluster import NewCluster
+from aks_entra.core.steps import Guarded
+from aks_entra.errors import Diverged, Refused, TryLater
+from aks_entra.ports.migration import Operation
+
+if TYPE_CHECKING:
+    from azure.mgmt.containerservice.models import ManagedCluster
+
+Properties = dict[str, Any]
+Tags = tuple[tuple[str, str | None], ...]
+
+
+class WriteResponse:
+    """Records the headers of the first response to a write, before the SDK interprets them."""
+
+    def __init__(self) -> None:
+        self.headers: Mapping[str, str] = {}
+
+    def __call__(self, response: Any) -> None:
+        """Record a response. azure-core calls this with its pipeline response."""
+        self.headers = response.http_response.headers
+
+    def operation(self, cluster: ClusterId) -> Operation:
+        """Return the operation that the write started, with its own URL."""
+        return Operation(
+            cluster=cluster,
+            url=self.headers.get("Azure-AsyncOperation") or self.headers.get("Location") or "",
+            correlation_id=correlation_id(self.headers),
+        )
+
+
+async def read(clients: Clients, cluster: ClusterId) -> ManagedCluster:
+    """Return the cluster as ARM shows it now, including properties that the SDK does not know."""
+    with azure(f"read {cluster}"):
+        return await clients.clusters(cluster.subscription_id).managed_clusters.get(
+            cluster.resource_group, cluster.name
+        )
+
+
+async def enable_entra(
+    clients: Clients,
+    cluster: ClusterId,
+    expected: Guarded,
+    tenant_id: str,
+    admin_group_ids: tuple[str, ...],
+    azure_rbac: bool | None,
+) -> Operation:
+    """PUT with a new `aadProfile`. It is not an edited one, so that `managed` and legacy properties never mix."""
+    profile = {"managed": True, "adminGroupObjectIDs": list(admin_group_ids), "tenantID": tenant_id}
+    if azure_rbac is not None:
+        profile["enableAzureRBAC"] = azure_rbac
+
+    def change(properties: Properties) -> None:
+        properties["aadProfile"] = profile
+
+    def check(answer: Posture, document: Mapping[str, Any]) -> list[str]:
+        wrong = _entra(answer, admin_group_ids, azure_rbac)
+        if answer.tenant_id and not same_id(answer.tenant_id, tenant_id):
+            wrong.append(f"tenant {answer.tenant_id} instead of {tenant_id}")
+        return wrong + [f"{key} of the legacy integration is still there" for key in legacy_ids(document)]
+
+    return await _put(clients, cluster, expected, "enable Microsoft Entra ID", change, check)
+
+
+async def update_entra(
+    clients: Clients, cluster: ClusterId, expected: Guarded, admin_group_ids: tuple[str, ...], *, azure_rbac: bool
+) -> Operation:
+    """PUT with other admin groups and another Azure RBAC flag. Other fields of `aadProfile` are sent back as read."""
+
+    def change(properties: Properties) -> None:
+        kept = {key: value for key, value in dict(properties["aadProfile"]).items() if key not in LEGACY_KEYS}
+        properties["aadProfile"] = {
+            **kept,
+            "managed": True,
+            "adminGroupObjectIDs": list(admin_group_ids),
+            "enableAzureRBAC": azure_rbac,
+        }
+
+    def check(answer: Posture, _: Mapping[str, Any]) -> list[str]:
+        return _entra(answer, admin_group_ids, azure_rbac)
+
+    return await _put(clients, cluster, expected, "change the admin groups", change, check)
+
+
+async def set_local_accounts(
+    clients: Clients, cluster: ClusterId, expected: Guarded, *, enabled: bool, tags: Tags = ()
+) -> Operation:
+    """PUT with another `disableLocalAccounts`, and set tags in the same request; None removes a tag."""
+
+    def change(properties: Properties) -> None:
+        properties["disableLocalAccounts"] = not enabled
+
+    def check(answer: Posture, _: Mapping[str, Any]) -> list[str]:
+        wrong = [] if answer.local_accounts is enabled else [f"local accounts are {'off' if enabled else 'on'}"]
+        there = dict(answer.tags)
+        return wrong + [f"tag {name} is not as written" for name, value in tags if there.get(name) != value]
+
+    doing = f"{'open' if enabled else 'disable'} local accounts"
+    return await _put(clients, cluster, expected, doing, change, check, tags)
+
+
+async def rotate(clients: Clients, cluster: ClusterId) -> Operation:
+    """POST rotateClusterCertificates once. The operation is returned even if the SDK cannot parse Retry-After."""
+    response = WriteResponse()
+    with azure(f"rotate the certificates of {cluster}", writing=True):
+        try:
+            await clients.clusters(cluster.subscription_id).managed_clusters.begin_rotate_cluster_certificates(
+                cluster.resource_group, cluster.name, polling=False, raw_response_hook=response, **NO_RETRY
+            )
+        except ValueError:
+            if not response.headers:
+                raise
+    return response.operation(cluster)
+
+
+async def create(clients: Clients, spec: NewCluster) -> Operation:
+    """PUT a cluster that must not exist, with Microsoft Entra ID and Azure RBAC on and local accounts off."""
+    from azure.mgmt.containerservice.models import ManagedCluster
+
+    cluster = spec.cluster
+    properties: Properties = {
+        "dnsPrefix": spec.dns_prefix or f"{cluster.name}-{cluster.resource_group}"[:54].strip("-"),
+        "enableRBAC": True,
+        "aadProfile": {
+            "managed": True,
+            "adminGroupObjectIDs": list(spec.admin_group_ids),
+            "enableAzureRBAC": spec.azure_rbac,
+            "tenantID": spec.tenant_id,
+        },
+        "disableLocalAccounts": True,
+        "agentPoolProfiles": [
+            {
+                "name": "nodepool1",
+                "mode": "System",
+                "type": "VirtualMachineScaleSets",
+                "osType": "Linux",
+                "count": spec.node_count,
+                **({"vmSize": spec.node_vm_size} if spec.node_vm_size else {}),
+            }
+        ],
+    }
+    if spec.version:
+        properties["kubernetesVersion"] = spec.version
+    document = {
+        "location": spec.location,
+        "sku": {"name": "Base", "tier": spec.tier},
+        "identity": {"type": "SystemAssigned"},
+        "tags": dict(spec.tags),
+        "properties": properties,
+    }
+    response = WriteResponse()
+    with azure(f"create {cluster}", writing=True):
+        poller = await clients.clusters(cluster.subscription_id).managed_clusters.begin_create_or_update(
+            cluster.resource_group,
+            cluster.name,
+            ManagedCluster(document),
+            etag="*",
+            match_condition=MatchConditions.IfMissing,
+            polling=False,
+            raw_response_hook=response,
+            **NO_RETRY,
+        )
+        document_now = await poller.result()
+    answer = posture_of(document_now)
+    wrong = _entra(answer, spec.admin_group_ids, spec.azure_rbac)
+    wrong += ["local accounts are on"] if answer.local_accounts else []
+    _agree(cluster, "create it", wrong, response)
+    return response.operation(cluster)
+
+
+async def _put(
+    clients: Clients,
+    cluster: ClusterId,
+    expected: Guarded,
+    doing: str,
+    change: Callable[[Properties], None],
+    check: Callable[[Posture, Mapping[str, Any]], list[str]],
+    tags: Tags = (),
+) -> Operation:
+    pools = await _pools(clients, cluster)
+    document = await read(clients, cluster)
+    before = posture_of(document)
+    _compare(before, expected, doing)
+    if pools is not None and pools != _names(before.pools):
+        raise TryLater(
+            f"could not {doing} on {cluster}: somebody else is changing its node pools",
+            after=30,
+            code="PoolsMoved",
+            remedy="nothing was written; aks-entra compares them again before the next attempt",
+        )
+    change(document["properties"])
+    if tags:
+        document["tags"] = _tagged(document.get("tags") or {}, tags)
+    guard: dict[str, Any] = (
+        {"etag": before.etag, "match_condition": MatchConditions.IfNotModified} if before.etag else {}
+    )
+    response = WriteResponse()
+    with azure(f"{doing} on {cluster}", writing=True):
+        poller = await clients.clusters(cluster.subscription_id).managed_clusters.begin_create_or_update(
+            cluster.resource_group,
+            cluster.name,
+            document,
+            polling=False,
+            raw_response_hook=response,
+            **guard,
+            **NO_RETRY,
+        )
+        answered = await poller.result()
+    answer = posture_of(answered)
+    wrong = check(answer, answered)
+    if lost := sorted(_names(before.pools) ^ _names(answer.pools)):
+        wrong.append(f"node pools differ from those that were read: {', '.join(lost)}")
+    _agree(cluster, doing, wrong, response)
+    return response.operation(cluster)
+
+
+def _tagged(there: Mapping[str, str], tags: Tags) -> dict[str, str]:
+    """Return the tags with some set or removed. The case of a tag's name does not matter."""
+    ours = {name.casefold() for name, _ in tags}
+    kept = {name: value for name, value in there.items() if name.casefold() not in ours}
+    return {**kept, **{name: value for name, value in tags if value is not None}}
+
+
+async def _pools(clients: Clients, cluster: ClusterId) -> frozenset[str] | None:
+    """Return the names in the list of node pools, because a PUT must name every pool. None if unreadable."""
+    listed = clients.clusters(cluster.subscription_id).agent_pools.list(cluster.resource_group, cluster.name)
+    found = await readable(collected(listed, f"list the node pools of {cluster}"))
+    return None if found is None else frozenset(str(pool.name) for pool in found)
+
+
+def _names(pools: tuple[Pool, ...]) -> frozenset[str]:
+    return frozenset(pool.name for pool in pools)
+
+
+def _compare(before: Posture, expected: Guarded, doing: str) -> None:
+    if differences := moved(expected, before):
+        raise Refused(
+            f"{before.cluster} is not as it was when the plan was approved: {'; '.join(differences)}",
+            remedy="nothing was written: plan again, and have the new plan approved",
+            code="Moved",
+        )
+    if not before.at_rest:
+        busy = [f"pool {pool.name}: {pool.provisioning_state}" for pool in before.pools]
+        raise TryLater(
+            f"could not {doing} on {before.cluster}: another operation is running ({before.provisioning_state}"
+            f"{', ' + ', '.join(busy) if before.provisioning_state == 'Succeeded' else ''})",
+            after=30,
+            code="OperationNotAllowed",
+            remedy="another operation runs on the cluster; wait for its end",
+        )
+
+
+def _entra(answer: Posture, admin_group_ids: tuple[str, ...], azure_rbac: bool | None) -> list[str]:
+    wrong = [] if answer.identity is Identity.MANAGED else [f"Microsoft Entra ID is {answer.identity}"]
+    wanted, found = ({one.lower() for one in ids} for ids in (admin_group_ids, answer.admin_group_ids))
+    if wanted != found:
+        wrong.append(f"admin groups are {', '.join(sorted(found)) or 'none'}")
+    if azure_rbac is not None and answer.azure_rbac is not azure_rbac:
+        wrong.append(f"Azure RBAC is {'on' if answer.azure_rbac else 'off'}")
+    return wrong
+
+
+def _agree(cluster: ClusterId, doing: str, wrong: list[str], response: WriteResponse) -> None:
+    if wrong:
+        raise Diverged(
+            f"Azure accepted the request to {doing} on {cluster}, but its response differs: {'; '.join(wrong)}",
+            remedy="look at the cluster (`az aks show`) before anything else is written",
+            code="Diverged",
+            correlation_id=correlation_id(response.headers),
+        )

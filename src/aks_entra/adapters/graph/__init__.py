@@ -1,0 +1,1 @@
+"""Microsoft Graph over the HTTP pipeline of its SDK: groups, principals, PIM, Conditional Access."""

@@ -1,0 +1,118 @@
+"""Keeps requests below Azure's published limits, with one token bucket for each limit.
+
+The first plan of a fleet needs more requests than Azure allows a subscription at once. If Azure refused them, all would
+be repeated in the same second, so requests wait here before they are sent. If Azure still answers 429 because somebody
+else uses the limit too, the bucket stays empty as long as Azure asks. A fifth of each limit is left to others. Sources:
+"Understand how Azure Resource Manager throttles requests" and "Quotas, SKUs and region availability in AKS".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from azure.core.pipeline import PipelineRequest, PipelineResponse
+from azure.core.pipeline.policies import AsyncHTTPPolicy
+
+from aks_entra.adapters.http.failures import retry_after
+from aks_entra.adapters.http.retry_after import say
+
+SHARE: Final = 0.8
+_THROTTLED: Final = 429
+_NAME: Final = r"[^/]+"
+_SUBSCRIPTION: Final = rf"/subscriptions/{_NAME}"
+_GROUP: Final = rf"{_SUBSCRIPTION}/resourcegroups/{_NAME}"
+_CLUSTERS: Final = r"/providers/microsoft\.containerservice/managedclusters"
+_ARM: Final = {"GET": (250.0, 25.0), "HEAD": (250.0, 25.0)}
+_ARM_WRITES: Final = (200.0, 10.0)
+_AKS: Final = tuple(
+    (method, re.compile(path), limit)
+    for method, path, limit in (
+        ("GET", f"({_SUBSCRIPTION}){_CLUSTERS}", (500.0, 1.0)),
+        ("GET", f"({_GROUP}){_CLUSTERS}", (60.0, 1.0)),
+        ("GET", f"({_GROUP}{_CLUSTERS}/{_NAME})", (60.0, 1.0)),
+        ("PUT", f"({_GROUP}{_CLUSTERS}/{_NAME})", (20.0, 1 / 60)),
+        (
+            "GET",
+            f"({_SUBSCRIPTION})/providers/microsoft\\.containerservice/locations/{_NAME}/operations/{_NAME}",
+            (200.0, 2.0),
+        ),
+    )
+)
+_AKS_REST: Final = (60.0, 1.0)
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A token bucket: `burst` requests at once, and `rate` more each second."""
+
+    burst: float
+    rate: float
+    _full_at: float = field(default=0.0)  # the clock's time at which the bucket is full again
+
+    def turn(self, now: float) -> float:
+        """Take a token, now or as soon as one is there. Returns the seconds to wait for it."""
+        start = max(now, self._full_at - (self.burst - 1) / self.rate)
+        self._full_at = max(start, self._full_at) + 1 / self.rate
+        return start - now
+
+    def empty(self, now: float, wait: float) -> None:
+        """Keep the bucket empty for `wait` seconds, because Azure asked for it."""
+        self._full_at = max(self._full_at, now + wait + (self.burst - 1) / self.rate)
+
+
+class Buckets:
+    """The buckets of one process. `scale` multiplies the published rates, for a subscription with higher limits."""
+
+    def __init__(self, scale: float, clock: Callable[[], float]) -> None:
+        self._scale = scale
+        self.clock = clock
+        self._buckets: dict[tuple[str, ...], Bucket] = {}
+
+    def of(self, method: str, path: str) -> tuple[Bucket, ...]:
+        """Return the buckets of a request: first ARM's, then that of AKS if the request is for AKS."""
+        path = path.rstrip("/").lower()
+        subscription = (re.match(_SUBSCRIPTION, path) or [""])[0]
+        front = self._bucket(
+            ("arm", "read" if method in _ARM else "write", subscription), _ARM.get(method, _ARM_WRITES)
+        )
+        if "/providers/microsoft.containerservice" not in path:
+            return (front,)
+        for its, pattern, limit in _AKS:
+            if its == method and (found := pattern.fullmatch(path)):
+                return front, self._bucket(("aks", method, pattern.pattern, found[1]), limit)
+        return front, self._bucket(("aks", subscription), _AKS_REST)
+
+    def _bucket(self, key: tuple[str, ...], limit: tuple[float, float]) -> Bucket:
+        if key not in self._buckets:
+            burst, rate = limit
+            self._buckets[key] = Bucket(burst * SHARE, rate * SHARE * self._scale)
+        return self._buckets[key]
+
+
+class PacingPolicy(AsyncHTTPPolicy[Any, Any]):
+    """A policy for Azure's SDKs that delays each request until its buckets have a token."""
+
+    def __init__(self, buckets: Buckets) -> None:
+        super().__init__()
+        self._buckets = buckets
+
+    async def send(self, request: PipelineRequest[Any]) -> PipelineResponse[Any, Any]:
+        """Wait for a token, send the request, and empty the bucket after a 429."""
+        http = request.http_request
+        path = re.sub(r"^https?://[^/]+|\?.*$", "", http.url)
+        buckets = self._buckets.of(http.method, path)
+        now = self._buckets.clock()
+        wait = max(bucket.turn(now) for bucket in buckets)
+        if wait > 0:
+            say("requests of this process wait, so that Azure does not throttle them", wait)
+            await asyncio.sleep(wait)
+        response = await self.next.send(request)
+        if response.http_response.status_code == _THROTTLED:
+            headers = response.http_response.headers
+            refused = buckets[0] if headers.get("x-ms-failure-cause") == "gateway" else buckets[-1]
+            refused.empty(self._buckets.clock(), retry_after(headers, 1.0))
+        return response

@@ -1,0 +1,130 @@
+"""Gets the tokens of the runner and the prover from azure-identity, and reads the identity in a token.
+
+The runner is `DefaultAzureCredential` with its documented defaults. A separate prover is a service principal whose
+secret is in an environment variable. The secret is read when it is needed, and stored nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import jwt
+from azure.identity.aio import ClientSecretCredential, DefaultAzureCredential
+
+from aks_entra.adapters.http.failures import azure
+from aks_entra.adapters.http.network import Web
+from aks_entra.adapters.identity.person import PersonCredential
+from aks_entra.core.durations import stamp
+from aks_entra.core.planning.fleet import ProverSpec
+from aks_entra.errors import Refused
+from aks_entra.ports.migration import Caller
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+
+    from aks_entra.ports.access import PersonSpec
+
+ARM_SCOPE: Final = "https://management.azure.com/.default"
+GRAPH_SCOPE: Final = "https://graph.microsoft.com/.default"
+AKS_SCOPE: Final = "6dae42f8-4368-4678-94ff-3960e28e3630/.default"
+"""The AKS server application, the same in every cloud. A token for it is the bearer token of the Kubernetes API."""
+
+_LOGIN: Final = "login.microsoftonline.com"
+
+
+class Identities:
+    """The credentials of one process. Each is made once, because it contains its token cache."""
+
+    def __init__(self, web: Web, prover: ProverSpec | None = None, person: PersonSpec | None = None) -> None:
+        self._web = web
+        self._spec = prover
+        self._person = person
+        self._runner = self._default()
+        self._prover = None if prover else self._runner  # a separate prover is made on first use
+
+    @property
+    def runner_credential(self) -> AsyncTokenCredential:
+        """Return the credential for ARM and Graph."""
+        return self._runner
+
+    async def runner(self) -> Caller:
+        """Return the identity that calls ARM and Graph. Refused without a credential, or by Entra (code AADSTS…)."""
+        with azure("sign in to Azure", host=_LOGIN):  # a person's own client may be valid for Graph only
+            token = await self._runner.get_token(GRAPH_SCOPE if self._person else ARM_SCOPE)
+        return caller_in(token.token)
+
+    async def prover(self) -> Caller:
+        """Return the identity that proves sign-in: the runner, unless the fleet names another. Refused as `runner`."""
+        if self._person is not None and self._spec is None:
+            return await self.runner()
+        return caller_in(await self.cluster_token(fresh=False))
+
+    async def cluster_token(self, *, fresh: bool) -> str:
+        """Return a token of the prover for any AKS API server.
+
+        `fresh` asks for a token that this process did not cache, because a token carries the groups of its issue time.
+        A managed identity's token is also cached outside of this process, so it may still be older.
+        """
+        if fresh or self._prover is None:  # a person has to sign in again: the earlier token carries the old groups
+            self._prover = self._default() if self._spec is None else self._service_principal(self._spec)
+        with azure("get a token for the cluster", host=_LOGIN):
+            token = await self._prover.get_token(AKS_SCOPE)
+        return token.token
+
+    async def close(self) -> None:
+        """Close the credentials. Replaced ones need no closing, because they only use the shared pool."""
+        for credential in {id(one): one for one in (self._runner, self._prover)}.values():
+            if credential is not None:
+                await credential.close()
+
+    def _default(self) -> AsyncTokenCredential:
+        if self._person is not None:
+            return PersonCredential(self._person)
+        try:
+            return DefaultAzureCredential(transport=self._web.transport())
+        except ValueError as err:
+            raise Refused(
+                f"the credential in the environment variables cannot be used: {err}",
+                remedy="correct or unset AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or run `az login`",
+                code="CredentialUnavailable",
+            ) from err
+
+    def _service_principal(self, spec: ProverSpec) -> AsyncTokenCredential:
+        secret = os.environ.get(spec.secret_from, "")
+        if not secret:
+            raise Refused(
+                f"the prover's secret is missing: the environment variable {spec.secret_from} is not set",
+                remedy=f"set {spec.secret_from} where the worker runs",
+                code="CredentialUnavailable",
+            )
+        try:
+            return ClientSecretCredential(spec.tenant_id, spec.client_id, secret, transport=self._web.transport())
+        except ValueError as err:
+            raise Refused(f"the prover cannot be used: {err}", code="CredentialUnavailable") from err
+
+
+def caller_in(token: str) -> Caller:
+    """Return the identity in an access token. The service that gets the token checks its signature."""
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+    except jwt.InvalidTokenError as err:
+        raise Refused("the access token cannot be read", code="InvalidToken") from err
+    names = (
+        claims.get(name) for name in ("upn", "unique_name", "preferred_username", "app_displayname", "appid", "azp")
+    )
+    return Caller(
+        object_id=str(claims.get("oid") or claims.get("sub") or ""),
+        tenant_id=str(claims.get("tid") or ""),
+        name=next((str(name) for name in names if name), ""),
+    )
+
+
+def issued_at(token: str) -> str:
+    """Return when an access token was issued (`iat`), ISO 8601 in UTC. Empty if it does not say."""
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+        return stamp(datetime.fromtimestamp(int(claims["iat"]), UTC))
+    except (jwt.InvalidTokenError, KeyError, TypeError, ValueError, OverflowError, OSError):
+        return ""

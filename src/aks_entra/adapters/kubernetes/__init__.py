@@ -1,0 +1,1 @@
+"""A cluster's API server from outside, through the Kubernetes client. It must not know ARM or Graph."""

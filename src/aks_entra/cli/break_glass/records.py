@@ -1,0 +1,64 @@
+"""Records of break-glass openings on Prefect's server, as the command reads and stores them.
+
+The server may be down on the day when break-glass is needed. The command then says so, and opens the cluster anyway.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from aks_entra.cli import output
+from aks_entra.cli.deferred import prefect_client
+
+if TYPE_CHECKING:
+    from aks_entra.core.cluster import ClusterId
+    from aks_entra.core.evidence.break_glass import OpeningRecord
+
+
+async def known(cluster: ClusterId) -> OpeningRecord | None:
+    """Return the record of an opening that has not ended. None if there is no record, or if no server answers."""
+    if not _named():
+        return None
+    try:
+        found = await prefect_client.opening_of(cluster)
+    except Exception as error:  # noqa: BLE001 - break-glass must work without Prefect, and with a damaged record
+        output.say(f"our record of {cluster} on Prefect's server cannot be read: {_words(error)}", style="warning")
+        return None
+    return found if found is not None and not found.ended else None
+
+
+async def store(record: OpeningRecord) -> str:
+    """Store a record. Returns why it could not be stored. Empty if it was stored."""
+    if not _named():
+        return "PREFECT_API_URL names no server"
+    try:
+        await prefect_client.store_opening(record)
+    except Exception as error:  # noqa: BLE001 - as above
+        return f"Prefect's server: {_words(error)}"
+    return ""
+
+
+async def end(cluster: ClusterId, at: str, because: str) -> None:
+    """End the record of an opening that is over."""
+    record = await known(cluster)
+    if record is not None and (why := await store(record.over(at, because))):
+        output.say(
+            f"the end of the opening was not recorded ({why}): the sweep will check the cluster when its time is over"
+        )
+
+
+async def take_back(cluster: ClusterId, before: OpeningRecord | None, at: str, because: str) -> None:
+    """Restore the earlier record, or end this one, because nothing was written to the cluster."""
+    if before is None:
+        await end(cluster, at, because)
+    elif _named():
+        await store(before)
+
+
+def _named() -> bool:
+    return bool(os.environ.get("PREFECT_API_URL"))
+
+
+def _words(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,42 @@
+"""The options of a decision that is recorded (who, why, which ticket), and the name of the signed-in identity."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from aks_entra.cli import output
+from aks_entra.cli.deferred import wiring
+from aks_entra.settings import Settings
+
+Approver = Annotated[
+    str | None,
+    typer.Option(
+        "--approver",
+        callback=output.typed,
+        metavar="NAME",
+        help="Name of the person who decides. Default: the identity that is signed in.",
+        show_default=False,
+    ),
+]
+Reason = Annotated[
+    str, typer.Option("--reason", callback=output.typed, metavar="TEXT", help="Give the reason. It is recorded.")
+]
+Ticket = Annotated[
+    str,
+    typer.Option(
+        "--ticket",
+        callback=output.typed,
+        metavar="ID",
+        help="Give the number of the change ticket. It is recorded.",
+        show_default=False,
+    ),
+]
+
+
+async def signed_in() -> str:
+    """Return the name of the identity that runs the command. An approval records it as a claim."""
+    async with wiring.open_session(Settings()) as session:
+        caller = await session.ports.callers.runner()
+    return caller.name or caller.object_id

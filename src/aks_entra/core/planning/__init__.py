@@ -1,0 +1,1 @@
+"""A fleet and its plan: steps, stages, gates, rollbacks. This package must not know verdicts."""

@@ -1,0 +1,299 @@
+"""A plan: the steps for each cluster, under one digest. Planning is the dry run. An approval names the digest."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from aks_entra.core.cluster import ClusterId, Identity, Posture
+from aks_entra.core.digests import Memoized, sha256, without_empty
+from aks_entra.core.evidence.rotation_debt import Debt
+from aks_entra.core.planning.fleet import ProverSpec
+from aks_entra.core.planning.rollout import Soak, Stage
+from aks_entra.core.preflight import Case, Facts, Finding, Severity, Skip, preflight
+from aks_entra.core.steps import (
+    DisableLocalAccounts,
+    EnableEntra,
+    EnsureAdminGroup,
+    Guarded,
+    ProveSignIn,
+    RecordBaseline,
+    RotateCertificates,
+    Step,
+    UpdateEntra,
+    VerifyOutcome,
+    VerifyRestored,
+    writes,
+)
+from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy, Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterPlan:
+    """The steps for one cluster, and the state in which it must be when they begin."""
+
+    cluster: ClusterId
+    target: Target
+    before: Guarded
+    steps: tuple[Step, ...]
+    findings: tuple[Finding, ...] = ()
+    tier: str = "Free"
+    debt: Debt = Debt.UNKNOWN
+    debt_because: str = ""
+    stopped: bool = False
+    rotation_planned: str = ""  # when the rotation follows that these steps leave owed, in words
+    debt_through: str = ""  # until when `debt` was proven (ISO 8601); empty: in a plan of an earlier version
+
+    @property
+    def blockers(self) -> tuple[Finding, ...]:
+        """The findings that refuse this cluster."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.BLOCKER)
+
+    @property
+    def disposition(self) -> Literal["migrate", "refused", "skipped", "nothing to do"]:
+        """What happens to the cluster when the plan is carried out."""
+        if self.stopped:
+            return "skipped"
+        if self.blockers:
+            return "refused"
+        return "migrate" if self.steps else "nothing to do"
+
+    @property
+    def after(self) -> Guarded:
+        """The state that all steps lead to."""
+        state = self.before
+        for step in self.steps:
+            state = state.after(step)
+        return state
+
+    @property
+    def restores(self) -> bool:
+        """Whether this is a rollback. It is judged by what was restored, not by what was closed."""
+        return any(isinstance(step, VerifyRestored) for step in self.steps)
+
+    @property
+    def rotates(self) -> RotateCertificates | None:
+        """The rotation among the steps, or None."""
+        return next((step for step in self.steps if isinstance(step, RotateCertificates)), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prover:
+    """Who proves sign-in: the runner, or a service principal whose secret is in an environment variable."""
+
+    object_id: str
+    client_id: str | None = None
+    tenant_id: str | None = None
+    secret_from: str | None = None  # name of the variable, never its value
+
+    @property
+    def spec(self) -> ProverSpec | None:
+        """The service principal for the wiring. None: the runner proves sign-in."""
+        if self.client_id is None or self.tenant_id is None or self.secret_from is None:
+            return None
+        return ProverSpec(client_id=self.client_id, tenant_id=self.tenant_id, secret_from=self.secret_from)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """How a cluster changed since the plan before, in words. `cluster` is its name for people."""
+
+    cluster: str
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetPlan(Memoized):
+    """A fleet's plan. Findings, debts, `created_at` and changes are not part of `digest`, but of `facts_digest`."""
+
+    name: str
+    created_at: str
+    prover: Prover
+    clusters: tuple[ClusterPlan, ...]
+    stages: tuple[Stage, ...]
+    skip_rules: tuple[Skip, ...] = ()  # rules that a person skipped, each with a reason
+    ticket_required: bool = False  # an approval has to name a change ticket
+    replaces: str = ""  # digest of the plan that this one replaces
+    changes: tuple[Change, ...] = ()  # what had changed since then
+    rotation: Soak | None = None  # when the rotations follow that this plan leaves owed
+    follows: str = ""  # digest of the plan that left these rotations owed
+    version: Literal[1] = 1
+    unsealed: bool = False  # its document has no `facts_digest`: somebody may have changed its findings
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` and 64 hex digits over prover, rollout, skipped rules and each cluster's target, state and steps.
+
+        Clusters are named by their key, because ARM returns one id in varying case.
+        """
+        return self.once("digest", lambda: sha256(self._binding()))
+
+    @property
+    def facts_digest(self) -> str:
+        """`sha256:` and 64 hex digits over the whole plan: also findings, debts, changes and times.
+
+        Two plans with one `digest` may have different ones, because only this digest covers what drifts by the hour.
+        Empty fields are left out, so that plans of earlier versions keep their digests.
+        """
+        return self.once("facts", lambda: sha256(asdict(self, dict_factory=without_empty)))
+
+    def _binding(self) -> dict[str, Any]:
+        """Return what `digest` covers."""
+        binding: dict[str, Any] = {
+            "version": self.version,
+            "prover": asdict(self.prover),
+            "stages": [stage.bound() for stage in self.stages],
+            "clusters": [
+                {
+                    "cluster": plan.cluster.key,
+                    "target": asdict(plan.target),
+                    "before": asdict(plan.before),
+                    "steps": [asdict(step) for step in plan.steps],
+                    "disposition": plan.disposition,
+                    "debt": plan.debt,
+                }
+                for plan in sorted(self.clusters, key=lambda plan: plan.cluster.key)
+            ],
+        }
+        if self.skip_rules:
+            binding["skip_rules"] = [asdict(skip) for skip in sorted(self.skip_rules, key=lambda skip: skip.rule)]
+        if self.ticket_required:
+            binding["ticket_required"] = True
+        if self.replaces:
+            binding["replaces"] = self.replaces
+        if self.rotation:
+            binding["rotation"] = self.rotation.bound()
+        if self.follows:
+            binding["follows"] = self.follows
+        return binding
+
+    def plan_for(self, cluster: ClusterId) -> ClusterPlan:
+        """Return one cluster's plan. Raises `KeyError`."""
+        by_key = self.once("by key", lambda: {plan.cluster.key: plan for plan in reversed(self.clusters)})
+        return by_key[cluster.key]
+
+    def planned_again(self, plans: tuple[ClusterPlan, ...], changes: tuple[Change, ...], *, at: str) -> FleetPlan:
+        """Return the plan with some clusters planned again because of `changes`. `at` is ISO 8601."""
+        fresh = {plan.cluster.key: plan for plan in plans}
+        return replace(
+            self,
+            created_at=at,
+            clusters=tuple(fresh.get(plan.cluster.key, plan) for plan in self.clusters),
+            replaces=self.digest,
+            changes=changes,
+        )
+
+    def rotations(self, plans: tuple[ClusterPlan, ...], *, at: str) -> FleetPlan:
+        """Return the second part: the rotations that this plan left owed, by stage, behind the gate of the soak."""
+        if self.rotation is None:
+            raise ValueError("this plan leaves no rotation for later")
+        mine = {plan.cluster.key for plan in plans}
+        gate = self.rotation.before
+        narrowed = (stage.only(mine, gate_before=gate) for stage in self.stages)
+        return replace(
+            self,
+            created_at=at,
+            clusters=plans,
+            stages=tuple(stage for stage in narrowed if stage.members),
+            replaces="",
+            changes=(),
+            rotation=None,
+            follows=self.digest,
+        )
+
+    @property
+    def step_count(self) -> int:
+        """The number of steps that the plan carries out."""
+        return sum(len(plan.steps) for plan in self.clusters if plan.disposition == "migrate")
+
+
+def plan_cluster(posture: Posture, target: Target, facts: Facts, skips: tuple[Skip, ...] = ()) -> ClusterPlan:
+    """Decide the steps from a posture to a target, with preflight's findings about them."""
+    steps = _steps(posture, target, facts)
+    case = Case(posture=posture, target=target, facts=facts, steps=steps)
+    return ClusterPlan(
+        cluster=posture.cluster,
+        target=target,
+        before=Guarded.of(posture),
+        steps=steps,
+        findings=preflight(case, skips),
+        tier=posture.tier,
+        debt=facts.old_credentials.debt,
+        debt_because=facts.old_credentials.because,
+        debt_through=facts.old_credentials.through,
+        stopped=posture.stopped,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """The cluster's state matches no point of the approved steps. `differences` are in words."""
+
+    differences: tuple[str, ...]
+
+
+def remaining(plan: ClusterPlan, now: Guarded, groups: dict[str, str]) -> tuple[Step, ...] | Moved:
+    """Return what is left of the approved steps: a suffix, from the state that the earlier steps lead to.
+
+    `groups` maps `uniqueName:…` references to the object ids of groups that exist by now. Steps that only look are
+    repeated before the next write, because their evidence may be lost with an earlier process.
+    """
+    state = plan.before
+    ca_before = plan.before.ca
+    first: tuple[str, ...] = ()
+    candidates = [(0, state)]
+    for index, step in enumerate(plan.steps):
+        state = state.after(step)
+        if writes(step):
+            candidates.append((index + 1, state))
+    for index, candidate in candidates:
+        found = candidate.resolved(groups).differences(now, ca_before=ca_before)
+        if not found:
+            return plan.steps[index:]
+        first = first or found
+    return Moved(differences=first)
+
+
+def _steps(posture: Posture, target: Target, facts: Facts) -> tuple[Step, ...]:
+    if posture.identity is Identity.UNKNOWN:
+        return ()
+    steps: list[Step] = []
+    wanted = _merged((), tuple(group.reference for group in target.admin_groups))
+    missing = dict.fromkeys(group for group in target.admin_groups if group.id is None)
+    new_groups = tuple(EnsureAdminGroup(group=group) for group in missing)
+    groups = wanted
+    if posture.identity is Identity.MANAGED:
+        groups = _merged(posture.admin_group_ids, wanted)
+        rbac = {AzureRbac.KEEP: posture.azure_rbac, AzureRbac.ON: True, AzureRbac.OFF: False}[target.azure_rbac]
+        if len(groups) != len(_merged(posture.admin_group_ids, ())) or rbac != posture.azure_rbac:
+            steps += [*new_groups, UpdateEntra(admin_groups=groups, azure_rbac=rbac)]
+    else:
+        sent = {AzureRbac.KEEP: None, AzureRbac.ON: True, AzureRbac.OFF: False}[target.azure_rbac]
+        steps += [
+            *new_groups,
+            EnableEntra(tenant_id=target.tenant_id, admin_groups=groups, azure_rbac=sent, was=posture.identity),
+        ]
+    closes = posture.local_accounts and target.local_accounts is LocalAccounts.OFF
+    closed = closes or not posture.local_accounts
+    rotates = (
+        closed
+        and target.rotation is RotationPolicy.AT_ONCE
+        and facts.old_credentials.debt is not Debt.NONE
+        and posture.ca is not None
+    )
+    if steps or closes or rotates:
+        steps.append(ProveSignIn(admin_groups=groups))
+    if closes or rotates:
+        steps.append(RecordBaseline(hold_credential=posture.local_accounts))
+    if closes:
+        steps.append(DisableLocalAccounts())
+    if rotates and posture.ca is not None:
+        steps.append(RotateCertificates(ca_before=posture.ca.fingerprint))
+    if steps:
+        steps.append(VerifyOutcome(rotated=rotates, local_accounts_off=closed))
+    return tuple(steps)
+
+
+def _merged(own: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a cluster's own groups, in lower case, and then the wanted ones."""
+    return tuple(dict.fromkeys(name if ":" in name else name.lower() for name in (*own, *wanted)))

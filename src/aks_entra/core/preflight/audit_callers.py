@@ -1,0 +1,166 @@
+"""Find the callers in a cluster's audit log that stop working after the rotation or without local accounts.
+
+Callers that keep working are left out: Entra ID users, nodes, the control plane, and pods with the token that
+Kubernetes gave them (Kubernetes renews it). Activity that the log does not contain is unknown: a log without reads
+does not show who reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+_GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_AKS: Final = frozenset({"aksservice", "acsservice", "hcpservice", "aksproblemdetector", "nodeclient"})
+_STATIC: Final = frozenset({"clusteradmin", "clusteruser"})
+_READS: Final = frozenset({"get", "list", "watch"})
+_REFUSED: Final = 401
+_ACCOUNT: Final = "system:serviceaccount:"
+_NODE: Final = "system:node:"
+_CONTROLLERS: Final = "system:serviceaccount:kube-system:"
+_CONTROL_PLANE: Final = ("kube-controller-manager/", "cloud-controller-manager/")
+
+
+class Holds(StrEnum):
+    """What kind of credential a caller uses."""
+
+    ADMIN_CERTIFICATE = "the admin kubeconfig's certificate"
+    CERTIFICATE = "a client certificate"
+    STATIC_TOKEN = "the admin kubeconfig's static token"  # noqa: S105 - the name of a kind, not a secret
+    SERVICE_ACCOUNT = "a service account's token from outside"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request in Kubernetes' audit log (`audit.k8s.io/v1` Event), and the cluster that the log names.
+
+    It can also stand for `count` equal requests between `first` and `at`.
+    """
+
+    username: str
+    verb: str
+    at: str  # ISO 8601, UTC
+    id: str = ""
+    groups: tuple[str, ...] = ()
+    user_agent: str = ""
+    address: str = ""
+    status: int | None = None
+    credential: str = ""  # extra `authentication.kubernetes.io/credential-id`: X509SHA256=… or JTI=…
+    entra: bool = False  # extra `oid`, which AKS' own webhook sets
+    in_pod: bool = False  # extra `authentication.kubernetes.io/pod-name`: a token that was made for a pod
+    cluster: str = ""  # ClusterId.key
+    reads: bool = True  # False: from `kube-audit-admin`, which does not contain reads
+    count: int = 1
+    first: str = ""  # the first of several requests; empty: `at`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """One caller that stops working: the requests with the same credential, program and name."""
+
+    holds: Holds
+    username: str
+    user_agent: str
+    addresses: tuple[str, ...]
+    verbs: tuple[str, ...]
+    count: int
+    last_seen: str
+
+    @property
+    def words(self) -> str:
+        """`41 requests by masterclient from 10.2.0.7 (helm/3.14), last on 2026-11-20: get, list`."""
+        where = ", ".join(self.addresses[:3]) + (" …" if len(self.addresses) > 3 else "")  # noqa: PLR2004 - enough to recognize them
+        times = "1 request" if self.count == 1 else f"{self.count:,} requests"
+        return (
+            f"{times} by {self.username} from {where or 'an unknown address'} ({self.user_agent or 'no user agent'}), "
+            f"last on {self.last_seen[:10]}: {', '.join(self.verbs)}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditedCallers:
+    """What a cluster's audit log shows. `complete`: it contains reads, so a missing caller means something.
+
+    `missing` says which other part of the log was not seen. The log is not complete then.
+    """
+
+    since: str
+    until: str
+    events: int
+    complete: bool
+    callers: tuple[Caller, ...] = ()
+    missing: str = ""
+
+
+def who_breaks(calls: Iterable[Call]) -> AuditedCallers | None:
+    """Group a cluster's audited requests by the callers that stop working. Returns None if there are no requests."""
+    seen: set[str] = set()
+    kept: list[tuple[Holds, Call]] = []
+    accounts: list[Call] = []
+    nodes: set[str] = set()
+    since = until = ""
+    events, reads, whole = 0, False, True
+    for call in calls:
+        if call.id and call.id in seen:
+            continue
+        seen.add(call.id)
+        events += call.count
+        first = call.first or call.at
+        since = min(since or first, first)
+        until = max(until, call.at)
+        reads = reads or call.verb in _READS
+        whole = whole and call.reads
+        if call.status == _REFUSED:
+            continue
+        if call.username.startswith(_NODE):
+            nodes.add(call.address)
+        elif call.username.startswith(_ACCOUNT):
+            accounts += [] if call.in_pod or _controls(call) else [call]
+        elif (holds := _holds(call)) is not None:
+            kept.append((holds, call))
+    if not events:
+        return None
+    kept += [(Holds.SERVICE_ACCOUNT, call) for call in accounts if call.address not in nodes]
+    return AuditedCallers(since=since, until=until, events=events, complete=reads and whole, callers=_grouped(kept))
+
+
+def _holds(call: Call) -> Holds | None:
+    """Return the credential of a caller that is not a service account, or None if the caller keeps working."""
+    name = call.username.casefold()
+    if call.entra or name in _AKS or name.startswith("system:") or not name:
+        return None
+    if name in _STATIC:
+        return Holds.STATIC_TOKEN
+    if name == "masterclient" or "system:masters" in call.groups:
+        return Holds.ADMIN_CERTIFICATE
+    if call.credential.startswith("X509SHA256="):
+        return Holds.CERTIFICATE
+    known = _GUID.fullmatch(call.username) or any(_GUID.fullmatch(group) for group in call.groups)
+    return None if known else Holds.CERTIFICATE
+
+
+def _controls(call: Call) -> bool:
+    """Whether the caller is a controller of the control plane, which uses service accounts in kube-system."""
+    return call.username.startswith(_CONTROLLERS) and call.user_agent.startswith(_CONTROL_PLANE)
+
+
+def _grouped(kept: list[tuple[Holds, Call]]) -> tuple[Caller, ...]:
+    together: dict[tuple[Holds, str, str], list[Call]] = {}
+    for holds, call in kept:
+        together.setdefault((holds, call.username, call.user_agent), []).append(call)
+    found = [
+        Caller(
+            holds=holds,
+            username=username,
+            user_agent=agent,
+            addresses=tuple(sorted({call.address for call in calls} - {""})),
+            verbs=tuple(sorted({call.verb for call in calls})),
+            count=sum(call.count for call in calls),
+            last_seen=max(call.at for call in calls),
+        )
+        for (holds, username, agent), calls in together.items()
+    ]
+    return tuple(sorted(found, key=lambda one: (list(Holds).index(one.holds), -one.count, one.username)))

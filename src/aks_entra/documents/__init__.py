@@ -1,0 +1,41 @@
+"""Plans, reports and our other records as JSON texts: written, read, and named if they cannot be read."""
+
+from aks_entra.documents.json_text import (
+    LARGEST,
+    VERSION,
+    dump_baseline,
+    dump_opening,
+    dump_plan,
+    dump_records,
+    dump_report,
+    dump_verdict,
+    load_baseline,
+    load_opening,
+    load_plan,
+    load_records,
+    load_report,
+    load_verdict,
+    pack,
+    require_version,
+    unpack,
+)
+
+__all__ = [
+    "LARGEST",
+    "VERSION",
+    "dump_baseline",
+    "dump_opening",
+    "dump_plan",
+    "dump_records",
+    "dump_report",
+    "dump_verdict",
+    "load_baseline",
+    "load_opening",
+    "load_plan",
+    "load_records",
+    "load_report",
+    "load_verdict",
+    "pack",
+    "require_version",
+    "unpack",
+]

@@ -1,0 +1,355 @@
+"""The fleet file: its clusters, their target, the prover, the rollout and its runs. Frozen, bounded and versioned.
+
+The flow `migrate_fleet` takes the same model as its parameter. So this module checks everything that can be checked
+without the file: allowed keys, bounds, and keys that exclude each other. `errors` adds the file, line and remedy.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import Field, StrictBool, StrictInt, ValidationError, model_validator
+
+from aks_entra.core.cluster import ClusterId
+from aks_entra.core.planning.fleet import ONE_STAGE, Fleet, ProverSpec, Selector, WantedGroup, WantedTarget
+from aks_entra.core.preflight import Skip, skip_refused
+from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
+from aks_entra.errors import Refused
+from aks_entra.fleet_file.errors import Mistake, Mistakes, problems_of, refusal, unwritten
+from aks_entra.fleet_file.fields import (
+    MAX_CLUSTERS,
+    ClusterResourceId,
+    Guid,
+    Label,
+    Named,
+    Principals,
+    RuleId,
+    Tags,
+    UniqueName,
+    Variable,
+    Version,
+)
+from aks_entra.fleet_file.part import Part as _Part
+from aks_entra.fleet_file.part import once, pairs
+from aks_entra.fleet_file.rollout import ChangeTicket, RolloutFile
+from aks_entra.fleet_file.runs import BY_HAND, RunsFile
+from aks_entra.fleet_file.yaml_lines import Problem, path_of, read
+
+MAX_BYTES: Final = 1_048_576
+
+_BEGIN: Final = "begin the fleet file with `version: 1`; docs/reference/fleet-file.md shows a complete example"
+
+
+class ClustersFile(_Part):
+    """The clusters of one subscription that match the other keys, or one cluster by its id."""
+
+    id: ClusterResourceId | None = None
+    """The ARM id of one cluster. Excludes the other keys."""
+    subscription: Named | None = None
+    """Id or display name of a subscription."""
+    resource_group: Named | None = None
+    """Only clusters of this resource group."""
+    name: Named | None = None
+    """Only the cluster of this name."""
+    tags: Tags | None = None
+    """Only clusters with all these tags."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ClustersFile:
+        others = [name for name in ("subscription", "resource_group", "name", "tags") if getattr(self, name)]
+        if self.id and others:
+            raise Mistakes(
+                Mistake("`id` already names one cluster", f"remove `{name}` or `id`", at=(name,)) for name in others
+            )
+        if not self.id and not self.subscription:
+            raise Mistakes([Mistake("no subscription is named", "add `subscription: <name or id>`, or use `id`")])
+        return self
+
+    def to_selector(self) -> Selector:
+        """Return the same as a core value."""
+        if self.id:
+            cluster = ClusterId.parse(self.id)
+            return Selector(
+                subscription=cluster.subscription_id.lower(), resource_group=cluster.resource_group, name=cluster.name
+            )
+        return Selector(
+            subscription=self.subscription or "",
+            resource_group=self.resource_group,
+            name=self.name,
+            tags=pairs(self.tags),
+        )
+
+
+class AdminGroupFile(_Part):
+    """An admin group: an existing group, by `id` or `name`, or a group to create."""
+
+    id: Guid | None = None
+    """Object id of an existing group."""
+    name: Named | None = None
+    """Display name of an existing group (only one group may have it), or of the group to create."""
+    create: StrictBool = False
+    """Create the group, unless a group with this `unique_name` exists."""
+    unique_name: UniqueName | None = None
+    """The `uniqueName` of the group, which never changes. Default: made from `name`."""
+    description: Annotated[str, Field(max_length=1024)] | None = None
+    """Description of the group to create."""
+    members: Principals = ()
+    """First members of the group to create: object ids or user principal names. The prover is added."""
+    owners: Principals = ()
+    """Owners of the group to create: object ids or user principal names."""
+
+    @model_validator(mode="after")
+    def _exists_or_is_created(self) -> AdminGroupFile:
+        found = []
+        if self.id is None and self.name is None:
+            missing = "a group to create needs a name" if self.create else "this group has neither `id` nor `name`"
+            remedy = "add `name: <group>`" if self.create else "add `id: <object id>` or `name: <group>`"
+            raise Mistakes([Mistake(missing, remedy)])
+        if self.create and self.id is not None:
+            found.append(Mistake("a group with an id exists already", "remove `create: true` or `id`", at=("create",)))
+        elif self.create and self.unique_name is None and not self.key:
+            found.append(Mistake("no uniqueName can be made from this name", "add `unique_name: …`", at=("name",)))
+        elif self.id is not None and self.name is not None:
+            found.append(Mistake("a group has an id or a name, not both", "remove `name`", at=("name",)))
+        if not self.create:
+            found += [
+                Mistake(
+                    "this key is only for a group to create: existing groups are never changed",
+                    f"add `create: true`, or remove `{name}`",
+                    at=(name,),
+                )
+                for name in ("unique_name", "description", "members", "owners")
+                if getattr(self, name)
+            ]
+        if found:
+            raise Mistakes(found)
+        return self
+
+    @property
+    def key(self) -> str:
+        """The `uniqueName` of the group to create. It is empty if none can be made from the group's name."""
+        made = re.sub(r"[^a-z0-9]+", "-", (self.name or "").casefold()).strip("-")
+        return self.unique_name or (f"aks-entra-{made}"[:64] if made else "")
+
+    def to_wanted(self) -> WantedGroup:
+        """Return the same as a core value."""
+        return WantedGroup(
+            id=self.id,
+            name=self.name,
+            create=self.create,
+            unique_name=self.key if self.create else None,
+            description=self.description or "",
+            members=self.members,
+            owners=self.owners,
+        )
+
+
+class TargetFile(_Part):
+    """The target state of each cluster."""
+
+    tenant_id: Guid | None = None
+    """Tenant of the admin groups. Default: the tenant of the cluster's subscription."""
+    admin_groups: Annotated[tuple[AdminGroupFile, ...], Field(max_length=20)] = ()
+    """Groups whose members administer the clusters. A cluster also keeps its present admin groups."""
+    azure_rbac: AzureRbac = AzureRbac.KEEP
+    """Azure RBAC for Kubernetes authorization."""
+    local_accounts: LocalAccounts = LocalAccounts.OFF
+    """Whether local accounts are turned off."""
+    rotation: RotationPolicy = RotationPolicy.AT_ONCE
+    """When the certificates are rotated. Only a rotation revokes old credentials; with `later` it stays owed."""
+
+    @model_validator(mode="after")
+    def _groups_once(self) -> TargetFile:
+        names = [group.id or (group.key if group.create else f"name:{group.name}") for group in self.admin_groups]
+        once("admin_groups", names, "this group is listed twice", "remove one of the two")
+        return self
+
+    def to_wanted(self) -> WantedTarget:
+        """Return the same as a core value."""
+        return WantedTarget(
+            tenant_id=self.tenant_id,
+            admin_groups=tuple(group.to_wanted() for group in self.admin_groups),
+            azure_rbac=self.azure_rbac,
+            local_accounts=self.local_accounts,
+            rotation=self.rotation,
+        )
+
+
+class ProverFile(_Part):
+    """The service principal that proves sign-in, if it is not the identity that runs the program."""
+
+    client_id: Guid
+    """Application (client) id."""
+    tenant_id: Guid
+    """Its tenant."""
+    client_secret_env: Variable
+    """Name of the worker's environment variable that contains the secret. Never the secret itself."""
+
+    def to_spec(self) -> ProverSpec:
+        """Return the same as a core value."""
+        return ProverSpec(client_id=self.client_id, tenant_id=self.tenant_id, secret_from=self.client_secret_env)
+
+
+class SkipFile(_Part):
+    """A preflight rule to skip, and the reason."""
+
+    rule: RuleId
+    """Id of the rule, as docs/reference/preflight.md lists it. Rules that keep a way in open cannot be skipped."""
+    reason: Named
+    """The reason, such as a ticket. The plan, its digest and the report contain it."""
+
+    @model_validator(mode="after")
+    def _may_be(self) -> SkipFile:
+        if why := skip_refused(self.to_skip()):
+            raise Mistakes([Mistake(why, "see docs/reference/preflight.md", at=("rule",))])
+        return self
+
+    def to_skip(self) -> Skip:
+        """Return the same as a core value."""
+        return Skip(rule=self.rule, reason=self.reason)
+
+
+class FleetFile(_Part):
+    """A fleet: its clusters, their target, the prover and the rollout."""
+
+    version: Version
+    """Version of this format: 1."""
+    name: Label
+    """Name of the fleet, shown in plans, runs and reports."""
+    clusters: Annotated[tuple[ClustersFile, ...], Field(min_length=1, max_length=MAX_CLUSTERS)]
+    """The clusters of the fleet."""
+    target: TargetFile
+    """The target state of each cluster."""
+    prover: ProverFile | None = None
+    """The identity that proves sign-in. Default: the identity that runs the program."""
+    rollout: RolloutFile | None = None
+    """The order of the migration. Default: one stage with all clusters, behind one gate."""
+    skip_rules: Annotated[tuple[SkipFile, ...], Field(max_length=100)] = ()
+    """Preflight rules to skip, each with a reason."""
+    audit_days: Annotated[StrictInt, Field(ge=0, le=730)] = 30
+    """How many days of the clusters' audit logs to read from Log Analytics. 0: none."""
+    runs: RunsFile | None = None
+    """The runs that `aks-entra deploy` makes, and what starts them. Default: all three, started by hand."""
+
+    @model_validator(mode="after")
+    def _rotates_once(self) -> FleetFile:
+        soaks = self.rollout is not None and self.rollout.rotation is not None
+        if soaks and "rotation" in self.target.model_fields_set and self.target.rotation is RotationPolicy.AT_ONCE:
+            remedy = "remove it, or `rollout.rotation`"
+            raise Mistakes(
+                [Mistake("`rollout.rotation` already says when to rotate", remedy, at=("target", "rotation"))]
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _skips_once(self) -> FleetFile:
+        rules = [skip.rule for skip in self.skip_rules]
+        once("skip_rules", rules, "this rule is listed twice", "remove one of the two", "rule")
+        return self
+
+    @property
+    def deployed_runs(self) -> RunsFile:
+        """The runs to deploy."""
+        return self.runs or BY_HAND
+
+    def to_parameter(self) -> dict[str, Any]:
+        """Return the fleet as the parameter of a flow: its own values without `runs`, as JSON."""
+        return self.model_dump(mode="json", exclude={"runs"}, exclude_defaults=True)
+
+    def to_fleet(self) -> Fleet:
+        """Return the same as a core value."""
+        soak = self.rollout.rotation.to_soak() if self.rollout and self.rollout.rotation else None
+        target = self.target.to_wanted()
+        return Fleet(
+            name=self.name,
+            selectors=tuple(entry.to_selector() for entry in self.clusters),
+            target=replace(target, rotation=RotationPolicy.LATER) if soak else target,
+            prover=self.prover.to_spec() if self.prover else None,
+            stages=tuple(stage.to_spec() for stage in self.rollout.stages) if self.rollout else ONE_STAGE,
+            skip_rules=tuple(skip.to_skip() for skip in self.skip_rules),
+            ticket_required=bool(self.rollout and self.rollout.change_ticket is ChangeTicket.REQUIRED),
+            audit_days=self.audit_days,
+            rotation=soak,
+        )
+
+
+def load_fleet_file(path: Path) -> FleetFile:
+    """Read and check a fleet file (`-`: standard input). Raises `Refused` with every problem: line, field, remedy."""
+    return parse_fleet_file(_text_of(path), "standard input" if str(path) == "-" else str(path))
+
+
+def parse_fleet_file(text: str, source: str) -> FleetFile:
+    """Check the text of a fleet file. Errors call it `source`. Raises `Refused` as `load_fleet_file` does."""
+    document = read(text)
+    problems = list(document.problems)
+    if not document.readable:
+        raise refusal(source, problems)
+    if not isinstance(document.value, dict):
+        if not problems:
+            what = "is empty" if document.value is None else "is not a mapping: a fleet file consists of `key: value`"
+            problems = [Problem(line=1, where="", message=what, remedy=_BEGIN)]
+        raise refusal(source, problems)
+    fleet = None
+    try:
+        fleet = FleetFile.model_validate(document.value)
+    except ValidationError as error:
+        problems += problems_of(error, FleetFile, document)
+    problems += unwritten(document, [problem.where for problem in problems])
+    if fleet is None or problems:
+        raise refusal(source, problems)
+    return fleet
+
+
+def line_of(path: Path, field: str) -> int | None:
+    """Return the line of a field such as `clusters[0].name`, or None if the file cannot be read again."""
+    if str(path) == "-":
+        return None
+    try:
+        return read(_text_of(path)).line(path_of(field))
+    except Refused:
+        return None
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of the fleet file, as in docs/reference/fleet-file.schema.json."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **FleetFile.model_json_schema(),
+        "title": "aks-entra fleet file",
+    }
+
+
+def json_schema_text() -> str:
+    """Return the schema as the file contains it. `make docs` writes the file."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _text_of(path: Path) -> str:
+    """Return the text of a file. Raises `Refused` if it is missing, not UTF-8, or larger than `MAX_BYTES`."""
+    try:
+        if str(path) == "-":
+            content = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with path.open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise Refused(f"{path}: larger than {MAX_BYTES // 1024} KiB", remedy="split the fleet into several files")
+        return content.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise Refused(f"{path}: no such file", remedy=_BEGIN) from None
+    except IsADirectoryError:
+        raise Refused(f"{path}: is a folder", remedy="name a file in this folder") from None
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise Refused(f"{path}:{line}: is not UTF-8 text", remedy="save it in the encoding UTF-8") from None
+    except OSError as error:
+        raise Refused(f"{path}: cannot be read: {error.strerror}", remedy="check its permissions") from None
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json_schema_text())

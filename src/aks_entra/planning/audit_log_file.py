@@ -1,0 +1,225 @@
+"""Reads a cluster's audit log from a file, whatever form it was exported in, for `core.preflight.audit_callers`.
+
+Known are: Kubernetes' own events as JSON lines; what diagnostic settings write to a storage account or an event hub
+(`properties.log`); and what Log Analytics answers or exports (tables AzureDiagnostics, AKSAudit and AKSAuditAdmin; as
+JSON, as the API's `tables`, or as the portal's CSV). Gzip is opened. Nothing but what `Call` names is kept.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from aks_entra.core.durations import stamp, when
+from aks_entra.core.preflight.audit_callers import AuditedCallers, Call, who_breaks
+from aks_entra.errors import Refused
+
+LARGEST: Final = 512 * 1024 * 1024  # characters of a document that is not made of lines
+
+_ADMIN_ONLY: Final = frozenset({"kube-audit-admin", "aksauditadmin"})
+_AUDIT: Final = frozenset({"kube-audit", "aksaudit", "azurediagnostics", ""})
+_ENDS: Final = frozenset({"responsecomplete", "panic", "responsestarted", ""})
+_EXTRA: Final = "authentication.kubernetes.io/"
+_CLUSTER: Final = re.compile(r"^/subscriptions/.+/managedclusters/[^/]+$", re.IGNORECASE)
+_NAMED: Final = re.compile(r"^(?P<cluster>[^/=]+/[^/=]+)=(?P<file>.+)$")
+_PORTAL: Final = ("%m/%d/%Y, %I:%M:%S.%f %p", "%m/%d/%Y, %I:%M:%S %p")
+_REMEDY: Final = "export category kube-audit, or table AKSAudit, as JSON lines, JSON or CSV"
+
+Row = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class _Damaged:
+    """How many entries could not be read: what they hold is unknown."""
+
+    entries: int = 0
+
+
+def read_audit_logs(sources: Iterable[str], since: datetime) -> dict[str, AuditedCallers]:
+    """Who will break, by cluster, from files named `FILE` or `resource-group/name=FILE`.
+
+    Keys are `ClusterId.key`, `resource-group/name` in lower case as given, or empty where the log names no cluster.
+    Raises Refused when a file cannot be read, or is no audit log.
+    """
+    calls: dict[str, list[Call]] = {}
+    damaged = _Damaged()
+    for source in sources:
+        named = None if Path(source).is_file() else _NAMED.match(source)
+        path = Path(named["file"] if named else source)
+        found = False
+        for call in _calls(path, damaged):
+            found = True
+            cluster = named["cluster"].casefold() if named else call.cluster
+            if call.at >= stamp(since):
+                calls.setdefault(cluster, []).append(call)
+        if not found:
+            raise Refused(f"{path}: no audited request is in it", remedy=_REMEDY)
+    weighed = {cluster: who_breaks(several) for cluster, several in calls.items()}
+    return {
+        cluster: replace(one, complete=one.complete and not damaged.entries)
+        for cluster, one in weighed.items()
+        if one is not None
+    }
+
+
+def _calls(path: Path, damaged: _Damaged) -> Iterator[Call]:
+    try:
+        with _opened(path) as file:
+            for row in _rows(file, path):
+                yield from _calls_of(row, damaged)
+    except (OSError, EOFError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise Refused(f"{path}: cannot be read: {why}", remedy=_REMEDY) from error
+    except UnicodeDecodeError as error:
+        raise Refused(f"{path}: not UTF-8 text", remedy=_REMEDY) from error
+
+
+def _opened(path: Path) -> TextIO:
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    if zipped:
+        return io.TextIOWrapper(gzip.open(path), encoding="utf-8-sig")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _rows(file: TextIO, path: Path) -> Iterator[Row]:
+    """Every entry of a file: one for each line, or those of one document."""
+    lines = lines_of(file, path)
+    first = next((line for line in lines if line.strip()), "")
+    if first.lstrip()[:1] not in {"{", "["}:
+        yield from _table(first, lines, path)
+        return
+    try:
+        row = json.loads(first)
+    except ValueError:
+        yield from _entries(_whole(first + file.read(LARGEST), path))
+        return
+    yield from _entries(row)
+    for number, line in enumerate(lines, start=2):
+        if not line.strip():
+            continue
+        try:
+            yield from _entries(json.loads(line))
+        except ValueError as error:
+            raise Refused(f"{path}:{number}: this line is not JSON", remedy=_REMEDY) from error
+
+
+def lines_of(file: TextIO, path: Path, *, longest: int = LARGEST) -> Iterator[str]:
+    """The file's lines. Refused for one that is longer: a small gzip file can hold any amount of it."""
+    while line := file.readline(longest + 1):
+        if len(line) > longest:
+            raise Refused(f"{path}: a line of it is longer than {longest:,} characters", remedy=_REMEDY)
+        yield line
+
+
+def _table(first: str, lines: Iterator[str], path: Path) -> Iterator[Row]:
+    names = next(csv.reader([first]), [])
+    if not {"TimeGenerated", "TimeGenerated [UTC]"} & set(names):
+        raise Refused(f"{path}: is no audit log", remedy=_REMEDY)
+    csv.field_size_limit(LARGEST)
+    for values in csv.reader(lines):
+        yield {name.removesuffix(" [UTC]"): value for name, value in zip(names, values, strict=False)}
+
+
+def _whole(text: str, path: Path) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise Refused(f"{path}: is no audit log: it is not JSON ({error})", remedy=_REMEDY) from error
+
+
+def _entries(document: Any) -> Iterator[Row]:
+    """The entries in a document: itself, its list, or the API's tables."""
+    if isinstance(document, list):
+        for one in document:
+            yield from _entries(one)
+    elif isinstance(document, dict):
+        inner = next(
+            (document[key] for key in ("records", "value", "items") if isinstance(document.get(key), list)), None
+        )
+        if inner is not None:
+            yield from _entries(inner)
+        elif isinstance(document.get("tables"), list):
+            for table in document["tables"]:
+                names = [str(column.get("name")) for column in table.get("columns") or ()]
+                yield from (dict(zip(names, row, strict=False)) for row in table.get("rows") or ())
+        else:
+            yield document
+
+
+def _calls_of(row: Row, damaged: _Damaged) -> Iterator[Call]:
+    lower = {str(name).casefold(): value for name, value in row.items()}
+    category = str(lower.get("category") or lower.get("type") or "").casefold()
+    if category not in _ADMIN_ONLY | _AUDIT:
+        return  # of another component: the same export may hold several
+    cluster = str(lower.get("_resourceid") or lower.get("resourceid") or "")
+    known = cluster.lower() if _CLUSTER.match(cluster) else ""
+    properties = _structure(lower.get("properties"))
+    log = lower.get("log_s") or (properties.get("log") if isinstance(properties, dict) else None)
+    event = _structure(log) if log else lower
+    if not isinstance(event, dict):
+        damaged.entries += 1
+        return
+    call = _call({str(name).casefold(): value for name, value in event.items()})
+    if call is not None:
+        yield replace(call, cluster=known, reads=category not in _ADMIN_ONLY)
+
+
+def _call(event: Row) -> Call | None:
+    """One request, from Kubernetes' event or a row of AKSAudit (the same words, in another case)."""
+    user = _structure(event.get("user"))
+    verb = str(event.get("verb") or "")
+    if not isinstance(user, dict) or not verb or str(event.get("stage") or "").casefold() not in _ENDS:
+        return None
+    at = event.get("requestreceivedtimestamp") or event.get("requestreceivedtime") or event.get("timegenerated")
+    extra = user.get("extra") or {}
+    addresses = _structure(event.get("sourceips")) or ()
+    status = _structure(event.get("responsestatus"))
+    code = status.get("code") if isinstance(status, dict) else None
+    return Call(
+        username=str(user.get("username") or ""),
+        verb=verb,
+        at=_moment(str(at or "")),
+        id=str(event.get("auditid") or ""),
+        groups=tuple(str(group) for group in user.get("groups") or ()),
+        user_agent=str(event.get("useragent") or ""),
+        address=str(addresses[0]) if addresses else "",
+        status=int(code) if code is not None else None,
+        credential=_first(extra.get(f"{_EXTRA}credential-id")),
+        entra=bool(extra.get("oid")),
+        in_pod=bool(extra.get(f"{_EXTRA}pod-name")),
+    )
+
+
+def _structure(value: Any) -> Any:
+    """What a column holds: Log Analytics writes structures as text at times. None when it is no JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return None
+
+
+def _first(values: Any) -> str:
+    return str(values[0]) if isinstance(values, list) and values else str(values or "")
+
+
+def _moment(text: str) -> str:
+    for form in _PORTAL:
+        try:
+            return stamp(datetime.strptime(text, form).replace(tzinfo=UTC))
+        except ValueError:
+            continue
+    found = when(text)
+    if found is None:
+        raise Refused(f"the time of an audited request cannot be read: {text[:40]!r}", remedy=_REMEDY)
+    return stamp(found)

@@ -1,0 +1,232 @@
+"""Plans a fleet: reads what a plan needs and decides. Never writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from aks_entra.core.cluster import ClusterId, Identity, Posture
+from aks_entra.core.evidence.rotation_debt import Record
+from aks_entra.core.planning.fleet import AUDIT_DAYS, Fleet, arrange
+from aks_entra.core.planning.plan import Change, ClusterPlan, FleetPlan, Prover, plan_cluster
+from aks_entra.core.preflight import Facts, Skip, skip_refused
+from aks_entra.core.preflight.audit_callers import AuditedCallers
+from aks_entra.core.target import RotationPolicy, Target
+from aks_entra.errors import Refused
+from aks_entra.planning.admin_groups import resolve_groups
+from aks_entra.planning.fleet_reader import FleetReader, Progress
+from aks_entra.planning.group_drift import drifts
+from aks_entra.planning.preflight_facts import around, denials_of
+from aks_entra.planning.reader import needed_actions
+from aks_entra.planning.selection import select
+from aks_entra.planning.unreadable_cluster import PlanOfUnreadable
+from aks_entra.ports.migration import Caller, Ports
+from aks_entra.probes import checks
+
+_SIDE_BY_SIDE: Final = 20
+
+
+async def plan_fleet(
+    ports: Ports,
+    fleet: Fleet,
+    records: tuple[Record, ...],
+    *,
+    on_progress: Progress | None = None,
+    concurrency: int = 20,
+    callers: Mapping[str, AuditedCallers] | None = None,
+) -> FleetPlan:
+    """Read everything that a plan depends on, and decide.
+
+    `callers` holds what exported audit logs say, under the cluster's key or `resource-group/name`. The key "" is for a
+    log that names no cluster, in a fleet of one. Log Analytics is asked for the other clusters.
+
+    Raises:
+        Refused: The fleet cannot be planned. The error names the field of the fleet file.
+    """
+    for skip in fleet.skip_rules:
+        if why := skip_refused(skip):
+            raise Refused(why, field="skip_rules", remedy="see docs/reference/preflight.md")
+    reader = FleetReader(ports, records, concurrency, on_progress)
+    runner = await ports.callers.runner()
+    caller = await ports.callers.prover()
+    postures = await select(ports.arm, reader, fleet.selectors)
+    if not postures:
+        raise Refused(
+            "there is no cluster that this identity may read",
+            field="clusters",
+            remedy="name a subscription with clusters, and check the right "
+            "Microsoft.ContainerService/managedClusters/read: without it Azure lists no cluster",
+        )
+    audited = _audited(callers or {}, postures)
+    try:
+        stages = arrange(fleet.stages, postures)
+    except ValueError as error:
+        raise Refused(str(error), field="rollout", remedy="see `rollout` in the fleet file") from error
+    groups = await reader.patiently(
+        lambda: resolve_groups(ports.directory, fleet.target.admin_groups, caller.object_id)
+    )
+    reader.drifts = {one.reference: one for one in await drifts(ports, reader, groups)}
+    target = Target(
+        tenant_id="",
+        admin_groups=groups,
+        azure_rbac=fleet.target.azure_rbac,
+        local_accounts=fleet.target.local_accounts,
+        rotation=fleet.target.rotation,
+    )
+    now = checks.stamp(ports.clock)
+    asked = _Asked(
+        tenant_id=fleet.target.tenant_id,
+        prover=caller,
+        runner=runner,
+        now=now,
+        skips=fleet.skip_rules,
+        callers=audited,
+        audit_days=fleet.audit_days,
+    )
+    plans = await reader.each(
+        postures,
+        lambda posture: _plan(ports, reader, posture, target, asked),
+        PlanOfUnreadable(target),
+        raise_if_all_fail=True,
+    )
+    if fleet.rotation:
+        plans = tuple(replace(plan, rotation_planned=fleet.rotation.words) for plan in plans)
+    spec = fleet.prover
+    return FleetPlan(
+        name=fleet.name,
+        created_at=now,
+        prover=Prover(
+            object_id=caller.object_id,
+            client_id=spec.client_id if spec else None,
+            tenant_id=spec.tenant_id if spec else None,
+            secret_from=spec.secret_from if spec else None,
+        ),
+        clusters=plans,
+        stages=stages,
+        skip_rules=fleet.skip_rules,
+        ticket_required=fleet.ticket_required,
+        rotation=fleet.rotation,
+    )
+
+
+async def plan_again(
+    ports: Ports, plan: FleetPlan, changes: Mapping[ClusterId, tuple[str, ...]], records: tuple[Record, ...]
+) -> FleetPlan:
+    """Plan the clusters that changed again, towards the same target. The other clusters keep their plans.
+
+    Exported audit logs are not available any more, so callers come from Log Analytics. Raises the four errors.
+    """
+    plans = await _plans_anew(ports, plan, tuple(changes), records)
+    found = tuple(Change(cluster=str(cluster), differences=differences) for cluster, differences in changes.items())
+    return plan.planned_again(plans, found, at=checks.stamp(ports.clock))
+
+
+async def plan_rotations(
+    ports: Ports, plan: FleetPlan, owing: tuple[ClusterId, ...], records: tuple[Record, ...]
+) -> FleetPlan:
+    """Plan the second part of a plan: the rotations that the first part left owed. Raises the four errors."""
+    plans = await _plans_anew(ports, plan, owing, records, rotation=RotationPolicy.AT_ONCE)
+    return plan.rotations(plans, at=checks.stamp(ports.clock))
+
+
+async def _plans_anew(
+    ports: Ports,
+    plan: FleetPlan,
+    clusters: tuple[ClusterId, ...],
+    records: tuple[Record, ...],
+    rotation: RotationPolicy | None = None,
+) -> tuple[ClusterPlan, ...]:
+    """Plan clusters from their present state towards their targets. Groups that now exist are named by their ids."""
+    reader = FleetReader(ports, records, _SIDE_BY_SIDE, None)
+    runner, prover = await ports.callers.runner(), await ports.callers.prover()
+
+    async def of(before: ClusterPlan) -> ClusterPlan:
+        posture = await reader.patiently(lambda: ports.arm.cluster(before.cluster))
+        exists = await reader.patiently(lambda: checks.existing_groups(ports, before))
+        groups = tuple(replace(one, id=exists.get(one.reference, one.id)) for one in before.target.admin_groups)
+        reader.drifts |= {one.reference: one for one in await drifts(ports, reader, groups)}
+        asked = _Asked(
+            tenant_id=before.target.tenant_id,
+            prover=prover,
+            runner=runner,
+            now=checks.stamp(ports.clock),
+            skips=plan.skip_rules,
+            callers={},
+            audit_days=AUDIT_DAYS,
+        )
+        wanted = replace(before.target, admin_groups=groups, rotation=rotation or before.target.rotation)
+        planned = before.rotation_planned if rotation is None else ""
+        return replace(await _plan(ports, reader, posture, wanted, asked), rotation_planned=planned)
+
+    return await reader.again(tuple(plan.plan_for(one) for one in clusters), of)
+
+
+def _audited(callers: Mapping[str, AuditedCallers], postures: tuple[Posture, ...]) -> Mapping[str, AuditedCallers]:
+    """Return the audit logs by cluster. A log that names no cluster is taken for the only cluster's.
+
+    Raises:
+        Refused: A log names a cluster outside of the fleet, or it is unclear which cluster a log is about.
+    """
+    names = {name for posture in postures for name in (posture.cluster.key, str(posture.cluster).casefold())}
+    unknown = sorted(name for name in callers if name and "/" in name and name not in names and name.count("/") == 1)
+    if unknown:
+        raise Refused(
+            f"`--audit-log`: the fleet has no cluster {unknown[0]}", remedy="name it as `resource-group/name=FILE`"
+        )
+    if "" not in callers:
+        return callers
+    if len(postures) > 1:
+        raise Refused(
+            f"`--audit-log`: the log does not say which of the {len(postures)} clusters it is about",
+            remedy="name the cluster: `--audit-log resource-group/name=FILE`",
+        )
+    return {**callers, postures[0].cluster.key: callers[""]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """The inputs that are the same for every cluster of a plan."""
+
+    tenant_id: str | None
+    prover: Caller
+    runner: Caller
+    now: str
+    skips: tuple[Skip, ...]
+    callers: Mapping[str, AuditedCallers]
+    audit_days: int
+
+
+async def _plan(ports: Ports, reader: FleetReader, posture: Posture, target: Target, asked: _Asked) -> ClusterPlan:
+    """Plan one cluster. It is decided twice: the first plan shows which rights the steps need."""
+    cluster, caller = posture.cluster, asked.prover
+    subscription = cluster.subscription_id
+    tenant = await reader.once("tenant", subscription, lambda: ports.arm.tenant_of(subscription))
+    target = replace(target, tenant_id=asked.tenant_id or tenant)
+    unreachable = ""
+    if not posture.stopped:
+        posture, unreachable = await reader.probed(posture)
+        posture, _ = await reader.read(posture)
+    own = posture.admin_group_ids if posture.identity is Identity.MANAGED else ()
+    wanted = tuple(group.id for group in target.admin_groups if group.id)
+    facts = Facts(
+        tenant_id=tenant,
+        old_credentials=await reader.debt(posture),
+        groups=await reader.groups((*own, *wanted), caller.object_id),
+        drifts=tuple(reader.drifts[one.reference] for one in target.admin_groups if one.reference in reader.drifts),
+        prover=caller.name or caller.object_id,
+        prover_is_cluster_admin=await reader.by_role(posture, target, caller.object_id),
+        unreachable=unreachable,
+        now=asked.now,
+        directory_tenant=asked.runner.tenant_id,
+        memberships=await reader.known(lambda: reader.memberships(caller.object_id)),
+        callers=asked.callers.get(cluster.key) or asked.callers.get(str(cluster).casefold()),
+    )
+    steps = plan_cluster(posture, target, facts).steps
+    if steps and not posture.stopped:
+        actions = needed_actions(steps)
+        missing = await reader.known(lambda: ports.arm.missing_permissions(cluster, actions))
+        denials = await reader.known(lambda: denials_of(ports, reader, cluster, actions))
+        facts = replace(facts, missing_permissions=missing, denials=denials)
+        facts = await around(ports, reader, posture, steps, facts, audit_days=asked.audit_days)
+    return plan_cluster(posture, target, facts, asked.skips)

@@ -1,0 +1,174 @@
+"""Read the facts that preflight needs about a cluster, with as few requests as its steps need.
+
+What several clusters share (a region's versions, a subnet, this machine) is read once for the fleet. A fact that cannot
+be read is None; reading goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Final
+
+from aks_entra.core.cluster import ClusterId, Identity, Posture
+from aks_entra.core.doctor import Tool, version_in
+from aks_entra.core.preflight import ConditionalAccessPolicy, Denial, Facts, Home, Inside, Quota, Subnet, Tools, Writer
+from aks_entra.core.preflight.audit_callers import AuditedCallers
+from aks_entra.core.steps import RotateCertificates, Step
+from aks_entra.errors import AksEntraError
+from aks_entra.planning.reader import Reading
+from aks_entra.ports.migration import Ports
+from aks_entra.retry import persist
+
+_REACH: Final = 20.0  # seconds: how long an API server that refuses the prover is asked again
+_PATIENCE: Final = 300.0  # seconds of throttling
+_NOT_ON: Final = "Microsoft Entra ID is not on yet, so nobody can sign in"
+
+
+async def around(
+    ports: Ports, reader: Reading, posture: Posture, steps: tuple[Step, ...], facts: Facts, *, audit_days: int = 0
+) -> Facts:
+    """Add the facts that the rules about these steps need. With `audit_days` 0 the audit log is not read."""
+    cluster, arm = posture.cluster, ports.arm
+    locks, policies, writers, versions, tools, rules = await asyncio.gather(
+        reader.known(lambda: arm.locks(cluster, posture.node_resource_group)),
+        reader.known(lambda: arm.policies(cluster)),
+        reader.known(lambda: _writers(ports, posture)),
+        reader.known(lambda: _versions(ports, reader, posture)),
+        reader.known(lambda: _tools(ports, reader)),
+        reader.known(lambda: conditional_access_of(ports, reader, facts)),
+    )
+    facts = replace(facts, locks=locks, policies=policies, writers=writers, supported_versions=versions, tools=tools)
+    facts = replace(facts, conditional_access=rules)
+    if not any(isinstance(step, RotateCertificates) for step in steps):
+        return facts
+    windows, subnets, quotas, home, (inside, because), (callers, unread) = await asyncio.gather(
+        reader.known(lambda: arm.maintenance_windows(cluster)),
+        _subnets(ports, reader, posture),
+        reader.known(lambda: _quotas(ports, reader, posture)),
+        reader.known(lambda: home_of(ports, reader)),
+        _inside(ports, posture),
+        _callers(ports, posture, facts, audit_days),
+    )
+    return replace(
+        facts,
+        maintenance_windows=windows,
+        subnets=subnets,
+        quotas=quotas,
+        home=home,
+        addresses=await addresses_of(ports, reader, posture, home),
+        inside=inside,
+        outside_because=because,
+        callers=callers,
+        callers_unread=unread,
+    )
+
+
+async def _writers(ports: Ports, posture: Posture) -> tuple[Writer, ...] | None:
+    """Return who wrote the cluster. The log names an application by its object id or its application id."""
+    found, runner = await ports.arm.writers(posture.cluster), await ports.callers.runner()
+    own = {runner.object_id.casefold(), runner.name.casefold()}
+    if found is None:
+        return None
+    return tuple(replace(one, own=one.name.removeprefix("application ").casefold() in own) for one in found)
+
+
+async def _versions(ports: Ports, reader: Reading, posture: Posture) -> tuple[str, ...] | None:
+    subscription, location = posture.cluster.subscription_id, posture.location
+    return await reader.once(
+        "versions", f"{subscription}/{location}", lambda: ports.arm.supported_versions(subscription, location)
+    )
+
+
+async def _tools(ports: Ports, reader: Reading) -> Tools:
+    kubectl, kubelogin = await reader.once("tools", "", lambda: ports.host.tools("kubectl", "kubelogin"))
+    return Tools(kubectl=_version(kubectl), kubelogin=_version(kubelogin))
+
+
+def _version(tool: Tool) -> str | None:
+    """Return the version of a tool. Empty if the tool is not installed, None if it does not print its version."""
+    if not tool.path:
+        return ""
+    found = version_in(tool.version)
+    return None if found is None else ".".join(map(str, found))
+
+
+async def denials_of(
+    ports: Ports, reader: Reading, cluster: ClusterId, actions: tuple[str, ...]
+) -> tuple[Denial, ...] | None:
+    """Return the deny assignments that forbid, or may forbid, one of the actions to the runner. None if unreadable."""
+    found = await ports.arm.deny_assignments(cluster)
+    if found is None:
+        return None
+    runner = (await ports.callers.runner()).object_id
+    denials = []
+    for one in found:
+        denied = one.denied(actions)
+        groups = await reader.groups(one.groups if denied else (), runner)
+        applies = one.applies(runner, {each.id.lower(): each.prover_is_member for each in groups})
+        if denied and applies is not False:
+            denials.append(Denial(name=one.name, scope=one.scope, actions=denied, certain=applies is True))
+    return tuple(denials)
+
+
+async def conditional_access_of(
+    ports: Ports, reader: Reading, facts: Facts
+) -> tuple[ConditionalAccessPolicy, ...] | None:
+    """Return the policies that may apply to the prover. None also if it is unknown whether the prover is a person."""
+    if ports.conditional_access is None or facts.memberships is None:
+        return None
+    rules, person = ports.conditional_access, facts.memberships.person
+    prover = (await ports.callers.prover()).object_id
+    return await reader.once("sign-in", prover, lambda: rules.in_the_way(prover, person=person))
+
+
+async def home_of(ports: Ports, reader: Reading) -> Home:
+    """Return where this process runs, and where the services are that it depends on."""
+    return await reader.once("home", "", ports.host.home)
+
+
+async def _quotas(ports: Ports, reader: Reading, posture: Posture) -> tuple[Quota, ...] | None:
+    subscription, location = posture.cluster.subscription_id, posture.location
+    return await reader.once("quotas", f"{subscription}/{location}", lambda: ports.arm.quotas(subscription, location))
+
+
+async def _subnets(ports: Ports, reader: Reading, posture: Posture) -> tuple[Subnet, ...]:
+    ids = dict.fromkeys(pool.subnet_id for pool in posture.pools if pool.subnet_id)
+
+    async def one(subnet_id: str) -> Subnet:
+        read = await reader.known(lambda: reader.once("subnet", subnet_id, lambda: ports.arm.subnet(subnet_id)))
+        return read or Subnet(id=subnet_id, free=None)
+
+    return tuple(await asyncio.gather(*(one(subnet_id) for subnet_id in ids)))
+
+
+async def addresses_of(ports: Ports, reader: Reading, posture: Posture, home: Home | None) -> tuple[str, ...] | None:
+    """Return the cluster's addresses. They are read only if this process depends on a service elsewhere."""
+    if home is None or not home.endpoints:
+        return ()
+    published = await reader.known(lambda: ports.arm.published_addresses(posture.cluster, posture.node_resource_group))
+    if published is None:
+        return None
+    own = await ports.host.addresses(posture.fqdn) if posture.fqdn else ()
+    return (*published, *own)
+
+
+async def _inside(ports: Ports, posture: Posture) -> tuple[Inside | None, str]:
+    """Return what runs in the cluster, or why it was not read. It is read only if the prover can sign in already."""
+    if posture.identity is not Identity.MANAGED:
+        return None, _NOT_ON
+    try:
+        return await persist(ports.clock, _REACH, lambda: ports.kubernetes.inside(posture)), ""
+    except AksEntraError as error:
+        return None, error.message
+
+
+async def _callers(ports: Ports, posture: Posture, facts: Facts, days: int) -> tuple[AuditedCallers | None, str]:
+    """Return who called the API server: from the given file, or from the cluster's log."""
+    if facts.callers is not None or ports.audit is None or not days:
+        return facts.callers, ""
+    audit = ports.audit
+    try:
+        return await persist(ports.clock, _PATIENCE, lambda: audit.callers(posture.cluster, days))
+    except AksEntraError as error:
+        return None, error.message

@@ -1,0 +1,318 @@
+"""The calls that executor and verifier make to Azure, Microsoft Graph, a cluster and a clock, and no others.
+
+Every call raises the four errors of `aks_entra.errors` and nothing else. Credentials never cross a port: the adapters'
+vault holds them under the cluster's key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from aks_entra.core.access.deny_assignments import DenyAssignment
+    from aks_entra.core.cluster import CertificateAuthority, ClusterId, Posture, ServingCertificate
+    from aks_entra.core.evidence.observations import (
+        ActivityLogRead,
+        AdminCredentialRefused,
+        Baseline,
+        Credential,
+        Evidence,
+        Node,
+        Workload,
+    )
+    from aks_entra.core.maintenance_windows import MaintenanceWindow
+    from aks_entra.core.new_cluster import NewCluster
+    from aks_entra.core.planning.plan import ClusterPlan
+    from aks_entra.core.preflight import (
+        ConditionalAccessPolicy,
+        Inside,
+        Lock,
+        Policy,
+        Quota,
+        Subnet,
+        Writer,
+    )
+    from aks_entra.core.preflight.audit_callers import AuditedCallers
+    from aks_entra.core.steps import Guarded
+    from aks_entra.ports.directory import Directory
+    from aks_entra.ports.host import Host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """A long-running operation of ARM: its cluster, and its own URL (polled verbatim; empty when it was lost)."""
+
+    cluster: ClusterId
+    url: str
+    correlation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationState:
+    """The state of an operation. ARM's status is an open set; `Succeeded`, `Failed` and `Canceled` are final."""
+
+    status: str
+    code: str = ""
+    message: str = ""
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the operation ended."""
+        return self.status.casefold() in {"succeeded", "failed", "canceled"}
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the operation succeeded."""
+        return self.status.casefold() == "succeeded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldCredential:
+    """A description of a credential that the vault holds."""
+
+    cluster: ClusterId
+    has_certificate: bool
+    has_static_token: bool
+    ca: CertificateAuthority
+    signed: bool = False  # the certificate is in date, and that CA signed it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn:
+    """The answers of a SelfSubjectReview and a SelfSubjectAccessReview: the user, and whether it may do everything."""
+
+    username: str
+    groups: tuple[str, ...]
+    everything: bool
+    issued_at: str = ""  # when the token was issued (its `iat`), ISO 8601; empty: it does not say
+
+
+class KubeconfigSink(Protocol):
+    """The one place that a person named for an admin kubeconfig."""
+
+    def put(self, content: bytes) -> None:
+        """Write the content, once. Raises Refused the second time."""
+
+
+class ControlPlane(Protocol):
+    """Azure Resource Manager, as far as AKS is concerned."""
+
+    async def tenant_of(self, subscription_id: str) -> str:
+        """Return the subscription's tenant id. Raises Refused when the subscription cannot be seen."""
+
+    async def subscription_id(self, name_or_id: str) -> str:
+        """Return a subscription's id by id or display name. Refused if there is no such subscription, or several."""
+
+    def list_clusters(self, subscription_id: str, resource_group: str | None = None) -> AsyncIterator[Posture]:
+        """Return every managed cluster at depth "listed", one page of ARM's list at a time."""
+
+    async def cluster(self, cluster: ClusterId) -> Posture:
+        """Return one cluster at depth "listed". Refused (code ResourceNotFound) when it does not exist."""
+
+    async def certificate_authority(self, cluster: ClusterId) -> CertificateAuthority:
+        """Return the CA in the cluster's user kubeconfig, and drop the rest of that response at once."""
+
+    async def missing_permissions(self, cluster: ClusterId, actions: tuple[str, ...]) -> tuple[str, ...] | None:
+        """Return the ARM actions that the caller lacks on the cluster. None if that cannot be read."""
+
+    async def is_cluster_admin(self, cluster: ClusterId, principal_id: str) -> bool | None:
+        """Whether the principal holds Azure Kubernetes Service RBAC Cluster Admin here. None if unreadable."""
+
+    async def locks(self, cluster: ClusterId, node_resource_group: str) -> tuple[Lock, ...] | None:
+        """Return the management locks on the cluster and its node resource group. None if unreadable."""
+
+    async def deny_assignments(self, cluster: ClusterId) -> tuple[DenyAssignment, ...] | None:
+        """Return the deny assignments on the cluster and above it. None if unreadable."""
+
+    async def supported_versions(self, subscription_id: str, location: str) -> tuple[str, ...] | None:
+        """Return the minor versions (`1.33`) that Azure offers in a region. None if unreadable."""
+
+    async def policies(self, cluster: ClusterId) -> tuple[Policy, ...] | None:
+        """Return the policy assignments on the cluster that are about sign-in. None if unreadable."""
+
+    async def maintenance_windows(self, cluster: ClusterId) -> tuple[MaintenanceWindow, ...] | None:
+        """Return the cluster's maintenance configurations. None if unreadable."""
+
+    async def quotas(self, subscription_id: str, location: str) -> tuple[Quota, ...] | None:
+        """Return the vCPUs that a subscription has left in a region. None if unreadable."""
+
+    async def subnet(self, subnet_id: str) -> Subnet:
+        """Return how many addresses a subnet has left. `free` is None if unreadable."""
+
+    async def published_addresses(self, cluster: ClusterId, node_resource_group: str) -> tuple[str, ...] | None:
+        """Return the addresses of the cluster's services: public ones and those of its load balancers."""
+
+    async def writers(self, cluster: ClusterId) -> tuple[Writer, ...] | None:
+        """Return who wrote the cluster in the last 89 days, the newest first. None if unreadable."""
+
+    async def handed_out(self, cluster: ClusterId) -> ActivityLogRead:
+        """Return when Azure handed out admin credentials by the activity log, and the time that the log covers.
+
+        A log that is missing or may not be read covers nothing, and `problem` says why.
+        """
+
+    async def enable_entra(
+        self,
+        cluster: ClusterId,
+        expected: Guarded,
+        tenant_id: str,
+        admin_group_ids: tuple[str, ...],
+        azure_rbac: bool | None,
+    ) -> Operation:
+        """PUT with a new `aadProfile`. Reads the cluster just before; Refused if it is not as `expected`."""
+
+    async def update_entra(
+        self, cluster: ClusterId, expected: Guarded, admin_group_ids: tuple[str, ...], azure_rbac: bool
+    ) -> Operation:
+        """PUT with other admin groups and another Azure RBAC flag, under the same guard."""
+
+    async def set_local_accounts(
+        self, cluster: ClusterId, expected: Guarded, *, enabled: bool, tags: tuple[tuple[str, str | None], ...] = ()
+    ) -> Operation:
+        """PUT with another `disableLocalAccounts`, under the same guard. Sets `tags`; None removes a tag."""
+
+    async def rotate_certificates(self, cluster: ClusterId) -> Operation:
+        """POST rotateClusterCertificates, never repeated by the client. TryLater (code OperationNotAllowed) on 409."""
+
+    async def operation(self, operation: Operation) -> OperationState:
+        """GET the operation's own URL once, verbatim."""
+
+    async def hold_admin_credential(self, cluster: ClusterId) -> HeldCredential | AdminCredentialRefused:
+        """Fetch the admin kubeconfig into the vault, or return ARM's 400 of the disabled account as evidence."""
+
+    async def hand_out_admin_kubeconfig(self, cluster: ClusterId, place: KubeconfigSink) -> None:
+        """Write the admin kubeconfig to the one place. TryLater while Azure still refuses it."""
+
+    async def subscription_ids(self) -> tuple[str, ...]:
+        """Return the ids of the subscriptions that the caller can see."""
+
+    async def ensure_resource_group(self, subscription_id: str, name: str, location: str) -> bool:
+        """Create the resource group unless it exists. Returns whether it was created."""
+
+    async def create_cluster(self, spec: NewCluster) -> Operation:
+        """PUT a cluster that does not exist (If-None-Match: *). Rejected if it exists."""
+
+
+class Kubernetes(Protocol):
+    """One cluster's API server from outside. `ca_pem` and credentials come from the vault, by the cluster's key."""
+
+    async def handshake(self, fqdn: str) -> ServingCertificate:
+        """Do a TLS handshake without a credential. TryLater when nobody answers."""
+
+    async def sign_in(self, posture: Posture, *, fresh: bool) -> SignedIn:
+        """Sign in as the prover. `fresh` asks for a token newer than any cached one, because tokens carry groups.
+
+        TryLater when it does not answer, or refuses the token with 401 (groups and webhooks take a while).
+        """
+
+    async def nodes(self, posture: Posture) -> tuple[Node, ...]:
+        """Return all nodes, as the prover sees them."""
+
+    async def workloads(self, posture: Posture) -> tuple[Workload, ...]:
+        """Return all deployments, daemon sets and stateful sets, as the prover sees them."""
+
+    async def inside(self, posture: Posture) -> Inside:
+        """Return what a rotation affects in the cluster, as the prover sees it. Of secrets, only names are read."""
+
+    async def try_credential(self, posture: Posture, credential: Credential) -> int | None:
+        """Use one held credential alone, trusting the CA that serves now, and return the HTTP status.
+
+        None if nothing is held, or if there was no HTTP response (a TLS failure is not a refusal).
+        """
+
+
+class Vault(Protocol):
+    """The credentials that this process holds in memory, by cluster."""
+
+    def holds(self, cluster: ClusterId) -> bool:
+        """Whether an admin credential of the cluster is held."""
+
+    def forget(self, cluster: ClusterId) -> None:
+        """Drop the credential of the cluster."""
+
+    def authority(self, cluster: ClusterId) -> str | None:
+        """Return the CA certificate (PEM, public) that served last. None before it was read."""
+
+    def hand_in(self, cluster: ClusterId, kubeconfig: str) -> HeldCredential:
+        """Hold the credential of an old admin kubeconfig (YAML text). Refused if it carries no static credential."""
+
+
+class Clock(Protocol):
+    """The clock."""
+
+    def now(self) -> datetime:
+        """Return the present time in UTC, with its time zone."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class Journal(Protocol):
+    """Stores the baseline and evidence that a later run needs, under digest and cluster. They contain no secret."""
+
+    async def baseline(self, digest: str, cluster: ClusterId) -> Baseline | None:
+        """Return the stored baseline. None if none was stored."""
+
+    async def store_baseline(self, digest: str, baseline: Baseline) -> None:
+        """Store a baseline. A second one for the same cluster and digest replaces the first."""
+
+    async def evidence(self, digest: str, plan: ClusterPlan) -> tuple[Evidence, ...]:
+        """Return the lasting evidence of earlier runs at the cluster, in the order of the plan's steps.
+
+        Evidence that cannot be read is returned as a Failure that names it.
+        """
+
+    async def store_evidence(self, digest: str, cluster: ClusterId, step: str, evidence: tuple[Evidence, ...]) -> None:
+        """Store what a step (its `kind`) did, before the next step begins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """The identity in a token: the directory object's id, its tenant, and its name for people."""
+
+    object_id: str
+    tenant_id: str
+    name: str = ""
+
+
+class Callers(Protocol):
+    """The identities that this process uses."""
+
+    async def runner(self) -> Caller:
+        """Return the identity that calls ARM and Graph. Refused without a credential, or if Entra refuses it."""
+
+    async def prover(self) -> Caller:
+        """Return the identity that proves sign-in: the runner, unless the fleet names another. Refused as above."""
+
+
+class ConditionalAccess(Protocol):
+    """The tenant's Conditional Access."""
+
+    async def in_the_way(self, principal_id: str, *, person: bool) -> tuple[ConditionalAccessPolicy, ...]:
+        """Return the enforced policies for a sign-in of this identity to AKS. Refused if they may not be read."""
+
+
+class AuditTrail(Protocol):
+    """The audit logs of clusters."""
+
+    async def callers(self, cluster: ClusterId, days: int) -> tuple[AuditedCallers | None, str]:
+        """Return who called a cluster's API server in the last days. None and the reason if that is unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Every port that the executor and the verifier use."""
+
+    arm: ControlPlane
+    directory: Directory
+    kubernetes: Kubernetes
+    vault: Vault
+    clock: Clock
+    journal: Journal
+    callers: Callers
+    host: Host
+    audit: AuditTrail | None = None
+    conditional_access: ConditionalAccess | None = None

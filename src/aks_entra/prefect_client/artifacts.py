@@ -1,0 +1,191 @@
+"""Prefect's artifacts keep what must survive a process and is no secret: plans, evidence, verdicts, reports.
+
+An artifact holds its text gzipped as `data` and a page for people as `description`. The newest one under a key counts.
+Nothing is overwritten, so that a later reader sees what was known at which time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.filters import (
+    ArtifactCollectionFilter,
+    ArtifactCollectionFilterKey,
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    ArtifactFilterKey,
+)
+from prefect.client.schemas.sorting import ArtifactCollectionSort, ArtifactSort
+from prefect.context import FlowRunContext, TaskRunContext
+
+from aks_entra.documents import pack, unpack
+from aks_entra.errors import Refused
+from aks_entra.text.safe import for_storage
+
+PAGE = 200
+OURS = "aks-entra/"
+"""The beginning of the types of artifacts that carry a packed text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """One stored text: its key, when it was stored (ISO 8601) and by which flow run."""
+
+    key: str
+    packed: str
+    at: str
+    flow_run: UUID | None = None
+
+    @property
+    def text(self) -> str:
+        """The text. Raises Refused, with its key, if it is damaged; others can still be read."""
+        try:
+            return unpack(self.packed)
+        except Refused as error:
+            error.message = f"{self.key}: {error.message}"
+            raise
+
+
+def current_flow_run() -> UUID | None:
+    """Return the flow run of this process, or None outside of one."""
+    context = FlowRunContext.get()
+    if context is not None and context.flow_run is not None:
+        return context.flow_run.id
+    task = TaskRunContext.get()
+    return task.task_run.flow_run_id if task is not None else None
+
+
+async def put(key: str, text: str, *, kind: str, page: str = "") -> None:
+    """Store a text under a key; `page` (markdown) is what Prefect's UI shows of it."""
+    await _put(key, pack(text), kind=kind, page=page)
+
+
+async def copy(stored: Stored, key: str, *, kind: str, page: str = "") -> None:
+    """Copy a stored text to another key, unchanged: a damaged text stays damaged."""
+    await _put(key, stored.packed, kind=kind, page=page)
+
+
+async def _put(key: str, packed: str, *, kind: str, page: str) -> None:
+    async with get_client() as client:
+        await client.create_artifact(
+            ArtifactCreate(
+                key=key,
+                type=f"{OURS}{kind}",
+                description=for_storage(page) or None,
+                data=packed,
+                flow_run_id=current_flow_run(),
+            )
+        )
+
+
+async def show(key: str, *, kind: str, data: str, description: str = "") -> None:
+    """Store a page for people. `kind` is one of Prefect's own ("markdown", "table")."""
+    async with get_client() as client:
+        await client.create_artifact(
+            ArtifactCreate(
+                key=key,
+                type=kind,
+                description=for_storage(description) or None,
+                data=for_storage(data),
+                flow_run_id=current_flow_run(),
+            )
+        )
+
+
+async def get(key: str) -> Stored | None:
+    """Return the newest text under a key, or None."""
+    async with get_client() as client:
+        found = await client.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])),
+            sort=ArtifactSort.CREATED_DESC,
+            limit=1,
+        )
+    return next((_stored(one.key, one.data, one.created, one.flow_run_id) for one in found), None)
+
+
+async def versions(key: str) -> tuple[Stored, ...]:
+    """Return every text that was stored under a key, newest first."""
+    found: list[Stored] = []
+    offset = 0
+    async with get_client() as client:
+        while True:
+            page = await client.read_artifacts(
+                artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])),
+                sort=ArtifactSort.CREATED_DESC,
+                limit=PAGE,
+                offset=offset,
+            )
+            found += [_stored(one.key, one.data, one.created, one.flow_run_id) for one in page]
+            offset += PAGE
+            if len(page) < PAGE:
+                return tuple(found)
+
+
+async def own_text(flow_run: UUID, key: str) -> str | None:
+    """Return the newest text under a key that this flow run itself stored, or None. Texts of others do not count.
+
+    Raises Refused, with the key, if the text is damaged.
+    """
+    return next((one.text for one in await versions(key) if one.flow_run == flow_run), None)
+
+
+async def newest(prefix: str) -> tuple[Stored, ...]:
+    """Return the newest text of every key that begins with the prefix, in the order of keys."""
+    found: list[Stored] = []
+    offset = 0
+    async with get_client() as client:
+        while True:
+            page = await client.read_latest_artifacts(
+                artifact_filter=ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(like_=f"{prefix}%")),
+                sort=ArtifactCollectionSort.KEY_ASC,
+                limit=PAGE,
+                offset=offset,
+            )
+            found += [
+                _stored(one.key, one.data, one.created, one.flow_run_id)
+                for one in page
+                if (one.type or "").startswith(OURS)  # not the pages for people
+                and (one.key or "").startswith(prefix)  # the server's "like" finds it anywhere in a key
+            ]
+            offset += PAGE
+            if len(page) < PAGE:
+                return tuple(found)
+
+
+async def of_runs(client: PrefectClient, runs: tuple[UUID, ...], prefix: str) -> tuple[Stored, ...]:
+    """Return every text that these flow runs stored under keys that begin with the prefix, oldest first."""
+    found: list[Stored] = []
+    seen = 0
+    while runs:
+        page = await client.read_artifacts(
+            artifact_filter=ArtifactFilter(
+                key=ArtifactFilterKey(like_=f"{prefix}%"), flow_run_id=ArtifactFilterFlowRunId(any_=list(runs))
+            ),
+            sort=ArtifactSort.CREATED_DESC,
+            limit=PAGE,
+            offset=seen,
+        )
+        seen += len(page)
+        found += [
+            _stored(one.key, one.data, one.created, one.flow_run_id)
+            for one in page
+            if (one.key or "").startswith(prefix)
+        ]
+        if len(page) < PAGE:
+            break
+    return tuple(reversed(found))
+
+
+def _stored(key: str | None, data: object, created: object, flow_run: UUID | None) -> Stored:
+    return Stored(key=key or "", packed=str(data), at=str(created or ""), flow_run=flow_run)
+
+
+def own_flow_run() -> UUID:
+    """Return the flow run of this process. Raises RuntimeError outside of one."""
+    run = current_flow_run()
+    if run is None:
+        raise RuntimeError("this code runs only in a flow run")
+    return run

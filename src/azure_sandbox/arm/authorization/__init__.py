@@ -1,0 +1,1 @@
+"""Microsoft.Authorization: roles, assignments, locks, policies, deny assignments. It knows no wire format of Graph."""

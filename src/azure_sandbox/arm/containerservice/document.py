@@ -1,0 +1,257 @@
+"""Complete the document of a managed cluster, as the service completes what a client sends.
+
+Recorded exchanges check the result. Unknown properties are kept as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+from azure_sandbox.arm.containerservice.versions import DEFAULT, patch_of
+
+Document = dict[str, Any]
+_NAMES = uuid.UUID("0b7f4f0e-5a0f-4c7e-9a0c-6a1d0a7a3c55")
+WRITE_ONLY = (("servicePrincipalProfile", "secret"), ("windowsProfile", "adminPassword"))
+COMPUTED = ("provisioningState", "currentKubernetesVersion", "fqdn", "privateFQDN", "azurePortalFQDN", "maxAgentPools")
+_SPOT_ONLY = ("scaleSetPriority", "scaleSetEvictionPolicy", "spotMaxPrice")
+_POOL = {
+    "count": 1,
+    "vmSize": "Standard_D4s_v5",
+    "osDiskSizeGB": 128,
+    "osDiskType": "Managed",
+    "kubeletDiskType": "OS",
+    "workloadRuntime": "OCIContainer",
+    "maxPods": 110,
+    "type": "VirtualMachineScaleSets",
+    "enableAutoScaling": False,
+    "powerState": {"code": "Running"},
+    "enableNodePublicIP": False,
+    "mode": "System",
+    "osType": "Linux",
+    "osSKU": "Ubuntu",
+    "upgradeSettings": {},
+    "enableFIPS": False,
+}
+_STORAGE = {
+    "diskCSIDriver": {"enabled": True, "version": "v1"},
+    "fileCSIDriver": {"enabled": True},
+    "snapshotController": {"enabled": True},
+}
+_NETWORK = {
+    "networkPlugin": "kubenet",
+    "loadBalancerSku": "standard",
+    "podCidr": "10.244.0.0/16",
+    "serviceCidr": "10.0.0.0/16",
+    "dnsServiceIP": "10.0.0.10",
+    "outboundType": "loadBalancer",
+}
+
+
+def derived(*parts: str) -> str:
+    """Return a GUID, the same for the same names."""
+    return str(uuid.uuid5(_NAMES, "/".join(parts).lower()))
+
+
+def short(*parts: str) -> str:
+    """Return eight hexadecimal digits, the same for the same names."""
+    return hashlib.sha256("/".join(parts).lower().encode()).hexdigest()[:8]
+
+
+def merge(held: Any, change: Any) -> Any:
+    """Return a value after a JSON merge patch (RFC 7396)."""
+    if not isinstance(change, Mapping):
+        return deepcopy(change)
+    merged = dict(held) if isinstance(held, dict) else {}
+    for key, value in change.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge(merged.get(key), value)
+    return merged
+
+
+def merged_aad(sent: Document | None, held: Document | None, tenant: str) -> Document | None:
+    """Return the `aadProfile` that the service answers: with `adminUsers` and the tenant, without secrets. Recorded."""
+    if sent is None:
+        return held
+    if not sent.get("managed"):
+        return {
+            "adminGroupObjectIDs": sent.get("adminGroupObjectIDs"),
+            "adminUsers": None,
+            **{key: sent[key] for key in ("clientAppID", "serverAppID") if key in sent},
+            "tenantID": sent.get("tenantID") or tenant,
+        }
+    answer: Document = {"managed": True, "adminGroupObjectIDs": sent.get("adminGroupObjectIDs"), "adminUsers": None}
+    if sent.get("enableAzureRBAC") is not None:
+        answer["enableAzureRBAC"] = sent["enableAzureRBAC"]
+    answer["tenantID"] = sent.get("tenantID") or (held or {}).get("tenantID") or tenant
+    known = {"managed", "adminGroupObjectIDs", "adminUsers", "enableAzureRBAC", "tenantID"}
+    legacy = {"clientAppID", "serverAppID", "serverAppSecret"}
+    return answer | {key: value for key, value in sent.items() if key not in known | legacy}
+
+
+def complete_pool(sent: Document, held: Document | None, version: str) -> Document:
+    """Return an agent pool as the service answers it; `held` is the pool before, `version` the default version."""
+    pool: Document = {**deepcopy(_POOL), **(held or {}), **{key: it for key, it in sent.items() if it is not None}}
+    for key in ("osDiskSizeGB", "vmSize"):
+        pool[key] = pool[key] or (held or _POOL)[key]
+    pool["orchestratorVersion"] = patch_of(pool.get("orchestratorVersion") or version)
+    pool["currentOrchestratorVersion"] = pool["orchestratorVersion"]
+    pool.setdefault("nodeImageVersion", "AKSUbuntu-2204gen2containerd-202510.01.0")
+    if pool.get("scaleSetPriority", "Regular") != "Spot":
+        for key in _SPOT_ONLY:
+            pool.pop(key, None)
+    for key in ("nodeTaints", "nodeLabels"):
+        if not pool.get(key):
+            pool.pop(key, None)
+    for key in ("provisioningState", "eTag"):
+        pool.pop(key, None)
+    return pool
+
+
+def _network(sent: Document) -> Document:
+    network: Document = {**_NETWORK, **{key: it for key, it in sent.items() if it is not None}}
+    if network.get("networkPluginMode") is None and network["networkPlugin"] == "azure" and "podCidr" not in sent:
+        network.pop("podCidr", None)
+    if network["outboundType"] == "loadBalancer":
+        balancer = dict(network.get("loadBalancerProfile") or {"managedOutboundIPs": {"count": 1}})
+        outbound = dict(balancer.get("managedOutboundIPs") or {})
+        if outbound.get("countIPv6") == 0:
+            del outbound["countIPv6"]
+        if outbound:
+            balancer["managedOutboundIPs"] = outbound
+        balancer.setdefault("backendPoolType", "nodeIPConfiguration")
+        network["loadBalancerProfile"] = balancer
+    if "podCidr" in network:
+        network.setdefault("podCidrs", [network["podCidr"]])
+    network.setdefault("serviceCidrs", [network["serviceCidr"]])
+    network.setdefault("ipFamilies", ["IPv4"])
+    return network
+
+
+def pods_of(network: Document) -> int:
+    """Return the default of `maxPods`, which is smaller if each pod takes an address of the subnet."""
+    flat = network.get("networkPlugin") == "azure" and network.get("networkPluginMode") != "overlay"
+    return 30 if flat else int(str(_POOL["maxPods"]))
+
+
+def complete(
+    sent: Document,
+    held: Document | None,
+    *,
+    subscription: str,
+    group: str,
+    name: str,
+    tenant: str,
+    default_version: str = DEFAULT,
+) -> Document:
+    """Return the whole resource after a PUT.
+
+    Sent properties win, other properties keep their value in `held`, and read-only properties are computed.
+    """
+    before: Document = held or {"properties": {}}
+    location = str(sent["location"]).replace(" ", "").lower()
+    wanted: Document = sent.get("properties") or {}
+    fresh = {key: deepcopy(it) for key, it in wanted.items() if it is not None and key not in COMPUTED}
+    properties: Document = {**deepcopy(before["properties"]), **fresh}
+    if not held:
+        _fill_new(properties, subscription, group, name, location)
+    version = patch_of(properties.get("kubernetesVersion") or default_version)
+    properties["kubernetesVersion"] = version if not wanted.get("kubernetesVersion") else wanted["kubernetesVersion"]
+    properties["currentKubernetesVersion"] = version
+    pools = {it["name"]: it for it in before["properties"].get("agentPoolProfiles", [])}
+    most = {"maxPods": pods_of(properties.get("networkProfile") or {})}
+    sent_pools = [it if it["name"] in pools else most | it for it in properties.get("agentPoolProfiles") or []]
+    properties["agentPoolProfiles"] = [complete_pool(it, pools.get(it["name"]), version) for it in sent_pools]
+    properties["networkProfile"] = _network(properties.get("networkProfile") or {})
+    properties["storageProfile"] = {**_STORAGE, **(properties.get("storageProfile") or {})}
+    entra = merged_aad(wanted.get("aadProfile"), before["properties"].get("aadProfile"), tenant)
+    if entra is not None:
+        properties["aadProfile"] = entra
+    if not properties.get("addonProfiles"):
+        properties.pop("addonProfiles", None)
+    for profile, secret in WRITE_ONLY:
+        if isinstance(properties.get(profile), dict):
+            properties[profile].pop(secret, None)
+    return _resource(sent, before, properties, location, (subscription, group, name), tenant)
+
+
+def _resource(
+    sent: Document,
+    before: Document,
+    properties: Document,
+    location: str,
+    place: tuple[str, str, str],
+    tenant: str,
+) -> Document:
+    envelope = {"id", "name", "type", "location", "properties", "identity", "sku", "tags", "systemData", "kind", "eTag"}
+    extra = {
+        key: deepcopy(it)
+        for source in (before, sent)
+        for key, it in source.items()
+        if key not in envelope and it is not None
+    }
+    document: Document = {"location": location, "properties": properties, **extra}
+    identity = sent.get("identity") or before.get("identity") or {"type": "SystemAssigned"}
+    document["identity"] = {**identity}
+    if identity.get("type") == "SystemAssigned":
+        document["identity"] |= {"principalId": derived(*place, "identity"), "tenantId": tenant}
+    document["sku"] = {"name": "Base", "tier": "Free", **(before.get("sku") or {}), **(sent.get("sku") or {})}
+    if sent.get("tags"):
+        document["tags"] = dict(sent["tags"])
+    return document
+
+
+def _fill_new(properties: Document, subscription: str, group: str, name: str, location: str) -> None:
+    prefix = properties.get("dnsPrefix") or properties.get("fqdnSubdomain") or name
+    suffix = short(subscription, group, name)
+    region = f"hcp.{location}.azmk8s.io"
+    properties["powerState"] = {"code": "Running"}
+    properties["fqdn"] = f"{prefix}-{suffix}.{region}"
+    properties["azurePortalFQDN"] = f"{prefix}-{suffix}.portal.{region}"
+    access = properties.get("apiServerAccessProfile") or {}
+    if access.get("enablePrivateCluster"):
+        zone = f"{derived(subscription, group, name, 'zone')}.privatelink.{location}.azmk8s.io"
+        properties["privateFQDN"] = f"{prefix}-{suffix}.{zone}"
+    properties.setdefault("nodeResourceGroup", f"MC_{group}_{name}_{location}")
+    properties.setdefault("enableRBAC", True)
+    properties.setdefault("supportPlan", "KubernetesOfficial")
+    properties.setdefault("servicePrincipalProfile", {"clientId": "msi"})
+    properties.setdefault("oidcIssuerProfile", {"enabled": False})
+    properties.setdefault("securityProfile", {})
+    properties.setdefault("workloadAutoScalerProfile", {})
+    properties["maxAgentPools"] = 100
+
+
+def add_created_parts(document: Document, *, subscription: str, name: str) -> None:
+    """Add what a cluster gets when an operation succeeds: the kubelet's identity and the outbound address."""
+    properties = document["properties"]
+    nodes = properties["nodeResourceGroup"]
+    scope = f"/subscriptions/{subscription}/resourcegroups/{nodes}/providers"
+    identity = {
+        "resourceId": f"{scope}/Microsoft.ManagedIdentity/userAssignedIdentities/{name}-agentpool",
+        "clientId": derived(subscription, nodes, name, "kubelet client"),
+        "objectId": derived(subscription, nodes, name, "kubelet object"),
+    }
+    properties.setdefault("identityProfile", {"kubeletidentity": identity})
+    network = properties["networkProfile"]
+    if str(network["loadBalancerSku"]).lower() == "standard":
+        network["loadBalancerSku"] = "Standard"
+    if balancer := network.get("loadBalancerProfile"):
+        address = f"/subscriptions/{subscription}/resourceGroups/{nodes}/providers/Microsoft.Network/publicIPAddresses"
+        address = f"{address}/{derived(subscription, nodes, 'outbound')}"
+        balancer.setdefault("effectiveOutboundIPs", [{"id": address}])
+
+
+def pool_answer(pool: Document, state: str, etag: str) -> Document:
+    """Return a pool as an answer shows it, with its state, and with `eTag` unless that is empty."""
+    answer: Document = {}
+    for key, value in pool.items():
+        if key == "powerState":
+            answer["provisioningState"] = state
+        answer[key] = value
+    return answer | ({"eTag": etag} if etag else {})

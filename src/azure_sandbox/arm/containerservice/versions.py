@@ -1,0 +1,52 @@
+"""The Kubernetes versions that the service offers, and what each api-version adds to an answer."""
+
+from __future__ import annotations
+
+DEFAULT = "1.33.5"
+PATCHES = {
+    "1.25": "1.25.6",
+    "1.26": "1.26.6",
+    "1.27": "1.27.9",
+    "1.28": "1.28.15",
+    "1.29": "1.29.15",
+    "1.30": "1.30.14",
+    "1.31": "1.31.13",
+    "1.32": "1.32.9",
+    "1.33": "1.33.5",
+    "1.34": "1.34.1",
+}
+NEWEST_API = "2026-08-01"
+ETAGS_SINCE = "2024-09-01"
+KINDS_SINCE = "2025-01-01"
+EARLY_STATUS_SINCE = "2025-08-01"
+
+
+def patch_of(version: str) -> str:
+    """Return the full version for `1.33`; a full version stays as it is, and "" gives the default."""
+    if not version:
+        return DEFAULT
+    return PATCHES.get(version, version)
+
+
+def number(version: str) -> tuple[int, ...]:
+    """Return a version as integers, to compare it.
+
+    Raises:
+        ValueError: It is not a version.
+    """
+    return tuple(int(it) for it in version.split("."))
+
+
+def has_etags(api_version: str) -> bool:
+    """Return whether the answers of an api-version contain `eTag`."""
+    return api_version[:10] >= ETAGS_SINCE
+
+
+def has_kind(api_version: str) -> bool:
+    """Return whether the answers of an api-version contain `kind` and `resourceUID`."""
+    return api_version[:10] >= KINDS_SINCE
+
+
+def has_early_status(api_version: str) -> bool:
+    """Return whether a creation starts as ProvisioningControlPlane (recorded in December 2025), not as InProgress."""
+    return api_version[:10] >= EARLY_STATUS_SINCE

@@ -1,0 +1,1 @@
+"""Microsoft.Insights: the activity log. It does not know API servers."""

@@ -1,0 +1,1 @@
+"""Subscriptions, resource groups, providers and Azure Resource Graph. It does not know API servers."""

@@ -1,0 +1,5 @@
+"""Entry point of `python -m azure_sandbox.cli`."""
+
+from azure_sandbox.cli import main
+
+main()

@@ -1,0 +1,42 @@
+"""The commands that bring a user into a running sandbox: `env` and `sign-in`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from azure_sandbox.cli.control_client import CREDENTIALS, NoSandbox, environment_of
+from azure_sandbox.cli.device_sign_in import NotSignedIn, sign_in
+from azure_sandbox.cli.running import DEFAULT_PORT, PersonOption, PortOption, ProxyPortOption, fail, wanted_port
+
+
+def env(port: ProxyPortOption = DEFAULT_PORT, *, person: PersonOption = False) -> None:
+    """Print the export lines that bring a shell into a running sandbox: eval "$(aks-entra-sandbox env)"."""
+    try:
+        lines = environment_of(port).splitlines(keepends=True)
+        hidden = tuple(f"export {name}=" for name in CREDENTIALS) if person else ()
+        typer.echo("".join(line for line in lines if not line.startswith(hidden)), nl=False)
+    except NoSandbox as error:
+        fail(f"no sandbox is up on port {port} ({error}); start one with: aks-entra-sandbox up --port {port}", 1)
+
+
+def sign_in_command(
+    code: Annotated[str, typer.Argument(help="The code that the terminal shows.")],
+    name: Annotated[str, typer.Option("--as", help="The user who signs in: display name, UPN or object ID.")],
+    port: PortOption = None,
+) -> None:
+    """Enter the CODE of a device-code sign-in as a user of the world, as a person does at microsoft.com/devicelogin."""
+    at = wanted_port(port)
+    try:
+        typer.echo(f"{sign_in(code, name, at)} has signed in")
+    except NoSandbox as error:
+        fail(f"no sandbox is up on port {at} ({error}); start one with: aks-entra-sandbox up", 1)
+    except NotSignedIn as error:
+        fail(str(error), 1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command("env")(env)
+    app.command("sign-in")(sign_in_command)

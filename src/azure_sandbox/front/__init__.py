@@ -1,0 +1,1 @@
+"""The entrance of a sandbox: proxy, certificates, requests and control host. It must not know the services."""

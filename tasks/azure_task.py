@@ -1,0 +1,54 @@
+"""The common options of all tasks: a name with step and cluster, retries for `TryLater` alone, and a timeout.
+
+Results are neither cached nor persisted. A step looks before it acts, and what a later run needs is stored by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, ParamSpec, TypeVar
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+
+from aks_entra.errors import TryLater
+from aks_entra.prefect_client.names import RunName
+from aks_entra.wiring import current_session
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MANY: Final = 10_000
+"""Number of retries. The executor's own timeouts (`Timeouts`) end the waiting, never this number."""
+HOURS: Final = 3 * 3600.0
+"""Timeout in seconds, longer than any step may take (`Timeouts.step`): the last resort against a hang."""
+
+
+def observable(
+    name: str, *, of: str | None = "job.plan.cluster"
+) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Task[P, Coroutine[Any, Any, R]]]:
+    """Make a task named `<name> · <cluster>`. `of` is the parameter with the cluster; None: only `<name>`."""
+    return task(
+        name=name,
+        task_run_name=RunName(f"{name} · {{{of}}}") if of else None,
+        retries=MANY,
+        retry_condition_fn=try_later,
+        timeout_seconds=HOURS,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+
+
+async def try_later(_task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Wait `after` seconds after a `TryLater`, and return whether the task is tried again.
+
+    Any other error ends the task, and so does `Timeouts.step`, the longest time for one step.
+    """
+    error = await state.aresult(raise_on_failure=False)
+    session = current_session()
+    now = session.ports.clock.now()
+    if not isinstance(error, TryLater) or (now - (run.start_time or now)).total_seconds() > session.timeouts.step:
+        return False
+    await session.ports.clock.sleep(error.after)
+    return True

@@ -1,0 +1,80 @@
+"""One task for each way to read a fleet: inventory, plans, rechecks. Nothing here writes to Azure."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aks_entra.core.cluster import ClusterId
+from aks_entra.core.maintenance_windows import MaintenanceWindow
+from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup
+from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.execution import gate_recheck
+from aks_entra.planning import inventory, planner, recheck
+from aks_entra.planning.inventory import Row
+from aks_entra.prefect_client import records
+from aks_entra.wiring import current_session
+from tasks.azure_task import observable
+
+
+@observable("plan fleet", of="fleet.name")
+async def plan_fleet(fleet: Fleet) -> FleetPlan:
+    """Read everything that a plan needs, and plan. Our own reports show which old credentials are dead."""
+    return await planner.plan_fleet(current_session().ports, fleet, await records())
+
+
+@observable("take inventory", of=None)
+async def take_inventory(
+    selectors: tuple[Selector, ...], *, probe: bool, read: bool, declared: tuple[WantedGroup, ...] = ()
+) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    """Return the clusters at the requested depth, with differences in declared groups, and the problems.
+
+    A problem is a selector whose clusters could not be listed, although others could.
+    """
+    session = current_session()
+    problems: list[str] = []
+    rows = await inventory.inventory(
+        session.ports,
+        selectors,
+        probe=probe,
+        read=read,
+        records=await records(),
+        declared=declared,
+        on_problem=lambda problem: problems.append(str(problem)),
+    )
+    return rows, tuple(problems)
+
+
+@observable("read maintenance windows", of=None)
+async def read_windows(clusters: tuple[ClusterId, ...]) -> tuple[tuple[MaintenanceWindow, ...] | None, ...]:
+    """Return the maintenance configurations of each cluster. None where they could not be read."""
+    return await recheck.maintenance_windows(current_session().ports, clusters)
+
+
+@observable("look for changes", of=None)
+async def plan_changes(plan: FleetPlan, members: tuple[ClusterId, ...]) -> FleetPlan | None:
+    """Plan again for clusters that changed, or whose way in or way back is barred now. None if there are none."""
+    ports = current_session().ports
+    plans = tuple(plan.plan_for(member) for member in members)
+    changes = await gate_recheck.changes(ports, tuple(one for one in plans if not one.restores), plan.skip_rules)
+    return await planner.plan_again(ports, plan, changes, await records()) if changes else None
+
+
+@observable("look what is left to do", of=None)
+async def due_to_write(plan: FleetPlan, members: tuple[ClusterId, ...]) -> tuple[ClusterId, ...]:
+    """Return the clusters with writing steps left, as Azure shows them now, and those that cannot be read."""
+    found = await recheck.look_again(current_session().ports, tuple(plan.plan_for(one) for one in members))
+    return tuple(cluster for cluster, now in found.items() if now.due_to_write)
+
+
+@observable("look what was written", of=None)
+async def shown_writes(plan: FleetPlan, members: tuple[ClusterId, ...]) -> tuple[tuple[str, ...] | None, ...]:
+    """Return what Azure shows as written on each cluster since the plan was made. None where it is unreadable."""
+    ports = current_session().ports
+    plans = [plan.plan_for(one) for one in members]
+    return tuple(await asyncio.gather(*(recheck.shown_writes(ports, one, plan.created_at) for one in plans)))
+
+
+@observable("plan rotations", of=None)
+async def plan_rotations(plan: FleetPlan, owing: tuple[ClusterId, ...]) -> FleetPlan:
+    """Plan the rotations that a plan left owed, as the clusters are now."""
+    return await planner.plan_rotations(current_session().ports, plan, owing, await records())

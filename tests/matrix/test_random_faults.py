@@ -1,0 +1,108 @@
+"""Random sequences of faults, kills and foreign writes at one cluster, with a check for a lockout at every call.
+
+A failure prints the sequence that led to it, and a blob (`@reproduce_failure`) that replays it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from aks_entra.core.verdict.verdict import Outcome, Verdict
+from tests.matrix.faults import KINDS, Kind
+from tests.matrix.migration import STARTING, Migration
+from tests.support.memory_model import Killed
+
+THEIRS = {"the cluster is deleted", "a lock is placed", "tokens are refused for a while"}
+"""Faults that lock everybody out whatever the job does. The fault matrix tests them separately."""
+RANDOM_KINDS = tuple(kind for kind in KINDS if kind.name not in THEIRS)
+
+
+class RandomFaults(RuleBasedStateMachine):
+    """A random sequence of events at one cluster."""
+
+    migration: Migration
+
+    @initialize(starting=st.sampled_from(STARTING))
+    def begin(self, starting: str) -> None:
+        self.migration = asyncio.run(Migration.begin(starting))
+        self.disturbed = False  # somebody permanently changed something that the plan depends on
+        self.failed_operations = 0
+        self.ineffective = False  # a rotation changes nothing, so each run may start one
+        self.verdict: Verdict | None = None
+        self.looked = 0
+
+    @rule(kind=st.sampled_from(RANDOM_KINDS), ahead=st.integers(1, 60))
+    def fault(self, kind: Kind, ahead: int) -> None:
+        """Add a fault at one of the next calls."""
+        for call in ("arm.set_local_accounts", "arm.operation", "arm.cluster", "kubernetes.sign_in"):
+            happening = kind.make(self.migration, call)
+            if happening is not None:
+                self.migration.world.happenings[len(self.migration.world.calls) + ahead] = happening
+                self.disturbed |= not kind.transient and happening.event is not None
+                self.failed_operations += kind.name.startswith("the operation ends")
+                self.ineffective |= kind.name == "the CA is unchanged after the rotation"
+                return
+
+    @rule(seconds=st.integers(1, 4000))
+    def time_passes(self, seconds: int) -> None:
+        asyncio.run(self.migration.world.clock.sleep(seconds))
+
+    @rule(moment=st.integers(1, 250))
+    def a_run_is_killed(self, moment: int) -> None:
+        self.migration.world.kill_at = self.migration.world.moments + moment
+        try:
+            self._judge(asyncio.run(self.migration.migrate()))
+        except Killed:
+            pass
+        finally:
+            self.migration.world.kill_at = None
+
+    @rule()
+    def a_run_comes_to_its_end(self) -> None:
+        self._judge(asyncio.run(self.migration.migrate()))
+
+    @invariant()
+    def nobody_is_locked_out(self) -> None:
+        if hasattr(self, "migration"):
+            assert self.migration.observer.lockouts == []
+            assert dict(self.migration.cluster.tags) == {"env": "prod"}
+            assert self.ineffective or self.migration.cluster.rotations <= 1 + self.failed_operations
+
+    def teardown(self) -> None:
+        """After all faults, one more run ends well, or says what it found."""
+        if not hasattr(self, "migration"):
+            return
+        self.migration.world.happenings.clear()
+        self.migration.world.ends.clear()
+        self.migration.world.lost_urls = False
+        verdict = asyncio.run(self.migration.migrate())
+        assert self.migration.claims_nothing_false(verdict), verdict.because
+        assert self.disturbed or verdict.outcome is Outcome.VERIFIED, verdict.because
+        assert self.migration.observer.lockouts == []
+
+    def _judge(self, verdict: Verdict) -> None:
+        """Check the verdict. An event after the run's final check is left to the next run."""
+        if not self.disturbed:
+            assert self.migration.claims_nothing_false(verdict), verdict.because
+        assert verdict.outcome is Outcome.VERIFIED or verdict.because
+
+
+@pytest.mark.parametrize(
+    "sequences", [pytest.param(60, id="a sample"), pytest.param(400, marks=pytest.mark.long, id="all of them")]
+)
+def test_random_faults(sequences: int) -> None:
+    run_state_machine_as_test(
+        RandomFaults,
+        settings=settings(
+            max_examples=sequences,
+            stateful_step_count=10,
+            deadline=None,
+            print_blob=True,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        ),
+    )

@@ -1,0 +1,179 @@
+"""The rules about a cluster's surroundings: what they say, when they are silent, and what is unknown to them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from aks_entra.core.cluster import Identity, Pool, Posture
+from aks_entra.core.planning.plan import plan_cluster
+from aks_entra.core.preflight import HELD, Controller, Facts, Home, Memberships, Severity, Subnet, Tools
+from aks_entra.core.preflight.audit_callers import AuditedCallers
+from aks_entra.core.target import GroupTarget, LocalAccounts, Target
+from tests.support.cases import ADMINS, DENIES, OTHERS, SHUT, TENANT, facts, group, managed, posture, target
+from tests.support.rule_cases import (
+    FLAT,
+    GROUPS_POLICY,
+    HELM,
+    LATER,
+    OPENED,
+    PAUL,
+    SATURDAYS,
+    SERVER,
+    SPEAKING,
+    SUBNET,
+    found,
+    inside,
+    seen,
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "words", "before", "wanted", "known"),
+    SPEAKING,
+)
+def test_a_rule_speaks(rule: str, words: str, before: Posture, wanted: Target, known: Facts) -> None:
+    plan = plan_cluster(before, wanted, known)
+    assert [finding for finding in found(plan, rule) if words in finding.message], plan.findings
+    severities = {"B": Severity.BLOCKER, "W": Severity.WARNING, "I": Severity.INFO, "U": Severity.UNKNOWN}
+    expected = Severity.BLOCKER if rule in HELD else severities[rule[0]]
+    assert {finding.severity for finding in found(plan, rule)} == {expected}
+    assert (plan.disposition == "refused") == bool(plan.blockers)
+
+
+@pytest.mark.parametrize(
+    ("rules", "before", "wanted", "known"),
+    [
+        ("B002", managed(), target(), facts(directory_tenant=TENANT.upper())),
+        ("B008 I108 W109 W113 W114 U113", managed(), target(), facts(groups=(group(people=0, eligible=2),))),
+        ("W114", managed(), target(), facts(groups=(group(people=2, guests=None),))),
+        ("B016 U116", managed(), target(), facts(home=Home(in_cluster=True, ca="another"))),
+        ("B016 U116", managed(), LATER, facts(home=None)),
+        ("B016 U116", managed(), target(), facts(home=Home(endpoints=(SERVER,)), addresses=("20.9.9.9",))),
+        ("W117 U117", managed(version="1.33.5"), target(), facts()),
+        ("W117 U117", managed(version=""), target(), facts(supported_versions=None)),
+        ("W118 I118", managed(version="1.33.5"), target(), facts(tools=Tools(kubectl="1.34.0", kubelogin="0.2.19"))),
+        ("W118 I118", managed(version="1.33.5"), target(), facts(tools=Tools(kubectl=None, kubelogin=None))),
+        ("B025 W136 U136", managed(power_state="Stopped"), target(), facts(conditional_access=None)),
+        ("B025 W136 U136", managed(), target(), facts()),
+        ("B019 I119", managed(), target(), facts(memberships=Memberships(groups=200, person=False))),
+        ("W120 I120 U120", managed(), LATER, facts(callers=None)),
+        ("B021", managed(), target(), facts(policies=(replace(DENIES, exempt=True),))),
+        ("B021", managed(), target(), facts(policies=(replace(DENIES, enforced=False),))),
+        ("B021 U121", managed(), target(), facts(policies=(replace(DENIES, effect="Audit"), GROUPS_POLICY))),
+        ("B021 U121", managed(), target(local_accounts=LocalAccounts.KEEP), facts(policies=None)),
+        ("W122 U122", managed(), target(), facts(maintenance_windows=(replace(SATURDAYS, hours=(("Tuesday", 9),)),))),
+        ("W122 U122", managed(), LATER, facts(maintenance_windows=None)),
+        ("B023 W123 U123", managed(serving=seen("2027-11-01T00:00:00Z")), target(), facts()),
+        ("B023 W123 U123", managed(serving=seen(None)), target(), facts(now="")),
+        ("B024", replace(SHUT, tags=OPENED), target(), facts()),
+        ("B024", managed(tags=OPENED), target(local_accounts=LocalAccounts.KEEP), facts()),
+        ("I131 W131", managed(), target(), facts(writers=(PAUL,))),
+        ("W124 W126 W127 U140", managed(), LATER, facts(inside=None)),
+        (
+            "W127",
+            managed(),
+            target(),
+            facts(inside=inside(controllers=(Controller(label="x", desired=1, available=1, scalable=False),))),
+        ),
+        ("W130 U130", managed(pools=(FLAT,)), target(), facts(subnets=(Subnet(id=SUBNET, free=31),))),
+        ("W130 U130", managed(pools=(replace(FLAT, power_state="Stopped"),)), target(), facts(subnets=None)),
+        ("W130 U130", managed(pools=(FLAT,)), LATER, facts(subnets=None)),
+        ("W131 U131", managed(tags=(("env", "prod"),)), target(), facts(writers=(PAUL,))),
+        (
+            "W131 U131 W132 U132",
+            managed(local_accounts=True),
+            target(local_accounts=LocalAccounts.KEEP),
+            facts(writers=None, policies=None),
+        ),
+        ("W132", managed(), target(), facts(policies=(replace(GROUPS_POLICY, admin_groups=(ADMINS.upper(),)),))),
+        (
+            "W132",
+            managed(),
+            target(),
+            facts(policies=(replace(GROUPS_POLICY, effect="Disabled"), replace(GROUPS_POLICY, exempt=True), DENIES)),
+        ),
+    ],
+)
+def test_a_rule_is_silent(rules: str, before: Posture, wanted: Target, known: Facts) -> None:
+    plan = plan_cluster(before, wanted, known)
+    assert not [finding for rule in rules.split() for finding in found(plan, rule)]
+
+
+def test_nothing_is_asked_of_a_cluster_with_nothing_to_do_or_that_is_stopped() -> None:
+    nothing_known = Facts(
+        tenant_id=TENANT, old_credentials=facts().old_credentials, groups=(group(),), directory_tenant="x"
+    )
+    for before in (managed(power_state="Stopped"), managed(local_accounts=True)):
+        wanted = target(local_accounts=LocalAccounts.KEEP) if not before.stopped else target()
+        rules = {finding.rule for finding in plan_cluster(before, wanted, nothing_known).findings}
+        assert rules <= {"B010", "W103", "U112", "U121"}
+
+
+def test_authorised_ranges_are_named_in_the_remedy() -> None:
+    known = facts(unreachable="timed out")
+    (finding,) = found(plan_cluster(managed(authorized_ip_ranges=("20.0.0.0/8",)), target(), known), "B013")
+    assert "an address in its authorised IP ranges (20.0.0.0/8)" in finding.remedy
+
+
+def test_the_change_for_the_source_is_printed() -> None:
+    terraform = managed(tags=(("source", "terraform"),))
+    (finding,) = found(plan_cluster(terraform, target(), facts()), "W131")
+    assert finding.remedy == (
+        "make this change in its source code first: `local_account_disabled = true`, "
+        f'`azure_active_directory_role_based_access_control {{ tenant_id = "{TENANT}", '
+        f'admin_group_object_ids = ["{ADMINS}"], azure_rbac_enabled = false }}` (Terraform)'
+    )
+    assert finding.evidence == "tag source=terraform"
+    bicep = posture(identity=Identity.NONE, tags=(("bicep", "yes"),))
+    (finding,) = found(plan_cluster(bicep, target(), facts()), "W131")
+    assert finding.remedy == (
+        "make this change in its source code first: `disableLocalAccounts: true`, `aadProfile: { managed: true, "
+        f"tenantID: '{TENANT}', adminGroupObjectIDs: ['{ADMINS}'], enableAzureRBAC: false }}` (Bicep)"
+    )
+    (finding,) = found(plan_cluster(managed(), target(), facts(policies=(GROUPS_POLICY,))), "W132")
+    assert finding.remedy == f'set its parameter `adminGroupObjectIDs` to `["{ADMINS}"]`'
+
+
+def test_more_names_than_anybody_reads_are_counted() -> None:
+    names = tuple(f"pay/{number}" for number in range(7))
+    (finding,) = found(plan_cluster(managed(), target(), facts(inside=inside(budgets=names))), "W125")
+    assert finding.message.endswith("pay/4, and 2 more")
+
+
+def test_a_group_that_the_plan_creates_stands_in_no_policy() -> None:
+    create = GroupTarget(display_name="new", unique_name="new")
+    (finding,) = found(plan_cluster(managed(), target(create), facts(policies=(GROUPS_POLICY,))), "W132")
+    assert "uniqueName" not in finding.remedy
+
+
+def test_callers_are_shown_with_what_they_hold() -> None:
+    known = facts(
+        callers=AuditedCallers(since="2026-10-25", until="2026-11-24", events=3, complete=True, callers=(HELM,))
+    )
+    (finding,) = found(plan_cluster(managed(), target(), known), "W120")
+    assert finding.evidence == "uses the admin kubeconfig's certificate"
+
+
+EMPTY = group(members=0, eligible=1)
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "before", "known", "said"),
+    [
+        ("W109", {"admin_group_ids": (ADMINS, OTHERS)}, {"groups": (EMPTY, group(OTHERS, people=0))}, 1),
+        ("W130", {"pools": (Pool(name="own", count=1), FLAT)}, {"subnets": (Subnet(id=SUBNET, free=5),)}, 1),
+        ("I119", {}, {"memberships": Memberships(groups=200, person=True)}, 0),
+        ("I119", {}, {"memberships": Memberships(groups=201, person=True)}, 1),
+        ("B013", {"authorized_ip_ranges": ("a", "b", "c", "d")}, {"unreachable": "no answer"}, 1),
+    ],
+)
+def test_the_second_of_two_is_looked_at_too(
+    rule_id: str, before: dict[str, Any], known: dict[str, Any], said: int
+) -> None:
+    plan = plan_cluster(managed(**before), target(), facts(**known))
+    found = [one for one in plan.findings if one.rule == rule_id]
+    assert len(found) == said
+    assert not [one for one in found if "ranges" in one.remedy and "(a, b, c)" not in one.remedy]

@@ -1,0 +1,208 @@
+"""The fleet file: what it accepts, and what it becomes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aks_entra.core.planning.fleet import ONE_STAGE, GroupSpec, ProverSpec, Selector, StageSpec, WantedGroup
+from aks_entra.core.planning.gates import Gate, Hours
+from aks_entra.core.planning.rollout import Soak
+from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
+from aks_entra.errors import Refused
+from aks_entra.fleet_file.model import FleetFile, load_fleet_file, parse_fleet_file
+
+GUID = "7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32"
+CLUSTER = (
+    "/subscriptions/3e8b1a70-6c2f-4d95-b0e4-8f7a2c5d9163/resourceGroups/shop-weu"
+    "/providers/Microsoft.ContainerService/managedClusters/shop-01"
+)
+WHOLE = f"""\
+version: 1
+name: prod
+clusters:
+  - subscription: prod-eu
+  - {{subscription: prod-eu, resource_group: shop-weu, name: shop-02, tags: {{env: prod}}}}
+  - id: {CLUSTER}
+target:
+  tenant_id: {GUID.upper()}
+  admin_groups:
+    - id: {GUID.upper()}
+    - name: aks-admins
+    - name: AKS Admins (new)
+      create: true
+      description: May do everything
+      members: [dana@contoso.com, {GUID}]
+      owners: [dana@contoso.com]
+    - {{name: other, create: true, unique_name: Other_1}}
+  azure_rbac: on
+  local_accounts: off
+  rotation: later
+prover: {{client_id: {GUID}, tenant_id: {GUID}, client_secret_env: PROVER_SECRET}}
+rollout:
+  stages:
+    - name: canary
+      groups: [{{name: first, clusters: [shop-02, pay-weu/pay-01]}}, {{name: ring, tags: {{ring: "0"}}}}]
+      max_concurrency: 1
+      max_allowed_failures: 2
+      gate_before: false
+      gate_after: true
+    - name: rest
+      groups: [{{name: groups, resource_groups: [pay-weu]}}, {{name: all, rest: true}}]
+"""
+SMALL = "version: 1\nname: prod\nclusters: [{subscription: prod-eu}]\ntarget: {admin_groups: [{name: aks-admins}]}\n"
+
+
+def test_a_whole_file_becomes_a_fleet() -> None:
+    fleet = parse_fleet_file(WHOLE, "fleet.yaml").to_fleet()
+
+    assert fleet.name == "prod"
+    assert fleet.selectors == (
+        Selector(subscription="prod-eu"),
+        Selector(subscription="prod-eu", resource_group="shop-weu", name="shop-02", tags=(("env", "prod"),)),
+        Selector(subscription="3e8b1a70-6c2f-4d95-b0e4-8f7a2c5d9163", resource_group="shop-weu", name="shop-01"),
+    )
+    assert fleet.target.tenant_id == GUID
+    assert fleet.target.admin_groups == (
+        WantedGroup(id=GUID),
+        WantedGroup(name="aks-admins"),
+        WantedGroup(
+            name="AKS Admins (new)",
+            create=True,
+            unique_name="aks-entra-aks-admins-new",
+            description="May do everything",
+            members=("dana@contoso.com", GUID),
+            owners=("dana@contoso.com",),
+        ),
+        WantedGroup(name="other", create=True, unique_name="Other_1"),
+    )
+    assert fleet.target.azure_rbac is AzureRbac.ON
+    assert fleet.target.local_accounts is LocalAccounts.OFF
+    assert fleet.target.rotation is RotationPolicy.LATER
+    assert fleet.prover == ProverSpec(client_id=GUID, tenant_id=GUID, secret_from="PROVER_SECRET")
+    assert fleet.stages == (
+        StageSpec(
+            name="canary",
+            groups=(
+                GroupSpec(name="first", clusters=("shop-02", "pay-weu/pay-01")),
+                GroupSpec(name="ring", tags=(("ring", "0"),)),
+            ),
+            max_concurrency=1,
+            max_allowed_failures=2,
+            gate_before=False,
+            gate_after=True,
+        ),
+        StageSpec(
+            name="rest",
+            groups=(GroupSpec(name="groups", resource_groups=("pay-weu",)), GroupSpec(name="all", rest=True)),
+        ),
+    )
+
+
+def test_a_small_file_has_careful_defaults() -> None:
+    fleet = parse_fleet_file(SMALL, "fleet.yaml").to_fleet()
+
+    assert fleet.target.azure_rbac is AzureRbac.KEEP
+    assert fleet.target.local_accounts is LocalAccounts.OFF
+    assert fleet.target.rotation is RotationPolicy.AT_ONCE
+    assert fleet.prover is None
+    assert fleet.stages == ONE_STAGE
+
+
+def test_anchors_and_merge_keys_are_followed() -> None:
+    text = SMALL + (
+        "rollout:\n"
+        "  stages:\n"
+        "    - &slow {name: one, max_concurrency: 2, gate_before: false, groups: [{name: a, clusters: [x]}]}\n"
+        "    - <<: *slow\n"
+        "      name: two\n"
+        "      groups: [{name: b, rest: true}]\n"
+    )
+
+    one, two = parse_fleet_file(text, "fleet.yaml").to_fleet().stages
+
+    assert (one.name, one.max_concurrency, one.gate_before) == ("one", 2, False)
+    assert (two.name, two.max_concurrency, two.gate_before, two.groups[0].rest) == ("two", 2, False, True)
+
+
+def test_gates_are_true_false_or_what_they_wait_for() -> None:
+    text = SMALL + (
+        "rollout:\n"
+        "  change_ticket: required\n"
+        "  stages:\n"
+        "    - name: one\n"
+        "      groups: [{name: a, clusters: [x]}]\n"
+        "      gate_before: {window: {days: [Saturday, sun], start: 02:00, end: 06:00, timezone: Europe/Amsterdam}}\n"
+        "      gate_after: {wait: 7d}\n"
+        "      batch_size: 20\n"
+        "      max_concurrency_per_subscription: 3\n"
+        "    - name: two\n"
+        "      groups: [{name: b, rest: true}]\n"
+        "      gate_before: {approval: false, not_before: 2026-12-01T23:00+01:00, maintenance_window: true}\n"
+        "      gate_after: {approval: {expires_after: 1h}}\n"
+        "    - {name: three, groups: [{name: c, clusters: [y]}], gate_before: {approval: true}, gate_after: {}}\n"
+    )
+    parsed = parse_fleet_file(text, "fleet.yaml")
+    one, two, three = parsed.to_fleet().stages
+
+    hours = Hours(days=("sat", "sun"), start="02:00", end="06:00", timezone="Europe/Amsterdam")
+    assert (one.gate_before, one.gate_after) == (Gate(window=hours), Gate(approval=False, wait=7 * 86_400))
+    assert (one.batch_size, one.max_concurrency_per_subscription) == (20, 3)
+    assert two.gate_before == Gate(approval=False, not_before="2026-12-01T22:00:00Z", maintenance_window=True)
+    assert two.gate_after == Gate(expires_after=3600)
+    assert (three.gate_before, three.gate_after) == (True, False)
+    assert parsed.to_fleet().ticket_required
+    for dumped in (parsed.model_dump(mode="json"), parsed.model_dump(mode="json", exclude_defaults=True)):
+        assert FleetFile.model_validate(dumped) == parsed
+
+
+def test_a_rotation_after_a_soak_is_a_later_one() -> None:
+    text = SMALL + "rollout: {stages: [{name: a, groups: [{name: a, rest: true}]}], rotation: {after: 7d}}\n"
+    fleet = parse_fleet_file(text, "fleet.yaml").to_fleet()
+
+    assert fleet.target.rotation is RotationPolicy.LATER
+    assert fleet.rotation == Soak(after=7 * 86_400)
+    with pytest.raises(Refused, match=r"target\.rotation: `rollout\.rotation` already says when"):
+        parse_fleet_file(text.replace("target: {", "target: {rotation: at-once, "), "fleet.yaml")
+
+
+@pytest.mark.parametrize("word", ["off", '"off"', "'off'", "!!str off"])
+def test_off_is_a_word_also_if_the_file_declares_yaml_1_1(word: str) -> None:
+    text = SMALL.replace("target: {", f"target: {{local_accounts: {word}, azure_rbac: {word}, ")
+
+    for head in ("", "%YAML 1.1\n---\n"):
+        target = parse_fleet_file(head + text, "fleet.yaml").target
+        assert (target.local_accounts, target.azure_rbac) == (LocalAccounts.OFF, AzureRbac.OFF)
+
+
+def test_the_parameters_of_a_flow_are_checked_by_the_same_model() -> None:
+    parsed = parse_fleet_file(WHOLE, "fleet.yaml")
+
+    assert FleetFile.model_validate(parsed.model_dump(mode="json")) == parsed
+    assert FleetFile.model_validate_json(parsed.model_dump_json()) == parsed
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    binary, large, locked = tmp_path / "b.yaml", tmp_path / "l.yaml", tmp_path / "fleet.yaml"
+    binary.write_bytes(b"version: 1\nname: caf\xe9\n")
+    large.write_text("#" * 1_048_577)
+    locked.write_text(SMALL)
+
+    for path, message in (
+        (tmp_path / "none.yaml", "no such file"),
+        (tmp_path, "is a folder"),
+        (binary, "b.yaml:2: is not UTF-8 text"),
+        (large, "larger than 1024 KiB"),
+        (locked / "below", "cannot be read: Not a directory"),
+    ):
+        with pytest.raises(Refused, match=message):
+            load_fleet_file(path)
+    assert load_fleet_file(locked).name == "prod"
+
+
+def test_a_byte_order_mark_is_no_problem(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.yaml"
+    path.write_bytes(b"\xef\xbb\xbf" + SMALL.replace("\n", "\r\n").encode())
+
+    assert load_fleet_file(path).name == "prod"

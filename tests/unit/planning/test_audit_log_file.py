@@ -1,0 +1,192 @@
+"""An audit log is read in every form in which it is exported; what is none is one clear error."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aks_entra.errors import Refused
+from aks_entra.planning.audit_log_file import lines_of, read_audit_logs
+from tests.support.cases import SHOP
+
+SINCE = datetime(2026, 10, 25, tzinfo=UTC)
+ID = SHOP.resource_id
+EVENT: dict[str, Any] = {
+    "kind": "Event",
+    "apiVersion": "audit.k8s.io/v1",
+    "level": "Metadata",
+    "auditID": "a-1",
+    "stage": "ResponseComplete",
+    "requestURI": "/api/v1/nodes",
+    "verb": "list",
+    "user": {"username": "masterclient", "groups": ["system:masters", "system:authenticated"]},
+    "sourceIPs": ["10.2.0.7"],
+    "userAgent": "helm/3.14",
+    "responseStatus": {"metadata": {}, "code": 200},
+    "requestReceivedTimestamp": "2026-11-20T08:00:00.123456Z",
+}
+ROW: dict[str, Any] = {
+    "TenantId": "w",
+    "TimeGenerated": "2026-11-20T08:00:00.1234567Z",
+    "AuditId": "a-1",
+    "Stage": "ResponseComplete",
+    "RequestUri": "/api/v1/nodes",
+    "Verb": "list",
+    "User": {"username": "masterclient", "groups": ["system:masters"]},
+    "SourceIps": ["10.2.0.7"],
+    "UserAgent": "helm/3.14",
+    "ResponseStatus": {"code": 200},
+    "Type": "AKSAudit",
+    "_ResourceId": ID.lower(),
+}
+DIAGNOSTIC = {
+    "category": "kube-audit",
+    "resourceId": ID.upper(),
+    "properties": {"log": json.dumps(EVENT), "stream": "stdout"},
+}
+LEGACY = {"Category": "kube-audit", "Type": "AzureDiagnostics", "ResourceId": ID.upper(), "log_s": json.dumps(EVENT)}
+API = {"tables": [{"name": "PrimaryResult", "columns": [{"name": name} for name in ROW], "rows": [list(ROW.values())]}]}
+CSV = (
+    '"TimeGenerated [UTC]",Stage,Verb,User,SourceIps,UserAgent,ResponseStatus,Type,"_ResourceId"\n'
+    '"11/20/2026, 8:00:00.123 AM",ResponseComplete,list,"{""username"":""masterclient""}","[""10.2.0.7""]",helm/3.14,'
+    f'"{{""code"":200}}",AKSAudit,{ID.lower()}\n'
+)
+
+
+def written(folder: Path, text: str, name: str = "audit.log") -> str:
+    (folder / name).write_text(text, encoding="utf-8")
+    return str(folder / name)
+
+
+@pytest.mark.parametrize(
+    ("text", "cluster"),
+    [
+        (json.dumps(EVENT) + "\n", ""),
+        (f"\n{json.dumps(EVENT)}\n\n{json.dumps({**EVENT, 'auditID': 'a-1'})}\n", ""),
+        (json.dumps(DIAGNOSTIC), ID.lower()),
+        (
+            json.dumps({"records": [DIAGNOSTIC, {"category": "kube-apiserver", "properties": {"log": "E1120 x"}}]}),
+            ID.lower(),
+        ),
+        (json.dumps(LEGACY), ID.lower()),
+        (json.dumps([LEGACY], indent=1), ID.lower()),
+        (json.dumps([ROW], indent=2), ID.lower()),
+        (json.dumps({**ROW, "User": json.dumps(ROW["User"]), "SourceIps": '["10.2.0.7"]'}), ID.lower()),
+        (json.dumps(API), ID.lower()),
+        (json.dumps({"kind": "EventList", "items": [EVENT]}), ""),
+        (CSV, ID.lower()),
+        ("﻿" + CSV.replace(".123 AM", " AM"), ID.lower()),
+    ],
+)
+def test_every_form(tmp_path: Path, text: str, cluster: str) -> None:
+    found = read_audit_logs([written(tmp_path, text)], SINCE)
+    assert list(found) == [cluster]
+    (caller,) = found[cluster].callers
+    assert caller.words == "1 request by masterclient from 10.2.0.7 (helm/3.14), last on 2026-11-20: list"
+    assert found[cluster].complete
+
+
+def test_gzip_and_a_named_cluster(tmp_path: Path) -> None:
+    file = tmp_path / "audit=old.gz"
+    file.write_bytes(gzip.compress(json.dumps(EVENT).encode()))
+    assert list(read_audit_logs([f"Shop-WEU/shop-01={file}"], SINCE)) == ["shop-weu/shop-01"]
+    assert list(read_audit_logs([str(file)], SINCE)) == [""]
+
+
+def test_what_a_token_says_of_itself(tmp_path: Path) -> None:
+    extra = "authentication.kubernetes.io/"
+    users = [
+        {"username": "dana@contoso.com", "extra": {"oid": ["6666"]}},
+        {"username": "jenkins", "extra": {f"{extra}credential-id": ["X509SHA256=ab"]}},
+        {
+            "username": "system:serviceaccount:a:b",
+            "extra": {f"{extra}pod-name": ["b-1"], f"{extra}credential-id": "JTI=1"},
+        },
+    ]
+    events = [json.dumps({**EVENT, "auditID": str(at), "user": user}) for at, user in enumerate(users)]
+    found = read_audit_logs([written(tmp_path, "\n".join(events))], SINCE)
+    assert [one.username for one in found[""].callers] == ["jenkins"]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {**LEGACY, "Category": "kube-audit-admin"},
+        {**ROW, "Type": "AKSAuditAdmin"},
+    ],
+)
+def test_a_log_without_reads_is_not_complete(tmp_path: Path, entry: dict[str, Any]) -> None:
+    (found,) = read_audit_logs([written(tmp_path, json.dumps(entry))], SINCE).values()
+    assert not found.complete
+
+
+def test_a_damaged_entry_makes_the_log_incomplete(tmp_path: Path) -> None:
+    cut = {**LEGACY, "log_s": json.dumps(EVENT)[:100]}
+    (found,) = read_audit_logs([written(tmp_path, f"{json.dumps(LEGACY)}\n{json.dumps(cut)}\n")], SINCE).values()
+    assert not found.complete
+    assert found.events == 1
+
+
+def test_what_is_older_than_was_asked_for_says_nothing(tmp_path: Path) -> None:
+    old = {**EVENT, "requestReceivedTimestamp": "2026-01-01T00:00:00Z"}
+    assert read_audit_logs([written(tmp_path, json.dumps(old))], SINCE) == {}
+
+
+def test_stages_and_entries_that_are_no_request_are_left_out(tmp_path: Path) -> None:
+    received = {**EVENT, "stage": "RequestReceived", "auditID": "a-2"}
+    nobody = {**EVENT, "user": None, "auditID": "a-3"}
+    without = {
+        **EVENT,
+        "sourceIPs": None,
+        "responseStatus": None,
+        "auditID": "a-4",
+        "requestReceivedTimestamp": "2026-11-20T08:00:00",
+    }
+    lines = "\n".join(json.dumps(one) for one in (received, nobody, without))
+    found = read_audit_logs([written(tmp_path, lines)], SINCE)
+    assert found[""].events == 1
+    assert found[""].callers[0].addresses == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is no audit log"),
+        ("hello\n", "is no audit log"),
+        ("{", "it is not JSON"),
+        ('{"a": 1}\n{"b":\n', ":2: this line is not JSON"),
+        ('{"a": 1}\n', "no audited request is in it"),
+        ("7\n", "is no audit log"),
+        ("[7]\n", "no audited request is in it"),
+        (
+            json.dumps({**EVENT, "requestReceivedTimestamp": "soon"}),
+            "request cannot be read: 'soon'",
+        ),
+    ],
+)
+def test_what_is_no_audit_log_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(Refused, match=message.replace("(", r"\(")):
+        read_audit_logs([written(tmp_path, text)], SINCE)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="No such file"):
+        read_audit_logs([str(tmp_path / "nothing")], SINCE)
+    (tmp_path / "latin").write_bytes(b'{"a": "\xe9"}')
+    with pytest.raises(Refused, match="not UTF-8"):
+        read_audit_logs([str(tmp_path / "latin")], SINCE)
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(json.dumps(EVENT).encode())[:40])
+    with pytest.raises(Refused, match="cannot be read"):
+        read_audit_logs([str(tmp_path / "cut.gz")], SINCE)
+
+
+def test_a_line_without_an_end_is_refused_before_it_fills_the_memory() -> None:
+    assert list(lines_of(io.StringIO("12345\n6"), Path("a.gz"), longest=6)) == ["12345\n", "6"]
+    with pytest.raises(Refused, match=r"a\.gz: a line of it is longer than 5 characters"):
+        list(lines_of(io.StringIO("1\n123456"), Path("a.gz"), longest=5))

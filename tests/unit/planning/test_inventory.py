@@ -1,0 +1,154 @@
+"""The rows of an inventory: what they cost, and what they say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from aks_entra.core.cluster import Depth, Identity
+from aks_entra.core.evidence.observations import HandedOut
+from aks_entra.core.evidence.rotation_debt import Debt, Record, Sighting
+from aks_entra.core.planning.fleet import Fleet, Selector
+from aks_entra.core.preflight import GroupFacts
+from aks_entra.errors import Refused
+from aks_entra.planning.inventory import inventory
+from aks_entra.planning.planner import plan_fleet
+from tests.support.memory_fleets import GROUPED, WHOLE, fleet_world, rows
+from tests.support.memory_model import ADMINS, SUBSCRIPTION
+
+
+async def test_an_inventory_costs_two_requests_and_one_per_group() -> None:
+    world = fleet_world(50)
+    found = await rows(world, WHOLE, Selector(subscription=SUBSCRIPTION, name="shop-07"))
+
+    assert [row.posture.cluster.name for row in found] == [f"shop-{number:02}" for number in range(1, 51)]
+    assert Counter(world.calls) == {
+        "callers.runner": 1,
+        "arm.subscription_id": 2,  # once for each way in which it was named
+        "arm.list_clusters": 1,
+        "directory.group": 1,
+    }
+    assert found[0].groups[0].display_name == "aks-admins"
+    assert found[0].old_credentials.debt is Debt.ALIVE
+    assert found[0].posture.depth is Depth.LISTED
+    assert found[0].problem == ""
+
+
+async def test_deeper_looks() -> None:
+    world = fleet_world(2)
+    world.add("batch-01", power_state="Stopped", fqdn="3.azmk8s.io")
+    for cluster in world.clusters.values():
+        cluster.local_accounts = False
+    legacy = world.add("batch-02", identity=Identity.LEGACY, fqdn=None)
+
+    _, off, one, two = await rows(world, probe=True, read=True)
+    assert one.posture.depth is Depth.READ
+    assert one.posture.serving is not None
+    assert "no record of the day" in one.old_credentials.because
+    assert two.problem == ""
+    assert off.problem == "it has no address yet"
+    assert off.groups == ()
+    assert legacy.rotations == 0
+
+    probed = await rows(world, probe=True)
+    assert probed[2].posture.depth is Depth.PROBED
+    assert "API server certificate from" in probed[2].old_credentials.because
+
+
+async def test_what_cannot_be_reached_or_read_is_a_problem_of_its_row() -> None:
+    world = fleet_world(1)
+    world.clusters[next(iter(world.clusters))].reachable = False
+    (row,) = await rows(world, probe=True)
+    assert row.problem == "nobody answers"
+    world.faults["arm.certificate_authority"] = [Refused("no right", status=403)]
+    (row,) = await rows(world, read=True)
+    assert row.problem == "no right"
+    world.faults["directory.group"] = [Refused("no right", status=403)]
+    (row,) = await rows(world)
+    assert row.groups == (GroupFacts(id=ADMINS),)
+
+
+async def test_our_own_records_are_cited_and_azures_activity_log_may_contradict_them() -> None:
+    world = fleet_world(1)
+    (cluster,) = world.clusters.values()
+    cluster.local_accounts = False
+    cluster.ca_since = datetime(2026, 11, 2, 8, tzinfo=UTC)
+    rotated = Record(
+        cluster=cluster.id.key,
+        sighting=Sighting.ROTATED_CLOSED,
+        at="2026-11-02T09:00:00Z",
+        ca=cluster.ca.fingerprint,
+        source="r",
+    )
+    seen = replace(
+        rotated, sighting=Sighting.ACCOUNTS_OFF, at="2026-11-20T09:00:00Z", etag=f"e-{cluster.uid}-{cluster.etag}"
+    )
+    ports, fleet = world.process().ports, Fleet(name="f", selectors=(WHOLE,), target=GROUPED)
+    opened = HandedOut(at="2026-11-09T09:00:00+00:00", to="dana@contoso.com")
+    for readable, told, debt in ((True, [], Debt.NONE), (False, [], Debt.UNKNOWN), (True, [opened], Debt.OWED)):
+        world.log_readable, world.handed_out = readable, told
+        (row,) = await inventory(ports, (WHOLE,), probe=False, read=True, records=(rotated, seen))
+        assert row.old_credentials.debt is debt
+        plan = await plan_fleet(ports, fleet, (rotated, seen))
+        assert plan.clusters[0].disposition == ("nothing to do" if debt is Debt.NONE else "migrate")
+
+
+async def test_resource_groups_alone_need_no_right_on_the_subscription() -> None:
+    world = fleet_world(1)
+    world.add("pay-01", "pay-weu", fqdn="pay.azmk8s.io")
+    both = (
+        Selector(subscription="prod-eu", resource_group="shop-weu"),
+        Selector(subscription="prod-eu", resource_group="PAY-weu"),
+    )
+    assert [row.posture.cluster.name for row in await rows(world, *both)] == ["pay-01", "shop-01"]
+    assert world.calls.count("arm.list_clusters") == 2
+
+
+@pytest.mark.parametrize(
+    ("selectors", "field", "said"),
+    [
+        (
+            (Selector(subscription="nowhere"), Selector(subscription="nowhere", name="a")),
+            "clusters[0].subscription",
+            "no subscription nowhere",
+        ),
+        (
+            (WHOLE, Selector(subscription="prod-eu", resource_group="pay-weu")),
+            "clusters[1].resource_group",
+            "no cluster matches 'pay-weu' in subscription prod-eu",
+        ),
+        (
+            (Selector(subscription="prod-eu", resource_group="pay-weu"),),
+            "clusters[0].resource_group",
+            "no cluster matches 'pay-weu'",
+        ),
+        (
+            (Selector(subscription="prod-eu", resource_group="shop-weu", name="shop-09"),),
+            "clusters[0].name",
+            "no cluster matches 'shop-09'",
+        ),
+        (
+            (Selector(subscription="prod-eu", tags=(("env", "prod"),)),),
+            "clusters[0].tags",
+            "no cluster in subscription prod-eu has env=prod",
+        ),
+    ],
+)
+async def test_what_is_not_there_is_refused_by_its_field(
+    selectors: tuple[Selector, ...], field: str, said: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        await rows(fleet_world(), *selectors)
+    assert refused.value.field == field
+    assert said in refused.value.message
+
+
+@pytest.mark.parametrize("selector", [WHOLE, Selector(subscription="prod-eu", resource_group="shop-weu")])
+async def test_a_list_that_is_forbidden_says_so(selector: Selector) -> None:
+    world = fleet_world()
+    world.faults["arm.list_clusters"] = [Refused("no right to list", status=403)]
+    with pytest.raises(Refused, match="no right to list"):
+        await rows(world, selector)

@@ -1,0 +1,189 @@
+# ruff: noqa: E501, ISC004 - what is printed reads best as it is printed
+"""An inventory's columns, and whether each cluster can be migrated."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from aks_entra.core.cluster import Depth, Identity
+from aks_entra.core.evidence.rotation_debt import Debt, OldCredentials
+from aks_entra.core.preflight import GroupFacts
+from aks_entra.planning.inventory import Row
+from aks_entra.report import inventory_view as view
+from aks_entra.report.inventory_text import render
+from aks_entra.report.inventory_view import Prospect
+from tests.support.report_samples import ADMINS, posture
+
+LIVING = GroupFacts(id=ADMINS, display_name="aks-admins", members=14)
+ALIVE = OldCredentials(debt=Debt.ALIVE, because="local accounts are on")
+DEAD = OldCredentials(debt=Debt.NONE, because="rotated", since="2026-03-02T10:00:00Z")
+OWED = OldCredentials(debt=Debt.OWED, because="CA from 2024-05-11, accounts were open on 2025-01-01")
+UNKNOWN = OldCredentials(debt=Debt.UNKNOWN, because="local accounts are off; the CA was not read")
+
+ROWS = {
+    "none": Row(posture=posture("none", identity=Identity.NONE), old_credentials=ALIVE),
+    "legacy": Row(posture=posture("legacy", identity=Identity.LEGACY, private=True), old_credentials=ALIVE),
+    "open": Row(posture=posture("open"), old_credentials=ALIVE, groups=(LIVING,)),
+    "owed": Row(posture=posture("owed", local_accounts=False), old_credentials=OWED, groups=(LIVING,)),
+    "done": Row(posture=posture("done", local_accounts=False), old_credentials=DEAD, groups=(LIVING,)),
+    "deleted": Row(
+        posture=posture("deleted"), old_credentials=ALIVE, groups=(replace(LIVING, deleted_on="2026-11-02"),)
+    ),
+    "rbac": Row(
+        posture=posture("rbac", azure_rbac=True), old_credentials=ALIVE, groups=(replace(LIVING, members=0),)
+    ),
+    "no-rbac": Row(posture=posture("no-rbac", identity=Identity.NONE, kubernetes_rbac=False), old_credentials=ALIVE),
+    "stopped": Row(
+        posture=posture("stopped", local_accounts=False, power_state="Stopped"), old_credentials=UNKNOWN, groups=(LIVING,)
+    ),
+    "failed": Row(
+        posture=posture("failed", provisioning_state="Failed"), old_credentials=ALIVE, problem="nobody answers"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "prospect"),
+    [
+        ("none", Prospect.CAN_BE_MIGRATED),
+        ("legacy", Prospect.CAN_BE_MIGRATED),
+        ("open", Prospect.CAN_BE_MIGRATED),
+        ("owed", Prospect.CAN_BE_MIGRATED),
+        ("done", Prospect.AS_IT_SHOULD_BE),
+        ("deleted", Prospect.NEEDS_GROUP),
+        ("rbac", Prospect.CAN_BE_MIGRATED),
+        ("no-rbac", Prospect.CANNOT_BE),
+        ("stopped", Prospect.MUST_BE_STARTED),
+        ("failed", Prospect.MUST_BE_REPAIRED),
+    ],
+)
+def test_whether_a_cluster_can_be_migrated(name: str, prospect: Prospect) -> None:
+    assert view.prospect(ROWS[name]) is prospect
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        ((LIVING,), "aks-admins (14)"),
+        ((replace(LIVING, deleted_on="2026-11-02"),), "aks-admins (deleted!)"),
+        ((replace(LIVING, exists=False, display_name=""),), "2d1f6b0e… (does not exist!)"),
+        ((replace(LIVING, security_enabled=False),), "aks-admins (not a security group!)"),
+        ((replace(LIVING, members=0),), "aks-admins (empty!)"),
+        ((replace(LIVING, members=None),), "aks-admins (members unread)"),
+        ((), "2d1f6b0e… (unread)"),
+    ],
+)
+def test_admin_groups_by_name_and_with_what_is_wrong(groups: tuple[GroupFacts, ...], words: str) -> None:
+    assert view.groups(Row(posture=posture("a"), old_credentials=ALIVE, groups=groups)) == words
+
+
+@pytest.mark.parametrize(
+    ("groups", "wrong"),
+    [
+        ((replace(LIVING, display_name="look here!"),), False),
+        ((replace(LIVING, members=None),), False),
+        ((), False),
+        ((replace(LIVING, members=0),), True),
+    ],
+)
+def test_a_group_is_red_for_what_is_wrong_and_not_for_its_name(groups: tuple[GroupFacts, ...], wrong: bool) -> None:
+    assert view.groups_are_wrong(Row(posture=posture("a"), old_credentials=ALIVE, groups=groups)) is wrong
+
+
+def test_a_group_that_could_not_be_read_is_not_called_dead() -> None:
+    assert view.prospect(Row(posture=posture("a"), old_credentials=ALIVE)) is Prospect.CAN_BE_MIGRATED
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (ALIVE, "alive"),
+        (DEAD, "dead since 2026-03-02"),
+        (replace(DEAD, since=None), "dead: rotated"),
+        (OWED, "OWED: CA from 2024-05-11, accounts were open on 2025-01-01"),
+        (UNKNOWN, "unknown: local accounts are off; the CA was not read"),
+    ],
+)
+def test_old_credentials(found: OldCredentials, words: str) -> None:
+    assert view.old_credentials(Row(posture=posture("a"), old_credentials=found)) == words
+
+
+def test_a_whole_table() -> None:
+    console = Console(width=200, no_color=True)
+    with console.capture() as captured:
+        for renderable in render(tuple(ROWS[name] for name in ("legacy", "owed", "rbac", "no-rbac", "failed"))):
+            console.print(renderable)
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+
+    assert lines == [
+        "CLUSTER           IDENTITY            ADMIN GROUPS         LOCAL ACCOUNTS  "
+        "OLD CREDENTIALS                                             NODES  STATE",
+        "shop-weu/legacy   legacy              –                    on              "
+        "alive                                                           3  Running, private",
+        "shop-weu/owed     Entra               aks-admins (14)      off             "
+        "OWED: CA from 2024-05-11, accounts were open on 2025-01-01      3  Running",
+        "shop-weu/rbac     Entra + Azure RBAC  aks-admins (empty!)  on              "
+        "alive                                                           3  Running",
+        "shop-weu/no-rbac  none, no RBAC       –                    on              "
+        "alive                                                           3  Running",
+        "shop-weu/failed   Entra               2d1f6b0e… (unread)   on              "
+        "alive                                                           3  Failed",
+        "⚠ shop-weu/failed: nobody answers",
+        "5 clusters · 3 can be migrated · 1 must be repaired first · 1 cannot be (no Kubernetes RBAC)",
+        "read: ARM, the API servers' certificates and the clusters' CAs",
+    ]
+
+
+def test_two_subscriptions_are_told_apart() -> None:
+    other = replace(ROWS["open"].posture.cluster, subscription_id="another")
+    rows = (ROWS["open"], replace(ROWS["open"], posture=replace(ROWS["open"].posture, cluster=other)))
+    console = Console(width=250, no_color=True)
+    with console.capture() as captured:
+        for renderable in render(rows):
+            console.print(renderable)
+
+    assert captured.get().startswith("SUBSCRIPTION")
+    assert "another" in captured.get()
+
+
+def test_the_depth_is_shown_with_the_option_that_reads_more() -> None:
+    listed = Row(posture=posture("a", depth=Depth.LISTED), old_credentials=ALIVE)
+    probed = Row(posture=posture("a", depth=Depth.PROBED), old_credentials=ALIVE)
+
+    assert "--probe" in view.depth((listed,))
+    assert "--read" in view.depth((listed, probed))
+    assert "--" not in view.depth((listed, probed, ROWS["open"]))
+
+
+def test_nothing_found() -> None:
+    console = Console(width=80, no_color=True)
+    with console.capture() as captured:
+        for renderable in render(()):
+            console.print(renderable)
+
+    assert captured.get() == "0 clusters\n"
+
+
+def test_an_inventory_as_json() -> None:
+    found = json.loads(json.dumps(view.document((ROWS["done"], ROWS["failed"]))))
+
+    assert found["kind"] == "aks-entra/inventory"
+    assert found["counts"] == {"as it should be": 1, "must be repaired first": 1}
+    assert [one["prospect"] for one in found["clusters"]] == ["as it should be", "must be repaired first"]
+    first = found["clusters"][0]
+    assert first["id"].endswith("/managedClusters/done")
+    assert first["posture"]["depth"] == "read"
+    assert first["posture"]["nodes"] == 3
+    assert first["old_credentials"] == {"debt": "none", "because": "rotated", "since": "2026-03-02T10:00:00Z"}
+    assert first["admin_groups"][0]["display_name"] == "aks-admins"
+    assert found["clusters"][1]["problem"] == "nobody answers"
+
+
+def test_a_cluster_that_break_glass_opened_shows_until_when() -> None:
+    tags = (("aks-entra-break-glass-until", "2026-11-24T09:00:00Z"), ("aks-entra-break-glass-reason", "INC-77"))
+    assert view.local_accounts(replace(posture("a"), tags=tags)) == "OPEN until 2026-11-24T09:00:00Z (INC-77)"
+    assert view.local_accounts(replace(posture("a"), tags=tags, local_accounts=False)) == "off"
