@@ -51,8 +51,7 @@ async def try_later(_task: Task[..., Any], run: TaskRun, state: State[Any]) -> b
     now = session.ports.clock.now()
     if not isinstance(error, TryLater) or (now - (run.start_time or now)).total_seconds() > session.timeouts.step:
         return False
-    tell(
-        f"{run.name}: not yet: {error.message}; the task tries again in {error.after:.0f} s (attempt {run.run_count + 1})"
-    )
+    attempt = f"attempt {run.run_count + 1} begins in {error.after:.0f} s"
+    tell(f"{run.name}: not yet: {error.message}; {attempt}")
     await session.ports.clock.sleep(error.after)
     return True

@@ -199,10 +199,10 @@ async def test_the_log_says_what_is_waited_for_and_how_long() -> None:
     operation = world.start(world.add(), "Updating", 100)
 
     await watch.settled(operation)
+    trace = f"(correlation id {operation.correlation_id})"
     assert lines == [
-        f"shop-weu/shop-01: Azure accepted the write (correlation id {operation.correlation_id}); "
-        "the step waits for its end",
-        f"shop-weu/shop-01: the operation ended Succeeded after 2m (correlation id {operation.correlation_id})",
+        f"shop-weu/shop-01: Azure accepted the write {trace}; the step waits for its end",
+        f"shop-weu/shop-01: the operation ended Succeeded after 2m {trace}",
     ]
 
 
