@@ -24,6 +24,7 @@ from aks_entra.errors import Refused
 from aks_entra.prefect_client import access_pages, approvals, grant_records, progress
 from aks_entra.prefect_client.liveness import register
 from aks_entra.prefect_client.names import END_ACCESS, RunName
+from aks_entra.prefect_client.run_log import tell
 from aks_entra.prefect_client.schedules import overdue_schedules
 from aks_entra.prefect_client.waiting import postpone
 from aks_entra.settings import Settings
@@ -96,6 +97,7 @@ async def give(run: UUID, ask: Ask, approval: Approval) -> Grant:
     await grant_records.announce(ask)
     given = await give_access(ask, approval)
     await grant_records.note_given(run, given.grant)
+    tell(f"{ask}: {'granted' if given.changed else 'existed already'}, until {given.grant.ends}: {given.proof}")
     await access_pages.show_given(ask, given)
     return given.grant
 
