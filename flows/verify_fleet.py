@@ -18,8 +18,8 @@ from aks_entra.fleet_file.model import FleetFile
 from aks_entra.planning.unreadable_cluster import words
 from aks_entra.prefect_client import artifacts, migration_records, names, pages
 from aks_entra.prefect_client.liveness import register
-from aks_entra.prefect_client.run_log import PrefectLog, tell
-from aks_entra.report.run_lines import line_of_verdict, unsettled
+from aks_entra.prefect_client.run_log import PrefectLog, tell_verdict
+from aks_entra.report.run_lines import unsettled
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
 from aks_entra.verification.fleet import Known, kept_evidence, waits_for_log
@@ -100,7 +100,7 @@ async def _report(plan: FleetPlan, known: Known) -> FleetReport:
         again = {said.cluster.key: said for said in await verify_each(late, known, groups)}
         verdicts = tuple(again.get(said.cluster.key, said) for said in verdicts)
     for verdict in verdicts:
-        tell(line_of_verdict(verdict))
+        tell_verdict(verdict)
     report = FleetReport(
         name=plan.name,
         plan_digest=plan.digest,

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from logging import ERROR, INFO
 
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.evidence.observations import Evidence
@@ -16,8 +15,7 @@ from aks_entra.core.verdict.verdict import Outcome, Verdict
 from aks_entra.prefect_client.break_glass_records import still_free
 from aks_entra.prefect_client.leases import Leases
 from aks_entra.prefect_client.migration_records import store_verdict_or_say
-from aks_entra.prefect_client.run_log import tell
-from aks_entra.report.run_lines import line_of_verdict
+from aks_entra.prefect_client.run_log import tell_verdict
 from aks_entra.wiring import current_session
 from flows.rollout.cancellation import store_stopped_verdict
 from tasks.steps import Part, StillOurs, look, perform
@@ -53,5 +51,5 @@ async def migrate_member(job: Job, leases: Leases) -> Verdict:
     verdict = await current_session().executor.migrate(job, BatchRunner(leases=leases))
     if problem := await store_verdict_or_say(job.digest, verdict):
         verdict = replace(verdict, outcome=Outcome.FAILED, because=(problem, *verdict.because), grade=None)
-    tell(line_of_verdict(verdict), level=ERROR if verdict.outcome is Outcome.FAILED else INFO)
+    tell_verdict(verdict)
     return verdict

@@ -18,8 +18,8 @@ from aks_entra.core.rollout.state import lacks_an_end, verified_before, without_
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Reason, Verdict, unfinished, unstarted
 from aks_entra.prefect_client import migration_records, runs
-from aks_entra.prefect_client.run_log import PrefectLog, tell
-from aks_entra.report.run_lines import line_of_verdict, unsettled
+from aks_entra.prefect_client.run_log import PrefectLog, tell_verdict
+from aks_entra.report.run_lines import unsettled
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
 from aks_entra.verification.fleet import Known, kept_evidence
@@ -35,7 +35,7 @@ async def leave_out(plan: FleetPlan, clusters: tuple[ClusterId, ...], because: s
         own = plan.plan_for(member)
         so_far = await migration_records.evidence_so_far(own, plan.digest, known.get(member.key))
         verdict = unfinished(own, so_far, because, reason)
-        tell(line_of_verdict(verdict))
+        tell_verdict(verdict)
         await migration_records.store_verdict(plan.digest, verdict)
 
 
@@ -54,7 +54,7 @@ async def close(run: UUID, state: RolloutState, end: End | WaitUntil) -> State[A
     )
     await migration_records.store_report(report)
     for verdict in report.verdicts:
-        tell(line_of_verdict(verdict))
+        tell_verdict(verdict)
     counted = ", ".join(f"{number} {outcome}" for outcome, number in report.counts().items())
     counted = " · ".join(part for part in (counted, unsettled(report.verdicts)) if part)
     if not stopped:

@@ -8,6 +8,8 @@ from prefect.context import TaskRunContext
 from prefect.logging import get_run_logger
 
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.verdict.verdict import Outcome, Verdict
+from aks_entra.report.run_lines import line_of_verdict
 from aks_entra.text.safe import for_log
 
 
@@ -19,6 +21,11 @@ class PrefectLog:
         task = TaskRunContext.get()
         step = f" · {task.task.name}" if task else ""
         tell(f"{cluster}{step}: {text}")
+
+
+def tell_verdict(verdict: Verdict) -> None:
+    """Write a verdict with its reasons and the remedy. A failed one has the level ERROR."""
+    tell(line_of_verdict(verdict), level=logging.ERROR if verdict.outcome is Outcome.FAILED else logging.INFO)
 
 
 def tell(text: str, *, level: int = logging.INFO) -> None:
