@@ -22,7 +22,7 @@ from aks_entra.core.access.grants import Approval, Level, description
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import stamp
 from aks_entra.prefect_client import artifacts as prefect_store
-from aks_entra.prefect_client import grant_records
+from aks_entra.prefect_client import events, grant_records
 from aks_entra.prefect_client.liveness import PROCESS, Process
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
@@ -33,6 +33,7 @@ from flows.end_access import end_access
 from flows.review_access import review_access
 from tests.flows.conftest import ROBOT, SUBSCRIPTION
 from tests.support.patience import SOON
+from tests.support.sent_events import sent
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -92,6 +93,10 @@ async def test_a_request_is_granted_after_its_approval_and_ends_even_if_its_run_
         assert state.is_completed(), state.message
         assert state.message == "1 grants ended in 1 subscriptions"
         assert await standing() == []
+        cluster = ClusterId(subscription_id=SUBSCRIPTION, resource_group="granted", name="by-azure")
+        names = (events.GATE_WAITING, events.GATE_APPROVED, events.ACCESS_GRANTED, events.ACCESS_ENDED)
+        told = await sent(events.cluster_id(cluster.key), *names)
+        assert told[events.ACCESS_GRANTED]["payload"]["approver"] == "erin@contoso.com"
 
 
 async def test_a_rejected_request_and_a_forbidden_request_grant_nothing(stack: PrefectStack, until: Until) -> None:
