@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from aks_entra import prefect_client
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.evidence.break_glass import Opening, OpeningRecord
-from aks_entra.prefect_client import events
+from aks_entra.prefect_client import events, notifications
 from azure_sandbox.cluster.real.process import free_port
 from tests.support.patience import SOON
 from tests.support.sent_events import sent
@@ -86,6 +86,9 @@ async def test_a_webhook_is_told_of_a_gate_with_its_link_and_of_break_glass_and_
             ):
                 refused = await deploy({"migrate": {}}, "--notify", block)
                 assert (refused.exit_code, why in refused.stderr) == (1, True), refused.output
+            async with somebodys_automation("aks-entra drift"):
+                refused = await deploy({"migrate": {}}, *NIGHT)
+                assert "an automation 'aks-entra drift' exists" in refused.stderr
 
             made = await deploy({"migrate": {}}, *NIGHT, "--yes")
             assert made.exit_code == 2, made.output
@@ -146,6 +149,16 @@ async def break_glass_is_told(posted: asyncio.Queue[dict[str, str]]) -> None:
     assert "until 2099-01-01T00:00:00Z" in message["body"]
     found = await sent(events.cluster_id(cluster.key), events.BREAK_GLASS_OPENED, events.BREAK_GLASS_CLOSED)
     assert found[events.BREAK_GLASS_CLOSED]["payload"]["because"] == ["it was a test"]
+
+
+@asynccontextmanager
+async def somebodys_automation(name: str) -> AsyncIterator[None]:
+    """An automation with a name of ours that we did not make."""
+    made = next(one for one in notifications.in_files() if one.name == name)
+    async with get_client() as client:
+        there = await client.create_automation(made.model_copy(update={"tags": []}))
+        yield
+        await client.delete_automation(there)
 
 
 async def switch_off(name: str) -> None:

@@ -32,11 +32,9 @@ def everything(text: str = "CHG-1042: quarter end") -> dict[str, Event]:
     )
     opening = Opening(until="2026-11-27T15:00:00Z", since="2026-11-27T14:00:00Z", reason=text, ticket="", opener=text)
     record = OpeningRecord(cluster=SHOP.resource_id, opening=opening, uid="", at="2026-11-27T14:00:00Z")
-    end = datetime(2026, 11, 27, 16, tzinfo=UTC)
-    principal = Principal(id="9a3d8f5e", kind="User", name=text)
-    ask = Ask(cluster=SHOP, principal=principal, level=Level.READER, via=Via.AZURE, end=end, reason=text)
+    ask = asked(text)
     grant = Grant(
-        via=Via.AZURE, id=f"{SHOP.key}/x", cluster_key=SHOP.key, principal_id="9a3d8f5e", role=ask.role, until=end
+        via=Via.AZURE, id=f"{SHOP.key}/x", cluster_key=SHOP.key, principal_id="9a3d8f5e", role=ask.role, until=ask.end
     )
     bad = replace(said(SHOP, Outcome.FAILED), because=(text,), next=text)
     result = StageResult(go_on=False, failures=1, because=text)
@@ -57,3 +55,10 @@ def everything(text: str = "CHG-1042: quarter end") -> dict[str, Event]:
         *events.access_ended([Ended(grant=grant, removed=True, late=0.0, proof=text)]),
     )
     return {one.event: one for one in made}
+
+
+def asked(text: str = "CHG-1042: quarter end") -> Ask:
+    """Return a request for access. `text` is in each place where strangers can write."""
+    end = datetime(2026, 11, 27, 16, tzinfo=UTC)
+    principal = Principal(id="9a3d8f5e", kind="User", name=text)
+    return Ask(cluster=SHOP, principal=principal, level=Level.READER, via=Via.AZURE, end=end, reason=text)

@@ -97,7 +97,7 @@ def stage_subject(plan: FleetPlan, place: int, side: Side, *, requested: str) ->
 def grant_subject(ask: Ask) -> Subject:
     """Return what the gate of a request for access asks about."""
     requested = f"{ask.reason}, by {ask.requested_by}" if ask.requested_by else ask.reason
-    return Subject(resource=_cluster(ask.cluster), what=f"access of {ask}", more={"requested": requested})
+    return Subject(resource=_cluster(ask.cluster), what=f"access for {ask}", more={"requested": requested})
 
 
 def policy_subject(name: str) -> Subject:

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from prefect.events.actions import SendNotification
+from prefect.events.schemas.events import Event
 from prefect.server.events.actions import SendNotification as ServerAction
 from prefect.server.events.schemas.automations import Automation as ServerAutomation
 from prefect.server.events.schemas.events import ReceivedEvent
@@ -15,12 +16,13 @@ from prefect.server.utilities.user_templates import render_user_template_sync
 from aks_entra.core.planning.rollout import StageResult
 from aks_entra.prefect_client import events, notifications
 from tests.support.golden_files import approved
-from tests.support.happened import RUN, everything
+from tests.support.happened import RUN, asked, everything
 from tests.support.rollouts import CANARY, PLAN
 
 FILES = {one.name: one for one in notifications.in_files()}
 OPS, NIGHT = UUID(int=1), UUID(int=2)
 CALLED = {OPS: "slack-webhook/ops", NIGHT: "custom-webhook/night", notifications.PLACEHOLDER: "none"}
+OTHER_GATES = (events.grant_subject(asked()), events.policy_subject("no-legacy"))
 CRASHED = {
     "event": "prefect.flow-run.Crashed",
     "resource": {
@@ -32,12 +34,16 @@ CRASHED = {
 }
 
 
+def at_server(*sent: Event) -> list[ReceivedEvent]:
+    """Events as the server has them: with the flow run that sent them."""
+    whole = [one.model_copy(update={"payload": {**one.payload, **RUN}}) for one in sent]
+    return [ReceivedEvent.model_validate(one.model_dump(mode="json")) for one in whole]
+
+
 def received() -> list[ReceivedEvent]:
-    """The events as the server has them: with the flow run that sent them."""
-    ours = [one.model_copy(update={"payload": {**one.payload, **RUN}}) for one in everything().values()]
-    made: list[dict[str, Any]] = [one.model_dump(mode="json") for one in ours]
-    made += [{**CRASHED, "id": str(uuid4()), "occurred": "2026-11-27T14:00:00Z"}]
-    return [ReceivedEvent.model_validate(one) for one in made]
+    """One event of each kind of ours, and one of Prefect's."""
+    crash = {**CRASHED, "id": str(uuid4()), "occurred": "2026-11-27T14:00:00Z"}
+    return [*at_server(*everything().values()), ReceivedEvent.model_validate(crash)]
 
 
 def triggered(name: str, happened: list[ReceivedEvent]) -> list[ReceivedEvent]:
@@ -47,11 +53,11 @@ def triggered(name: str, happened: list[ReceivedEvent]) -> list[ReceivedEvent]:
     return [one for one in happened if trigger.covers(one) and trigger.expects(one.event)]
 
 
-def told(name: str) -> list[tuple[str, str]]:
+def told(name: str, happened: list[ReceivedEvent]) -> list[tuple[str, str]]:
     """The messages of an automation: what starts it, and the text. Prefect's server renders it."""
     ServerAction._register_filters_if_needed()  # noqa: SLF001 - the server does it before it renders
     shown = []
-    for event in triggered(name, received()):
+    for event in triggered(name, happened):
         for action in FILES[name].actions:
             if isinstance(action, SendNotification):
                 context = {"event": event, "flow": {"name": "migrate-fleet"}, "flow_run": None}
@@ -61,22 +67,24 @@ def told(name: str) -> list[tuple[str, str]]:
 
 
 def test_golden_messages() -> None:
-    approved("notifications", [(title, text.rstrip()) for name in FILES for title, text in told(name)])
+    others = at_server(*(events.gate_waiting(one, PLAN.digest) for one in OTHER_GATES))
+    shown = [one for name in FILES for one in told(name, received())] + told("aks-entra gate waits", others)
+    approved("notifications", [(title, text.rstrip()) for title, text in shown])
 
 
 def test_each_automation_tells_something_and_no_event_starts_two() -> None:
-    started = [title.partition(": ") for name in FILES for title, _ in told(name)]
+    started = [title.partition(": ") for name in FILES for title, _ in told(name, received())]
     assert {name for name, _, _ in started} == set(FILES) - {"aks-entra dead runs"}
     assert len({event for *_, event in started}) == len(started)
 
 
 def test_a_message_about_a_gate_has_the_link_and_the_command_and_a_passed_stage_is_no_message() -> None:
-    ((_, text),) = told("aks-entra gate waits")
+    ((_, text),) = told("aks-entra gate waits", received())
     assert RUN["page"] in text
     assert "aks-entra approve 4f1c09aa --plan " in text
     fine = events.stage_ended(PLAN, CANARY, StageResult(go_on=True, failures=0, because=""))
     assert triggered("aks-entra stage failed", received())
-    assert triggered("aks-entra stage failed", [ReceivedEvent.model_validate(fine.model_dump(mode="json"))]) == []
+    assert triggered("aks-entra stage failed", at_server(fine)) == []
 
 
 @pytest.mark.parametrize("name", FILES)
