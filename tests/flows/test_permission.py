@@ -10,7 +10,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 
-from aks_entra import prefect_client
+from aks_entra import __version__, prefect_client
 from aks_entra.core.durations import stamp
 from aks_entra.core.planning.approval import Approval
 from aks_entra.core.steps import Guarded
@@ -162,6 +162,23 @@ async def test_a_batch_that_is_started_by_hand_writes_nothing_whatever_its_stage
         early = await batch_of(two, place=1, through=0)
         assert early.is_failed()
         assert "stage canary, which is before all, is not finished" in str(early.message)
+        assert stack.writes("hand-started") == []
+
+
+async def test_a_batch_of_another_version_than_its_coordinator_writes_nothing(stack: PrefectStack) -> None:
+    with stack.inside():
+        plan = await stack.plan("hand-started", UNGATED)
+        for version, named in (("0.0.9", "aks-entra 0.0.9"), (None, "an earlier version of aks-entra")):
+            state = await batch_of(plan, note={"version": version})
+            assert state.is_failed()
+            said = str(state.message)
+            assert f"its coordinator runs {named}" in said
+            assert f"this batch runs aks-entra {__version__} (VersionMismatch)" in said
+            assert "install one version of aks-entra on all workers" in said
+            assert "aks-entra migrate --resume" in said
+        newer = await batch_of(plan, note={"something": "that this version does not know"})
+        assert newer.is_failed()
+        assert "does not work on this stage now" in str(newer.message)
         assert stack.writes("hand-started") == []
 
 
