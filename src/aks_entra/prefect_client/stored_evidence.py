@@ -25,6 +25,11 @@ async def _reports(*prefixes: str) -> Found[FleetReport]:
     return Found(read=found.read, unread=await _of_their_plans(found.unread))
 
 
+async def all_reports() -> Found[FleetReport]:
+    """Return the newest report under each plan, of migrations and of verifications, and those that cannot be read."""
+    return await _reports("report-", "verification-")
+
+
 async def _of_their_plans(unread: tuple[Unread, ...]) -> tuple[Unread, ...]:
     """Return unreadable documents, with the clusters of the plan whose digest is in their keys."""
     return tuple(
@@ -40,7 +45,7 @@ async def records() -> tuple[Record, ...]:
 
     A report that cannot be read is a record too, `Sighting.UNREADABLE` with its key: its clusters become unknown.
     """
-    found = await _reports("report-", "verification-")
+    found = await all_reports()
     said = [one for _, report in found.read for one in records_of(report, f"report {short(report.plan_digest)}")]
     opened = read(await artifacts.newest("opened-"), documents.load_records)
     said += [one for _, several in opened.read for one in several]

@@ -16,8 +16,10 @@ from aks_entra.core.rollout.versions import version_mismatch
         (
             "",
             "0.2.0",
-            "its coordinator runs an earlier version of aks-entra, which did not note it, "
-            "and this batch runs aks-entra 0.2.0",
+            (
+                "its coordinator runs an earlier version of aks-entra, which did not note it, "
+                "and this batch runs aks-entra 0.2.0"
+            ),
         ),
     ],
 )
