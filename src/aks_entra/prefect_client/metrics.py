@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final, TypeVar
 
+from aks_entra import documents
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import when
 from aks_entra.core.evidence.break_glass import Opening
@@ -18,6 +21,31 @@ from aks_entra.report.metrics import Collected, FleetState, Measurements, OpenBr
 
 _T = TypeVar("_T")
 _log: Final = logging.getLogger(__name__)
+
+
+class ReportCache:
+    """Parses each report once, because a report of a thousand clusters takes a second. It keeps no evidence."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, FleetReport] = {}
+        self._used: set[str] = set()
+
+    def load(self, text: str) -> FleetReport:
+        """Return a report without its evidence. Raises Refused, as `documents.load_report` does."""
+        digest = hashlib.sha256(text.encode(errors="replace")).hexdigest()
+        if digest not in self._known:
+            whole = documents.load_report(text)
+            self._known[digest] = replace(whole, verdicts=tuple(replace(one, evidence=()) for one in whole.verdicts))
+        self._used.add(digest)
+        return self._known[digest]
+
+    def forget_unused(self) -> None:
+        """Forget the reports that were not asked for since the last call: newer ones have replaced them."""
+        self._known = {digest: report for digest, report in self._known.items() if digest in self._used}
+        self._used.clear()
+
+
+_cache: Final = ReportCache()
 
 
 async def measure(seconds: float) -> Measurements:
@@ -49,7 +77,8 @@ async def _gates() -> Collected[WaitingGate]:
 
 
 async def _reports() -> Collected[FleetState]:
-    found = await stored_evidence.all_reports()
+    found = await stored_evidence.all_reports(_cache.load)
+    _cache.forget_unused()
     fleets = [report for _, report in found.read if not _of_one_cluster(report)]
     return Collected(read=fleet_states(fleets, (one.clusters for one in found.unread)), unreadable=len(found.unread))
 
