@@ -16,7 +16,7 @@ from aks_entra.core.planning.approval import Approval
 from aks_entra.core.steps import Guarded
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.documents import pack
-from aks_entra.prefect_client import decisions, migration_records
+from aks_entra.prefect_client import decisions, migration_records, rollout
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
 from flows.migrate_batch import migrate_batch
@@ -175,7 +175,10 @@ async def test_a_batch_of_another_version_than_its_coordinator_writes_nothing(st
             assert f"its coordinator runs {named}" in said
             assert f"this batch runs aks-entra {__version__} (VersionMismatch)" in said
             assert "install one version of aks-entra on all workers" in said
-            assert "aks-entra migrate --resume" in said
+            coordinator = await prefect_client.find_run(said.partition("aks-entra migrate --resume ")[2][:8])
+            failures = await rollout.batch_failures(coordinator.id)
+            assert set(failures) == {one.cluster.key for one in plan.clusters}
+            assert all(f"its coordinator runs {named}" in one for one in failures.values()), "its report says why"
         newer = await batch_of(plan, note={"something": "that this version does not know"})
         assert newer.is_failed()
         assert "does not work on this stage now" in str(newer.message)
