@@ -120,8 +120,8 @@ def without_an_end(
 ) -> Verdict:
     """The verdict of a cluster that `lacks_an_end`, from evidence and from what Azure shows (None: unreadable).
 
-    `halted`: why its stage was not begun; empty: it was, and its batch ended without a verdict. `ended`: what that batch
-    said at its end; empty: nothing.
+    `halted`: why its stage was not begun; empty: it was, and its batch ended without a verdict. `ended`: what that
+    batch said at its end; empty: nothing.
     """
     if verdict is not None:
         shown = unfinished(plan, evidence, verdict.because[0], verdict.reason_code, logged=logged)
