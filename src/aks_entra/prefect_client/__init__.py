@@ -27,6 +27,7 @@ from aks_entra.prefect_client.fleet_runs import (
 )
 from aks_entra.prefect_client.last_plan import last_plan_of
 from aks_entra.prefect_client.leases import hold_lease, hold_leases
+from aks_entra.prefect_client.metrics import measure
 from aks_entra.prefect_client.migration_records import (
     PrefectJournal,
     load_plan,
@@ -105,6 +106,7 @@ __all__ = [
     "load_plan",
     "load_report",
     "look_at",
+    "measure",
     "member_of",
     "noted_plan",
     "notification_pages",

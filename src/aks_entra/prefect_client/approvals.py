@@ -10,6 +10,7 @@ import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -54,6 +55,7 @@ class Gate:
     stage: int
     moment: Moment
     asked: str = ""  # tells one question from the next: a gate asks again when an approval expired
+    since: datetime | None = None  # when the server suspended the run
 
     @property
     def page(self) -> str:
@@ -258,4 +260,5 @@ async def _gate(client: PrefectClient, run: FlowRun) -> Gate | None:
         stage=int(place),
         moment="after" if moment == "after" else "before",
         asked=state.state_details.pause_key or "",
+        since=state.timestamp,
     )
