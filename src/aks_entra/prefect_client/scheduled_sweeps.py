@@ -71,9 +71,8 @@ async def announce_end(
     await store()
     if trouble is not None and end is not None:
         name = deployment.rpartition("/")[2]
-        raise EndNotScheduled(
-            f"no run of {name} is scheduled for {stamp(end)} ({str(trouble) or type(trouble).__name__})"
-        ) from trouble
+        why = (str(trouble).splitlines() or [type(trouble).__name__])[0]
+        raise EndNotScheduled(f"no run of {name} is scheduled for {stamp(end)} ({why})") from trouble
 
 
 async def schedule_missing_sweeps(deployment: str, ends: Iterable[datetime]) -> None:
