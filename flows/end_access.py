@@ -1,7 +1,8 @@
 """End every expired grant, because the run that gave it may be dead.
 
-Whoever gives access schedules a run for its end. The slow schedule ends what was lost. If a grant cannot be read or
-ended, the run names it and fails, and another run follows in five minutes. It ends all others.
+The command or run that gives access schedules a run of this flow for the end. The slow schedule ends what was lost. If
+a grant cannot be read or ended, the run names it and fails, and another run follows in five minutes. It ends all
+others.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ A tag on a cluster closes nothing, because anybody with the right to write tags 
 one that was changed, raises an alarm. If sign-in cannot be proven, the accounts stay open: every five minutes a run
 fails and emits an event, until a person decides.
 
-Whoever opens a cluster schedules a run for the end. The slow schedule closes what was lost, and looks at the tags.
+The command that opens a cluster schedules a run for the end. The slow schedule closes what was lost, and looks at the
+tags.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Runs of the sweeps at the ends of openings and grants. So nothing has to look every few minutes.
 
-Who opens something schedules the sweep for its end before the write. A sweep schedules the next one itself if something
-stays open. The schedule in prefect.yaml is slow, and finds what was lost.
+A command or flow that opens something schedules the sweep for its end before the write. A sweep schedules the next one
+itself if something stays open. The schedule in prefect.yaml is slow, and finds what was lost.
 """
 
 from __future__ import annotations
