@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
@@ -24,6 +24,7 @@ from aks_entra.errors import Refused
 from aks_entra.prefect_client import access_pages, approvals, events, grant_records, progress
 from aks_entra.prefect_client.liveness import register
 from aks_entra.prefect_client.names import END_ACCESS, RunName
+from aks_entra.prefect_client.scheduled_sweeps import EndNotScheduled
 from aks_entra.prefect_client.schedules import overdue_schedules
 from aks_entra.prefect_client.waiting import postpone
 from aks_entra.settings import Settings
@@ -101,7 +102,10 @@ async def decide(ask: Ask) -> Decision:
 
 async def give(run: UUID, ask: Ask, approval: Approval) -> Grant:
     """Write the grant. It is recorded before and after the write, so that the sweep finds it even if this run dies."""
-    await grant_records.announce(ask)
+    try:
+        await grant_records.announce(ask, attended=True)
+    except EndNotScheduled as error:  # this run itself waits for the end, and the slow schedule ends what it left
+        get_run_logger().warning("%s: if this run dies, the schedule of end-access ends the access", error)
     given = await give_access(ask, approval)
     await grant_records.note_given(run, given.grant)
     await access_pages.show_given(ask, given)

@@ -35,7 +35,9 @@ DEPLOYMENTS: Final = (
     "apply-conditional-access/apply-conditional-access",
 )
 SCHEDULED: Final = (SWEEP_BREAK_GLASS, END_ACCESS, VERIFY_FLEET, REVIEW_ACCESS)
-"""The deployments that Prefect's scheduler starts."""
+"""The deployments of prefect.yaml that Prefect's scheduler starts."""
+AT_AN_END: Final = "at-an-end"
+"""Tag of a sweep's run that was scheduled for the end of an opening or a grant."""
 ON_REQUEST: Final = "migrate-fleet/on-request"
 FLEET_RUNS: Final = {"migrate": MIGRATE_FLEET, "verify": VERIFY_FLEET, "inventory": INVENTORY_FLEET}
 """The runs of a fleet file, each with the deployment that a fleet's own deployment is made from."""
