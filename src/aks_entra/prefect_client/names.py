@@ -175,8 +175,15 @@ def new_block_page(block_type: str) -> str:
 
 
 def _ui() -> str:
+    """Return the address of the UI that opens by default: V2, unless PREFECT_SERVER_UI_V2_ENABLED is false.
+
+    Prefect's server has V2 at `/v2` and V1 at `/`. Prefect Cloud has one UI.
+    """
     settings = get_current_settings()
-    return settings.ui_url or (settings.api.url or "").removesuffix("/api")
+    api = settings.api.url or ""
+    base = (settings.ui_url or api.removesuffix("/api")).rstrip("/")
+    v2 = settings.server.ui.v2_enabled and not api.startswith(settings.cloud.api_url)
+    return f"{base}/v2" if v2 and not base.endswith("/v2") else base
 
 
 def stage_of(tags: list[str]) -> str | None:
