@@ -17,7 +17,7 @@ from aks_entra.core.rollout.next_action import RolloutState
 from aks_entra.core.rollout.state import lacks_an_end, verified_before, without_an_end
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Reason, Verdict, unfinished, unstarted
-from aks_entra.prefect_client import migration_records, runs
+from aks_entra.prefect_client import migration_records, rollout, runs
 from aks_entra.prefect_client.run_log import PrefectLog, tell_verdict
 from aks_entra.report.run_lines import unsettled
 from aks_entra.settings import Settings
@@ -48,7 +48,9 @@ async def close(run: UUID, state: RolloutState, end: End | WaitUntil) -> State[A
         plan_digest=plan.digest,
         started_at=began,
         ended_at=datetime.now(UTC).isoformat(),
-        verdicts=await look_again(plan, await final_verdicts(state, reached, stopped), datetime.fromisoformat(began)),
+        verdicts=await look_again(
+            plan, await final_verdicts(run, state, reached, stopped), datetime.fromisoformat(began)
+        ),
         stages=end.results,
         skip_rules=plan.skip_rules,
     )
@@ -64,7 +66,7 @@ async def close(run: UUID, state: RolloutState, end: End | WaitUntil) -> State[A
     return Failed(message=for_log(f"{stopped} · {counted}"))
 
 
-async def final_verdicts(state: RolloutState, reached: int, stopped: str) -> tuple[Verdict, ...]:
+async def final_verdicts(run: UUID, state: RolloutState, reached: int, stopped: str) -> tuple[Verdict, ...]:
     """Return every cluster's verdict: preflight's refusal, the stored one, or one from the evidence and Azure.
 
     `reached` is how many stages were begun. `stopped` says why the others were not.
@@ -72,13 +74,15 @@ async def final_verdicts(state: RolloutState, reached: int, stopped: str) -> tup
     plan, known = state.plan, state.verdicts
     unsaid = tuple(one.cluster for one in plan.clusters if lacks_an_end(one, known.get(one.cluster.key)))
     logged = await written_on(plan, unsaid)
+    failures = await rollout.batch_failures(run) if unsaid else {}
     found = []
     for place, stage in enumerate(plan.stages):
         for member in stage.members:
             own, verdict = plan.plan_for(member), known.get(member.key)
             if member in logged:
                 so_far = await migration_records.evidence_so_far(own, plan.digest, verdict)
-                verdict = without_an_end(own, verdict, so_far, logged[member], "" if place < reached else stopped)
+                halted, ended = "" if place < reached else stopped, failures.get(member.key, "")
+                verdict = without_an_end(own, verdict, so_far, logged[member], halted, ended)
             found.append(unstarted(own) or verdict or unfinished(own, (), stopped, Reason.NOT_REACHED))
     return tuple(found)
 

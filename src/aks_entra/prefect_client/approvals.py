@@ -10,6 +10,7 @@ import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -34,7 +35,7 @@ from aks_entra.core.durations import stamp
 from aks_entra.core.planning.approval import Approval
 from aks_entra.core.planning.gates import Side as Moment
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import artifacts, migration_records, names
+from aks_entra.prefect_client import artifacts, events, migration_records, names
 from aks_entra.prefect_client.decisions import Question, answers_of, decided
 from aks_entra.prefect_client.flow_run_list import all_runs
 from aks_entra.prefect_client.liveness import register, unregister
@@ -56,6 +57,7 @@ class Gate:
     stage: int
     moment: Moment
     asked: str = ""  # tells one question from the next: a gate asks again when an approval expired
+    since: datetime | None = None  # when the server suspended the run
 
     @property
     def page(self) -> str:
@@ -107,17 +109,20 @@ def words_of(answer: RunInput) -> dict[str, str]:
     return {name: visible(str(value).strip()) for name, value in answer.model_dump().items()}
 
 
-async def ask(digest: str, stage: tuple[int, str], moment: Moment, question: Callable[[], str]) -> Approval:
+async def ask(
+    digest: str, stage: tuple[int, str], moment: Moment, question: Callable[[], str], *, about: events.Subject
+) -> Approval:
     """Wait for a decision on a stage (its place in the plan, its name), unless this run was approved already."""
     asked = Question(plan=digest, place=stage[0], stage=stage[1], side=moment)
     known = await decided(artifacts.own_flow_run(), asked)
-    return known or await ask_anew(asked, question)
+    return known or await ask_anew(asked, question, about=about)
 
 
 async def ask_anew(
     asked: Question,
     question: Callable[[], str],
     *,
+    about: events.Subject,
     instead_of: Approval | None = None,
     ticket: bool = False,
 ) -> Approval:
@@ -129,6 +134,7 @@ async def ask_anew(
     Args:
         asked: what the gate asks.
         question: renders the page that the person reads.
+        about: what the events of the gate say about it.
         instead_of: the approval that expired, if there was one.
         ticket: whether a change ticket is required.
     """
@@ -137,7 +143,7 @@ async def ask_anew(
         pause = names.key(base, str(attempt))
         try:
             await unregister()
-            answer = await asuspend_flow_run(wait_for_input=form(asked.plan, question(), ticket=ticket), key=pause)
+            answer = await _suspend(form(asked.plan, question(), ticket=ticket), pause, asked.plan, about, instead_of)
             run = await register()  # answered: this process carries the run on
             said = words_of(answer)
             decision = Approval(
@@ -163,9 +169,22 @@ async def ask_anew(
         except (ValidationError, ObjectNotFound):
             continue
         await migration_records.store_approval(decision)
+        await events.emit(events.gate_decided(about, decision))
         tell(_words_of_decision(decision))
         return decision
     raise AssertionError  # pragma: no cover - count() never ends
+
+
+async def _suspend(
+    form: type[RunInput], pause: str, digest: str, about: events.Subject, instead_of: Approval | None
+) -> RunInput:
+    """Suspend the flow run, or return the answer. People are told once the server has the suspension and its form."""
+    try:
+        return await asuspend_flow_run(wait_for_input=form, key=pause)
+    except Pause:
+        expired = [events.gate_expired(about, instead_of)] if instead_of else []
+        await events.emit(*expired, events.gate_waiting(about, digest))
+        raise
 
 
 def _words_of_decision(decision: Approval) -> str:
@@ -259,4 +278,5 @@ async def _gate(client: PrefectClient, run: FlowRun) -> Gate | None:
         stage=int(place),
         moment="after" if moment == "after" else "before",
         asked=state.state_details.pause_key or "",
+        since=state.timestamp,
     )
