@@ -11,7 +11,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from aks_entra.prefect_client import access_pages, grant_records
+from aks_entra.prefect_client import access_pages, events, grant_records
 from aks_entra.prefect_client.liveness import register
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
@@ -33,6 +33,7 @@ async def end_access(subscriptions: list[str] | None = None) -> State[Any]:
     async with open_session(Settings()):
         swept = await sweep(tuple(subscriptions or ()) or known.subscriptions, known.ends)
     troubles = (*swept.troubles, *(f"record {one} is damaged: {LOST}" for one in known.damaged))
+    await events.emit(*events.access_ended(swept.ended))
     if swept.ended or troubles:
         await access_pages.show_ended(swept.ended, [*troubles, *(f"not ours: {one.id}" for one in swept.foreign)])
     ended = len(swept.ended) - len(swept.failed)

@@ -21,7 +21,7 @@ from aks_entra.core.access.grants import Approval, Ask, Grant, Level, Via
 from aks_entra.core.durations import NEVER, span
 from aks_entra.core.planning.approval import Approval as Decision
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import access_pages, approvals, grant_records, progress
+from aks_entra.prefect_client import access_pages, approvals, events, grant_records, progress
 from aks_entra.prefect_client.liveness import register
 from aks_entra.prefect_client.names import END_ACCESS, RunName
 from aks_entra.prefect_client.schedules import overdue_schedules
@@ -72,6 +72,7 @@ async def grant_access(
                 because = for_log(f"rejected by {decision.approver} ({decision.reason})")
                 return Completed(name="Rejected", message=because)
             grant = await give(run, ask, Approval(digest=decision.plan, approver=decision.approver, separate=True))
+            await events.emit(events.access_granted(ask, grant, decision))
     if grant.until is None:
         return Completed(
             message=f"{for_log(grant.id)} already allows this without an end, by another approval: it is kept"
@@ -80,6 +81,7 @@ async def grant_access(
         await postpone(grant.until, f"then the access of {grant.principal_id} to {grant.where} ends")
     async with open_session(Settings()):
         ended = await end_access(grant)
+    await events.emit(*events.access_ended((ended,)))
     await access_pages.show_ended((ended,))
     return outcome(ended)
 
@@ -88,7 +90,13 @@ async def decide(ask: Ask) -> Decision:
     """Return this run's decision on a request. The run asks once."""
     findings = await check_request(ask)
     late = await overdue_schedules((END_ACCESS,))
-    return await approvals.ask(ask.digest, (0, "grant"), "before", lambda: access_pages.question(ask, findings, late))
+    return await approvals.ask(
+        ask.digest,
+        (0, "grant"),
+        "before",
+        lambda: access_pages.question(ask, findings, late),
+        about=events.grant_subject(ask),
+    )
 
 
 async def give(run: UUID, ask: Ask, approval: Approval) -> Grant:

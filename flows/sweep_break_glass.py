@@ -12,7 +12,6 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
 from aks_entra.core.cluster import ClusterId
@@ -20,7 +19,7 @@ from aks_entra.core.evidence.break_glass import Opening, OpeningRecord, strange_
 from aks_entra.core.verdict.break_glass import report_of
 from aks_entra.core.verdict.verdict import Outcome, Verdict
 from aks_entra.fleet_file.model import ProverFile
-from aks_entra.prefect_client import break_glass_records, migration_records
+from aks_entra.prefect_client import break_glass_records, events, migration_records
 from aks_entra.prefect_client.leases import hold_lease
 from aks_entra.prefect_client.liveness import register
 from aks_entra.probes.checks import stamp
@@ -29,8 +28,6 @@ from aks_entra.text.safe import for_log
 from aks_entra.wiring import current_session, open_session
 from tasks.rollback import close_opening, look_at_opening, look_for_openings
 
-ALARM = "aks-entra.break-glass.stays-open"
-STRANGE = "aks-entra.break-glass.strange-tag"
 OVER = frozenset({Outcome.NOT_VERIFIED, Outcome.SKIPPED})
 """Verdicts that end an opening: it is closed again (a rotation is owed), or its cluster no longer exists."""
 
@@ -94,7 +91,9 @@ async def bring_to_end(record: OpeningRecord, trouble: list[str]) -> Outcome:
     except Exception as error:  # noqa: BLE001 - an error of one cluster is one row, and the next sweep tries again
         verdict = Verdict(cluster=cluster, outcome=Outcome.FAILED, because=(str(error),))
     trouble.append(f"{cluster}: {verdict.because[0]}")
-    alarm(ALARM, cluster, {"because": list(verdict.because), "next": verdict.next, "opened_for": record.opening.reason})
+    said = (verdict.because, verdict.next)
+    name, reason = events.BREAK_GLASS_STAYS_OPEN, record.opening.reason
+    await events.emit(events.break_glass_alarm(name, cluster, *said, opened_for=reason))
     return verdict.outcome
 
 
@@ -119,7 +118,7 @@ async def look_at_tags(subscription: str, trouble: list[str]) -> None:
         if wrong:
             close = f"if you opened it: `aks-entra break-glass {cluster} --close`; if not, find out who wrote the tags"
             trouble.append(f"{cluster}: {wrong} ({close})")
-            alarm(STRANGE, cluster, {"because": [wrong], "next": close})
+            await events.emit(events.break_glass_alarm(events.BREAK_GLASS_STRANGE_TAG, cluster, [wrong], close))
 
 
 async def strange(cluster: ClusterId, said: Opening) -> str:
@@ -128,13 +127,6 @@ async def strange(cluster: ClusterId, said: Opening) -> str:
         return ""
     again = await look_at_opening(cluster)
     return strange_tags(again, await break_glass_records.opening_of(cluster), moment()) if again else ""
-
-
-def alarm(event: str, cluster: ClusterId, payload: dict[str, Any]) -> None:
-    """Emit an event at Prefect, so that an automation can notify a person."""
-    resource = {"prefect.resource.id": f"aks-entra.cluster.{cluster.name}", "aks-entra.cluster": for_log(str(cluster))}
-    said = {name: for_log(one) if isinstance(one, str) else [*map(for_log, one)] for name, one in payload.items()}
-    emit_event(event, resource=resource, payload=said)
 
 
 def cluster_of(record: OpeningRecord) -> ClusterId:

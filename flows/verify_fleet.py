@@ -7,7 +7,6 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
 from aks_entra.core.planning.job import Job
@@ -16,7 +15,7 @@ from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.fleet_file.model import FleetFile
 from aks_entra.planning.unreadable_cluster import words
-from aks_entra.prefect_client import artifacts, migration_records, names, pages
+from aks_entra.prefect_client import artifacts, events, migration_records, names, pages
 from aks_entra.prefect_client.liveness import register
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
@@ -50,17 +49,11 @@ async def verify_fleet(fleet: FleetFile | None = None, plan: str | None = None) 
                 reports.append(await verify_plan(one))
             except Exception as error:  # noqa: BLE001 - the other fleets are still verified
                 problems.append(f"fleet {one.name} (plan {names.short(one.digest)}): {words(error)}")
-    unsound = [verdict for report in reports for verdict in report.verdicts if verdict.outcome in _ALARMING]
-    for verdict in unsound:
-        emit_event(
-            "aks-entra.drift.found",
-            resource={"prefect.resource.id": f"aks-entra.cluster{verdict.cluster.key}"},
-            payload={
-                "outcome": verdict.outcome,
-                "because": [*map(for_log, verdict.because)],
-                "next": for_log(verdict.next),
-            },
-        )
+    unsound = []
+    for report in reports:
+        found_now = [verdict for verdict in report.verdicts if verdict.outcome in _ALARMING]
+        await events.emit(*events.drift_found(report.name, found_now, len(report.verdicts)))
+        unsound += found_now
     total = sum(len(report.verdicts) for report in reports)
     if unsound:
         problems.insert(0, f"{len(unsound)} of {total} clusters are not verified: see the report")

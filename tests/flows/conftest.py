@@ -165,6 +165,8 @@ subscriptions:
           - {{name: policed, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
       - {{name: glass, location: westeurope, clusters: [
           {{name: shut, nodes: 1, identity: managed, adminGroups: [aks-admins], localAccounts: false}}]}}
+      - {{name: told, location: westeurope, clusters: [
+          {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: stopped, location: westeurope, clusters: [
           {{name: first, nodes: 1, identity: managed, adminGroups: [aks-admins]}},
           {{name: second, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}

@@ -22,7 +22,7 @@ from aks_entra.core.access.grants import Approval, Level, description
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import stamp
 from aks_entra.prefect_client import artifacts as prefect_store
-from aks_entra.prefect_client import grant_records
+from aks_entra.prefect_client import events, grant_records
 from aks_entra.prefect_client.liveness import PROCESS, Process
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
@@ -33,6 +33,7 @@ from flows.end_access import end_access
 from flows.review_access import review_access
 from tests.flows.conftest import ROBOT, SUBSCRIPTION
 from tests.support.patience import SOON
+from tests.support.sent_events import sent
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -165,6 +166,9 @@ async def test_a_grant_waits_for_its_end_without_a_process_and_proves_it(stack: 
         async with open_session(Settings()) as session:
             place = ClusterId(subscription_id=SUBSCRIPTION, resource_group="granted", name="by-kubernetes")
             assert await session.access.bindings.grants(await session.ports.arm.cluster(place)) == ()
+        names = (events.GATE_WAITING, events.GATE_APPROVED, events.ACCESS_GRANTED, events.ACCESS_ENDED)
+        told = await sent(events.cluster_id(place.key), *names)
+        assert told[events.ACCESS_GRANTED]["payload"]["approver"] == "erin@contoso.com"
 
 
 async def test_a_run_keeps_a_grant_without_an_end_that_another_approval_gave(stack: PrefectStack, until: Until) -> None:

@@ -18,7 +18,7 @@ from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.errors import Refused
 from aks_entra.execution.break_glass import BreakGlass
-from aks_entra.prefect_client import artifacts
+from aks_entra.prefect_client import artifacts, events
 from aks_entra.prefect_client.break_glass_records import still_free
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
@@ -26,6 +26,7 @@ from flows.rollback_cluster import rollback_cluster
 from flows.sweep_break_glass import sweep_break_glass
 from tests.flows.coordinator import batch_of
 from tests.flows.stages import UNGATED
+from tests.support.sent_events import sent
 
 if TYPE_CHECKING:
     from tests.flows.conftest import PrefectStack, Until
@@ -117,6 +118,8 @@ async def test_the_sweep_closes_what_is_due_and_alarms_where_it_cannot(stack: Pr
             state = await sweep_break_glass(return_state=True)
         assert state.is_failed()
         assert "another migration holds the cluster" in str(state.message)
+        told = await sent(events.cluster_id(cluster.key), events.BREAK_GLASS_STAYS_OPEN)
+        assert told[events.BREAK_GLASS_STAYS_OPEN]["payload"]["opened_for"] == "INC-77"
         state = await sweep_break_glass(["prod-eu"], return_state=True)
         assert state.is_completed(), state.message
         report = await prefect_client.load_report(opening_digest(cluster, opening))
@@ -134,6 +137,7 @@ async def test_a_tag_without_a_record_is_an_alarm_and_changes_nothing(stack: Pre
         assert state.is_failed()
         assert f"{cluster}: it carries break-glass tags (until {opening.until}), but no opening" in str(state.message)
         assert await stands(cluster) == (True, True)
+        await sent(events.cluster_id(cluster.key), events.BREAK_GLASS_STRANGE_TAG)
 
         later = replace(opening, until="2099-01-01T00:00:00Z")
         stored = OpeningRecord(cluster=cluster.resource_id, opening=opening, uid="", at=opening.since)

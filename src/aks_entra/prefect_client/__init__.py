@@ -49,6 +49,11 @@ from aks_entra.prefect_client.names import (
     short,
 )
 from aks_entra.prefect_client.names import run_page as page_of
+from aks_entra.prefect_client.notifications import apply as apply_notification
+from aks_entra.prefect_client.notifications import found as found_notifications
+from aks_entra.prefect_client.notifications import pages as notification_pages
+from aks_entra.prefect_client.notifications import switched_off as switched_off_notifications
+from aks_entra.prefect_client.notifications import wanted as wanted_notifications
 from aks_entra.prefect_client.overview import Waiting, waiting
 from aks_entra.prefect_client.run_end import await_end
 from aks_entra.prefect_client.runs import (
@@ -81,6 +86,7 @@ __all__ = [
     "StepView",
     "Waiting",
     "apply_deployment",
+    "apply_notification",
     "asks_for_authentication",
     "await_end",
     "await_run",
@@ -90,6 +96,7 @@ __all__ = [
     "find_run",
     "follow",
     "found_deployments",
+    "found_notifications",
     "gates",
     "hexadecimal",
     "hold_lease",
@@ -102,6 +109,7 @@ __all__ = [
     "measure",
     "member_of",
     "noted_plan",
+    "notification_pages",
     "opening_of",
     "overdue_schedules",
     "page_of",
@@ -131,7 +139,9 @@ __all__ = [
     "store_verdict",
     "store_without_gates",
     "switched_off_deployments",
+    "switched_off_notifications",
     "verdicts",
     "waiting",
     "wanted_deployments",
+    "wanted_notifications",
 ]

@@ -26,7 +26,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import SetStateStatus
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, Pause
 from prefect.flow_runs import asuspend_flow_run
 from prefect.input import RunInput
 from pydantic import Field, ValidationError, create_model
@@ -35,7 +35,7 @@ from aks_entra.core.durations import stamp
 from aks_entra.core.planning.approval import Approval
 from aks_entra.core.planning.gates import Side as Moment
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import artifacts, migration_records, names
+from aks_entra.prefect_client import artifacts, events, migration_records, names
 from aks_entra.prefect_client.decisions import Question, answers_of, decided
 from aks_entra.prefect_client.flow_run_list import all_runs
 from aks_entra.prefect_client.liveness import register, unregister
@@ -105,17 +105,20 @@ def words_of(answer: RunInput) -> dict[str, str]:
     return {name: visible(str(value).strip()) for name, value in answer.model_dump().items()}
 
 
-async def ask(digest: str, stage: tuple[int, str], moment: Moment, question: Callable[[], str]) -> Approval:
+async def ask(
+    digest: str, stage: tuple[int, str], moment: Moment, question: Callable[[], str], *, about: events.Subject
+) -> Approval:
     """Wait for a decision on a stage (its place in the plan, its name), unless this run was approved already."""
     asked = Question(plan=digest, place=stage[0], stage=stage[1], side=moment)
     known = await decided(artifacts.own_flow_run(), asked)
-    return known or await ask_anew(asked, question)
+    return known or await ask_anew(asked, question, about=about)
 
 
 async def ask_anew(
     asked: Question,
     question: Callable[[], str],
     *,
+    about: events.Subject,
     instead_of: Approval | None = None,
     ticket: bool = False,
 ) -> Approval:
@@ -127,6 +130,7 @@ async def ask_anew(
     Args:
         asked: what the gate asks.
         question: renders the page that the person reads.
+        about: what the events of the gate say about it.
         instead_of: the approval that expired, if there was one.
         ticket: whether a change ticket is required.
     """
@@ -135,7 +139,7 @@ async def ask_anew(
         pause = names.key(base, str(attempt))
         try:
             await unregister()
-            answer = await asuspend_flow_run(wait_for_input=form(asked.plan, question(), ticket=ticket), key=pause)
+            answer = await _suspend(form(asked.plan, question(), ticket=ticket), pause, asked.plan, about, instead_of)
             run = await register()  # answered: this process carries the run on
             said = words_of(answer)
             decision = Approval(
@@ -154,8 +158,21 @@ async def ask_anew(
         except (ValidationError, ObjectNotFound):
             continue
         await migration_records.store_approval(decision)
+        await events.emit(events.gate_decided(about, decision))
         return decision
     raise AssertionError  # pragma: no cover - count() never ends
+
+
+async def _suspend(
+    form: type[RunInput], pause: str, digest: str, about: events.Subject, instead_of: Approval | None
+) -> RunInput:
+    """Suspend the flow run, or return the answer. People are told once the server has the suspension and its form."""
+    try:
+        return await asuspend_flow_run(wait_for_input=form, key=pause)
+    except Pause:
+        expired = [events.gate_expired(about, instead_of)] if instead_of else []
+        await events.emit(*expired, events.gate_waiting(about, digest))
+        raise
 
 
 async def gates(run: str | None = None) -> tuple[Gate, ...]:

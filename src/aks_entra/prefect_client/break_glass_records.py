@@ -10,7 +10,7 @@ from aks_entra.core.cluster import ClusterId
 from aks_entra.core.evidence.break_glass import OpeningRecord
 from aks_entra.documents.unreadable import Unread
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import artifacts
+from aks_entra.prefect_client import artifacts, events
 from aks_entra.prefect_client.leases import Hold
 from aks_entra.prefect_client.names import key, slug
 from aks_entra.prefect_client.stored_documents import read
@@ -23,6 +23,7 @@ async def store_opening(record: OpeningRecord) -> None:
     state = f"ended {record.ended}: {record.because}" if record.ended else f"open until {opening.until}"
     page = for_markdown(f"break-glass of {cluster}: {state}")
     await artifacts.put(_key(cluster), documents.dump_opening(record), kind="opening", page=page)
+    await events.emit(events.opening_recorded(record))
 
 
 async def opening_of(cluster: ClusterId) -> OpeningRecord | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect.client.orchestration import PrefectClient, get_client
@@ -18,15 +17,14 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTag
 from prefect.client.schemas.objects import DeploymentSchedule, WorkerStatus, WorkPool
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import ObjectNotFound
 
 from aks_entra.core.deployments import Change, ChangeKind, Deployment
-from aks_entra.errors import Refused, Rejected
-from aks_entra.prefect_client import fleet_runs, fleet_triggers, names
+from aks_entra.errors import Refused
+from aks_entra.prefect_client import events, fleet_runs, fleet_triggers, names
+from aks_entra.prefect_client.automations import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from aks_entra.fleet_file.model import FleetFile
 
 LARGEST: Final = 512 * 1024
@@ -75,7 +73,7 @@ async def wanted(
                     name=fleet.name,
                     fleet=_json(content),
                     schedule=f"{starts.cron} {starts.timezone}" if starts.cron else "",
-                    event=names.REQUESTED[run] if starts.on_event else "",
+                    event=events.REQUESTED[run] if starts.on_event else "",
                     pool=chosen.name,
                     queue=queue or (base.work_queue_name if same else None) or "default",
                     job_variables=_json({**inherited, **(variables or {})}),
@@ -105,15 +103,15 @@ async def require_no_runs_left(change: Change) -> None:
 
     A run that waits at a gate begins again from its deployment. Without it, no worker could continue the run.
     """
-    if change.kind is not ChangeKind.REMOVE:
+    if change.kind is not ChangeKind.REMOVE or change.of_automation:
         return
     async with get_client() as client:
-        there = await _read(client, change.deployment)
+        there = await _read(client, change.name)
         if there is None:
             return
         for run in await fleet_runs.begun_and_not_over(client, there.id):
             raise Refused(
-                f"{change.deployment} cannot be removed: its run {run.name} ({str(run.id)[:8]}) is not over",
+                f"{change.name} cannot be removed: its run {run.name} ({str(run.id)[:8]}) is not over",
                 remedy=f"wait for it, or end it (aks-entra stop {str(run.id)[:8]}); then deploy again",
             )
 
@@ -156,11 +154,11 @@ async def apply(change: Change) -> None:
     if change.kind is ChangeKind.NOTHING:
         return
     async with get_client() as client:
-        with _translated(change.deployment):
-            if change.wanted is None:
-                await _remove(client, change.deployment)
-            else:
+        with translated(change.name):
+            if isinstance(change.wanted, Deployment):
                 await _make(client, change.wanted)
+            else:
+                await _remove(client, change.name)
 
 
 async def pages(fleet: str) -> dict[str, str]:
@@ -320,15 +318,3 @@ async def _tagged(client: PrefectClient) -> list[DeploymentResponse]:
         read += page
         if len(page) < _PAGE:
             return read
-
-
-@contextmanager
-def _translated(deployment: str) -> Iterator[None]:
-    try:
-        yield
-    except PrefectHTTPStatusError as error:
-        said = error.response.json().get("detail") if "json" in error.response.headers.get("content-type", "") else ""
-        raise Rejected(
-            f"{deployment}: Prefect's server answered {error.response.status_code}{f': {said}' if said else ''}",
-            remedy="correct it, then run `aks-entra deploy` again: it goes on where this one ended",
-        ) from error

@@ -39,12 +39,6 @@ SCHEDULED: Final = (SWEEP_BREAK_GLASS, END_ACCESS, VERIFY_FLEET, REVIEW_ACCESS)
 ON_REQUEST: Final = "migrate-fleet/on-request"
 FLEET_RUNS: Final = {"migrate": MIGRATE_FLEET, "verify": VERIFY_FLEET, "inventory": INVENTORY_FLEET}
 """The runs of a fleet file, each with the deployment that a fleet's own deployment is made from."""
-REQUESTED: Final = {
-    "migrate": "aks-entra.fleet.requested",
-    "verify": "aks-entra.fleet.verification-requested",
-    "inventory": "aks-entra.fleet.inventory-requested",
-}
-"""The events that start the runs of a deployed fleet."""
 COORDINATOR: Final = "migrate-fleet"  # name of the flow
 WINDOW_CLOSED: Final = "WindowClosed"
 """The final state of a batch in which the window of some clusters closed before their turn."""
@@ -114,7 +108,7 @@ _FLEET_TAG: Final = "aks-entra-fleet:"
 
 
 def fleet_tag(name: str) -> str:
-    """Return the tag of a fleet's deployments, of the runs that they start, and of each coordinator of the fleet."""
+    """Return the tag of a fleet's deployments, of the runs that they start, and of its coordinators and batches."""
     return f"{_FLEET_TAG}{name}"
 
 
@@ -126,11 +120,6 @@ def fleet_of(tags: list[str]) -> str | None:
 def fleet_deployment(run: str, fleet: str) -> str:
     """Return the full name of a fleet's deployment. `run` is a key of `FLEET_RUNS`."""
     return f"{FLEET_RUNS[run].partition('/')[0]}/{fleet}"
-
-
-def fleet_resource(name: str) -> str:
-    """Return the id of a fleet in events."""
-    return f"aks-entra.fleet/{name}"
 
 
 def typed_tag(token: str) -> str:
@@ -171,6 +160,16 @@ def run_page(run_id: object) -> str:
 def deployment_page(deployment_id: object) -> str:
     """Return the page of a deployment in Prefect's UI."""
     return f"{_ui()}/deployments/deployment/{deployment_id}"
+
+
+def automation_page(automation_id: object) -> str:
+    """Return the page of an automation in Prefect's UI."""
+    return f"{_ui()}/automations/automation/{automation_id}"
+
+
+def new_block_page(block_type: str) -> str:
+    """Return the page of Prefect's UI on which a person makes a block. `block_type`: its slug."""
+    return f"{_ui()}/blocks/catalog/{block_type}/create"
 
 
 def _ui() -> str:

@@ -182,7 +182,7 @@ def began_at(run: FlowRun) -> datetime:
 
 
 async def start_batch(
-    digest: str, stage: str, batch: tuple[int, int], members: tuple[str, ...], coordinator: UUID
+    digest: str, fleet: str, stage: str, batch: tuple[int, int], members: tuple[str, ...], coordinator: UUID
 ) -> FlowRun:
     """Start a batch of a stage, or find the one that runs already: its key is digest, stage, batch and attempt.
 
@@ -203,7 +203,14 @@ async def start_batch(
         timeout=0,
         idempotency_key=f"{digest}-{stage}-{number}-{len(ended) + 1}",
         flow_run_name=f"{which} · plan {names.short(digest)} · attempt {len(ended) + 1}",
-        tags=[TAG, names.plan_tag(digest), names.stage_tag(stage), names.batch_tag(number), own],
+        tags=[
+            TAG,
+            names.plan_tag(digest),
+            names.fleet_tag(fleet),
+            names.stage_tag(stage),
+            names.batch_tag(number),
+            own,
+        ],
         as_subflow=True,
     )
 
