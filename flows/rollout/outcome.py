@@ -18,6 +18,8 @@ from aks_entra.core.rollout.state import lacks_an_end, verified_before, without_
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Reason, Verdict, unfinished, unstarted
 from aks_entra.prefect_client import migration_records, rollout, runs
+from aks_entra.prefect_client.run_log import PrefectLog, tell_verdict
+from aks_entra.report.run_lines import unsettled
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
 from aks_entra.verification.fleet import Known, kept_evidence
@@ -32,7 +34,9 @@ async def leave_out(plan: FleetPlan, clusters: tuple[ClusterId, ...], because: s
     for member in clusters:
         own = plan.plan_for(member)
         so_far = await migration_records.evidence_so_far(own, plan.digest, known.get(member.key))
-        await migration_records.store_verdict(plan.digest, unfinished(own, so_far, because, reason))
+        verdict = unfinished(own, so_far, because, reason)
+        tell_verdict(verdict)
+        await migration_records.store_verdict(plan.digest, verdict)
 
 
 async def close(run: UUID, state: RolloutState, end: End | WaitUntil) -> State[Any]:
@@ -51,9 +55,12 @@ async def close(run: UUID, state: RolloutState, end: End | WaitUntil) -> State[A
         skip_rules=plan.skip_rules,
     )
     await migration_records.store_report(report)
+    for verdict in report.verdicts:
+        tell_verdict(verdict)
     counted = ", ".join(f"{number} {outcome}" for outcome, number in report.counts().items())
+    counted = " · ".join(part for part in (counted, unsettled(report.verdicts)) if part)
     if not stopped:
-        return Completed(message=counted)
+        return Completed(message=for_log(counted))
     if isinstance(end, End) and end.rejected:
         return Cancelled(name="Rejected", message=for_log(f"{stopped} · {counted}"))
     return Failed(message=for_log(f"{stopped} · {counted}"))
@@ -90,7 +97,8 @@ async def look_again(plan: FleetPlan, verdicts: tuple[Verdict, ...], began: date
         return verdicts
     known = Known(records=await migration_records.records(), kept=kept_evidence(earlier.values()))
     jobs = [Job(digest=plan.digest, plan=plan.plan_for(cluster), prover=plan.prover) for cluster in earlier]
-    async with open_session(Settings(), prover=plan.prover.spec, journal=migration_records.PrefectJournal()):
+    journal = migration_records.PrefectJournal()
+    async with open_session(Settings(), prover=plan.prover.spec, journal=journal, log=PrefectLog()):
         seen = await verify_each(jobs, known, {})
     found = dict(zip(earlier, seen, strict=True))
     return tuple(found.get(verdict.cluster, verdict) for verdict in verdicts)
