@@ -6,6 +6,7 @@ continues when the time comes. If even that fails, the sweep ends the grant.
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -24,6 +25,8 @@ from aks_entra.errors import Refused
 from aks_entra.prefect_client import access_pages, approvals, events, grant_records, progress
 from aks_entra.prefect_client.liveness import register
 from aks_entra.prefect_client.names import END_ACCESS, RunName
+from aks_entra.prefect_client.run_log import tell
+from aks_entra.prefect_client.scheduled_sweeps import EndNotScheduled
 from aks_entra.prefect_client.schedules import overdue_schedules
 from aks_entra.prefect_client.waiting import postpone
 from aks_entra.settings import Settings
@@ -101,9 +104,13 @@ async def decide(ask: Ask) -> Decision:
 
 async def give(run: UUID, ask: Ask, approval: Approval) -> Grant:
     """Write the grant. It is recorded before and after the write, so that the sweep finds it even if this run dies."""
-    await grant_records.announce(ask)
+    try:
+        await grant_records.announce(ask, attended=True)
+    except EndNotScheduled as error:  # this run itself waits for the end, and the slow schedule ends what it left
+        tell(f"{error}: if this run dies, the schedule of end-access ends the access", level=logging.WARNING)
     given = await give_access(ask, approval)
     await grant_records.note_given(run, given.grant)
+    tell(f"{ask}: {'granted' if given.changed else 'existed already'}, until {given.grant.ends}: {given.proof}")
     await access_pages.show_given(ask, given)
     return given.grant
 

@@ -1,8 +1,11 @@
 """Close break-glass openings when their time is over, as our own records of the openings say.
 
 A tag on a cluster closes nothing, because anybody with the right to write tags can make one. A tag without a record, or
-one that was changed, raises an alarm. If sign-in cannot be proven, the accounts stay open: every run fails and emits an
-event until a person decides.
+one that was changed, raises an alarm. If sign-in cannot be proven, the accounts stay open: every five minutes a run
+fails and emits an event, until a person decides.
+
+The command that opens a cluster schedules a run for the end. The slow schedule closes what was lost, and looks at the
+tags.
 """
 
 from __future__ import annotations
@@ -15,13 +18,15 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.durations import when
 from aks_entra.core.evidence.break_glass import Opening, OpeningRecord, strange_tags
 from aks_entra.core.verdict.break_glass import report_of
 from aks_entra.core.verdict.verdict import Outcome, Verdict
 from aks_entra.fleet_file.model import ProverFile
-from aks_entra.prefect_client import break_glass_records, events, migration_records
+from aks_entra.prefect_client import break_glass_records, events, migration_records, scheduled_sweeps
 from aks_entra.prefect_client.leases import hold_lease
 from aks_entra.prefect_client.liveness import register
+from aks_entra.prefect_client.names import SWEEP_BREAK_GLASS
 from aks_entra.probes.checks import stamp
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
@@ -47,15 +52,33 @@ async def sweep_break_glass(subscriptions: list[str] | None = None, prover: Prov
         known, unreadable = await break_glass_records.open_records()
         trouble += [f"record {one}" for one in unreadable]
         records = [one for one in known if not subscriptions or cluster_of(one).subscription_id.lower() in ids]
-        due = [one for one in records if one.opening.due(current_session().ports.clock.now())]
+        due = [one for one in records if one.opening.due(moment())]
+        await schedule_the_next(records, trouble)
         verdicts = [await bring_to_end(one, trouble) for one in due]
-        for subscription in ids if subscriptions else await every_subscription(trouble):
-            await look_at_tags(subscription, trouble)
+        if not scheduled_sweeps.at_an_end():  # the slow schedule and a person look at all clusters
+            for subscription in ids if subscriptions else await every_subscription(trouble):
+                await look_at_tags(subscription, trouble)
     closed = sum(one in OVER for one in verdicts)
     said = f"{len(records)} open, {len(due)} due, {closed} closed (a rotation is owed for each)"
+    if not due:
+        said = f"nothing to end: {len(records)} open, none of them due"
     if trouble:
         return Failed(message=f"{said} · ALARM {'; '.join(map(for_log, trouble))}")
     return Completed(message=said)
+
+
+async def schedule_the_next(records: list[OpeningRecord], trouble: list[str]) -> None:
+    """Schedule the sweeps that are missing, before anything is closed: this run may die, or an opening may stay open.
+
+    So an opening that stays open is tried again after five minutes.
+    """
+    if not records:
+        return
+    try:
+        ends = [when(one.opening.until) or moment() for one in records]
+        await scheduled_sweeps.schedule_missing_sweeps(SWEEP_BREAK_GLASS, ends)
+    except Exception as error:  # noqa: BLE001 - what is due is closed all the same
+        trouble.append(f"the next sweep could not be scheduled: {error}")
 
 
 async def resolved(subscriptions: list[str], trouble: list[str]) -> list[str]:

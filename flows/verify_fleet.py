@@ -17,6 +17,8 @@ from aks_entra.fleet_file.model import FleetFile
 from aks_entra.planning.unreadable_cluster import words
 from aks_entra.prefect_client import artifacts, events, migration_records, names, pages
 from aks_entra.prefect_client.liveness import register
+from aks_entra.prefect_client.run_log import PrefectLog, tell_verdict
+from aks_entra.report.run_lines import unsettled
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
 from aks_entra.verification.fleet import Known, kept_evidence, waits_for_log
@@ -56,7 +58,7 @@ async def verify_fleet(fleet: FleetFile | None = None, plan: str | None = None) 
         unsound += found_now
     total = sum(len(report.verdicts) for report in reports)
     if unsound:
-        problems.insert(0, f"{len(unsound)} of {total} clusters are not verified: see the report")
+        problems.insert(0, f"{len(unsound)} of {total} clusters are not verified: {unsettled(unsound)}")
     if problems:
         return Failed(message="; ".join(map(for_log, problems)))
     return Completed(message=f"{total} clusters: no drift was found")
@@ -68,7 +70,7 @@ _ALARMING = {Outcome.FAILED, Outcome.NOT_VERIFIED}
 async def verify_anew(fleet: FleetFile) -> FleetReport:
     """Plan the fleet as it is now, and judge each cluster by that plan."""
     wanted = fleet.to_fleet()
-    async with open_session(Settings(), prover=wanted.prover):
+    async with open_session(Settings(), prover=wanted.prover, log=PrefectLog()):
         made = await plan_fleet(wanted)
         return await _report(made, Known(records=await migration_records.records(), anew=True))
 
@@ -76,7 +78,8 @@ async def verify_anew(fleet: FleetFile) -> FleetReport:
 async def verify_plan(plan: FleetPlan) -> FleetReport:
     """Judge each cluster by the plan that was carried out, with all evidence that was stored since."""
     kept = kept_evidence((await migration_records.verdicts(plan.digest)).values())
-    async with open_session(Settings(), prover=plan.prover.spec, journal=migration_records.PrefectJournal()):
+    journal = migration_records.PrefectJournal()
+    async with open_session(Settings(), prover=plan.prover.spec, journal=journal, log=PrefectLog()):
         return await _report(plan, Known(records=await migration_records.records(), kept=kept))
 
 
@@ -89,6 +92,8 @@ async def _report(plan: FleetPlan, known: Known) -> FleetReport:
         late = [job for job, said in zip(jobs, verdicts, strict=True) if waits_for_log(said)]
         again = {said.cluster.key: said for said in await verify_each(late, known, groups)}
         verdicts = tuple(again.get(said.cluster.key, said) for said in verdicts)
+    for verdict in verdicts:
+        tell_verdict(verdict)
     report = FleetReport(
         name=plan.name,
         plan_digest=plan.digest,

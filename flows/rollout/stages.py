@@ -15,6 +15,7 @@ from aks_entra.core.rollout.actions import FinishStage, RunStage
 from aks_entra.core.rollout.next_action import RolloutState
 from aks_entra.core.verdict.verdict import Reason
 from aks_entra.prefect_client import concurrency, events, migration_records, progress, run_end, runs
+from aks_entra.prefect_client.run_log import tell
 from aks_entra.prefect_client.waiting import postpone
 from flows.rollout.gates import read
 from flows.rollout.outcome import leave_out
@@ -67,10 +68,15 @@ async def run_batch(
         return ""
     ids = tuple(member.resource_id for member in members)
     batch = await runs.start_batch(plan.digest, plan.name, stage.name, (number, len(stage.batches)), ids, run)
+    clusters = ", ".join(map(str, members))
+    tell(f"stage {stage.name}: batch {number} of {len(stage.batches)} is the run {batch.name!r}: {clusters}")
     try:
         ended = await run_end.await_end(batch.id, every=runs.EVERY, underway=underway)
     except run_end.NotTaken:
         return NOT_TAKEN
+    state = ended.state
+    said = f"{state.name}{f': {state.message}' if state.message else ''}" if state else "without a state"
+    tell(f"stage {stage.name}: batch {number} ended {said}")
     known = await migration_records.verdicts(plan.digest)
     for member in members:
         if member.key not in known:  # the process died before it stored a verdict

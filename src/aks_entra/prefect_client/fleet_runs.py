@@ -24,14 +24,15 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.context import FlowRunContext
 from prefect.events.schemas.events import Event, Resource
-from prefect.exceptions import ObjectNotFound
 
 from aks_entra.errors import Refused
 from aks_entra.fleet_file.runs import RequestFile
 from aks_entra.prefect_client import events, names
+from aks_entra.prefect_client.deployments import DEPLOY_ALL, read_deployment
 from aks_entra.prefect_client.flow_run_list import all_runs
 from aks_entra.prefect_client.liveness import LIVE_STATES, Liveness, liveness_of
 
+_DEPLOY_FLEET: Final = "deploy the fleet: aks-entra deploy FLEET.yaml"
 _EVERY: Final = 0.5  # seconds
 _NEWEST: Final = 50  # runs: more do not begin within the time that a request is followed
 
@@ -186,15 +187,7 @@ async def _newest(client: PrefectClient, deployment: str) -> list[FlowRun]:
 
 
 async def _deployment(client: PrefectClient, name: str) -> DeploymentResponse:
-    try:
-        return await client.read_deployment_by_name(name)
-    except ObjectNotFound:
-        raise Refused(
-            f"the Prefect server has no deployment {name}",
-            remedy="prefect deploy --all"
-            if name == names.ON_REQUEST
-            else "deploy the fleet: aks-entra deploy FLEET.yaml",
-        ) from None
+    return await read_deployment(client, name, remedy=DEPLOY_ALL if name == names.ON_REQUEST else _DEPLOY_FLEET)
 
 
 async def _require_trigger(client: PrefectClient, found: DeploymentResponse, name: str, event: str) -> None:
@@ -204,7 +197,7 @@ async def _require_trigger(client: PrefectClient, found: DeploymentResponse, nam
     if not own:
         raise Refused(
             f"no event starts {name}",
-            remedy="prefect deploy --all"
+            remedy=DEPLOY_ALL
             if name == names.ON_REQUEST
             else "write `on_event: true` in the file's `runs`, and deploy it again",
         )

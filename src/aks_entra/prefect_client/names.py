@@ -35,7 +35,9 @@ DEPLOYMENTS: Final = (
     "apply-conditional-access/apply-conditional-access",
 )
 SCHEDULED: Final = (SWEEP_BREAK_GLASS, END_ACCESS, VERIFY_FLEET, REVIEW_ACCESS)
-"""The deployments that Prefect's scheduler starts."""
+"""The deployments of prefect.yaml that Prefect's scheduler starts."""
+AT_AN_END: Final = "at-an-end"
+"""Tag of a sweep's run that was scheduled for the end of an opening or a grant."""
 ON_REQUEST: Final = "migrate-fleet/on-request"
 FLEET_RUNS: Final = {"migrate": MIGRATE_FLEET, "verify": VERIFY_FLEET, "inventory": INVENTORY_FLEET}
 """The runs of a fleet file, each with the deployment that a fleet's own deployment is made from."""
@@ -173,8 +175,15 @@ def new_block_page(block_type: str) -> str:
 
 
 def _ui() -> str:
+    """Return the address of the UI that opens by default: V2, unless PREFECT_SERVER_UI_V2_ENABLED is false.
+
+    Prefect's server has V2 at `/v2` and V1 at `/`. Prefect Cloud has one UI.
+    """
     settings = get_current_settings()
-    return settings.ui_url or (settings.api.url or "").removesuffix("/api")
+    api = settings.api.url or ""
+    base = (settings.ui_url or api.removesuffix("/api")).rstrip("/")
+    v2 = settings.server.ui.v2_enabled and not api.startswith(settings.cloud.api_url)
+    return f"{base}/v2" if v2 and not base.endswith("/v2") else base
 
 
 def stage_of(tags: list[str]) -> str | None:
