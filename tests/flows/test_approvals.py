@@ -14,8 +14,9 @@ from aks_entra import prefect_client
 from aks_entra.core.durations import moment, stamp
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import migration_records, pages
+from aks_entra.prefect_client import events, migration_records, pages
 from tests.flows.disturbances import switch_azure_rbac_on
+from tests.support.sent_events import sent
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -85,6 +86,8 @@ async def test_an_expired_approval_is_requested_again_with_the_reason(stack: Pre
         assert old is not None
         assert f"expired at {stamp(moment(old.at) + timedelta(seconds=1))}" in await question(run.id)
         assert stack.writes("expired") == []
+        told = await sent(events.fleet_id("expired"), events.GATE_EXPIRED)
+        assert told[events.GATE_EXPIRED]["payload"]["approver"] == "dana@contoso.com"
         await prefect_client.stop(run.id)
 
         plan = replace(await stack.plan("expired", stage), ticket_required=True)

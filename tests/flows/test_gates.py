@@ -9,7 +9,9 @@ from prefect.client.schemas.responses import SetStateStatus
 from aks_entra import prefect_client
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.errors import Refused
+from aks_entra.prefect_client import events
 from tests.flows.run_logs import logs_of
+from tests.support.sent_events import sent
 
 if TYPE_CHECKING:
     from tests.flows.conftest import PrefectStack, Until
@@ -89,3 +91,5 @@ async def test_a_rejection_writes_nothing(stack: PrefectStack, until: Until) -> 
         report = await stack.report(run.id)
         assert [one.outcome for one in report.verdicts] == [Outcome.SKIPPED]
         assert stack.writes("rejected") == []
+        told = await sent(events.fleet_id("rejected"), events.GATE_REJECTED)
+        assert told[events.GATE_REJECTED]["payload"]["reason"] == "not this week"
