@@ -19,6 +19,7 @@ from prefect.settings.legacy import _get_valid_setting_names
 from prefect.utilities.templating import find_placeholders
 from ruamel.yaml import YAML
 
+from aks_entra.adapters.host.location import SERVICE_ACCOUNT
 from aks_entra.host.runbooks import CHECKOUT
 from aks_entra.settings import Settings
 from tests.support.team_deployments import DEPLOYMENTS, helm_values, resolved, work_pool
@@ -242,6 +243,17 @@ def test_the_pod_has_limits_a_workload_identity_and_no_rights() -> None:
     assert container["securityContext"]["readOnlyRootFilesystem"]
     assert template["spec"]["securityContext"]["runAsUser"] == tree_module().USER
     assert template["spec"]["automountServiceAccountToken"] is False
+
+
+def test_the_pod_can_read_on_which_cluster_it_runs_without_a_token() -> None:
+    """Without it, rule U116 refuses every migration in a pod."""
+    pod = resolved("kubernetes")["job_manifest"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (mount,) = (one for one in container["volumeMounts"] if one["mountPath"] == str(SERVICE_ACCOUNT))
+    (volume,) = (one for one in pod["volumes"] if one["name"] == mount["name"])
+    assert mount["readOnly"]
+    assert volume["configMap"] == {"name": "kube-root-ca.crt"}  # every namespace has it
+    assert pod["automountServiceAccountToken"] is False
 
 
 def test_a_run_ends_as_its_own_infrastructure_and_is_scheduled_again() -> None:
