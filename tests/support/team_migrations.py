@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from aks_entra import prefect_client
 from aks_entra.core.verdict.verdict import Outcome
@@ -77,13 +77,15 @@ subscriptions:
 class Migrations:
     """A client of Prefect's server at `api`, with an Azure of its own, and what has gone over the wire.
 
-    `client`: the client's environment. `home`: its folder. Each scene is a resource group with two clusters, a and b.
+    `client`: the client's environment. `home`: its folder. `authentication`: the string that the server asks for.
+    Each scene is a resource group with two clusters, a and b.
     """
 
     api: str
     home: Path
     client: Mapping[str, str]
     sandbox: Sandbox
+    authentication: str = ""
     exchanges: list[Exchange] = field(default_factory=list)
 
     @contextmanager
@@ -91,7 +93,13 @@ class Migrations:
         """Be a client."""
         with (
             pytest.MonkeyPatch.context() as patch,
-            temporary_settings({PREFECT_API_URL: self.api, PREFECT_HOME: self.home}),
+            temporary_settings(
+                {
+                    PREFECT_API_URL: self.api,
+                    PREFECT_API_AUTH_STRING: self.authentication or None,
+                    PREFECT_HOME: self.home,
+                }
+            ),
         ):
             for name, value in self.client.items():
                 patch.setenv(name, value)
