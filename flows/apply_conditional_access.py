@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from aks_entra.access.policy_file import PolicyFile
-from aks_entra.prefect_client import access_pages, approvals
+from aks_entra.prefect_client import access_pages, approvals, events
 from aks_entra.prefect_client.liveness import register
 from aks_entra.prefect_client.names import RunName
 from aks_entra.settings import Settings
@@ -34,7 +34,11 @@ async def apply_conditional_access(policy: PolicyFile, enforce: bool = False) ->
         if enforce:
             digest = f"sha256:{hashlib.sha256(policy.model_dump_json().encode()).hexdigest()}"
             decision = await approvals.ask(
-                digest, (0, "policy"), "before", lambda: access_pages.policy_question(policy.name, findings)
+                digest,
+                (0, "policy"),
+                "before",
+                lambda: access_pages.policy_question(policy.name, findings),
+                about=events.policy_subject(policy.name),
             )
             if decision.decision == "reject":
                 return Completed(

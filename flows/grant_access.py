@@ -6,6 +6,7 @@ continues when the time comes. If even that fails, the sweep ends the grant.
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -21,9 +22,11 @@ from aks_entra.core.access.grants import Approval, Ask, Grant, Level, Via
 from aks_entra.core.durations import NEVER, span
 from aks_entra.core.planning.approval import Approval as Decision
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import access_pages, approvals, grant_records, progress
+from aks_entra.prefect_client import access_pages, approvals, events, grant_records, progress
 from aks_entra.prefect_client.liveness import register
 from aks_entra.prefect_client.names import END_ACCESS, RunName
+from aks_entra.prefect_client.run_log import tell
+from aks_entra.prefect_client.scheduled_sweeps import EndNotScheduled
 from aks_entra.prefect_client.schedules import overdue_schedules
 from aks_entra.prefect_client.waiting import postpone
 from aks_entra.settings import Settings
@@ -72,6 +75,7 @@ async def grant_access(
                 because = for_log(f"rejected by {decision.approver} ({decision.reason})")
                 return Completed(name="Rejected", message=because)
             grant = await give(run, ask, Approval(digest=decision.plan, approver=decision.approver, separate=True))
+            await events.emit(events.access_granted(ask, grant, decision))
     if grant.until is None:
         return Completed(
             message=f"{for_log(grant.id)} already allows this without an end, by another approval: it is kept"
@@ -80,6 +84,7 @@ async def grant_access(
         await postpone(grant.until, f"then the access of {grant.principal_id} to {grant.where} ends")
     async with open_session(Settings()):
         ended = await end_access(grant)
+    await events.emit(*events.access_ended((ended,)))
     await access_pages.show_ended((ended,))
     return outcome(ended)
 
@@ -88,14 +93,24 @@ async def decide(ask: Ask) -> Decision:
     """Return this run's decision on a request. The run asks once."""
     findings = await check_request(ask)
     late = await overdue_schedules((END_ACCESS,))
-    return await approvals.ask(ask.digest, (0, "grant"), "before", lambda: access_pages.question(ask, findings, late))
+    return await approvals.ask(
+        ask.digest,
+        (0, "grant"),
+        "before",
+        lambda: access_pages.question(ask, findings, late),
+        about=events.grant_subject(ask),
+    )
 
 
 async def give(run: UUID, ask: Ask, approval: Approval) -> Grant:
     """Write the grant. It is recorded before and after the write, so that the sweep finds it even if this run dies."""
-    await grant_records.announce(ask)
+    try:
+        await grant_records.announce(ask, attended=True)
+    except EndNotScheduled as error:  # this run itself waits for the end, and the slow schedule ends what it left
+        tell(f"{error}: if this run dies, the schedule of end-access ends the access", level=logging.WARNING)
     given = await give_access(ask, approval)
     await grant_records.note_given(run, given.grant)
+    tell(f"{ask}: {'granted' if given.changed else 'existed already'}, until {given.grant.ends}: {given.proof}")
     await access_pages.show_given(ask, given)
     return given.grant
 

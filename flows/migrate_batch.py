@@ -15,7 +15,7 @@ from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.planning.rollout import Stage, stage_result
 from aks_entra.core.rollout.cluster_start import NotBegun, StartFacts, not_begun
 from aks_entra.core.rollout.state import counts_against
-from aks_entra.core.verdict.verdict import Reason
+from aks_entra.core.verdict.verdict import Reason, Verdict
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import progress
 from aks_entra.prefect_client.batch_permission import permission
@@ -25,8 +25,10 @@ from aks_entra.prefect_client.lineage import named
 from aks_entra.prefect_client.liveness import register
 from aks_entra.prefect_client.migration_records import PrefectJournal, load_plan_of
 from aks_entra.prefect_client.names import WINDOW_CLOSED, short
+from aks_entra.prefect_client.run_log import PrefectLog, tell
 from aks_entra.prefect_client.skips import left_out
 from aks_entra.prefect_client.stored_documents import words_of
+from aks_entra.report.run_lines import unsettled
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
 from aks_entra.wiring import load_clients, open_session
@@ -62,18 +64,29 @@ async def migrate_members(plan: str, stage: str, members: list[str]) -> State[An
         for one in clusters
     ]
 
+    ended: list[Verdict] = []
+
     async def in_turn(job: Job, leases: Leases) -> Reason:
         async with waiting_for_slot(slots.of(job.plan.cluster), job):
             why = await reason_not_to_begin(current, job, failures)
             if why is not None:
                 await leave_out(fleet, (job.plan.cluster,), why.because, why.reason)
                 return why.reason
-            if counts_against(job.plan, await migrate_member(job, leases)):
+            tell(f"{job.plan.cluster}: the migration begins, under plan {short(job.digest)}")
+            verdict = await migrate_member(job, leases)
+            ended.append(verdict)
+            if counts_against(job.plan, verdict):
                 await failures.note(job.plan.cluster)
             return Reason.NONE
 
     async with (
-        open_session(Settings(), prover=fleet.prover.spec, journal=PrefectJournal(), look_only=not allowed.writes),
+        open_session(
+            Settings(),
+            prover=fleet.prover.spec,
+            journal=PrefectJournal(),
+            log=PrefectLog(),
+            look_only=not allowed.writes,
+        ),
         hold_leases(clusters) as held,
     ):
         _, *left = await asyncio.gather(
@@ -87,11 +100,12 @@ async def migrate_members(plan: str, stage: str, members: list[str]) -> State[An
     if broken:
         return Failed(message=f"the results of these clusters are not stored: {'; '.join(map(for_log, broken))}")
     result = stage_result(current, await failures.count())
+    message = for_log(" · ".join(part for part in (result.because, unsettled(ended)) if part))
     if not result.go_on:
-        return Failed(message=for_log(result.because))
+        return Failed(message=message)
     if late := left.count(Reason.WINDOW_CLOSED):
         return Completed(name=WINDOW_CLOSED, message=f"{late} of {len(left)} wait for the next opening of their window")
-    return Completed(message=for_log(result.because))
+    return Completed(message=message)
 
 
 def members_of_stage(plan: FleetPlan, stage: str, members: list[str]) -> tuple[int, tuple[ClusterId, ...]]:

@@ -45,8 +45,10 @@ from aks_entra.prefect_client.decisions import may_go_ungated
 from aks_entra.prefect_client.fleet_runs import FleetBusy, require_only_migration
 from aks_entra.prefect_client.lineage import resumed
 from aks_entra.prefect_client.liveness import register
+from aks_entra.prefect_client.run_log import tell
 from aks_entra.prefect_client.stored_documents import written_under
 from aks_entra.prefect_client.waiting import postpone
+from aks_entra.report.run_lines import line_of_action, line_of_plan
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
 from flows.rollout import gates
@@ -94,8 +96,10 @@ async def migrate(fleet: FleetFile | None, plan: str | None) -> State[Any]:
 
 async def carry_out(run: UUID, plan: FleetPlan) -> State[Any]:
     """Do what comes next until the rollout ends. A run that waits ends its process here, and starts again later."""
+    tell(line_of_plan(plan))
     state = await gates.read(run, plan)
     while not isinstance(todo := next_action(state, progress.now()), WaitUntil | End):
+        tell(line_of_action(state.plan, todo))
         state = await perform(run, state, todo)
     if isinstance(todo, End):
         return await close(run, state, todo)

@@ -22,6 +22,8 @@ from aks_entra.prefect_client import migration_records, names
 from aks_entra.prefect_client.leases import hold_lease
 from aks_entra.prefect_client.liveness import register
 from aks_entra.prefect_client.names import RunName
+from aks_entra.prefect_client.run_log import PrefectLog
+from aks_entra.report.run_lines import line_of_verdict
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
 from aks_entra.wiring import open_session
@@ -60,7 +62,7 @@ async def provision_cluster(
     """
     run = await register()
     began = datetime.now(UTC).isoformat()
-    async with open_session(Settings()):
+    async with open_session(Settings(), log=PrefectLog()):
         wanted = tuple(group.to_wanted() for group in admin_groups)
         subscription_id, tenant_id, groups = await resolve_names(subscription, wanted)
         cluster = ClusterId(subscription_id=subscription_id, resource_group=resource_group, name=name)
@@ -89,7 +91,7 @@ async def provision_cluster(
         )
     )
     await migration_records.note_plan(run, digest)
-    message = for_log(f"{cluster}: {verdict.outcome}: {' · '.join(verdict.because)}")
+    message = for_log(line_of_verdict(verdict))
     return Completed(message=message) if verdict.outcome is Outcome.VERIFIED else Failed(message=message)
 
 

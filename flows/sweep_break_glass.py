@@ -1,8 +1,11 @@
 """Close break-glass openings when their time is over, as our own records of the openings say.
 
 A tag on a cluster closes nothing, because anybody with the right to write tags can make one. A tag without a record, or
-one that was changed, raises an alarm. If sign-in cannot be proven, the accounts stay open: every run fails and emits an
-event until a person decides.
+one that was changed, raises an alarm. If sign-in cannot be proven, the accounts stay open: every five minutes a run
+fails and emits an event, until a person decides.
+
+The command that opens a cluster schedules a run for the end. The slow schedule closes what was lost, and looks at the
+tags.
 """
 
 from __future__ import annotations
@@ -12,25 +15,24 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.durations import when
 from aks_entra.core.evidence.break_glass import Opening, OpeningRecord, strange_tags
 from aks_entra.core.verdict.break_glass import report_of
 from aks_entra.core.verdict.verdict import Outcome, Verdict
 from aks_entra.fleet_file.model import ProverFile
-from aks_entra.prefect_client import break_glass_records, migration_records
+from aks_entra.prefect_client import break_glass_records, events, migration_records, scheduled_sweeps
 from aks_entra.prefect_client.leases import hold_lease
 from aks_entra.prefect_client.liveness import register
+from aks_entra.prefect_client.names import SWEEP_BREAK_GLASS
 from aks_entra.probes.checks import stamp
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
 from aks_entra.wiring import current_session, open_session
 from tasks.rollback import close_opening, look_at_opening, look_for_openings
 
-ALARM = "aks-entra.break-glass.stays-open"
-STRANGE = "aks-entra.break-glass.strange-tag"
 OVER = frozenset({Outcome.NOT_VERIFIED, Outcome.SKIPPED})
 """Verdicts that end an opening: it is closed again (a rotation is owed), or its cluster no longer exists."""
 
@@ -50,15 +52,33 @@ async def sweep_break_glass(subscriptions: list[str] | None = None, prover: Prov
         known, unreadable = await break_glass_records.open_records()
         trouble += [f"record {one}" for one in unreadable]
         records = [one for one in known if not subscriptions or cluster_of(one).subscription_id.lower() in ids]
-        due = [one for one in records if one.opening.due(current_session().ports.clock.now())]
+        due = [one for one in records if one.opening.due(moment())]
+        await schedule_the_next(records, trouble)
         verdicts = [await bring_to_end(one, trouble) for one in due]
-        for subscription in ids if subscriptions else await every_subscription(trouble):
-            await look_at_tags(subscription, trouble)
+        if not scheduled_sweeps.at_an_end():  # the slow schedule and a person look at all clusters
+            for subscription in ids if subscriptions else await every_subscription(trouble):
+                await look_at_tags(subscription, trouble)
     closed = sum(one in OVER for one in verdicts)
     said = f"{len(records)} open, {len(due)} due, {closed} closed (a rotation is owed for each)"
+    if not due:
+        said = f"nothing to end: {len(records)} open, none of them due"
     if trouble:
         return Failed(message=f"{said} · ALARM {'; '.join(map(for_log, trouble))}")
     return Completed(message=said)
+
+
+async def schedule_the_next(records: list[OpeningRecord], trouble: list[str]) -> None:
+    """Schedule the sweeps that are missing, before anything is closed: this run may die, or an opening may stay open.
+
+    So an opening that stays open is tried again after five minutes.
+    """
+    if not records:
+        return
+    try:
+        ends = [when(one.opening.until) or moment() for one in records]
+        await scheduled_sweeps.schedule_missing_sweeps(SWEEP_BREAK_GLASS, ends)
+    except Exception as error:  # noqa: BLE001 - what is due is closed all the same
+        trouble.append(f"the next sweep could not be scheduled: {error}")
 
 
 async def resolved(subscriptions: list[str], trouble: list[str]) -> list[str]:
@@ -94,7 +114,9 @@ async def bring_to_end(record: OpeningRecord, trouble: list[str]) -> Outcome:
     except Exception as error:  # noqa: BLE001 - an error of one cluster is one row, and the next sweep tries again
         verdict = Verdict(cluster=cluster, outcome=Outcome.FAILED, because=(str(error),))
     trouble.append(f"{cluster}: {verdict.because[0]}")
-    alarm(ALARM, cluster, {"because": list(verdict.because), "next": verdict.next, "opened_for": record.opening.reason})
+    said = (verdict.because, verdict.next)
+    name, reason = events.BREAK_GLASS_STAYS_OPEN, record.opening.reason
+    await events.emit(events.break_glass_alarm(name, cluster, *said, opened_for=reason))
     return verdict.outcome
 
 
@@ -119,7 +141,7 @@ async def look_at_tags(subscription: str, trouble: list[str]) -> None:
         if wrong:
             close = f"if you opened it: `aks-entra break-glass {cluster} --close`; if not, find out who wrote the tags"
             trouble.append(f"{cluster}: {wrong} ({close})")
-            alarm(STRANGE, cluster, {"because": [wrong], "next": close})
+            await events.emit(events.break_glass_alarm(events.BREAK_GLASS_STRANGE_TAG, cluster, [wrong], close))
 
 
 async def strange(cluster: ClusterId, said: Opening) -> str:
@@ -128,13 +150,6 @@ async def strange(cluster: ClusterId, said: Opening) -> str:
         return ""
     again = await look_at_opening(cluster)
     return strange_tags(again, await break_glass_records.opening_of(cluster), moment()) if again else ""
-
-
-def alarm(event: str, cluster: ClusterId, payload: dict[str, Any]) -> None:
-    """Emit an event at Prefect, so that an automation can notify a person."""
-    resource = {"prefect.resource.id": f"aks-entra.cluster.{cluster.name}", "aks-entra.cluster": for_log(str(cluster))}
-    said = {name: for_log(one) if isinstance(one, str) else [*map(for_log, one)] for name, one in payload.items()}
-    emit_event(event, resource=resource, payload=said)
 
 
 def cluster_of(record: OpeningRecord) -> ClusterId:

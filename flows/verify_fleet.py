@@ -7,7 +7,6 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
 from aks_entra.core.planning.job import Job
@@ -16,8 +15,10 @@ from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.fleet_file.model import FleetFile
 from aks_entra.planning.unreadable_cluster import words
-from aks_entra.prefect_client import artifacts, migration_records, names, pages
+from aks_entra.prefect_client import artifacts, events, migration_records, names, pages
 from aks_entra.prefect_client.liveness import register
+from aks_entra.prefect_client.run_log import PrefectLog, tell_verdict
+from aks_entra.report.run_lines import unsettled
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
 from aks_entra.verification.fleet import Known, kept_evidence, waits_for_log
@@ -50,20 +51,14 @@ async def verify_fleet(fleet: FleetFile | None = None, plan: str | None = None) 
                 reports.append(await verify_plan(one))
             except Exception as error:  # noqa: BLE001 - the other fleets are still verified
                 problems.append(f"fleet {one.name} (plan {names.short(one.digest)}): {words(error)}")
-    unsound = [verdict for report in reports for verdict in report.verdicts if verdict.outcome in _ALARMING]
-    for verdict in unsound:
-        emit_event(
-            "aks-entra.drift.found",
-            resource={"prefect.resource.id": f"aks-entra.cluster{verdict.cluster.key}"},
-            payload={
-                "outcome": verdict.outcome,
-                "because": [*map(for_log, verdict.because)],
-                "next": for_log(verdict.next),
-            },
-        )
+    unsound = []
+    for report in reports:
+        found_now = [verdict for verdict in report.verdicts if verdict.outcome in _ALARMING]
+        await events.emit(*events.drift_found(report.name, found_now, len(report.verdicts)))
+        unsound += found_now
     total = sum(len(report.verdicts) for report in reports)
     if unsound:
-        problems.insert(0, f"{len(unsound)} of {total} clusters are not verified: see the report")
+        problems.insert(0, f"{len(unsound)} of {total} clusters are not verified: {unsettled(unsound)}")
     if problems:
         return Failed(message="; ".join(map(for_log, problems)))
     return Completed(message=f"{total} clusters: no drift was found")
@@ -75,7 +70,7 @@ _ALARMING = {Outcome.FAILED, Outcome.NOT_VERIFIED}
 async def verify_anew(fleet: FleetFile) -> FleetReport:
     """Plan the fleet as it is now, and judge each cluster by that plan."""
     wanted = fleet.to_fleet()
-    async with open_session(Settings(), prover=wanted.prover):
+    async with open_session(Settings(), prover=wanted.prover, log=PrefectLog()):
         made = await plan_fleet(wanted)
         return await _report(made, Known(records=await migration_records.records(), anew=True))
 
@@ -83,7 +78,8 @@ async def verify_anew(fleet: FleetFile) -> FleetReport:
 async def verify_plan(plan: FleetPlan) -> FleetReport:
     """Judge each cluster by the plan that was carried out, with all evidence that was stored since."""
     kept = kept_evidence((await migration_records.verdicts(plan.digest)).values())
-    async with open_session(Settings(), prover=plan.prover.spec, journal=migration_records.PrefectJournal()):
+    journal = migration_records.PrefectJournal()
+    async with open_session(Settings(), prover=plan.prover.spec, journal=journal, log=PrefectLog()):
         return await _report(plan, Known(records=await migration_records.records(), kept=kept))
 
 
@@ -96,6 +92,8 @@ async def _report(plan: FleetPlan, known: Known) -> FleetReport:
         late = [job for job, said in zip(jobs, verdicts, strict=True) if waits_for_log(said)]
         again = {said.cluster.key: said for said in await verify_each(late, known, groups)}
         verdicts = tuple(again.get(said.cluster.key, said) for said in verdicts)
+    for verdict in verdicts:
+        tell_verdict(verdict)
     report = FleetReport(
         name=plan.name,
         plan_digest=plan.digest,

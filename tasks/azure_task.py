@@ -14,6 +14,7 @@ from prefect.client.schemas.objects import State, TaskRun
 
 from aks_entra.errors import TryLater
 from aks_entra.prefect_client.names import RunName
+from aks_entra.prefect_client.run_log import tell
 from aks_entra.wiring import current_session
 
 P = ParamSpec("P")
@@ -31,7 +32,7 @@ def observable(
     """Make a task named `<name> · <cluster>`. `of` is the parameter with the cluster; None: only `<name>`."""
     return task(
         name=name,
-        task_run_name=RunName(f"{name} · {{{of}}}") if of else None,
+        task_run_name=RunName(f"{name} · {{{of}}}" if of else name),
         retries=MANY,
         retry_condition_fn=try_later,
         timeout_seconds=HOURS,
@@ -41,7 +42,7 @@ def observable(
 
 
 async def try_later(_task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Wait `after` seconds after a `TryLater`, and return whether the task is tried again.
+    """Wait `after` seconds after a `TryLater`, and return whether the task is tried again. The logs say why.
 
     Any other error ends the task, and so does `Timeouts.step`, the longest time for one step.
     """
@@ -50,5 +51,7 @@ async def try_later(_task: Task[..., Any], run: TaskRun, state: State[Any]) -> b
     now = session.ports.clock.now()
     if not isinstance(error, TryLater) or (now - (run.start_time or now)).total_seconds() > session.timeouts.step:
         return False
+    attempt = f"attempt {run.run_count + 1} begins in {error.after:.0f} s"
+    tell(f"{run.name}: not yet: {error.message}; {attempt}")
     await session.ports.clock.sleep(error.after)
     return True

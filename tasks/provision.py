@@ -13,6 +13,7 @@ from aks_entra.planning import admin_groups
 from aks_entra.probes.checks import failure, stamp
 from aks_entra.wiring import current_session
 from tasks.azure_task import observable
+from tasks.evidence import say_evidence
 
 
 @observable("resolve names", of="subscription")
@@ -56,4 +57,7 @@ def failed(error: Exception) -> tuple[Evidence, ...]:
 @observable("create cluster", of="spec.cluster")
 async def create_cluster(spec: NewCluster, groups: tuple[GroupTarget, ...]) -> tuple[Evidence, ...]:
     """Create the cluster with local accounts off, and prove it. Raises Refused if such a cluster exists and differs."""
-    return await current_session().executor.provision(spec, groups)
+    session = current_session()
+    seen = await session.executor.provision(spec, groups)
+    say_evidence(spec.cluster, seen)
+    return seen

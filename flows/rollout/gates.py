@@ -9,7 +9,7 @@ from uuid import UUID
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.rollout.actions import ArriveAtGate, AskForApproval, ReadMaintenanceWindows, RecheckStage
 from aks_entra.core.rollout.next_action import RolloutState
-from aks_entra.prefect_client import approvals, fleet_runs, migration_records, pages, progress, rollout, runs
+from aks_entra.prefect_client import approvals, events, fleet_runs, migration_records, pages, progress, rollout, runs
 from aks_entra.prefect_client.decisions import question_of
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
@@ -59,7 +59,7 @@ async def arrive(state: RolloutState, gate: ArriveAtGate) -> RolloutState:
 
 async def ask(run: UUID, state: RolloutState, gate: AskForApproval) -> RolloutState:
     """Suspend the run: its process ends, and the process that resumes it reads the answer here."""
-    plan = state.plan
+    plan, requested = state.plan, fleet_runs.requested()
     answer = await approvals.ask_anew(
         question_of(plan, gate.place, gate.side),
         partial(
@@ -68,8 +68,9 @@ async def ask(run: UUID, state: RolloutState, gate: AskForApproval) -> RolloutSt
             plan.stages[gate.place],
             gate.side,
             expired=gate.expired,
-            requested=fleet_runs.requested(),
+            requested=requested,
         ),
+        about=events.stage_subject(plan, gate.place, gate.side, requested=requested),
         instead_of=gate.instead_of,
         ticket=plan.ticket_required,
     )

@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from prefect.logging import get_run_logger
-
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.evidence.observations import Evidence
 from aks_entra.core.planning.job import Job
@@ -17,6 +15,7 @@ from aks_entra.core.verdict.verdict import Outcome, Verdict
 from aks_entra.prefect_client.break_glass_records import still_free
 from aks_entra.prefect_client.leases import Leases
 from aks_entra.prefect_client.migration_records import store_verdict_or_say
+from aks_entra.prefect_client.run_log import tell_verdict
 from aks_entra.wiring import current_session
 from flows.rollout.cancellation import store_stopped_verdict
 from tasks.steps import Part, StillOurs, look, perform
@@ -51,6 +50,6 @@ async def migrate_member(job: Job, leases: Leases) -> Verdict:
     """Migrate one cluster and store its verdict. Only a cancellation is raised: the rest of the batch continues."""
     verdict = await current_session().executor.migrate(job, BatchRunner(leases=leases))
     if problem := await store_verdict_or_say(job.digest, verdict):
-        get_run_logger().error("%s: %s", job.plan.cluster, problem)
         verdict = replace(verdict, outcome=Outcome.FAILED, because=(problem, *verdict.because), grade=None)
+    tell_verdict(verdict)
     return verdict

@@ -17,7 +17,9 @@ from aks_entra.core.rollout.next_action import RolloutState
 from aks_entra.core.rollout.state import lacks_an_end, verified_before, without_an_end
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Reason, Verdict, unfinished, unstarted
-from aks_entra.prefect_client import migration_records, runs
+from aks_entra.prefect_client import migration_records, rollout, runs
+from aks_entra.prefect_client.run_log import PrefectLog, tell_verdict
+from aks_entra.report.run_lines import unsettled
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
 from aks_entra.verification.fleet import Known, kept_evidence
@@ -32,7 +34,9 @@ async def leave_out(plan: FleetPlan, clusters: tuple[ClusterId, ...], because: s
     for member in clusters:
         own = plan.plan_for(member)
         so_far = await migration_records.evidence_so_far(own, plan.digest, known.get(member.key))
-        await migration_records.store_verdict(plan.digest, unfinished(own, so_far, because, reason))
+        verdict = unfinished(own, so_far, because, reason)
+        tell_verdict(verdict)
+        await migration_records.store_verdict(plan.digest, verdict)
 
 
 async def close(run: UUID, state: RolloutState, end: End | WaitUntil) -> State[Any]:
@@ -44,20 +48,25 @@ async def close(run: UUID, state: RolloutState, end: End | WaitUntil) -> State[A
         plan_digest=plan.digest,
         started_at=began,
         ended_at=datetime.now(UTC).isoformat(),
-        verdicts=await look_again(plan, await final_verdicts(state, reached, stopped), datetime.fromisoformat(began)),
+        verdicts=await look_again(
+            plan, await final_verdicts(run, state, reached, stopped), datetime.fromisoformat(began)
+        ),
         stages=end.results,
         skip_rules=plan.skip_rules,
     )
     await migration_records.store_report(report)
+    for verdict in report.verdicts:
+        tell_verdict(verdict)
     counted = ", ".join(f"{number} {outcome}" for outcome, number in report.counts().items())
+    counted = " · ".join(part for part in (counted, unsettled(report.verdicts)) if part)
     if not stopped:
-        return Completed(message=counted)
+        return Completed(message=for_log(counted))
     if isinstance(end, End) and end.rejected:
         return Cancelled(name="Rejected", message=for_log(f"{stopped} · {counted}"))
     return Failed(message=for_log(f"{stopped} · {counted}"))
 
 
-async def final_verdicts(state: RolloutState, reached: int, stopped: str) -> tuple[Verdict, ...]:
+async def final_verdicts(run: UUID, state: RolloutState, reached: int, stopped: str) -> tuple[Verdict, ...]:
     """Return every cluster's verdict: preflight's refusal, the stored one, or one from the evidence and Azure.
 
     `reached` is how many stages were begun. `stopped` says why the others were not.
@@ -65,13 +74,15 @@ async def final_verdicts(state: RolloutState, reached: int, stopped: str) -> tup
     plan, known = state.plan, state.verdicts
     unsaid = tuple(one.cluster for one in plan.clusters if lacks_an_end(one, known.get(one.cluster.key)))
     logged = await written_on(plan, unsaid)
+    failures = await rollout.batch_failures(run) if unsaid else {}
     found = []
     for place, stage in enumerate(plan.stages):
         for member in stage.members:
             own, verdict = plan.plan_for(member), known.get(member.key)
             if member in logged:
                 so_far = await migration_records.evidence_so_far(own, plan.digest, verdict)
-                verdict = without_an_end(own, verdict, so_far, logged[member], "" if place < reached else stopped)
+                halted, ended = "" if place < reached else stopped, failures.get(member.key, "")
+                verdict = without_an_end(own, verdict, so_far, logged[member], halted, ended)
             found.append(unstarted(own) or verdict or unfinished(own, (), stopped, Reason.NOT_REACHED))
     return tuple(found)
 
@@ -86,7 +97,8 @@ async def look_again(plan: FleetPlan, verdicts: tuple[Verdict, ...], began: date
         return verdicts
     known = Known(records=await migration_records.records(), kept=kept_evidence(earlier.values()))
     jobs = [Job(digest=plan.digest, plan=plan.plan_for(cluster), prover=plan.prover) for cluster in earlier]
-    async with open_session(Settings(), prover=plan.prover.spec, journal=migration_records.PrefectJournal()):
+    journal = migration_records.PrefectJournal()
+    async with open_session(Settings(), prover=plan.prover.spec, journal=journal, log=PrefectLog()):
         seen = await verify_each(jobs, known, {})
     found = dict(zip(earlier, seen, strict=True))
     return tuple(found.get(verdict.cluster, verdict) for verdict in verdicts)

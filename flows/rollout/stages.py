@@ -14,7 +14,8 @@ from aks_entra.core.planning.rollout import Stage, stage_result
 from aks_entra.core.rollout.actions import FinishStage, RunStage
 from aks_entra.core.rollout.next_action import RolloutState
 from aks_entra.core.verdict.verdict import Reason
-from aks_entra.prefect_client import concurrency, migration_records, progress, run_end, runs
+from aks_entra.prefect_client import concurrency, events, migration_records, progress, run_end, runs
+from aks_entra.prefect_client.run_log import tell
 from aks_entra.prefect_client.waiting import postpone
 from flows.rollout.gates import read
 from flows.rollout.outcome import leave_out
@@ -27,7 +28,10 @@ AGAIN: Final = timedelta(seconds=30)
 async def run_stage(run: UUID, state: RolloutState, todo: RunStage) -> RolloutState:
     """Start the stage's batches, or find those that were started, and follow them to their ends."""
     plan, stage = state.plan, state.plan.stages[todo.place]
+    before = await progress.work_of(run)
     await progress.work_on(run, plan, todo.place, writes=todo.writes)
+    if before is None or (before.plan, before.place) != (plan.digest, todo.place):  # not after a wait for a worker
+        await events.emit(events.stage_started(plan, stage, writes=todo.writes))
 
     underway = run_end.Underway()
 
@@ -42,7 +46,11 @@ async def run_stage(run: UUID, state: RolloutState, todo: RunStage) -> RolloutSt
     await concurrency.delete_limits(plan.digest, stage)
     found = await read(run, plan)
     kept = {gate: at for gate, at in found.reached.items() if gate != (stage.name, "after") or not todo.writes}
-    return replace(found, ended={**state.ended, todo.place: ended}, reached=kept)
+    after = replace(found, ended={**state.ended, todo.place: ended}, reached=kept)
+    result = after.result(todo.place)
+    if not (result.go_on and after.left_for_later(stage)):
+        await events.emit(events.stage_ended(plan, stage, result))
+    return after
 
 
 async def run_batch(
@@ -59,11 +67,16 @@ async def run_batch(
         await leave_out(plan, members, so_far.because, Reason.BUDGET_SPENT)
         return ""
     ids = tuple(member.resource_id for member in members)
-    batch = await runs.start_batch(plan.digest, stage.name, (number, len(stage.batches)), ids, run)
+    batch = await runs.start_batch(plan.digest, plan.name, stage.name, (number, len(stage.batches)), ids, run)
+    clusters = ", ".join(map(str, members))
+    tell(f"stage {stage.name}: batch {number} of {len(stage.batches)} is the run {batch.name!r}: {clusters}")
     try:
         ended = await run_end.await_end(batch.id, every=runs.EVERY, underway=underway)
     except run_end.NotTaken:
         return NOT_TAKEN
+    state = ended.state
+    said = f"{state.name}{f': {state.message}' if state.message else ''}" if state else "without a state"
+    tell(f"stage {stage.name}: batch {number} ended {said}")
     known = await migration_records.verdicts(plan.digest)
     for member in members:
         if member.key not in known:  # the process died before it stored a verdict

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from aks_entra.core.planning.fleet import ProverSpec
 from aks_entra.core.planning.plan import ClusterPlan
 from aks_entra.execution.operations import Watch
 from aks_entra.host import core_dumps
-from aks_entra.ports.migration import Journal, Ports
+from aks_entra.ports.migration import Journal, NoLog, Ports, RunLog
 from aks_entra.ports.read_only import only_looking
 from aks_entra.probes.checks import Timeouts
 from aks_entra.settings import Settings
@@ -63,6 +63,7 @@ async def open_session(
     *,
     prover: ProverSpec | None = None,
     journal: Journal | None = None,
+    log: RunLog | None = None,
     person: PersonSpec | None = None,
     look_only: bool = False,
 ) -> AsyncIterator[Session]:
@@ -74,6 +75,7 @@ async def open_session(
         settings: What `AKS_ENTRA_*` says.
         prover: The identity that proves sign-in. None: the identity that runs this process.
         journal: Where baselines are kept. None: in memory, until the process ends.
+        log: Where people read what happens. None: nowhere.
         person: A person who signs in for calls to Graph. None: the identity that runs this process.
         look_only: Whether the ports, and with them the executor, refuse to write.
     """
@@ -81,9 +83,10 @@ async def open_session(
 
     core_dumps.forbid()  # from here on this process holds credentials
     services = open_services(settings, SystemClock(), journal or MemoryJournal(), prover=prover, person=person)
-    async with services as (writing, access):
+    async with services as (opened, access):
+        writing = replace(opened, log=NoLog() if log is None else log)
         ports = only_looking(writing) if look_only else writing
-        watch = Watch(ports.arm, ports.clock, settings.poll_interval, timeout=settings.operation_limit)
+        watch = Watch(ports.arm, ports.clock, settings.poll_interval, timeout=settings.operation_limit, log=ports.log)
         timeouts = timeouts_of(settings)
         session = Session(
             ports=ports,

@@ -15,10 +15,12 @@ from aks_entra.wiring import Session
 from tests.contract.small_world import DANA
 
 TWO_HOURS = ActivationPolicy(max_duration=timedelta(hours=2), ticket=True)
-LISTED: dict[str, list[str]] = json.loads(
-    (Path(__file__).parents[2] / "deployments" / "roles" / "graph-permissions.json").read_text()
-)["flows"]
-"""The Graph permissions that deployments/roles lists for each runbook."""
+ROOT = Path(__file__).parents[2]
+_LISTED = json.loads((ROOT / "deployments" / "roles" / "graph-permissions.json").read_text())
+FLOWS: dict[str, list[str]] = _LISTED["flows"]
+COMMANDS: dict[str, list[str]] = _LISTED["commands"]
+LISTED = {**FLOWS, **COMMANDS}
+"""The Graph permissions that deployments/roles lists for each flow, and for commands that are not flows."""
 
 
 def granter(session: Session) -> Granter:

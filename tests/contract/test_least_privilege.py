@@ -17,7 +17,7 @@ from aks_entra.core.access.grants import Approval, Level
 from aks_entra.core.access.pim import ActivationPolicy, Kind
 from aks_entra.errors import Refused
 from aks_entra.wiring import Session
-from tests.contract.access_engines import LISTED, granter, jit, rules
+from tests.contract.access_engines import FLOWS, LISTED, ROOT, granter, jit, rules
 from tests.contract.small_world import DANA, READER, UNLOCKED, Opener, cluster
 
 
@@ -57,7 +57,7 @@ WORK: dict[str, Callable[[Session], Awaitable[None]]] = {
     "grant-access": grant,
     "review-access": review,
     "create-group": make_group,
-    "assign-membership": assign,
+    "access assign": assign,
     "apply-conditional-access": apply,
 }
 
@@ -73,6 +73,11 @@ LESS = [
     for name in WORK
     for taken in LISTED[name]
 ]
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_each_listed_flow_exists(name: str) -> None:
+    assert (ROOT / "flows" / f"{name.replace('-', '_')}.py").is_file()
 
 
 @pytest.mark.usefixtures("box")

@@ -165,6 +165,8 @@ subscriptions:
           - {{name: policed, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
       - {{name: glass, location: westeurope, clusters: [
           {{name: shut, nodes: 1, identity: managed, adminGroups: [aks-admins], localAccounts: false}}]}}
+      - {{name: told, location: westeurope, clusters: [
+          {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: stopped, location: westeurope, clusters: [
           {{name: first, nodes: 1, identity: managed, adminGroups: [aks-admins]}},
           {{name: second, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
@@ -177,6 +179,8 @@ subscriptions:
           {{name: a, nodes: 1, identity: managed, adminGroups: [aks-admins]}},
           {{name: b, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: forged, location: westeurope, clusters: [
+          {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: measured, location: westeurope, clusters: [
           {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: run-again, location: westeurope, clusters: [
           {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
@@ -249,8 +253,14 @@ class PrefectStack:
         return await self.execute(self.home.parent, sys.executable, "-c", MAIN, *words)
 
     async def execute(self, folder: Path, *command: str) -> Ended:
-        """Run a program in a folder. It finds the server, its string and `aks-entra`; its lines are not wrapped."""
-        process = await asyncio.create_subprocess_exec(
+        """Run a program in a folder until it ends."""
+        process = await self.begin(folder, *command)
+        out, err = await process.communicate()
+        return Ended(exit_code=process.returncode or 0, stdout=out.decode(), stderr=err.decode())
+
+    async def begin(self, folder: Path, *command: str) -> asyncio.subprocess.Process:
+        """Start a program in a folder. It finds the server, its string and `aks-entra`; its lines are not wrapped."""
+        return await asyncio.create_subprocess_exec(
             *command,
             cwd=folder,
             env={
@@ -266,8 +276,6 @@ class PrefectStack:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, err = await process.communicate()
-        return Ended(exit_code=process.returncode or 0, stdout=out.decode(), stderr=err.decode())
 
     async def plan(
         self, group: str, *stages: dict[str, Any], rollout: dict[str, Any] | None = None, **target: Any

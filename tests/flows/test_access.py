@@ -20,9 +20,10 @@ from aks_entra.access import grants
 from aks_entra.access.policy_file import PolicyFile
 from aks_entra.core.access.grants import Approval, Level, description
 from aks_entra.core.cluster import ClusterId
-from aks_entra.core.durations import stamp
+from aks_entra.core.durations import moment, stamp
+from aks_entra.core.sweeps import DELAY
 from aks_entra.prefect_client import artifacts as prefect_store
-from aks_entra.prefect_client import grant_records
+from aks_entra.prefect_client import events, grant_records
 from aks_entra.prefect_client.liveness import PROCESS, Process
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
@@ -32,7 +33,9 @@ from flows.create_group import create_group
 from flows.end_access import end_access
 from flows.review_access import review_access
 from tests.flows.conftest import ROBOT, SUBSCRIPTION
+from tests.flows.sweeps_ahead import sweeps_ahead
 from tests.support.patience import SOON
+from tests.support.sent_events import sent
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -86,7 +89,11 @@ async def test_a_request_is_granted_after_its_approval_and_ends_even_if_its_run_
         assert "by=erin@contoso.com" in text
         await lose(run)
         state = await end_access(return_state=True)
-        assert state.message == "0 grants ended in 1 subscriptions"  # the grant has not expired yet
+        assert state.message == "nothing to end: 0 grants ended in 1 subscriptions"  # it has not expired yet
+        grant = await grant_records.given_by(run)
+        assert grant is not None
+        assert grant.until is not None
+        assert grant.until + DELAY in await sweeps_ahead(prefect_client.END_ACCESS)  # the run had time to end it itself
         await age()
         state = await end_access([SUBSCRIPTION], return_state=True)
         assert state.is_completed(), state.message
@@ -139,7 +146,7 @@ async def typed(stack: PrefectStack, *words: str) -> str:
 
 async def test_a_grant_waits_for_its_end_without_a_process_and_proves_it(stack: PrefectStack, until: Until) -> None:
     with stack.inside():
-        run, digest = await asked(until, cluster="granted/by-kubernetes")
+        run, digest = await asked(until, cluster="granted/by-kubernetes", duration="30d")
         said = {"approver": "erin@contoso.com", "reason": "CHG-1"}
         await prefect_client.decide(str(run)[:8], digest, decision="approve", **said)
         waiting = await until(run, lambda now: now.run.waits)
@@ -165,6 +172,21 @@ async def test_a_grant_waits_for_its_end_without_a_process_and_proves_it(stack: 
         async with open_session(Settings()) as session:
             place = ClusterId(subscription_id=SUBSCRIPTION, resource_group="granted", name="by-kubernetes")
             assert await session.access.bindings.grants(await session.ports.arm.cluster(place)) == ()
+        names = (events.GATE_WAITING, events.GATE_APPROVED, events.ACCESS_GRANTED, events.ACCESS_ENDED)
+        told = await sent(events.cluster_id(place.key), *names)
+        assert told[events.ACCESS_GRANTED]["payload"]["approver"] == "erin@contoso.com"
+
+
+async def test_a_grant_of_the_command_line_has_its_end_scheduled_before_it_is_given(stack: PrefectStack) -> None:
+    place = ("granted/by-kubernetes", "--to", ROBOT, "--subscription", SUBSCRIPTION, "--yes", "-o", "json")
+    with stack.inside():
+        given = await typed(stack, "access", "grant", *place, "--role", "reader", "-n", "default", "--reason", "CHG-1")
+        grant = json.loads(given)
+        assert moment(grant["until"]) in await sweeps_ahead(prefect_client.END_ACCESS)
+        known = await grant_records.announced()
+        assert SUBSCRIPTION in known.subscriptions
+        assert moment(grant["until"]) in known.ends.values()
+        await typed(stack, "access", "revoke", *place)
 
 
 async def test_a_run_keeps_a_grant_without_an_end_that_another_approval_gave(stack: PrefectStack, until: Until) -> None:

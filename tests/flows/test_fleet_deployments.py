@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -257,6 +257,9 @@ async def test_a_schedule_does_not_start_a_second_migration_while_the_first_wait
         async with at_gate(until, first.id) as question:
             assert f"of fleet **{name}**" in question.replace("\\", "")
             assert "requested" not in question
+            later = await prefect_client.overdue_schedules(now=datetime.now(UTC) + timedelta(days=70))
+            (late,) = [one for one in later if one.deployment == deployment]
+            assert late.because.startswith("has not run since"), "a run that waits at its gate has run"
             second = await next_by_schedule(deployment, first.id)
             ended = await until(second.id, lambda now: now.run.ended)
             assert (ended.run.state, ended.run.completed) == ("Skipped", True), ended.run.message

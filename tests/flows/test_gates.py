@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.responses import SetStateStatus
 
 from aks_entra import prefect_client
@@ -11,6 +12,8 @@ from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.errors import Refused
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from tests.flows.conftest import PrefectStack, Until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -18,6 +21,14 @@ TWO_STAGES = (
     {"name": "canary", "groups": [{"name": "one", "clusters": ["first"]}]},
     {"name": "rest", "groups": [{"name": "others", "rest": True}], "gate_before": False, "gate_after": True},
 )
+
+
+async def logs_of(*runs: UUID) -> str:
+    """Return the logs of flow runs as one text."""
+    async with get_client() as client:
+        wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=list(runs)))
+        found = [await client.read_logs(log_filter=wanted, limit=200, offset=offset) for offset in (0, 200)]
+    return "\n".join(log.message for page in found for log in page)
 
 
 @pytest.mark.sample
@@ -60,6 +71,16 @@ async def test_a_gate_accepts_only_an_approval_of_its_own_plan(stack: PrefectSta
             "gated/second": Outcome.VERIFIED,
         }
         assert stack.writes("gated").count("POST rotateClusterCertificates") == 2
+        told = await logs_of(*(one.id for one in (ended.run, *ended.batches)))
+        digits = prefect_client.short(plan.digest)
+        for line in (
+            *("the gate before stage canary needs an approval", f"the run waits for a decision on {digits}"),
+            *(f"{digits} was approved by dana@contoso.com (CHG-1042)", "stage canary begins: 1 cluster in 1 batch"),
+            *("gated/first · look: these steps are left", "gated/first · rotate certificates: certificates rotated"),
+            "gated/first · rotate certificates: Azure accepted the write (correlation id",
+            "gated/first: verified (proof: credential refused)",
+        ):
+            assert line in told
         with pytest.raises(Refused, match="waits for an approval"):
             await prefect_client.decide(str(run.id)[:8], plan.digest, decision="approve", **said)
 

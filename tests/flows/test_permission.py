@@ -10,13 +10,13 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 
-from aks_entra import prefect_client
+from aks_entra import __version__, prefect_client
 from aks_entra.core.durations import stamp
 from aks_entra.core.planning.approval import Approval
 from aks_entra.core.steps import Guarded
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.documents import pack
-from aks_entra.prefect_client import decisions, migration_records
+from aks_entra.prefect_client import decisions, migration_records, rollout
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
 from flows.migrate_batch import migrate_batch
@@ -162,6 +162,26 @@ async def test_a_batch_that_is_started_by_hand_writes_nothing_whatever_its_stage
         early = await batch_of(two, place=1, through=0)
         assert early.is_failed()
         assert "stage canary, which is before all, is not finished" in str(early.message)
+        assert stack.writes("hand-started") == []
+
+
+async def test_a_batch_of_another_version_than_its_coordinator_writes_nothing(stack: PrefectStack) -> None:
+    with stack.inside():
+        plan = await stack.plan("hand-started", UNGATED)
+        for version, named in (("0.0.9", "aks-entra 0.0.9"), (None, "an earlier version of aks-entra")):
+            state = await batch_of(plan, note={"version": version})
+            assert state.is_failed()
+            said = str(state.message)
+            assert f"its coordinator runs {named}" in said
+            assert f"this batch runs aks-entra {__version__} (VersionMismatch)" in said
+            assert "install one version of aks-entra on all workers" in said
+            coordinator = await prefect_client.find_run(said.partition("aks-entra migrate --resume ")[2][:8])
+            failures = await rollout.batch_failures(coordinator.id)
+            assert set(failures) == {one.cluster.key for one in plan.clusters}
+            assert all(f"its coordinator runs {named}" in one for one in failures.values()), "its report says why"
+        newer = await batch_of(plan, note={"something": "that this version does not know"})
+        assert newer.is_failed()
+        assert "does not work on this stage now" in str(newer.message)
         assert stack.writes("hand-started") == []
 
 

@@ -11,21 +11,26 @@ import pytest
 
 from aks_entra import documents, prefect_client
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.durations import moment, stamp
 from aks_entra.core.evidence.break_glass import CLOSED, Opening, OpeningRecord, opening_on
 from aks_entra.core.steps import Guarded
+from aks_entra.core.sweeps import DELAY
 from aks_entra.core.verdict.break_glass import opening_digest
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.errors import Refused
 from aks_entra.execution.break_glass import BreakGlass
-from aks_entra.prefect_client import artifacts
+from aks_entra.prefect_client import artifacts, events
 from aks_entra.prefect_client.break_glass_records import still_free
+from aks_entra.prefect_client.scheduled_sweeps import schedule_sweep
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
 from flows.rollback_cluster import rollback_cluster
 from flows.sweep_break_glass import sweep_break_glass
 from tests.flows.coordinator import batch_of
 from tests.flows.stages import UNGATED
+from tests.flows.sweeps_ahead import sweeps_ahead
+from tests.support.sent_events import sent
 
 if TYPE_CHECKING:
     from tests.flows.conftest import PrefectStack, Until
@@ -109,21 +114,49 @@ async def stands(cluster: ClusterId) -> tuple[bool, bool]:
 
 async def test_the_sweep_closes_what_is_due_and_alarms_where_it_cannot(stack: PrefectStack) -> None:
     with stack.inside():
-        await opened(45)
+        _, lost = await opened(45)  # nobody scheduled its end
         state = await sweep_break_glass(return_state=True)
-        assert state.message == "1 open, 0 due, 0 closed (a rotation is owed for each)"
+        assert state.message == "nothing to end: 1 open, none of them due"
+        assert moment(lost.until) + DELAY in await sweeps_ahead(prefect_client.SWEEP_BREAK_GLASS)
         cluster, opening = await opened(-1)
         async with prefect_client.hold_lease(cluster):
             state = await sweep_break_glass(return_state=True)
         assert state.is_failed()
         assert "another migration holds the cluster" in str(state.message)
+        told = await sent(events.cluster_id(cluster.key), events.BREAK_GLASS_STAYS_OPEN)
+        assert told[events.BREAK_GLASS_STAYS_OPEN]["payload"]["opened_for"] == "INC-77"
+        first, *_ = await sweeps_ahead(prefect_client.SWEEP_BREAK_GLASS)
+        assert first <= datetime.now(UTC) + DELAY, "what stays open is tried again in five minutes"
         state = await sweep_break_glass(["prod-eu"], return_state=True)
         assert state.is_completed(), state.message
         report = await prefect_client.load_report(opening_digest(cluster, opening))
         assert report is not None
         assert report.verdicts[0].because[0] == "local accounts are closed again"
         state = await sweep_break_glass(return_state=True)
-        assert state.message == "0 open, 0 due, 0 closed (a rotation is owed for each)"
+        assert state.message == "nothing to end: 0 open, none of them due"
+
+
+async def test_a_worker_closes_an_opening_at_its_end_without_any_other_schedule(
+    stack: PrefectStack, until: Until
+) -> None:
+    """The process that opened is dead. The run that it scheduled looks at nothing else."""
+    with stack.inside():
+        cluster, opening = await opened(-1, recorded=False)
+        record = OpeningRecord(cluster=cluster.resource_id, opening=opening, uid="", at=opening.since)
+        later = replace(record, opening=replace(opening, until=stamp(datetime.now(UTC) + timedelta(hours=2))))
+        for attended in (False, True, True):
+            await prefect_client.announce_opening(later, attended=attended)
+        end = moment(later.opening.until)
+        ahead = [at for at in await sweeps_ahead(prefect_client.SWEEP_BREAK_GLASS) if end <= at <= end + DELAY]
+        assert ahead == [end, end + DELAY]
+        await prefect_client.announce_opening(record, attended=False)
+        run = await schedule_sweep(prefect_client.SWEEP_BREAK_GLASS, moment(opening.until))
+        ended = await until(run.id, lambda now: now.run.ended)
+        assert (ended.run.completed, ended.run.message) == (
+            True,
+            "1 open, 1 due, 1 closed (a rotation is owed for each)",
+        )
+        assert await stands(cluster) == (False, False)
 
 
 async def test_a_tag_without_a_record_is_an_alarm_and_changes_nothing(stack: PrefectStack) -> None:
@@ -134,6 +167,7 @@ async def test_a_tag_without_a_record_is_an_alarm_and_changes_nothing(stack: Pre
         assert state.is_failed()
         assert f"{cluster}: it carries break-glass tags (until {opening.until}), but no opening" in str(state.message)
         assert await stands(cluster) == (True, True)
+        await sent(events.cluster_id(cluster.key), events.BREAK_GLASS_STRANGE_TAG)
 
         later = replace(opening, until="2099-01-01T00:00:00Z")
         stored = OpeningRecord(cluster=cluster.resource_id, opening=opening, uid="", at=opening.since)

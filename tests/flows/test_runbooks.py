@@ -8,10 +8,12 @@ from aks_entra import prefect_client
 from aks_entra.core.evidence.rotation_debt import Sighting
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.fleet_file.model import AdminGroupFile, FleetFile
+from aks_entra.prefect_client import events
 from azure_sandbox.front.http import Reply
 from flows.inventory_fleet import inventory_fleet
 from flows.provision_cluster import provision_cluster
 from flows.verify_fleet import verify_fleet
+from tests.support.sent_events import sent
 
 if TYPE_CHECKING:
     from tests.flows.conftest import PrefectStack
@@ -64,6 +66,11 @@ async def test_inventory_and_the_drift_watch_only_read(stack: PrefectStack) -> N
         state = await verify_fleet(fleet=fleet, return_state=True)
         assert state.is_failed()
         assert str(state.message).startswith("2 of 2 clusters are not verified")
+        told = await sent(events.fleet_id("quiet"), events.FLEET_DRIFT_FOUND, events.DRIFT_FOUND)
+        assert told[events.FLEET_DRIFT_FOUND]["payload"]["drifted"] == 2
+        assert told[events.DRIFT_FOUND]["resource"]["prefect.resource.id"].startswith(
+            "aks-entra.cluster/subscriptions/"
+        )
         plan = await stack.plan("quiet")
         assert (await verify_fleet(plan=plan.digest, return_state=True)).is_failed()
         assert stack.writes("quiet") == []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from aks_entra import prefect_client
@@ -24,13 +25,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 async def test_only_a_schedule_that_does_not_run_is_reported(stack: PrefectStack) -> None:
     with stack.inside():
-        assert await prefect_client.overdue_schedules() == ()
+        assert await prefect_client.overdue_schedules(names.SCHEDULED) == ()
         later = datetime.now(UTC) + timedelta(days=30)
         found: tuple[Overdue, ...] = ()
         async with asyncio.timeout(SOON):  # the scheduler creates their next runs soon after the server's start
-            while not (found and all("wait for a worker" in one.because for one in found)):
+            while not (found and all("for a worker" in one.because for one in found)):
                 await asyncio.sleep(0.2)
-                found = await prefect_client.overdue_schedules(now=later)
+                found = await prefect_client.overdue_schedules(names.SCHEDULED, now=later)
         assert [one.deployment for one in found] == [name.rpartition("/")[2] for name in names.SCHEDULED]
 
 
@@ -38,14 +39,18 @@ async def test_a_paused_schedule_and_a_missing_deployment_are_reported(stack: Pr
     with stack.inside():
         async with get_client() as client:
             flow = await client.create_flow_from_name("asleep")
-            made = await client.create_deployment(flow, name="asleep", paused=True)
+            await client.create_work_pool(WorkPoolCreate(name="cloud", type="cloud-run:push"))
+            made = await client.create_deployment(flow, name="asleep", paused=True, work_pool_name="cloud")
         try:
+            await prefect_client.require_online("asleep/asleep")  # a push work pool needs no worker
+            assert await prefect_client.pools_without_worker(["cloud"]) == ()
             found = await prefect_client.overdue_schedules(("asleep/asleep", "nobody/made-it"))
         finally:
             async with get_client() as client:
                 await client.delete_deployment(made)
+                await client.delete_work_pool("cloud")
         asleep, missing = found
-        assert (asleep.deployment, missing.deployment) == ("asleep", "made-it")
+        assert (asleep.deployment, missing.deployment) == ("asleep", "nobody/made-it")
         assert asleep.because.endswith("it is paused, or has no active schedule")
         assert missing.because.endswith("it never runs")
 
@@ -61,7 +66,7 @@ async def test_a_user_who_depends_on_a_sweep_is_told_if_it_does_not_run(
         assert capsys.readouterr().err == ""  # it runs
         await overdue_schedules.warn("nobody/made-it", "Watch out.")
         said = " ".join(capsys.readouterr().err.split())
-        assert "made-it does not exist on this Prefect server, so it never runs. Watch out." in said
+        assert "nobody/made-it does not exist on this Prefect server, so it never runs. Watch out." in said
         assert "→ prefect deploy --all" in said
 
 

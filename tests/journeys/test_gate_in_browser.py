@@ -1,10 +1,11 @@
-"""A person decides at a gate in Prefect's own page, with a real Chromium."""
+"""A person decides at a gate in Prefect's own pages, V2 and V1, with a real Chromium."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
-from tests.support.local_installation import ROTATION, SHOP, LocalInstallation, local_installation
+from tests.support.local_installation import (
+    ROTATION,
+    SHOP,
+    LocalInstallation,
+    coordinator_and_batch,
+    local_installation,
+)
 from tests.support.patience import SOON
 
 if TYPE_CHECKING:
@@ -31,10 +38,11 @@ ALONE = (
     *("--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 )
 """The options of a browser that can reach only this machine."""
-WORLD = f"""\
-{SHOP}          - {{name: approved, nodes: 1, identity: none}}
-          - {{name: rejected, nodes: 1, identity: none}}
-"""
+WORLD = SHOP + "".join(
+    f"          - {{name: {decision}-{ui}, nodes: 1, identity: none}}\n"
+    for decision in ("approved", "rejected")
+    for ui in ("v1", "v2")
+)
 FLEET = """\
 version: 1
 name: {name}
@@ -44,6 +52,79 @@ target:
   admin_groups: [{{name: aks-admins}}]
   rotation: {rotation}
 """
+APPROVER = "dana@contoso.com"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ui:
+    """How one of Prefect's pages differs from the other."""
+
+    name: str
+    path: str
+    dialog: str
+    text: str  # the element with the page of the gate in the dialog
+    confirm: str  # the button of the dialog
+    refusal: str  # of a wrong authentication string
+    refusals: int  # how many the page shows after a wrong string: V1 also refuses to open without one
+
+    async def at_the_gate(self, page: Page, address: str) -> Locator:
+        """Open the run's page, wait until it is suspended, choose Resume, and return the dialog."""
+        await page.goto(address)
+        await expect(page.get_by_text("Suspended").first).to_be_visible()
+        if self.name == "v2":
+            await page.get_by_role("button", name="Open menu").first.click()
+            await page.get_by_role("menuitem", name="Resume").click()
+        else:
+            await page.get_by_role("button", name="Resume").first.click()
+        dialog = page.locator(self.dialog)
+        await expect(self.field(dialog, "Decision")).to_be_visible()
+        return dialog
+
+    def field(self, dialog: Locator, label: str) -> Locator:
+        """Return the text area of a field. V1 does not connect a label with its text area."""
+        if self.name == "v2":
+            return dialog.get_by_label(label)
+        named = dialog.page.get_by_text(label, exact=True)
+        return dialog.locator(".schema-form-property", has=named).locator("textarea")
+
+    async def fill(self, dialog: Locator, **said: str) -> None:
+        for name, text in said.items():
+            await self.field(dialog, name.capitalize()).click()
+            await dialog.page.keyboard.press("Control+A")
+            await dialog.page.keyboard.type(text)
+
+    async def submit(self, dialog: Locator) -> dict[str, Any]:
+        """Press the button, and return the response of Prefect's server.
+
+        SQLite has one writer. While it is busy, the server answers 503, the page says so, and the person presses again.
+        """
+        while True:
+            async with dialog.page.expect_response(lambda answer: answer.url.endswith("/resume")) as answered:
+                await dialog.get_by_role("button", name=self.confirm).click()
+            answer = await answered.value
+            if answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                found: dict[str, Any] = await answer.json()
+                return found
+
+
+V2 = Ui(
+    name="v2",
+    path="/v2",
+    dialog="[role=dialog]",
+    text="[role=dialog] .prose",
+    confirm="Resume",
+    refusal="Invalid credentials",
+    refusals=1,
+)
+V1 = Ui(
+    name="v1",
+    path="",
+    dialog=".p-modal",
+    text=".p-modal article",
+    confirm="Submit",
+    refusal="Authentication failed",
+    refusals=2,
+)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -82,53 +163,27 @@ async def started(terminal: Terminal, plan: Path) -> tuple[str, str]:
     return run["run"], run["page"]
 
 
-async def opened(browser: Browser, installation: LocalInstallation) -> Page:
-    """Open Prefect's page in a new session. It asks for the string of `aks-entra up` and refuses a wrong one."""
+async def opened(browser: Browser, installation: LocalInstallation, ui: Ui) -> tuple[Page, list[str]]:
+    """Open a page in a new session. It asks for the string of `aks-entra up` and refuses a wrong one.
+
+    Also return the list of requests to other machines, which grows.
+    """
     page = await browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(PATIENT)
-    await page.goto(f"{installation.api.removesuffix('/api')}/deployments")
+    base, foreign = installation.api.removesuffix("/api"), list[str]()
+    page.on("response", lambda answer: foreign.append(answer.url) if base not in answer.url else None)
+    page.on("requestfailed", lambda asked: foreign.append(asked.url) if base not in asked.url else None)
+    await page.goto(f"{base}{ui.path}/deployments")
     asked = page.get_by_placeholder("admin:pass")
     await asked.fill("admin:pass")
     await page.get_by_role("button", name="Login").click()
-    await expect(page.get_by_text("Authentication failed").first).to_be_visible()
+    # V1 forgets the string when it is refused: one that is typed before the refusal would be forgotten with it
+    await expect(page.get_by_text(ui.refusal)).to_have_count(ui.refusals)
     await expect(page.get_by_text("migrate-fleet")).to_have_count(0)
     await asked.fill(installation.auth)
     await page.get_by_role("button", name="Login").click()
     await expect(asked).to_have_count(0)
-    return page
-
-
-async def at_the_gate(page: Page, address: str) -> Locator:
-    """Open the run's page, wait until it is suspended, press Resume, and return the dialog."""
-    await page.goto(address)
-    await expect(page.get_by_text("Suspended").first).to_be_visible()
-    await page.get_by_role("button", name="Resume").first.click()
-    dialog = page.locator(".p-modal")
-    await expect(dialog.get_by_text("Decision", exact=True)).to_be_visible()
-    return dialog
-
-
-async def fill(dialog: Locator, **said: str) -> None:
-    for name, text in said.items():
-        label = dialog.page.get_by_text(name.capitalize(), exact=True)
-        field = dialog.locator(".schema-form-property", has=label).locator("textarea")
-        await field.click()
-        await dialog.page.keyboard.press("Control+A")
-        await dialog.page.keyboard.type(text)
-
-
-async def submit(dialog: Locator) -> dict[str, Any]:
-    """Press Submit, and return the response of Prefect's server.
-
-    SQLite has one writer. While it is busy, the server answers 503, the page says so, and the person presses again.
-    """
-    while True:
-        async with dialog.page.expect_response(lambda answer: answer.url.endswith("/resume")) as answered:
-            await dialog.get_by_role("button", name="Submit").click()
-        answer = await answered.value
-        if answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
-            found: dict[str, Any] = await answer.json()
-            return found
+    return page, foreign
 
 
 async def state_of(installation: LocalInstallation, run: str) -> str:
@@ -136,62 +191,86 @@ async def state_of(installation: LocalInstallation, run: str) -> str:
         return str((await http.get(f"/flow_runs/{run}")).raise_for_status().json()["state"]["name"])
 
 
+async def logs_of(installation: LocalInstallation, *runs: object) -> str:
+    """Return the logs of flow runs as one text. The list in V2 holds only the lines that are in sight."""
+    wanted = {"logs": {"flow_run_id": {"any_": [str(run) for run in runs]}}, "limit": 200}
+    async with installation.prefect() as http:
+        found = (await http.post("/logs/filter", json=wanted)).raise_for_status().json()
+    return "\n".join(one["message"] for one in found)
+
+
+@pytest.mark.parametrize("ui", [V2, V1], ids=lambda ui: ui.name)
 async def test_a_person_reads_the_plan_and_approves_exactly_that_one(
-    installation: LocalInstallation, browser: Browser, tmp_path: Path
+    installation: LocalInstallation, browser: Browser, tmp_path: Path, ui: Ui
 ) -> None:
-    terminal = installation.terminal
-    _, stale = await planned(terminal, tmp_path, "approved", rotation="later")
-    plan, digits = await planned(terminal, tmp_path, "approved")
-    run, address = await started(terminal, plan)
-    page = await opened(browser, installation)
-    dialog = await at_the_gate(page, address)
+    terminal, name = installation.terminal, f"approved-{ui.name}"
+    _, stale = await planned(terminal, tmp_path, name, rotation="later")
+    plan, digits = await planned(terminal, tmp_path, name)
+    before = len(installation.requests.writes())
+    run, link = await started(terminal, plan)
+    base = installation.api.removesuffix("/api")
+    assert link == f"{base}/v2/runs/flow-run/{run}"  # the page that Prefect opens by default
+    page, foreign = await opened(browser, installation, ui)
+    dialog = await ui.at_the_gate(page, f"{base}{ui.path}/runs/flow-run/{run}")
 
     for sentence in (
-        *("Before stage", f"Plan {digits}", "shop-weu/approved", "enable Entra (one way)", "disable local accounts"),
+        *("Before stage", f"Plan {digits}", f"shop-weu/{name}", "enable Entra (one way)", "disable local accounts"),
         *("rotate certificates (one way): API, workloads and ingress may be down", "no person's sign-in is proven yet"),
+        *("Type approve or reject.", f"Type {digits}."),
     ):
         await expect(dialog).to_contain_text(sentence)
-    cut_off = "[...document.querySelectorAll('.p-modal article, .p-modal article *')].filter("
+    await expect(dialog).not_to_contain_text("**")
+    cut_off = f"[...document.querySelectorAll('{ui.text}, {ui.text} *')].filter("
     cut_off += "it => it.scrollWidth > it.clientWidth + 1 && getComputedStyle(it).display !== 'inline').length"
     assert await page.evaluate(cut_off) == 0
 
-    await dialog.get_by_role("button", name="Submit").click()
-    for field in ("decision", "plan", "approver", "reason"):
-        await expect(dialog).to_contain_text(f"'{field}' is a required property")
-    await fill(dialog, decision="approve", plan=stale, approver="dana@contoso.com", reason="CHG-1042")
-    answer = await submit(dialog)
+    await dialog.get_by_role("button", name=ui.confirm).click()
+    await expect(page.get_by_text("'decision' is a required property").first).to_be_visible()
+    await ui.fill(dialog, decision="approve", plan=stale, approver=APPROVER, reason="CHG-1042")
+    answer = await ui.submit(dialog)
     assert answer["status"] == "REJECT"
     assert "Validation failed for field 'plan'" in answer["details"]["reason"]
     await expect(page.get_by_text("Validation failed for field 'plan'").last).to_be_visible()
     assert "waits for plan" in await terminal.refused(f"aks-entra approve {run[:8]} --plan {stale} --reason CHG-1042")
     async with installation.prefect() as http:
-        told = {"decision": "approve", "plan": stale, "approver": "dana@contoso.com", "reason": "CHG-1042"}
+        told = {"decision": "approve", "plan": stale, "approver": APPROVER, "reason": "CHG-1042"}
         asked = await http.post(f"/flow_runs/{run}/resume", json={"run_input": told})
     assert asked.json()["status"] == "REJECT"
     assert await state_of(installation, run) == "Suspended"
-    assert installation.requests.writes() == []
+    assert len(installation.requests.writes()) == before
 
-    await fill(dialog, plan=digits)
-    assert (await submit(dialog))["status"] == "ACCEPT"
+    await ui.fill(dialog, plan=digits)
+    assert (await ui.submit(dialog))["status"] == "ACCEPT"
     said = await terminal.run(f"aks-entra migrate --follow {run} -o json")
     assert json.loads(said)["report"]["verdicts"][0]["outcome"] == "verified"
-    assert len(installation.requests.matching("POST", "approved", ROTATION)) == 1
+    assert len(installation.requests.matching("POST", name, ROTATION)) == 1
+
+    await page.goto(f"{base}{ui.path}/runs/flow-run/{run}?tab=Logs")
+    await expect(page.get_by_text("this run carries out plan").first).to_be_visible()
+    _, batch = await coordinator_and_batch(installation, f"plan:{digits}")
+    told = await logs_of(installation, run, batch["id"])
+    assert f"{digits} was approved by {APPROVER} (CHG-1042)" in told
+    assert f"shop-weu/{name} · look: these steps are left: enable Entra, prove sign-in" in told
+    assert foreign == []
     await page.close()
 
 
+@pytest.mark.parametrize("ui", [V2, V1], ids=lambda ui: ui.name)
 async def test_a_person_rejects_and_nothing_was_written(
-    installation: LocalInstallation, browser: Browser, tmp_path: Path
+    installation: LocalInstallation, browser: Browser, tmp_path: Path, ui: Ui
 ) -> None:
     before = len(installation.requests.writes())
-    plan, digits = await planned(installation.terminal, tmp_path, "rejected")
-    run, address = await started(installation.terminal, plan)
-    page = await opened(browser, installation)
-    dialog = await at_the_gate(page, address)
-    await fill(dialog, decision="Reject", plan=digits, approver="dana@contoso.com", reason="not this week")
-    assert (await submit(dialog))["status"] == "ACCEPT"
-    await expect(page.get_by_text("Rejected").first).to_be_visible()
+    plan, digits = await planned(installation.terminal, tmp_path, f"rejected-{ui.name}")
+    run, _ = await started(installation.terminal, plan)
+    page, _ = await opened(browser, installation, ui)
+    address = f"{installation.api.removesuffix('/api')}{ui.path}/runs/flow-run/{run}"
+    dialog = await ui.at_the_gate(page, address)
+    await ui.fill(dialog, decision="Reject", plan=digits, approver=APPROVER, reason="not this week")
+    assert (await ui.submit(dialog))["status"] == "ACCEPT"
     outcome = await installation.terminal.type(f"aks-entra migrate --follow {run}")
     assert outcome.status == 1
-    assert "rejected by dana@contoso.com (not this week)" in outcome.out + outcome.err
+    assert f"rejected by {APPROVER} (not this week)" in outcome.out + outcome.err
+    await page.goto(address)
+    await expect(page.get_by_text("Rejected").first).to_be_visible()
     assert len(installation.requests.writes()) == before
     await page.close()

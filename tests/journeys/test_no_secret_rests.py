@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -147,7 +149,10 @@ async def test_no_secret_is_in_a_file_afterwards(installation: LocalInstallation
     assert len(ear.secrets) > 20  # tokens of two identities, kubeconfigs of three clusters
     folder = installation.home.parent
     places = dict(files_below(folder, tmp_path))
-    assert any(file.suffix == ".db" for file in places)  # Prefect's database
+    database = next(file for file in places if file.suffix == ".db")  # Prefect's
+    with closing(sqlite3.connect(database)) as stored:
+        logs = {text for (text,) in stored.execute("SELECT message FROM log")}
+    assert any("Azure accepted the write (correlation id" in text for text in logs)  # the logs of runs are there too
     own = {folder / "world.yaml", *(file for file in places if file.resolve() == auth_file)}
     found = [
         (file.name, secret[:12])

@@ -38,6 +38,7 @@ class _Commands(LazyGroup):
         "migrate": Command("aks_entra.cli.migrate", "Migrate a fleet: stages, gates, batches, verdicts."),
         "approve": Command("aks_entra.cli.migrate", "Approve or reject a plan at a gate."),
         "gates": Command("aks_entra.cli.gates", "List the runs that wait for an approval or for a time."),
+        "metrics": Command("aks_entra.cli.metrics", "Serve gates, verdicts, rotations and break-glass to Prometheus."),
         "skip": Command("aks_entra.cli.skip_and_stop", "Leave clusters out of a rollout that is running."),
         "stop": Command("aks_entra.cli.skip_and_stop", "Stop a rollout. It can be resumed later."),
         "verify": Command("aks_entra.cli.verify", "Check each cluster from outside, and say what is proven."),

@@ -1,4 +1,4 @@
-"""`aks-entra deploy`: make or update the Prefect deployments of fleets, after showing what changes."""
+"""`aks-entra deploy`: make or update fleets' Prefect deployments and notifications, after showing what changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aks_entra.cli import output
 from aks_entra.cli.deferred import prefect_client
 from aks_entra.cli.plan import CHANGES, PlanCommand
 from aks_entra.cli.plan_input import located
-from aks_entra.core.deployments import Change, ChangeKind, changes, summary
+from aks_entra.core.deployments import Change, ChangeKind, Deployment, changes, summary
 from aks_entra.errors import Refused
 from aks_entra.fleet_file.model import FleetFile, load_fleet_file
 from aks_entra.report.deployment_changes import document, render
@@ -63,21 +63,37 @@ def deploy(
             show_default=False,
         ),
     ] = None,
+    notify: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--notify",
+            metavar="TYPE/NAME",
+            help="Tell this notification block, such as slack-webhook/ops, what people have to know. Can be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Also remove the deployments of fleets that none of these files describes.")
+        bool,
+        typer.Option(
+            "--prune",
+            help="Also remove the deployments of fleets that none of these files describes, "
+            "and notifications that no --notify asks for.",
+        ),
     ] = False,
     format_: output.Output = output.Format.TABLE,
 ) -> None:
     """Make or update the Prefect deployments of fleets: migrate, verify and inventory, with what starts them.
 
-    The fleet file's `runs` names schedules and triggers. Only deployments that this command made are changed.
+    The fleet file's `runs` names schedules and triggers. `--notify` makes the automations that tell people what
+    happens. Only what this command made is changed.
     """
     try:
         with output.guarded():
             variables = _variables(job_variable or [])
+            blocks = _blocks(notify or [])
             named = _load(fleets)
         made = output.run(
-            _deploy(named, pool, queue, variables, prune=prune, dry_run=dry_run, yes=yes, format_=format_)
+            _deploy(named, pool, queue, variables, blocks, prune=prune, dry_run=dry_run, yes=yes, format_=format_)
         )
     except typer.Exit as leaving:
         if detailed_exitcode and leaving.exit_code == output.ExitCode.REFUSED:
@@ -114,11 +130,24 @@ def _variables(given: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+def _blocks(given: Sequence[str]) -> tuple[str, ...]:
+    """Return the blocks of `--notify TYPE/NAME`. Raises Refused."""
+    for text in given:
+        kind, _, name = text.partition("/")
+        if not kind.strip() or not name.strip() or "/" in name:
+            raise Refused(
+                f"--notify {text}: not TYPE/NAME",
+                remedy="write --notify slack-webhook/ops, as `prefect block ls` shows the block",
+            )
+    return tuple(given)
+
+
 async def _deploy(
     named: dict[Path, FleetFile],
     pool: str | None,
     queue: str | None,
     variables: dict[str, Any],
+    blocks: Sequence[str],
     *,
     prune: bool,
     dry_run: bool,
@@ -126,16 +155,8 @@ async def _deploy(
     format_: output.Format,
 ) -> tuple[Change, ...]:
     await prefect_client.require_server()
-    made: list[Change] = []
-    for file, fleet in named.items():
-        with located(file):
-            wanted = await prefect_client.wanted_deployments(fleet, pool=pool, queue=queue, variables=variables)
-            made += changes(wanted, await prefect_client.found_deployments(fleet.name))
+    made = await _changes(named, pool, queue, variables, blocks, prune=prune)
     names = [fleet.name for fleet in named.values()]
-    if prune:
-        for name in await prefect_client.deployed_fleets():
-            if name not in names:
-                made += changes((), await prefect_client.found_deployments(name))
     todo = _effective(made)
     if format_ is output.Format.TABLE:
         output.emit(*render(made))
@@ -144,14 +165,42 @@ async def _deploy(
         for change in todo:
             await prefect_client.require_no_runs_left(change)
         for change in todo:
-            await prefect_client.apply_deployment(change)
-            output.say(f"✓ {change.deployment}: {_done(change)}", style="good")
+            apply = prefect_client.apply_notification if change.of_automation else prefect_client.apply_deployment
+            await apply(change)
+            output.say(f"✓ {change.name}: {_done(change)}", style="good")
     await _remarks(names, made, applied=not dry_run)
     if format_ is output.Format.JSON:
         listed = [await prefect_client.deployment_pages(name) for name in names]
+        listed += [await prefect_client.notification_pages()] if any(one.of_automation for one in made) else []
         pages = {name: page for one in listed for name, page in one.items()}
         output.emit_json(document(made, applied=bool(todo) and not dry_run, pages=pages))
     return tuple(made)
+
+
+async def _changes(
+    named: dict[Path, FleetFile],
+    pool: str | None,
+    queue: str | None,
+    variables: dict[str, Any],
+    blocks: Sequence[str],
+    *,
+    prune: bool,
+) -> list[Change]:
+    """Compare what is wanted with what the server has. Without `--notify` and `--prune`, notifications stay."""
+    made: list[Change] = []
+    for file, fleet in named.items():
+        with located(file):
+            wanted = await prefect_client.wanted_deployments(fleet, pool=pool, queue=queue, variables=variables)
+            made += changes(wanted, await prefect_client.found_deployments(fleet.name))
+    if prune:
+        names = {fleet.name for fleet in named.values()}
+        for name in await prefect_client.deployed_fleets():
+            if name not in names:
+                made += changes((), await prefect_client.found_deployments(name))
+    if blocks or prune:
+        notifications = await prefect_client.wanted_notifications(blocks) if blocks else ()
+        made += changes(notifications, await prefect_client.found_notifications())
+    return made
 
 
 def _effective(made: Sequence[Change]) -> list[Change]:
@@ -167,8 +216,11 @@ async def _remarks(fleets: Sequence[str], made: Sequence[Change], *, applied: bo
     for off in await asyncio.gather(*map(prefect_client.switched_off_deployments, fleets)):
         for name in off:
             output.say(f"note: somebody paused {name}, its schedule or its trigger; it stays paused", style="dim")
+    if any(one.of_automation for one in made):
+        for name in await prefect_client.switched_off_notifications():
+            output.say(f"note: somebody switched {name} off; it stays off", style="dim")
     if applied:
-        pools = [one.wanted.pool for one in made if one.wanted is not None]
+        pools = [one.wanted.pool for one in made if isinstance(one.wanted, Deployment)]
         for pool in await prefect_client.pools_without_worker(pools):
             output.say(
                 f"warning: no worker of pool {pool} is online; runs wait for one",

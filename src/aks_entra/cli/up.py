@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aks_entra.core.schedules import Overdue
 
 DEFAULT_PORT = 4200
-FIRST_LOOK: Final = 600.0  # seconds: the sweeps run every five minutes, and ran last when `up` ran last
+FIRST_LOOK: Final = 600.0  # seconds: runs whose time came while `up` did not run begin soon after its start
 BETWEEN_LOOKS: Final = 300.0
 
 

@@ -13,31 +13,37 @@ from typing import Final
 from aks_entra.core.durations import stamp
 
 MISSED: Final = 2
-"""After this many missed times in a row a schedule is overdue."""
+"""After this many missed times in a row a schedule is overdue. So each schedule is judged by its own interval."""
 GRACE: Final = timedelta(minutes=5)
-"""How late the last of them may begin, because a worker may be busy."""
+"""How late a run may begin, because a worker may be busy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """One deployment with a schedule, as Prefect's server knows it.
+    """One deployment (`flow/deployment`) with a schedule, as Prefect's server knows it.
 
     `last`: when its newest run that did not crash began, scheduled or not; None if none did. `due`: the planned times
-    after that (or after the deployment was created), oldest first, at least `MISSED` of them. `waiting`: the number of
-    planned runs that no worker has begun.
+    after that (or after the deployment was created), oldest first, at least `MISSED` of them. `late`: for when its runs
+    were planned whose time is over and that nothing has begun, oldest first. `pool`, `pool_type`: its work pool.
+    `workers`: whether workers begin the runs of that pool. Those of push and managed work pools begin without one.
+    `online`: whether such a worker is online.
     """
 
     deployment: str
     last: datetime | None = None
     due: tuple[datetime, ...] = ()
-    waiting: int = 0
+    late: tuple[datetime, ...] = ()
     active: bool = True
     found: bool = True
+    pool: str = "aks-entra"
+    pool_type: str = "process"
+    workers: bool = True
+    online: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overdue:
-    """A schedule that does not run, why, and what to do."""
+    """A schedule that does not run, why, and what to do. `deployment` is its name as people read it."""
 
     deployment: str
     because: str
@@ -48,12 +54,15 @@ class Overdue:
 
 
 def overdue(schedules: Iterable[Schedule], now: datetime) -> tuple[Overdue, ...]:
-    """Return the schedules that missed more than `MISSED` of their times, are paused, or do not exist."""
+    """Return the schedules that do not run: they are paused, do not exist, or have no worker, or their runs are late.
+
+    Runs are late if `MISSED` times were missed, or if one run has not begun `GRACE` after its time.
+    """
     return tuple(found for one in schedules if (found := _trouble(one, now)) is not None)
 
 
 def _trouble(schedule: Schedule, now: datetime) -> Overdue | None:
-    name = schedule.deployment
+    name = _shown(schedule.deployment)
     if not schedule.found:
         return Overdue(
             deployment=name,
@@ -65,19 +74,39 @@ def _trouble(schedule: Schedule, now: datetime) -> Overdue | None:
         return Overdue(
             deployment=name,
             because=f"{since}: it is paused, or has no active schedule",
-            remedy=f"prefect deployment schedule resume {name}/{name} SCHEDULE-ID (`… schedule ls` lists them)",
+            remedy=f"prefect deployment schedule resume {schedule.deployment} SCHEDULE-ID (`… schedule ls` lists them)",
         )
-    late = len(schedule.due) < MISSED or now > schedule.due[MISSED - 1] + GRACE
-    if not late:
-        return None
-    if schedule.waiting:
+    late = [at for at in schedule.late if now > at + GRACE]
+    if late:
+        return Overdue(deployment=name, because=f"{since}: {_late(schedule, late)}", remedy=_remedy(schedule))
+    if schedule.workers and not schedule.online:
+        because = f"{since}, and no worker of pool {schedule.pool} is online"
+        return Overdue(deployment=name, because=because, remedy=_remedy(schedule))
+    if len(schedule.due) < MISSED or now > schedule.due[MISSED - 1] + GRACE:
         return Overdue(
             deployment=name,
-            because=f"{since}: {schedule.waiting} of its runs wait for a worker",
-            remedy="start a worker: prefect worker start --pool aks-entra --type process (`aks-entra up` has one)",
+            because=f"{since}: Prefect's scheduler has planned no run of it",
+            remedy="restart Prefect's server, and read its log for `scheduler`",
         )
-    return Overdue(
-        deployment=name,
-        because=f"{since}: Prefect's scheduler has planned no run of it",
-        remedy="restart Prefect's server, and read its log for `scheduler`",
-    )
+    return None
+
+
+def _late(schedule: Schedule, late: list[datetime]) -> str:
+    waits = "waits for a worker" if schedule.workers else f"does not begin in work pool {schedule.pool}"
+    wait = "wait for a worker" if schedule.workers else f"do not begin in work pool {schedule.pool}"
+    if len(late) == 1:
+        return f"a run {waits} since {stamp(late[0])}"
+    return f"{len(late)} of its runs {wait}, the first since {stamp(late[0])}"
+
+
+def _remedy(schedule: Schedule) -> str:
+    if not schedule.workers:
+        return f"see whether work pool {schedule.pool} is paused or full: prefect work-pool inspect {schedule.pool}"
+    command = f"prefect worker start --pool {schedule.pool} --type {schedule.pool_type}"
+    return f"start a worker: {command} (`aks-entra up` has one)"
+
+
+def _shown(deployment: str) -> str:
+    """Return the name of a deployment for people: `end-access`, but `migrate-fleet/prod`."""
+    flow, _, name = deployment.rpartition("/")
+    return name if flow == name else deployment

@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Final
 
 from aks_entra.core.cluster import ClusterId, Posture, is_terminal
-from aks_entra.core.durations import exact_stamp
+from aks_entra.core.durations import exact_stamp, in_words
 from aks_entra.errors import AksEntraError, TryLater
-from aks_entra.ports.migration import Clock, ControlPlane, Operation, OperationState
+from aks_entra.ports.migration import Clock, ControlPlane, NoLog, Operation, OperationState, RunLog
 
 _GONE: Final = 404
 _LOOK_ANYWAY: Final = 10
@@ -33,20 +33,31 @@ class Watch:
     """Waits for many clusters with one list call for each subscription, and none when idle.
 
     `poll_interval` is the time between two lists in seconds. A wait of more than `timeout` seconds raises TryLater. The
-    next call waits for the same operation again.
+    next call waits for the same operation again. `log` gets a line when a wait begins, and one when it ends.
     """
 
-    def __init__(self, arm: ControlPlane, clock: Clock, poll_interval: float, *, timeout: float = 7200.0) -> None:
+    def __init__(
+        self,
+        arm: ControlPlane,
+        clock: Clock,
+        poll_interval: float,
+        *,
+        timeout: float = 7200.0,
+        log: RunLog | None = None,
+    ) -> None:
         self._arm = arm
         self._clock = clock
         self._poll_interval = poll_interval
         self._timeout = timeout
+        self._log = NoLog() if log is None else log
         self._rounds: dict[str, _Round] = {}
         self._running: dict[tuple[str, str], datetime] = {}
 
     async def settled(self, operation: Operation) -> OperationState:
         """Return how the operation ended. If its URL is lost (empty, or 404), return the cluster's state at rest."""
         began = self._clock.now()
+        trace = f" (correlation id {operation.correlation_id})" if operation.correlation_id else ""
+        self._log.say(operation.cluster, f"Azure accepted the write{trace}; the step waits for its end")
         while operation.url:
             self._within_timeout(began, operation.cluster)
             await self._until_worth_a_look(operation.cluster)
@@ -60,13 +71,16 @@ class Watch:
                     raise
                 break
             if state.terminal:
+                self._log.say(
+                    operation.cluster, f"the operation ended {state.status} after {self._since(began)}{trace}"
+                )
                 return state
         posture = await self.at_rest(operation.cluster)
         return OperationState(status=posture.provisioning_state)
 
     async def at_rest(self, cluster: ClusterId) -> Posture:
         """Read the cluster once no ARM operation runs on it or its pools."""
-        began = self._clock.now()
+        began, waits = self._clock.now(), False
         while True:
             self._within_timeout(began, cluster)
             try:
@@ -75,7 +89,12 @@ class Watch:
                 await self._clock.sleep(error.after)
                 continue
             if posture.at_rest:
+                if waits:
+                    self._log.say(cluster, f"the cluster is at rest after {self._since(began)}: {_state(posture)}")
                 return posture
+            if not waits:
+                self._log.say(cluster, f"the step waits until no operation runs on the cluster: {_state(posture)}")
+            waits = True
             await self._until_worth_a_look(cluster)
 
     async def rotating(self, cluster: ClusterId) -> bool:
@@ -101,6 +120,9 @@ class Watch:
     def _note(self, posture: Posture, asked: datetime) -> None:
         if not is_terminal(posture.provisioning_state):
             self._running[posture.cluster.key, posture.provisioning_state.casefold()] = asked
+
+    def _since(self, began: datetime) -> str:
+        return in_words(int((self._clock.now() - began).total_seconds()))
 
     def _within_timeout(self, began: datetime, cluster: ClusterId) -> None:
         if (self._clock.now() - began).total_seconds() > self._timeout:
@@ -148,3 +170,7 @@ class Watch:
                 return {}  # without the right to list, each caller reads its own cluster at the same interval
             else:
                 return found
+
+
+def _state(posture: Posture) -> str:
+    return f"provisioningState {posture.provisioning_state}"

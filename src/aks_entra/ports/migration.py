@@ -7,7 +7,7 @@ vault holds them under the cluster's key.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -250,6 +250,20 @@ class Clock(Protocol):
         """Wait."""
 
 
+class RunLog(Protocol):
+    """What people read who follow a run."""
+
+    def say(self, cluster: ClusterId, text: str) -> None:
+        """Write a line about a cluster. It contains no secret."""
+
+
+class NoLog:
+    """A `RunLog` that nobody reads: a command without Prefect shows what it found at its end."""
+
+    def say(self, cluster: ClusterId, text: str) -> None:
+        """Write nothing."""
+
+
 class Journal(Protocol):
     """Stores the baseline and evidence that a later run needs, under digest and cluster. They contain no secret."""
 
@@ -316,3 +330,4 @@ class Ports:
     host: Host
     audit: AuditTrail | None = None
     conditional_access: ConditionalAccess | None = None
+    log: RunLog = field(default_factory=NoLog)

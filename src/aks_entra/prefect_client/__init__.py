@@ -8,7 +8,7 @@ from aks_entra.core.planning.approval import Approval
 from aks_entra.prefect_client import _entry  # noqa: F401 - first: Prefect's settings are read when it is imported
 from aks_entra.prefect_client.approvals import Gate, decide, gates
 from aks_entra.prefect_client.authentication import asks_for_authentication
-from aks_entra.prefect_client.break_glass_records import opening_of, store_opening
+from aks_entra.prefect_client.break_glass_records import announce_opening, opening_of, store_opening
 from aks_entra.prefect_client.decisions import store_without_gates
 from aks_entra.prefect_client.fleet_deployments import apply as apply_deployment
 from aks_entra.prefect_client.fleet_deployments import deployed_fleets, require_no_runs_left
@@ -25,8 +25,10 @@ from aks_entra.prefect_client.fleet_runs import (
     require_idle,
     runs_begun,
 )
+from aks_entra.prefect_client.grant_records import announce as announce_grant
 from aks_entra.prefect_client.last_plan import last_plan_of
 from aks_entra.prefect_client.leases import hold_lease, hold_leases
+from aks_entra.prefect_client.metrics import measure
 from aks_entra.prefect_client.migration_records import (
     PrefectJournal,
     load_plan,
@@ -48,6 +50,11 @@ from aks_entra.prefect_client.names import (
     short,
 )
 from aks_entra.prefect_client.names import run_page as page_of
+from aks_entra.prefect_client.notifications import apply as apply_notification
+from aks_entra.prefect_client.notifications import found as found_notifications
+from aks_entra.prefect_client.notifications import pages as notification_pages
+from aks_entra.prefect_client.notifications import switched_off as switched_off_notifications
+from aks_entra.prefect_client.notifications import wanted as wanted_notifications
 from aks_entra.prefect_client.overview import Waiting, waiting
 from aks_entra.prefect_client.run_end import await_end
 from aks_entra.prefect_client.runs import (
@@ -64,6 +71,7 @@ from aks_entra.prefect_client.runs import (
     start_fleet,
     start_migration,
 )
+from aks_entra.prefect_client.scheduled_sweeps import EndNotScheduled
 from aks_entra.prefect_client.schedules import overdue_schedules
 from aks_entra.prefect_client.skips import is_cancelled, member_of, retry, skip, stop, stop_batches
 
@@ -73,13 +81,17 @@ __all__ = [
     "PROVISION_CLUSTER",
     "SWEEP_BREAK_GLASS",
     "Approval",
+    "EndNotScheduled",
     "Gate",
     "PrefectJournal",
     "RunView",
     "Snapshot",
     "StepView",
     "Waiting",
+    "announce_grant",
+    "announce_opening",
     "apply_deployment",
+    "apply_notification",
     "asks_for_authentication",
     "await_end",
     "await_run",
@@ -89,6 +101,7 @@ __all__ = [
     "find_run",
     "follow",
     "found_deployments",
+    "found_notifications",
     "gates",
     "hexadecimal",
     "hold_lease",
@@ -98,8 +111,10 @@ __all__ = [
     "load_plan",
     "load_report",
     "look_at",
+    "measure",
     "member_of",
     "noted_plan",
+    "notification_pages",
     "opening_of",
     "overdue_schedules",
     "page_of",
@@ -129,7 +144,9 @@ __all__ = [
     "store_verdict",
     "store_without_gates",
     "switched_off_deployments",
+    "switched_off_notifications",
     "verdicts",
     "waiting",
     "wanted_deployments",
+    "wanted_notifications",
 ]

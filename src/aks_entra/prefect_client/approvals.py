@@ -10,6 +10,7 @@ import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -25,7 +26,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import SetStateStatus
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, Pause
 from prefect.flow_runs import asuspend_flow_run
 from prefect.input import RunInput
 from pydantic import Field, ValidationError, create_model
@@ -34,10 +35,12 @@ from aks_entra.core.durations import stamp
 from aks_entra.core.planning.approval import Approval
 from aks_entra.core.planning.gates import Side as Moment
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import artifacts, migration_records, names
+from aks_entra.prefect_client import artifacts, events, migration_records, names
 from aks_entra.prefect_client.decisions import Question, answers_of, decided
 from aks_entra.prefect_client.flow_run_list import all_runs
 from aks_entra.prefect_client.liveness import register, unregister
+from aks_entra.prefect_client.run_log import tell
+from aks_entra.prefect_client.waiting import NO_ERROR
 from aks_entra.text.safe import visible
 from aks_entra.typed_text import one_line
 
@@ -54,6 +57,7 @@ class Gate:
     stage: int
     moment: Moment
     asked: str = ""  # tells one question from the next: a gate asks again when an approval expired
+    since: datetime | None = None  # when the server suspended the run
 
     @property
     def page(self) -> str:
@@ -65,33 +69,35 @@ def form(digest: str, question: str, *, ticket: bool = False) -> type[RunInput]:
     """Return the form of a gate. `question` is markdown; `ticket`: whether a change ticket is required.
 
     No field that decides has a default, so that an empty answer approves nothing. Every field is text, because a choice
-    in this dialog of Prefect's UI (3.8.8) closes as soon as it opens.
+    in this dialog of Prefect's V1 UI (3.8.8) closes as soon as it opens. The descriptions of the fields are plain text,
+    because V2 does not render markdown there.
     """
     digits = names.short(digest)
-    numbered = "the change ticket"
     fields: dict[str, Any] = {
         "decision": (
             Annotated[str, Field(pattern=r"^\s*([Aa]pprove|[Rr]eject)\s*$")],
-            Field(description="type **approve**, or **reject**: then nothing is written"),
+            Field(description="Type approve or reject. After a rejection nothing is written."),
         ),
         "plan": (
             Annotated[str, Field(pattern=rf"^\s*(sha256:)?({digits}|{names.hexadecimal(digest)})\s*$")],
             Field(
-                description=f"type **{digits}**: the decision holds for exactly what is said above",
+                description=f"Type {digits}. The decision holds for exactly what is said above.",
                 json_schema_extra={"examples": [digest]},
             ),
         ),
         "approver": (
             Annotated[str, Field(pattern=_SAID, max_length=200)],
-            Field(description="who decides (a claim, not a proof, unless a proxy signs people in)"),
+            Field(description="Who decides. It is a claim, not a proof, unless a proxy signs people in."),
         ),
         "reason": (
             Annotated[str, Field(pattern=_SAID, max_length=500)],
-            Field(description="why"),
+            Field(description="Why you decide so."),
         ),
         "ticket": (
             Annotated[str, Field(pattern=_SAID if ticket else None, max_length=100)],
-            Field(description=numbered) if ticket else Field(default="", description=f"{numbered}, where there is one"),
+            Field(description="The change ticket.")
+            if ticket
+            else Field(default="", description="The change ticket, if there is one."),
         ),
     }
     model: type[RunInput] = create_model("Decision", __base__=RunInput, **fields)
@@ -103,17 +109,20 @@ def words_of(answer: RunInput) -> dict[str, str]:
     return {name: visible(str(value).strip()) for name, value in answer.model_dump().items()}
 
 
-async def ask(digest: str, stage: tuple[int, str], moment: Moment, question: Callable[[], str]) -> Approval:
+async def ask(
+    digest: str, stage: tuple[int, str], moment: Moment, question: Callable[[], str], *, about: events.Subject
+) -> Approval:
     """Wait for a decision on a stage (its place in the plan, its name), unless this run was approved already."""
     asked = Question(plan=digest, place=stage[0], stage=stage[1], side=moment)
     known = await decided(artifacts.own_flow_run(), asked)
-    return known or await ask_anew(asked, question)
+    return known or await ask_anew(asked, question, about=about)
 
 
 async def ask_anew(
     asked: Question,
     question: Callable[[], str],
     *,
+    about: events.Subject,
     instead_of: Approval | None = None,
     ticket: bool = False,
 ) -> Approval:
@@ -125,6 +134,7 @@ async def ask_anew(
     Args:
         asked: what the gate asks.
         question: renders the page that the person reads.
+        about: what the events of the gate say about it.
         instead_of: the approval that expired, if there was one.
         ticket: whether a change ticket is required.
     """
@@ -133,7 +143,7 @@ async def ask_anew(
         pause = names.key(base, str(attempt))
         try:
             await unregister()
-            answer = await asuspend_flow_run(wait_for_input=form(asked.plan, question(), ticket=ticket), key=pause)
+            answer = await _suspend(form(asked.plan, question(), ticket=ticket), pause, asked.plan, about, instead_of)
             run = await register()  # answered: this process carries the run on
             said = words_of(answer)
             decision = Approval(
@@ -149,11 +159,38 @@ async def ask_anew(
                 reason=said["reason"],
                 ticket=said["ticket"],
             )
+        except Pause:
+            digits = names.short(asked.plan)
+            command = f"aks-entra approve {str(artifacts.own_flow_run())[:8]} --plan {digits} --reason …"
+            tell(
+                f"the run waits for a decision on {digits}: choose Resume on its page, or type `{command}`; {NO_ERROR}"
+            )
+            raise
         except (ValidationError, ObjectNotFound):
             continue
         await migration_records.store_approval(decision)
+        await events.emit(events.gate_decided(about, decision))
+        tell(_words_of_decision(decision))
         return decision
     raise AssertionError  # pragma: no cover - count() never ends
+
+
+async def _suspend(
+    form: type[RunInput], pause: str, digest: str, about: events.Subject, instead_of: Approval | None
+) -> RunInput:
+    """Suspend the flow run, or return the answer. People are told once the server has the suspension and its form."""
+    try:
+        return await asuspend_flow_run(wait_for_input=form, key=pause)
+    except Pause:
+        expired = [events.gate_expired(about, instead_of)] if instead_of else []
+        await events.emit(*expired, events.gate_waiting(about, digest))
+        raise
+
+
+def _words_of_decision(decision: Approval) -> str:
+    verb = "approved" if decision.decision == "approve" else "rejected"
+    ticket = f", ticket {decision.ticket}" if decision.ticket else ""
+    return f"{names.short(decision.plan)} was {verb} by {decision.approver} ({decision.reason}{ticket})"
 
 
 async def gates(run: str | None = None) -> tuple[Gate, ...]:
@@ -241,4 +278,5 @@ async def _gate(client: PrefectClient, run: FlowRun) -> Gate | None:
         stage=int(place),
         moment="after" if moment == "after" else "before",
         asked=state.state_details.pause_key or "",
+        since=state.timestamp,
     )

@@ -14,10 +14,12 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 
+from aks_entra import __version__
 from aks_entra.core.durations import stamp
 from aks_entra.core.planning.approval import decided_at
 from aks_entra.core.planning.gates import Gate
 from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.rollout.versions import version_mismatch
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import decisions, migration_records, names, progress, runs
 from aks_entra.prefect_client.lineage import lineage, named
@@ -45,7 +47,8 @@ async def permission(plan: FleetPlan, place: int, coordinator: str | None, *, al
         allow_ungated: the worker's setting.
 
     Raises:
-        Refused: no coordinator that runs now was approved for exactly this stage of this plan.
+        Refused: no coordinator that runs now was approved for exactly this stage of this plan, or it runs another
+            version of aks-entra.
     """
     stage = plan.stages[place]
     what = f"stage {stage.name} of plan {short(plan.digest)}"
@@ -97,7 +100,16 @@ async def _not_at_work(client: PrefectClient, run: FlowRun, plan: FleetPlan, pla
 async def _approved(run: UUID, plan: FleetPlan, place: int, *, allow_ungated: bool) -> Permission:
     """Return what the coordinator was approved for. Raises Refused if its approval does not count."""
     stage, work = plan.stages[place], await progress.work_of(run)
-    if work is None or not work.writes:
+    if work is None:
+        return Permission(coordinator=run, writes=False)
+    if differ := version_mismatch(work.version, __version__):
+        raise Refused(
+            f"stage {stage.name} of plan {short(plan.digest)} is not begun: {differ}",
+            remedy="install one version of aks-entra on all workers (`aks-entra version`), then run "
+            f"`aks-entra migrate --resume {str(run)[:8]}`",
+            code="VersionMismatch",
+        )
+    if not work.writes:
         return Permission(coordinator=run, writes=False)
     gate = await gate_before(run, plan, place, allow_ungated=allow_ungated, began=work.began)
     if gate is None or not gate.approval:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from aks_entra import documents
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.durations import when
 from aks_entra.core.evidence.break_glass import OpeningRecord
 from aks_entra.documents.unreadable import Unread
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import artifacts
+from aks_entra.prefect_client import artifacts, events
 from aks_entra.prefect_client.leases import Hold
-from aks_entra.prefect_client.names import key, slug
+from aks_entra.prefect_client.names import SWEEP_BREAK_GLASS, key, slug
+from aks_entra.prefect_client.scheduled_sweeps import announce_end
 from aks_entra.prefect_client.stored_documents import read
 from aks_entra.text.markdown import for_markdown
 
@@ -23,6 +25,15 @@ async def store_opening(record: OpeningRecord) -> None:
     state = f"ended {record.ended}: {record.because}" if record.ended else f"open until {opening.until}"
     page = for_markdown(f"break-glass of {cluster}: {state}")
     await artifacts.put(_key(cluster), documents.dump_opening(record), kind="opening", page=page)
+    await events.emit(events.opening_recorded(record))
+
+
+async def announce_opening(record: OpeningRecord, *, attended: bool) -> None:
+    """Schedule the sweep for the end of an opening, then store its record. Call it before the write that opens.
+
+    `attended`: the process that opens waits for the end. Raises as `announce_end` does.
+    """
+    await announce_end(SWEEP_BREAK_GLASS, when(record.opening.until), lambda: store_opening(record), attended=attended)
 
 
 async def opening_of(cluster: ClusterId) -> OpeningRecord | None:

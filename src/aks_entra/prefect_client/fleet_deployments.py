@@ -9,24 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate
-from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
-from prefect.client.schemas.objects import DeploymentSchedule, WorkerStatus, WorkPool
+from prefect.client.schemas.objects import DeploymentSchedule, WorkPool
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from aks_entra.core.deployments import Change, ChangeKind, Deployment
-from aks_entra.errors import Refused, Rejected
-from aks_entra.prefect_client import fleet_runs, fleet_triggers, names
+from aks_entra.errors import Refused
+from aks_entra.prefect_client import events, fleet_runs, fleet_triggers, names
+from aks_entra.prefect_client.automations import translated
+from aks_entra.prefect_client.deployments import find_deployment, our_deployments, read_deployment
+from aks_entra.prefect_client.work_pools import lacks_worker, read_work_pool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from aks_entra.fleet_file.model import FleetFile
 
 LARGEST: Final = 512 * 1024
@@ -35,7 +33,6 @@ RESERVED: Final = frozenset(name.rpartition("/")[2] for name in (*names.DEPLOYME
 """Names of deployments in prefect.yaml, which no fleet can have."""
 SCHEDULE: Final = "aks-entra-runs"
 """Slug of the schedule that the fleet file asks for. Other schedules of the deployment are left alone."""
-_PAGE: Final = 200
 _DESCRIPTIONS: Final = {
     "migrate": "Migrate fleet {}. Gated: each stage waits for an approval of this run and this plan.",
     "verify": "Verify fleet {} from outside. Reads only.",
@@ -66,7 +63,7 @@ async def wanted(
     async with get_client() as client:
         for run, starts in fleet.deployed_runs.deployed():
             base = await _base(client, run)
-            chosen = await _pool(client, pool or base.work_pool_name or names.WORK_POOL)
+            chosen = await read_work_pool(client, pool or base.work_pool_name or names.WORK_POOL)
             same = chosen.name == base.work_pool_name
             inherited = base.job_variables if same else _known(chosen, base.job_variables)
             made.append(
@@ -75,7 +72,7 @@ async def wanted(
                     name=fleet.name,
                     fleet=_json(content),
                     schedule=f"{starts.cron} {starts.timezone}" if starts.cron else "",
-                    event=names.REQUESTED[run] if starts.on_event else "",
+                    event=events.REQUESTED[run] if starts.on_event else "",
                     pool=chosen.name,
                     queue=queue or (base.work_queue_name if same else None) or "default",
                     job_variables=_json({**inherited, **(variables or {})}),
@@ -105,15 +102,15 @@ async def require_no_runs_left(change: Change) -> None:
 
     A run that waits at a gate begins again from its deployment. Without it, no worker could continue the run.
     """
-    if change.kind is not ChangeKind.REMOVE:
+    if change.kind is not ChangeKind.REMOVE or change.of_automation:
         return
     async with get_client() as client:
-        there = await _read(client, change.deployment)
+        there = await find_deployment(client, change.name)
         if there is None:
             return
         for run in await fleet_runs.begun_and_not_over(client, there.id):
             raise Refused(
-                f"{change.deployment} cannot be removed: its run {run.name} ({str(run.id)[:8]}) is not over",
+                f"{change.name} cannot be removed: its run {run.name} ({str(run.id)[:8]}) is not over",
                 remedy=f"wait for it, or end it (aks-entra stop {str(run.id)[:8]}); then deploy again",
             )
 
@@ -121,7 +118,7 @@ async def require_no_runs_left(change: Change) -> None:
 async def deployed_fleets() -> tuple[str, ...]:
     """Return the names of the fleets that have deployments."""
     async with get_client() as client:
-        tagged = [one for one in await _tagged(client) if names.fleet_of(one.tags) == one.name]
+        tagged = [one for one in await our_deployments(client) if names.fleet_of(one.tags) == one.name]
     return tuple(sorted({one.name for one in tagged}))
 
 
@@ -139,16 +136,9 @@ async def switched_off(fleet: str) -> tuple[str, ...]:
 
 async def without_worker(pools: Iterable[str]) -> tuple[str, ...]:
     """Return the work pools that need a worker and have none online."""
-    alone = []
     async with get_client() as client:
-        for name in sorted(set(pools)):
-            pool = await _pool(client, name)
-            if pool.is_push_pool or pool.is_managed_pool:
-                continue
-            workers = await client.read_workers_for_work_pool(name)
-            if not any(worker.status is WorkerStatus.ONLINE for worker in workers):
-                alone.append(name)
-    return tuple(alone)
+        named = [await read_work_pool(client, name) for name in sorted(set(pools))]
+        return tuple([pool.name for pool in named if await lacks_worker(client, pool)])
 
 
 async def apply(change: Change) -> None:
@@ -156,11 +146,11 @@ async def apply(change: Change) -> None:
     if change.kind is ChangeKind.NOTHING:
         return
     async with get_client() as client:
-        with _translated(change.deployment):
-            if change.wanted is None:
-                await _remove(client, change.deployment)
-            else:
+        with translated(change.name):
+            if isinstance(change.wanted, Deployment):
                 await _make(client, change.wanted)
+            else:
+                await _remove(client, change.name)
 
 
 async def pages(fleet: str) -> dict[str, str]:
@@ -186,7 +176,7 @@ async def _make(client: PrefectClient, wanted: Deployment) -> None:
         "parameter_openapi_schema": base.parameter_openapi_schema,
         "enforce_parameter_schema": not wanted.event,  # a bad event must become a run that says what is wrong
     }
-    there = await _read(client, wanted.full_name)
+    there = await find_deployment(client, wanted.full_name)
     if there is None:
         made = await client.create_deployment(flow_id=base.flow_id, name=wanted.name, **settings)
         there = await client.read_deployment(made)
@@ -197,7 +187,7 @@ async def _make(client: PrefectClient, wanted: Deployment) -> None:
 
 
 async def _remove(client: PrefectClient, name: str) -> None:
-    there = await _read(client, name)
+    there = await find_deployment(client, name)
     if there is None:
         return
     for automation in await fleet_triggers.own_automations(client, there):
@@ -275,60 +265,11 @@ def _json(value: object) -> str:
 
 async def _base(client: PrefectClient, run: str) -> DeploymentResponse:
     """Return the deployment of prefect.yaml that a fleet's deployment is copied from."""
-    one = await _read(client, names.FLEET_RUNS[run])
-    if one is None:
-        raise Refused(
-            f"the Prefect server has no deployment {names.FLEET_RUNS[run]}, from which a fleet's deployment is made",
-            remedy="prefect deploy --all (`aks-entra up` does it)",
-        )
-    return one
-
-
-async def _pool(client: PrefectClient, name: str) -> WorkPool:
-    try:
-        return await client.read_work_pool(name)
-    except ObjectNotFound:
-        raise Refused(
-            f"the Prefect server has no work pool {name}",
-            remedy=f"prefect work-pool create {name} --type process, or name another one with --pool",
-        ) from None
+    return await read_deployment(client, names.FLEET_RUNS[run])
 
 
 async def _all_of(client: PrefectClient, fleet: str) -> dict[str, DeploymentResponse]:
     """Return the deployments that have the name of a fleet, by full name. Somebody else may have made them."""
     full = [names.fleet_deployment(run, fleet) for run in names.FLEET_RUNS]
-    there = {name: await _read(client, name) for name in full}
+    there = {name: await find_deployment(client, name) for name in full}
     return {name: one for name, one in there.items() if one is not None}
-
-
-async def _read(client: PrefectClient, name: str) -> DeploymentResponse | None:
-    try:
-        return await client.read_deployment_by_name(name)
-    except ObjectNotFound:
-        return None
-
-
-async def _tagged(client: PrefectClient) -> list[DeploymentResponse]:
-    """Return all deployments with the tag of this program."""
-    read: list[DeploymentResponse] = []
-    while True:
-        page = await client.read_deployments(
-            deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=["aks-entra"])),
-            limit=_PAGE,
-            offset=len(read),
-        )
-        read += page
-        if len(page) < _PAGE:
-            return read
-
-
-@contextmanager
-def _translated(deployment: str) -> Iterator[None]:
-    try:
-        yield
-    except PrefectHTTPStatusError as error:
-        said = error.response.json().get("detail") if "json" in error.response.headers.get("content-type", "") else ""
-        raise Rejected(
-            f"{deployment}: Prefect's server answered {error.response.status_code}{f': {said}' if said else ''}",
-            remedy="correct it, then run `aks-entra deploy` again: it goes on where this one ended",
-        ) from error

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import (
@@ -23,14 +23,16 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.context import FlowRunContext
-from prefect.exceptions import ObjectNotFound
+from prefect.events.schemas.events import Event, Resource
 
 from aks_entra.errors import Refused
 from aks_entra.fleet_file.runs import RequestFile
-from aks_entra.prefect_client import names
+from aks_entra.prefect_client import events, names
+from aks_entra.prefect_client.deployments import DEPLOY_ALL, read_deployment
 from aks_entra.prefect_client.flow_run_list import all_runs
 from aks_entra.prefect_client.liveness import LIVE_STATES, Liveness, liveness_of
 
+_DEPLOY_FLEET: Final = "deploy the fleet: aks-entra deploy FLEET.yaml"
 _EVERY: Final = 0.5  # seconds
 _NEWEST: Final = 50  # runs: more do not begin within the time that a request is followed
 
@@ -139,14 +141,14 @@ async def request(fleet: str, run: str, payload: Mapping[str, Any]) -> UUID:
     """
     name = requested_deployment(fleet, run, with_content=False)
     async with get_client() as client:
-        await _require_trigger(client, await _deployment(client, name), name, names.REQUESTED[run])
-        return await _emit(client, names.REQUESTED[run], names.fleet_resource(fleet), payload)
+        await _require_trigger(client, await _deployment(client, name), name, events.REQUESTED[run])
+        return await _emit(client, events.REQUESTED[run], events.fleet_id(fleet), payload)
 
 
 async def request_with_content(fleet: str, payload: Mapping[str, Any]) -> UUID:
     """Send the event that starts `migrate-fleet/on-request`; `payload` contains the fleet. Returns the event's id."""
     async with get_client() as client:
-        event = names.REQUESTED["migrate"]
+        event = events.REQUESTED["migrate"]
         await _require_trigger(client, await _deployment(client, names.ON_REQUEST), names.ON_REQUEST, event)
         return await _emit(client, event, f"aks-entra.fleet.{fleet}", payload)
 
@@ -185,15 +187,7 @@ async def _newest(client: PrefectClient, deployment: str) -> list[FlowRun]:
 
 
 async def _deployment(client: PrefectClient, name: str) -> DeploymentResponse:
-    try:
-        return await client.read_deployment_by_name(name)
-    except ObjectNotFound:
-        raise Refused(
-            f"the Prefect server has no deployment {name}",
-            remedy="prefect deploy --all"
-            if name == names.ON_REQUEST
-            else "deploy the fleet: aks-entra deploy FLEET.yaml",
-        ) from None
+    return await read_deployment(client, name, remedy=DEPLOY_ALL if name == names.ON_REQUEST else _DEPLOY_FLEET)
 
 
 async def _require_trigger(client: PrefectClient, found: DeploymentResponse, name: str, event: str) -> None:
@@ -203,7 +197,7 @@ async def _require_trigger(client: PrefectClient, found: DeploymentResponse, nam
     if not own:
         raise Refused(
             f"no event starts {name}",
-            remedy="prefect deploy --all"
+            remedy=DEPLOY_ALL
             if name == names.ON_REQUEST
             else "write `on_event: true` in the file's `runs`, and deploy it again",
         )
@@ -212,13 +206,6 @@ async def _require_trigger(client: PrefectClient, found: DeploymentResponse, nam
 
 
 async def _emit(client: PrefectClient, event: str, resource: str, payload: Mapping[str, Any]) -> UUID:
-    id_ = uuid4()
-    sent = {
-        "id": str(id_),
-        "event": event,
-        "occurred": datetime.now(UTC).isoformat(),
-        "resource": {"prefect.resource.id": resource},
-        "payload": dict(payload),
-    }
-    await client.request("POST", "/events", json=[sent])
-    return id_
+    asked = Event(event=event, resource=Resource({"prefect.resource.id": resource}), payload=dict(payload))
+    await events.send(client, asked)
+    return asked.id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
@@ -11,7 +11,7 @@ from prefect.events.actions import RunDeployment
 from prefect.events.schemas.automations import Automation, AutomationCore, EventTrigger, Posture
 
 from aks_entra.core.deployments import Deployment
-from aks_entra.prefect_client import names
+from aks_entra.prefect_client import automations, events, names
 
 _REQUEST: Final = {
     "request": {
@@ -38,8 +38,7 @@ async def set_event(client: PrefectClient, there: DeploymentResponse, wanted: De
     if not own:
         await client.create_automation(automation)
     elif event_text(own[0], there.id, wanted.flow, wanted.name) != wanted.event:
-        content = automation.model_dump(exclude={"owner_resource"})  # the server refuses an update that contains it
-        await client.update_automation(own[0].id, AutomationCore.model_validate({**content, "enabled": own[0].enabled}))
+        await automations.update(client, own[0], automation)
 
 
 async def own_automations(client: PrefectClient, one: DeploymentResponse) -> list[Automation]:
@@ -52,7 +51,7 @@ def event_text(one: Automation, deployment: UUID, flow: str, fleet: str) -> str:
     """Return the event that an automation waits for, with a note if somebody changed the automation."""
     expected = ", ".join(sorted(getattr(one.trigger, "expect", ())))
     meant = _automation(deployment, flow, fleet, expected)
-    same = (_essence(one), _essence(meant))
+    same = (automations.essence(one), automations.essence(meant))
     return expected if same[0] == same[1] else f"{expected} (changed by hand)"
 
 
@@ -65,7 +64,7 @@ def _automation(deployment: UUID, flow: str, fleet: str, event: str) -> Automati
         trigger=EventTrigger(
             posture=Posture.Reactive,
             expect={event},
-            match={"prefect.resource.id": names.fleet_resource(fleet)},
+            match={"prefect.resource.id": events.fleet_id(fleet)},
             threshold=1,
         ),
         actions=[
@@ -78,12 +77,6 @@ def _automation(deployment: UUID, flow: str, fleet: str, event: str) -> Automati
         ],
         owner_resource=_resource(deployment),
     )
-
-
-def _essence(one: AutomationCore) -> dict[str, Any]:
-    shown = one.model_dump(mode="json", include={"trigger", "actions"})
-    shown["trigger"].pop("id", None)
-    return shown
 
 
 def _resource(deployment: UUID) -> str:

@@ -15,7 +15,8 @@ from aks_entra.core.access.grants import Ask, Grant, Via
 from aks_entra.core.durations import NEVER, moment, stamp
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import artifacts, migration_records
-from aks_entra.prefect_client.names import hexadecimal, key
+from aks_entra.prefect_client.names import END_ACCESS, hexadecimal, key
+from aks_entra.prefect_client.scheduled_sweeps import announce_end
 from aks_entra.text.markdown import for_markdown
 
 
@@ -28,8 +29,16 @@ class Announced:
     damaged: tuple[str, ...] = ()
 
 
-async def announce(ask: Ask) -> None:
-    """Store where access will be given, under which name and until when. Call it before the write."""
+async def announce(ask: Ask, *, attended: bool) -> None:
+    """Schedule the sweep for the end of a grant, then store where it gives access. Call it before the write.
+
+    The record has the name of the grant and its end. `attended`: a flow run waits for the end. Raises as
+    `announce_end` does.
+    """
+    await announce_end(END_ACCESS, ask.end, lambda: _store(ask), attended=attended)
+
+
+async def _store(ask: Ask) -> None:
     record = {
         "subscription": ask.cluster.subscription_id.lower(),
         "cluster": ask.cluster.key,

@@ -24,7 +24,7 @@ from aks_entra.core.planning.plan import ClusterPlan, FleetPlan
 from aks_entra.core.verdict.report import FleetReport, records_of
 from aks_entra.core.verdict.verdict import Outcome, Verdict
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import artifacts, pages
+from aks_entra.prefect_client import artifacts, events, pages
 from aks_entra.prefect_client.artifacts import Stored
 from aks_entra.prefect_client.names import hexadecimal, key, short, slug, stage_key
 from aks_entra.prefect_client.stored_documents import clusters_of, lost_evidence, plan_in, read, unproven, words_of
@@ -163,6 +163,7 @@ async def store_verdict(digest: str, verdict: Verdict) -> None:
     """Store one cluster's verdict under the plan."""
     name = key("verdict", hexadecimal(digest), slug(verdict.cluster))
     await artifacts.put(name, documents.dump_verdict(verdict), kind="verdict", page=pages.verdict_page(verdict))
+    await events.emit(events.verdict_given(digest, verdict))
 
 
 async def store_verdict_or_say(digest: str, verdict: Verdict, *, again: tuple[float, ...] = STORE_AGAIN) -> str:

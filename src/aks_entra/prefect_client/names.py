@@ -35,16 +35,12 @@ DEPLOYMENTS: Final = (
     "apply-conditional-access/apply-conditional-access",
 )
 SCHEDULED: Final = (SWEEP_BREAK_GLASS, END_ACCESS, VERIFY_FLEET, REVIEW_ACCESS)
-"""The deployments that Prefect's scheduler starts."""
+"""The deployments of prefect.yaml that Prefect's scheduler starts."""
+AT_AN_END: Final = "at-an-end"
+"""Tag of a sweep's run that was scheduled for the end of an opening or a grant."""
 ON_REQUEST: Final = "migrate-fleet/on-request"
 FLEET_RUNS: Final = {"migrate": MIGRATE_FLEET, "verify": VERIFY_FLEET, "inventory": INVENTORY_FLEET}
 """The runs of a fleet file, each with the deployment that a fleet's own deployment is made from."""
-REQUESTED: Final = {
-    "migrate": "aks-entra.fleet.requested",
-    "verify": "aks-entra.fleet.verification-requested",
-    "inventory": "aks-entra.fleet.inventory-requested",
-}
-"""The events that start the runs of a deployed fleet."""
 COORDINATOR: Final = "migrate-fleet"  # name of the flow
 WINDOW_CLOSED: Final = "WindowClosed"
 """The final state of a batch in which the window of some clusters closed before their turn."""
@@ -114,7 +110,7 @@ _FLEET_TAG: Final = "aks-entra-fleet:"
 
 
 def fleet_tag(name: str) -> str:
-    """Return the tag of a fleet's deployments, of the runs that they start, and of each coordinator of the fleet."""
+    """Return the tag of a fleet's deployments, of the runs that they start, and of its coordinators and batches."""
     return f"{_FLEET_TAG}{name}"
 
 
@@ -126,11 +122,6 @@ def fleet_of(tags: list[str]) -> str | None:
 def fleet_deployment(run: str, fleet: str) -> str:
     """Return the full name of a fleet's deployment. `run` is a key of `FLEET_RUNS`."""
     return f"{FLEET_RUNS[run].partition('/')[0]}/{fleet}"
-
-
-def fleet_resource(name: str) -> str:
-    """Return the id of a fleet in events."""
-    return f"aks-entra.fleet/{name}"
 
 
 def typed_tag(token: str) -> str:
@@ -173,9 +164,26 @@ def deployment_page(deployment_id: object) -> str:
     return f"{_ui()}/deployments/deployment/{deployment_id}"
 
 
+def automation_page(automation_id: object) -> str:
+    """Return the page of an automation in Prefect's UI."""
+    return f"{_ui()}/automations/automation/{automation_id}"
+
+
+def new_block_page(block_type: str) -> str:
+    """Return the page of Prefect's UI on which a person makes a block. `block_type`: its slug."""
+    return f"{_ui()}/blocks/catalog/{block_type}/create"
+
+
 def _ui() -> str:
+    """Return the address of the UI that opens by default: V2, unless PREFECT_SERVER_UI_V2_ENABLED is false.
+
+    Prefect's server has V2 at `/v2` and V1 at `/`. Prefect Cloud has one UI.
+    """
     settings = get_current_settings()
-    return settings.ui_url or (settings.api.url or "").removesuffix("/api")
+    api = settings.api.url or ""
+    base = (settings.ui_url or api.removesuffix("/api")).rstrip("/")
+    v2 = settings.server.ui.v2_enabled and not api.startswith(settings.cloud.api_url)
+    return f"{base}/v2" if v2 and not base.endswith("/v2") else base
 
 
 def stage_of(tags: list[str]) -> str | None:

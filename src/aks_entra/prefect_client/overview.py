@@ -64,8 +64,16 @@ async def waiting() -> tuple[Waiting, ...]:
 
 async def _question(gate: Gate) -> str:
     """Say what has to be approved: a stage of a plan, or a request that has no plan."""
-    try:
-        stage = (await migration_records.load_plan(gate.plan)).stages[gate.stage].name
-    except Refused:
+    about = await asked_about(gate)
+    if about is None:
         return f"an approval of {gate.run_name}"
-    return f"gate {gate.moment} stage {stage}: an approval"
+    return f"gate {gate.moment} stage {about[1]}: an approval"
+
+
+async def asked_about(gate: Gate) -> tuple[str, str] | None:
+    """Return the fleet and the stage of a gate. None if it asks about a request, or if its plan cannot be read."""
+    try:
+        plan = await migration_records.load_plan(gate.plan)
+    except Refused:
+        return None
+    return plan.name, plan.stages[gate.stage].name

@@ -26,6 +26,7 @@ _UNSEALED = (
     "**No digest covers the findings of this plan**: an earlier version made it, or somebody changed its file. "
     "Plan again to be sure of them."
 )
+_READ_ON = "Read this page to its end. The form is below it, and the tab *Artifacts* has the whole plan."
 LONGEST = 200  # members shown on one page
 
 
@@ -39,7 +40,7 @@ def stage_page(plan: FleetPlan, stage: Stage) -> str:
     members = [plan.plan_for(member) for member in stage.members]
     rules = ", ".join(
         (
-            f"{len(members)} clusters",
+            f"{len(members)} cluster{'' if len(members) == 1 else 's'}",
             f"{stage.max_concurrency} at a time",
             *map(for_markdown, limits(stage)),
             f"stops after more than {stage.max_allowed_failures} failures",
@@ -62,10 +63,20 @@ def gate_page(plan: FleetPlan, stage: Stage, side: Side, *, expired: str = "", r
     )
     name = plan.prover.client_id or plan.prover.object_id
     proof = f"Sign-in is proven by the automation {code(name)}: no person's sign-in is proven yet."
-    heading = f"# {side.capitalize()} stage {for_markdown(stage.name)}: approve or reject"
+    # a small heading: Prefect's V1 dialog shows only a few lines of this page at once
+    heading = f"### {side.capitalize()} stage {for_markdown(stage.name)}: approve or reject"
     again = f"**The earlier approval expired at {for_markdown(expired)}: a new one is needed.**" if expired else ""
     asked = f"Somebody requested this run: {for_markdown(requested)}." if requested else ""
-    parts = [heading, again, asked, binding, proof, _conditions(stage.gate(side)), skipped_rules(plan.skip_rules)]
+    parts = [
+        heading,
+        _READ_ON,
+        again,
+        asked,
+        binding,
+        proof,
+        _conditions(stage.gate(side)),
+        skipped_rules(plan.skip_rules),
+    ]
     parts.append(
         _UNSEALED if plan.unsealed else f"The findings on this page have the digest {code(short(plan.facts_digest))}."
     )

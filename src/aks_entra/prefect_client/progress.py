@@ -14,6 +14,7 @@ from uuid import UUID
 
 from prefect.client.orchestration import get_client
 
+from aks_entra import __version__
 from aks_entra.core.durations import moment, stamp
 from aks_entra.core.planning.gates import Side
 from aks_entra.core.planning.plan import FleetPlan
@@ -42,13 +43,18 @@ async def reached(digest: str, stage: str, side: Side, *, anew: bool = False) ->
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What a coordinator works on: a stage (its place) of a plan (its digests), since when, and if it may write."""
+    """What a coordinator works on: a stage (its place) of a plan (its digests), since when, and if it may write.
+
+    `version` is the coordinator's version of aks-entra, or empty in a note of an earlier version. A batch of a version
+    that does not know one of these fields takes the note for unreadable, and is refused.
+    """
 
     plan: str
     facts: str
     place: int
     writes: bool
     at: str
+    version: str = ""
 
     @property
     def began(self) -> datetime:
@@ -58,7 +64,8 @@ class Work:
 
 async def work_on(run: UUID, plan: FleetPlan, place: int, *, writes: bool) -> None:
     """Note that a coordinator begins a stage now: its gate is open, or no step writes and it only reads."""
-    work = Work(plan=plan.digest, facts=plan.facts_digest, place=place, writes=writes, at=stamp(now()))
+    at = stamp(now())
+    work = Work(plan=plan.digest, facts=plan.facts_digest, place=place, writes=writes, at=at, version=__version__)
     await artifacts.put(_work(run), json.dumps(asdict(work)), kind="note")
 
 

@@ -21,21 +21,21 @@ from prefect.client.schemas.filters import (
     TaskRunFilter,
     TaskRunFilterFlowRunId,
 )
-from prefect.client.schemas.objects import FlowRun, TaskRun, WorkerStatus
+from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.client.schemas.sorting import FlowRunSort, TaskRunSort
 from prefect.deployments import arun_deployment
-from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import authentication, names
 from aks_entra.prefect_client.approvals import Gate, gate_of
+from aks_entra.prefect_client.deployments import TAG, read_deployment
 from aks_entra.prefect_client.flow_run_list import PAGE, all_runs
 from aks_entra.prefect_client.leases import free
 from aks_entra.prefect_client.liveness import LIVE_STATES, Liveness, set_to_crashed, settled
 from aks_entra.prefect_client.waiting import WAITING
+from aks_entra.prefect_client.work_pools import lacks_worker, read_work_pool
 
-TAG: Final = "aks-entra"
 EVERY: Final = 2.0
 """Poll interval at Prefect's server, in seconds."""
 
@@ -103,21 +103,19 @@ async def require_server() -> str:
 
 
 async def require_online(deployment: str = names.MIGRATE_FLEET) -> None:
-    """Raise Refused, with the command to type, unless an API, the deployment and an online worker are there."""
-    url = await require_server()
-    try:
-        async with get_client() as client:
-            found = await client.read_deployment_by_name(deployment)
-            pool = found.work_pool_name or names.WORK_POOL
-            workers = await client.read_workers_for_work_pool(pool)
-    except ObjectNotFound:
-        raise Refused(
-            f"the Prefect server at {url} has no deployment {deployment}", remedy="prefect deploy --all"
-        ) from None
-    if not any(worker.status is WorkerStatus.ONLINE for worker in workers):
-        raise Refused(
-            f"no worker of pool {pool} is online", remedy=f"prefect worker start --pool {pool} --type process"
-        )
+    """Raise Refused, with the command to type, unless an API and the deployment are there, and its runs can begin.
+
+    Runs begin on a worker that is online, or in a push or managed work pool, which needs none.
+    """
+    await require_server()
+    async with get_client() as client:
+        found = await read_deployment(client, deployment)
+        pool = await read_work_pool(client, found.work_pool_name or names.WORK_POOL)
+        if await lacks_worker(client, pool):
+            raise Refused(
+                f"no worker of pool {pool.name} is online",
+                remedy=f"prefect worker start --pool {pool.name} --type {pool.type}",
+            )
 
 
 async def start(
@@ -128,10 +126,13 @@ async def start(
     name: str | None = None,
     tags: tuple[str, ...] = (),
 ) -> FlowRun:
-    """Start a deployment, with the plan's tag if a digest is given, and with `tags`."""
+    """Start a deployment, with the plan's tag if a digest is given, and with `tags`.
+
+    Raises Refused if the deployment does not exist.
+    """
     tags = (TAG, *((names.plan_tag(digest),) if digest else ()), *tags)
     async with get_client() as client:
-        found = await client.read_deployment_by_name(deployment)
+        found = await read_deployment(client, deployment)
         return await client.create_flow_run_from_deployment(found.id, parameters=dict(parameters), tags=tags, name=name)
 
 
@@ -182,7 +183,7 @@ def began_at(run: FlowRun) -> datetime:
 
 
 async def start_batch(
-    digest: str, stage: str, batch: tuple[int, int], members: tuple[str, ...], coordinator: UUID
+    digest: str, fleet: str, stage: str, batch: tuple[int, int], members: tuple[str, ...], coordinator: UUID
 ) -> FlowRun:
     """Start a batch of a stage, or find the one that runs already: its key is digest, stage, batch and attempt.
 
@@ -203,7 +204,14 @@ async def start_batch(
         timeout=0,
         idempotency_key=f"{digest}-{stage}-{number}-{len(ended) + 1}",
         flow_run_name=f"{which} · plan {names.short(digest)} · attempt {len(ended) + 1}",
-        tags=[TAG, names.plan_tag(digest), names.stage_tag(stage), names.batch_tag(number), own],
+        tags=[
+            TAG,
+            names.plan_tag(digest),
+            names.fleet_tag(fleet),
+            names.stage_tag(stage),
+            names.batch_tag(number),
+            own,
+        ],
         as_subflow=True,
     )
 

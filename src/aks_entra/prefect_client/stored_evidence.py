@@ -5,6 +5,7 @@ If a report or a plan cannot be read, it is named, and its own clusters are unkn
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from aks_entra import documents
@@ -19,9 +20,17 @@ from aks_entra.prefect_client.names import hexadecimal, key, short
 from aks_entra.prefect_client.stored_documents import clusters_of, plan_in, read
 
 
-async def _reports(*prefixes: str) -> Found[FleetReport]:
+async def all_reports(load: Callable[[str], FleetReport] = documents.load_report) -> Found[FleetReport]:
+    """Return the newest report under each plan, of migrations and of verifications, and those that cannot be read.
+
+    `load` reads one document, as `documents.load_report` does.
+    """
+    return await _reports("report-", "verification-", load=load)
+
+
+async def _reports(*prefixes: str, load: Callable[[str], FleetReport] = documents.load_report) -> Found[FleetReport]:
     """Return the reports under keys with these prefixes. An unreadable one names its plan's clusters, if known."""
-    found = read([one for prefix in prefixes for one in await artifacts.newest(prefix)], documents.load_report)
+    found = read([one for prefix in prefixes for one in await artifacts.newest(prefix)], load)
     return Found(read=found.read, unread=await _of_their_plans(found.unread))
 
 
@@ -40,7 +49,7 @@ async def records() -> tuple[Record, ...]:
 
     A report that cannot be read is a record too, `Sighting.UNREADABLE` with its key: its clusters become unknown.
     """
-    found = await _reports("report-", "verification-")
+    found = await all_reports()
     said = [one for _, report in found.read for one in records_of(report, f"report {short(report.plan_digest)}")]
     opened = read(await artifacts.newest("opened-"), documents.load_records)
     said += [one for _, several in opened.read for one in several]

@@ -19,10 +19,13 @@ from aks_entra.core.durations import stamp
 from aks_entra.errors import TryLater
 from aks_entra.prefect_client import artifacts
 from aks_entra.prefect_client.liveness import unregister
+from aks_entra.prefect_client.run_log import tell
 from aks_entra.text.safe import for_log
 
 WAITING: Final = "AwaitingRetry"
 """The name of the state. Automations on missing heartbeats know that a run in this state has no process."""
+NO_ERROR: Final = "the process ends until then, and Prefect's line `Finished in state …` is no error"
+"""Prefect's engine logs the end of a process whose run waits with the level ERROR."""
 REASON: Final = "aks-entra.waits-for"
 """Label of a flow run: what it waits for."""
 
@@ -40,4 +43,5 @@ async def postpone(until: datetime, because: str) -> NoReturn:
         answer = await client.set_flow_run_state(artifacts.own_flow_run(), state)
     if answer.status is not SetStateStatus.ACCEPT:
         raise TryLater(f"Prefect's server did not reschedule the run: {answer.details}", after=10)
+    tell(f"{state.message}; {NO_ERROR}")
     raise Pause(state=state)

@@ -1,4 +1,4 @@
-"""Changes of a fleet's deployments as lines for a terminal, and as a JSON document."""
+"""Changes of deployments, and of automations that notify people, as lines for a terminal and as a JSON document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 from rich.console import RenderableType
 from ruamel.yaml import YAML
 
-from aks_entra.core.deployments import Change, ChangeKind, Deployment, Difference, summary
+from aks_entra.core.deployments import Automation, Change, ChangeKind, Deployment, Difference, summary
 from aks_entra.report.terminal import safe_line
 
 _MARKS: Final = {
@@ -26,26 +26,26 @@ _AROUND: Final = 1  # lines of the fleet that are shown around a change
 
 
 def render(changes: Iterable[Change]) -> Iterator[RenderableType]:
-    """Yield the lines that say what changes: for each deployment what happens, and each value before and after."""
+    """Yield the lines that say what happens to each deployment and automation, with each value before and after."""
     changes = tuple(changes)
     for change in changes:
         mark, style = _MARKS[change.kind]
-        yield safe_line(f"{mark} {change.deployment}: {_words(change)}", style)
+        yield safe_line(f"{mark} {change.name}: {_words(change)}", style)
         for one in change.differences:
             yield from _difference(one)
     yield safe_line(summary(changes))
 
 
 def document(changes: Iterable[Change], *, applied: bool, pages: dict[str, str]) -> dict[str, Any]:
-    """Return the changes for programs. `pages`: the deployments' pages in Prefect's UI, by name."""
+    """Return the changes for programs. `pages`: the pages in Prefect's UI, by name."""
     return {
         "kind": "aks-entra/deployments",
         "applied": applied,
         "changes": [
             {
-                "deployment": change.deployment,
+                "automation" if change.of_automation else "deployment": change.name,
                 "change": str(change.kind),
-                "page": pages.get(change.deployment, ""),
+                "page": pages.get(change.name, ""),
                 "differences": [
                     {"field": one.field, "before": _value(one.field, one.before), "after": _value(one.field, one.after)}
                     for one in change.differences
@@ -57,17 +57,21 @@ def document(changes: Iterable[Change], *, applied: bool, pages: dict[str, str])
 
 
 def _words(change: Change) -> str:
-    if change.kind is ChangeKind.CREATE and change.wanted is not None:
-        return f"create, {_starts(change.wanted)}, in pool {change.wanted.pool} (queue {change.wanted.queue})"
     if change.kind is ChangeKind.REMOVE:
-        return "remove, the file no longer has it"
-    if change.wanted is not None and change.kind is ChangeKind.NOTHING:
-        return f"unchanged, {_starts(change.wanted)}"
-    return str(change.kind)
+        why = "--notify does not ask for it" if change.of_automation else "the file no longer has it"
+        return f"remove, {why}"
+    if change.kind is ChangeKind.UPDATE or change.wanted is None:
+        return str(change.kind)
+    said = f"{change.kind}, {_starts(change.wanted)}"
+    if isinstance(change.wanted, Deployment) and change.kind is ChangeKind.CREATE:
+        said += f", in pool {change.wanted.pool} (queue {change.wanted.queue})"
+    return said
 
 
-def _starts(one: Deployment) -> str:
-    """Say what starts a deployment."""
+def _starts(one: Deployment | Automation) -> str:
+    """Say what starts a deployment, or whom an automation tells."""
+    if isinstance(one, Automation):
+        return f"tells {' and '.join(one.blocks)}" if one.blocks else "tells nobody"
     ways = [f"runs at {one.schedule}"] if one.schedule else []
     ways += [f"starts on the event {one.event}"] if one.event else []
     return " and ".join(ways) or "started by hand"

@@ -34,6 +34,12 @@ class Line:
     detail: str
     correlation_id: str = ""
 
+    @property
+    def text(self) -> str:
+        """Everything but the time."""
+        trace = f" [correlation id {self.correlation_id}]" if self.correlation_id else ""
+        return f"{self.what}: {self.detail}{trace}"
+
 
 def line_of(one: Evidence) -> Line:  # noqa: C901, PLR0911, PLR0912 - a table: one line for each kind of evidence
     """Return a piece of evidence in words. Fingerprints of CAs are not shortened."""

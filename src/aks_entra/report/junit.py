@@ -47,12 +47,7 @@ def _case(verdict: Verdict) -> TestCase:
 
 
 def _evidence(verdict: Verdict) -> list[str]:
-    found = []
-    for one in verdict.evidence:
-        line = line_of(one)
-        trace = f" [correlation id {line.correlation_id}]" if line.correlation_id else ""
-        found.append(f"{line.at} {line.what}: {line.detail}{trace}")
-    return found
+    return [f"{line.at} {line.text}" for line in map(line_of, verdict.evidence)]
 
 
 def _seconds(started: str, ended: str) -> float:

@@ -64,6 +64,11 @@ def lines_for_terminal(text: str) -> str:
     return _SUSPECT.sub(lambda found: found[0] if found[0] in f"\n\t\\{LINE_END}" else _shown(found[0]), text)
 
 
+def for_message(text: str) -> str:
+    """A text in a chat message or a mail: on one line, and without what Slack or Teams makes a link or a mention of."""
+    return re.sub(r"[<>\[\]]", lambda found: _escape(found[0]), visible(text))
+
+
 def for_csv(text: str) -> str:
     """A cell on one line that no spreadsheet takes for a formula: what looks like one gets an apostrophe before it."""
     cell = visible(text)

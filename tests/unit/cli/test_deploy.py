@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from aks_entra.cli import app
 from aks_entra.cli.output import emit
-from aks_entra.core.deployments import Deployment, changes
+from aks_entra.core.deployments import Automation, Deployment, changes
 from aks_entra.report.deployment_changes import document, render
 
 FLEET = "version: 1\nname: prod\nclusters: [{subscription: prod-eu}]\ntarget: {admin_groups: [{name: aks-admins}]}\n"
@@ -46,6 +46,8 @@ def aks_entra(*words: str) -> Result:
         (["deploy", "fleet.yaml", "bad.yaml"], "bad.yaml:6: runs.migrate.cron: `0 25 * * *` is not a cron schedule"),
         (["deploy", "fleet.yaml", "again.yaml"], "fleet.yaml and again.yaml both describe fleet prod"),
         (["deploy", "fleet.yaml", "--job-variable", "cpu"], "--job-variable cpu: not NAME=VALUE"),
+        (["deploy", "fleet.yaml", "--notify", "slack-webhook"], "--notify slack-webhook: not TYPE/NAME"),
+        (["deploy", "fleet.yaml", "--notify", "slack-webhook/a/b"], "--notify slack-webhook/a/b: not TYPE/NAME"),
         (["deploy", "fleet.yaml"], "no Prefect server answers at"),
         (["request", "prod", "--ticket", ""], "--ticket is empty"),
         (["request", "prod", "--ticket", "a\nb"], "--ticket: "),
@@ -96,3 +98,28 @@ def test_changes_are_shown_with_each_value_and_only_the_changed_lines_of_the_fle
         ("inventory-fleet/prod", "remove", ""),
     ]
     assert shown["changes"][0]["differences"][0]["after"]["clusters"] == [{"subscription": "prod-us"}]
+
+
+def test_changes_of_notifications_say_whom_they_tell(capsys: pytest.CaptureFixture[str]) -> None:
+    drift = Automation(name="aks-entra drift", events=("aks-entra.drift",), blocks=("slack-webhook/ops",), content="1")
+    gone = replace(drift, name="aks-entra earlier")
+    more = replace(drift, blocks=("email/night", "slack-webhook/ops"))
+    new = replace(drift, name="aks-entra gate waits")
+    silent = replace(drift, name="aks-entra dead runs", blocks=())
+    made = changes([new, more, silent], [drift, gone, silent])
+    emit(*render(made))
+    assert capsys.readouterr().out.splitlines() == [
+        "= aks-entra dead runs: unchanged, tells nobody",
+        "~ aks-entra drift: update",
+        "    blocks: slack-webhook/ops → email/night, slack-webhook/ops",
+        "+ aks-entra gate waits: create, tells slack-webhook/ops",
+        "- aks-entra earlier: remove, --notify does not ask for it",
+        "1 to create, 1 to update, 1 unchanged, 1 to remove",
+    ]
+    shown = document(made, applied=True, pages={"aks-entra drift": "http://page"})
+    assert shown["changes"][1] == {
+        "automation": "aks-entra drift",
+        "change": "update",
+        "page": "http://page",
+        "differences": [{"field": "blocks", "before": "slack-webhook/ops", "after": "email/night, slack-webhook/ops"}],
+    }

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from aks_entra.core.cluster import Identity, Pool
+from aks_entra.core.cluster import ClusterId, Identity, Pool
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.execution.operations import Watch
 from aks_entra.ports.migration import Operation
@@ -17,6 +17,13 @@ from tests.support.memory_ports import World
 
 def watching(world: World, every: float = 30.0, timeout: float = 7200.0) -> Watch:
     return Watch(world.process().ports.arm, world.clock, every, timeout=timeout)
+
+
+class Lines(list[str]):
+    """A run's log."""
+
+    def say(self, cluster: ClusterId, text: str) -> None:
+        self.append(f"{cluster}: {text}")
 
 
 def seconds(world: World) -> float:
@@ -184,3 +191,30 @@ async def test_a_cluster_that_is_gone_is_looked_at() -> None:
     with pytest.raises(Refused, match="was not found"):
         await watching(world).at_rest(cluster.id)
     assert isinstance(operation, Operation)
+
+
+async def test_the_log_says_what_is_waited_for_and_how_long() -> None:
+    world, lines = World(), Lines()
+    watch = Watch(world.process().ports.arm, world.clock, 30.0, log=lines)
+    operation = world.start(world.add(), "Updating", 100)
+
+    await watch.settled(operation)
+    trace = f"(correlation id {operation.correlation_id})"
+    assert lines == [
+        f"shop-weu/shop-01: Azure accepted the write {trace}; the step waits for its end",
+        f"shop-weu/shop-01: the operation ended Succeeded after 2m {trace}",
+    ]
+
+
+async def test_the_log_names_the_state_of_a_cluster_that_is_not_at_rest() -> None:
+    world, lines = World(), Lines()
+    watch = Watch(world.process().ports.arm, world.clock, 30.0, log=lines)
+    cluster = world.add()
+    world.start(cluster, "Updating", 100)
+
+    await watch.at_rest(cluster.id)
+    await watch.at_rest(cluster.id)
+    assert lines == [
+        "shop-weu/shop-01: the step waits until no operation runs on the cluster: provisioningState Updating",
+        "shop-weu/shop-01: the cluster is at rest after 2m: provisioningState Succeeded",
+    ]

@@ -108,3 +108,12 @@ async def test_a_decision_with_a_hidden_character_is_refused_before_the_server_i
 
     with pytest.raises(Refused, match=rf"^{field}: it has the character U\+000A in it"):
         await decide("abc", "123456", decision="approve", **words)
+
+
+def test_the_fields_are_described_in_plain_text_because_v2_shows_no_markdown_there() -> None:
+    for ticket in (True, False):
+        fields = form(DIGEST, "the page", ticket=ticket).model_json_schema()["properties"]
+        texts = {name: field["description"] for name, field in fields.items()}
+        assert texts.keys() == {"decision", "plan", "approver", "reason", "ticket"}
+        assert "Type 0123456789ab." in texts["plan"]
+        assert not [text for text in texts.values() if set(text) & set("*`_#")]

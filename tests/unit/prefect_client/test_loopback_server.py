@@ -60,3 +60,8 @@ async def test_the_page_has_one_address() -> None:
     answer = await ask("/runs/flow-run/1?tab=logs", "localhost:4200")
     assert (answer.status_code, answer.headers["location"]) == (307, "http://127.0.0.1:4200/runs/flow-run/1?tab=logs")
     assert (await ask("/", "localhost")).headers["location"] == "http://127.0.0.1:80/"
+
+
+async def test_a_browser_lets_a_page_connect_only_to_this_server() -> None:
+    answer = await ask("/v2/", "127.0.0.1:4200")
+    assert answer.headers["content-security-policy"] == "connect-src 'self'"

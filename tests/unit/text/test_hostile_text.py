@@ -283,7 +283,7 @@ def test_a_groups_name_cannot_forge_the_question_of_a_gate() -> None:
         assert "000000000000" not in page or visible(FORGERY) in words(page)
 
     assert asked[0] == asked[1]
-    assert [tag for tag, _ in asked[1]] == ["h1"]
+    assert [tag for tag, _ in asked[1]] == ["h3"]
 
 
 ORDINARY: Final = (

@@ -24,6 +24,7 @@ from aks_entra.text.safe import (
     for_csv,
     for_file_name,
     for_json,
+    for_message,
     for_name,
     for_storage,
     lines_for_terminal,
@@ -270,3 +271,10 @@ def test_each_line_that_a_command_says_is_an_argument_of_its_own(path: Path) -> 
     ]
 
     assert not [text for text in said if "\n" in text]
+
+
+def test_a_text_in_a_message_is_no_link_and_no_mention() -> None:
+    assert for_message("<!channel> <https://a|b>\n[c](d)") == (
+        "\\u003c!channel\\u003e \\u003chttps://a|b\\u003e⏎\\u005bc\\u005d(d)"
+    )
+    assert for_message("CHG-1042: dana@contoso.com, `aks_entra`") == "CHG-1042: dana@contoso.com, `aks_entra`"

@@ -80,7 +80,7 @@ def grant(
     subscription: output.Subscription = None,
     format_: output.Output = output.Format.TABLE,
 ) -> None:
-    """Give access for a time, and prove that it works. `access sweep`, or the scheduled flow, ends it."""
+    """Give access for a time, and prove that it works. The flow end-access ends it, or `access sweep`."""
     length = None if permanent else _span(duration)
 
     async def work() -> dict[str, Any]:
@@ -92,6 +92,7 @@ def grant(
             await overdue_schedules.warn(END_ACCESS, "End it yourself when its time is over: aks-entra access sweep")
             output.say(str(ask))
             output.confirm("Grant it?", yes=yes)
+            await announce(ask)
             given = await granter.give(ask, Approval(digest=ask.digest, approver=ask.requested_by))
         return {**plain(given.grant), "changed": given.changed, "proof": given.proof}
 
@@ -101,6 +102,22 @@ def grant(
         return
     output.say(f"✓ {'granted' if shown['changed'] else 'already granted'} until {shown['until']}", style="good")
     output.emit_lines(str(shown["id"]), f"  {shown['proof']}")
+
+
+async def announce(ask: Ask) -> None:
+    """Schedule the end at Prefect's server before the write, if a server is named. Warn if this fails."""
+    if not os.environ.get("PREFECT_API_URL"):
+        return
+    try:
+        await prefect_client.announce_grant(ask, attended=False)
+    except prefect_client.EndNotScheduled as error:
+        output.say(f"{error.message}: its schedule ends the access, up to an hour after its end", style="warning")
+    except Exception as error:  # noqa: BLE001 - the grant itself needs no Prefect
+        output.say(
+            f"Prefect's server did not take our record of this grant ({type(error).__name__}): nothing there ends it",
+            "  → end it yourself when its time is over: aks-entra access sweep",
+            style="warning",
+        )
 
 
 def request(

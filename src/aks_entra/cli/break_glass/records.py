@@ -28,6 +28,35 @@ async def known(cluster: ClusterId) -> OpeningRecord | None:
     return found if found is not None and not found.ended else None
 
 
+async def announce(record: OpeningRecord, *, attended: bool, close_command: str) -> bool:
+    """Schedule the sweep for the end of an opening, and store its record, before the write that opens.
+
+    Warns if one of both fails. Returns whether the record is stored, so that the sweep can close. `attended`: this
+    process waits for the end. `close_command`: closes the opening.
+    """
+    why = "PREFECT_API_URL names no server"
+    if _named():
+        try:
+            await prefect_client.announce_opening(record, attended=attended)
+        except prefect_client.EndNotScheduled as error:
+            output.say(
+                f"{error.message}: its schedule closes the cluster, up to an hour after the end",
+                f"  to close it yourself: {close_command}",
+                style="warning",
+            )
+            return True
+        except Exception as error:  # noqa: BLE001 - break-glass must work without Prefect
+            why = f"Prefect's server: {_words(error)}"
+        else:
+            return True
+    output.say(
+        f"this opening is not recorded ({why}): the sweep will not close it, and its tags will raise an alarm",
+        f"  only this process closes it; to close it yourself: {close_command}",
+        style="warning",
+    )
+    return False
+
+
 async def store(record: OpeningRecord) -> str:
     """Store a record. Returns why it could not be stored. Empty if it was stored."""
     if not _named():

@@ -156,7 +156,7 @@ class _Person:
             with output.progress(f"opening local accounts of {self.cluster}"):
                 async with AsyncExitStack() as held:
                     await _lease(held, self.cluster)
-                    self.recorded = await self._record(opening)
+                    self.recorded = await self._record(opening, attended=request.wait)
                     self.opening = opening
                     verdict = await self.glass.open(self.cluster, opening, known)
             if verdict.outcome is Outcome.REFUSED:
@@ -257,19 +257,11 @@ class _Person:
     def _now(self) -> str:
         return durations.stamp(self.session.ports.clock.now())
 
-    async def _record(self, opening: Opening) -> bool:
-        """Store our record before the write that opens, so that the sweep can close. Warn if this fails."""
+    async def _record(self, opening: Opening, *, attended: bool) -> bool:
+        """Prepare the end of an opening before the write that opens. Returns whether the sweep can close it."""
         posture = await self.session.ports.arm.cluster(self.cluster)
-        why = await records.store(
-            OpeningRecord(cluster=self.cluster.resource_id, opening=opening, uid=posture.uid, at=self._now())
-        )
-        if why:
-            output.say(
-                f"this opening is not recorded ({why}): the sweep will not close it, and its tags will raise an alarm",
-                f"  only this process closes it; to close it yourself: {self.close_command}",
-                style="warning",
-            )
-        return not why
+        record = OpeningRecord(cluster=self.cluster.resource_id, opening=opening, uid=posture.uid, at=self._now())
+        return await records.announce(record, attended=attended, close_command=self.close_command)
 
     async def _seen(self) -> bool | None:
         try:

@@ -116,17 +116,20 @@ def without_an_end(
     evidence: tuple[Evidence, ...],
     logged: tuple[str, ...] | None,
     halted: str,
+    ended: str = "",
 ) -> Verdict:
     """The verdict of a cluster that `lacks_an_end`, from evidence and from what Azure shows (None: unreadable).
 
-    `halted`: why its stage was not begun; empty: it was, and its batch ended without a verdict.
+    `halted`: why its stage was not begun; empty: it was, and its batch ended without a verdict. `ended`: what that
+    batch said at its end; empty: nothing.
     """
     if verdict is not None:
         shown = unfinished(plan, evidence, verdict.because[0], verdict.reason_code, logged=logged)
         return verdict if shown.outcome is Outcome.SKIPPED else shown
     if halted:
         return unfinished(plan, evidence, halted, Reason.NOT_REACHED, logged=logged)
-    lost = unfinished(plan, evidence, "its batch ended without a verdict", Reason.LOST, logged=logged, begun=True)
+    why = f"its batch ended without a verdict{f': {ended}' if ended else ''}"
+    lost = unfinished(plan, evidence, why, Reason.LOST, logged=logged, begun=True)
     return replace(lost, outcome=Outcome.FAILED, next="aks-entra migrate --resume")
 
 

@@ -36,6 +36,10 @@ async def test_a_record_that_cannot_be_stored_is_a_warning_and_not_an_error(
 ) -> None:
     why = await records.store(RECORD)
     assert why.startswith("Prefect's server: ") if server else why == "PREFECT_API_URL names no server"
+    assert await records.announce(RECORD, attended=True, close_command="close it") is False
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"this opening is not recorded ({why}" in said
+    assert "to close it yourself: close it" in said
     assert await records.known(CLUSTER) is None
     await records.end(CLUSTER, "2026-11-24T09:00:00Z", "closed")
     await records.take_back(CLUSTER, RECORD, "2026-11-24T09:00:00Z", "not opened")

@@ -176,6 +176,8 @@ def test_nothing_is_called_unwritten_that_evidence_or_azure_shows_written() -> N
     lost = without_an_end(MIGRATE, None, (), (), "")
     assert (lost.outcome, lost.reason_code) == (Outcome.FAILED, Reason.LOST)
     assert (lost.because[0], lost.next) == ("its batch ended without a verdict", "aks-entra migrate --resume")
+    refused = without_an_end(MIGRATE, None, (), (), "", ended="another version")
+    assert refused.because[0] == "its batch ended without a verdict: another version"
     kept = said(Outcome.SKIPPED, "its turn never came")
     assert without_an_end(MIGRATE, kept, (), (), "") is kept
 
