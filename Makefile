@@ -42,7 +42,7 @@ dist: install  ## build wheel and sdist into dist/, the same bytes each time, wi
 
 # A test that hangs for 15 minutes ends the run, with the stacks of all threads and its name. It is not tried again.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true --max-worker-restart=0
-SPECIAL := clients or control_plane or team or long
+SPECIAL := clients or control_plane or kubernetes or team or long
 
 .PHONY: test
 test: install  ## run the tests that need nothing but Python, with a sample of those that need Prefect's server: 7 minutes
@@ -98,6 +98,19 @@ test-control-plane: install control-plane  ## run the proofs against a real kube
 test-team: install  ## run migrations on two hosts, two replicas, PostgreSQL and Redis, and kill each part (needs root)
 	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --require-hashes --no-deps -r deployments/container/container.lock
 	@$(BIN)/python -m pytest -p no:randomly -m team $(ARGS)
+
+.PHONY: kubernetes
+kubernetes:  ## build Kubernetes with a kubelet into a cache folder outside the tree
+	@clients/build kubernetes
+
+# In namespaces of their own: what the tests start and mount ends with them. containerd, runc, CNI plug-ins and buildah
+# are Debian's packages; a test that is skipped names what is missing.
+.PHONY: test-kubernetes
+test-kubernetes: install kubernetes dist  ## run flow runs in pods of a real Kubernetes, evict one and kill one (needs root)
+	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --require-hashes --no-deps -r deployments/container/container.lock
+	@tests/kubernetes/image .build/kubernetes
+	@eval "$$(clients/build --print-env)"; unshare --mount --net --pid --fork --kill-child --mount-proc \
+		$(BIN)/python -m pytest -p no:randomly -m kubernetes $(ARGS)
 
 .PHONY: bench
 bench: install  ## measure what a migration costs, compared with the same work by hand

@@ -18,7 +18,8 @@ from pathlib import Path
 
 USER = 10001
 WITHOUT = re.compile(
-    r"""/(__pycache__|test|tests|idlelib|tkinter|turtledemo|lib2to3|ensurepip)$   # in the standard library
+    r"""/(__pycache__|test|tests|idlelib|tkinter|turtledemo|lib2to3|ensurepip   # in the standard library
+          |site-packages|dist-packages)$   # of the base's Python: pip, and what else is installed there
     |/(azure_sandbox|_runbooks/demo)$
     |/bin/(aks-entra-sandbox|[Aa]ctivate.*|pip.*)$
     """,

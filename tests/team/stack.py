@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -21,11 +20,9 @@ from typing import Final
 import httpx
 
 from azure_sandbox.cluster.real.process import free_port
+from tests.support.part import CHECKOUT, SOON, Part, clean_environment, run
 
-CHECKOUT: Final = Path(__file__).parents[2]
 HOSTS: Final = ("alpha", "beta")
-SOON: Final = 120.0
-"""Seconds in which each part is up, on a busy machine."""
 _NOBODY: Final = "postgres"
 """PostgreSQL does not start as root."""
 _AS_NOBODY: Final = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--init-groups")
@@ -47,52 +44,6 @@ def _postgres() -> list[Path]:
 
 
 @dataclass(kw_only=True)
-class Part:
-    """One process of the stack, with all that it started."""
-
-    name: str
-    command: tuple[str, ...]
-    environment: Mapping[str, str]
-    log: Path
-    port: int | None = None
-    process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        """Start it, and wait until its port answers."""
-        with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *self.command, env=dict(self.environment), cwd=CHECKOUT, stdout=log, stderr=log, start_new_session=True
-            )
-        if self.port is not None:
-            async with asyncio.timeout(SOON):
-                while not await self._listens():
-                    assert self.process.returncode is None, f"{self.name} ended: {self.log.read_text()[-2000:]}"
-
-    async def _listens(self) -> bool:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        except OSError:
-            await asyncio.sleep(0.1)
-            return False
-        writer.close()
-        return True
-
-    async def kill(self) -> None:
-        """End it as a power cut does, with all that it started."""
-        process, self.process = self.process, None
-        if process is None:
-            return
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-
-    async def restart(self) -> None:
-        """Kill it, and start it again."""
-        await self.kill()
-        await self.start()
-
-
-@dataclass(kw_only=True)
 class Stack:
     """The running parts, and the environment of a client."""
 
@@ -107,7 +58,7 @@ async def stack(
     folder: Path, environment: Mapping[str, str], *, lease_storage: str = "prefect_redis.lease_storage"
 ) -> AsyncIterator[Stack]:
     """Start everything; end everything. `environment`: how Azure is reached, and the limits of a test."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "AZURE", "AKS_ENTRA"))}
+    clean = clean_environment()
     ports = {name: free_port() for name in ("postgres", "redis", "api-1", "api-2", "haproxy")}
     api = f"http://127.0.0.1:{ports['haproxy']}/api"
     no_proxy = {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
@@ -156,10 +107,10 @@ async def stack(
         await part(
             "postgres", *_AS_NOBODY, str(bin_ / "postgres"), *options, environment=clean, port=ports["postgres"]
         ).start()
-        await _run(*_AS_NOBODY, str(bin_ / "createdb"), "-h", "127.0.0.1", "-p", str(ports["postgres"]), "prefect")
+        await run(*_AS_NOBODY, str(bin_ / "createdb"), "-h", "127.0.0.1", "-p", str(ports["postgres"]), "prefect")
         redis = ("redis-server", "--port", str(ports["redis"]), "--dir", str(folder), "--appendonly", "yes")
         await part("redis", *redis, environment=clean, port=ports["redis"]).start()
-        await _run(*python, "server", "database", "upgrade", "-y", environment=server)
+        await run(*python, "server", "database", "upgrade", "-y", environment=server)
         for name in ("api-1", "api-2"):
             serve = ("server", "start", "--no-services", "--port", str(ports[name]))
             await part(name, *python, *serve, environment=server, port=ports[name]).start()
@@ -168,8 +119,8 @@ async def stack(
         await part("haproxy", "haproxy", "-db", "-f", str(balancer), environment=clean, port=ports["haproxy"]).start()
         await _until_healthy(api)
         await part("services", *python, "server", "services", "start", environment=server).start()
-        await _run(*python, "work-pool", "create", "aks-entra", "--type", "process", environment=worker)
-        await _run(*python, "--no-prompt", "deploy", "--all", environment=worker)
+        await run(*python, "work-pool", "create", "aks-entra", "--type", "process", environment=worker)
+        await run(*python, "--no-prompt", "deploy", "--all", environment=worker)
         for host in HOSTS:
             await part(host, *_on_host(host, python), environment=worker).start()
         yield running
@@ -190,21 +141,8 @@ async def _new_database() -> Path:
     """Make an empty PostgreSQL cluster of the user who runs it: pytest's own folders are root's alone."""
     data = Path(tempfile.mkdtemp(prefix="team-postgres-"))
     shutil.chown(data, _NOBODY, _NOBODY)
-    await _run(*_AS_NOBODY, str(_postgres()[0] / "initdb"), "-D", str(data), "--auth=trust", "--no-sync")
+    await run(*_AS_NOBODY, str(_postgres()[0] / "initdb"), "-D", str(data), "--auth=trust", "--no-sync")
     return data
-
-
-async def _run(*command: str, environment: Mapping[str, str] | None = None) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        env=dict(environment) if environment else None,
-        cwd=CHECKOUT,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await process.communicate()
-    assert process.returncode == 0, f"{' '.join(command)}: {said.decode()[-3000:]}"
 
 
 async def _until_healthy(api: str) -> None:

@@ -16,18 +16,17 @@ from jsonschema import Draft202012Validator, ValidationError  # type: ignore[imp
 from kubernetes.client import ApiClient
 from prefect.settings import Settings as PrefectSettings
 from prefect.settings.legacy import _get_valid_setting_names
-from prefect.utilities.templating import apply_values, find_placeholders
+from prefect.utilities.templating import find_placeholders
 from ruamel.yaml import YAML
 
+from aks_entra.adapters.host.location import SERVICE_ACCOUNT
 from aks_entra.host.runbooks import CHECKOUT
 from aks_entra.settings import Settings
+from tests.support.team_deployments import DEPLOYMENTS, helm_values, resolved, work_pool
 
 ROOT = Path(__file__).parents[2]
-DEPLOYMENTS = ROOT / "deployments"
 CONTAINERFILE = (DEPLOYMENTS / "container" / "Containerfile").read_text(encoding="utf-8")
-POOLS = {
-    path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (DEPLOYMENTS / "work-pools").glob("*.json")
-}
+POOLS = {path.stem: work_pool(path.stem) for path in (DEPLOYMENTS / "work-pools").glob("*.json")}
 KNOWN = {
     *_get_valid_setting_names(PrefectSettings),
     *(f"AKS_ENTRA_{name.upper()}" for name in Settings.model_fields),
@@ -49,7 +48,7 @@ def read(name: str) -> Any:
 
 
 COMPOSE = read("container/compose.yaml")
-SERVER, WORKER = read("helm/prefect-server.yaml"), read("helm/prefect-worker.yaml")
+SERVER, WORKER = helm_values("prefect-server"), helm_values("prefect-worker")
 
 
 def tree_module() -> ModuleType:
@@ -144,14 +143,16 @@ def test_nothing_in_the_image_runs_as_root_or_through_a_shell() -> None:
     assert "HEALTHCHECK" in final
 
 
-def test_the_tree_of_the_image_leaves_the_sandbox_and_the_demo_out() -> None:
+def test_the_tree_of_the_image_leaves_the_sandbox_the_demo_and_the_packages_of_its_base_out() -> None:
     left_out, environment = tree_module().left_out, Path("/opt/aks-entra")
     packages = environment / "lib" / "python3.11" / "site-packages"
     for name in ("azure_sandbox", "aks_entra/_runbooks/demo", "prefect/__pycache__"):
         assert left_out(packages / name, environment), name
     for name in ("aks-entra-sandbox", "activate", "Activate.ps1", "pip3"):
         assert left_out(environment / "bin" / name, environment), name
-    assert left_out(Path("/usr/lib/python3.11/test"), environment)
+    for name in ("test", "site-packages", "dist-packages"):  # the base's own: it has pip
+        assert left_out(Path("/usr/local/lib/python3.11", name), environment), name
+    assert not left_out(packages, environment)
     for name in ("aks_entra", "aks_entra/_runbooks/flows", "fsspec/tests", "prefect/server/api"):
         assert not left_out(packages / name, environment), name
 
@@ -223,12 +224,6 @@ def test_a_run_brings_no_command_environment_folder_image_or_identity(kind: str)
         validator.validate({"image": "another"})
 
 
-def resolved(kind: str, **values: Any) -> Any:
-    template = POOLS[kind]
-    defaults = {name: one["default"] for name, one in template["variables"]["properties"].items() if "default" in one}
-    return apply_values(template["job_configuration"], {**defaults, "name": "steady-otter", **values})
-
-
 def test_the_job_is_one_that_kubernetes_knows_whole() -> None:
     manifest = resolved("kubernetes")["job_manifest"]
     client = ApiClient()
@@ -240,7 +235,7 @@ def test_the_job_is_one_that_kubernetes_knows_whole() -> None:
 def test_the_pod_has_limits_a_workload_identity_and_no_rights() -> None:
     template = resolved("kubernetes", memory_limit="2Gi")["job_manifest"]["spec"]["template"]
     assert template["metadata"]["labels"]["azure.workload.identity/use"] == "true"
-    account = read("helm/runner.yaml")
+    account = helm_values("runner")
     assert template["spec"]["serviceAccountName"] == account["metadata"]["name"]
     assert "azure.workload.identity/client-id" in account["metadata"]["annotations"]
     (container,) = template["spec"]["containers"]
@@ -248,6 +243,17 @@ def test_the_pod_has_limits_a_workload_identity_and_no_rights() -> None:
     assert container["securityContext"]["readOnlyRootFilesystem"]
     assert template["spec"]["securityContext"]["runAsUser"] == tree_module().USER
     assert template["spec"]["automountServiceAccountToken"] is False
+
+
+def test_the_pod_can_read_on_which_cluster_it_runs_without_a_token() -> None:
+    """Without it, rule U116 refuses every migration in a pod."""
+    pod = resolved("kubernetes")["job_manifest"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (mount,) = (one for one in container["volumeMounts"] if one["mountPath"] == str(SERVICE_ACCOUNT))
+    (volume,) = (one for one in pod["volumes"] if one["name"] == mount["name"])
+    assert mount["readOnly"]
+    assert volume["configMap"] == {"name": "kube-root-ca.crt"}  # every namespace has it
+    assert pod["automountServiceAccountToken"] is False
 
 
 def test_a_run_ends_as_its_own_infrastructure_and_is_scheduled_again() -> None:

@@ -174,7 +174,12 @@ def not_the_own_cluster(case: Case) -> Iterator[Finding]:
             evidence=f"the CA of its service account, {ca.fingerprint[:8]}…, is the cluster's CA",
         )
     elif home.in_cluster and home.ca is None:
-        yield says("U116", "this process runs on a Kubernetes cluster, but it could not be read on which one", remedy)
+        yield says(
+            "U116",
+            "this process runs on a Kubernetes cluster, but it could not be read on which one",
+            "renew the work pool's base job template from deployments/work-pools/kubernetes.json: "
+            "it shows each pod its cluster's CA",
+        )
     for endpoint in home.endpoints:
         yield from _runs_on_it(case, endpoint, remedy)
 
