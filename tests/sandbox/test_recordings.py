@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from base64 import b64decode
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -16,13 +15,13 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from ruamel.yaml import YAML
 
 from azure_sandbox.arm.service import Arm, ArmSettings
 from azure_sandbox.clock import Clock
 from azure_sandbox.entra.directory import Directory, ServicePrincipal, Tenant
 from azure_sandbox.entra.tokens import Tokens
 from azure_sandbox.front.http import Reply, Request, split_path
+from tests.support.recorded import kubeconfig_shape, shapes
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get("AZURE_SANDBOX_RECORDINGS") or ROOT.parent / "shared" / "recordings")
@@ -54,19 +53,6 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         ".properties.agentPoolProfiles[].securityProfile": ROLLED_OUT,
     },
 }
-
-
-def shapes(value: Any, path: str = "") -> set[tuple[str, str]]:
-    """Return every key path with its type. All numbers are one type; all members of a list share a path."""
-    kind = "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
-    found = {(path, kind)}
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            found |= shapes(inner, f"{path}.{key}")
-    elif isinstance(value, list):
-        for inner in value:
-            found |= shapes(inner, f"{path}[]")
-    return found
 
 
 def exception_of(path: str, exceptions: dict[str, str]) -> str | None:
@@ -136,13 +122,6 @@ def replay_for(identity: tuple[Directory, Tokens, Clock], exchanges: list[dict[s
     arm.assign(f"/subscriptions/{SUBSCRIPTION}", runner.id, "Owner")
     token = tokens.issue(runner, audience="https://management.azure.com", lifetime=timedelta(days=3650))
     return Replay(arm=arm, clock=clock, token=token)
-
-
-def kubeconfig_shape(document: dict[str, Any]) -> set[tuple[str, str]]:
-    text = document["kubeconfigs"][0]["value"]
-    if text.startswith("<base64 of>"):
-        return shapes(YAML(typ="safe").load(text.removeprefix("<base64 of>")))
-    return shapes(YAML(typ="safe").load(b64decode(text)))
 
 
 def over(recorded: Any) -> bool:
