@@ -30,7 +30,15 @@ LONG = timedelta(hours=1)
 REFUSED, FAILED = 400, 500  # the first status of each kind
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 CHOSEN_OF_POOLS = ("name", "count", "vmSize", "mode", "osType", "osSKU", "nodeLabels", "tags")
-CHOSEN = ("dnsPrefix", "kubernetesVersion", "aadProfile", "disableLocalAccounts", "enableRBAC", "addonProfiles")
+CHOSEN = (
+    "dnsPrefix",
+    "oidcIssuerProfile",
+    "kubernetesVersion",
+    "aadProfile",
+    "disableLocalAccounts",
+    "enableRBAC",
+    "addonProfiles",
+)
 
 
 def shapes(value: Any, path: str = "") -> set[tuple[str, str]]:
@@ -65,6 +73,7 @@ class Outcome:
     status: int
     unlike: tuple[str, ...]
     modelled: bool
+    said: str = ""  # what the sandbox said where the statuses differ
 
     @property
     def same_status(self) -> bool:
@@ -80,7 +89,8 @@ def _over(exchange: Document) -> bool:
     answer = exchange["response"] if isinstance(exchange["response"], dict) else {}
     state = answer["properties"].get("provisioningState") if isinstance(answer.get("properties"), dict) else None
     ended = "operationresults" in exchange["url"].lower() and exchange["status"] != 202
-    written = exchange["method"] not in {"GET", "HEAD"} and exchange["status"] < REFUSED
+    starts = exchange["status"] == 201 or {"azure-asyncoperation", "location"} & exchange["headers"].keys()
+    written = exchange["method"] not in {"GET", "HEAD"} and exchange["status"] < REFUSED and starts
     return ended or written or "Succeeded" in {answer.get("status"), state} or exchange["status"] == 404
 
 
@@ -111,6 +121,8 @@ class Replay:
         self.graph = Graph(directory, self._tokens)
         self._subscriptions: set[str] = set()
         self._mentioned: set[str] = set()
+        self._foreign: set[str] = set()  # the URLs of operations whose start is not modelled
+        self._held: dict[str, tuple[Any, Any]] = {}  # the last answers about a resource: theirs and ours
 
     def _version(self) -> str:
         for it in self._exchanges:
@@ -192,6 +204,13 @@ class Replay:
                 made = User(id=name, upn=f"{name}@{TENANT.domain}", display_name=name)
             self.directory.add(made)
 
+    def _add_user(self, exchange: Document) -> None:
+        """Add the user that a recording creates: the sandbox's Graph creates groups, and no users."""
+        answer = exchange["response"]
+        if exchange["status"] == 201 and GRAPH in exchange["url"] and "userPrincipalName" in answer:
+            name, upn = answer["displayName"], f"{answer['id']}@{TENANT.domain}"  # the recorded names are scrubbed
+            self.directory.add(User(id=answer["id"], upn=upn, display_name=name))
+
     async def _send(self, method: str, url: str, body: Any) -> Reply:
         parts = urlsplit(url)
         graph = parts.netloc == GRAPH
@@ -223,6 +242,7 @@ class Replay:
         self._add_principal(exchange)
         url, body = self._known.get(exchange["url"]) or self._translated(exchange["url"]), exchange["request"]
         if isinstance(body, (dict, list)):
+            body = _echo(body, *self._held.get(urlsplit(exchange["url"]).path.lower(), (None, None)))
             body = json.loads(self._translated(json.dumps(body)))
         reply = await self._send(exchange["method"], url, body)
         self._learn(exchange, reply)
@@ -230,8 +250,19 @@ class Replay:
         unlike = tuple(sorted(self._unlike(exchange["response"], ours)))
         self._mentioned.update(urlsplit(exchange["url"]).path.lower().split("/"))
         missing = reply.status == 501 and isinstance(ours, dict) and "SandboxRouteNotModelled" in json.dumps(ours)
+        missing = missing or exchange["url"] in self._foreign
+        if missing:
+            self._foreign |= {exchange["headers"].get(it, "") for it in ("azure-asyncoperation", "location")}
+            self._add_user(exchange)
         return Outcome(
-            number, exchange["method"], exchange["url"], exchange["status"], reply.status, unlike, not missing
+            number,
+            exchange["method"],
+            exchange["url"],
+            exchange["status"],
+            reply.status,
+            unlike,
+            modelled=not missing,
+            said="" if reply.status == exchange["status"] else json.dumps(ours, default=str),
         )
 
     def _learn(self, exchange: Document, reply: Reply) -> None:
@@ -239,6 +270,8 @@ class Replay:
         for name in ("azure-asyncoperation", "location"):
             if (theirs := exchange["headers"].get(name)) and name in headers:
                 self._known[theirs] = headers[name]
+        if exchange["status"] < REFUSED and reply.status < REFUSED and isinstance(exchange["response"], dict):
+            self._held[urlsplit(exchange["url"]).path.lower()] = (exchange["response"], reply.body)
         if exchange["method"] in {"PUT", "POST"}:
             self._known.update((one, other) for one, other in _pairs(exchange["response"], reply.body) if one != other)
         link = exchange["response"].get("nextLink") if isinstance(exchange["response"], dict) else None
@@ -268,6 +301,17 @@ class Replay:
             elif name and name in self._mentioned:
                 found.add(f"-.value[{name}]")
         return found
+
+
+def _echo(sent: Any, theirs: Any, ours: Any) -> Any:
+    """Return a request in which the values that the client had read from the real service are those of the sandbox."""
+    if isinstance(sent, dict) and isinstance(theirs, dict) and isinstance(ours, dict):
+        return {key: _echo(it, theirs.get(key), ours.get(key)) for key, it in sent.items()}
+    if isinstance(sent, list) and isinstance(theirs, list) and isinstance(ours, list):
+        if len(sent) == len(theirs) == len(ours):
+            return [_echo(*its) for its in zip(sent, theirs, ours, strict=True)]
+        return sent
+    return ours if ours is not None and sent == theirs and type(sent) is type(ours) else sent
 
 
 def _name(member: Any) -> str:

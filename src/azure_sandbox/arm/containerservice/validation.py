@@ -157,6 +157,8 @@ def check_new(name: str, sent: Document) -> None:
         raise front(400, "LocationRequired", "The location property is required for this definition.")
     if not (properties.get("dnsPrefix") or properties.get("fqdnSubdomain")):
         raise provider(400, "InvalidParameter", "Required parameter dnsPrefix is missing (null).", target="dnsPrefix")
+    if (properties.get("hostedSystemProfile") or {}).get("enabled"):  # AKS runs the system pool and does not list it
+        return
     if not properties.get("agentPoolProfiles"):
         text = "Required parameter agentPoolProfiles is missing (null)."
         raise provider(400, "InvalidParameter", text, target="agentPoolProfiles")
@@ -213,9 +215,25 @@ def _check_pools(sent: list[Document] | None, held: list[Document]) -> None:
         check_pool(pool, before.get(pool["name"]))
 
 
+def _check_taints(sent: Document, held: Document) -> None:
+    """Raise 400 for a taint that a system pool cannot have. Recorded in April 2025."""
+    if (sent.get("mode") or held.get("mode")) != "System":
+        return
+    taints = [*(sent.get("nodeTaints") or ()), *(sent.get("nodeInitializationTaints") or ())]
+    if any(not it.startswith("CriticalAddonsOnly=") and not it.endswith(":PreferNoSchedule") for it in taints):
+        raise provider(
+            400,
+            "SystemPoolHasRestrictedTaint",
+            "Placing custom taints on system pool is not supported(except 'CriticalAddonsOnly' taint or taint effect "
+            "is 'PreferNoSchedule'). Please refer to https://aka.ms/aks/system-taints for detail",
+            target="agentPoolProfile.nodeTaints",
+        )
+
+
 def check_pool(sent: Document, held: Document | None) -> None:
     """Raise 400 for an invalid new pool (`held` is None), or a forbidden change of an existing one."""
     check_pool_fields(sent)
+    _check_taints(sent, held or {})
     if held is None:
         if not POOL_NAME.fullmatch(str(sent.get("name", ""))):
             raise provider(400, "InvalidParameter", "The value of parameter agentPool.name is invalid.")
