@@ -271,7 +271,7 @@ def add_created_parts(document: Document, *, subscription: str, name: str) -> No
     if str(network["loadBalancerSku"]).lower() == "standard":
         network["loadBalancerSku"] = "Standard"
     for addon, held in (properties.get("addonProfiles") or {}).items():
-        if held.get("enabled") and addon.lower() in ADDONS_WITH_IDENTITY:
+        if held and held.get("enabled") and addon.lower() in ADDONS_WITH_IDENTITY:
             held.setdefault("identity", _identity(subscription, nodes, f"{addon.lower()}-{name}"))
     routing = (properties.get("ingressProfile") or {}).get("webAppRouting") or {}
     if routing.get("enabled"):

@@ -51,7 +51,11 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-OBJECTS = ("aadProfile", "apiServerAccessProfile", "networkProfile", "servicePrincipalProfile", "storageProfile")
+OBJECTS = (
+    *("aadProfile", "addonProfiles", "apiServerAccessProfile", "autoUpgradeProfile", "hostedSystemProfile"),
+    *("ingressProfile", "networkProfile", "nodeProvisioningProfile", "oidcIssuerProfile", "securityProfile"),
+    *("servicePrincipalProfile", "storageProfile", "workloadAutoScalerProfile"),
+)
 FLAGS = ("disableLocalAccounts", "enableRBAC")
 TEXTS = ("dnsPrefix", "fqdnSubdomain", "kubernetesVersion", "nodeResourceGroup")
 
@@ -71,6 +75,9 @@ def check_types(sent: Document) -> None:
                 raise _mistyped(f"properties.{key}", kind)
     if (version := properties.get("kubernetesVersion")) and not VERSION.fullmatch(version):
         raise provider(400, "InvalidParameter", f"Version {version} is not supported.", target="kubernetesVersion")
+    for name, addon in (properties.get("addonProfiles") or {}).items():
+        mapping(addon, f"addonProfiles.{name}")
+    mapping((properties.get("ingressProfile") or {}).get("webAppRouting"), "ingressProfile.webAppRouting")
     _check_network_types(properties.get("networkProfile") or {})
     _check_pool_types(properties.get("agentPoolProfiles"))
     _check_entra_types(properties.get("aadProfile") or {})
@@ -95,6 +102,7 @@ def _check_network_types(network: Document) -> None:
         if network.get(key) is not None and not isinstance(network[key], str):
             raise _mistyped(f"networkProfile.{key}", str)
     balancer = mapping(network.get("loadBalancerProfile"), "networkProfile.loadBalancerProfile")
+    mapping(network.get("natGatewayProfile"), "networkProfile.natGatewayProfile")
     mapping(balancer.get("managedOutboundIPs"), "networkProfile.loadBalancerProfile.managedOutboundIPs")
 
 
@@ -127,8 +135,12 @@ def check_pool_fields(pool: Document) -> None:
             raise _mistyped(f"agentPoolProfile.{key}", str)
     if (version := pool.get("orchestratorVersion")) and not VERSION.fullmatch(version):
         raise provider(400, "InvalidParameter", f"Version {version} is not supported.", target="orchestratorVersion")
-    for key in ("nodeLabels", "powerState", "upgradeSettings"):
+    for key in ("nodeLabels", "powerState", "securityProfile", "upgradeSettings"):
         mapping(pool.get(key), f"agentPoolProfile.{key}")
+    for key in ("nodeTaints", "nodeInitializationTaints"):
+        taints = pool.get(key)
+        if taints is not None and not (isinstance(taints, list) and all(isinstance(it, str) for it in taints)):
+            raise _mistyped(f"agentPoolProfile.{key}", list)
 
 
 def _check_entra_types(entra: Document) -> None:
