@@ -33,8 +33,9 @@ def fill_pool(pool: Document, release: Release) -> None:
         return
     later = release > GROWN
     if pool.get("mode") != "Gateway":
-        settings = {"maxSurge": "10%"} | ({"maxUnavailable": "0"} if later else {})
-        pool["upgradeSettings"] = settings | (pool.get("upgradeSettings") or {})
+        sent = pool.get("upgradeSettings") or {}
+        surge = {} if "maxUnavailable" in sent else {"maxSurge": "10%"}
+        pool["upgradeSettings"] = surge | ({"maxUnavailable": "0"} if later else {}) | sent
     if later:
         pool.setdefault("scaleDownMode", "Delete")
     trusted = pool.get("osSKU") == "AzureContainerLinux"
@@ -67,16 +68,24 @@ def fill_network(network: Document, release: Release) -> None:
 
 
 def fill_cluster(properties: Document, release: Release, issuer: str) -> None:
-    """Add the defaults of a new cluster; `issuer` is the URL of its OIDC issuer, if that is enabled."""
-    if properties["oidcIssuerProfile"].get("enabled"):
-        properties["oidcIssuerProfile"] = {"enabled": True, "issuerURL": issuer}
+    """Add the defaults of a cluster; `issuer` is the URL of its OIDC issuer, if that is enabled."""
+    issuing = properties.get("oidcIssuerProfile") or {}
+    if issuing.get("enabled"):
+        properties["oidcIssuerProfile"] = issuing | {"issuerURL": issuer}
     if release < GROWN:
         return
+    agent = (properties.get("addonProfiles") or {}).get("omsagent") or {}
+    workspace = (agent.get("config") or {}).get("logAnalyticsWorkspaceResourceID")
+    if agent.get("enabled") and workspace:
+        insights = {"enabled": True, "logAnalyticsWorkspaceResourceId": workspace}
+        properties["azureMonitorProfile"] = {"containerInsights": insights} | (
+            properties.get("azureMonitorProfile") or {}
+        )
     upgrades = properties.get("autoUpgradeProfile") or {}
     properties["autoUpgradeProfile"] = {"nodeOSUpgradeChannel": "NodeImage"} | upgrades
     properties.setdefault("metricsProfile", {"costAnalysis": {"enabled": False}})
     properties.setdefault("bootstrapProfile", {"artifactSource": "Direct"})
-    pools = {"defaultNodePools": "Auto"} if GROWN < release < LEAN else {}
+    pools = {"defaultNodePools": "Auto"} if OVERLAY < release < LEAN or release == GROWN else {}
     properties["nodeProvisioningProfile"] = {"mode": "Manual", **pools} | (
         properties.get("nodeProvisioningProfile") or {}
     )
@@ -157,6 +166,8 @@ SHOWN: dict[str, Callable[[str, Release], bool]] = {
     "enableFIPS": _since("9999", preview="2026-01-01"),
     "healthMonitorProfile": _since("9999", preview="2026-01-01"),
     "supportPlan": _since("2023-06-01"),
+    "ingressProfile": _since("2023-06-01"),
+    "azureMonitorProfile.containerInsights": _preview,
     "networkProfile.networkPluginMode": _since("2023-06-01"),
     "networkProfile.networkDataplane": _since("2023-02-01"),
     "networkProfile.podLinkLocalAccess": _since("9999", preview="2024-01-01"),
@@ -173,6 +184,8 @@ SHOWN_OF_POOLS: dict[str, Callable[[str, Release], bool]] = {
     ),
     "securityProfile.sshAccess": _since("2025-08-01", preview="2024-01-01"),
     "upgradeSettings.maxUnavailable": _since("2025-01-01"),
+    "networkProfile": _since("2024-01-01", preview="2023-06-01"),
+    "enableCustomCATrust": _preview,
     "upgradeStrategy": _preview,
     "upgradeSettingsBlueGreen": _preview,
     "nodeInitializationTaints": _preview,

@@ -171,8 +171,6 @@ def complete(
             defaults.fill_automatic(properties, tenant)
         elif defaults.asks_for_windows(wanted, release):
             properties.setdefault("windowsProfile", {"adminUsername": "azureuser", "enableCSIProxy": True})
-        issuer = f"https://{location}.oic.prod-aks.azure.com/{tenant}/{derived(subscription, group, name, 'issuer')}/"
-        defaults.fill_cluster(properties, release, issuer)
         properties["networkProfile"] = _network(properties.get("networkProfile") or {}, release)
     properties["kubernetesVersion"] = version if not wanted.get("kubernetesVersion") else wanted["kubernetesVersion"]
     properties["currentKubernetesVersion"] = version
@@ -188,6 +186,8 @@ def complete(
     properties["networkProfile"] = _network(network, release)
     properties["storageProfile"] = {**_STORAGE, **(properties.get("storageProfile") or {})}
     defaults.keep_hidden(properties, before["properties"])
+    issuer = f"https://{location}.oic.prod-aks.azure.com/{tenant}/{derived(subscription, group, name, 'issuer')}/"
+    defaults.fill_cluster(properties, release, issuer)
     held_entra = before["properties"].get("aadProfile")
     entra = merged_aad(properties.get("aadProfile") if not held else wanted.get("aadProfile"), held_entra, tenant)
     if entra is not None:
