@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
 from aks_entra.errors import TryLater
-from aks_entra.prefect_client.names import RunName
+from aks_entra.prefect_client.names import SEPARATOR, RunName
 from aks_entra.prefect_client.run_log import tell
 from aks_entra.wiring import current_session
 
@@ -32,7 +32,7 @@ def observable(
     """Make a task named `<name> · <cluster>`. `of` is the parameter with the cluster; None: only `<name>`."""
     return task(
         name=name,
-        task_run_name=RunName(f"{name} · {{{of}}}" if of else name),
+        task_run_name=RunName(f"{name}{SEPARATOR}{{{of}}}" if of else name),
         retries=MANY,
         retry_condition_fn=try_later,
         timeout_seconds=HOURS,
@@ -52,6 +52,7 @@ async def try_later(_task: Task[..., Any], run: TaskRun, state: State[Any]) -> b
     if not isinstance(error, TryLater) or (now - (run.start_time or now)).total_seconds() > session.timeouts.step:
         return False
     attempt = f"attempt {run.run_count + 1} begins in {error.after:.0f} s"
-    tell(f"{run.name}: not yet: {error.message}; {attempt}")
+    step, separator, cluster = run.name.partition(SEPARATOR)
+    tell(f"{cluster}{separator}{step}: not yet: {error.message}; {attempt}")
     await session.ports.clock.sleep(error.after)
     return True

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from azure_sandbox.front.http import Reply
 from flows.migrate_batch import migrate_batch
 from tests.flows.coordinator import batch_of
 from tests.flows.disturbances import FORBIDDEN
+from tests.flows.run_logs import logs_of
 from tests.flows.stages import UNGATED
 
 if TYPE_CHECKING:
@@ -52,6 +54,11 @@ async def test_a_failure_of_one_cluster_does_not_affect_others_and_every_kind_of
             "legacy": Outcome.VERIFIED,
         }
         assert "Azure Policy forbids it" in verdicts["bad"].because[0]
+        assert f"mixed/bad is failed: {verdicts['bad'].because[0]} → {verdicts['bad'].next}" in str(state.message)
+        assert state.state_details.flow_run_id is not None
+        logs = await logs_of(state.state_details.flow_run_id)
+        assert "mixed/bad: failed: " in logs
+        assert re.search(r"mixed/good · [^:]*: not yet: .*; attempt 2 begins in 1 s", logs)
         assert stack.sandbox.faults.waiting == ()
         assert {step.kind for one in plan.clusters for step in one.steps} == {
             *("ensure-admin-group", "enable-entra", "update-entra", "prove-sign-in", "record-baseline"),

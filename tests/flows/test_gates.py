@@ -4,18 +4,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.responses import SetStateStatus
 
 from aks_entra import prefect_client
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import events
+from tests.flows.run_logs import logs_of
 from tests.support.sent_events import sent
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from tests.flows.conftest import PrefectStack, Until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -23,14 +21,6 @@ TWO_STAGES = (
     {"name": "canary", "groups": [{"name": "one", "clusters": ["first"]}]},
     {"name": "rest", "groups": [{"name": "others", "rest": True}], "gate_before": False, "gate_after": True},
 )
-
-
-async def logs_of(*runs: UUID) -> str:
-    """Return the logs of flow runs as one text."""
-    async with get_client() as client:
-        wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=list(runs)))
-        found = [await client.read_logs(log_filter=wanted, limit=200, offset=offset) for offset in (0, 200)]
-    return "\n".join(log.message for page in found for log in page)
 
 
 @pytest.mark.sample

@@ -248,9 +248,9 @@ async def test_a_person_reads_the_plan_and_approves_exactly_that_one(
     await page.goto(f"{base}{ui.path}/runs/flow-run/{run}?tab=Logs")
     await expect(page.get_by_text("this run carries out plan").first).to_be_visible()
     _, batch = await coordinator_and_batch(installation, f"plan:{digits}")
-    told = await logs_of(installation, run, batch["id"])
-    assert f"{digits} was approved by {APPROVER} (CHG-1042)" in told
-    assert f"shop-weu/{name} · look: these steps are left: enable Entra, prove sign-in" in told
+    logs = await logs_of(installation, run, batch["id"])
+    assert f"{digits} was approved by {APPROVER} (CHG-1042)" in logs
+    assert f"shop-weu/{name} · look: these steps are left: enable Entra, prove sign-in" in logs
     assert foreign == []
     await page.close()
 

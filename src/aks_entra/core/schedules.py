@@ -40,6 +40,12 @@ class Schedule:
     workers: bool = True
     online: bool = True
 
+    @property
+    def shown(self) -> str:
+        """The name of its deployment for people: `end-access`, but `migrate-fleet/prod`."""
+        flow, _, name = self.deployment.rpartition("/")
+        return name if flow == name else self.deployment
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overdue:
@@ -62,7 +68,7 @@ def overdue(schedules: Iterable[Schedule], now: datetime) -> tuple[Overdue, ...]
 
 
 def _trouble(schedule: Schedule, now: datetime) -> Overdue | None:
-    name = _shown(schedule.deployment)
+    name = schedule.shown
     if not schedule.found:
         return Overdue(
             deployment=name,
@@ -104,9 +110,3 @@ def _remedy(schedule: Schedule) -> str:
         return f"see whether work pool {schedule.pool} is paused or full: prefect work-pool inspect {schedule.pool}"
     command = f"prefect worker start --pool {schedule.pool} --type {schedule.pool_type}"
     return f"start a worker: {command} (`aks-entra up` has one)"
-
-
-def _shown(deployment: str) -> str:
-    """Return the name of a deployment for people: `end-access`, but `migrate-fleet/prod`."""
-    flow, _, name = deployment.rpartition("/")
-    return name if flow == name else deployment

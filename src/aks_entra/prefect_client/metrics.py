@@ -7,12 +7,14 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from aks_entra import documents
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import when
 from aks_entra.core.evidence.break_glass import Opening
+from aks_entra.core.schedules import overdue
 from aks_entra.core.verdict.break_glass import opening_digest
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.prefect_client import approvals, break_glass_records, names, overview, schedules, stored_evidence
@@ -108,6 +110,6 @@ async def _break_glass() -> Collected[OpenBreakGlass]:
 
 
 async def _schedules() -> Collected[tuple[str, bool]]:
-    late = {one.deployment for one in await schedules.overdue_schedules()}
-    deployments = (name.rpartition("/")[2] for name in names.SCHEDULED)
-    return Collected(read=tuple((name, name in late) for name in deployments))
+    now = datetime.now(UTC)
+    found = await schedules.read_schedules(now=now)
+    return Collected(read=tuple((one.shown, bool(overdue((one,), now))) for one in found))

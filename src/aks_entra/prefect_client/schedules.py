@@ -36,12 +36,17 @@ _IN_LINE: Final = "AwaitingConcurrencySlot"
 async def overdue_schedules(
     deployments: tuple[str, ...] | None = None, *, now: datetime | None = None
 ) -> tuple[Overdue, ...]:
-    """Return the scheduled deployments (`flow/deployment`) that are overdue. `now` is the present, in UTC.
+    """Return the scheduled deployments (`flow/deployment`) that are overdue, as `read_schedules` finds them."""
+    now = now or datetime.now(UTC)
+    return overdue(await read_schedules(deployments, now=now), now)
+
+
+async def read_schedules(deployments: tuple[str, ...] | None = None, *, now: datetime) -> tuple[Schedule, ...]:
+    """Return what the server knows of scheduled deployments (`flow/deployment`). `now` is the present, in UTC.
 
     None: those of prefect.yaml, and those of the deployed fleets that have a schedule. Sends two or three requests for
     each. Raises the errors of Prefect's client if the server does not answer.
     """
-    now = now or datetime.now(UTC)
     async with get_client() as client:
         named = names.SCHEDULED if deployments is None else deployments
         found = [(name, await find_deployment(client, name)) for name in named]
@@ -54,7 +59,7 @@ async def overdue_schedules(
         async def look(one: tuple[str, DeploymentResponse | None]) -> Schedule:
             return await _schedule(client, *one, known, now)
 
-        return overdue(await bounded_gather(look, found, at_once=_AT_ONCE), now)
+        return await bounded_gather(look, found, at_once=_AT_ONCE)
 
 
 async def _pool(client: PrefectClient, name: str) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def families(found: Measurements) -> tuple[Metric, ...]:
         *_break_glass(found.break_glass.read if found.break_glass else ()),
         _gauge(
             "aks_entra_schedule_overdue",
-            "1 if a scheduled deployment has missed its times, is paused or does not exist.",
+            "1 if a scheduled deployment does not run: it is late, paused, without a worker, or does not exist.",
             *(({"deployment": name}, late) for name, late in (found.schedules.read if found.schedules else ())),
         ),
     )
