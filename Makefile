@@ -106,7 +106,7 @@ kubernetes:  ## build Kubernetes with a kubelet into a cache folder outside the 
 # In namespaces of their own: what the tests start and mount ends with them. containerd, runc, CNI plug-ins and buildah
 # are Debian's packages; a test that is skipped names what is missing.
 .PHONY: test-kubernetes
-test-kubernetes: install kubernetes dist  ## run flow runs in pods of a real Kubernetes, evict one and kill one (needs root)
+test-kubernetes: install kubernetes dist  ## run flow runs in pods of a real Kubernetes, evict one and kill one (needs root): 10 minutes
 	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --require-hashes --no-deps -r deployments/container/container.lock
 	@tests/kubernetes/image .build/kubernetes
 	@eval "$$(clients/build --print-env)"; unshare --mount --net --pid --fork --kill-child --mount-proc \

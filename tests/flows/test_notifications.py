@@ -78,7 +78,7 @@ async def test_a_webhook_is_told_of_a_gate_with_its_link_and_of_break_glass_and_
     with stack.inside():
         async with listener() as (url, posted):
             await make_blocks(url)
-            page = f"{stack.api.removesuffix('/api')}/blocks/catalog/slack-webhook/create"
+            page = f"{stack.api.removesuffix('/api')}/v2/blocks/catalog/slack-webhook/create"
             for block, why in (
                 ("slack-webhook/nobody", "the Prefect server has no such block"),
                 ("slack-webhook/nobody", page),

@@ -194,6 +194,20 @@ def test_the_services_share_what_they_must_agree_on() -> None:
             assert helm[name] == server[name], name
 
 
+def test_links_of_workers_open_a_page_that_the_server_has() -> None:
+    """A message about a gate has a link that the worker made."""
+    v2 = "PREFECT_SERVER_UI_V2_ENABLED"
+    services = COMPOSE["services"]
+    server = {one["name"]: one.get("value") for one in SERVER["server"]["env"]}
+    everywhere = {one["name"]: one.get("value") for one in SERVER["global"]["prefect"]["env"]}
+    worker = {one["name"]: one.get("value") for one in WORKER["worker"]["extraEnvVars"]}
+    assert services["worker"]["environment"].get(v2) == services["api"]["environment"].get(v2)
+    assert worker.get(v2) == server.get(v2)
+    pages = [services[name]["environment"]["PREFECT_UI_URL"] for name in ("worker", "api", "background-services")]
+    assert set(pages) == {"${PUBLIC_URL}"}
+    assert worker["PREFECT_UI_URL"] == everywhere["PREFECT_UI_URL"]
+
+
 # Work pools
 
 

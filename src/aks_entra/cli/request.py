@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from pydantic import ValidationError
 
 from aks_entra.cli import output
 from aks_entra.cli.deferred import prefect_client
 from aks_entra.errors import Refused
+from aks_entra.fleet_file.errors import problems_of
 from aks_entra.fleet_file.model import load_fleet_file
+from aks_entra.fleet_file.runs import RequestFile
+from aks_entra.fleet_file.yaml_lines import read
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -75,8 +79,7 @@ def request(
 
 
 async def _request(fleet: str, run: Run, said: dict[str, str], no_wait: bool, format_: output.Format) -> None:
-    if not said["ticket"].strip():
-        raise Refused("--ticket is empty", remedy="name the ticket")
+    require_sendable(said)
     payload: dict[str, Any] = dict(said)
     content = load_fleet_file(Path(fleet)) if _is_file(fleet) else None
     if content is not None:
@@ -94,6 +97,17 @@ async def _request(fleet: str, run: Run, said: dict[str, str], no_wait: bool, fo
         event = await prefect_client.request(fleet, run, payload)
     output.say(f"requested: {run} of fleet {fleet} (event {event})")
     await _say_which_began(deployment, known, said["ticket"], event, no_wait=no_wait, format_=format_)
+
+
+def require_sendable(said: dict[str, str]) -> None:
+    """Raise Refused that names the option, if the flow would refuse what a request says."""
+    if not said["ticket"].strip():
+        raise Refused("--ticket is empty", remedy="name the ticket")
+    try:
+        RequestFile.model_validate(said)
+    except ValidationError as error:
+        problem = next(problems_of(error, RequestFile, read("")))
+        raise Refused(f"--{problem.where} {problem.message}", remedy=problem.remedy) from error
 
 
 async def _say_which_began(

@@ -51,6 +51,8 @@ def aks_entra(*words: str) -> Result:
         (["deploy", "fleet.yaml"], "no Prefect server answers at"),
         (["request", "prod", "--ticket", ""], "--ticket is empty"),
         (["request", "prod", "--ticket", "a\nb"], "--ticket: "),
+        (["request", "prod", "--ticket", "C" * 300], "--ticket is longer than 256 characters"),
+        (["request", "prod", "--ticket", "CHG-1", "--reason", "r" * 300], "--reason is longer than 256 characters"),
         (["request", "none.yaml", "--ticket", "CHG-1"], "none.yaml: no such file"),
         (["request", "bad.yaml", "--ticket", "CHG-1"], "bad.yaml:6: "),
         (["request", "fleet.yaml", "--ticket", "CHG-1", "--run", "verify"], "--run verify needs a deployed fleet"),

@@ -37,6 +37,7 @@ READS = {
     "audit": {"callers"},
     "conditional_access": {"in_the_way"},
     "host": {"home", "tools", "addresses", "reach"},
+    "log": {"say"},  # the run's log at Prefect's server
 }
 PORTS = {
     "arm": described.ControlPlane,
@@ -49,6 +50,7 @@ PORTS = {
     "audit": described.AuditTrail,
     "conditional_access": described.ConditionalAccess,
     "host": Host,
+    "log": described.RunLog,
 }
 
 
