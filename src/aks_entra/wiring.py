@@ -28,6 +28,7 @@ from aks_entra.probes.checks import Timeouts
 from aks_entra.settings import Settings
 
 if TYPE_CHECKING:
+    from aks_entra.core.evidence.rotation_debt import Record
     from aks_entra.execution.executor import Executor
     from aks_entra.ports.access import AccessPorts, PersonSpec
 
@@ -167,3 +168,7 @@ class MemoryJournal:
     async def store_evidence(self, digest: str, cluster: ClusterId, step: str, evidence: tuple[Evidence, ...]) -> None:
         """Store the evidence of a step. It replaces earlier evidence of the same step."""
         self._evidence[digest, cluster.key, step] = evidence
+
+    async def records(self, cluster: ClusterId) -> tuple[Record, ...]:  # noqa: ARG002 - it has no reports
+        """Return nothing: no report is kept here."""
+        return ()

@@ -39,6 +39,7 @@ from tests.support.patience import SOON
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from aks_entra.core.evidence.rotation_debt import Record
     from aks_entra.core.planning.plan import FleetPlan
     from aks_entra.core.verdict.report import FleetReport
     from aks_entra.prefect_client import Snapshot
@@ -278,16 +279,20 @@ class PrefectStack:
         )
 
     async def plan(
-        self, group: str, *stages: dict[str, Any], rollout: dict[str, Any] | None = None, **target: Any
+        self,
+        group: str,
+        *stages: dict[str, Any],
+        rollout: dict[str, Any] | None = None,
+        records: tuple[Record, ...] = (),
+        **target: Any,
     ) -> FleetPlan:
         """Plan a resource group and store the plan at the server. `rollout` has its settings apart from the stages."""
-
         whole = self.fleet(group, *stages, **target)
         if rollout:
             whole["rollout"] = {**whole["rollout"], **rollout}
         fleet = FleetFile.model_validate(whole).to_fleet()
         async with open_session(Settings()) as session:
-            plan = await planner.plan_fleet(session.ports, fleet, ())
+            plan = await planner.plan_fleet(session.ports, fleet, records)
         await prefect_client.store_plan(plan)
         return plan
 

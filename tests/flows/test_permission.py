@@ -14,7 +14,7 @@ from aks_entra import __version__, prefect_client
 from aks_entra.core.durations import stamp
 from aks_entra.core.planning.approval import Approval
 from aks_entra.core.steps import Guarded
-from aks_entra.core.verdict.verdict import Outcome
+from aks_entra.core.verdict.verdict import Grade, Outcome
 from aks_entra.documents import pack
 from aks_entra.prefect_client import decisions, migration_records, rollout
 from aks_entra.settings import Settings
@@ -82,6 +82,14 @@ async def test_an_approval_without_an_answer_at_the_server_is_not_accepted(stack
         again = await prefect_client.start_migration(plan.digest)  # all is done: it only verifies, and asks nobody
         await until(again.id, lambda now: now.run.ended)
         assert await decisions.decided(again.id, asked) is None
+
+        fresh = await stack.plan("forged", ALL, records=await prefect_client.records())
+        assert fresh.digest != plan.digest
+        later = await prefect_client.start_migration(fresh.digest)  # as a schedule does for a migrated fleet
+        ended_later = await until(later.id, lambda now: now.run.ended)
+        assert ended_later.run.completed, ended_later.run.message
+        [verdict] = (await stack.report(later.id)).verdicts
+        assert (verdict.outcome, verdict.grade) == (Outcome.VERIFIED, Grade.BY_RECORD)
         assert stack.writes("forged").count("POST rotateClusterCertificates") == 1
 
 

@@ -28,7 +28,7 @@ async def planned(world: World, target: WantedTarget | None = None) -> FleetPlan
         selectors=(Selector(subscription=SUBSCRIPTION),),
         target=target or WantedTarget(admin_groups=(WantedGroup(id=ADMINS),)),
     )
-    return await plan_fleet(world.process().ports, fleet, ())
+    return await plan_fleet(world.process().ports, fleet, world.records)
 
 
 def job_of(plan: FleetPlan, index: int = 0) -> Job:

@@ -12,6 +12,7 @@ from aks_entra.core.cluster import ClusterId, Identity, Posture, ServingCertific
 from aks_entra.core.doctor import Reach, Tool
 from aks_entra.core.evidence.lasting import lasting
 from aks_entra.core.evidence.observations import Baseline, Credential, Evidence, Node, Workload
+from aks_entra.core.evidence.rotation_debt import Record
 from aks_entra.core.group_drift import GroupContents, Holder
 from aks_entra.core.planning.plan import ClusterPlan
 from aks_entra.core.preflight import GroupFacts, Home, Inside, Memberships
@@ -252,6 +253,10 @@ class WorldJournal:
     async def store_evidence(self, digest: str, cluster: ClusterId, step: str, evidence: tuple[Evidence, ...]) -> None:
         with self._world.call("journal.store_evidence"):
             self._world.evidence[digest, cluster.key, step] = evidence
+
+    async def records(self, cluster: ClusterId) -> tuple[Record, ...]:
+        with self._world.call("journal.records"):
+            return tuple(one for one in self._world.records if one.cluster in {"", cluster.key})
 
 
 class WorldCallers:

@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.evidence.lasting import lasting
 from aks_entra.core.evidence.observations import Evidence
+from aks_entra.core.evidence.rotation_debt import Record
 from aks_entra.core.new_cluster import NewCluster
 from aks_entra.core.planning.job import Job
 from aks_entra.core.planning.plan import Moved
@@ -75,10 +76,13 @@ class Executor:
         )
         at: Step | None = None
         evidence: tuple[Evidence, ...] = ()
+        records: tuple[Record, ...] = ()
         try:
             evidence = await self._persist(lambda: journal.evidence(job.digest, job.plan))
             async with run.hold(cluster) as still_ours:
                 self._engine.fence(cluster, still_ours)
+                if not job.plan.rotates:  # then only earlier reports prove that old credentials are dead
+                    records = await self._persist(lambda: journal.records(cluster))
                 for step in await run.remaining(job):
                     at = step
                     seen: tuple[Evidence, ...] = ()
@@ -95,7 +99,7 @@ class Executor:
         finally:
             with contextlib.suppress(Exception):  # what is left in memory ends with the process
                 self.forget(cluster)
-        return judge(job.plan, evidence)
+        return judge(job.plan, evidence, records)
 
     async def remaining(self, job: Job) -> tuple[Step, ...]:
         """Wait until the cluster is at rest, and return what is left of the approved steps.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Node,
         Workload,
     )
+    from aks_entra.core.evidence.rotation_debt import Record
     from aks_entra.core.maintenance_windows import MaintenanceWindow
     from aks_entra.core.new_cluster import NewCluster
     from aks_entra.core.planning.plan import ClusterPlan
@@ -281,6 +282,12 @@ class Journal(Protocol):
 
     async def store_evidence(self, digest: str, cluster: ClusterId, step: str, evidence: tuple[Evidence, ...]) -> None:
         """Store what a step (its `kind`) did, before the next step begins."""
+
+    async def records(self, cluster: ClusterId) -> tuple[Record, ...]:
+        """Return what all stored reports say about the cluster's local accounts and CAs.
+
+        A report that cannot be read is a record too, because it may be about the cluster.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

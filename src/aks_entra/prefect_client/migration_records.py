@@ -309,10 +309,12 @@ def _under_way(cluster: ClusterId, evidence: tuple[Evidence, ...]) -> Verdict:
 
 
 class PrefectJournal:
-    """`aks_entra.ports.Journal` on Prefect's server. A stored baseline is read once."""
+    """`aks_entra.ports.Journal` on Prefect's server. A stored baseline and the reports are read once."""
 
     def __init__(self) -> None:
         self._known: dict[str, Baseline] = {}
+        self._records: tuple[Record, ...] | None = None
+        self._reading = asyncio.Lock()
 
     async def baseline(self, digest: str, cluster: ClusterId) -> Baseline | None:
         """Return the baseline of the cluster under the plan. None if there is none, or it cannot be read."""
@@ -337,3 +339,10 @@ class PrefectJournal:
     async def store_evidence(self, digest: str, cluster: ClusterId, step: str, evidence: tuple[Evidence, ...]) -> None:
         """Store what a step did: see `store_evidence` of the module."""
         await store_evidence(digest, cluster, step, evidence)
+
+    async def records(self, cluster: ClusterId) -> tuple[Record, ...]:
+        """Return what all reports say about the cluster. They are read once: a batch holds its clusters by then."""
+        async with self._reading:
+            if self._records is None:
+                self._records = await records()
+        return tuple(one for one in self._records if one.cluster in {"", cluster.key})

@@ -32,7 +32,13 @@ READS = {
     "kubernetes": {"handshake", "sign_in", "nodes", "workloads", "inside", "try_credential"},
     "vault": {"holds", "forget", "authority", "hand_in"},  # this process's memory
     "clock": {"now", "sleep"},
-    "journal": {"baseline", "store_baseline", "evidence", "store_evidence"},  # our own record at Prefect's server
+    "journal": {
+        "baseline",
+        "store_baseline",
+        "evidence",
+        "store_evidence",
+        "records",
+    },  # our own record at Prefect's server
     "callers": {"runner", "prover"},
     "audit": {"callers"},
     "conditional_access": {"in_the_way"},
