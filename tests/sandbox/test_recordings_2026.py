@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.recorded import Outcome, Replay
+from azure_sandbox.recordings.replay import Outcome, Replay
 
 ROOT = Path(__file__).resolve().parents[2]
 EARLIER = Path(os.environ.get("AZURE_SANDBOX_RECORDINGS") or ROOT.parent / "shared" / "recordings")

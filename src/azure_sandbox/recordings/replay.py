@@ -1,34 +1,48 @@
-"""Replays recorded exchanges with the real service against the sandbox, and says where the answers differ."""
+"""Replay recorded exchanges with the real Azure against a new sandbox, and say where the answers differ."""
 
 from __future__ import annotations
 
 import json
 import re
-from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import jwt
 from multidict import CIMultiDict
-from ruamel.yaml import YAML
 
 from azure_sandbox.arm.service import Arm, ArmSettings
 from azure_sandbox.clock import Clock
 from azure_sandbox.entra.directory import Directory, ServicePrincipal, Tenant, User
 from azure_sandbox.entra.tokens import Tokens
 from azure_sandbox.front.http import Reply, Request, split_path
+from azure_sandbox.front.traffic_report import NOT_MODELLED
 from azure_sandbox.graph import access
 from azure_sandbox.graph.service import HOST as GRAPH
 from azure_sandbox.graph.service import Graph
+from azure_sandbox.recordings.shapes import difference, kubeconfig_shape, shapes
 
 Document = dict[str, Any]
-TENANT = Tenant(id="00000000-0000-0000-0000-000000000000", domain="contoso.onmicrosoft.com")
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+NO_TENANT = "00000000-0000-0000-0000-000000000000"
+DOMAIN = "contoso.onmicrosoft.com"
+TENANT_IDS = [re.compile(rf'"{it}": "({GUID.pattern})"') for it in ("tenantID", "tenantId")]  # of a cluster, of others
 RUNNER = "2b7e0ee0-5a1e-4b7e-8d4e-61c2f86d6b11"
 LONG = timedelta(hours=1)
+CREATED, ACCEPTED, ABSENT = 201, 202, 404
 REFUSED, FAILED = 400, 500  # the first status of each kind
-GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+ARM_HOST = "management.azure.com"
+COMPARED = (ARM_HOST, GRAPH)  # the other hosts get secrets, which are not in a recording
+UNCOMPARED = re.compile(r"x-ms-ratelimit|content-type|retry-after|etag")
+SAME_VALUES = ("provisioningState", "aadProfile", "disableLocalAccounts")
+SENT_HEADERS = {  # a recording has no request headers; these are those of the clients of this project
+    "content-type": "application/json",
+    "consistencylevel": "eventual",
+    "prefer": "create-if-missing",
+}
 CHOSEN_OF_POOLS = ("name", "count", "vmSize", "mode", "osType", "osSKU", "nodeLabels", "tags")
 CHOSEN = (
     "dnsPrefix",
@@ -41,30 +55,19 @@ CHOSEN = (
 )
 
 
-def shapes(value: Any, path: str = "") -> set[tuple[str, str]]:
-    """Return every key path with its type. All numbers are one type; all members of a list share a path."""
-    kind = "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
-    found = {(path, kind)}
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            found |= shapes(inner, f"{path}.{key}")
-    elif isinstance(value, list):
-        for inner in value:
-            found |= shapes(inner, f"{path}[]")
-    return found
-
-
-def kubeconfig_shape(document: Document) -> set[tuple[str, str]]:
-    """Return the shape of the first kubeconfig in an answer, which a recording holds without its encoding."""
-    text = document["kubeconfigs"][0]["value"]
-    if text.startswith("<base64 of>"):
-        return shapes(YAML(typ="safe").load(text.removeprefix("<base64 of>")))
-    return shapes(YAML(typ="safe").load(b64decode(text)))
+class CannotReplay(Exception):
+    """The sandbox cannot make what a recording begins with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the sandbox answered to one recorded request. `unlike` holds `+path` for what only the sandbox has."""
+    """What the sandbox answered to one recorded request.
+
+    `unlike` holds `-path type` for what only the recorded answer has, `+path type` for what only the sandbox's has.
+    `said` is the sandbox's body where the statuses differ.
+    `other` holds the headers that the sandbox does not send, and paths of an error's code and of values that differ.
+    A sign-in is not compared, because its secret is not in the recording, and neither is a failure of its day.
+    """
 
     number: int
     method: str
@@ -73,14 +76,18 @@ class Outcome:
     status: int
     unlike: tuple[str, ...]
     modelled: bool
-    said: str = ""  # what the sandbox said where the statuses differ
+    said: str = ""
+    other: tuple[str, ...] = ()
+    compared: bool = True
 
     @property
     def same_status(self) -> bool:
+        """Tell whether the sandbox gave the recorded status."""
         return self.recorded == self.status
 
     @property
     def same_shape(self) -> bool:
+        """Tell whether the sandbox gave the recorded status, keys and types."""
         return self.same_status and not self.unlike
 
 
@@ -88,16 +95,19 @@ def _over(exchange: Document) -> bool:
     """Whether the service had ended what ran: it says so, or it accepted the next write."""
     answer = exchange["response"] if isinstance(exchange["response"], dict) else {}
     state = answer["properties"].get("provisioningState") if isinstance(answer.get("properties"), dict) else None
-    ended = "operationresults" in exchange["url"].lower() and exchange["status"] != 202
-    starts = exchange["status"] == 201 or {"azure-asyncoperation", "location"} & exchange["headers"].keys()
-    written = exchange["method"] not in {"GET", "HEAD"} and exchange["status"] < REFUSED and starts
-    return ended or written or "Succeeded" in {answer.get("status"), state} or exchange["status"] == 404
+    members = [it.get("properties") for it in answer.get("value") or () if isinstance(it, dict)]
+    states = {it.get("provisioningState") for it in members if isinstance(it, dict)}
+    polled = "operationresults" in exchange["url"].lower() and exchange["status"] != ACCEPTED
+    starts = exchange["status"] == CREATED or {"azure-asyncoperation", "location"} & exchange["headers"].keys()
+    written = exchange["method"] in {"PUT", "PATCH", "DELETE"} and exchange["status"] < REFUSED and starts
+    ended = polled or states == {"Succeeded"} or exchange["status"] == ABSENT
+    return ended or bool(written) or "Succeeded" in {answer.get("status"), state}
 
 
 def _pairs(recorded: Any, ours: Any) -> Iterator[tuple[str, str]]:
     """Yield the identifiers at the same place of two answers."""
     if isinstance(recorded, dict) and isinstance(ours, dict):
-        for key in recorded.keys() & ours.keys():
+        for key in (it for it in recorded if it in ours):
             yield from _pairs(recorded[key], ours[key])
     elif isinstance(recorded, str) and isinstance(ours, str) and GUID.fullmatch(recorded) and GUID.fullmatch(ours):
         yield recorded, ours
@@ -109,9 +119,10 @@ class Replay:
     def __init__(self, exchanges: list[Document]) -> None:
         self._exchanges = exchanges
         self.clock = Clock(pace=1)
-        directory = Directory(TENANT, clock=self.clock)
-        permissions = frozenset(access.KNOWN)
-        self._runner = ServicePrincipal(id=RUNNER, app_id="app", display_name="runner", graph_permissions=permissions)
+        shown = json.dumps(exchanges)
+        tenant = TENANT_IDS[0].search(shown) or TENANT_IDS[1].search(shown)
+        directory = Directory(Tenant(id=tenant[1] if tenant else NO_TENANT, domain=DOMAIN), clock=self.clock)
+        self._runner = _runner(exchanges)
         directory.add(self._runner)
         self.directory, self._tokens = directory, Tokens(directory)
         self._known: dict[str, str] = {}
@@ -142,32 +153,35 @@ class Replay:
         seen: set[str] = set()
         for exchange in self._exchanges:
             parts = urlsplit(exchange["url"]).path.split("/")
-            if len(parts) > 2 and parts[1] == "subscriptions":
+            if len(parts) > 2 and parts[1] == "subscriptions":  # noqa: PLR2004  # segments of an ARM id
                 await self._presuppose(exchange, parts, seen)
 
     async def _presuppose(self, exchange: Document, parts: list[str], seen: set[str]) -> None:
         subscription = parts[2].lower()
         if subscription not in self._subscriptions:
             self._subscriptions.add(subscription)
-            self.arm.add_subscription(subscription, "recorded", TENANT.id)
-            self.arm.assign(f"/subscriptions/{subscription}", RUNNER, "Owner")
-        if len(parts) < 5 or parts[3].lower() != "resourcegroups":
+            self.arm.add_subscription(subscription, "recorded", self.directory.tenant.id)
+            self.arm.assign(f"/subscriptions/{subscription}", self._runner.id, "Owner")
+        if len(parts) < 5 or parts[3].lower() != "resourcegroups":  # noqa: PLR2004  # segments of an ARM id
             return
         group, location = parts[4].lower(), self._location(parts[4])
         if group not in seen:
             seen.add(group)
-            if len(parts) > 5 or exchange["status"] not in {201, 404}:
+            if len(parts) > 5 or exchange["status"] not in {CREATED, ABSENT}:  # noqa: PLR2004  # segments of an ARM id
                 self.arm.add_resource_group(subscription, parts[4], location, self._tags(subscription, parts[4]))
         path = "/".join(parts[:9])
-        if len(parts) < 9 or parts[7].lower() != "managedclusters" or path.lower() in seen:
+        if len(parts) < 9 or parts[7].lower() != "managedclusters" or path.lower() in seen:  # noqa: PLR2004  # segments of an ARM id
             return
         seen.add(path.lower())
-        if exchange["status"] in {201, 404} and len(parts) == 9:
+        if exchange["status"] in {CREATED, ABSENT} and len(parts) == 9:  # noqa: PLR2004  # segments of an ARM id
             return
-        document = next(it["response"] for it in self._exchanges if self._shows(it, path))
-        version = dict(parse_qsl(urlsplit(exchange["url"]).query))["api-version"]
-        reply = await self._send("PUT", f"https://management.azure.com{path}?api-version={version}", _chosen(document))
-        assert reply.status == 201, reply.body
+        document = next((it["response"] for it in self._exchanges if self._shows(it, path)), None)
+        if document is None:
+            return
+        version = dict(parse_qsl(urlsplit(exchange["url"]).query)).get("api-version", "")
+        reply = await self._send("PUT", f"https://{ARM_HOST}{path}?api-version={version}", _chosen(document))
+        if reply.status != CREATED:
+            raise CannotReplay(f"the sandbox cannot make the cluster {parts[8]}: {json.dumps(reply.body)}")
         self.clock.advance(LONG)
 
     def _tags(self, subscription: str, group: str) -> dict[str, str] | None:
@@ -193,7 +207,7 @@ class Replay:
         """Add the principal of a recorded role assignment, which the recording did not create in the directory."""
         answer = exchange["response"] if isinstance(exchange["response"], dict) else {}
         properties = answer.get("properties")
-        if exchange["status"] != 201 or not isinstance(properties, dict) or "roleDefinitionId" not in properties:
+        if exchange["status"] != CREATED or not isinstance(properties, dict) or "roleDefinitionId" not in properties:
             return
         name, kind = properties.get("principalId", ""), properties.get("principalType")
         if self.directory.kind_of(name) is None and not any(
@@ -201,14 +215,14 @@ class Replay:
         ):
             made: Any = ServicePrincipal(id=name, app_id=name, display_name=name)
             if kind == "User":
-                made = User(id=name, upn=f"{name}@{TENANT.domain}", display_name=name)
+                made = User(id=name, upn=f"{name}@{DOMAIN}", display_name=name)
             self.directory.add(made)
 
     def _add_user(self, exchange: Document) -> None:
         """Add the user that a recording creates: the sandbox's Graph creates groups, and no users."""
         answer = exchange["response"]
-        if exchange["status"] == 201 and GRAPH in exchange["url"] and "userPrincipalName" in answer:
-            name, upn = answer["displayName"], f"{answer['id']}@{TENANT.domain}"  # the recorded names are scrubbed
+        if exchange["status"] == CREATED and isinstance(answer, dict) and "userPrincipalName" in answer:
+            name, upn = answer["displayName"], f"{answer['id']}@{DOMAIN}"  # the recorded names are scrubbed
             self.directory.add(User(id=answer["id"], upn=upn, display_name=name))
 
     async def _send(self, method: str, url: str, body: Any) -> Reply:
@@ -222,7 +236,7 @@ class Replay:
             path=split_path(parts.path),
             raw_path=parts.path,
             query=dict(parse_qsl(parts.query, keep_blank_values=True)),
-            headers=CIMultiDict({"authorization": f"Bearer {token}", "content-type": "application/json"}),
+            headers=CIMultiDict({"authorization": f"Bearer {token}", **SENT_HEADERS}),
             body=b"" if body is None else json.dumps(body).encode(),
             now=self.clock.now(),
         )
@@ -235,8 +249,10 @@ class Replay:
         return text
 
     async def _exchange(self, number: int, exchange: Document) -> Outcome:
-        if exchange["status"] >= FAILED:  # a fault of its day, after which the client repeated the request
-            return Outcome(number, exchange["method"], exchange["url"], exchange["status"], 0, (), modelled=True)
+        if exchange["status"] >= FAILED or urlsplit(exchange["url"]).netloc not in COMPARED:
+            return Outcome(
+                number, exchange["method"], exchange["url"], exchange["status"], 0, (), modelled=True, compared=False
+            )
         if _over(exchange):
             self.clock.advance(LONG)
         self._add_principal(exchange)
@@ -249,11 +265,12 @@ class Replay:
         ours: Any = reply.body
         unlike = tuple(sorted(self._unlike(exchange["response"], ours)))
         self._mentioned.update(urlsplit(exchange["url"]).path.lower().split("/"))
-        missing = reply.status == 501 and isinstance(ours, dict) and "SandboxRouteNotModelled" in json.dumps(ours)
+        missing = reply.status == NOT_MODELLED and "SandboxRouteNotModelled" in json.dumps(ours, default=str)
         missing = missing or exchange["url"] in self._foreign
         if missing:
             self._foreign |= {exchange["headers"].get(it, "") for it in ("azure-asyncoperation", "location")}
             self._add_user(exchange)
+        same_status = reply.status == exchange["status"]
         return Outcome(
             number,
             exchange["method"],
@@ -262,7 +279,8 @@ class Replay:
             reply.status,
             unlike,
             modelled=not missing,
-            said="" if reply.status == exchange["status"] else json.dumps(ours, default=str),
+            said="" if same_status else json.dumps(ours, default=str),
+            other=tuple(self._other(exchange, reply)) if same_status else (),
         )
 
     def _learn(self, exchange: Document, reply: Reply) -> None:
@@ -272,35 +290,67 @@ class Replay:
                 self._known[theirs] = headers[name]
         if exchange["status"] < REFUSED and reply.status < REFUSED and isinstance(exchange["response"], dict):
             self._held[urlsplit(exchange["url"]).path.lower()] = (exchange["response"], reply.body)
-        if exchange["method"] in {"PUT", "POST"}:
+        if exchange["method"] in {"PUT", "POST", "PATCH"}:
             self._known.update((one, other) for one, other in _pairs(exchange["response"], reply.body) if one != other)
         link = exchange["response"].get("nextLink") if isinstance(exchange["response"], dict) else None
         if link and isinstance(reply.body, dict) and "nextLink" in reply.body:
             self._known[link] = reply.body["nextLink"]
 
+    def _other(self, exchange: Document, reply: Reply) -> Iterator[str]:
+        """Yield what differs apart from the shape: headers that clients act on, an error's code, a cluster's state."""
+        sent = {name.lower() for name in reply.headers}
+        yield from (f"-{it} header" for it in exchange["headers"] if not UNCOMPARED.match(it) and it not in sent)
+        recorded, ours = exchange["response"], reply.body
+        if not isinstance(recorded, dict) or not isinstance(ours, dict):
+            return
+        for part, keys in (("error", ("code",)), ("properties", SAME_VALUES)):
+            theirs, mine = recorded.get(part), ours.get(part)
+            if isinstance(theirs, dict) and isinstance(mine, dict):
+                yield from (f"-.{part}.{it} value" for it in keys if _masked(theirs.get(it)) != _masked(mine.get(it)))
+
     def _unlike(self, recorded: Any, ours: Any) -> set[str]:
         if isinstance(recorded, dict) and isinstance(ours, dict):
             if "kubeconfigs" in recorded and ours.get("kubeconfigs"):
                 held = kubeconfig_shape(recorded)  # a single string where the recording holds no kubeconfig
-                return _difference(held, kubeconfig_shape(ours)) if len(held) > 1 else set()
+                return difference(held, kubeconfig_shape(ours)) if len(held) > 1 else set()
             if isinstance(recorded.get("value"), list) and isinstance(ours.get("value"), list):
                 return self._unlike_lists(recorded, ours)
         empty = (None, "", b"")
         if recorded in empty and ours in empty:
             return set()
-        return _difference(shapes(recorded), shapes(ours))
+        return difference(shapes(recorded), shapes(ours))
 
     def _unlike_lists(self, recorded: Document, ours: Document) -> set[str]:
         """Compare the envelopes, and the members of the same name: the recorded tenant holds more than a world."""
-        found = _difference(shapes({**recorded, "value": []}), shapes({**ours, "value": []}))
+        found = difference(shapes({**recorded, "value": []}), shapes({**ours, "value": []}))
         held = {key: it for it in ours["value"] if (key := _name(it))}
         for it in recorded["value"]:
             name = self._translated(_name(it)).lower()
             if name in held:
-                found |= _difference(shapes(it, ".value[]"), shapes(held[name], ".value[]"))
+                found |= difference(shapes(it, ".value[]"), shapes(held[name], ".value[]"))
             elif name and name in self._mentioned:
                 found.add(f"-.value[{name}]")
         return found
+
+
+def _runner(exchanges: list[Document]) -> ServicePrincipal:
+    """Return who signed in: the application of the recorded tokens. Without a token it has all permissions of Graph."""
+    found: Document = {}
+    for it in exchanges:
+        token = it["response"].get("access_token") if isinstance(it["response"], dict) else None
+        with suppress(jwt.PyJWTError):  # a token of another form says nothing
+            found.update(jwt.decode(token or "", options={"verify_signature": False}))
+    return ServicePrincipal(
+        id=found.get("oid", RUNNER),
+        app_id=found.get("appid", "app"),
+        display_name="runner",
+        graph_permissions=frozenset(found.get("roles", ()) if found else access.KNOWN),
+    )
+
+
+def _masked(value: Any) -> str:
+    """Return a value as text in which all identifiers are equal: the sandbox makes others than the real service."""
+    return GUID.sub("id", json.dumps(value, sort_keys=True))
 
 
 def _echo(sent: Any, theirs: Any, ours: Any) -> Any:
@@ -318,11 +368,6 @@ def _name(member: Any) -> str:
     if isinstance(member, str):
         return member.lower()
     return str(member.get("name") or member.get("displayName") or member.get("id") or "").lower()
-
-
-def _difference(recorded: set[tuple[str, str]], ours: set[tuple[str, str]]) -> set[str]:
-    lacking = {f"-{path} {kind}" for path, kind in recorded - ours}
-    return lacking | {f"+{path} {kind}" for path, kind in ours - recorded}
 
 
 def _chosen(document: Document) -> Document:
