@@ -197,4 +197,7 @@ def test_wrong_usage_is_refused_before_the_command_runs(tmp_path: Path) -> None:
         result = CliRunner().invoke(app, ["record", "-o", str(tmp_path / output), "--", "touch", str(marker)])
         assert (result.exit_code, words in result.output) == (2, True), result.output
     assert CliRunner().invoke(app, ["replay", str(tmp_path / "absent")]).exit_code == 2
+    trusting = {"SSL_CERT_FILE": str(tmp_path / "no.pem")}
+    result = CliRunner().invoke(app, ["record", "-o", str(tmp_path / "new"), "--", "touch", str(marker)], env=trusting)
+    assert (result.exit_code, f"SSL_CERT_FILE={tmp_path / 'no.pem'}: " in result.output) == (2, True), result.output
     assert not marker.exists()

@@ -14,7 +14,7 @@ import typer
 from azure_sandbox.cli.child import Child, end_with_parent
 from azure_sandbox.cli.running import MISUSED, fail
 from azure_sandbox.recordings.files import Unreadable, keep, read
-from azure_sandbox.recordings.recorder import Recorder
+from azure_sandbox.recordings.recorder import Recorder, missing_bundle
 from azure_sandbox.recordings.replay import CannotReplay, Outcome, Replay
 
 DEVIATIONS = 1
@@ -37,6 +37,8 @@ def record(
         fail(f"{output} exists; name another file with --output", MISUSED)
     if not output.absolute().parent.is_dir():
         fail(f"{output.absolute().parent} is not a folder; name another file with --output", MISUSED)
+    if missing := missing_bundle():
+        fail(f"{missing}: there is no such file; name the CA bundle of your machine, or unset the variable", MISUSED)
     end_with_parent()
     code, recorder = asyncio.run(_record(command))
     for line in summary(recorder):

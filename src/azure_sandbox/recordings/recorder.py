@@ -152,6 +152,13 @@ class Recorder:
         return reply
 
 
+def missing_bundle() -> str:
+    """Return the variable that names a CA bundle which is no file, as `NAME=PATH`. Empty if there is none."""
+    return next(
+        (f"{it}={os.environ[it]}" for it in BUNDLES if os.environ.get(it) and not Path(os.environ[it]).is_file()), ""
+    )
+
+
 def _bundle() -> Path | None:
     """Return the CA bundle that the environment names for all clients. Returns None if it names none."""
     return next((Path(os.environ[name]) for name in BUNDLES if os.environ.get(name)), None)
