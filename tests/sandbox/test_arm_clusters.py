@@ -207,7 +207,9 @@ async def test_etags_guard_a_write(client: ArmClient) -> None:
 
 async def test_an_operation_can_be_polled_only_at_its_signed_url(client: ArmClient) -> None:
     started = await client.send("POST", f"{cluster_id('plain')}/rotateClusterCertificates")
-    assert (started.status, started.body) == (202, None)
+    assert started.status == 202
+    assert body(started)["properties"]["provisioningState"] == "RotatingClusterCertificates"
+    assert {it["provisioningState"] for it in body(started)["properties"]["agentPoolProfiles"]} == {"Succeeded"}
     assert (await client.get(cluster_id("plain")))["properties"]["provisioningState"] == "RotatingClusterCertificates"
     url = started.headers["azure-asyncoperation"]
     assert (await client.refused("GET", url.partition("&")[0]))[1] == "InvalidAsyncOperationSignature"
@@ -322,3 +324,30 @@ def test_an_invalid_cluster_in_a_world_is_an_error_that_says_why() -> None:
     pool = PoolSpec(name="np", count=2, mode="User")
     with pytest.raises(ValueError, match="at least one system pool"):
         client.arm.add_cluster(SCOPE.rpartition("/")[2], "shop-weu", ClusterSpec(name="x", pools=(pool,)))
+
+
+async def test_an_automatic_cluster_has_entra_and_its_hosted_system_pool_is_not_listed(client: ArmClient) -> None:
+    hosted = {"dnsPrefix": "auto", "hostedSystemProfile": {"enabled": True}}
+    sent = {"location": "westus3", "sku": {"name": "Automatic", "tier": "Standard"}, "properties": hosted}
+    made = await client.send("PUT", cluster_id("auto"), sent)
+    assert made.status == 201
+    assert "eTag" not in body(made)  # a creating PUT never carries one
+    await client.finish(made)
+    shown = await client.get(cluster_id("auto"))
+    assert shown["eTag"]
+    assert shown["kind"] == "Automatic"
+    assert shown["properties"]["aadProfile"]["enableAzureRBAC"] is True
+    assert shown["properties"]["disableLocalAccounts"] is True
+    assert "agentPoolProfiles" not in shown["properties"]
+    listed = await client.get(f"{cluster_id('auto')}/agentPools")
+    assert listed == {"value": []}
+    missing = await client.send("GET", f"{cluster_id('auto')}/agentPools/none")
+    assert (missing.status, body(missing)["subcode"]) == (404, "GetAgentPool_NotFound_HCPServerError")
+
+
+async def test_the_signing_keys_of_service_accounts_rotate_as_recorded(client: ArmClient) -> None:
+    started = await client.send("POST", f"{cluster_id('plain')}/rotateServiceAccountSigningKeys")
+    assert started.status == 202
+    assert body(started)["properties"]["provisioningState"] == "RotatingServiceAccountSigningKeysExternal"
+    await client.finish(started)
+    assert (await client.send("GET", started.headers["location"])).status == 204

@@ -77,7 +77,7 @@ async def test_upgrade_profiles_list_the_newer_versions(client: ArmClient) -> No
     assert profile["controlPlaneProfile"]["kubernetesVersion"] == "1.33.5"
     assert [it["kubernetesVersion"] for it in profile["controlPlaneProfile"]["upgrades"]] == ["1.34.1"]
     offered = await client.get(f"{SCOPE}/providers/Microsoft.ContainerService/locations/westeurope/kubernetesVersions")
-    assert [it["version"] for it in offered["values"]][-1] == "1.34"
+    assert [it["version"] for it in offered["values"]][-1] == "1.35"
     pools = await client.get(f"{PLAIN}/availableAgentPoolVersions")
     assert {"default": True, "kubernetesVersion": "1.33.5"} in pools["properties"]["agentPoolVersions"]
 

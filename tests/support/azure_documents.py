@@ -130,6 +130,10 @@ async def documents(sandbox: Sandbox) -> dict[str, Any]:
             found[f"{group['displayName']}.{relation}"] = answer
     schedules = f"/v1.0/identityGovernance/privilegedAccess/group/eligibilitySchedules?$filter=groupId eq '{ADMINS}'"
     found["eligible"] = await answer_of(sandbox, "graph.microsoft.com", schedules)
+    for document in found.values():
+        document.pop(
+            "nextLink", None
+        )  # each list of this fleet fits into one page; `az` drops the link to the empty one
     return {name: it for name, it in found.items() if it.get("value") or name.endswith(("members", "owners"))}
 
 

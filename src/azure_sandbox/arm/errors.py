@@ -38,6 +38,21 @@ def resource_not_found(group: str, kind: str, name: str) -> Problem:
     )
 
 
+def pool_not_found(subscription: str, group: str, cluster: str, name: str) -> Problem:
+    """Return the 404 for an agent pool, which AKS answers itself. Recorded in January 2026."""
+    problem = provider(
+        404,
+        "NotFound",
+        f"Could not find the agentpool: {name} in subscription: {subscription}, resourceGroup: {group}, resourceName: "
+        f"{cluster}.",
+        subcode="GetAgentPool_NotFound_HCPServerError",
+    )
+    problem.body["details"] = [
+        {"code": "Unspecified", "message": "rpc error: code = NotFound desc = Agent Pool not found"}
+    ]
+    return problem
+
+
 def group_not_found(name: str) -> Problem:
     """Return the 404 for a resource group."""
     return front(404, "ResourceGroupNotFound", f"Resource group '{name}' could not be found.")

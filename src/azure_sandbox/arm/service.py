@@ -85,7 +85,7 @@ class Arm:
     ) -> None:
         settings = settings or ArmSettings()
         self.router = Router("Azure Resource Manager")
-        self._state = State()
+        self._state = State(progress=clock.progress)
         self._directory = directory
         self.clock = clock
         self.throttle = Throttle(clock, refusing=settings.throttling)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,7 @@ class ResourceGroup:
     tags: dict[str, str] | None = None
     manager: str = ""
     deleting: bool = False
+    gone: dt.datetime | None = None  # when its deletion ends, unless a cluster in it lasts longer
 
     @property
     def id(self) -> str:
@@ -181,7 +182,9 @@ class Quota:
 
 @dataclass(slots=True, kw_only=True)
 class State:
-    """All of a world's ARM resources, with look-ups that raise Azure's 404s."""
+    """All of a world's ARM resources, with look-ups that raise Azure's 404s; `progress` is the clock of operations."""
+
+    progress: Callable[[], dt.datetime]
 
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     clusters: dict[str, ManagedCluster] = field(default_factory=dict)
@@ -215,10 +218,11 @@ class State:
         return found
 
     def sweep(self, subscription: str) -> None:
-        """Remove the groups that are being deleted and have no cluster left."""
+        """Remove the groups whose deletion has ended: its time is over, and no cluster is left."""
         groups = self.subscription(subscription).groups
         for name, group in tuple(groups.items()):
-            if group.deleting and not self.clusters_below(group.id):
+            over = group.deleting and (group.gone is None or group.gone <= self.progress())
+            if over and not self.clusters_below(group.id):
                 groups.pop(name, None)
                 self.access.remove_below(group.id)
 

@@ -16,6 +16,8 @@ COMMANDS = {  # name: (module with `register(app)`, help)
     "clock": ("running", "Show or advance the clock of a running sandbox."),
     "fault": ("running", "Inject faults into a running sandbox."),
     "report": ("running", "Show what a running sandbox was asked."),
+    "record": ("record", "Record what a command says to the real Azure, with stand-ins for ids, names and secrets."),
+    "replay": ("record", "Say where the sandbox answers otherwise than a recording."),
     "world": ("world", "Import, export and list world files."),
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 from weakref import WeakSet
@@ -61,7 +61,7 @@ class Hosts(Protocol):
 
 
 class Proxy:
-    """The proxy on 127.0.0.1. `port` 0 picks a free port."""
+    """The proxy on 127.0.0.1. `port` 0 picks a free port. `mark`: headers that each answer carries."""
 
     def __init__(
         self,
@@ -71,8 +71,10 @@ class Proxy:
         port: int = 0,
         observe: Callable[[Exchange], None] | None = None,
         faults: Faults | None = None,
+        mark: Mapping[str, str] = MARK,
     ) -> None:
         self.hosts = hosts
+        self._mark = mark
         self._faults = faults or Faults()
         self.port = port
         self._clock = clock
@@ -139,8 +141,8 @@ class Proxy:
                     request.transport.abort()
                 return web.Response()
             if reply.stream is not None:
-                return await _streamed(reply, reply.stream, request)
-            return _response(reply)
+                return await _streamed(reply, reply.stream, request, self._mark)
+            return _response(reply, self._mark)
 
         return web.Server(answer, access_log=None, keepalive_timeout=300.0)
 
@@ -188,16 +190,18 @@ def _words(reply: Reply | None) -> str:
     return str(error.get("message", "")) if isinstance(error, dict) else ""
 
 
-def _response(reply: Reply) -> web.Response:
+def _response(reply: Reply, mark: Mapping[str, str]) -> web.Response:
     body, content_type = reply.encoded()
-    headers = {**MARK, **reply.headers}
+    headers = {**mark, **reply.headers}
     if content_type and not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = content_type
     return web.Response(status=reply.status, body=body or None, headers=headers)
 
 
-async def _streamed(reply: Reply, stream: AsyncIterator[bytes], request: web.BaseRequest) -> web.StreamResponse:
-    response = web.StreamResponse(status=reply.status, headers={**MARK, **reply.headers})
+async def _streamed(
+    reply: Reply, stream: AsyncIterator[bytes], request: web.BaseRequest, mark: Mapping[str, str]
+) -> web.StreamResponse:
+    response = web.StreamResponse(status=reply.status, headers={**mark, **reply.headers})
     await response.prepare(request)
     try:
         async for piece in stream:

@@ -9,10 +9,15 @@ from weakref import WeakSet
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """A server on a loopback port that terminates TLS itself, and its connections, which may be aborted."""
+    """A server that terminates TLS itself, and its connections, which may be aborted.
+
+    `opening` is sent first if another proxy leads to the server. The client gets that proxy's answer instead of ours.
+    """
 
     port: int
     connections: WeakSet[asyncio.Transport]
+    host: str = "127.0.0.1"
+    opening: bytes = b""
 
 
 class _Pipe(asyncio.Protocol):
@@ -51,12 +56,15 @@ class _Pipe(asyncio.Protocol):
 async def connect(passage: Passage, client: asyncio.Transport, greeting: bytes) -> None:
     """Connect a client, whose reading is paused, with the passage's server. Raises OSError if the server refuses."""
     loop = asyncio.get_running_loop()
-    _, there = await loop.create_connection(lambda: _Pipe(client), "127.0.0.1", passage.port)
+    _, there = await loop.create_connection(lambda: _Pipe(client), passage.host, passage.port)
     if client.is_closing():
         if there.transport is not None:
             there.transport.abort()
         return
     passage.connections.add(client)
-    client.write(greeting)
     client.set_protocol(_Pipe(there.transport))
+    if passage.opening and there.transport is not None:
+        there.transport.write(passage.opening)
+    else:
+        client.write(greeting)
     client.resume_reading()

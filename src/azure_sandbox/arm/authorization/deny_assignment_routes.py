@@ -78,7 +78,8 @@ class DenyAssignmentRoutes:
         }
         made = DenyAssignment(scope=f"/{scope}", name=name, properties=properties)
         self._state.denials[normal(made.id)] = made
-        return Reply(201, self._shown(made), JSON)
+        shown = self._shown(made)
+        return Reply(201, {**shown, "properties": {**made.properties, "createdBy": None}}, JSON)  # recorded
 
     async def _delete(self, _: Call, scope: str, name: str) -> Reply:
         found = self._find(scope, name)

@@ -22,7 +22,7 @@ PROVIDER = "providers/Microsoft.Authorization"
 RIGHT = "Microsoft.Authorization/"
 JSON = {"content-type": "application/json; charset=utf-8"}
 TERM = re.compile(
-    r"(?P<name>atScopeAndBelow|atScope|assignedTo|principalId|roleName|type)\s*"
+    r"(?P<name>atScopeAndBelow|atScope|assignedTo|principalId|roleName|type|tagName|tagValue)\s*"
     r"(?:\(\s*(?:'(?P<argument>[^']*)')?\s*\)|eq\s+'(?P<value>(?:[^']|'')*)')?",
     re.IGNORECASE,
 )
@@ -139,7 +139,10 @@ class RoleAssignmentRoutes:
         if held is not None:  # only the description of an existing assignment may change
             made = replace(held, description=made.description)
         self._state.access.add(made)
-        return Reply(200 if held else 201, self._shown(made), JSON)
+        shown = self._shown(made)
+        if held is None:
+            shown["properties"]["createdBy"] = None  # recorded: only later answers name the author
+        return Reply(200 if held else 201, shown, JSON)
 
     def _kind(self, principal: str, stated: str | None, now: dt.datetime) -> str:
         kind = self._directory.kind_of(principal)

@@ -26,6 +26,7 @@ from azure_sandbox.front.http import Reply
 Document = dict[str, Any]
 WRITE = RIGHT + "roleDefinitions/write"
 KNOWN = frozenset({"roleName", "type", "description", "permissions", "assignableScopes"})
+BUILT_IN = dt.datetime(2015, 2, 2, 21, 55, 9, tzinfo=dt.UTC)  # the day of Azure's first built-in roles
 COMPUTED = frozenset({"createdOn", "updatedOn", "createdBy", "updatedBy"})
 
 
@@ -52,11 +53,11 @@ class RoleDefinitionRoutes:
         properties: Document = {
             "roleName": role.name,
             "type": "CustomRole" if role.custom else "BuiltInRole",
-            "description": role.description,
+            "description": role.description or None,
             "assignableScopes": list(role.assignable),
             "permissions": [role.permission()],
-            "createdOn": _stamp(role.created),
-            "updatedOn": _stamp(role.updated),
+            "createdOn": _stamp(role.created or BUILT_IN),
+            "updatedOn": _stamp(role.updated or BUILT_IN),
             "createdBy": role.created_by or None,
             "updatedBy": role.updated_by or None,
         }
@@ -107,7 +108,10 @@ class RoleDefinitionRoutes:
             raise authorization(400, "RoleDefinitionLimitExceeded", text)
         self._state.roles.put(made)
         self._state.access.redefine(made)
-        return Reply(201, self._shown(made, f"/{scope}"), JSON)
+        shown = self._shown(made, f"/{scope}")
+        if held is None:
+            shown["properties"]["createdBy"] = None  # recorded: only later answers name the author
+        return Reply(201, shown, JSON)
 
     def _made(self, call: Call, role: str, held: Role | None) -> Role:
         properties = mapping(call.request.json().get("properties"), "properties")
@@ -116,7 +120,7 @@ class RoleDefinitionRoutes:
         name, description = properties.get("roleName"), properties.get("description") or ""
         if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or not isinstance(description, str):
             raise invalid("The role definition needs a 'roleName' of 1 to 512 characters.")
-        if properties.get("type", "CustomRole") != "CustomRole":
+        if str(properties.get("type", "CustomRole")).lower() != "customrole":
             raise invalid(f"The role type '{properties['type']}' is not valid. It must be 'CustomRole'.")
         taken = self._state.roles.named(name)
         if taken is not None and taken.id.lower() != role.lower():
@@ -173,5 +177,5 @@ class RoleDefinitionRoutes:
         return Reply(200, self._shown(found, f"/{scope}"), JSON)
 
 
-def _stamp(at: dt.datetime | None) -> str | None:
-    return None if at is None else f"{at:%Y-%m-%dT%H:%M:%S.%f}0Z"
+def _stamp(at: dt.datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%S.%f}0Z"

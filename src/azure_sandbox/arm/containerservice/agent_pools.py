@@ -12,9 +12,10 @@ from azure_sandbox.arm.containerservice.clusters import CLUSTER, JSON, drain_fai
 from azure_sandbox.arm.containerservice.conditions import check_preconditions
 from azure_sandbox.arm.containerservice.document import complete_pool, pods_of
 from azure_sandbox.arm.containerservice.operations import Course, Operations
+from azure_sandbox.arm.containerservice.paging import SKIP, page_of
 from azure_sandbox.arm.containerservice.rendering import render_pool
 from azure_sandbox.arm.containerservice.versions import PATCHES, number
-from azure_sandbox.arm.errors import bad_request, resource_not_found
+from azure_sandbox.arm.errors import bad_request, pool_not_found
 from azure_sandbox.arm.front_door import Call, FrontDoor
 from azure_sandbox.arm.state import CLUSTER_TYPE, ManagedCluster, State
 from azure_sandbox.cluster import rotation
@@ -23,6 +24,7 @@ from azure_sandbox.front.http import Reply
 Document = dict[str, Any]
 POOLS = f"{CLUSTER}/agentPools"
 POOL = f"{POOLS}/{{pool}}"
+PAGE = 500
 NEWER_IMAGE = "AKSUbuntu-2204gen2containerd-202511.07.0"
 
 
@@ -33,7 +35,7 @@ class AgentPools:
         self._state: State = door.state
         self._operations = operations
         action = f"{CLUSTER_TYPE}/agentPools/"
-        door.add("GET", POOLS, self._list, scope=CLUSTER, action=action + "read")
+        door.add("GET", POOLS, self._list, scope=CLUSTER, action=action + "read", options=SKIP)
         door.add("GET", POOL, self._get, scope=POOL, action=action + "read")
         door.add("PUT", POOL, self._put, scope=POOL, action=action + "write")
         options = ("ignore-pod-disruption-budget",)
@@ -54,12 +56,13 @@ class AgentPools:
     def _find(self, cluster: ManagedCluster, group: str, name: str) -> Document:
         found = self._look(cluster, name)
         if found is None:
-            raise resource_not_found(group, f"{CLUSTER_TYPE}/{cluster.name}/agentPools", name)
+            raise pool_not_found(cluster.subscription, group, cluster.name, name)
         return found
 
     async def _list(self, call: Call, subscription: str, group: str, name: str) -> Reply:
         cluster = self._state.cluster(subscription, group, name)
-        return Reply(200, {"value": [render_pool(cluster, it, call.version) for it in cluster.pools]}, JSON)
+        pools = [render_pool(cluster, it, call.version) for it in cluster.pools]
+        return Reply(200, page_of(pools, call, PAGE), JSON)
 
     async def _get(self, call: Call, subscription: str, group: str, name: str, pool: str) -> Reply:
         cluster = self._state.cluster(subscription, group, name)

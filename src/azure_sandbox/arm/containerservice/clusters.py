@@ -14,7 +14,7 @@ from azure_sandbox.arm.containerservice.capacity import check_capacity
 from azure_sandbox.arm.containerservice.conditions import check_preconditions, duration_key
 from azure_sandbox.arm.containerservice.document import add_created_parts, complete, merged_aad
 from azure_sandbox.arm.containerservice.operations import Course, Operations
-from azure_sandbox.arm.containerservice.rendering import render
+from azure_sandbox.arm.containerservice.rendering import CREATED, UPDATED, render
 from azure_sandbox.arm.containerservice.versions import has_early_status
 from azure_sandbox.arm.errors import bad_request, being_deleted, provider
 from azure_sandbox.arm.front_door import Call, FrontDoor
@@ -30,6 +30,7 @@ JSON = {"content-type": "application/json"}
 
 
 DRAIN_FAILED = "UpgradeFailed"
+SIGNING_KEYS = Course(kind="RotatingServiceAccountSigningKeysExternal", length="rotate-signing-keys")
 POWER = {"Stopping": "Stopped", "Starting": "Running"}
 
 
@@ -76,6 +77,7 @@ class Clusters:
             ("start", self._start, "start/action"),
             ("abort", self._abort, "abort/action"),
             ("rotateClusterCertificates", self._rotate, "rotateClusterCertificates/action"),
+            ("rotateServiceAccountSigningKeys", self._rotate_signing_keys, "rotateServiceAccountSigningKeys/action"),
             ("resetAADProfile", self._reset_entra, "resetAADProfile/action"),
         ):
             door.add("POST", f"{CLUSTER}/{name}", handler, scope=CLUSTER, action=act + right)
@@ -110,7 +112,8 @@ class Clusters:
 
     def _started(self, cluster: ManagedCluster, call: Call, operation: Operation, status: int = 200) -> Reply:
         headers = self._operations.headers(operation, location=False)
-        return Reply(status, self._answer(cluster, call), {**JSON, **headers})
+        asked = CREATED if status == 201 else UPDATED  # noqa: PLR2004  # Created
+        return Reply(status, render(cluster, call.version, asked), {**JSON, **headers})
 
     def _completed(self, sent: Document, held: Document | None, home: ResourceGroup, name: str) -> Document:
         tenant = self._state.subscription(home.subscription).tenant
@@ -223,10 +226,25 @@ class Clusters:
     def _accepted(self, operation: Operation) -> Reply:
         return Reply(202, None, self._operations.headers(operation, location=True))
 
-    async def _rotate(self, _: Call, subscription: str, group: str, name: str) -> Reply:
+    async def _rotate(self, call: Call, subscription: str, group: str, name: str) -> Reply:
+        """Rotate the certificates. The answer is like that of the sibling, whose exchange is recorded."""
         cluster = self._state.cluster(subscription, group, name)
         self._operations.refuse_if_running(cluster)
-        return self._accepted(self._operations.start(cluster, self.rotation(cluster)))
+        return self._rotating(cluster, call, self.rotation(cluster))
+
+    async def _rotate_signing_keys(self, call: Call, subscription: str, group: str, name: str) -> Reply:
+        """Rotate the keys that sign the tokens of service accounts. Recorded in April 2023."""
+        cluster = self._state.cluster(subscription, group, name)
+        self._operations.refuse_if_running(cluster)
+        return self._rotating(cluster, call, SIGNING_KEYS)
+
+    def _rotating(self, cluster: ManagedCluster, call: Call, course: Course) -> Reply:
+        """Start a rotation; the answer holds the cluster in its new state, and the pools stay as they were."""
+        pools = dict(cluster.pool_states)
+        operation = self._operations.start(cluster, course)
+        cluster.pool_states = pools
+        headers = {**JSON, **self._operations.headers(operation, location=True)}
+        return Reply(202, self._answer(cluster, call), headers)
 
     def rotation(self, cluster: ManagedCluster) -> Course:
         """Return the course of a certificate rotation.
@@ -362,6 +380,7 @@ class Clusters:
             "Starting": lambda: self.switching(cluster, kind),
             "Canceling": lambda: self.abort(cluster, recipe["after"]),
             "RotatingClusterCertificates": lambda: self.rotation(cluster),
+            SIGNING_KEYS.kind: lambda: SIGNING_KEYS,
         }
         return makers[kind]()
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
+from azure_sandbox.arm.containerservice import defaults
 from azure_sandbox.arm.containerservice.versions import DEFAULT, patch_of
 
 Document = dict[str, Any]
@@ -18,6 +19,7 @@ _NAMES = uuid.UUID("0b7f4f0e-5a0f-4c7e-9a0c-6a1d0a7a3c55")
 WRITE_ONLY = (("servicePrincipalProfile", "secret"), ("windowsProfile", "adminPassword"))
 COMPUTED = ("provisioningState", "currentKubernetesVersion", "fqdn", "privateFQDN", "azurePortalFQDN", "maxAgentPools")
 _SPOT_ONLY = ("scaleSetPriority", "scaleSetEvictionPolicy", "spotMaxPrice")
+ADDONS_WITH_IDENTITY = ("azurekeyvaultsecretsprovider", "azurepolicy")
 _POOL = {
     "count": 1,
     "vmSize": "Standard_D4s_v5",
@@ -42,7 +44,6 @@ _STORAGE = {
     "snapshotController": {"enabled": True},
 }
 _NETWORK = {
-    "networkPlugin": "kubenet",
     "loadBalancerSku": "standard",
     "podCidr": "10.244.0.0/16",
     "serviceCidr": "10.0.0.0/16",
@@ -105,16 +106,18 @@ def complete_pool(sent: Document, held: Document | None, version: str) -> Docume
     if pool.get("scaleSetPriority", "Regular") != "Spot":
         for key in _SPOT_ONLY:
             pool.pop(key, None)
-    for key in ("nodeTaints", "nodeLabels"):
+    for key in ("nodeTaints", "nodeLabels", "nodeInitializationTaints"):
         if not pool.get(key):
             pool.pop(key, None)
+    defaults.fill_pool(pool, defaults.release_of(version))
     for key in ("provisioningState", "eTag"):
         pool.pop(key, None)
     return pool
 
 
-def _network(sent: Document) -> Document:
-    network: Document = {**_NETWORK, **{key: it for key, it in sent.items() if it is not None}}
+def _network(sent: Document, release: defaults.Release) -> Document:
+    given = {key: it for key, it in sent.items() if it is not None}
+    network: Document = {**_NETWORK, **({} if "networkPlugin" in given else defaults.network_of(release)), **given}
     if network.get("networkPluginMode") is None and network["networkPlugin"] == "azure" and "podCidr" not in sent:
         network.pop("podCidr", None)
     if network["outboundType"] == "loadBalancer":
@@ -130,13 +133,15 @@ def _network(sent: Document) -> Document:
         network.setdefault("podCidrs", [network["podCidr"]])
     network.setdefault("serviceCidrs", [network["serviceCidr"]])
     network.setdefault("ipFamilies", ["IPv4"])
+    defaults.fill_network(network, release)
     return network
 
 
 def pods_of(network: Document) -> int:
     """Return the default of `maxPods`, which is smaller if each pod takes an address of the subnet."""
-    flat = network.get("networkPlugin") == "azure" and network.get("networkPluginMode") != "overlay"
-    return 30 if flat else int(str(_POOL["maxPods"]))
+    if network.get("networkPlugin") != "azure":
+        return int(str(_POOL["maxPods"]))
+    return defaults.OVERLAY_PODS if network.get("networkPluginMode") == "overlay" else 30
 
 
 def complete(
@@ -158,18 +163,33 @@ def complete(
     wanted: Document = sent.get("properties") or {}
     fresh = {key: deepcopy(it) for key, it in wanted.items() if it is not None and key not in COMPUTED}
     properties: Document = {**deepcopy(before["properties"]), **fresh}
+    version = patch_of(properties.get("kubernetesVersion") or default_version)
+    release = defaults.release_of(version)
     if not held:
         _fill_new(properties, subscription, group, name, location)
-    version = patch_of(properties.get("kubernetesVersion") or default_version)
+        if (sent.get("sku") or {}).get("name") == "Automatic":
+            defaults.fill_automatic(properties, tenant)
+        elif defaults.asks_for_windows(wanted, release):
+            properties.setdefault("windowsProfile", {"adminUsername": "azureuser", "enableCSIProxy": True})
+        properties["networkProfile"] = _network(properties.get("networkProfile") or {}, release)
     properties["kubernetesVersion"] = version if not wanted.get("kubernetesVersion") else wanted["kubernetesVersion"]
     properties["currentKubernetesVersion"] = version
     pools = {it["name"]: it for it in before["properties"].get("agentPoolProfiles", [])}
     most = {"maxPods": pods_of(properties.get("networkProfile") or {})}
     sent_pools = [it if it["name"] in pools else most | it for it in properties.get("agentPoolProfiles") or []]
     properties["agentPoolProfiles"] = [complete_pool(it, pools.get(it["name"]), version) for it in sent_pools]
-    properties["networkProfile"] = _network(properties.get("networkProfile") or {})
+    held_network = before["properties"].get("networkProfile") or {}
+    network = {**held_network, **(properties.get("networkProfile") or {})}
+    if addresses := (held_network.get("loadBalancerProfile") or {}).get("effectiveOutboundIPs"):
+        balancer = network.get("loadBalancerProfile") or {}
+        network["loadBalancerProfile"] = {"effectiveOutboundIPs": addresses, **balancer}
+    properties["networkProfile"] = _network(network, release)
     properties["storageProfile"] = {**_STORAGE, **(properties.get("storageProfile") or {})}
-    entra = merged_aad(wanted.get("aadProfile"), before["properties"].get("aadProfile"), tenant)
+    defaults.keep_hidden(properties, before["properties"])
+    issuer = f"https://{location}.oic.prod-aks.azure.com/{tenant}/{derived(subscription, group, name, 'issuer')}/"
+    defaults.fill_cluster(properties, release, issuer)
+    held_entra = before["properties"].get("aadProfile")
+    entra = merged_aad(properties.get("aadProfile") if not held else wanted.get("aadProfile"), held_entra, tenant)
     if entra is not None:
         properties["aadProfile"] = entra
     if not properties.get("addonProfiles"):
@@ -196,11 +216,13 @@ def _resource(
         if key not in envelope and it is not None
     }
     document: Document = {"location": location, "properties": properties, **extra}
-    identity = sent.get("identity") or before.get("identity") or {"type": "SystemAssigned"}
-    document["identity"] = {**identity}
-    if identity.get("type") == "SystemAssigned":
-        document["identity"] |= {"principalId": derived(*place, "identity"), "tenantId": tenant}
-    document["sku"] = {"name": "Base", "tier": "Free", **(before.get("sku") or {}), **(sent.get("sku") or {})}
+    own = properties["servicePrincipalProfile"].get("clientId") == "msi"
+    identity = sent.get("identity") or before.get("identity") or ({"type": "SystemAssigned"} if own else None)
+    if identity:
+        document["identity"] = {key: it for key, it in identity.items() if it is not None}
+        if identity.get("type") == "SystemAssigned":
+            document["identity"] |= {"principalId": derived(*place, "identity"), "tenantId": tenant}
+    document["sku"] = defaults.SKU | (before.get("sku") or {}) | (sent.get("sku") or {})
     if sent.get("tags"):
         document["tags"] = dict(sent["tags"])
     return document
@@ -227,24 +249,38 @@ def _fill_new(properties: Document, subscription: str, group: str, name: str, lo
     properties["maxAgentPools"] = 100
 
 
+def _identity(subscription: str, nodes: str, name: str, of: tuple[str, str] | None = None) -> Document:
+    """Return a managed identity in the group of the nodes; `of` is what its ids are derived from."""
+    owner, part = of or (name, "addon")
+    scope = f"/subscriptions/{subscription}/resourcegroups/{nodes}/providers"
+    return {
+        "resourceId": f"{scope}/Microsoft.ManagedIdentity/userAssignedIdentities/{name}",
+        "clientId": derived(subscription, nodes, owner, f"{part} client"),
+        "objectId": derived(subscription, nodes, owner, f"{part} object"),
+    }
+
+
 def add_created_parts(document: Document, *, subscription: str, name: str) -> None:
     """Add what a cluster gets when an operation succeeds: the kubelet's identity and the outbound address."""
     properties = document["properties"]
     nodes = properties["nodeResourceGroup"]
-    scope = f"/subscriptions/{subscription}/resourcegroups/{nodes}/providers"
-    identity = {
-        "resourceId": f"{scope}/Microsoft.ManagedIdentity/userAssignedIdentities/{name}-agentpool",
-        "clientId": derived(subscription, nodes, name, "kubelet client"),
-        "objectId": derived(subscription, nodes, name, "kubelet object"),
-    }
-    properties.setdefault("identityProfile", {"kubeletidentity": identity})
+    if "identity" in document:
+        kubelet = _identity(subscription, nodes, f"{name}-agentpool", of=(name, "kubelet"))
+        properties.setdefault("identityProfile", {"kubeletidentity": kubelet})
     network = properties["networkProfile"]
     if str(network["loadBalancerSku"]).lower() == "standard":
         network["loadBalancerSku"] = "Standard"
-    if balancer := network.get("loadBalancerProfile"):
+    for addon, held in (properties.get("addonProfiles") or {}).items():
+        if held and held.get("enabled") and addon.lower() in ADDONS_WITH_IDENTITY:
+            held.setdefault("identity", _identity(subscription, nodes, f"{addon.lower()}-{name}"))
+    routing = (properties.get("ingressProfile") or {}).get("webAppRouting") or {}
+    if routing.get("enabled"):
+        routing["identity"] = routing.get("identity") or _identity(subscription, nodes, f"webapprouting-{name}")
+    outbound = network.get("natGatewayProfile") or network.get("loadBalancerProfile")
+    if outbound is not None:
         address = f"/subscriptions/{subscription}/resourceGroups/{nodes}/providers/Microsoft.Network/publicIPAddresses"
         address = f"{address}/{derived(subscription, nodes, 'outbound')}"
-        balancer.setdefault("effectiveOutboundIPs", [{"id": address}])
+        outbound.setdefault("effectiveOutboundIPs", [{"id": address}])
 
 
 def pool_answer(pool: Document, state: str, etag: str) -> Document:

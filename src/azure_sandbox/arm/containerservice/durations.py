@@ -13,6 +13,7 @@ DURATIONS: Mapping[str, float] = {
     "azure-rbac": 180,
     "enable-local-accounts": 101,
     "rotate": 1500,
+    "rotate-signing-keys": 103,
     "stop": 100,
     "start": 200,
     "abort": 7,

@@ -20,13 +20,14 @@ NAMES = ("default", *OWN_SCHEDULE)
 
 def check(name: str, properties: Document) -> None:
     """Raise AKS's 400 for an invalid maintenance configuration. The rules are documented, the wording is not."""
-    if name not in NAMES:
+    own = {it.lower() for it in OWN_SCHEDULE}
+    if name.lower() not in {it.lower() for it in NAMES}:
         raise bad_request(
             f"The maintenance configuration name '{name}' is invalid: it must be one of {', '.join(NAMES)}.",
             target="maintenanceConfigurationName",
         )
     window = properties.get("maintenanceWindow")
-    if name in OWN_SCHEDULE and not isinstance(window, dict):
+    if name.lower() in own and not isinstance(window, dict):
         raise bad_request(f"Maintenance configuration '{name}' needs a maintenanceWindow.", target="maintenanceWindow")
     if isinstance(window, dict):
         if not isinstance(window.get("schedule"), dict) or not window.get("startTime"):
@@ -54,10 +55,17 @@ class Maintenance:
         return {
             "id": f"{cluster.id}/maintenanceConfigurations/{name}",
             "name": name,
-            "type": f"{CLUSTER_TYPE}/maintenanceConfigurations",
-            "systemData": None,
             "properties": cluster.maintenance[name],
         }
+
+    @staticmethod
+    def _completed(call: Call, properties: Document) -> Document:
+        """Return what the service keeps: without nulls, and with the start date and UTC offset of a window."""
+        kept = {key: deepcopy(it) for key, it in properties.items() if it is not None}
+        if isinstance(window := kept.get("maintenanceWindow"), dict):
+            given = {key: it for key, it in window.items() if it is not None}
+            kept["maintenanceWindow"] = {"utcOffset": "+00:00", "startDate": f"{call.request.now:%Y-%m-%d}", **given}
+        return kept
 
     @staticmethod
     def _name(cluster: ManagedCluster, name: str) -> str | None:
@@ -81,7 +89,7 @@ class Maintenance:
             raise bad_request("Required parameter properties is missing (null).", target="properties")
         held = self._name(cluster, configuration) or configuration
         check(held, properties)
-        cluster.maintenance[held] = deepcopy(properties)
+        cluster.maintenance[held] = self._completed(call, properties)
         return Reply(200, self._shown(cluster, held), JSON)
 
     async def _delete(self, _: Call, subscription: str, group: str, name: str, configuration: str) -> Reply:

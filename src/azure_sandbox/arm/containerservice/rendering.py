@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from azure_sandbox.arm.containerservice import defaults
 from azure_sandbox.arm.containerservice.document import pool_answer
-from azure_sandbox.arm.containerservice.versions import has_etags, has_kind
+from azure_sandbox.arm.containerservice.versions import RESOURCE_UIDS_SINCE, has_etags, has_kind, omits_defaults
 from azure_sandbox.arm.state import CLUSTER_TYPE, ManagedCluster
 
 Document = dict[str, Any]
+CREATED, UPDATED = "created", "updated"
 
 
 def _state_of(cluster: ManagedCluster, pool: Document) -> str:
@@ -19,11 +21,30 @@ def _etag_of(cluster: ManagedCluster, pool: Document, version: str) -> str:
     return cluster.pool_etags.get(pool["name"], cluster.etag) if has_etags(version) else ""
 
 
-def render(cluster: ManagedCluster, version: str) -> Document:
-    """Return the cluster as the resource that an api-version shows."""
+def _shown_pool(cluster: ManagedCluster, pool: Document, version: str, asked: str = "") -> Document:
+    """Return a pool; the answer to a PUT repeats `nodeLabels` and `tags` even if they are empty."""
+    release = defaults.release_of(cluster.properties["currentKubernetesVersion"])
+    etag = "" if asked == CREATED else _etag_of(cluster, pool, version)
+    answer = pool_answer(pool, _state_of(cluster, pool), etag)
+    answer = defaults.shown(answer, defaults.SHOWN_OF_POOLS, version, release)
+    if asked and release >= defaults.GROWN:
+        answer.setdefault("nodeLabels", {})
+    if not asked and not answer.get("tags"):
+        answer.pop("tags", None)
+    if omits_defaults(version) and not answer.get("enableAutoScaling"):
+        answer.pop("enableAutoScaling", None)
+    return answer
+
+
+def render(cluster: ManagedCluster, version: str, asked: str = "") -> Document:
+    """Return the cluster as the resource that an api-version shows; `asked` is CREATED or UPDATED in a PUT's answer."""
     document, properties = cluster.document, cluster.properties
-    pools = [pool_answer(it, _state_of(cluster, it), _etag_of(cluster, it, version)) for it in cluster.pools]
-    shown: Document = {"provisioningState": cluster.state, **properties, "agentPoolProfiles": pools}
+    release = defaults.release_of(properties["currentKubernetesVersion"])
+    pools = [_shown_pool(cluster, it, version, asked) for it in cluster.pools]
+    visible = defaults.shown(properties, defaults.SHOWN, version, release)
+    shown: Document = {"provisioningState": cluster.state, **visible, "agentPoolProfiles": pools}
+    if not pools:
+        del shown["agentPoolProfiles"]
     answer: Document = {
         "id": cluster.id,
         "location": cluster.location,
@@ -33,16 +54,17 @@ def render(cluster: ManagedCluster, version: str) -> Document:
         "properties": shown,
     }
     if has_kind(version):
-        answer["kind"] = "Base"
+        answer["kind"] = document["sku"]["name"]
+    if has_kind(version) or (version >= RESOURCE_UIDS_SINCE and release >= defaults.GROWN):
         shown["resourceUID"] = cluster.uid
-    if has_etags(version):
+    if has_etags(version) and asked != CREATED:
         answer["eTag"] = cluster.etag
     return answer
 
 
 def render_pool(cluster: ManagedCluster, pool: Document, version: str) -> Document:
     """Return an agent pool as the resource that an api-version shows."""
-    shown = pool_answer(pool, _state_of(cluster, pool), _etag_of(cluster, pool, version))
+    shown = _shown_pool(cluster, pool, version)
     return {
         "id": f"{cluster.id}/agentPools/{shown.pop('name')}",
         "name": pool["name"],

@@ -51,7 +51,11 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-OBJECTS = ("aadProfile", "apiServerAccessProfile", "networkProfile", "servicePrincipalProfile", "storageProfile")
+OBJECTS = (
+    *("aadProfile", "addonProfiles", "apiServerAccessProfile", "autoUpgradeProfile", "hostedSystemProfile"),
+    *("ingressProfile", "networkProfile", "nodeProvisioningProfile", "oidcIssuerProfile", "securityProfile"),
+    *("servicePrincipalProfile", "storageProfile", "workloadAutoScalerProfile"),
+)
 FLAGS = ("disableLocalAccounts", "enableRBAC")
 TEXTS = ("dnsPrefix", "fqdnSubdomain", "kubernetesVersion", "nodeResourceGroup")
 
@@ -71,6 +75,9 @@ def check_types(sent: Document) -> None:
                 raise _mistyped(f"properties.{key}", kind)
     if (version := properties.get("kubernetesVersion")) and not VERSION.fullmatch(version):
         raise provider(400, "InvalidParameter", f"Version {version} is not supported.", target="kubernetesVersion")
+    for name, addon in (properties.get("addonProfiles") or {}).items():
+        mapping(addon, f"addonProfiles.{name}")
+    mapping((properties.get("ingressProfile") or {}).get("webAppRouting"), "ingressProfile.webAppRouting")
     _check_network_types(properties.get("networkProfile") or {})
     _check_pool_types(properties.get("agentPoolProfiles"))
     _check_entra_types(properties.get("aadProfile") or {})
@@ -95,6 +102,7 @@ def _check_network_types(network: Document) -> None:
         if network.get(key) is not None and not isinstance(network[key], str):
             raise _mistyped(f"networkProfile.{key}", str)
     balancer = mapping(network.get("loadBalancerProfile"), "networkProfile.loadBalancerProfile")
+    mapping(network.get("natGatewayProfile"), "networkProfile.natGatewayProfile")
     mapping(balancer.get("managedOutboundIPs"), "networkProfile.loadBalancerProfile.managedOutboundIPs")
 
 
@@ -127,8 +135,12 @@ def check_pool_fields(pool: Document) -> None:
             raise _mistyped(f"agentPoolProfile.{key}", str)
     if (version := pool.get("orchestratorVersion")) and not VERSION.fullmatch(version):
         raise provider(400, "InvalidParameter", f"Version {version} is not supported.", target="orchestratorVersion")
-    for key in ("nodeLabels", "powerState", "upgradeSettings"):
+    for key in ("nodeLabels", "powerState", "securityProfile", "upgradeSettings"):
         mapping(pool.get(key), f"agentPoolProfile.{key}")
+    for key in ("nodeTaints", "nodeInitializationTaints"):
+        taints = pool.get(key)
+        if taints is not None and not (isinstance(taints, list) and all(isinstance(it, str) for it in taints)):
+            raise _mistyped(f"agentPoolProfile.{key}", list)
 
 
 def _check_entra_types(entra: Document) -> None:
@@ -157,6 +169,8 @@ def check_new(name: str, sent: Document) -> None:
         raise front(400, "LocationRequired", "The location property is required for this definition.")
     if not (properties.get("dnsPrefix") or properties.get("fqdnSubdomain")):
         raise provider(400, "InvalidParameter", "Required parameter dnsPrefix is missing (null).", target="dnsPrefix")
+    if (properties.get("hostedSystemProfile") or {}).get("enabled"):  # AKS runs the system pool and does not list it
+        return
     if not properties.get("agentPoolProfiles"):
         text = "Required parameter agentPoolProfiles is missing (null)."
         raise provider(400, "InvalidParameter", text, target="agentPoolProfiles")
@@ -213,9 +227,25 @@ def _check_pools(sent: list[Document] | None, held: list[Document]) -> None:
         check_pool(pool, before.get(pool["name"]))
 
 
+def _check_taints(sent: Document, held: Document) -> None:
+    """Raise 400 for a taint that a system pool cannot have. Recorded in April 2025."""
+    if (sent.get("mode") or held.get("mode")) != "System":
+        return
+    taints = [*(sent.get("nodeTaints") or ()), *(sent.get("nodeInitializationTaints") or ())]
+    if any(not it.startswith("CriticalAddonsOnly=") and not it.endswith(":PreferNoSchedule") for it in taints):
+        raise provider(
+            400,
+            "SystemPoolHasRestrictedTaint",
+            "Placing custom taints on system pool is not supported(except 'CriticalAddonsOnly' taint or taint effect "
+            "is 'PreferNoSchedule'). Please refer to https://aka.ms/aks/system-taints for detail",
+            target="agentPoolProfile.nodeTaints",
+        )
+
+
 def check_pool(sent: Document, held: Document | None) -> None:
     """Raise 400 for an invalid new pool (`held` is None), or a forbidden change of an existing one."""
     check_pool_fields(sent)
+    _check_taints(sent, held or {})
     if held is None:
         if not POOL_NAME.fullmatch(str(sent.get("name", ""))):
             raise provider(400, "InvalidParameter", "The value of parameter agentPool.name is invalid.")

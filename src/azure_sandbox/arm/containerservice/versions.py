@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-DEFAULT = "1.33.5"
+DEFAULT = "1.35.7"
 PATCHES = {
     "1.25": "1.25.6",
     "1.26": "1.26.6",
@@ -14,9 +14,12 @@ PATCHES = {
     "1.32": "1.32.9",
     "1.33": "1.33.5",
     "1.34": "1.34.1",
+    "1.35": "1.35.7",
 }
 NEWEST_API = "2026-08-01"
-ETAGS_SINCE = "2024-09-01"
+ETAGS_SINCE = "2026-03-01"
+PREVIEW_ETAGS_SINCE = "2024-04-02"
+RESOURCE_UIDS_SINCE = "2024-09-01"
 KINDS_SINCE = "2025-01-01"
 EARLY_STATUS_SINCE = "2025-08-01"
 
@@ -38,8 +41,13 @@ def number(version: str) -> tuple[int, ...]:
 
 
 def has_etags(api_version: str) -> bool:
-    """Return whether the answers of an api-version contain `eTag`."""
-    return api_version[:10] >= ETAGS_SINCE
+    """Return whether the answers of an api-version contain `eTag`: recorded for previews long before stable ones."""
+    return api_version[:10] >= (PREVIEW_ETAGS_SINCE if api_version.endswith("-preview") else ETAGS_SINCE)
+
+
+def omits_defaults(api_version: str) -> bool:
+    """Return whether a stable api-version omits `enableAutoScaling` of a pool that does not scale by itself."""
+    return not api_version.endswith("-preview") and api_version >= ETAGS_SINCE
 
 
 def has_kind(api_version: str) -> bool:

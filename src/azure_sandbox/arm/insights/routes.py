@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from azure_sandbox.arm.errors import front, not_modelled
+from azure_sandbox.arm.errors import not_modelled
 from azure_sandbox.arm.front_door import Call, FrontDoor
 from azure_sandbox.arm.insights.activity_log import KEPT, PAGE, Entry, fits, parse
 from azure_sandbox.arm.state import State
@@ -17,7 +17,7 @@ JSON = {"content-type": "application/json; charset=utf-8"}
 
 
 def _refused(message: str) -> Problem:
-    return front(400, "BadRequest", message)
+    return Problem(400, {"code": "BadRequest", "message": message}, JSON)
 
 
 class Monitor:

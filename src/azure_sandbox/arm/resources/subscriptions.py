@@ -7,8 +7,10 @@ from binascii import Error as NotBase64
 from collections.abc import Callable
 from typing import Any
 
+from azure_sandbox.arm.authorization.role_assignments import terms
+from azure_sandbox.arm.containerservice.paging import SKIP, page_of
 from azure_sandbox.arm.containerservice.rendering import render
-from azure_sandbox.arm.errors import being_deleted, front, group_not_found
+from azure_sandbox.arm.errors import being_deleted, front, group_not_found, not_modelled
 from azure_sandbox.arm.front_door import Call, FrontDoor
 from azure_sandbox.arm.state import CLUSTER_TYPE, ManagedCluster, ResourceGroup, State, Subscription
 from azure_sandbox.front.http import Reply
@@ -19,12 +21,28 @@ GROUPS = f"{SUBSCRIPTION}/resourceGroups"
 GROUP = f"{GROUPS}/{{group}}"
 RIGHT = "Microsoft.Resources/subscriptions/"
 REGIONS = (
-    *("centralus", "centraluseuap", "eastus", "eastus2", "northeurope", "swedencentral"),
-    *("uksouth", "westeurope", "westus2"),
+    *("australiacentral", "australiacentral2", "australiaeast", "australiasoutheast", "austriaeast", "belgiumcentral"),
+    *("brazilsouth", "brazilsoutheast", "canadacentral", "canadaeast", "centralindia", "centralus", "centraluseuap"),
+    *("chilecentral", "denmarkeast", "eastasia", "eastus", "eastus2", "eastus2euap", "francecentral", "francesouth"),
+    *("germanynorth", "germanywestcentral", "indonesiacentral", "israelcentral", "italynorth", "japaneast"),
+    *("japanwest", "jioindiacentral", "jioindiawest", "koreacentral", "koreasouth", "malaysiawest", "mexicocentral"),
+    *("newzealandnorth", "northcentralus", "northeurope", "norwayeast", "norwaywest", "polandcentral", "qatarcentral"),
+    *("southafricanorth", "southafricawest", "southcentralus", "southeastasia", "southindia", "spaincentral"),
+    *("swedencentral", "swedensouth", "switzerlandnorth", "switzerlandwest", "uaecentral", "uaenorth", "uksouth"),
+    *("ukwest", "westcentralus", "westeurope", "westindia", "westus", "westus2", "westus3"),
 )
+GROUP_DELETION = 15.0  # seconds of Azure's time: the recorded wait until an empty group is gone
 JSON = {"content-type": "application/json; charset=utf-8"}
 API_VERSIONS = ("2026-08-01", "2026-06-01", "2025-08-01", "2024-09-01", "2023-10-02-preview", "2017-08-31")
 TYPES = ("managedClusters", "managedClusters/agentPools", "locations/operations", "locations/operationresults")
+
+
+def _tagged(group: ResourceGroup, wanted: dict[str, str]) -> bool:
+    """Return whether a group has the tag that a filter names, with the value that it names."""
+    tags = {key.lower(): it for key, it in (group.tags or {}).items()}
+    if "tagname" in wanted and wanted["tagname"].lower() not in tags:
+        return False
+    return "tagvalue" not in wanted or tags.get(wanted.get("tagname", "").lower()) == wanted["tagvalue"]
 
 
 class Subscriptions:
@@ -52,7 +70,7 @@ class Subscriptions:
         door.add("DELETE", GROUP, self._delete_group, scope=GROUP, action=group + "delete")
         gone = f"{SUBSCRIPTION}/operationresults/{{token}}"
         door.add("GET", gone, self._deletion, scope=SUBSCRIPTION, action=None)
-        paged = ("$skipToken",)
+        paged = SKIP
         below = f"providers/{CLUSTER_TYPE}"
         in_all, in_group = f"{SUBSCRIPTION}/{below}", f"{GROUP}/{below}"
         door.add("GET", in_all, self._clusters_of, scope=SUBSCRIPTION, action=None, options=paged)
@@ -143,12 +161,13 @@ class Subscriptions:
     async def _groups(self, call: Call, subscription: str) -> Reply:
         found = self._state.subscription(subscription)
         self._state.sweep(subscription)
-        if call.option("$filter"):
-            raise front(501, "SandboxNotModelled", "azure-sandbox: $filter on resource groups is not modelled")
+        wanted = terms(call.option("$filter"))
+        if unknown := set(wanted) - {"tagname", "tagvalue"}:
+            raise not_modelled(f"the filter {sorted(unknown)} on resource groups")
         allowed = self._state.access.allows
         right = RIGHT + "resourceGroups/read"
-        seen = [it for it in found.groups.values() if allowed(call.principals, right, it.id)]
-        if not seen:
+        seen = [it for it in found.groups.values() if allowed(call.principals, right, it.id) and _tagged(it, wanted)]
+        if not seen and not wanted:
             self._door.require(call, right, call.scope)
         return Reply(200, {"value": [self._shown_group(it) for it in seen]}, JSON)
 
@@ -180,6 +199,7 @@ class Subscriptions:
             raise being_deleted(group)
         made = held or ResourceGroup(subscription=home.id, name=group, location=location)
         made.tags = sent.get("tags")
+        made.manager = str(sent.get("managedBy") or made.manager)
         home.groups[group.lower()] = made
         return Reply(200 if held else 201, self._shown_group(made), JSON)
 
@@ -192,13 +212,9 @@ class Subscriptions:
         for lock in tuple(self._state.locks.values()):
             if lock.scope.lower().startswith(f"{found.id.lower()}/"):
                 self._door.check_locks(lock.scope, "delete")
-        clusters = self._state.clusters_below(found.id)
-        if not clusters:
-            del home.groups[group.lower()]
-            self._state.access.remove_below(found.id)
-            return Reply(200)
-        found.deleting = True
-        for it in clusters:
+        if not found.deleting:
+            found.deleting, found.gone = True, self._door.clock.after(GROUP_DELETION)
+        for it in self._state.clusters_below(found.id):
             if it.state != "Deleting":
                 self._delete_cluster(it)
         return Reply(202, None, self._deletion_location(call, home, found.name))
@@ -232,20 +248,5 @@ class Subscriptions:
         seen = [it for it in self._state.clusters_below(call.scope) if allowed(call.principals, right, it.id)]
         if not seen and not self._state.access.knows(call.principals, call.scope):
             self._door.require(call, right, call.scope)
-        start = self._start_of(call.option("$skipToken"))
-        page = seen[start : start + self._page]
-        body: Document = {"value": [render(it, call.version) for it in page]}
-        if start + self._page < len(seen):
-            token = urlsafe_b64encode(str(start + self._page).encode()).decode()
-            base = f"https://management.azure.com{call.request.path}"
-            body["nextLink"] = f"{base}?api-version={call.version}&%24skipToken={token}"
+        body = page_of([render(it, call.version) for it in seen], call, self._page)
         return Reply(200, body, {"content-type": "application/json"})
-
-    @staticmethod
-    def _start_of(token: str) -> int:
-        if not token:
-            return 0
-        try:
-            return int(urlsafe_b64decode(token))
-        except (ValueError, NotBase64) as error:
-            raise front(400, "InvalidSkipToken", "The skip token cannot be read.") from error

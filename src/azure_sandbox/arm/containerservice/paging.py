@@ -1,0 +1,32 @@
+"""The pages of AKS's lists. Each page names a next one, even the last page that has members. Recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from azure_sandbox.arm.errors import front
+from azure_sandbox.arm.front_door import Call
+
+Document = dict[str, Any]
+SINCE = "2024-01-01"  # no earlier api-version was recorded with it
+SKIP = ("$skipToken", "skipToken")
+"""The query options of a page after the first; AKS writes both into `nextLink`."""
+
+
+def page_of(members: list[Document], call: Call, size: int) -> Document:
+    """Return the page that a request asks for; a page without members ends the list.
+
+    Raises:
+        Problem: 400 for a skip token that cannot be read.
+    """
+    token = call.option("$skipToken") or call.option("skipToken") or "0"
+    if not token.isdecimal():
+        raise front(400, "InvalidSkipToken", "The skip token cannot be read.")
+    start = int(token)
+    body: Document = {"value": members[start : start + size]}
+    if body["value"] and call.version >= SINCE:
+        following = min(start + size, len(members))
+        base = f"https://management.azure.com{call.request.path}"
+        query = f"%24skipToken={following}&api-version={call.version}&skipToken={following}"
+        body["nextLink"] = f"{base}?{query}"
+    return body
