@@ -111,7 +111,7 @@ def replay(
         Literal["text", "json"], typer.Option("--output", "-o", help="Form of the result: text or json.")
     ] = "text",
 ) -> None:
-    """Say where the sandbox answers otherwise than recorded. Exit code 0: nowhere; 1: somewhere; 2: wrong usage."""
+    """Show where the sandbox's answers differ from a recording. Exit code 0: nowhere; 1: somewhere; 2: wrong usage."""
     results: dict[str, list[Exchange]] = {}
     for file in files:
         try:
