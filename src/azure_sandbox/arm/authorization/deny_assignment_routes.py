@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from azure_sandbox.arm.authorization.access import covers, normal
+from azure_sandbox.arm.authorization.access import normal
 from azure_sandbox.arm.authorization.deny_assignments import DenyAssignment
-from azure_sandbox.arm.authorization.role_assignments import JSON, PROVIDER, terms
+from azure_sandbox.arm.authorization.role_assignments import JSON, PROVIDER, listed
 from azure_sandbox.arm.containerservice.validation import mapping
-from azure_sandbox.arm.errors import authorization, front, not_modelled
+from azure_sandbox.arm.errors import authorization, front
 from azure_sandbox.arm.front_door import Call, FrontDoor
 from azure_sandbox.front.http import Reply
 
@@ -38,15 +38,7 @@ class DenyAssignmentRoutes:
         return self._state.denials.get(normal(f"/{scope}/{PROVIDER}/denyAssignments/{name}"))
 
     async def _list(self, call: Call, scope: str) -> Reply:
-        wanted = terms(call.option("$filter"))
-        if set(wanted) - {"atscope"}:
-            raise not_modelled(f"the filter {call.option('$filter')!r} on deny assignments")
-        at = f"/{scope}"
-        found = [
-            it
-            for it in self._state.denials.values()
-            if covers(it.scope, at) or ("atscope" not in wanted and covers(at, it.scope))
-        ]
+        found = listed(call, scope, self._state.denials.values(), "deny assignments")
         return Reply(200, {"value": [self._shown(it) for it in found]}, JSON)
 
     async def _get(self, _: Call, scope: str, name: str) -> Reply:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from azure_sandbox.arm.authorization.access import covers, normal
-from azure_sandbox.arm.authorization.role_assignments import JSON, PROVIDER, terms
+from azure_sandbox.arm.authorization.access import normal
+from azure_sandbox.arm.authorization.role_assignments import JSON, PROVIDER, listed
 from azure_sandbox.arm.containerservice.validation import mapping
-from azure_sandbox.arm.errors import authorization, front, not_modelled
+from azure_sandbox.arm.errors import authorization, front
 from azure_sandbox.arm.front_door import Call, FrontDoor
 from azure_sandbox.arm.state import ManagementLock, State
 from azure_sandbox.front.http import Reply
@@ -35,15 +35,7 @@ class LockRoutes:
         return {"properties": properties, "id": it.id, "type": "Microsoft.Authorization/locks", "name": it.name}
 
     async def _list(self, call: Call, scope: str) -> Reply:
-        wanted = terms(call.option("$filter"))
-        if set(wanted) - {"atscope"}:
-            raise not_modelled(f"the filter {call.option('$filter')!r} on locks")
-        at = f"/{scope}"
-        found = [
-            it
-            for it in self._state.locks.values()
-            if covers(it.scope, at) or ("atscope" not in wanted and covers(at, it.scope))
-        ]
+        found = listed(call, scope, self._state.locks.values(), "locks")
         return Reply(200, {"value": [self._shown(it) for it in found]}, JSON)
 
     def _find(self, scope: str, name: str) -> ManagementLock | None:

@@ -6,14 +6,15 @@ import datetime as dt
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from azure_sandbox.arm.authorization.access import Assignment, covers, normal
 from azure_sandbox.arm.authorization.custom_roles import no_role
+from azure_sandbox.arm.authorization.deny_assignments import DenyAssignment
 from azure_sandbox.arm.containerservice.validation import mapping
 from azure_sandbox.arm.errors import authorization, front, not_modelled
 from azure_sandbox.arm.front_door import Call, FrontDoor
-from azure_sandbox.arm.state import State
+from azure_sandbox.arm.state import ManagementLock, State
 from azure_sandbox.entra.directory import Directory, Group
 from azure_sandbox.front.http import Reply
 
@@ -28,6 +29,8 @@ TERM = re.compile(
 )
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
+Placed = TypeVar("Placed", DenyAssignment, ManagementLock)
+
 
 def terms(filter_: str) -> dict[str, str]:
     """Return the terms of a `$filter`, joined by `and`, by name in lower case; raises 501 for an unknown form."""
@@ -38,6 +41,15 @@ def terms(filter_: str) -> dict[str, str]:
             raise not_modelled(f"the filter {part!r}")
         found[match["name"].lower()] = (match["argument"] or match["value"] or "").replace("''", "'")
     return found
+
+
+def listed(call: Call, scope: str, held: Iterable[Placed], what: str) -> list[Placed]:
+    """Return the members of a list at a scope: what counts there and, without `atScope()`, what is below it."""
+    wanted = terms(call.option("$filter"))
+    if set(wanted) - {"atscope"}:
+        raise not_modelled(f"the filter {call.option('$filter')!r} on {what}")
+    at = f"/{scope}"
+    return [it for it in held if covers(it.scope, at) or ("atscope" not in wanted and covers(at, it.scope))]
 
 
 class RoleAssignmentRoutes:
