@@ -36,6 +36,7 @@ from azure_sandbox.arm.insights.activity_log import Entry
 from azure_sandbox.arm.insights.routes import Monitor
 from azure_sandbox.arm.network.networks import VirtualNetwork
 from azure_sandbox.arm.network.routes import NetworkRoutes
+from azure_sandbox.arm.resources.management_groups import ManagementGroup, ManagementGroupRoutes
 from azure_sandbox.arm.resources.registration import Registration
 from azure_sandbox.arm.resources.resource_graph import ResourceGraph
 from azure_sandbox.arm.resources.subscriptions import Subscriptions
@@ -113,7 +114,7 @@ class Arm:
         RoleAssignmentRoutes(door, directory)
         RoleDefinitionRoutes(door)
         around = (Maintenance, Upgrades, Monitor, ResourceGraph, NetworkRoutes, LogRoutes)
-        for routes in (*around, LockRoutes, PolicyRoutes, DenyAssignmentRoutes):
+        for routes in (*around, ManagementGroupRoutes, LockRoutes, PolicyRoutes, DenyAssignmentRoutes):
             routes(door)
         RunCommand(door, durations)
         Subscriptions(door, page=settings.page_size, delete_cluster=clusters.delete)
@@ -224,6 +225,12 @@ class Arm:
         if self._state.roles.find(role.name):
             raise ValueError(f"there are two roles called {role.name!r}")
         self._state.roles.put(role)
+
+    def add_management_group(self, group: ManagementGroup) -> None:
+        """Add a management group. Raises ValueError if its parent or one of its subscriptions does not exist."""
+        if unknown := set(group.subscriptions) - set(self._state.subscriptions):
+            raise ValueError(f"management group {group.name}: there is no subscription {', '.join(sorted(unknown))}")
+        self._state.management_groups.add(group)
 
     def assign(
         self, scope: str, principal_id: str, role_name: str, *, name: str | None = None, description: str | None = None

@@ -16,6 +16,7 @@ from azure_sandbox.arm.containerservice.spec import LockLevel
 from azure_sandbox.arm.errors import group_not_found, resource_not_found, subscription_not_found
 from azure_sandbox.arm.insights.activity_log import ActivityLog, Ending
 from azure_sandbox.arm.network.networks import NETWORK_TYPE, Networks
+from azure_sandbox.arm.resources.management_groups import ManagementGroups
 from azure_sandbox.cluster.servers import ApiServers
 from azure_sandbox.cluster.service import ApiServer
 from azure_sandbox.faults.operations import OperationFault
@@ -191,7 +192,8 @@ class State:
     operations: dict[str, Operation] = field(default_factory=dict)
     locks: dict[str, ManagementLock] = field(default_factory=dict)
     denials: dict[str, DenyAssignment] = field(default_factory=dict)
-    access: RoleAssignments = field(default_factory=RoleAssignments)
+    management_groups: ManagementGroups = field(default_factory=ManagementGroups)
+    access: RoleAssignments = field(init=False)
     roles: RoleDefinitions = field(default_factory=RoleDefinitions)
     networks: Networks = field(default_factory=Networks)
     quotas: dict[tuple[str, str, str], Quota] = field(default_factory=dict)  # by subscription, region and quota name
@@ -201,6 +203,11 @@ class State:
     features: dict[str, set[str]] = field(default_factory=dict)  # names of preview features, by subscription
     logs: Logs = field(default_factory=Logs)
     servers: ApiServers = field(default_factory=ApiServers)
+    graph_delay: float = 120.0  # seconds until Azure Resource Graph shows a write
+
+    def __post_init__(self) -> None:
+        """Let role assignments reach from a management group to the subscriptions below it."""
+        self.access = RoleAssignments(self.management_groups.above)
 
     def subscription(self, name: str) -> Subscription:
         """Return a subscription by its id; raises 404 if it does not exist."""
@@ -276,6 +283,8 @@ class State:
         """Return whether a scope names something that exists. What is below a cluster is not looked up."""
         parts = [it for it in scope.split("/") if it]
         match [it.lower() for it in parts]:
+            case ["providers", "microsoft.management", "managementgroups", name]:
+                return self.management_groups.get(name) is not None
             case ["subscriptions", name]:
                 return name in self.subscriptions
             case ["subscriptions", name, "resourcegroups", group, *rest]:

@@ -47,6 +47,17 @@ def export_world(sandbox: Exported) -> Document:
         "operator": sandbox.operator.principal.id,
         "customRoles": [_role(it) for it in state.roles.custom()],
         "subscriptions": [_subscription(state, it.id, home.id) for it in state.subscriptions.values()],
+        "resourceGraphDelay": state.graph_delay,
+        "managementGroups": [
+            {
+                "name": it.name,
+                "displayName": it.display_name,
+                "parent": it.parent,
+                "subscriptions": list(it.subscriptions),
+                "roleAssignments": _governed(state, it.id)["roleAssignments"],
+            }
+            for it in state.management_groups.all()
+        ],
     }
     if others := [it for it in directory.tenants.values() if it.id != home.id]:
         document["tenants"] = [{"id": it.id, "name": it.domain, "displayName": it.display_name} for it in others]
@@ -125,6 +136,8 @@ def _governed(state: State, scope: str) -> Document:
 def _below(state: State, scope: str, holder: str) -> str | None:
     """Return the rest of a scope below its holder in a world. Returns None if another entry holds the scope."""
     parts = scope.strip("/").split("/")
+    if parts[0].lower() == "providers":  # a management group
+        return "" if normal(scope) == normal(holder) else None
     subscription, group, cluster = 2, 4, 8  # segments of their ids
     for length in (cluster, group, subscription):
         upper = normal("/" + "/".join(parts[:length]))

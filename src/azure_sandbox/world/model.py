@@ -199,11 +199,22 @@ class SubscriptionModel(Scope):
     resource_groups: tuple[ResourceGroupModel, ...] = ()
 
 
+class ManagementGroupModel(Model):
+    """A management group. `parent` names one above it in the list; `subscriptions` are names or ids of direct ones."""
+
+    name: str
+    display_name: str = ""
+    parent: str = ""
+    subscriptions: tuple[str, ...] = ()
+    role_assignments: tuple[RoleAssignmentModel, ...] = ()
+
+
 class World(Model):
     """A world. Without `operator`, one is generated that is Owner of every subscription.
 
     `throttling`: empty token buckets answer 429. `durations`: seconds of Azure time per kind of operation, such as
     `rotate: 600`; the pace divides them. `controlPlane`: for all clusters, also those that clients create.
+    `resourceGraphDelay`: seconds of Azure time until Azure Resource Graph shows a write.
     """
 
     version: Literal[1]
@@ -222,7 +233,9 @@ class World(Model):
     operator: str | None = None
     custom_roles: tuple[CustomRoleModel, ...] = ()
     subscriptions: tuple[SubscriptionModel, ...] = ()
+    management_groups: tuple[ManagementGroupModel, ...] = ()
     throttling: bool = False
+    resource_graph_delay: Annotated[float, Field(ge=0)] = 120.0
     control_plane: Literal["builtin", "real"] = "builtin"
     durations: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     folder: Path = Field(default=Path(), exclude=True)
