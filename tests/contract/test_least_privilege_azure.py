@@ -28,6 +28,7 @@ from aks_entra.host.private_file import PrivateFile
 from aks_entra.planning.inventory import inventory
 from aks_entra.planning.planner import plan_fleet
 from aks_entra.planning.rollback import plan_way_back
+from aks_entra.planning.selection import Selection
 from aks_entra.settings import Settings
 from aks_entra.verification import verifier
 from aks_entra.wiring import Session, open_session
@@ -76,7 +77,7 @@ async def planned(session: Session, selector: Selector, *wanted: WantedGroup) ->
 
 
 async def look(session: Session, said: Said, _: Path) -> bool:
-    rows = await inventory(session.ports, (EVERYWHERE,), probe=True, read=True, records=())
+    rows = await inventory(session.ports, Selection(selectors=(EVERYWHERE,)), probe=True, read=True, records=())
     said.extend(row.problem for row in rows)
     plan = await planned(session, EVERYWHERE)
     said.plan(plan)

@@ -229,8 +229,16 @@ class WorldArm:
             self._world.hands_out(found, "break-glass")
             place.put(f"generation {found.generation}".encode())
 
-    async def subscription_ids(self) -> tuple[str, ...]:
+    async def clusters_in_resource_graph(self, management_group: str | None) -> AsyncIterator[Posture]:
+        with self._world.call("arm.clusters_in_resource_graph"):
+            assert management_group in {None, "prod"}
+            found = [replace(posture_of(cluster), etag=None) for cluster in self._world.clusters.values()]
+        for posture in found:
+            yield posture
+
+    async def subscription_ids(self, management_group: str | None = None) -> tuple[str, ...]:
         with self._world.call("arm.subscription_ids"):
+            assert management_group in {None, "prod"}
             return (SUBSCRIPTION,)
 
     async def ensure_resource_group(self, subscription_id: str, name: str, location: str) -> bool:

@@ -162,6 +162,7 @@ async def plan_of(fleet: Fleet, evidence: list[Path] | None, audit: Audit | None
                 records,
                 on_progress=teller(tell),
                 callers=await _callers(session, audit, fleet.audit_days),
+                on_note=lambda note: output.say(note, style="dim"),
             )
 
 

@@ -15,27 +15,25 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, StrictBool, StrictInt, ValidationError, model_validator
 
-from aks_entra.core.cluster import ClusterId
-from aks_entra.core.planning.fleet import ONE_STAGE, Fleet, ProverSpec, Selector, WantedGroup, WantedTarget
+from aks_entra.core.planning.fleet import ONE_STAGE, Fleet, ProverSpec, WantedGroup, WantedTarget
 from aks_entra.core.preflight import Skip, skip_refused
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
 from aks_entra.errors import Refused
+from aks_entra.fleet_file.clusters import ClustersFile, ExcludedFile
 from aks_entra.fleet_file.errors import Mistake, Mistakes, problems_of, refusal, unwritten
 from aks_entra.fleet_file.fields import (
     MAX_CLUSTERS,
-    ClusterResourceId,
     Guid,
     Label,
     Named,
     Principals,
     RuleId,
-    Tags,
     UniqueName,
     Variable,
     Version,
 )
 from aks_entra.fleet_file.part import Part as _Part
-from aks_entra.fleet_file.part import once, pairs
+from aks_entra.fleet_file.part import once
 from aks_entra.fleet_file.rollout import ChangeTicket, RolloutFile
 from aks_entra.fleet_file.runs import BY_HAND, RunsFile
 from aks_entra.fleet_file.yaml_lines import Problem, path_of, read
@@ -43,46 +41,6 @@ from aks_entra.fleet_file.yaml_lines import Problem, path_of, read
 MAX_BYTES: Final = 1_048_576
 
 _BEGIN: Final = "begin the fleet file with `version: 1`; docs/reference/fleet-file.md shows a complete example"
-
-
-class ClustersFile(_Part):
-    """The clusters of one subscription that match the other keys, or one cluster by its id."""
-
-    id: ClusterResourceId | None = None
-    """The ARM id of one cluster. Excludes the other keys."""
-    subscription: Named | None = None
-    """Id or display name of a subscription."""
-    resource_group: Named | None = None
-    """Only clusters of this resource group."""
-    name: Named | None = None
-    """Only the cluster of this name."""
-    tags: Tags | None = None
-    """Only clusters with all these tags."""
-
-    @model_validator(mode="after")
-    def _one_way(self) -> ClustersFile:
-        others = [name for name in ("subscription", "resource_group", "name", "tags") if getattr(self, name)]
-        if self.id and others:
-            raise Mistakes(
-                Mistake("`id` already names one cluster", f"remove `{name}` or `id`", at=(name,)) for name in others
-            )
-        if not self.id and not self.subscription:
-            raise Mistakes([Mistake("no subscription is named", "add `subscription: <name or id>`, or use `id`")])
-        return self
-
-    def to_selector(self) -> Selector:
-        """Return the same as a core value."""
-        if self.id:
-            cluster = ClusterId.parse(self.id)
-            return Selector(
-                subscription=cluster.subscription_id.lower(), resource_group=cluster.resource_group, name=cluster.name
-            )
-        return Selector(
-            subscription=self.subscription or "",
-            resource_group=self.resource_group,
-            name=self.name,
-            tags=pairs(self.tags),
-        )
 
 
 class AdminGroupFile(_Part):
@@ -223,6 +181,8 @@ class FleetFile(_Part):
     """Name of the fleet, shown in plans, runs and reports."""
     clusters: Annotated[tuple[ClustersFile, ...], Field(min_length=1, max_length=MAX_CLUSTERS)]
     """The clusters of the fleet."""
+    exclude: Annotated[tuple[ExcludedFile, ...], Field(max_length=MAX_CLUSTERS)] = ()
+    """Clusters that `clusters` selects and that are left out. A name that matches none is an error."""
     target: TargetFile
     """The target state of each cluster."""
     prover: ProverFile | None = None
@@ -268,6 +228,7 @@ class FleetFile(_Part):
         return Fleet(
             name=self.name,
             selectors=tuple(entry.to_selector() for entry in self.clusters),
+            excluded=tuple(entry.to_selector() for entry in self.exclude),
             target=replace(target, rotation=RotationPolicy.LATER) if soak else target,
             prover=self.prover.to_spec() if self.prover else None,
             stages=tuple(stage.to_spec() for stage in self.rollout.stages) if self.rollout else ONE_STAGE,

@@ -19,7 +19,7 @@ from aks_entra.planning.fleet_reader import FleetReader, Progress
 from aks_entra.planning.group_drift import drifts
 from aks_entra.planning.preflight_facts import around, denials_of
 from aks_entra.planning.reader import needed_actions
-from aks_entra.planning.selection import select
+from aks_entra.planning.selection import OnNote, Selection, select
 from aks_entra.planning.unreadable_cluster import PlanOfUnreadable
 from aks_entra.ports.migration import Caller, Ports
 from aks_entra.probes import checks
@@ -35,6 +35,7 @@ async def plan_fleet(
     on_progress: Progress | None = None,
     concurrency: int = 20,
     callers: Mapping[str, AuditedCallers] | None = None,
+    on_note: OnNote | None = None,
 ) -> FleetPlan:
     """Read everything that a plan depends on, and decide.
 
@@ -50,7 +51,8 @@ async def plan_fleet(
     reader = FleetReader(ports, records, concurrency, on_progress)
     runner = await ports.callers.runner()
     caller = await ports.callers.prover()
-    postures = await select(ports.arm, reader, fleet.selectors)
+    wanted = Selection(selectors=fleet.selectors, excluded=fleet.excluded, on_note=on_note)
+    postures = await select(ports.arm, reader, wanted)
     if not postures:
         raise Refused(
             "there is no cluster that this identity may read",

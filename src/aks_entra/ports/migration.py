@@ -187,8 +187,14 @@ class ControlPlane(Protocol):
     async def hand_out_admin_kubeconfig(self, cluster: ClusterId, place: KubeconfigSink) -> None:
         """Write the admin kubeconfig to the one place. TryLater while Azure still refuses it."""
 
-    async def subscription_ids(self) -> tuple[str, ...]:
-        """Return the ids of the subscriptions that the caller can see."""
+    async def subscription_ids(self, management_group: str | None = None) -> tuple[str, ...]:
+        """Return the ids of the subscriptions that the caller can see, or of those below a management group."""
+
+    def clusters_in_resource_graph(self, management_group: str | None) -> AsyncIterator[Posture]:
+        """Return the clusters below a management group, or of the whole tenant (None), one page at a time.
+
+        Azure Resource Graph lags by minutes. The postures have no ETag.
+        """
 
     async def ensure_resource_group(self, subscription_id: str, name: str, location: str) -> bool:
         """Create the resource group unless it exists. Returns whether it was created."""

@@ -206,3 +206,22 @@ def test_a_byte_order_mark_is_no_problem(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbf" + SMALL.replace("\n", "\r\n").encode())
 
     assert load_fleet_file(path).name == "prod"
+
+
+def test_a_fleet_can_be_a_management_group_or_a_tenant_without_some_clusters() -> None:
+    fleet = parse_fleet_file(
+        "version: 1\nname: prod\nclusters: [{management_group: corp, tags: {env: prod}}, {tenant: true}]\n"
+        f"exclude: [{{name: shop-99}}, {{subscription: dev}}, {{id: {CLUSTER}}}]\n"
+        "target: {admin_groups: [{name: aks-admins}]}\n",
+        "fleet.yaml",
+    ).to_fleet()
+    assert fleet.selectors == (
+        Selector(management_group="corp", tags=(("env", "prod"),)),
+        Selector(tenant=True),
+    )
+    assert [one.place for one in fleet.selectors] == ["management group corp", "the tenant"]
+    assert fleet.excluded == (
+        Selector(name="shop-99"),
+        Selector(subscription="dev"),
+        Selector(subscription=CLUSTER.split("/")[2], resource_group="shop-weu", name="shop-01"),
+    )

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from azure.core.exceptions import HttpResponseError
 
-from aks_entra.adapters.arm import activity_log, cluster_list, guarded_put, permissions, subscriptions, surroundings
+from aks_entra.adapters.arm import (
+    activity_log,
+    cluster_list,
+    guarded_put,
+    permissions,
+    resource_graph,
+    subscriptions,
+    surroundings,
+)
 from aks_entra.adapters.arm import azure_policy as policies
 from aks_entra.adapters.arm import deny_assignments as deny
 from aks_entra.adapters.arm.activity_log import DELAY
@@ -202,8 +210,16 @@ class AzureControlPlane:
                 raise
         place.put(_kubeconfig(answer, cluster))
 
-    async def subscription_ids(self) -> tuple[str, ...]:
-        """Return the ids of the subscriptions that the caller can see."""
+    async def clusters_in_resource_graph(self, management_group: str | None) -> AsyncIterator[Posture]:
+        """Return the clusters that Azure Resource Graph knows, one page at a time. It lags by minutes."""
+        async for page in resource_graph.pages(self._clients, management_group):
+            for posture in page:
+                yield posture
+
+    async def subscription_ids(self, management_group: str | None = None) -> tuple[str, ...]:
+        """Return the ids of the subscriptions that the caller can see, or of those below a management group."""
+        if management_group is not None:
+            return await subscriptions.below(self._clients, management_group)
         return tuple(key for key, _ in await subscriptions.visible(self._clients))
 
     async def ensure_resource_group(self, subscription_id: str, name: str, location: str) -> bool:

@@ -13,15 +13,32 @@ from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selector:
-    """Selects clusters of a subscription (id or name) by the other fields. ARM names ignore case."""
+    """Selects clusters by the other fields, of a subscription (id or name), a management group or the whole tenant.
 
-    subscription: str
+    ARM names ignore case. A selector that excludes clusters may name no subscription: then it counts everywhere.
+    """
+
+    subscription: str = ""
+    management_group: str | None = None
+    tenant: bool = False
     resource_group: str | None = None
     name: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def wide(self) -> bool:
+        """Whether the selector reaches over several subscriptions."""
+        return self.tenant or self.management_group is not None
+
+    @property
+    def place(self) -> str:
+        """Where it selects clusters, in words."""
+        if self.management_group is not None:
+            return f"management group {self.management_group}"
+        return "the tenant" if self.tenant else f"subscription {self.subscription}"
+
     def matches(self, posture: Posture) -> bool:
-        """Whether the selector selects a cluster of its subscription. Only tag values are case-sensitive."""
+        """Whether the selector selects a cluster of its place. Only tag values are case-sensitive."""
         cluster = posture.cluster
         tags = {name.casefold(): value for name, value in posture.tags}
         return (
@@ -113,6 +130,7 @@ class Fleet:
     name: str
     selectors: tuple[Selector, ...]
     target: WantedTarget
+    excluded: tuple[Selector, ...] = ()  # clusters of these selectors are not in the fleet
     prover: ProverSpec | None = None
     stages: tuple[StageSpec, ...] = ONE_STAGE
     skip_rules: tuple[Skip, ...] = ()

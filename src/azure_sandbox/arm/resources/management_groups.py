@@ -88,10 +88,11 @@ class ManagementGroupRoutes:
         self._groups = door.state.management_groups
         self._state = door.state
         read, one = "Microsoft.Management/managementGroups/read", KIND + "/{name}"
+        below = "Microsoft.Management/managementGroups/descendants/read"
         door.add("GET", KIND, self._list, action=None)
         door.add("GET", one, self._get, scope=one, action=read)
         options = ("$skiptoken", "$top")
-        door.add("GET", f"{one}/descendants", self._descendants, scope=one, action=read, options=options)
+        door.add("GET", f"{one}/descendants", self._descendants, scope=one, action=below, options=options)
 
     async def _list(self, call: Call) -> Reply:
         read = "Microsoft.Management/managementGroups/read"
