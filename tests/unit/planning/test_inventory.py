@@ -224,8 +224,9 @@ async def test_one_of_many_subscriptions_that_cannot_be_listed_does_not_hide_the
 
         async def clusters_in_resource_graph(self, management_group: str | None) -> AsyncIterator[Posture]:
             assert management_group is None
+            for posture in tuple[Posture, ...]():
+                yield posture
             raise TryLater("it is down", after=1)
-            yield
 
         async def list_clusters(self, subscription_id: str, group: str | None = None) -> AsyncIterator[Posture]:
             if subscription_id == "other":
