@@ -62,6 +62,7 @@ class ArmSettings:
     `seed`: draw all other durations from the recorded ranges; without it they are the recorded medians.
     `throttling`: an empty token bucket refuses the request.
     `real_control_planes`: each cluster that a client creates gets its own kube-apiserver.
+    `accepted_versions`: api-versions that are accepted although the resource type does not have them any more.
     """
 
     durations: Mapping[str, float] = field(default_factory=dict)
@@ -70,6 +71,7 @@ class ArmSettings:
     real_control_planes: bool = False
     page_size: int = 500
     default_version: str = DEFAULT
+    accepted_versions: frozenset[str] = frozenset()
 
 
 class Arm:
@@ -96,6 +98,7 @@ class Arm:
             clock=clock,
             router=self.router,
             throttle=self.throttle,
+            accepted_versions=settings.accepted_versions,
         )
         self._build = Builder(
             clock=clock,

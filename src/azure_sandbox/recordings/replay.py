@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 import jwt
 from multidict import CIMultiDict
 
+from azure_sandbox.arm.containerservice.versions import DEFAULT
 from azure_sandbox.arm.service import Arm, ArmSettings
 from azure_sandbox.clock import Clock
 from azure_sandbox.entra.directory import Directory, ServicePrincipal, Tenant, User
@@ -126,8 +127,7 @@ class Replay:
         directory.add(self._runner)
         self.directory, self._tokens = directory, Tokens(directory)
         self._known: dict[str, str] = {}
-        version = self._version()
-        settings = ArmSettings(default_version=version) if version else ArmSettings()
+        settings = ArmSettings(default_version=self._version() or DEFAULT, accepted_versions=_accepted(exchanges))
         self.arm = Arm(directory, self._tokens, self.clock, settings)
         self.graph = Graph(directory, self._tokens)
         self._subscriptions: set[str] = set()
@@ -346,6 +346,12 @@ def _runner(exchanges: list[Document]) -> ServicePrincipal:
         display_name="runner",
         graph_permissions=frozenset(found.get("roles", ()) if found else access.KNOWN),
     )
+
+
+def _accepted(exchanges: list[Document]) -> frozenset[str]:
+    """Return the api-versions that the service knew on the day of a recording; previews have ended since."""
+    queries = (urlsplit(it["url"]).query for it in exchanges if it["status"] < REFUSED)
+    return frozenset(dict(parse_qsl(it)).get("api-version", "") for it in queries)
 
 
 def _masked(value: Any) -> str:

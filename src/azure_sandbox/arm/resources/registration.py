@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from azure_sandbox.arm import api_versions
 from azure_sandbox.arm.errors import front
 from azure_sandbox.arm.front_door import Call, FrontDoor
+from azure_sandbox.arm.resources.regions import REGIONS
 from azure_sandbox.arm.state import State
 from azure_sandbox.front.http import Reply
 
@@ -38,9 +40,10 @@ KNOWN_FEATURES = (
 
 
 class Registration:
-    """The routes of providers and features. Microsoft.ContainerService has its own route in `subscriptions`."""
+    """The routes of providers and features."""
 
     def __init__(self, door: FrontDoor) -> None:
+        self._clock = door.clock
         self._state: State = door.state
         self._registered, self._features = door.state.registered, door.state.features
         right = "Microsoft.Resources/subscriptions/"
@@ -75,10 +78,23 @@ class Registration:
         return {
             "id": f"{home.scope}/providers/{known}",
             "namespace": known,
-            "resourceTypes": [],
+            "resourceTypes": self._types(known),
             "registrationState": "Registered" if on else "NotRegistered",
             "registrationPolicy": "RegistrationRequired",
         }
+
+    def _types(self, namespace: str) -> list[Document]:
+        today = self._clock.now().date()
+        return [
+            {
+                "resourceType": kind.partition("/")[2],
+                "locations": list(REGIONS),
+                "apiVersions": sorted(api_versions.of_type(kind, today), reverse=True),
+                "capabilities": "None",
+            }
+            for kind in api_versions.TABLE
+            if kind.startswith(f"{namespace}/")
+        ]
 
     async def _providers(self, _: Call, subscription: str) -> Reply:
         shown = [self._shown(subscription, it) for it in sorted((*REGISTERED, *OTHERS))]

@@ -12,6 +12,7 @@ from azure_sandbox.arm.containerservice.paging import SKIP, page_of
 from azure_sandbox.arm.containerservice.rendering import render
 from azure_sandbox.arm.errors import being_deleted, front, group_not_found, not_modelled
 from azure_sandbox.arm.front_door import Call, FrontDoor
+from azure_sandbox.arm.resources.regions import REGIONS
 from azure_sandbox.arm.state import CLUSTER_TYPE, ManagedCluster, ResourceGroup, State, Subscription
 from azure_sandbox.front.http import Reply
 
@@ -20,21 +21,8 @@ SUBSCRIPTION = "/subscriptions/{subscription}"
 GROUPS = f"{SUBSCRIPTION}/resourceGroups"
 GROUP = f"{GROUPS}/{{group}}"
 RIGHT = "Microsoft.Resources/subscriptions/"
-REGIONS = (
-    *("australiacentral", "australiacentral2", "australiaeast", "australiasoutheast", "austriaeast", "belgiumcentral"),
-    *("brazilsouth", "brazilsoutheast", "canadacentral", "canadaeast", "centralindia", "centralus", "centraluseuap"),
-    *("chilecentral", "denmarkeast", "eastasia", "eastus", "eastus2", "eastus2euap", "francecentral", "francesouth"),
-    *("germanynorth", "germanywestcentral", "indonesiacentral", "israelcentral", "italynorth", "japaneast"),
-    *("japanwest", "jioindiacentral", "jioindiawest", "koreacentral", "koreasouth", "malaysiawest", "mexicocentral"),
-    *("newzealandnorth", "northcentralus", "northeurope", "norwayeast", "norwaywest", "polandcentral", "qatarcentral"),
-    *("southafricanorth", "southafricawest", "southcentralus", "southeastasia", "southindia", "spaincentral"),
-    *("swedencentral", "swedensouth", "switzerlandnorth", "switzerlandwest", "uaecentral", "uaenorth", "uksouth"),
-    *("ukwest", "westcentralus", "westeurope", "westindia", "westus", "westus2", "westus3"),
-)
 GROUP_DELETION = 15.0  # seconds of Azure's time: the recorded wait until an empty group is gone
 JSON = {"content-type": "application/json; charset=utf-8"}
-API_VERSIONS = ("2026-08-01", "2026-06-01", "2025-08-01", "2024-09-01", "2023-10-02-preview", "2017-08-31")
-TYPES = ("managedClusters", "managedClusters/agentPools", "locations/operations", "locations/operationresults")
 
 
 def _tagged(group: ResourceGroup, wanted: dict[str, str]) -> bool:
@@ -57,10 +45,6 @@ class Subscriptions:
         door.add("GET", SUBSCRIPTION, self._get, scope=SUBSCRIPTION, action=None)
         door.add("GET", "/tenants", self._tenants, action=None, options=("$includeAllTenantCategories",))
         door.add("GET", f"{SUBSCRIPTION}/locations", self._locations, scope=SUBSCRIPTION, action=RIGHT + "read")
-        provider = f"{SUBSCRIPTION}/providers/Microsoft.ContainerService"
-        options = ("$expand",)
-        door.add("GET", provider, self._provider, scope=SUBSCRIPTION, action=RIGHT + "read", options=options)
-        door.add("POST", f"{provider}/register", self._provider, scope=SUBSCRIPTION, action=None)
         group = RIGHT + "resourceGroups/"
         listing = ("$top", "$filter")
         door.add("GET", GROUPS, self._groups, scope=SUBSCRIPTION, action=None, options=listing)
@@ -129,21 +113,6 @@ class Subscriptions:
             for it in REGIONS
         ]
         return Reply(200, {"value": values}, JSON)
-
-    async def _provider(self, _: Call, subscription: str) -> Reply:
-        found = self._state.subscription(subscription)
-        kinds = [
-            {"resourceType": it, "locations": list(REGIONS), "apiVersions": list(API_VERSIONS), "capabilities": "None"}
-            for it in TYPES
-        ]
-        body = {
-            "id": f"{found.scope}/providers/Microsoft.ContainerService",
-            "namespace": "Microsoft.ContainerService",
-            "resourceTypes": kinds,
-            "registrationState": "Registered",
-            "registrationPolicy": "RegistrationRequired",
-        }
-        return Reply(200, body, JSON)
 
     @staticmethod
     def _shown_group(it: ResourceGroup) -> Document:
