@@ -44,7 +44,8 @@ SENT_HEADERS = {  # a recording has no request headers; these are those of the c
     "consistencylevel": "eventual",
     "prefer": "create-if-missing",
 }
-CHOSEN_OF_POOLS = ("name", "count", "vmSize", "mode", "osType", "osSKU", "nodeLabels", "tags")
+CHOSEN_OF_POOLS = ("workloadRuntime", "name", "count", "vmSize", "mode", "osType", "osSKU", "nodeLabels", "tags")
+CHOSEN_OF_NETWORKS = ("networkPlugin", "networkPluginMode", "networkPolicy", "networkDataplane", "outboundType")
 CHOSEN = (
     "dnsPrefix",
     "oidcIssuerProfile",
@@ -53,6 +54,7 @@ CHOSEN = (
     "disableLocalAccounts",
     "enableRBAC",
     "addonProfiles",
+    "windowsProfile",
 )
 
 
@@ -384,5 +386,12 @@ def _chosen(document: Document) -> Document:
     sent["agentPoolProfiles"] = [{key: it[key] for key in CHOSEN_OF_POOLS if key in it} for it in pools]
     if "linuxProfile" in properties:
         sent["linuxProfile"] = properties["linuxProfile"]
+    network = properties.get("networkProfile") or {}
+    if "windowsProfile" in properties or network.get("networkPlugin") != "azure":  # who names azure, gets the profile
+        sent["networkProfile"] = {key: network[key] for key in CHOSEN_OF_NETWORKS if key in network}
     envelope: Document = {key: document[key] for key in ("location", "sku", "tags") if key in document}
-    return {**envelope, "identity": {"type": "SystemAssigned"}, "properties": sent}
+    if "identity" in document:
+        envelope["identity"] = {"type": "SystemAssigned"}
+    elif "servicePrincipalProfile" in properties:
+        sent["servicePrincipalProfile"] = properties["servicePrincipalProfile"]
+    return {**envelope, "properties": sent}

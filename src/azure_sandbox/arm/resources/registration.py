@@ -28,7 +28,10 @@ REGISTERED = (
     "Microsoft.Resources",
     "Microsoft.Storage",
 )
-OTHERS = ("Microsoft.ContainerRegistry", "Microsoft.KeyVault", "Microsoft.Kubernetes", "Microsoft.OperationsManagement")
+OTHERS = (
+    *("Microsoft.AlertsManagement", "Microsoft.ContainerRegistry", "Microsoft.Dashboard", "Microsoft.KeyVault"),
+    *("Microsoft.Kubernetes", "Microsoft.Monitor", "Microsoft.OperationsManagement"),
+)
 KNOWN_FEATURES = (
     "AKS-KedaPreview",
     "AutomaticSKUPreview",
@@ -37,6 +40,12 @@ KNOWN_FEATURES = (
     "NodeAutoProvisioningPreview",
     "RunCommandPreview",
 )
+
+
+def _selected(shown: Document, call: Call) -> Document:
+    """Return the properties of a provider that `$select` names; case does not matter. Recorded in August 2025."""
+    names = {it.strip().lower() for it in call.option("$select").split(",") if it.strip()}
+    return {key: it for key, it in shown.items() if not names or key.lower() in names}
 
 
 class Registration:
@@ -48,7 +57,7 @@ class Registration:
         self._registered, self._features = door.state.registered, door.state.features
         right = "Microsoft.Resources/subscriptions/"
         providers = f"{SUBSCRIPTION}/providers"
-        options = ("$expand", "$top")
+        options = ("$expand", "$select", "$top")
         door.add("GET", providers, self._providers, scope=SUBSCRIPTION, action=right + "read", options=options)
         one = f"{providers}/{{namespace}}"
         door.add("GET", one, self._provider, scope=SUBSCRIPTION, action=right + "read", options=options)
@@ -96,12 +105,12 @@ class Registration:
             if kind.startswith(f"{namespace}/")
         ]
 
-    async def _providers(self, _: Call, subscription: str) -> Reply:
-        shown = [self._shown(subscription, it) for it in sorted((*REGISTERED, *OTHERS))]
+    async def _providers(self, call: Call, subscription: str) -> Reply:
+        shown = [_selected(self._shown(subscription, it), call) for it in sorted((*REGISTERED, *OTHERS))]
         return Reply(200, {"value": shown}, JSON)
 
-    async def _provider(self, _: Call, subscription: str, namespace: str) -> Reply:
-        return Reply(200, self._shown(subscription, namespace), JSON)
+    async def _provider(self, call: Call, subscription: str, namespace: str) -> Reply:
+        return Reply(200, _selected(self._shown(subscription, namespace), call), JSON)
 
     async def _register(self, _: Call, subscription: str, namespace: str) -> Reply:
         shown = self._shown(subscription, namespace)
