@@ -16,7 +16,7 @@ from azure_sandbox.arm.containerservice.rendering import render
 from azure_sandbox.arm.containerservice.versions import NEWEST_API
 from azure_sandbox.arm.errors import front
 from azure_sandbox.arm.front_door import Call, FrontDoor
-from azure_sandbox.arm.resources.kql import Query
+from azure_sandbox.arm.resources.kql import EndsTooEarly, Query
 from azure_sandbox.arm.resources.kql_values import Unreadable
 from azure_sandbox.arm.state import CLUSTER_TYPE, ManagedCluster, State, Subscription
 from azure_sandbox.front.http import Problem, Reply
@@ -37,6 +37,16 @@ def _refused(code: str, message: str) -> Problem:
 
 def _render(cluster: ManagedCluster) -> Document:
     return render(cluster, NEWEST_API)
+
+
+def _unparsed(query: str) -> Problem:
+    """Return the 400 for a query that ends too early. Recorded in April 2021."""
+    text = "Query is invalid. Please refer to the documentation for the Azure Resource Graph service and fix the error"
+    problem = _refused("InvalidQuery", f"{text} before retrying.")
+    lines = query.splitlines()
+    place = {"line": len(lines), "characterPositionInLine": len(lines[-1]), "token": "<EOF>", "expectedToken": "Ǐ"}
+    problem.body["error"]["details"].append({"code": "ParserFailure", "message": "ParserFailure", **place})
+    return problem
 
 
 class ResourceGraph:
@@ -60,6 +70,8 @@ class ResourceGraph:
             if query.table not in TABLES:
                 raise Unreadable(f"the table {query.table!r} is not modelled")  # noqa: TRY301  # one way out
             rows = self._result(call, sent, query, (options or {}).get("$skipToken"))
+        except EndsTooEarly as error:
+            raise _unparsed(text) from error
         except Unreadable as error:
             raise front(501, "SandboxNotModelled", f"azure-sandbox: in the query: {error}") from error
         return self._page(rows, options or {})
