@@ -132,6 +132,7 @@ class ClusterRoles:
             principal_type=str(getattr(one, "principal_type", "") or ""),
             scope=str(getattr(one, "scope", "") or "/"),
             description=str(getattr(one, "description", "") or ""),
+            condition=str(getattr(one, "condition", "") or ""),
         )
 
 
