@@ -38,11 +38,11 @@ def prepared(document: Document, caller: Caller) -> Document:
     name = document["metadata"]["name"]
     signer = spec.get("signerName")
     if not signer:
-        raise status.invalid(GROUP, KIND, name, "spec.signerName: Required value")
+        raise status.invalid_part(GROUP, KIND, name, "spec.signerName", "Required value")
     if signer != SIGNER:
         raise status.not_modelled(f"the signer {signer}")
     if spec.get("usages") is None or CLIENT not in spec["usages"]:
-        raise status.invalid(GROUP, KIND, name, "spec.usages: Required value")
+        raise status.invalid_part(GROUP, KIND, name, "spec.usages", "Required value")
     asked = _parsed(spec, name)
     if MASTERS in [it.value for it in asked.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]:
         text = f"use of {SIGNER} signer with {MASTERS} group is not allowed"
@@ -59,8 +59,8 @@ def _parsed(spec: Document, name: str) -> x509.CertificateSigningRequest:
     try:
         return x509.load_pem_x509_csr(base64.b64decode(spec.get("request") or "", validate=True))
     except (ValueError, TypeError, binascii.Error):
-        text = "spec.request: Invalid value: PEM block type must be CERTIFICATE REQUEST"
-        raise status.invalid(GROUP, KIND, name, text) from None
+        text = f'Invalid value: "{spec.get("request")}": PEM block type must be CERTIFICATE REQUEST'
+        raise status.invalid_part(GROUP, KIND, name, "spec.request", text) from None
 
 
 class Approvals:
@@ -72,7 +72,10 @@ class Approvals:
         self._generation = generation
 
     def decide(self, name: str, document: Document, caller: Caller, now: dt.datetime) -> Document:
-        """Store the decision in a request, and sign it if it is approved. Needs `approve` on the signer."""
+        """Store the decision in a request, and sign it if it is approved. Needs `approve` on the signer.
+
+        The answer has no certificate, because a real cluster signs after it.
+        """
         held = self._store.get((GROUP, PLURAL), "", name)
         if held is None:
             raise status.not_found(GROUP, PLURAL, name)
@@ -84,13 +87,14 @@ class Approvals:
         given = [dict(it) for it in (document.get("status") or {}).get("conditions") or [] if isinstance(it, dict)]
         if not given or any(it.get("type") not in DECIDED or it.get("status") != "True" for it in given):
             raise status.not_modelled("a decision other than Approved or Denied")
-        decided: Document = {
-            "conditions": [{"lastUpdateTime": stamp(now), "lastTransitionTime": stamp(now), **it} for it in given]
-        }
+        moment = {"lastUpdateTime": stamp(now), "lastTransitionTime": stamp(now)}
+        answer = {**held, "status": {"conditions": [{**moment, **it} for it in given]}}
+        kept = dict(answer["status"])
         if all(it["type"] == "Approved" for it in given):
             certificate = signed(self._generation().authority, _parsed(held["spec"], name), now)
-            decided["certificate"] = base64.b64encode(certificate.public_bytes(Encoding.PEM)).decode()
-        return self._store.put((GROUP, PLURAL), {**held, "status": decided}, now)
+            kept["certificate"] = base64.b64encode(certificate.public_bytes(Encoding.PEM)).decode()
+        stored = self._store.put((GROUP, PLURAL), {**held, "status": kept}, now)
+        return {**answer, "metadata": stored["metadata"]}
 
     def _may_approve(self, caller: Caller, signer: str) -> bool:
         attributes = Attributes(verb="approve", group=GROUP, resource="signers", name=signer)
