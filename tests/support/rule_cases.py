@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from aks_entra.core.cluster import Pool, ServingCertificate
+from aks_entra.core.doors.model import opened
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.planning.plan import ClusterPlan
 from aks_entra.core.preflight import (
@@ -62,6 +63,9 @@ def inside(**how: Any) -> Inside:
     return replace(INSIDE, **how)
 
 
+SSH_OPEN = opened(
+    "node-ssh", "system: everyone with a private key of its local user", remedy="turn SSH access off for the pool"
+)
 SPEAKING = [
     ("B002", "looked up in tenant another", managed(), target(), facts(directory_tenant="another")),
     (
@@ -318,6 +322,21 @@ SPEAKING = [
         facts(inside=None, outside_because="no right"),
     ),
     ("U140", "could not be read", managed(), target(), facts(inside=None)),
+    (
+        "W170",
+        "(node-ssh) must be closed, and is open: system: everyone with a private key",
+        managed(),
+        target(doors=("node-ssh",)),
+        facts(doors=(SSH_OPEN,)),
+    ),
+    (
+        "U170",
+        "(node-ssh) must be closed, and is not looked at: the look that was recorded did not include it",
+        managed(),
+        target(doors=("node-ssh",)),
+        facts(),
+    ),
+    ("I170", "(node-ssh) stays open: system: everyone", managed(), target(), facts(doors=(SSH_OPEN,))),
     (
         "U140",
         "may not read pods, webhooks",

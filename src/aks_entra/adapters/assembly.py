@@ -23,6 +23,7 @@ from aks_entra.ports.migration import Clock, Journal, Ports
 from aks_entra.settings import Settings
 
 if TYPE_CHECKING:
+    from aks_entra.adapters.arm.doors import ArmDoors
     from aks_entra.adapters.graph.client import GraphClient
     from aks_entra.adapters.graph.conditional_access import GraphConditionalAccess
     from aks_entra.adapters.graph.directory import MicrosoftGraph
@@ -57,6 +58,7 @@ async def open_services(
             host=on_first_use(lambda: adapters.host),
             audit=on_first_use(lambda: adapters.audit),
             conditional_access=on_first_use(lambda: adapters.policies),
+            doors=on_first_use(lambda: adapters.doors),
         )
         yield ports, on_first_use(lambda: adapters.access)
 
@@ -108,6 +110,12 @@ class _Adapters:
         from aks_entra.adapters.kubernetes.api_server import ApiServers
 
         return ApiServers(self._identities, self.vault, self.arm, timeout=self._settings.api_server_timeout)
+
+    @cached_property
+    def doors(self) -> ArmDoors:
+        from aks_entra.adapters.arm.doors import ArmDoors
+
+        return ArmDoors(self._clients)
 
     @cached_property
     def audit(self) -> LogAnalytics:
