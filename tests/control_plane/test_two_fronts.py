@@ -212,7 +212,6 @@ SCRIPT = [
     plain("static", REQUESTS, method="POST", body=signing_request("m", "devs", signerName=None), status=422),
     plain("static", REQUESTS, method="POST", body=signing_request("m", "devs", request="bm8="), status=422),
     plain("static", f"{REQUESTS}?fieldSelector=spec.signerName%3D{SIGNER}"),
-    plain("static", f"{REQUESTS}/made/approval", method="PUT", body=approval("made")),
     plain("static", f"{REQUESTS}/none/approval", method="PUT", body=approval("none"), status=404, says="not found"),
     plain("static", MAY_I, method="POST", body=review("SelfSubjectAccessReview", {}), status=422, says="exactly one"),
     guarded("member", NODES),
@@ -306,6 +305,16 @@ async def speak(caller: Caller, line: Line) -> Answer:
         token=token,
         certificate=certificates.get(line.who),
     )
+
+
+async def test_both_servers_approve_a_request_alike(callers: dict[str, Caller]) -> None:
+    lines = [
+        plain("static", REQUESTS, method="POST", body=signing_request("asked", "devs")),
+        plain("static", f"{REQUESTS}/asked/approval", method="PUT", body=approval("asked")),
+    ]
+    builtin, real = [[await speak(callers[front], line) for line in lines] for front in FRONTS]
+    assert [one.status for one in builtin] == [one.status for one in real] == [201, 200]
+    assert [missing(one.body, other.body) for one, other in zip(builtin, real, strict=True)] == [[], []]
 
 
 def steady(value: Any) -> Any:

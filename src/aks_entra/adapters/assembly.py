@@ -23,6 +23,7 @@ from aks_entra.ports.migration import Clock, Journal, Ports
 from aks_entra.settings import Settings
 
 if TYPE_CHECKING:
+    from aks_entra.adapters.arm.doors import ArmDoors
     from aks_entra.adapters.arm.role_assignments import ClusterRoles
     from aks_entra.adapters.graph.client import GraphClient
     from aks_entra.adapters.graph.conditional_access import GraphConditionalAccess
@@ -61,6 +62,7 @@ async def open_services(
             audit=on_first_use(lambda: adapters.audit),
             conditional_access=on_first_use(lambda: adapters.policies),
             rights=on_first_use(lambda: adapters.rights),
+            doors=on_first_use(lambda: adapters.doors),
         )
         yield ports, on_first_use(lambda: adapters.access)
 
@@ -112,6 +114,12 @@ class _Adapters:
         from aks_entra.adapters.kubernetes.api_server import ApiServers
 
         return ApiServers(self._identities, self.vault, self.arm, timeout=self._settings.api_server_timeout)
+
+    @cached_property
+    def doors(self) -> ArmDoors:
+        from aks_entra.adapters.arm.doors import ArmDoors
+
+        return ArmDoors(self._clients)
 
     @cached_property
     def audit(self) -> LogAnalytics:

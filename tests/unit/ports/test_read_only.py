@@ -12,6 +12,7 @@ from aks_entra.execution.executor import Executor
 from aks_entra.execution.operations import Watch
 from aks_entra.ports import migration as described
 from aks_entra.ports.directory import Directory
+from aks_entra.ports.doors import Doors
 from aks_entra.ports.host import Host
 from aks_entra.ports.read_only import WRITES, nothing_to_write, only_looking
 from aks_entra.probes.checks import Timeouts
@@ -43,6 +44,7 @@ READS = {
     "audit": {"callers"},
     "conditional_access": {"in_the_way"},
     "host": {"home", "tools", "addresses", "reach"},
+    "doors": {"jwt_authenticators", "managed_namespaces"},
     "log": {"say"},  # the run's log at Prefect's server
 }
 PORTS = {
@@ -56,6 +58,7 @@ PORTS = {
     "audit": described.AuditTrail,
     "conditional_access": described.ConditionalAccess,
     "host": Host,
+    "doors": Doors,
     "log": described.RunLog,
 }
 

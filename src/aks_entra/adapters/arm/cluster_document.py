@@ -110,8 +110,13 @@ def _pool(pool: Document, network: Document) -> Pool:
         os_type=str(pool.get("osType") or "Linux"),
         vm_size=str(pool.get("vmSize") or ""),
         subnet_id=pool.get("vnetSubnetID"),
+        ssh_access=_ssh_access(pool.get("securityProfile")),
         addresses_per_node=1 + _pods_beside_nodes(pool, network),
     )
+
+
+def _ssh_access(security: object) -> str:
+    return str(security.get("sshAccess") or "") if isinstance(security, Mapping) else ""
 
 
 def _pods_beside_nodes(pool: Document, network: Document) -> int:

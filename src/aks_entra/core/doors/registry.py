@@ -32,6 +32,16 @@ def title_of(kind: str) -> str:
     return next((one.title for one in KINDS if one.id == kind), kind)
 
 
+def words_of(doors: Iterable[Door]) -> str:
+    """Return which doors are open and which nobody looked at, by their ids, or that all are closed."""
+    known = complete(doors)
+    found = []
+    for state in (DoorState.OPEN, DoorState.NOT_LOOKED_AT):
+        ids = ", ".join(door.kind for door in known if door.state is state)
+        found += [f"{state}: {ids}"] if ids else []
+    return "; ".join(found) or f"all {len(known)} closed"
+
+
 def unproven(doors: Iterable[Door], wanted: Iterable[str]) -> tuple[Door, ...]:
     """Return the doors that must be closed (`wanted`, ids) and are not proven closed."""
     ids = set(wanted)

@@ -7,7 +7,7 @@ import pytest
 from aks_entra.core.cluster import Pool, Posture
 from aks_entra.core.doors import registry
 from aks_entra.core.doors.facts import NOBODY_LOOKED, DoorFacts, JwtAuthenticator, Unread
-from aks_entra.core.doors.model import Door, DoorState
+from aks_entra.core.doors.model import Door, DoorState, closed
 from tests.support.cases import SHOP
 
 LIST_CREDENTIAL = "Microsoft.ContainerService/managedClusters/managedNamespaces/listCredential/action"
@@ -103,9 +103,16 @@ def test_a_record_without_a_kind_says_that_nobody_looked() -> None:
     assert registry.title_of("of-tomorrow") == "of-tomorrow"
 
 
+def test_the_summary_names_what_is_open_and_what_nobody_looked_at() -> None:
+    half = registry.doors_of(DoorFacts(jwt_authenticators=(GITHUB,), posture=pools(a="LocalUser")))
+    assert registry.words_of(half).startswith("open: jwt-authenticators, node-ssh; not looked at: managed-namespaces")
+    shut = [closed(kind.id, "seen") for kind in registry.KINDS]
+    assert registry.words_of(shut) == f"all {len(registry.KINDS)} closed"
+
+
 def test_only_a_proof_closes_a_door_that_must_be_closed() -> None:
-    closed = registry.doors_of(DoorFacts(jwt_authenticators=(), posture=pools(a="LocalUser")))
+    seen = registry.doors_of(DoorFacts(jwt_authenticators=(), posture=pools(a="LocalUser")))
     wanted = ("jwt-authenticators", "managed-namespaces", "node-ssh")
-    assert [door.kind for door in registry.unproven(closed, wanted)] == ["managed-namespaces", "node-ssh"]
+    assert [door.kind for door in registry.unproven(seen, wanted)] == ["managed-namespaces", "node-ssh"]
     assert [door.kind for door in registry.unproven((), ("node-ssh",))] == ["node-ssh"]
-    assert registry.unproven(closed, ()) == ()
+    assert registry.unproven(seen, ()) == ()
