@@ -112,6 +112,11 @@ class RoleAssignment:
     description: str = ""
     condition: str = ""
 
+    @property
+    def called(self) -> str:
+        """The name of its role, and whether it holds only under a condition."""
+        return f"{self.role.name} under a condition" if self.condition else self.role.name
+
     def reaches(self, scope: str) -> bool:
         """Whether its scope contains another scope."""
         return covers(self.scope, scope)
