@@ -336,6 +336,13 @@ SPEAKING = [
         target(doors=("node-ssh",)),
         facts(),
     ),
+    (
+        "I171",
+        "nobody looked at: jwt-authenticators, managed-namespaces (the look that was recorded did not include it)",
+        managed(),
+        target(),
+        facts(doors=(SSH_OPEN,)),
+    ),
     ("I170", "(node-ssh) stays open: system: everyone", managed(), target(), facts(doors=(SSH_OPEN,))),
     (
         "U140",

@@ -9,6 +9,7 @@ import pytest
 
 from aks_entra.core.cluster import Identity, Pool, Posture
 from aks_entra.core.doors.model import closed
+from aks_entra.core.doors.registry import KINDS
 from aks_entra.core.planning.plan import plan_cluster
 from aks_entra.core.preflight import HELD, Controller, Facts, Home, Memberships, Severity, Subnet, Tools
 from aks_entra.core.preflight.audit_callers import AuditedCallers
@@ -64,6 +65,8 @@ def test_a_rule_speaks(rule: str, words: str, before: Posture, wanted: Target, k
         ("W120 I120 U120", managed(), LATER, facts(callers=None)),
         ("W170 U170", managed(), target(), facts(doors=(SSH_OPEN,))),
         ("I170", managed(), target(doors=("node-ssh",)), facts(doors=(SSH_OPEN,))),
+        ("I170 I171", managed(), target(), facts(doors=tuple(closed(kind.id, "seen") for kind in KINDS))),
+        ("I170 I171", managed(), target(), facts(doors=None)),
         ("W170 U170 I170", managed(), target(doors=("node-ssh",)), facts(doors=(closed("node-ssh", "a: Disabled"),))),
         ("B021", managed(), target(), facts(policies=(replace(DENIES, exempt=True),))),
         ("B021", managed(), target(), facts(policies=(replace(DENIES, enforced=False),))),
