@@ -337,6 +337,13 @@ SPEAKING = [
         target(doors=("node-ssh",)),
         facts(),
     ),
+    (
+        "I171",
+        "run-command, conditional-roles, fleet-roles (the look that was recorded did not include it)",
+        managed(),
+        target(),
+        facts(doors=(SSH_OPEN,)),
+    ),
     ("I170", "(node-ssh) stays open: system: everyone", managed(), target(), facts(doors=(SSH_OPEN,))),
     (
         "I170",

@@ -19,6 +19,7 @@ from azure_sandbox.arm.authorization.roles import Role
 from azure_sandbox.arm.containerservice import maintenance
 from azure_sandbox.arm.containerservice.agent_pools import AgentPools
 from azure_sandbox.arm.containerservice.api_servers import Builder, regime_of
+from azure_sandbox.arm.containerservice.child_resources import JwtAuthenticators, ManagedNamespaces
 from azure_sandbox.arm.containerservice.clusters import Clusters, add_node_group
 from azure_sandbox.arm.containerservice.credential_ledger import Ledger
 from azure_sandbox.arm.containerservice.credentials import Credentials
@@ -40,7 +41,16 @@ from azure_sandbox.arm.network.routes import NetworkRoutes
 from azure_sandbox.arm.resources.registration import Registration
 from azure_sandbox.arm.resources.resource_graph import ResourceGraph
 from azure_sandbox.arm.resources.subscriptions import Subscriptions
-from azure_sandbox.arm.state import ManagedCluster, ManagementLock, Operation, Quota, ResourceGroup, State, Subscription
+from azure_sandbox.arm.state import (
+    ChildResource,
+    ManagedCluster,
+    ManagementLock,
+    Operation,
+    Quota,
+    ResourceGroup,
+    State,
+    Subscription,
+)
 from azure_sandbox.arm.throttling import Throttle
 from azure_sandbox.clock import Clock
 from azure_sandbox.cluster.declared import resource_of
@@ -108,7 +118,9 @@ class Arm:
         durations = Durations(settings.durations, settings.seed)
         operations = self.operations = Operations(door, durations, faults)
         self.ledger = Ledger()
-        Credentials(door, self.ledger)
+        credentials = Credentials(door, self.ledger)
+        JwtAuthenticators(door, operations)
+        ManagedNamespaces(door, operations, credentials)
         self._pools = AgentPools(door, operations)
         clusters = self._clusters = Clusters(door, operations, self._build, version=settings.default_version)
         RoleAssignmentRoutes(door, directory)
@@ -196,6 +208,10 @@ class Arm:
             subscription=home.id, group=group.name, name=spec.name, document=document, server=server
         )
         cluster.maintenance = {key: deepcopy(dict(it)) for key, it in spec.maintenance.items()}
+        for kind, children in spec.children.items():
+            for name, child in children.items():
+                held = ChildResource(name=name, document={"properties": deepcopy(dict(child))})
+                cluster.children[kind, name.lower()] = held
         cluster.set_state(state)
         cluster.touch()
         if cluster.stopped:

@@ -94,6 +94,16 @@ class Operation:
 
 
 @dataclass(slots=True, kw_only=True)
+class ChildResource:
+    """A JWT authenticator or a managed namespace. It shows `state` until it is settled, and then `Succeeded`."""
+
+    name: str
+    document: Document
+    state: str = "Succeeded"
+    settled: dt.datetime | None = None
+
+
+@dataclass(slots=True, kw_only=True)
 class ManagedCluster:
     """A managed cluster: Azure's document of it, and the API server that the document describes."""
 
@@ -110,6 +120,7 @@ class ManagedCluster:
     operation: Operation | None = None
     maintenance: dict[str, Document] = field(default_factory=dict)
     commands: dict[str, Any] = field(default_factory=dict)
+    children: dict[tuple[str, str], ChildResource] = field(default_factory=dict)  # by kind, and name in lower case
 
     @property
     def id(self) -> str:

@@ -77,6 +77,7 @@ def _cluster(it: ManagedCluster) -> Document:
         "state": it.state,
         "poolStates": it.pool_states,
         "commands": encode(it.commands),
+        "children": encode(it.children),
         "life": _life(it),
         **keys,
     }
@@ -94,6 +95,8 @@ def _restore_cluster(it: ManagedCluster, kept: Document) -> None:
     it.etag, it.uid, it.pool_etags = kept["etag"], kept["uid"], kept["poolEtags"]
     it.state, it.pool_states = kept["state"], kept["poolStates"]
     it.commands = decode(kept["commands"])
+    if "children" in kept:  # a folder of an earlier version has none
+        it.children = decode(kept["children"])
     it.server.live_on({**decode(kept["life"]["plain"]), "store": kept["life"]["store"]})
 
 

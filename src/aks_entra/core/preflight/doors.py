@@ -34,14 +34,23 @@ def doors_that_must_be_closed(case: Case) -> Iterator[Finding]:
         )
 
 
-@rule("I170", seen_in="the doors of the cluster (`aks-entra doors`)")
+@rule("I170", "I171", seen_in="the doors of the cluster (`aks-entra doors`)")
 def open_doors(case: Case) -> Iterator[Finding]:
-    """Ways in that stay open after the migration, because the fleet file does not say that they must be closed."""
-    for door in complete(case.facts.doors or ()):
-        if door.state is DoorState.OPEN and door.kind not in case.target.doors and _stays(case, door):
+    """Ways in that stay open, or that nobody could look at. The fleet file does not say that they must be closed."""
+    if case.facts.doors is None:
+        return
+    others = [door for door in complete(case.facts.doors) if door.kind not in case.target.doors and _stays(case, door)]
+    for door in others:
+        if door.state is DoorState.OPEN:
             yield says(
                 "I170", f"{title_of(door.kind)} ({door.kind}) stays open: {'; '.join(door.because)}", door.remedy
             )
+    if unread := [door for door in others if door.state is DoorState.NOT_LOOKED_AT]:
+        reasons = dict.fromkeys("; ".join(door.because) for door in unread)
+        kinds = {why: ", ".join(door.kind for door in unread if "; ".join(door.because) == why) for why in reasons}
+        found = "; ".join(f"{kinds[why]} ({why})" for why in reasons)
+        remedies = "; ".join(dict.fromkeys(door.remedy for door in unread if door.remedy))
+        yield says("I171", f"ways in that nobody looked at: {found}", remedies)
 
 
 def _stays(case: Case, door: Door) -> bool:

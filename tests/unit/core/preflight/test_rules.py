@@ -9,6 +9,7 @@ import pytest
 
 from aks_entra.core.cluster import Identity, Pool, Posture
 from aks_entra.core.doors.model import closed
+from aks_entra.core.doors.registry import KINDS
 from aks_entra.core.planning.plan import plan_cluster
 from aks_entra.core.preflight import HELD, Controller, Facts, Home, Memberships, Severity, Subnet, Tools
 from aks_entra.core.preflight.audit_callers import AuditedCallers
@@ -67,6 +68,8 @@ def test_a_rule_speaks(rule: str, words: str, before: Posture, wanted: Target, k
         ("I170", managed(), target(doors=("node-ssh",)), facts(doors=(SSH_OPEN,))),
         ("W170 I170", managed(), target(doors=("static-credentials",)), facts(doors=(STATIC,))),
         ("W170 I170", managed(), target(), facts(doors=(STATIC,))),
+        ("I170 I171", managed(), target(), facts(doors=tuple(closed(kind.id, "seen") for kind in KINDS))),
+        ("I170 I171", managed(), target(), facts(doors=None)),
         ("W170 U170 I170", managed(), target(doors=("node-ssh",)), facts(doors=(closed("node-ssh", "a: Disabled"),))),
         ("B021", managed(), target(), facts(policies=(replace(DENIES, exempt=True),))),
         ("B021", managed(), target(), facts(policies=(replace(DENIES, enforced=False),))),
