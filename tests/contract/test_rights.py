@@ -32,10 +32,10 @@ OF_RIGHTS: Final = (
     "fleet-roles",
 )
 INSIDE: Final = frozenset(OF_RIGHTS[:5])
+FOR_MEMBERS = "Azure Kubernetes Fleet Manager RBAC Reader for Member Clusters"
 NOBODY = "00000000-1111-4222-8333-444444444444"
 ROLES = """\
 customRoles:
-  - {name: for members, dataActions: ["Microsoft.ContainerService/fleets/members/*"]}
   - {name: runner, actions: ["Microsoft.ContainerService/managedClusters/runCommand/action"]}
 """
 pytestmark = pytest.mark.parametrize("box", [{"world": UNLOCKED, "more": ROLES}], indirect=True)
@@ -95,7 +95,7 @@ async def test_every_open_door_names_who_can_use_it(opened: Opener, box: Sandbox
     box.arm.assign(place, READER["id"], "runner")
     fleet = box.arm.add_fleet(SUBSCRIPTION, "pay-weu", "everything", (place.upper(), cluster("plain").resource_id))
     box.arm.add_fleet(SUBSCRIPTION, "pay-weu", "of-others", (cluster("plain").resource_id,))
-    box.arm.assign(fleet, READER["id"], "for members")
+    box.arm.assign(fleet, READER["id"], FOR_MEMBERS)
     async with opened() as session:
         found = await doors(session)
         assert {kind for kind in OF_RIGHTS if found[kind].state is DoorState.OPEN} == {*OF_RIGHTS} - {
@@ -116,7 +116,7 @@ async def test_every_open_door_names_who_can_use_it(opened: Opener, box: Sandbox
         unknown = [NOBODY, "user nobody@contoso.com"]
         assert [one.partition(": ")[0] for one in found["unknown-principals"].because[:2]] == unknown
         assert found["run-command"].because == (f"reader: runner at {place}",)
-        assert found["fleet-roles"].because == (f"reader: for members at {fleet}",)
+        assert found["fleet-roles"].because == (f"reader: {FOR_MEMBERS} at {fleet}",)
         assert "c2g=" not in repr(found)
         closed = await doors(session, run_command_disabled=True)
         assert closed["run-command"].state is DoorState.CLOSED

@@ -12,6 +12,7 @@ from aks_entra.core.preflight import Memberships
 from aks_entra.errors import Refused
 
 READ: Final = "User.Read.All, GroupMember.Read.All and Application.Read.All (or Directory.Read.All)"
+NAMES: Final = "User.ReadBasic.All (or User.Read.All)"
 _KINDS: Final[dict[str, PrincipalKind]] = {
     "#microsoft.graph.user": "User",
     "#microsoft.graph.group": "Group",
@@ -70,7 +71,7 @@ async def users_named(client: GraphClient, names: tuple[str, ...]) -> Mapping[st
     for start in range(0, len(names), _IN_FILTER):
         values = ",".join(literal(one) for one in names[start : start + _IN_FILTER])
         query = {"$filter": f"userPrincipalName in ({values})", "$select": _SELECT}
-        for one in await client.list("/users", doing="look for users by name", needs=READ, query=query):
+        for one in await client.list("/users", doing="look for users by name", needs=NAMES, query=query):
             found[str(one["userPrincipalName"]).lower()] = _principal(one, "User")
     return found
 
