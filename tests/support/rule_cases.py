@@ -25,7 +25,7 @@ from aks_entra.core.preflight import (
     Writer,
 )
 from aks_entra.core.preflight.audit_callers import Caller, Holds
-from aks_entra.core.target import RotationPolicy
+from aks_entra.core.target import LocalAccounts, RotationPolicy
 from tests.support.cases import DENIES, INSIDE, OLD_CA, QUIET, SHUT, facts, group, managed, target
 
 SUBNET = "/subscriptions/s/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/v/subnets/nodes"
@@ -63,6 +63,7 @@ def inside(**how: Any) -> Inside:
     return replace(INSIDE, **how)
 
 
+STATIC = opened("static-credentials", "dana: Owner", remedy="turn local accounts off")
 SSH_OPEN = opened(
     "node-ssh", "system: everyone with a private key of its local user", remedy="turn SSH access off for the pool"
 )
@@ -338,12 +339,19 @@ SPEAKING = [
     ),
     (
         "I171",
-        "nobody looked at: jwt-authenticators, managed-namespaces (the look that was recorded did not include it)",
+        "run-command, conditional-roles, fleet-roles (the look that was recorded did not include it)",
         managed(),
         target(),
         facts(doors=(SSH_OPEN,)),
     ),
     ("I170", "(node-ssh) stays open: system: everyone", managed(), target(), facts(doors=(SSH_OPEN,))),
+    (
+        "I170",
+        "(static-credentials) stays open: dana: Owner",
+        managed(),
+        target(local_accounts=LocalAccounts.KEEP),
+        facts(doors=(STATIC,)),
+    ),
     (
         "U140",
         "may not read pods, webhooks",

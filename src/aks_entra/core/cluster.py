@@ -145,6 +145,7 @@ class Posture:
     fqdn: str | None = None
     private: bool = False
     authorized_ip_ranges: tuple[str, ...] = ()
+    run_command_disabled: bool = False  # `apiServerAccessProfile.disableRunCommand`
     node_resource_group: str = ""
     tags: tuple[tuple[str, str], ...] = ()
     etag: str | None = None

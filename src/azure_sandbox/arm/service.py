@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +25,7 @@ from azure_sandbox.arm.containerservice.credential_ledger import Ledger
 from azure_sandbox.arm.containerservice.credentials import Credentials
 from azure_sandbox.arm.containerservice.document import add_created_parts, complete, derived, merge, short
 from azure_sandbox.arm.containerservice.durations import Durations
+from azure_sandbox.arm.containerservice.fleets import FleetRoutes, fleet_id
 from azure_sandbox.arm.containerservice.maintenance import Maintenance
 from azure_sandbox.arm.containerservice.operations import Operations
 from azure_sandbox.arm.containerservice.run_command import RunCommand
@@ -125,7 +126,7 @@ class Arm:
         RoleAssignmentRoutes(door, directory)
         RoleDefinitionRoutes(door)
         around = (Maintenance, Upgrades, Monitor, ResourceGraph, NetworkRoutes, LogRoutes)
-        for routes in (*around, LockRoutes, PolicyRoutes, DenyAssignmentRoutes):
+        for routes in (*around, LockRoutes, PolicyRoutes, DenyAssignmentRoutes, FleetRoutes):
             routes(door)
         RunCommand(door, durations)
         Subscriptions(door, page=settings.page_size, delete_cluster=clusters.delete)
@@ -240,6 +241,12 @@ class Arm:
         if self._state.roles.find(role.name):
             raise ValueError(f"there are two roles called {role.name!r}")
         self._state.roles.put(role)
+
+    def add_fleet(self, subscription: str, group: str, name: str, members: Iterable[str]) -> str:
+        """Add a fleet of Azure Kubernetes Fleet Manager with clusters as members, and return its resource id."""
+        made = fleet_id(subscription, group, name)
+        self._state.fleets[made] = tuple(members)
+        return made
 
     def assign(
         self, scope: str, principal_id: str, role_name: str, *, name: str | None = None, description: str | None = None

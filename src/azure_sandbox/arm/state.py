@@ -202,6 +202,7 @@ class State:
     operations: dict[str, Operation] = field(default_factory=dict)
     locks: dict[str, ManagementLock] = field(default_factory=dict)
     denials: dict[str, DenyAssignment] = field(default_factory=dict)
+    fleets: dict[str, tuple[str, ...]] = field(default_factory=dict)  # ids of clusters, by the fleet's id
     access: RoleAssignments = field(default_factory=RoleAssignments)
     roles: RoleDefinitions = field(default_factory=RoleDefinitions)
     networks: Networks = field(default_factory=Networks)
@@ -294,7 +295,7 @@ class State:
                     return False
                 resource = normal("/" + "/".join(parts[:8]))
                 if f"/{NETWORK_TYPE}/".lower() not in resource:
-                    return not rest or resource in self.clusters
+                    return not rest or resource in self.clusters or resource in {normal(it) for it in self.fleets}
                 whole = normal(scope)
                 return bool(self.networks.get(whole) or self.networks.subnet(whole))
             case _:

@@ -61,7 +61,8 @@ async def test_a_migration_and_a_look_afterwards_both_say_which_doors_are_open()
     ]
     verdict = await world.process().executor.migrate(job)
     assert verdict.outcome is Outcome.VERIFIED, verdict.because
-    assert "other ways in: open: jwt-authenticators; not looked at: node-ssh" in verdict.because
+    said = "other ways in: open: jwt-authenticators; not looked at: node-ssh"
+    assert any(one.startswith(said) for one in verdict.because)
     process = world.process()
     again = await verify(process.ports, process.timeouts, job)
     for evidence in (verdict.evidence, again):
@@ -75,7 +76,8 @@ async def test_reads_of_doors_that_fail_do_not_fail_a_migration() -> None:
     world.doors = WorldDoors(authenticators=ValueError("17"), namespaces=TryLater("throttled", after=600))
     verdict = await world.process().executor.migrate(await job_for(world))
     assert verdict.outcome is Outcome.VERIFIED, verdict.because
-    assert "other ways in: not looked at: jwt-authenticators, managed-namespaces, node-ssh" in verdict.because
+    said = "other ways in: not looked at: jwt-authenticators, managed-namespaces, node-ssh"
+    assert any(one.startswith(said) for one in verdict.because)
 
 
 @pytest.mark.parametrize(

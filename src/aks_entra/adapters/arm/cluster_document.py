@@ -45,6 +45,7 @@ def posture_of(document: Document) -> Posture:
         fqdn=properties.get("fqdn") or properties.get("privateFQDN"),
         private=bool(access.get("enablePrivateCluster")),
         authorized_ip_ranges=tuple(access.get("authorizedIPRanges") or ()),
+        run_command_disabled=access.get("disableRunCommand") is True,
         node_resource_group=str(properties.get("nodeResourceGroup") or ""),
         tags=tuple(sorted((str(name), str(value)) for name, value in tags.items())),
         etag=document.get("eTag") or document.get("etag"),

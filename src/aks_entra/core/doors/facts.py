@@ -29,9 +29,48 @@ class JwtAuthenticator:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRequest:
+    """A CertificateSigningRequest for the signer `kubernetes.io/kube-apiserver-client`.
+
+    `status` is `pending`, `approved`, `issued` (approved, with a certificate), `denied` or `failed`.
+    """
+
+    name: str
+    requester: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holders:
+    """Who holds a right, each with the way: `dana: Kubernetes RBAC: edit by rolebinding shop/team`.
+
+    `administrators` may do everything in the cluster and sign in with Entra ID. `conditional` hold the right only under
+    a condition, which is not evaluated here. `own` are the holders that Kubernetes and AKS bring themselves.
+    `unread` says why there may be more holders.
+    """
+
+    who: tuple[str, ...] = ()
+    administrators: tuple[str, ...] = ()
+    conditional: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+    unread: tuple[Unread, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DoorFacts:
     """Everything that was read about the doors of one cluster."""
 
     posture: Posture | Unread = NOBODY_LOOKED
     jwt_authenticators: tuple[JwtAuthenticator, ...] | Unread = NOBODY_LOOKED
     managed_namespaces: tuple[str, ...] | Unread = NOBODY_LOOKED  # their names
+    certificate_requests: tuple[CertificateRequest, ...] | Unread = NOBODY_LOOKED
+    certificate_approvers: Holders | Unread = NOBODY_LOOKED
+    service_account_secrets: tuple[str, ...] | Unread = NOBODY_LOOKED  # type kubernetes.io/service-account-token
+    token_makers: Holders | Unread = NOBODY_LOOKED
+    impersonators: Holders | Unread = NOBODY_LOOKED
+    certificate_names: Holders | Unread = NOBODY_LOOKED  # subjects that only certificates or everybody can match
+    unknown_principals: Holders | Unread = NOBODY_LOOKED  # subjects that the directory does not find
+    run_command: Holders | Unread = NOBODY_LOOKED  # who holds its action
+    credential_readers: Holders | Unread = NOBODY_LOOKED  # who may fetch a static credential, other than this program
+    conditional_roles: Holders | Unread = NOBODY_LOOKED
+    fleet_roles: Holders | Unread = NOBODY_LOOKED

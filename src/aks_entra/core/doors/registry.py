@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from aks_entra.core.doors import arm
+from aks_entra.core.doors import arm, kubernetes, role_assignments
 from aks_entra.core.doors.facts import DoorFacts, Unread
 from aks_entra.core.doors.model import Door, DoorKind, DoorState, not_looked_at
 
-KINDS: Final[tuple[DoorKind, ...]] = arm.KINDS
+KINDS: Final[tuple[DoorKind, ...]] = (*arm.KINDS, *kubernetes.KINDS, *role_assignments.KINDS)
 IDS: Final = frozenset(kind.id for kind in KINDS)
 
 _EARLIER: Final = Unread(why="the look that was recorded did not include it", remedy="look again: `aks-entra doors`")

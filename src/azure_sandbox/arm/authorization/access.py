@@ -32,6 +32,7 @@ class Assignment:
     created: dt.datetime
     created_by: str = ""
     description: str | None = None
+    condition: str | None = None
 
     @property
     def id(self) -> str:
@@ -79,9 +80,13 @@ class RoleAssignments:
         return iter(tuple(self._assignments.values()))
 
     def held(self, principals: Iterable[str], scope: str) -> Iterator[Assignment]:
-        """Return the assignments of these principals (object ids) that apply to a scope."""
+        """Return the assignments of these principals (object ids) that apply to a scope.
+
+        The sandbox evaluates no condition: an assignment with one gives nothing.
+        """
         who = {it.lower() for it in principals}
-        return (it for it in self.all() if it.principal.lower() in who and covers(it.scope, scope))
+        found = (it for it in self.all() if it.principal.lower() in who and covers(it.scope, scope))
+        return (it for it in found if not it.condition)
 
     def knows(self, principals: Iterable[str], scope: str) -> bool:
         """Return whether these principals have an assignment at, above or below a scope."""

@@ -27,6 +27,7 @@ TERM = re.compile(
     r"(?:\(\s*(?:'(?P<argument>[^']*)')?\s*\)|eq\s+'(?P<value>(?:[^']|'')*)')?",
     re.IGNORECASE,
 )
+CONDITION_VERSION = "2.0"
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 Placed = TypeVar("Placed", DenyAssignment, ManagementLock)
@@ -79,8 +80,8 @@ class RoleAssignmentRoutes:
             "principalId": it.principal,
             "principalType": it.principal_type,
             "scope": it.scope,
-            "condition": None,
-            "conditionVersion": None,
+            "condition": it.condition,
+            "conditionVersion": CONDITION_VERSION if it.condition else None,
             "createdOn": stamp,
             "updatedOn": stamp,
             "createdBy": it.created_by,
@@ -133,8 +134,10 @@ class RoleAssignmentRoutes:
         role = self._state.roles.find(str(properties.get("roleDefinitionId") or ""))
         if role is None or not any(covers(it, f"/{scope}") for it in role.assignable):
             raise no_role(str(properties.get("roleDefinitionId")).rpartition("/")[2])
-        if properties.get("condition"):
-            raise not_modelled("a condition on a role assignment")
+        condition = properties.get("condition")
+        if condition and properties.get("conditionVersion") != CONDITION_VERSION:
+            text = f"The condition version must be '{CONDITION_VERSION}'."
+            raise authorization(400, "InvalidConditionVersion", text)
         principal = str(properties.get("principalId") or "")
         made = Assignment(
             name=name,
@@ -145,11 +148,12 @@ class RoleAssignmentRoutes:
             created=call.request.now,
             created_by=call.claims.oid,
             description=properties.get("description"),
+            condition=condition,
         )
         held = self._find(scope, name)
         self._check(made, held)
-        if held is not None:  # only the description of an existing assignment may change
-            made = replace(held, description=made.description)
+        if held is not None:  # only the description and the condition of an existing assignment may change
+            made = replace(held, description=made.description, condition=made.condition)
         self._state.access.add(made)
         shown = self._shown(made)
         if held is None:
