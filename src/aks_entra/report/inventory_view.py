@@ -134,6 +134,7 @@ def document(rows: tuple[Row, ...]) -> dict[str, Any]:
                 "admin_groups": [asdict(group) for group in row.groups],
                 "drifts": [_drift(one) for one in row.drifts],
                 "problem": row.problem,
+                "doors": [asdict(door) for door in row.doors],
             }
             for row in rows
         ],
