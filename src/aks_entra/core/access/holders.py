@@ -79,16 +79,23 @@ class Rights:
 
 @dataclass(slots=True, kw_only=True)
 class _Held:
-    """The ways in which one subject holds a right."""
+    """The ways in which one subject holds a right, each with details such as what it may impersonate."""
 
     subject: str
-    ways: list[str] = field(default_factory=list)
+    ways: dict[str, list[str]] = field(default_factory=dict)
     administrator: bool = False
     own: bool = False
     conditional: bool = True
 
     def __str__(self) -> str:
-        return f"{self.subject}: {'; '.join(dict.fromkeys(self.ways))}"
+        shown = {way: ", ".join(dict.fromkeys(filter(None, details))) for way, details in self.ways.items()}
+        return f"{self.subject}: {'; '.join(f'{way} ({what})' if what else way for way, what in shown.items())}"
+
+    def add(self, way: str, detail: str = "", *, conditional: bool = False, own: bool = False) -> None:
+        """Add a way. The subject is the cluster's own, or holds the right under a condition, if all ways are."""
+        self.own = own and (self.own or not self.ways)
+        self.conditional &= conditional
+        self.ways.setdefault(way, []).append(detail)
 
 
 _Found = dict[str, _Held]
@@ -176,7 +183,7 @@ def fleet_holders(rights: Rights, fleets: tuple[RoleAssignment, ...]) -> Holders
     found = _Found()
     for one in fleets:
         if reaches_members(one):
-            _add(found, one.principal_id, rights.called(one.principal_id), _azure(one), one)
+            _add(found, rights, one)
     return _told_apart(found)
 
 
@@ -209,18 +216,16 @@ def _counts(held: _Held) -> bool:
 def _inside(rights: Rights, wanted: tuple[ResourceAttributes, ...], *, only: frozenset[str] = frozenset()) -> _Found:
     """Return who holds one of these rights inside the cluster. `only` are the object names that matter, if not all."""
     found = _Found()
+    several = len({request.resource for request in wanted}) > 1
     for request in wanted:
+        what = request.resource if several else ""
         for binding, subject in _pairs(rights):
             if (limit := _allows(binding, request, only)) is not None:
-                way = f"{request.verb} {request.resource}{f'/{request.subresource}' if request.subresource else ''}"
-                where = f"{binding.role} by {binding.title}"
                 held = _entry(found, rights, subject)
-                held.ways.append(f"{way}{limit}, Kubernetes RBAC: {where}")
-                held.conditional = False
+                held.add(f"{binding.role} by {binding.title}", f"{what} {limit}".strip(), own=_is_own(binding, subject))
                 held.administrator |= _is_admin_group(rights.posture, subject)
-                held.own = (held.own or len(held.ways) == 1) and _is_own(binding, subject)
         for one in _azure_roles(rights, request):
-            _add(found, one.principal_id, rights.called(one.principal_id), f"Azure RBAC: {_azure(one)}", one)
+            _add(found, rights, one, what)
             everything = one.reaches(rights.posture.cluster.resource_id) and one.role.allows_data(
                 data_action(EVERYTHING)
             )
@@ -254,7 +259,7 @@ def _allows(binding: Binding, wanted: ResourceAttributes, only: frozenset[str]) 
         return None
     if only or not all(names):
         return ""
-    return f" (only {', '.join(sorted(frozenset().union(*names)))})"
+    return f"only {', '.join(sorted(frozenset().union(*names)))}"
 
 
 def _subjects(rights: Rights, wanted: Callable[[Subject], bool]) -> Holders | Unread:
@@ -265,10 +270,7 @@ def _subjects(rights: Rights, wanted: Callable[[Subject], bool]) -> Holders | Un
         if subject.kind == "ServiceAccount" or _is_admin_group(rights.posture, subject) or not wanted(subject):
             continue
         if (is_own := _is_own(binding, subject)) or not subject.name.startswith("system:serviceaccount:"):
-            held = _entry(found, rights, subject)
-            held.ways.append(f"{binding.role} by {binding.title}")
-            held.conditional = False
-            held.own = (held.own or len(held.ways) == 1) and is_own
+            _entry(found, rights, subject).add(f"{binding.role} by {binding.title}", own=is_own)
     return _told_apart(found)
 
 
@@ -280,15 +282,13 @@ def _by_action(rights: Rights, actions: tuple[str, ...]) -> Holders:
     for one in rights.roles:
         given = one.reaches(rights.posture.cluster.resource_id) and any(one.role.allows(action) for action in actions)
         if given and not same_id(one.principal_id, rights.runner):
-            _add(found, one.principal_id, rights.called(one.principal_id), _azure(one), one)
+            _add(found, rights, one)
     return _told_apart(found)
 
 
-def _add(found: _Found, key: str, subject: str, way: str, role: RoleAssignment) -> None:
-    held = found.setdefault(key.casefold(), _Held(subject=subject))
-    held.ways.append(way)
-    held.conditional &= bool(role.condition)
-    held.own = False
+def _add(found: _Found, rights: Rights, one: RoleAssignment, detail: str = "") -> None:
+    held = found.setdefault(one.principal_id.casefold(), _Held(subject=rights.called(one.principal_id)))
+    held.add(_azure(one), detail, conditional=bool(one.condition))
 
 
 def _entry(found: _Found, rights: Rights, subject: Subject) -> _Held:

@@ -42,7 +42,7 @@ class CertificateRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holders:
-    """Who holds a right, each with the way: `dana: Kubernetes RBAC: edit by rolebinding shop/team`.
+    """Who holds a right, each with the way: `dana: edit by rolebinding shop/team`.
 
     `administrators` may do everything in the cluster and sign in with Entra ID. `conditional` hold the right only under
     a condition, which is not evaluated here. `own` are the holders that Kubernetes and AKS bring themselves.
