@@ -45,7 +45,8 @@ def load() -> None:
     """Import the parts of the Kubernetes client that are used. That blocks the calling thread for up to a second."""
     from kubernetes.aio import client
 
-    for _used in (client.AuthenticationV1Api, client.AuthorizationV1Api, client.CoreV1Api, client.AppsV1Api):
+    apis = (client.AuthenticationV1Api, client.AuthorizationV1Api, client.RbacAuthorizationV1Api)
+    for _used in (*apis, client.CoreV1Api, client.AppsV1Api):
         pass  # the client imports each of these when it is first read
 
 
