@@ -1,7 +1,7 @@
 """Finds the fleets of Azure Kubernetes Fleet Manager that have a cluster as a member.
 
 A cluster does not show its fleets, and a fleet may be in another subscription. So the fleets of every subscription that
-this identity can see are read, once for each session.
+this identity can see are read, once for each session. A refusal is not asked for again either.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Fleets:
         self._reading = asyncio.Lock()
         self._visible: list[str] = []
         self._members: Mapping[str, list[str]] | None = None
+        self._refused: Refused | None = None
 
     async def of(self, cluster: ClusterId) -> tuple[str, ...]:
         """Return the resource ids of the fleets with this cluster as a member.
@@ -40,8 +41,14 @@ class Fleets:
             Rejected: an answer is not whole.
         """
         async with self._reading:
+            if self._refused is not None:
+                raise self._refused
             if self._members is None:
-                self._members = await self._read()
+                try:
+                    self._members = await self._read()
+                except Refused as refused:
+                    self._refused = refused
+                    raise
             if cluster.subscription_id.lower() not in self._visible:
                 raise Refused(
                     f"Azure does not list subscription {cluster.subscription_id}, so fleets in it are not known",
