@@ -11,8 +11,8 @@ from aks_entra.cli.deferred import wiring
 from aks_entra.cli.plan_input import read_settings
 from aks_entra.errors import AksEntraError
 from aks_entra.probes.doors import look
-from aks_entra.report.doors_view import document, rows
-from aks_entra.report.terminal import table
+from aks_entra.report.doors_text import render
+from aks_entra.report.doors_view import document
 
 if TYPE_CHECKING:
     from aks_entra.core.cluster import ClusterId
@@ -38,8 +38,7 @@ def doors(
     if format_ is output.Format.JSON:
         output.emit_json(document(found, seen))
         return
-    shown = [(one.title, one.kind, one.state, one.because, one.remedy) for one in rows(seen)]
-    output.emit(table(("DOOR", "ID", "STATE", "BECAUSE", "WHAT TO DO"), shown))
+    output.emit(render(seen))
 
 
 async def _doors(named: str, subscription: str | None) -> tuple[ClusterId, tuple[Door, ...]]:

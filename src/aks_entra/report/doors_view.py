@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -36,12 +37,10 @@ def ways_in(evidence: Iterable[Evidence]) -> tuple[DoorRow, ...]:
 
 
 def summary(doors: Iterable[Door]) -> str:
-    """Return one cell: which doors are open, and how many nobody looked at."""
-    known = complete(doors)
-    names = ", ".join(door.kind for door in known if door.state is DoorState.OPEN)
-    unread = sum(door.state is DoorState.NOT_LOOKED_AT for door in known)
-    parts = ([f"open: {names}"] if names else []) + ([f"{unread} not looked at"] if unread else [])
-    return "; ".join(parts) or "closed"
+    """Return one cell: how many doors are open, and how many nobody looked at."""
+    states = Counter(door.state for door in complete(doors))
+    counted = (DoorState.OPEN, DoorState.NOT_LOOKED_AT)
+    return ", ".join(f"{states[state]} {state}" for state in counted if states[state]) or "closed"
 
 
 def document(cluster: ClusterId, doors: Iterable[Door]) -> dict[str, Any]:

@@ -83,7 +83,7 @@ async def test_inventory_shows_each_cluster(sandbox: RecordedSandbox) -> None:
 
     titles = "CLUSTER | IDENTITY | ADMIN GROUPS | LOCAL ACCOUNTS | OLD CREDENTIALS | OTHER WAYS IN | NODES | STATE"
     assert lines[0] == titles
-    ways = r"open: node-ssh(, [a-z-]+)*; \d+ not looked at"
+    ways = r"\d+ open, \d+ not looked at"
     assert lines[1].startswith("shop-weu/closed | Entra | aks-admins (1) | off | unknown: API server certificate from ")
     assert re.fullmatch(rf"shop-weu/no-rbac \| none, no RBAC \| – \| on \| alive \| {ways} \| 1 \| Running", lines[2])
     assert re.fullmatch(
@@ -101,9 +101,9 @@ async def test_inventory_shows_each_cluster(sandbox: RecordedSandbox) -> None:
 async def test_doors_shows_each_way_in(sandbox: RecordedSandbox) -> None:
     shown = await sandbox.terminal.run("aks-entra doors shop-weu/closed")
     lines = [re.sub(r" {2,}", " | ", line).strip() for line in shown.splitlines()]
-    assert lines[0] == "DOOR | ID | STATE | BECAUSE | WHAT TO DO"
-    assert "JWT authenticators | jwt-authenticators | closed | ARM lists no JWT authenticator" in lines
-    (ssh,) = [line for line in lines if "| node-ssh |" in line]
+    assert lines[0] == "DOOR | STATE | BECAUSE | WHAT TO DO"
+    assert lines[1:3] == ["jwt-authenticators | closed | ARM lists no JWT authenticator", "JWT authenticators"]
+    (ssh,) = [line for line in lines if line.startswith("node-ssh |")]
     assert "| open | nodepool1: everyone with a private key of its local user |" in ssh
     found = await sandbox.terminal.read("aks-entra doors shop-weu/plain")
     assert {one["kind"] for one in found["doors"]} == IDS

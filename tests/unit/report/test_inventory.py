@@ -126,7 +126,7 @@ def test_the_other_ways_in_name_what_is_open_and_count_what_nobody_looked_at() -
     (shown,) = view.document((ajar,))["clusters"]
     assert shown["doors"][0] == {"kind": "node-ssh", "state": "open", "because": ("everyone",), "remedy": "x"}
     others = tuple(door for door in SHUT if door.kind not in {"node-ssh", "jwt-authenticators"})
-    assert doors_view.summary((*others, ajar.doors[0])) == "open: node-ssh; 1 not looked at"
+    assert doors_view.summary((*others, ajar.doors[0])) == "1 open, 1 not looked at"
 
 
 def test_a_whole_table() -> None:

@@ -48,7 +48,10 @@ def managed_namespaces(facts: DoorFacts) -> Door:
 
 @door_kind(NODE_SSH, "SSH to nodes as a local user")
 def node_ssh(facts: DoorFacts) -> Door:
-    """Holders of a private key can open nodes of a pool with `securityProfile.sshAccess` LocalUser."""
+    """Holders of a private key can open nodes of a pool with `securityProfile.sshAccess` LocalUser.
+
+    Microsoft's page on SSH to nodes says that a change takes effect when a node is reimaged. ARM does not show that.
+    """
     posture = facts.posture
     if isinstance(posture, Unread):
         return not_looked_at(NODE_SSH, posture)
@@ -58,12 +61,12 @@ def node_ssh(facts: DoorFacts) -> Door:
         f"{name}: everyone with a private key of its local user" for name, at in ssh if at.casefold() == "localuser"
     ]
     if local:
-        remedy = "`az aks nodepool update --ssh-access disabled` for each pool; new nodes take it over"
+        remedy = "`az aks nodepool update --ssh-access disabled`, then `az aks nodepool upgrade --node-image-only`"
         return opened(NODE_SSH, *local, *unknown, remedy=remedy)
     if unknown or not ssh:
         why = "; ".join(unknown) or "ARM lists no pool of this cluster"
         return not_looked_at(NODE_SSH, Unread(why=why, remedy="look with `az aks nodepool show`"))
-    return closed(NODE_SSH, *(f"{name}: {access}" for name, access in ssh))
+    return closed(NODE_SSH, *(f"{name}: {access}" for name, access in ssh), "on nodes that were reimaged since")
 
 
 def _shown(name: str, access: str) -> str:

@@ -45,8 +45,8 @@ class DoorKind:
 
     @property
     def says(self) -> str:
-        """What the door is: the docstring of its function, on one line."""
-        return " ".join((self.weigh.__doc__ or "").split())
+        """What the door is: the first line of the docstring of its function."""
+        return (self.weigh.__doc__ or "").partition("\n")[0]
 
 
 def door_kind(door: str, title: str) -> Callable[[Weigh], DoorKind]:

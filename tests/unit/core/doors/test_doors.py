@@ -50,7 +50,12 @@ def weighed(kind: str, facts: DoorFacts) -> Door:
             f"pay: everyone with {LIST_CREDENTIAL} or a role on this namespace",
         ),
         ("managed-namespaces", DoorFacts(managed_namespaces=UNREAD), "not looked at", "ARM answered 403"),
-        ("node-ssh", DoorFacts(posture=pools(a="Disabled", b="EntraId")), "closed", "a: Disabled, b: EntraId"),
+        (
+            "node-ssh",
+            DoorFacts(posture=pools(a="Disabled", b="EntraId")),
+            "closed",
+            "a: Disabled, b: EntraId, on nodes that were reimaged since",
+        ),
         (
             "node-ssh",
             DoorFacts(posture=pools(a="Disabled", b="LocalUser", c="")),
@@ -91,6 +96,7 @@ def test_each_kind_of_door_is_listed_once_with_a_title_and_a_sentence() -> None:
     assert len({kind.title for kind in registry.KINDS}) == len(registry.KINDS)
     for kind in registry.KINDS:
         assert kind.says.endswith(".")
+        assert "\n" not in kind.says
         assert registry.title_of(kind.id) == kind.title
 
 
