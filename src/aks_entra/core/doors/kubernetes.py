@@ -74,7 +74,7 @@ def certificate_names(facts: DoorFacts) -> Door:
 
 @door_kind(UNKNOWN_PRINCIPALS, "Bindings to principals that the directory does not know")
 def unknown_principals(facts: DoorFacts) -> Door:
-    """A binding to an object id or user principal name that does not exist gives access to whoever gets it again."""
+    """A binding to an object id or user principal name that does not exist gives access to the next account with it."""
     return weigh(
         UNKNOWN_PRINCIPALS,
         facts.unknown_principals,
