@@ -1,7 +1,8 @@
 """The doors in Kubernetes: certificates, service-account tokens, impersonation, and names that Entra ID does not give.
 
 Sources: Kubernetes' pages on certificate signing requests (who approves needs `approve` on the signer), on service
-accounts (a Secret of their type holds a token without an end), and on authentication (impersonation).
+accounts (a Secret of their type holds a token without an end), and on authentication (impersonation). The right to
+`sign` opens nothing by itself: it needs the key of the cluster's CA, which only the control plane has.
 """
 
 from __future__ import annotations
