@@ -111,8 +111,8 @@ def depth(rows: tuple[Row, ...]) -> str:
     if Depth.READ in depths:
         return "read: ARM, the API servers' certificates and the clusters' CAs"
     if Depth.PROBED in depths:
-        return "read: ARM and the API servers' certificates (--read also reads the clusters' CAs)"
-    return "read: ARM only (--probe asks the API servers, --read also reads the clusters' CAs)"
+        return "read: ARM and the API servers' certificates (--read also reads the clusters' CAs and other ways in)"
+    return "read: ARM only (--probe asks the API servers, --read also reads the clusters' CAs and other ways in)"
 
 
 def _answer(row: Row) -> dict[str, Any]:

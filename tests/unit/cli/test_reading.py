@@ -91,7 +91,7 @@ async def test_inventory_shows_each_cluster(sandbox: RecordedSandbox) -> None:
     )
     assert re.fullmatch(rf"shop-weu/plain \| none \| – \| on \| alive \| {ways} \| 1 \| Running", lines[4])
     assert lines[5] == "4 clusters · 3 can be migrated · 1 cannot be (no Kubernetes RBAC)"
-    assert "(--read also reads the clusters' CAs)" in lines[6]
+    assert "(--read also reads the clusters' CAs and other ways in)" in lines[6]
 
     listed = await sandbox.terminal.read("aks-entra inventory -g shop-weu -n plain")
     assert [one["posture"]["depth"] for one in listed["clusters"]] == ["listed"]

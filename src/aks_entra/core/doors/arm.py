@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from aks_entra.core.doors.facts import DoorFacts, Unread
-from aks_entra.core.doors.model import Door, DoorKind, closed, door_kind, not_looked_at, opened
+from aks_entra.core.doors.model import Door, DoorKind, closed, door_kind, first_of, not_looked_at, opened
 
 JWT_AUTHENTICATORS: Final = "jwt-authenticators"
 MANAGED_NAMESPACES: Final = "managed-namespaces"
@@ -26,7 +26,7 @@ def jwt_authenticators(facts: DoorFacts) -> Door:
         return closed(JWT_AUTHENTICATORS, "ARM lists no JWT authenticator")
     return opened(
         JWT_AUTHENTICATORS,
-        *(f"{one.name} accepts tokens of {one.issuer or 'an issuer that ARM does not show'}" for one in found),
+        *first_of(f"{one.name} accepts tokens of {one.issuer or 'an issuer that ARM does not show'}" for one in found),
         remedy="delete the authenticators that nobody needs: `az aks jwtauthenticator delete`",
     )
 
@@ -41,7 +41,7 @@ def managed_namespaces(facts: DoorFacts) -> Door:
         return closed(MANAGED_NAMESPACES, "ARM lists no managed namespace")
     return opened(
         MANAGED_NAMESPACES,
-        *(f"{name}: everyone with {_LIST_CREDENTIAL} or a role on this namespace" for name in found),
+        *first_of(f"{name}: everyone with {_LIST_CREDENTIAL} or a role on this namespace" for name in found),
         remedy="check who holds roles on each namespace: `az role assignment list --scope NAMESPACE_ID`",
     )
 
@@ -62,11 +62,11 @@ def node_ssh(facts: DoorFacts) -> Door:
     ]
     if local:
         remedy = "`az aks nodepool update --ssh-access disabled`, then `az aks nodepool upgrade --node-image-only`"
-        return opened(NODE_SSH, *local, *unknown, remedy=remedy)
+        return opened(NODE_SSH, *first_of(local), *first_of(unknown), remedy=remedy)
     if unknown or not ssh:
-        why = "; ".join(unknown) or "ARM lists no pool of this cluster"
+        why = "; ".join(first_of(unknown)) or "ARM lists no pool of this cluster"
         return not_looked_at(NODE_SSH, Unread(why=why, remedy="look with `az aks nodepool show`"))
-    return closed(NODE_SSH, *(f"{name}: {access}" for name, access in ssh), "on nodes that were reimaged since")
+    return closed(NODE_SSH, *first_of(f"{name}: {access}" for name, access in ssh), "on nodes that were reimaged since")
 
 
 def _shown(name: str, access: str) -> str:

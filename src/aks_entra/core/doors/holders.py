@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from aks_entra.core.doors.facts import Holders, Unread
-from aks_entra.core.doors.model import Door, closed, not_looked_at, opened
-
-MOST: Final = 20
-"""The number of holders that a door names. The others are counted."""
+from aks_entra.core.doors.model import Door, closed, first_of, not_looked_at, opened
 
 
 def weigh(kind: str, *parts: Holders | Unread, proof: str, remedy: str) -> Door:
@@ -30,9 +26,9 @@ def weigh(kind: str, *parts: Holders | Unread, proof: str, remedy: str) -> Door:
     ]
     if who:
         more = [f"there may be more: {one.why}" for one in dict.fromkeys(unread)]
-        return opened(kind, *_shown(who), *_shown(conditional), *more, *_set_aside(holders), remedy=remedy)
+        return opened(kind, *first_of(who), *first_of(conditional), *more, *_set_aside(holders), remedy=remedy)
     if unread or conditional:
-        whys = "; ".join((*dict.fromkeys(one.why for one in unread), *_shown(conditional)))
+        whys = "; ".join((*dict.fromkeys(one.why for one in unread), *first_of(conditional)))
         helps = [one.remedy for one in unread if one.remedy]
         helps += ["read the condition: `az role assignment list --include-inherited`"] if conditional else []
         return not_looked_at(kind, Unread(why=whys, remedy="; ".join(dict.fromkeys(helps))))
@@ -44,13 +40,7 @@ def _set_aside(holders: Iterable[Holders]) -> tuple[str, ...]:
     own = list(dict.fromkeys(one for part in holders for one in part.own))
     found = []
     if administrators:
-        found.append(f"not counted, as they may do everything: {'; '.join(_shown(administrators))}")
+        found.append(f"not counted, as they may do everything: {'; '.join(first_of(administrators))}")
     if own:
-        found.append(f"not counted, as Kubernetes and AKS bring them ({len(own)}): {', '.join(_shown(own))}")
+        found.append(f"not counted, as Kubernetes and AKS bring them ({len(own)}): {', '.join(first_of(own))}")
     return tuple(found)
-
-
-def _shown(names: Iterable[str]) -> tuple[str, ...]:
-    """Return each name once, and how many are left out."""
-    found = tuple(dict.fromkeys(names))
-    return found if len(found) <= MOST else (*found[:MOST], f"and {len(found) - MOST} more")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from aks_entra.core.doors.facts import DoorFacts, Unread
 
@@ -32,6 +32,9 @@ class Door:
     remedy: str = ""
 
 
+MOST: Final = 20
+"""The number of holders, or of issuers, namespaces and pools, that a door names. The others are counted."""
+
 Weigh: TypeAlias = Callable[[DoorFacts], Door]
 
 
@@ -50,7 +53,7 @@ class DoorKind:
 
 
 def door_kind(door: str, title: str) -> Callable[[Weigh], DoorKind]:
-    """Make a kind of door of a function. The docstring of the function says who can get in through the door."""
+    """Make a kind of door of a function. The first line of its docstring says who can get in through the door."""
 
     def made(weigh: Weigh) -> DoorKind:
         return DoorKind(id=door, title=title, weigh=weigh)
@@ -71,3 +74,9 @@ def opened(kind: str, *who: str, remedy: str) -> Door:
 def not_looked_at(kind: str, unread: Unread) -> Door:
     """Return a door that nobody could look at, with the reason and the remedy."""
     return Door(kind=kind, state=DoorState.NOT_LOOKED_AT, because=(unread.why,), remedy=unread.remedy)
+
+
+def first_of(names: Iterable[str]) -> tuple[str, ...]:
+    """Return each name once, and how many are left out."""
+    found = tuple(dict.fromkeys(names))
+    return found if len(found) <= MOST else (*found[:MOST], f"and {len(found) - MOST} more")

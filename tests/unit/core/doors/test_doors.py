@@ -83,6 +83,11 @@ def test_a_door_that_nobody_read_is_not_looked_at() -> None:
     assert {(door.state, door.because) for door in doors} == {(DoorState.NOT_LOOKED_AT, (NOBODY_LOOKED.why,))}
 
 
+def test_a_door_names_only_the_first_of_many_namespaces() -> None:
+    many = weighed("managed-namespaces", DoorFacts(managed_namespaces=tuple(f"team-{number}" for number in range(500))))
+    assert (len(many.because), many.because[-1]) == (21, "and 480 more")
+
+
 def test_an_open_or_unread_door_says_what_helps() -> None:
     everything = DoorFacts(posture=pools(a="LocalUser"), jwt_authenticators=(GITHUB,), managed_namespaces=("pay",))
     unread = DoorFacts(posture=pools(a=""), jwt_authenticators=UNREAD, managed_namespaces=UNREAD)
