@@ -28,6 +28,7 @@ from aks_entra.ports.migration import Operation, Ports
 from aks_entra.probes.checks import Timeouts
 from tests.support.memory_arm import WorldArm
 from tests.support.memory_credentials import Ledger, Static
+from tests.support.memory_doors import WorldDoors
 from tests.support.memory_model import (
     ADMINS,
     PROVER,
@@ -97,6 +98,7 @@ class World:
         self.happenings: dict[int, Happening] = {}
         self.observers: list[Callable[[], None]] = []
         self.ledger = Ledger()
+        self.doors: WorldDoors | None = None  # None: nobody looks at doors
         self.backdated = timedelta(0)  # how long before the end of a rotation the new CA is valid from
         self.locked = False  # a ReadOnly lock, or a policy: ARM refuses every write
         self._moments = 0
@@ -206,6 +208,7 @@ class World:
             journal=WorldJournal(self),
             callers=WorldCallers(self),
             host=WorldHost(self),
+            doors=self.doors,
         )
         watch = Watch(ports.arm, self.clock, every)
         timeouts = timeouts or Timeouts()

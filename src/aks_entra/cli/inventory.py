@@ -71,7 +71,7 @@ def inventory(
         bool, typer.Option("--probe", help="Also ask each API server for its certificate. This needs no credential.")
     ] = False,
     read: Annotated[
-        bool, typer.Option("--read", help="Also read each cluster's CA from its user kubeconfig. Implies --probe.")
+        bool, typer.Option("--read", help="Also read each cluster's CA, and look at other ways in. Implies --probe.")
     ] = False,
     evidence: EvidenceFrom = None,
     summary: Annotated[bool, typer.Option("--summary", help="Show a board: how many are in which state.")] = False,

@@ -23,6 +23,7 @@ from aks_entra.fleet_file.clusters import ClustersFile, ExcludedFile
 from aks_entra.fleet_file.errors import Mistake, Mistakes, problems_of, refusal, unwritten
 from aks_entra.fleet_file.fields import (
     MAX_CLUSTERS,
+    Doors,
     Guid,
     Label,
     Named,
@@ -120,6 +121,8 @@ class TargetFile(_Part):
     """Whether local accounts are turned off."""
     rotation: RotationPolicy = RotationPolicy.AT_ONCE
     """When the certificates are rotated. Only a rotation revokes old credentials; with `later` it stays owed."""
+    doors: Doors = Field(default_factory=dict)
+    """Other ways in that must be proven closed, such as `node-ssh: closed`. If one is open, the cluster fails."""
 
     @model_validator(mode="after")
     def _groups_once(self) -> TargetFile:
@@ -135,6 +138,7 @@ class TargetFile(_Part):
             azure_rbac=self.azure_rbac,
             local_accounts=self.local_accounts,
             rotation=self.rotation,
+            doors=tuple(sorted(self.doors)),
         )
 
 

@@ -9,6 +9,9 @@ import functools
 from dataclasses import dataclass
 
 from aks_entra.core.cluster import Identity, Posture
+from aks_entra.core.doors.facts import DoorFacts
+from aks_entra.core.doors.model import Door
+from aks_entra.core.doors.registry import doors_of
 from aks_entra.core.evidence.rotation_debt import OldCredentials, Record
 from aks_entra.core.group_drift import Drift
 from aks_entra.core.planning.fleet import WantedGroup
@@ -30,6 +33,7 @@ class Row:
     groups: tuple[GroupFacts, ...] = ()  # of its admin groups: name, member count, deleted_on; members None: unreadable
     drifts: tuple[Drift, ...] = ()  # of those of its admin groups that a fleet file declares
     problem: str = ""  # why it could not be probed or read
+    doors: tuple[Door, ...] = ()
 
 
 async def inventory(
@@ -76,6 +80,7 @@ async def _row(reader: FleetReader, posture: Posture, caller: Caller, *, probe: 
         groups=await reader.groups(ids, caller.object_id),
         drifts=tuple(reader.drifts[one.lower()] for one in ids if one.lower() in reader.drifts),
         problem=problem,
+        doors=await reader.doors(posture) if read and not posture.stopped else doors_of(DoorFacts(posture=posture)),
     )
 
 

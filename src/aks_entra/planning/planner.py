@@ -23,6 +23,7 @@ from aks_entra.planning.selection import OnNote, Selection, select
 from aks_entra.planning.unreadable_cluster import PlanOfUnreadable
 from aks_entra.ports.migration import Caller, Ports
 from aks_entra.probes import checks
+from aks_entra.probes.doors import look
 
 _SIDE_BY_SIDE: Final = 20
 
@@ -75,6 +76,7 @@ async def plan_fleet(
         azure_rbac=fleet.target.azure_rbac,
         local_accounts=fleet.target.local_accounts,
         rotation=fleet.target.rotation,
+        doors=fleet.target.doors,
     )
     now = checks.stamp(ports.clock)
     asked = _Asked(
@@ -231,4 +233,6 @@ async def _plan(ports: Ports, reader: FleetReader, posture: Posture, target: Tar
         denials = await reader.known(lambda: denials_of(ports, reader, cluster, actions))
         facts = replace(facts, missing_permissions=missing, denials=denials)
         facts = await around(ports, reader, posture, steps, facts, audit_days=asked.audit_days)
+    if (steps or target.doors) and not posture.stopped:
+        facts = replace(facts, doors=next((seen.doors for seen in await look(ports, posture)), None))
     return plan_cluster(posture, target, facts, asked.skips)

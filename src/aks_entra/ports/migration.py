@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from aks_entra.core.preflight.audit_callers import AuditedCallers
     from aks_entra.core.steps import Guarded
     from aks_entra.ports.directory import Directory
+    from aks_entra.ports.doors import Doors
     from aks_entra.ports.host import Host
+    from aks_entra.ports.rights import RightsReads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,4 +345,6 @@ class Ports:
     host: Host
     audit: AuditTrail | None = None
     conditional_access: ConditionalAccess | None = None
+    rights: RightsReads | None = None
+    doors: Doors | None = None
     log: RunLog = field(default_factory=NoLog)

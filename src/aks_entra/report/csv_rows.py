@@ -7,9 +7,11 @@ import io
 from collections.abc import Iterable
 from typing import Final
 
+from aks_entra.core.doors.model import DoorState
 from aks_entra.core.evidence.observations import CertificatesRotated, StateSeen
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Verdict
+from aks_entra.report.doors_view import ways_in
 from aks_entra.text.safe import for_csv
 
 COLUMNS: Final = (
@@ -27,6 +29,8 @@ COLUMNS: Final = (
     "ended_at",
     "plan_digest",
     "report_digest",
+    "open_doors",
+    "doors_not_looked_at",
 )
 
 
@@ -63,4 +67,10 @@ def _row(report: FleetReport, verdict: Verdict) -> tuple[str, ...]:
         report.ended_at,
         report.plan_digest,
         report.digest,
+        _doors(verdict, DoorState.OPEN),
+        _doors(verdict, DoorState.NOT_LOOKED_AT),
     )
+
+
+def _doors(verdict: Verdict, state: DoorState) -> str:
+    return " ".join(door.kind for door in ways_in(verdict.evidence) if door.state is state)

@@ -8,6 +8,7 @@ from rich.console import RenderableType
 
 from aks_entra.core.evidence.rotation_debt import Debt
 from aks_entra.planning.inventory import Row
+from aks_entra.report import doors_view
 from aks_entra.report import inventory_view as view
 from aks_entra.report.inventory_summary import Line, board, line_of
 from aks_entra.report.terminal import borderless_table, safe_line
@@ -18,7 +19,7 @@ _DEBTS = {Debt.ALIVE: "yellow", Debt.OWED: "bold red", Debt.UNKNOWN: "magenta", 
 def render(rows: tuple[Row, ...]) -> Iterator[RenderableType]:
     """Return the table, what could not be read, the counts, and what was read."""
     several = len({row.posture.cluster.subscription_id for row in rows}) > 1
-    titles = ("CLUSTER", "IDENTITY", "ADMIN GROUPS", "LOCAL ACCOUNTS", "OLD CREDENTIALS")
+    titles = ("CLUSTER", "IDENTITY", "ADMIN GROUPS", "LOCAL ACCOUNTS", "OLD CREDENTIALS", "OTHER WAYS IN")
     table = borderless_table(*(("SUBSCRIPTION",) if several else ()), *titles)
     table.add_column("NODES", justify="right")
     table.add_column("STATE")
@@ -31,6 +32,7 @@ def render(rows: tuple[Row, ...]) -> Iterator[RenderableType]:
             safe_line(view.groups(row), "red" if view.groups_are_wrong(row) else ""),
             safe_line(view.local_accounts(posture), "yellow" if posture.local_accounts else ""),
             safe_line(view.old_credentials(row), _DEBTS[row.old_credentials.debt]),
+            safe_line(doors_view.summary(row.doors)),
             safe_line(str(posture.nodes)),
             safe_line(view.state(posture)),
         )

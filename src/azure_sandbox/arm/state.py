@@ -99,6 +99,16 @@ class Operation:
 
 
 @dataclass(slots=True, kw_only=True)
+class ChildResource:
+    """A JWT authenticator or a managed namespace. It shows `state` until it is settled, and then `Succeeded`."""
+
+    name: str
+    document: Document
+    state: str = "Succeeded"
+    settled: dt.datetime | None = None
+
+
+@dataclass(slots=True, kw_only=True)
 class ManagedCluster:
     """A managed cluster: Azure's document of it, and the API server that the document describes."""
 
@@ -115,6 +125,7 @@ class ManagedCluster:
     operation: Operation | None = None
     maintenance: dict[str, Document] = field(default_factory=dict)
     commands: dict[str, Any] = field(default_factory=dict)
+    children: dict[tuple[str, str], ChildResource] = field(default_factory=dict)  # by kind, and name in lower case
 
     @property
     def id(self) -> str:
@@ -226,6 +237,7 @@ class State:
     denials: dict[str, DenyAssignment] = field(default_factory=dict)
     management_groups: ManagementGroups = field(default_factory=ManagementGroups)
     access: RoleAssignments = field(init=False)
+    fleets: dict[str, tuple[str, ...]] = field(default_factory=dict)  # ids of clusters, by the fleet's id
     roles: RoleDefinitions = field(default_factory=RoleDefinitions)
     networks: Networks = field(default_factory=Networks)
     quotas: dict[tuple[str, str, str], Quota] = field(default_factory=dict)  # by subscription, region and quota name
@@ -350,7 +362,8 @@ class State:
                     return False
                 resource = normal("/" + "/".join(parts[:8]))
                 if f"/{NETWORK_TYPE}/".lower() not in resource:
-                    return not rest or resource in self.clusters or resource in self.plain
+                    fleets = {normal(it) for it in self.fleets}
+                    return not rest or resource in self.clusters or resource in self.plain or resource in fleets
                 whole = normal(scope)
                 return bool(self.networks.get(whole) or self.networks.subnet(whole))
             case _:

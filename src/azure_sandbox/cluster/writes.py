@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from azure_sandbox.cluster import admission, budgets, status
+from azure_sandbox.cluster import admission, budgets, signing, status
 from azure_sandbox.cluster.credentials import Generation
 from azure_sandbox.cluster.guard import Guard
 from azure_sandbox.cluster.rbac import Attributes, Caller
@@ -34,6 +34,7 @@ class Writes:
         self._store = store
         self._guard = guard
         self._generation = generation
+        self.approvals = signing.Approvals(store, guard, generation)
 
     def create(
         self, resource: Resource, document: Document, namespace: str, caller: Caller, now: dt.datetime
@@ -55,6 +56,8 @@ class Writes:
                 self._check_binding(resource, document, home, caller)
             case "poddisruptionbudgets" if problem := budgets.malformed(document.get("spec")):
                 raise status.invalid(resource.group, resource.kind, name, problem)
+            case signing.PLURAL:
+                document = signing.prepared(document, caller)
             case "clusterroles" | "roles":
                 self._check_role(resource, document, home, caller)
         return self._store.put(resource.key, document, now)

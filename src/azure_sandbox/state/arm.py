@@ -11,7 +11,14 @@ from azure_sandbox.state.codec import decode, encode
 from azure_sandbox.state.keys import read_generation, read_pair, write_generation, write_pair
 
 Document = dict[str, Any]
-HELD = ("locks", "denials", "policies", "registered", "features")  # attributes of the state that are stored unchanged
+HELD = (
+    "locks",
+    "denials",
+    "fleets",
+    "policies",
+    "registered",
+    "features",
+)  # attributes of the state that are stored unchanged
 OF_OPERATIONS = tuple(it.name for it in fields(Operation) if it.name not in {"cluster", "asked", "begun"})
 
 
@@ -77,6 +84,7 @@ def _cluster(it: ManagedCluster) -> Document:
         "state": it.state,
         "poolStates": it.pool_states,
         "commands": encode(it.commands),
+        "children": encode(it.children),
         "life": _life(it),
         **keys,
     }
@@ -94,6 +102,8 @@ def _restore_cluster(it: ManagedCluster, kept: Document) -> None:
     it.etag, it.uid, it.pool_etags = kept["etag"], kept["uid"], kept["poolEtags"]
     it.state, it.pool_states = kept["state"], kept["poolStates"]
     it.commands = decode(kept["commands"])
+    if "children" in kept:  # a folder of an earlier version has none
+        it.children = decode(kept["children"])
     it.server.live_on({**decode(kept["life"]["plain"]), "store": kept["life"]["store"]})
 
 

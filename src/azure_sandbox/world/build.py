@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from azure_sandbox.arm.authorization.roles import Role
+from azure_sandbox.arm.containerservice.child_resources import JWT_AUTHENTICATORS, MANAGED_NAMESPACES
 from azure_sandbox.arm.containerservice.spec import ClusterSpec, PoolSpec, WorkloadSpec
 from azure_sandbox.arm.network.networks import Subnet, VirtualNetwork
 from azure_sandbox.arm.resources.management_groups import ManagementGroup
@@ -275,6 +276,7 @@ def _cluster(world: World, model: ClusterModel, names: Names, now: datetime) -> 
         ),
         declared=declared(model.disruption_budgets, model.webhooks, model.volumes, model.objects),
         maintenance=model.maintenance,
+        children={JWT_AUTHENTICATORS: model.jwt_authenticators, MANAGED_NAMESPACES: model.managed_namespaces},
         real=(model.control_plane or world.control_plane) == "real",
         document=raw_document(world, model),
     )

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from azure_sandbox.arm.authorization.access import normal
 from azure_sandbox.arm.authorization.roles import Role
+from azure_sandbox.arm.containerservice.child_resources import JWT_AUTHENTICATORS, MANAGED_NAMESPACES
 from azure_sandbox.arm.network.networks import VirtualNetwork
 from azure_sandbox.arm.service import Arm
 from azure_sandbox.arm.state import ManagedCluster, ResourceGroup, State
@@ -219,6 +220,10 @@ def _cluster(state: State, it: ManagedCluster) -> Document:
             {"name": one.name, "namespace": one.namespace, "kind": one.kind, "replicas": one.replicas} for one in own
         ],
         "maintenance": it.maintenance,
+        **{
+            kind: {child.name: child.document["properties"] for (of, _), child in it.children.items() if of == kind}
+            for kind in (JWT_AUTHENTICATORS, MANAGED_NAMESPACES)
+        },
         "auditLog": state.logs.described.get(it.id.lower()),
         "controlPlane": "real" if blueprint.real else None,
         **server.blueprint.declared.written(),

@@ -122,7 +122,8 @@ class ClusterModel(Scope):
     """A managed cluster. `document` is a raw ARM resource, or the path of a JSON file relative to the world file.
 
     `controlPlane: real` runs a kube-apiserver with etcd from KUBEBUILDER_ASSETS; the world's value is the default.
-    `objects` are Kubernetes manifests. `maintenance` maps names to the properties of maintenance windows in ARM.
+    `objects` are Kubernetes manifests. `maintenance` maps names to the properties of maintenance windows in ARM,
+    `jwtAuthenticators` and `managedNamespaces` those of these child resources.
     """
 
     name: str
@@ -148,6 +149,8 @@ class ClusterModel(Scope):
     volumes: tuple[VolumeModel, ...] = ()
     objects: tuple[dict[str, Any], ...] = ()
     maintenance: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    jwt_authenticators: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    managed_namespaces: dict[str, dict[str, Any]] = Field(default_factory=dict)
     audit_log: AuditLogModel | None = None
     control_plane: Literal["builtin", "real"] | None = None
     document: dict[str, Any] | str | None = None

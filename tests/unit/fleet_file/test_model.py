@@ -183,6 +183,16 @@ def test_the_parameters_of_a_flow_are_checked_by_the_same_model() -> None:
     assert FleetFile.model_validate_json(parsed.model_dump_json()) == parsed
 
 
+def test_doors_that_must_be_closed() -> None:
+    text = SMALL.replace("target: {", "target: {doors: {node-ssh: closed, jwt-authenticators: closed}, ")
+    assert parse_fleet_file(text, "fleet.yaml").to_fleet().target.doors == ("jwt-authenticators", "node-ssh")
+    for wrong in ("{door-of-tomorrow: closed}", "{node-ssh: open}", "{node-ssh: true}", "node-ssh", "[node-ssh]"):
+        with pytest.raises(Refused) as refused:
+            parse_fleet_file(SMALL.replace("target: {", f"target: {{doors: {wrong}, "), "fleet.yaml")
+        assert "target.doors" in refused.value.message, wrong
+        assert refused.value.remedy, wrong
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     binary, large, locked = tmp_path / "b.yaml", tmp_path / "l.yaml", tmp_path / "fleet.yaml"
     binary.write_bytes(b"version: 1\nname: caf\xe9\n")

@@ -12,11 +12,13 @@ import pytest
 from rich.console import Console
 
 from aks_entra.core.cluster import Depth, Identity
+from aks_entra.core.doors.model import closed, opened
+from aks_entra.core.doors.registry import KINDS
 from aks_entra.core.evidence.rotation_debt import Debt, OldCredentials
 from aks_entra.core.preflight import GroupFacts
 from aks_entra.errors import Refused
 from aks_entra.planning.inventory import Row
-from aks_entra.report import inventory_csv
+from aks_entra.report import doors_view, inventory_csv
 from aks_entra.report import inventory_view as view
 from aks_entra.report.inventory_summary import board, document
 from aks_entra.report.inventory_text import render, render_board
@@ -28,6 +30,8 @@ ALIVE = OldCredentials(debt=Debt.ALIVE, because="local accounts are on")
 DEAD = OldCredentials(debt=Debt.NONE, because="rotated", since="2026-03-02T10:00:00Z")
 OWED = OldCredentials(debt=Debt.OWED, because="CA from 2024-05-11, accounts were open on 2025-01-01")
 UNKNOWN = OldCredentials(debt=Debt.UNKNOWN, because="local accounts are off; the CA was not read")
+
+SHUT = tuple(closed(kind.id, "seen") for kind in KINDS)
 
 ROWS = {
     "none": Row(posture=posture("none", identity=Identity.NONE), old_credentials=ALIVE),
@@ -117,26 +121,39 @@ def test_old_credentials(found: OldCredentials, words: str) -> None:
     assert view.old_credentials(Row(posture=posture("a"), old_credentials=found)) == words
 
 
+def test_the_other_ways_in_name_what_is_open_and_count_what_nobody_looked_at() -> None:
+    ajar = Row(
+        posture=posture("a"), old_credentials=ALIVE, doors=(opened("node-ssh", "everyone", remedy="x"), *SHUT[1:])
+    )
+    assert doors_view.summary(SHUT) == "closed"
+    assert doors_view.summary(()) == f"{len(KINDS)} not looked at"
+    (shown,) = view.document((ajar,))["clusters"]
+    assert shown["doors"][0] == {"kind": "node-ssh", "state": "open", "because": ("everyone",), "remedy": "x"}
+    others = tuple(door for door in SHUT if door.kind not in {"node-ssh", "jwt-authenticators"})
+    assert doors_view.summary((*others, ajar.doors[0])) == "1 open, 1 not looked at"
+
+
 def test_a_whole_table() -> None:
-    console = Console(width=200, no_color=True)
+    names = ("legacy", "owed", "rbac", "no-rbac", "failed")
+    console = Console(width=220, no_color=True)
     with console.capture() as captured:
-        for renderable in render(tuple(ROWS[name] for name in ("legacy", "owed", "rbac", "no-rbac", "failed"))):
+        for renderable in render(tuple(replace(ROWS[name], doors=SHUT) for name in names)):
             console.print(renderable)
     lines = [line.rstrip() for line in captured.get().splitlines()]
 
     assert lines == [
         "CLUSTER           IDENTITY            ADMIN GROUPS         LOCAL ACCOUNTS  "
-        "OLD CREDENTIALS                                             NODES  STATE",
+        "OLD CREDENTIALS                                             OTHER WAYS IN  NODES  STATE",
         "shop-weu/legacy   legacy              –                    on              "
-        "alive                                                           3  Running, private",
+        "alive                                                       closed             3  Running, private",
         "shop-weu/owed     Entra               aks-admins (14)      off             "
-        "OWED: CA from 2024-05-11, accounts were open on 2025-01-01      3  Running",
+        "OWED: CA from 2024-05-11, accounts were open on 2025-01-01  closed             3  Running",
         "shop-weu/rbac     Entra + Azure RBAC  aks-admins (empty!)  on              "
-        "alive                                                           3  Running",
+        "alive                                                       closed             3  Running",
         "shop-weu/no-rbac  none, no RBAC       –                    on              "
-        "alive                                                           3  Running",
+        "alive                                                       closed             3  Running",
         "shop-weu/failed   Entra               2d1f6b0e… (unread)   on              "
-        "alive                                                           3  Failed",
+        "alive                                                       closed             3  Failed",
         "⚠ shop-weu/failed: nobody answers",
         "5 clusters · 3 can be migrated · 1 must be repaired first · 1 cannot be (no Kubernetes RBAC)",
         "read: ARM, the API servers' certificates and the clusters' CAs",

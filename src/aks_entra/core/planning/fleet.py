@@ -70,6 +70,7 @@ class WantedTarget:
     azure_rbac: AzureRbac = AzureRbac.KEEP
     local_accounts: LocalAccounts = LocalAccounts.OFF
     rotation: RotationPolicy = RotationPolicy.AT_ONCE
+    doors: tuple[str, ...] = ()  # ids of the kinds of doors that must be proven closed, sorted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

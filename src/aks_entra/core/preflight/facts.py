@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aks_entra.core.doors.model import Door
 from aks_entra.core.evidence.rotation_debt import OldCredentials
 from aks_entra.core.group_drift import Drift
 from aks_entra.core.maintenance_windows import MaintenanceWindow
@@ -171,3 +172,4 @@ class Facts:
     callers: AuditedCallers | None = None
     callers_unread: str = ""  # why no audit log could be read
     unread: str = ""  # why the cluster could not be read at all
+    doors: tuple[Door, ...] | None = None  # None: this plan did not look at doors
