@@ -319,6 +319,7 @@ SPEAKING = [
     ("W133", "ci/kubeconfig", managed(), target(), facts(inside=inside(kubeconfigs=("ci/kubeconfig",)))),
     ("W134", "old-admins", managed(), target(), facts(inside=inside(masters=("old-admins",)))),
     ("W135", "ci/deployer-token", managed(), target(), facts(inside=inside(static_tokens=("ci/deployer-token",)))),
+    ("W140", "read with the cluster's admin credential", managed(), target(), facts(admin_credential_read=True)),
     (
         "U140",
         "what the rotation breaks: no right",

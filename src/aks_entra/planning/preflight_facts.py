@@ -11,23 +11,30 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from aks_entra.core.cluster import ClusterId, Identity, LinkedRight, Posture
+from aks_entra.core.cluster import ClusterId, LinkedRight, Posture
 from aks_entra.core.doctor import Tool, version_in
-from aks_entra.core.preflight import ConditionalAccessPolicy, Denial, Facts, Home, Inside, Quota, Subnet, Tools, Writer
+from aks_entra.core.planning.fleet import ReadAs
+from aks_entra.core.preflight import ConditionalAccessPolicy, Denial, Facts, Home, Quota, Subnet, Tools, Writer
 from aks_entra.core.preflight.audit_callers import AuditedCallers
 from aks_entra.core.steps import RotateCertificates, Step
 from aks_entra.errors import AksEntraError
 from aks_entra.planning.reader import Reading
+from aks_entra.planning.workloads import workloads_of
 from aks_entra.ports.migration import Ports
 from aks_entra.retry import persist
 
-_REACH: Final = 20.0  # seconds: how long an API server that refuses the prover is asked again
 _PATIENCE: Final = 300.0  # seconds of throttling
-_NOT_ON: Final = "Microsoft Entra ID is not on yet, so nobody can sign in"
 
 
 async def around(
-    ports: Ports, reader: Reading, posture: Posture, steps: tuple[Step, ...], facts: Facts, *, audit_days: int = 0
+    ports: Ports,
+    reader: Reading,
+    posture: Posture,
+    steps: tuple[Step, ...],
+    facts: Facts,
+    *,
+    audit_days: int = 0,
+    read: ReadAs = ReadAs.PROVER,
 ) -> Facts:
     """Add the facts that the rules about these steps need. With `audit_days` 0 the audit log is not read."""
     cluster, arm = posture.cluster, ports.arm
@@ -43,12 +50,12 @@ async def around(
     facts = replace(facts, conditional_access=rules)
     if not any(isinstance(step, RotateCertificates) for step in steps):
         return facts
-    windows, subnets, quotas, home, (inside, because), (callers, unread) = await asyncio.gather(
+    windows, subnets, quotas, home, seen, (callers, unread) = await asyncio.gather(
         reader.known(lambda: arm.maintenance_windows(cluster)),
         _subnets(ports, reader, posture),
         reader.known(lambda: _quotas(ports, reader, posture)),
         reader.known(lambda: home_of(ports, reader)),
-        _inside(ports, posture),
+        workloads_of(ports, posture, read),
         _callers(ports, posture, facts, audit_days),
     )
     return replace(
@@ -58,8 +65,9 @@ async def around(
         quotas=quotas,
         home=home,
         addresses=await addresses_of(ports, reader, posture, home),
-        inside=inside,
-        outside_because=because,
+        inside=seen.inside,
+        outside_because=seen.because,
+        admin_credential_read=seen.handed_out,
         callers=callers,
         callers_unread=unread,
     )
@@ -168,16 +176,6 @@ async def addresses_of(ports: Ports, reader: Reading, posture: Posture, home: Ho
         return None
     own = await ports.host.addresses(posture.fqdn) if posture.fqdn else ()
     return (*published, *own)
-
-
-async def _inside(ports: Ports, posture: Posture) -> tuple[Inside | None, str]:
-    """Return what runs in the cluster, or why it was not read. It is read only if the prover can sign in already."""
-    if posture.identity is not Identity.MANAGED:
-        return None, _NOT_ON
-    try:
-        return await persist(ports.clock, _REACH, lambda: ports.kubernetes.inside(posture)), ""
-    except AksEntraError as error:
-        return None, error.message
 
 
 async def _callers(ports: Ports, posture: Posture, facts: Facts, days: int) -> tuple[AuditedCallers | None, str]:

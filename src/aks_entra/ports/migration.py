@@ -218,8 +218,11 @@ class Kubernetes(Protocol):
     async def workloads(self, posture: Posture) -> tuple[Workload, ...]:
         """Return all deployments, daemon sets and stateful sets, as the prover sees them."""
 
-    async def inside(self, posture: Posture) -> Inside:
-        """Return what a rotation affects in the cluster, as the prover sees it. Of secrets, only names are read."""
+    async def inside(self, posture: Posture, *, as_admin: bool = False) -> Inside:
+        """Return what a rotation affects in the cluster, as the prover or the held credential sees it.
+
+        Of secrets, only names are read.
+        """
 
     async def try_credential(self, posture: Posture, credential: Credential) -> int | None:
         """Use one held credential alone, trusting the CA that serves now, and return the HTTP status.

@@ -171,6 +171,7 @@ class Facts:
     quotas: tuple[Quota, ...] | None = None
     inside: Inside | None = None
     outside_because: str = ""  # why the workloads could not be read
+    admin_credential_read: bool = False  # Azure handed out the admin credential, to read the workloads with it
     writers: tuple[Writer, ...] | None = None
     callers: AuditedCallers | None = None
     callers_unread: str = ""  # why no audit log could be read

@@ -117,22 +117,37 @@ def _beyond_quota(case: Case) -> Iterator[Finding]:
                 )
 
 
+_READ_INSIDE: Final = (
+    "read them once with the cluster's admin credential (`--read-with-admin`), or run a first plan with "
+    "`rotation: later`; once Entra ID is on, plan again to see the workloads"
+)
+
+
 @rule(
+    "W140",
     "U140",
-    seen_in="the API server, as the prover sees it",
-    remedy="run a first plan with `rotation: later`; once Entra ID is on, plan again to see the workloads",
+    seen_in="the API server, as the prover sees it, or with `read: admin-credential` as its admin does",
+    remedy=_READ_INSIDE,
 )
 def unseen(case: Case) -> Iterator[Finding]:
-    """The workloads of a cluster can be read only if the prover can already sign in."""
+    """Workloads can be read only if the prover can already sign in, or with an admin credential, which then exists."""
     if not case.at_work or not case.rotates:
         return
     inside = case.facts.inside
+    if case.facts.admin_credential_read:
+        yield says(
+            "W140",
+            "the workloads were read with the cluster's admin credential: Azure handed it out for this plan, and it "
+            "works until the rotation",
+            "if you do not carry out this plan, rotate the certificates yourself (`az aks rotate-certs`)",
+            evidence=f"listClusterAdminCredential at {case.facts.now}; this process held it in memory and dropped it",
+        )
     if inside is None:
         because = f": {case.facts.outside_because}" if case.facts.outside_because else ""
         yield says(
             "U140",
             f"the workloads of the cluster could not be read, so it is unknown what the rotation breaks{because}",
-            "run a first plan with `rotation: later`; once Entra ID is on, plan again to see the workloads",
+            _READ_INSIDE,
         )
     elif inside.unread:
         yield says(
