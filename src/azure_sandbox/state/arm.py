@@ -11,7 +11,14 @@ from azure_sandbox.state.codec import decode, encode
 from azure_sandbox.state.keys import read_generation, read_pair, write_generation, write_pair
 
 Document = dict[str, Any]
-HELD = ("locks", "denials", "policies", "registered", "features")  # attributes of the state that are stored unchanged
+HELD = (
+    "locks",
+    "denials",
+    "definitions",
+    "policies",
+    "registered",
+    "features",
+)  # attributes of the state that are stored unchanged
 OF_OPERATIONS = tuple(it.name for it in fields(Operation) if it.name not in {"cluster", "asked", "begun"})
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from ruamel.yaml import YAML
 
 from azure_sandbox.arm.authorization.access import normal
+from azure_sandbox.arm.authorization.policies import Definition
 from azure_sandbox.arm.authorization.roles import Role
 from azure_sandbox.arm.network.networks import VirtualNetwork
 from azure_sandbox.arm.service import Arm
@@ -117,7 +118,7 @@ def _governed(state: State, scope: str) -> Document:
                 "deny": dict(it.definition.denies) if it.definition.denies else None,
             }
             for it in state.policies.values()
-            if normal(it.scope) == normal(scope)
+            if normal(it.scope) == normal(scope) and isinstance(it.definition, Definition)
         ],
     }
 
