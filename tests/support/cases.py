@@ -24,6 +24,7 @@ from aks_entra.core.evidence.observations import (
 from aks_entra.core.evidence.rotation_debt import Debt, OldCredentials
 from aks_entra.core.preflight import (
     LOCAL_ACCOUNTS_POLICY,
+    WAY_BACK,
     Facts,
     GroupFacts,
     Home,
@@ -31,6 +32,7 @@ from aks_entra.core.preflight import (
     Lock,
     Memberships,
     Policy,
+    PolicyEvaluation,
     Quota,
     Tools,
 )
@@ -109,6 +111,7 @@ def facts(**how: Any) -> Facts:
         "home": Home(),
         "tools": Tools(kubectl="1.33.2", kubelogin="0.2.19"),
         "policies": (),
+        "policy_evaluations": (),
         "maintenance_windows": (),
         "subnets": (),
         "quotas": (Quota(name="cores", left=100), Quota(name="standardDSv5Family", left=50)),
@@ -120,6 +123,14 @@ def facts(**how: Any) -> Facts:
 
 
 DENIES = Policy(name="no-local", scope="/subscriptions/s", definition=LOCAL_ACCOUNTS_POLICY, effect="Deny")
+OWN_POLICY = PolicyEvaluation(
+    write=WAY_BACK,
+    assignment="/subscriptions/s/providers/Microsoft.Authorization/policyAssignments/ours",
+    name="Ours",
+    scope="/subscriptions/s",
+    definition="mine",
+    effect="deny",
+)
 CREATE = GroupTarget(display_name="cluster-admins", unique_name="cluster-admins", members=("dana",))
 SHUT = managed(local_accounts=False)
 

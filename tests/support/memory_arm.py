@@ -12,8 +12,8 @@ from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Po
 from aks_entra.core.evidence.observations import ActivityLogRead, AdminCredentialRefused
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.new_cluster import NewCluster
-from aks_entra.core.preflight import Lock, Policy, Quota, Subnet, Writer
-from aks_entra.core.steps import Guarded
+from aks_entra.core.preflight import Lock, Policy, PolicyEvaluation, Quota, Subnet, Writer
+from aks_entra.core.steps import Guarded, Step
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.ports.migration import HeldCredential, KubeconfigSink, Operation, OperationState
 from tests.support.memory_model import (
@@ -108,6 +108,14 @@ class WorldArm:
         with self._world.call("arm.policies"):
             self._world.find(cluster)
             return self._world.policies
+
+    async def policy_evaluations(
+        self, cluster: ClusterId, steps: tuple[Step, ...]
+    ) -> tuple[PolicyEvaluation, ...] | None:
+        with self._world.call("arm.policy_evaluations"):
+            self._world.find(cluster)
+            assert steps
+            return self._world.policy_evaluations
 
     async def maintenance_windows(self, cluster: ClusterId) -> tuple[MaintenanceWindow, ...] | None:
         with self._world.call("arm.maintenance_windows"):

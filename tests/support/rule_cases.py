@@ -25,7 +25,7 @@ from aks_entra.core.preflight import (
 )
 from aks_entra.core.preflight.audit_callers import Caller, Holds
 from aks_entra.core.target import RotationPolicy
-from tests.support.cases import DENIES, INSIDE, OLD_CA, QUIET, SHUT, facts, group, managed, target
+from tests.support.cases import DENIES, INSIDE, OLD_CA, OWN_POLICY, QUIET, SHUT, facts, group, managed, target
 
 SUBNET = "/subscriptions/s/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/v/subnets/nodes"
 JOIN = LinkedRight(action="Microsoft.Network/virtualNetworks/subnets/join/action", scope=SUBNET)
@@ -207,6 +207,29 @@ SPEAKING = [
         facts(policies=(replace(DENIES, effect=None),)),
     ),
     ("U121", "could not be read", managed(), LATER, facts(policies=None)),
+    (
+        "B041",
+        "policy assignment Ours on /subscriptions/s denies what the plan writes: disable local accounts; turn local",
+        managed(),
+        target(),
+        facts(policy_evaluations=(replace(OWN_POLICY, write="disable local accounts"), OWN_POLICY)),
+    ),
+    (
+        "B041",
+        "denies what the plan writes",
+        managed(),
+        target(),
+        facts(policy_evaluations=(replace(OWN_POLICY, definition=DENIES.definition),)),
+    ),
+    (
+        "W141",
+        "non-compliant once this is written: disable local accounts",
+        managed(),
+        target(),
+        facts(policy_evaluations=(replace(OWN_POLICY, write="disable local accounts", effect="audit"),)),
+    ),
+    ("U141", "whether policy", managed(), target(), facts(policy_evaluations=(replace(OWN_POLICY, effect=None),))),
+    ("U141", "whether a policy denies", managed(), LATER, facts(policy_evaluations=None)),
     (
         "W122",
         "no maintenance window is open now: default: Saturday 02:00, Saturday 03:00",

@@ -108,11 +108,12 @@ async def _facts(
         reading.by_role(posture, plan.target, prover.object_id),
         reading.known(lambda: reading.memberships(prover.object_id)),
     )
-    missing, denials, locks, policies = await asyncio.gather(
+    missing, denials, locks, policies, evaluations = await asyncio.gather(
         reading.known(lambda: arm.missing_permissions(cluster, actions)),
         reading.known(lambda: denials_of(ports, reading, cluster, actions)),
         reading.known(lambda: arm.locks(cluster, posture.node_resource_group)),
         reading.known(lambda: arm.policies(cluster)),
+        reading.known(lambda: arm.policy_evaluations(cluster, steps)),
     )
     posture, unreachable = await _shown(ports, posture)
     facts = Facts(
@@ -126,6 +127,7 @@ async def _facts(
         denials=denials,
         locks=locks,
         policies=policies,
+        policy_evaluations=evaluations,
         memberships=memberships,
         unreachable=unreachable,
         now=checks.stamp(ports.clock),

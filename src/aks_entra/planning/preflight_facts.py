@@ -38,16 +38,17 @@ async def around(
 ) -> Facts:
     """Add the facts that the rules about these steps need. With `audit_days` 0 the audit log is not read."""
     cluster, arm = posture.cluster, ports.arm
-    locks, policies, writers, versions, tools, rules = await asyncio.gather(
+    locks, policies, evaluations, writers, versions, tools, rules = await asyncio.gather(
         reader.known(lambda: arm.locks(cluster, posture.node_resource_group)),
         reader.known(lambda: arm.policies(cluster)),
+        reader.known(lambda: arm.policy_evaluations(cluster, steps)),
         reader.known(lambda: _writers(ports, posture)),
         reader.known(lambda: _versions(ports, reader, posture)),
         reader.known(lambda: _tools(ports, reader)),
         reader.known(lambda: conditional_access_of(ports, reader, facts)),
     )
     facts = replace(facts, locks=locks, policies=policies, writers=writers, supported_versions=versions, tools=tools)
-    facts = replace(facts, conditional_access=rules)
+    facts = replace(facts, conditional_access=rules, policy_evaluations=evaluations)
     if not any(isinstance(step, RotateCertificates) for step in steps):
         return facts
     windows, subnets, quotas, home, seen, (callers, unread) = await asyncio.gather(

@@ -32,12 +32,13 @@ if TYPE_CHECKING:
         Inside,
         Lock,
         Policy,
+        PolicyEvaluation,
         Quota,
         Subnet,
         Writer,
     )
     from aks_entra.core.preflight.audit_callers import AuditedCallers
-    from aks_entra.core.steps import Guarded
+    from aks_entra.core.steps import Guarded, Step
     from aks_entra.ports.directory import Directory
     from aks_entra.ports.host import Host
 
@@ -136,6 +137,11 @@ class ControlPlane(Protocol):
 
     async def policies(self, cluster: ClusterId) -> tuple[Policy, ...] | None:
         """Return the policy assignments on the cluster that are about sign-in. None if unreadable."""
+
+    async def policy_evaluations(
+        self, cluster: ClusterId, steps: tuple[Step, ...]
+    ) -> tuple[PolicyEvaluation, ...] | None:
+        """Return what Azure Policy denies or reports of the steps' PUTs and of the way back. None if unreadable."""
 
     async def maintenance_windows(self, cluster: ClusterId) -> tuple[MaintenanceWindow, ...] | None:
         """Return the cluster's maintenance configurations. None if unreadable."""

@@ -16,7 +16,7 @@ from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.errors import TryLater
 from aks_entra.execution.gate_recheck import changes
 from aks_entra.planning.rollback import plan_way_back
-from tests.support.cases import DENIES
+from tests.support.cases import DENIES, OWN_POLICY
 from tests.support.executor_jobs import calls_of_a_migration, job_for, job_of, planned
 from tests.support.memory_model import ADMINS, PROVER, SUBSCRIPTION, Happening
 from tests.support.memory_ports import World
@@ -69,6 +69,7 @@ BARS: list[tuple[str, Callable[[World], None]]] = [
     ("B021", of_world(policies=(DENIES,))),
     ("U121", of_world(policies=None)),
     ("U121", of_world(policies=(replace(DENIES, effect=None),))),
+    ("B041", of_world(policy_evaluations=(OWN_POLICY,))),
     ("B012", of_world(locks=(Lock(name="keep", level="ReadOnly", scope="rg"),))),
     ("U112", of_world(locks=None)),
     ("B011", without("write")),

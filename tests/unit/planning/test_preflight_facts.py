@@ -25,7 +25,7 @@ async def test_facts_that_cannot_be_read_are_unknown() -> None:
     world.missing_permissions = None
     world.locks = world.denials = world.policies = world.windows = world.writers = world.versions = (
         world.memberships
-    ) = None
+    ) = world.policy_evaluations = None
     world.faults["kubernetes.inside"] = [Refused("no right", status=403)]
     world.faults["directory.group"] = [Refused("no right", status=403)] * 2
     plan = await planned(world)
@@ -47,6 +47,7 @@ async def test_facts_that_cannot_be_read_are_unknown() -> None:
         "U132",
         "U136",
         "U140",
+        "U141",
     ]
 
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from azure.core.exceptions import HttpResponseError
 
-from aks_entra.adapters.arm import activity_log, cluster_list, guarded_put, permissions, subscriptions, surroundings
+from aks_entra.adapters.arm import (
+    activity_log,
+    cluster_list,
+    guarded_put,
+    permissions,
+    policy_restrictions,
+    subscriptions,
+    surroundings,
+)
 from aks_entra.adapters.arm import azure_policy as policies
 from aks_entra.adapters.arm import deny_assignments as deny
 from aks_entra.adapters.arm.activity_log import DELAY
@@ -23,8 +31,8 @@ from aks_entra.core.durations import exact_stamp
 from aks_entra.core.evidence.observations import ActivityLogRead, AdminCredentialRefused
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.new_cluster import NewCluster
-from aks_entra.core.preflight import Lock, Policy, Quota, Subnet, Writer
-from aks_entra.core.steps import Guarded
+from aks_entra.core.preflight import Lock, Policy, PolicyEvaluation, Quota, Subnet, Writer
+from aks_entra.core.steps import Guarded, Step
 from aks_entra.core.storable import storable
 from aks_entra.errors import Refused, TryLater
 from aks_entra.ports.migration import Clock, HeldCredential, KubeconfigSink, Operation, OperationState
@@ -104,6 +112,12 @@ class AzureControlPlane:
     async def policies(self, cluster: ClusterId) -> tuple[Policy, ...] | None:
         """Return the policy assignments on the cluster that are about sign-in. None if unreadable."""
         return await policies.policies(self._clients, cluster)
+
+    async def policy_evaluations(
+        self, cluster: ClusterId, steps: tuple[Step, ...]
+    ) -> tuple[PolicyEvaluation, ...] | None:
+        """Return what Azure Policy denies or reports of the steps' PUTs and of the way back. None if unreadable."""
+        return await policy_restrictions.policy_evaluations(self._clients, cluster, steps)
 
     async def maintenance_windows(self, cluster: ClusterId) -> tuple[MaintenanceWindow, ...] | None:
         """Return the cluster's maintenance configurations. None if unreadable."""

@@ -41,6 +41,13 @@ async def ask(clients: Clients, url: str, doing: str) -> AsyncHttpResponse:
         return await clients.plain().send_request(HttpRequest("GET", url))
 
 
+async def post(clients: Clients, url: str, body: Document, doing: str) -> Document:
+    """POST a question to ARM that changes nothing, and return the JSON object of the answer. Raises as `get` does."""
+    with azure(doing):
+        response = await clients.plain().send_request(HttpRequest("POST", url, json=body))
+    return document_of(response, doing)
+
+
 async def get(clients: Clients, url: str, doing: str) -> Document:
     """GET a document or a page. Raises what `ask` raises, and translates an error response of ARM."""
     return document_of(await ask(clients, url, doing), doing)

@@ -2,6 +2,7 @@
 
 from aks_entra.core.preflight.context import Case
 from aks_entra.core.preflight.facts import (
+    WAY_BACK,
     ConditionalAccessPolicy,
     Denial,
     Endpoint,
@@ -11,6 +12,7 @@ from aks_entra.core.preflight.facts import (
     Lock,
     Memberships,
     Policy,
+    PolicyEvaluation,
     Quota,
     Subnet,
     Tools,
@@ -28,6 +30,7 @@ __all__ = [
     "LOCAL_ACCOUNTS_POLICY",
     "RULES",
     "SKIPPABLE",
+    "WAY_BACK",
     "Case",
     "ConditionalAccessPolicy",
     "Controller",
@@ -41,6 +44,7 @@ __all__ = [
     "Lock",
     "Memberships",
     "Policy",
+    "PolicyEvaluation",
     "Quota",
     "Rule",
     "Severity",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from aks_entra.core.cluster import LinkedRight
 from aks_entra.core.evidence.rotation_debt import OldCredentials
@@ -66,6 +67,25 @@ class Policy:
     enforced: bool = True
     exempt: bool = False
     admin_groups: tuple[str, ...] = ()
+
+
+WAY_BACK: Final = "turn local accounts on again"
+"""The PUT that a migration needs if it has to go back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyEvaluation:
+    """What Azure Policy says of one PUT. `effect` is `deny`, `audit`, or None if the answer has another one.
+
+    `write` says in words what the PUT does. `assignment` is the assignment's id, `definition` the definition's name.
+    """
+
+    write: str
+    assignment: str
+    name: str
+    scope: str
+    definition: str
+    effect: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +186,7 @@ class Facts:
     addresses: tuple[str, ...] | None = ()  # of the cluster: its API server and its public services
     tools: Tools | None = None
     policies: tuple[Policy, ...] | None = None
+    policy_evaluations: tuple[PolicyEvaluation, ...] | None = None  # of the plan's PUTs and of the way back
     maintenance_windows: tuple[MaintenanceWindow, ...] | None = None
     subnets: tuple[Subnet, ...] | None = None
     quotas: tuple[Quota, ...] | None = None

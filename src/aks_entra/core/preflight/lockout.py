@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from aks_entra.core.preflight.context import Case
+from aks_entra.core.preflight.facts import Policy
 from aks_entra.core.preflight.finding import Finding, Rule, rule, says
 
 LOCAL_ACCOUNTS_POLICY: Final = "993c2fcd-2b29-49d2-9eb0-df2c3a730c32"
@@ -183,12 +184,12 @@ def way_back(case: Case) -> Iterator[Finding]:
         )
         return
     for policy in case.facts.policies:
-        if policy.definition != LOCAL_ACCOUNTS_POLICY or policy.exempt or not policy.enforced:
-            continue
         where = f"policy assignment {policy.name} on {policy.scope}"
+        if not _about_local_accounts(policy):
+            continue
         if policy.effect is None:
             yield says("U121", f"the effect of {where} could not be read: it may deny turning local accounts on again")
-        elif policy.effect.casefold() == "deny":
+        elif denies_local_accounts(policy):
             yield says(
                 "B021",
                 f"{where} would deny turning local accounts on again: there would be no way back",
@@ -196,6 +197,15 @@ def way_back(case: Case) -> Iterator[Finding]:
                 "or set `enforcementMode: DoNotEnforce`; enforce the policy again afterwards",
                 evidence="effect Deny",
             )
+
+
+def _about_local_accounts(policy: Policy) -> bool:
+    return policy.definition == LOCAL_ACCOUNTS_POLICY and policy.enforced and not policy.exempt
+
+
+def denies_local_accounts(policy: Policy) -> bool:
+    """Whether an assignment binds the cluster and denies that local accounts are on."""
+    return _about_local_accounts(policy) and (policy.effect or "").casefold() == "deny"
 
 
 RULES: tuple[Rule, ...] = (prover, unproven_person, overage, conditional_access, azure_rbac, locks, way_back)

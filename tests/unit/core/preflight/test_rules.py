@@ -12,7 +12,7 @@ from aks_entra.core.planning.plan import plan_cluster
 from aks_entra.core.preflight import HELD, Controller, Facts, Home, Memberships, Severity, Subnet, Tools
 from aks_entra.core.preflight.audit_callers import AuditedCallers
 from aks_entra.core.target import GroupTarget, LocalAccounts, Target
-from tests.support.cases import ADMINS, DENIES, OTHERS, SHUT, TENANT, facts, group, managed, posture, target
+from tests.support.cases import ADMINS, DENIES, OTHERS, OWN_POLICY, SHUT, TENANT, facts, group, managed, posture, target
 from tests.support.rule_cases import (
     FLAT,
     GROUPS_POLICY,
@@ -75,6 +75,13 @@ def test_a_rule_speaks(rule: str, words: str, before: Posture, wanted: Target, k
         ("I131 W131", managed(), target(), facts(writers=(PAUL,))),
         ("W124 W126 W127 U140", managed(), LATER, facts(inside=None)),
         ("W140", managed(), target(), facts()),
+        ("B041 W141 U141", managed(power_state="Stopped"), target(), facts(policy_evaluations=None)),
+        (
+            "B041",
+            managed(),
+            target(),
+            facts(policies=(DENIES,), policy_evaluations=(replace(OWN_POLICY, definition=DENIES.definition),)),
+        ),
         (
             "W127",
             managed(),
