@@ -114,6 +114,7 @@ def facts(**how: Any) -> Facts:
         "policy_evaluations": (),
         "maintenance_windows": (),
         "subnets": (),
+        "scale_set_additions": (),
         "quotas": (Quota(name="cores", left=100), Quota(name="standardDSv5Family", left=50)),
         "inside": INSIDE,
         "writers": (),

@@ -12,7 +12,7 @@ from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Po
 from aks_entra.core.evidence.observations import ActivityLogRead, AdminCredentialRefused
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.new_cluster import NewCluster
-from aks_entra.core.preflight import Lock, Policy, PolicyEvaluation, Quota, Subnet, Writer
+from aks_entra.core.preflight import Lock, Policy, PolicyEvaluation, Quota, ScaleSetAddition, Subnet, Writer
 from aks_entra.core.steps import Guarded, Step
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.ports.migration import HeldCredential, KubeconfigSink, Operation, OperationState
@@ -131,6 +131,11 @@ class WorldArm:
     async def subnet(self, subnet_id: str) -> Subnet:
         with self._world.call("arm.subnet"):
             return Subnet(id=subnet_id, free=self._world.free_addresses)
+
+    async def scale_set_additions(self, cluster: ClusterId) -> tuple[ScaleSetAddition, ...] | None:
+        with self._world.call("arm.scale_set_additions"):
+            self._world.find(cluster)
+            return self._world.scale_set_additions
 
     async def published_addresses(self, cluster: ClusterId, node_resource_group: str) -> tuple[str, ...] | None:
         with self._world.call("arm.published_addresses"):

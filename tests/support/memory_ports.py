@@ -20,7 +20,7 @@ from aks_entra.core.doctor import Tool
 from aks_entra.core.evidence.observations import Baseline, Evidence, HandedOut
 from aks_entra.core.evidence.rotation_debt import Record
 from aks_entra.core.maintenance_windows import MaintenanceWindow
-from aks_entra.core.preflight import Home, Lock, Memberships, Policy, PolicyEvaluation, Writer
+from aks_entra.core.preflight import Home, Lock, Memberships, Policy, PolicyEvaluation, ScaleSetAddition, Writer
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.execution.executor import Executor
 from aks_entra.execution.operations import Watch
@@ -71,6 +71,7 @@ class World:
         self.denials: tuple[DenyAssignment, ...] | None = ()
         self.policies: tuple[Policy, ...] | None = ()
         self.policy_evaluations: tuple[PolicyEvaluation, ...] | None = ()
+        self.scale_set_additions: tuple[ScaleSetAddition, ...] | None = ()
         self.windows: tuple[MaintenanceWindow, ...] | None = ()
         self.writers: tuple[Writer, ...] | None = ()
         self.handed_out: list[HandedOut] = []  # further entries of the activity log that are not in the ledger

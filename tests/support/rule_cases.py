@@ -19,6 +19,7 @@ from aks_entra.core.preflight import (
     Memberships,
     Policy,
     Quota,
+    ScaleSetAddition,
     Subnet,
     Tools,
     Writer,
@@ -312,6 +313,14 @@ SPEAKING = [
         facts(quotas=(Quota(name="cores", left=9),)),
     ),
     ("U130", "no quota is known for its size", managed(pools=(Pool(name="a"),)), target(), facts()),
+    (
+        "W142",
+        "AKS did not put there: identity pods on aks-a-1-vmss",
+        managed(),
+        target(),
+        facts(scale_set_additions=(ScaleSetAddition(scale_set="aks-a-1-vmss", what="identity pods"),)),
+    ),
+    ("U142", "the scale sets could not be read", managed(), target(), facts(scale_set_additions=None)),
     ("W131", "Terraform manages this cluster", managed(tags=(("managed-by", "Terraform"),)), target(), facts()),
     ("W131", "Bicep manages this cluster", managed(tags=(("azd-env-name", "prod"),)), target(), facts()),
     (

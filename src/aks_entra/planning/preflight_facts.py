@@ -38,10 +38,12 @@ async def around(
 ) -> Facts:
     """Add the facts that the rules about these steps need. With `audit_days` 0 the audit log is not read."""
     cluster, arm = posture.cluster, ports.arm
-    locks, policies, evaluations, writers, versions, tools, rules = await asyncio.gather(
-        reader.known(lambda: arm.locks(cluster, posture.node_resource_group)),
+    policies, evaluations = await asyncio.gather(
         reader.known(lambda: arm.policies(cluster)),
         reader.known(lambda: arm.policy_evaluations(cluster, steps)),
+    )
+    locks, writers, versions, tools, rules = await asyncio.gather(
+        reader.known(lambda: arm.locks(cluster, posture.node_resource_group)),
         reader.known(lambda: _writers(ports, posture)),
         reader.known(lambda: _versions(ports, reader, posture)),
         reader.known(lambda: _tools(ports, reader)),
@@ -61,6 +63,7 @@ async def around(
     )
     return replace(
         facts,
+        scale_set_additions=await reader.known(lambda: arm.scale_set_additions(cluster)),
         maintenance_windows=windows,
         subnets=subnets,
         quotas=quotas,

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         Policy,
         PolicyEvaluation,
         Quota,
+        ScaleSetAddition,
         Subnet,
         Writer,
     )
@@ -151,6 +152,9 @@ class ControlPlane(Protocol):
 
     async def subnet(self, subnet_id: str) -> Subnet:
         """Return how many addresses a subnet has left. `free` is None if unreadable."""
+
+    async def scale_set_additions(self, cluster: ClusterId) -> tuple[ScaleSetAddition, ...] | None:
+        """Return what somebody put on the scale sets of the nodes, and AKS did not. None if unreadable."""
 
     async def published_addresses(self, cluster: ClusterId, node_resource_group: str) -> tuple[str, ...] | None:
         """Return the addresses of the cluster's services: public ones and those of its load balancers."""

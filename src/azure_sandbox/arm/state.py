@@ -198,6 +198,7 @@ class State:
     quotas: dict[tuple[str, str, str], Quota] = field(default_factory=dict)  # by subscription, region and quota name
     policies: dict[str, PolicyAssignment] = field(default_factory=dict)
     definitions: dict[str, WrittenDefinition] = field(default_factory=dict)  # of policies, that clients wrote
+    scale_sets: dict[str, Document] = field(default_factory=dict)  # what was put on scale sets, by id in lower case
     activity: ActivityLog = field(default_factory=ActivityLog)
     registered: dict[str, set[str]] = field(default_factory=dict)  # namespaces of providers, by subscription
     features: dict[str, set[str]] = field(default_factory=dict)  # names of preview features, by subscription

@@ -16,6 +16,7 @@ HELD = (
     "denials",
     "definitions",
     "policies",
+    "scale_sets",
     "registered",
     "features",
 )  # attributes of the state that are stored unchanged

@@ -20,9 +20,9 @@ FETCH, AS_ADMIN = "arm.hold_admin_credential", "kubernetes.inside as admin"
 LOADED = replace(INSIDE, node_local=("pay/ledger emptyDir 40Gi",))
 
 
-def a_world(identity: Identity = Identity.NONE, **how: bool) -> World:
+def a_world(identity: Identity = Identity.NONE, *, local_accounts: bool = True) -> World:
     world = World()
-    world.add(**{"identity": identity, "inside": LOADED, **how})
+    world.add(identity=identity, inside=LOADED, local_accounts=local_accounts)
     return world
 
 

@@ -14,6 +14,7 @@ from aks_entra.adapters.arm import (
     guarded_put,
     permissions,
     policy_restrictions,
+    scale_sets,
     subscriptions,
     surroundings,
 )
@@ -31,7 +32,7 @@ from aks_entra.core.durations import exact_stamp
 from aks_entra.core.evidence.observations import ActivityLogRead, AdminCredentialRefused
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.new_cluster import NewCluster
-from aks_entra.core.preflight import Lock, Policy, PolicyEvaluation, Quota, Subnet, Writer
+from aks_entra.core.preflight import Lock, Policy, PolicyEvaluation, Quota, ScaleSetAddition, Subnet, Writer
 from aks_entra.core.steps import Guarded, Step
 from aks_entra.core.storable import storable
 from aks_entra.errors import Refused, TryLater
@@ -130,6 +131,10 @@ class AzureControlPlane:
     async def subnet(self, subnet_id: str) -> Subnet:
         """Return how many addresses a subnet has left. `free` is None if unreadable."""
         return await surroundings.subnet(self._clients, subnet_id)
+
+    async def scale_set_additions(self, cluster: ClusterId) -> tuple[ScaleSetAddition, ...] | None:
+        """Return what somebody put on the scale sets of the nodes, and AKS did not. None if unreadable."""
+        return await scale_sets.additions(self._clients, cluster)
 
     async def published_addresses(self, cluster: ClusterId, node_resource_group: str) -> tuple[str, ...] | None:
         """Return the addresses of the cluster's services. None if unreadable."""

@@ -145,6 +145,17 @@ class Tools:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScaleSetAddition:
+    """Something on a node pool's scale set that AKS did not put there: an identity, an extension or a tag.
+
+    `what` is its kind and name in words, such as `identity shop-pods`.
+    """
+
+    scale_set: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subnet:
     """A subnet of a pool. `free` is None if the number of free addresses could not be read."""
 
@@ -189,6 +200,7 @@ class Facts:
     policy_evaluations: tuple[PolicyEvaluation, ...] | None = None  # of the plan's PUTs and of the way back
     maintenance_windows: tuple[MaintenanceWindow, ...] | None = None
     subnets: tuple[Subnet, ...] | None = None
+    scale_set_additions: tuple[ScaleSetAddition, ...] | None = None
     quotas: tuple[Quota, ...] | None = None
     inside: Inside | None = None
     outside_because: str = ""  # why the workloads could not be read

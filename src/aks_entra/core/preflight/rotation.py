@@ -124,6 +124,32 @@ _READ_INSIDE: Final = (
 
 
 @rule(
+    "W142",
+    "U142",
+    seen_in="scale sets of the node resource group: `identity`, `extensionProfile`, `tags`",
+    remedy="put it there again afterwards, or better, let the cluster own it (workload identity, tags of the pool)",
+)
+def scale_set_additions(case: Case) -> Iterator[Finding]:
+    """The rotation recreates the scale sets. What somebody put on them by hand is lost."""
+    if not case.at_work or not case.rotates:
+        return
+    found = case.facts.scale_set_additions
+    if found is None:
+        yield says(
+            "U142",
+            "the scale sets could not be read: what somebody put on them by hand is lost when they are recreated",
+            "grant Microsoft.Compute/virtualMachineScaleSets/read on the node resource group",
+        )
+    elif found:
+        names = tuple(f"{one.what} on {one.scale_set}" for one in found)
+        yield says(
+            "W142",
+            f"the rotation recreates the scale sets, and with them is lost what AKS did not put there: {listed(names)}",
+            "put it there again afterwards, or better, let the cluster own it (workload identity, tags of the pool)",
+        )
+
+
+@rule(
     "W140",
     "U140",
     seen_in="the API server, as the prover sees it, or with `read: admin-credential` as its admin does",
@@ -265,6 +291,7 @@ def _named(case: Case, rule_id: str, field: str, message: str, remedy: str) -> I
 RULES: tuple[Rule, ...] = (
     who_breaks,
     cannot_surge,
+    scale_set_additions,
     unseen,
     node_local_data,
     stuck_budgets,

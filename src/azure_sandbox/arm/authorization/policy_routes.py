@@ -105,7 +105,7 @@ class PolicyRoutes:
         if not isinstance(properties, dict) or not whole:
             text = f"The policy definition '{name}' rule is invalid. The 'if' and 'then' properties are required."
             raise authorization(400, "InvalidPolicyRule", text)
-        stamps = {"createdBy": call.claims.oid, "createdOn": f"{call.request.now:%Y-%m-%dT%H:%M:%S.%fZ}"}
+        stamps: Document = {"createdBy": call.claims.oid, "createdOn": f"{call.request.now:%Y-%m-%dT%H:%M:%S.%fZ}"}
         stamps = {**stamps, "updatedBy": None, "updatedOn": None}  # as recorded
         kept = {**properties, "metadata": {**(properties.get("metadata") or {}), **stamps}}
         made = WrittenDefinition(name=name, subscription=subscription, properties=kept)

@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 from azure_sandbox.arm.authorization import policies
-from azure_sandbox.arm.containerservice import known_properties, linked_access, validation
+from azure_sandbox.arm.containerservice import known_properties, linked_access, scale_sets, validation
 from azure_sandbox.arm.containerservice.api_servers import pools_of, regime_of
 from azure_sandbox.arm.containerservice.capacity import check_capacity
 from azure_sandbox.arm.containerservice.conditions import check_preconditions, duration_key
@@ -272,7 +272,7 @@ class Clusters:
             kind=kind,
             length="rotate",
             plan=lambda cause, moment: rotation.rotate(server, cause, moment),
-            done=server.machines.appear,
+            done=lambda when: scale_sets.recreate(self._state, cluster, when),
         )
 
     @staticmethod

@@ -74,7 +74,8 @@ def test_a_rule_speaks(rule: str, words: str, before: Posture, wanted: Target, k
         ("B024", managed(tags=OPENED), target(local_accounts=LocalAccounts.KEEP), facts()),
         ("I131 W131", managed(), target(), facts(writers=(PAUL,))),
         ("W124 W126 W127 U140", managed(), LATER, facts(inside=None)),
-        ("W140", managed(), target(), facts()),
+        ("W140 W142", managed(), target(), facts()),
+        ("W142 U142", managed(), LATER, facts(scale_set_additions=None)),
         ("B041 W141 U141", managed(power_state="Stopped"), target(), facts(policy_evaluations=None)),
         (
             "B041",
