@@ -12,7 +12,16 @@ from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Po
 from aks_entra.core.evidence.observations import ActivityLogRead, AdminCredentialRefused
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.new_cluster import NewCluster
-from aks_entra.core.preflight import Lock, Policy, PolicyEvaluation, Quota, ScaleSetAddition, Subnet, Writer
+from aks_entra.core.preflight import (
+    Lock,
+    NodeDisruption,
+    Policy,
+    PolicyEvaluation,
+    Quota,
+    ScaleSetAddition,
+    Subnet,
+    Writer,
+)
 from aks_entra.core.steps import Guarded, Step
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.ports.migration import HeldCredential, KubeconfigSink, Operation, OperationState
@@ -131,6 +140,11 @@ class WorldArm:
     async def subnet(self, subnet_id: str) -> Subnet:
         with self._world.call("arm.subnet"):
             return Subnet(id=subnet_id, free=self._world.free_addresses)
+
+    async def node_disruption(self, cluster: ClusterId) -> NodeDisruption | None:
+        with self._world.call("arm.node_disruption"):
+            self._world.find(cluster)
+            return self._world.node_disruption
 
     async def scale_set_additions(self, cluster: ClusterId) -> tuple[ScaleSetAddition, ...] | None:
         with self._world.call("arm.scale_set_additions"):

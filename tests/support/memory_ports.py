@@ -20,7 +20,16 @@ from aks_entra.core.doctor import Tool
 from aks_entra.core.evidence.observations import Baseline, Evidence, HandedOut
 from aks_entra.core.evidence.rotation_debt import Record
 from aks_entra.core.maintenance_windows import MaintenanceWindow
-from aks_entra.core.preflight import Home, Lock, Memberships, Policy, PolicyEvaluation, ScaleSetAddition, Writer
+from aks_entra.core.preflight import (
+    Home,
+    Lock,
+    Memberships,
+    NodeDisruption,
+    Policy,
+    PolicyEvaluation,
+    ScaleSetAddition,
+    Writer,
+)
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.execution.executor import Executor
 from aks_entra.execution.operations import Watch
@@ -71,6 +80,7 @@ class World:
         self.denials: tuple[DenyAssignment, ...] | None = ()
         self.policies: tuple[Policy, ...] | None = ()
         self.policy_evaluations: tuple[PolicyEvaluation, ...] | None = ()
+        self.node_disruption: NodeDisruption | None = NodeDisruption()
         self.scale_set_additions: tuple[ScaleSetAddition, ...] | None = ()
         self.windows: tuple[MaintenanceWindow, ...] | None = ()
         self.writers: tuple[Writer, ...] | None = ()

@@ -64,6 +64,7 @@ async def around(
     return replace(
         facts,
         scale_set_additions=await reader.known(lambda: arm.scale_set_additions(cluster)),
+        node_disruption=await reader.known(lambda: arm.node_disruption(cluster)),
         maintenance_windows=windows,
         subnets=subnets,
         quotas=quotas,

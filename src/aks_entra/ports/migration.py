@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ConditionalAccessPolicy,
         Inside,
         Lock,
+        NodeDisruption,
         Policy,
         PolicyEvaluation,
         Quota,
@@ -152,6 +153,9 @@ class ControlPlane(Protocol):
 
     async def subnet(self, subnet_id: str) -> Subnet:
         """Return how many addresses a subnet has left. `free` is None if unreadable."""
+
+    async def node_disruption(self, cluster: ClusterId) -> NodeDisruption | None:
+        """Return what may stop an operation that recreates nodes. None if unreadable, or if its preview has ended."""
 
     async def scale_set_additions(self, cluster: ClusterId) -> tuple[ScaleSetAddition, ...] | None:
         """Return what somebody put on the scale sets of the nodes, and AKS did not. None if unreadable."""

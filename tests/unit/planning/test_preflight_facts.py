@@ -25,7 +25,7 @@ async def test_facts_that_cannot_be_read_are_unknown() -> None:
     world.missing_permissions = None
     world.locks = world.denials = world.policies = world.windows = world.writers = world.versions = (
         world.memberships
-    ) = world.policy_evaluations = world.scale_set_additions = None
+    ) = world.policy_evaluations = world.scale_set_additions = world.node_disruption = None
     world.faults["kubernetes.inside"] = [Refused("no right", status=403)]
     world.faults["directory.group"] = [Refused("no right", status=403)] * 2
     plan = await planned(world)
@@ -49,6 +49,7 @@ async def test_facts_that_cannot_be_read_are_unknown() -> None:
         "U140",
         "U141",
         "U142",
+        "U143",
     ]
 
 

@@ -32,7 +32,16 @@ from aks_entra.core.durations import exact_stamp
 from aks_entra.core.evidence.observations import ActivityLogRead, AdminCredentialRefused
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.new_cluster import NewCluster
-from aks_entra.core.preflight import Lock, Policy, PolicyEvaluation, Quota, ScaleSetAddition, Subnet, Writer
+from aks_entra.core.preflight import (
+    Lock,
+    NodeDisruption,
+    Policy,
+    PolicyEvaluation,
+    Quota,
+    ScaleSetAddition,
+    Subnet,
+    Writer,
+)
 from aks_entra.core.steps import Guarded, Step
 from aks_entra.core.storable import storable
 from aks_entra.errors import Refused, TryLater
@@ -131,6 +140,10 @@ class AzureControlPlane:
     async def subnet(self, subnet_id: str) -> Subnet:
         """Return how many addresses a subnet has left. `free` is None if unreadable."""
         return await surroundings.subnet(self._clients, subnet_id)
+
+    async def node_disruption(self, cluster: ClusterId) -> NodeDisruption | None:
+        """Return what may stop an operation that recreates nodes. None if unreadable, or if its preview has ended."""
+        return await surroundings.node_disruption(self._clients, cluster)
 
     async def scale_set_additions(self, cluster: ClusterId) -> tuple[ScaleSetAddition, ...] | None:
         """Return what somebody put on the scale sets of the nodes, and AKS did not. None if unreadable."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from aks_entra.adapters.arm import azure_policy, documents
-from aks_entra.adapters.arm.clients import Clients
+from aks_entra.adapters.arm.clients import CONTAINER_SERVICE, Clients
 from aks_entra.adapters.arm.documents import ARM
 from aks_entra.adapters.arm.guarded_put import Properties, change_entra, read, set_entra
 from aks_entra.adapters.http.readable import readable
@@ -29,7 +29,6 @@ from aks_entra.core.steps import (
 )
 
 _TYPE: Final = "Microsoft.ContainerService/managedClusters"
-_CLUSTERS: Final = "2026-08-01"
 _VERSION: Final = "2024-10-01"
 _UNREADABLE: Final = frozenset({400, 401, 403, 404, 501})
 
@@ -93,7 +92,7 @@ async def _asked(
     url = f"{ARM}{group}/providers/Microsoft.PolicyInsights/checkPolicyRestrictions?api-version={_VERSION}"
     content = {**body, "type": _TYPE, "name": cluster.name}
     question = {
-        "resourceDetails": {"resourceContent": content, "apiVersion": _CLUSTERS},
+        "resourceDetails": {"resourceContent": content, "apiVersion": CONTAINER_SERVICE},
         "includeAuditEffect": True,
     }
     doing = f"ask Azure Policy about {cluster}"

@@ -1,8 +1,8 @@
 """Reads the scale sets of a cluster's nodes, and finds what AKS did not put on them.
 
 AKS's own are: identities that the cluster's document names, the extension `vmssCSE` and those of the publisher
-Microsoft.AKS, tags of the cluster and its pools, and tags with the names below, which programs that read scale sets look
-for (Cluster API's provider for Azure, the cluster autoscaler). A rotation recreates the scale sets.
+Microsoft.AKS, tags of the cluster and its pools, and tags with the names below. Programs that read scale sets look for
+those names (Cluster API's provider for Azure, the cluster autoscaler). A rotation recreates the scale sets.
 """
 
 from __future__ import annotations

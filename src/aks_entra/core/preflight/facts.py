@@ -156,6 +156,18 @@ class ScaleSetAddition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeDisruption:
+    """What a preview of ARM shows about operations that recreate nodes.
+
+    `policy` is `nodeDisruptionPolicy`: Allow, AllowDuringMaintenanceWindow or Block. `gated` names what has an upgrade
+    health gate: `the cluster`, `pool a`.
+    """
+
+    policy: str = "Allow"
+    gated: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subnet:
     """A subnet of a pool. `free` is None if the number of free addresses could not be read."""
 
@@ -200,6 +212,7 @@ class Facts:
     policy_evaluations: tuple[PolicyEvaluation, ...] | None = None  # of the plan's PUTs and of the way back
     maintenance_windows: tuple[MaintenanceWindow, ...] | None = None
     subnets: tuple[Subnet, ...] | None = None
+    node_disruption: NodeDisruption | None = None
     scale_set_additions: tuple[ScaleSetAddition, ...] | None = None
     quotas: tuple[Quota, ...] | None = None
     inside: Inside | None = None

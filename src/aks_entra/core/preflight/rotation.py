@@ -124,6 +124,41 @@ _READ_INSIDE: Final = (
 
 
 @rule(
+    "W143",
+    "U143",
+    seen_in="a preview of ARM: `nodeDisruptionProfile`, gates in `upgradeSettings` of the cluster and its pools",
+    remedy="allow disruption of nodes and turn the gates off for the rotation, or rehearse it on such a cluster",
+)
+def node_disruption(case: Case) -> Iterator[Finding]:
+    """Azure may refuse or stop what recreates nodes. Whether that includes a rotation is not documented."""
+    if not case.at_work or not case.rotates:
+        return
+    found = case.facts.node_disruption
+    if found is None:
+        yield says(
+            "U143",
+            "the node disruption policy and upgrade gates could not be read: one may stop the rotation",
+            "look with `az aks show` and its extension aks-preview; a newer version of aks-entra may read them",
+        )
+        return
+    if found.policy != "Allow":
+        only = " outside of aksManagedNodeOSUpgradeSchedule" if found.policy == "AllowDuringMaintenanceWindow" else ""
+        yield says(
+            "W143",
+            f"the node disruption policy is {found.policy}: Azure may refuse the rotation{only}",
+            "set `nodeDisruptionPolicy` to Allow for the rotation, or rehearse it on a cluster with this policy",
+            evidence=f"nodeDisruptionPolicy {found.policy}",
+        )
+    if found.gated:
+        yield says(
+            "W143",
+            f"an upgrade health gate is on for {listed(found.gated)}: it may stop the rotation half way",
+            "turn it off for the rotation, or rehearse it on a cluster with this gate",
+            evidence="upgradeSettings",
+        )
+
+
+@rule(
     "W142",
     "U142",
     seen_in="scale sets of the node resource group: `identity`, `extensionProfile`, `tags`",
@@ -292,6 +327,7 @@ RULES: tuple[Rule, ...] = (
     who_breaks,
     cannot_surge,
     scale_set_additions,
+    node_disruption,
     unseen,
     node_local_data,
     stuck_budgets,

@@ -43,6 +43,8 @@ def render(cluster: ManagedCluster, version: str, asked: str = "") -> Document:
     pools = [_shown_pool(cluster, it, version, asked) for it in cluster.pools]
     visible = defaults.shown(properties, defaults.SHOWN, version, release)
     shown: Document = {"provisioningState": cluster.state, **visible, "agentPoolProfiles": pools}
+    if not version.endswith("-preview"):  # no stable api-version has it
+        shown.pop("nodeDisruptionProfile", None)
     if not pools:
         del shown["agentPoolProfiles"]
     answer: Document = {

@@ -76,6 +76,8 @@ def test_a_rule_speaks(rule: str, words: str, before: Posture, wanted: Target, k
         ("W124 W126 W127 U140", managed(), LATER, facts(inside=None)),
         ("W140 W142", managed(), target(), facts()),
         ("W142 U142", managed(), LATER, facts(scale_set_additions=None)),
+        ("W143 U143", managed(), LATER, facts(node_disruption=None)),
+        ("W143 U143", managed(), target(), facts()),
         ("B041 W141 U141", managed(power_state="Stopped"), target(), facts(policy_evaluations=None)),
         (
             "B041",
