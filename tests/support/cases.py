@@ -113,6 +113,7 @@ def facts(**how: Any) -> Facts:
         "tools": Tools(kubectl="1.33.2", kubelogin="0.2.19"),
         "policies": (),
         "policy_evaluations": (),
+        "sign_ins_read": True,
         "maintenance_windows": (),
         "subnets": (),
         "scale_set_additions": (),

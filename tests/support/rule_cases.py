@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from aks_entra.core.cluster import LinkedRight, Pool, ServingCertificate
+from aks_entra.core.cluster import Pool, ServingCertificate
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.planning.plan import ClusterPlan
 from aks_entra.core.preflight import (
@@ -17,20 +17,16 @@ from aks_entra.core.preflight import (
     Home,
     Inside,
     Memberships,
-    NodeDisruption,
     Policy,
     Quota,
-    ScaleSetAddition,
     Subnet,
     Tools,
     Writer,
 )
 from aks_entra.core.preflight.audit_callers import Caller, Holds
-from aks_entra.core.target import RotationPolicy
-from tests.support.cases import DENIES, INSIDE, OLD_CA, OWN_POLICY, QUIET, SHUT, facts, group, managed, target
+from tests.support.cases import DENIES, INSIDE, OLD_CA, QUIET, SHUT, facts, group, managed, target
+from tests.support.window_rule_cases import LATER, READ_BEFORE_THE_WINDOW, SUBNET
 
-SUBNET = "/subscriptions/s/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/v/subnets/nodes"
-JOIN = LinkedRight(action="Microsoft.Network/virtualNetworks/subnets/join/action", scope=SUBNET)
 FLAT = Pool(name="a", count=3, vm_size="Standard_D4s_v5", subnet_id=SUBNET, addresses_per_node=31)
 SATURDAYS = MaintenanceWindow(name="default", hours=(("Saturday", 2), ("Saturday", 3)))
 ODD = MaintenanceWindow(name="nodes", schedule="yearly", duration_hours=4)
@@ -54,7 +50,6 @@ OPENED = (
     ("aks-entra-break-glass-reason", "INC-77"),
     ("aks-entra-break-glass-opener", "dana"),
 )
-LATER = target(rotation=RotationPolicy.LATER)
 
 
 def seen(expires: str | None) -> ServingCertificate:
@@ -66,6 +61,7 @@ def inside(**how: Any) -> Inside:
 
 
 SPEAKING = [
+    *READ_BEFORE_THE_WINDOW,
     ("B002", "looked up in tenant another", managed(), target(), facts(directory_tenant="another")),
     (
         "B006",
@@ -118,14 +114,6 @@ SPEAKING = [
     ("U116", "whether this process runs on the cluster", managed(), target(), facts(home=None)),
     ("U116", "could not be read on which one", managed(), target(), facts(home=Home(in_cluster=True))),
     ("U116", "prefect.contoso.com", managed(), target(), facts(home=Home(endpoints=(SERVER,)), addresses=None)),
-    (
-        "B011",
-        f"lacks {JOIN.action} on {SUBNET}, which Azure asks for",
-        managed(linked=(JOIN,)),
-        LATER,
-        facts(linked_missing=(JOIN,)),
-    ),
-    ("U111", f"could not be read whether the runner has {JOIN.action}", managed(linked=(JOIN,)), target(), facts()),
     ("W117", "1.25.6 is out of support", managed(version="1.25.6"), target(), facts()),
     (
         "U117",
@@ -210,29 +198,6 @@ SPEAKING = [
     ),
     ("U121", "could not be read", managed(), LATER, facts(policies=None)),
     (
-        "B041",
-        "policy assignment Ours on /subscriptions/s denies what the plan writes: disable local accounts; turn local",
-        managed(),
-        target(),
-        facts(policy_evaluations=(replace(OWN_POLICY, write="disable local accounts"), OWN_POLICY)),
-    ),
-    (
-        "B041",
-        "denies what the plan writes",
-        managed(),
-        target(),
-        facts(policy_evaluations=(replace(OWN_POLICY, definition=DENIES.definition),)),
-    ),
-    (
-        "W141",
-        "non-compliant once this is written: disable local accounts",
-        managed(),
-        target(),
-        facts(policy_evaluations=(replace(OWN_POLICY, write="disable local accounts", effect="audit"),)),
-    ),
-    ("U141", "whether policy", managed(), target(), facts(policy_evaluations=(replace(OWN_POLICY, effect=None),))),
-    ("U141", "whether a policy denies", managed(), LATER, facts(policy_evaluations=None)),
-    (
         "W122",
         "no maintenance window is open now: default: Saturday 02:00, Saturday 03:00",
         managed(),
@@ -314,36 +279,6 @@ SPEAKING = [
         facts(quotas=(Quota(name="cores", left=9),)),
     ),
     ("U130", "no quota is known for its size", managed(pools=(Pool(name="a"),)), target(), facts()),
-    (
-        "W142",
-        "AKS did not put there: identity pods on aks-a-1-vmss",
-        managed(),
-        target(),
-        facts(scale_set_additions=(ScaleSetAddition(scale_set="aks-a-1-vmss", what="identity pods"),)),
-    ),
-    (
-        "W143",
-        "policy is Block: Azure may refuse the rotation",
-        managed(),
-        target(),
-        facts(node_disruption=NodeDisruption(policy="Block")),
-    ),
-    (
-        "W143",
-        "Azure may refuse the rotation outside of aksManagedNodeOSUpgradeSchedule",
-        managed(),
-        target(),
-        facts(node_disruption=NodeDisruption(policy="AllowDuringMaintenanceWindow")),
-    ),
-    (
-        "W143",
-        "an upgrade health gate is on for the cluster, pool a",
-        managed(),
-        target(),
-        facts(node_disruption=NodeDisruption(gated=("the cluster", "pool a"))),
-    ),
-    ("U143", "upgrade gates could not be read", managed(), target(), facts(node_disruption=None)),
-    ("U142", "the scale sets could not be read", managed(), target(), facts(scale_set_additions=None)),
     ("W131", "Terraform manages this cluster", managed(tags=(("managed-by", "Terraform"),)), target(), facts()),
     ("W131", "Bicep manages this cluster", managed(tags=(("azd-env-name", "prod"),)), target(), facts()),
     (
@@ -374,7 +309,6 @@ SPEAKING = [
     ("W133", "ci/kubeconfig", managed(), target(), facts(inside=inside(kubeconfigs=("ci/kubeconfig",)))),
     ("W134", "old-admins", managed(), target(), facts(inside=inside(masters=("old-admins",)))),
     ("W135", "ci/deployer-token", managed(), target(), facts(inside=inside(static_tokens=("ci/deployer-token",)))),
-    ("W140", "read with the cluster's admin credential", managed(), target(), facts(admin_credential_read=True)),
     (
         "U140",
         "what the rotation breaks: no right",

@@ -16,8 +16,9 @@ from aks_entra.core.doctor import Tool, version_in
 from aks_entra.core.planning.fleet import ReadAs
 from aks_entra.core.preflight import ConditionalAccessPolicy, Denial, Facts, Home, Quota, Subnet, Tools, Writer
 from aks_entra.core.preflight.audit_callers import AuditedCallers
-from aks_entra.core.steps import RotateCertificates, Step
+from aks_entra.core.steps import DisableLocalAccounts, RotateCertificates, Step
 from aks_entra.errors import AksEntraError
+from aks_entra.planning.person_sign_in import person_sign_in
 from aks_entra.planning.reader import Reading
 from aks_entra.planning.workloads import workloads_of
 from aks_entra.ports.migration import Ports
@@ -51,6 +52,9 @@ async def around(
     )
     facts = replace(facts, locks=locks, policies=policies, writers=writers, supported_versions=versions, tools=tools)
     facts = replace(facts, conditional_access=rules, policy_evaluations=evaluations)
+    if any(isinstance(step, DisableLocalAccounts | RotateCertificates) for step in steps):
+        person, read_log = await person_sign_in(ports, reader, facts.groups)
+        facts = replace(facts, person_sign_in=person, sign_ins_read=read_log)
     if not any(isinstance(step, RotateCertificates) for step in steps):
         return facts
     windows, subnets, quotas, home, seen, (callers, unread) = await asyncio.gather(

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from aks_entra.core.access.conditional_access import SeenSignIn
     from aks_entra.core.access.deny_assignments import DenyAssignment
     from aks_entra.core.cluster import CertificateAuthority, ClusterId, Posture, ServingCertificate
     from aks_entra.core.evidence.observations import (
@@ -334,6 +335,9 @@ class ConditionalAccess(Protocol):
 
     async def in_the_way(self, principal_id: str, *, person: bool) -> tuple[ConditionalAccessPolicy, ...]:
         """Return the enforced policies for a sign-in of this identity to AKS. Refused if they may not be read."""
+
+    async def sign_ins(self, policy_id: str, since: datetime, user_id: str = "") -> tuple[SeenSignIn, ...]:
+        """Return the sign-ins of people to AKS, newest first, with a policy's result. Refused if unreadable."""
 
 
 class AuditTrail(Protocol):

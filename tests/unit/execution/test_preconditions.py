@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
+from aks_entra.core.access.conditional_access import SeenSignIn
 from aks_entra.core.access.deny_assignments import EVERYONE, DenyAssignment, Principal
 from aks_entra.core.cluster import Identity, LinkedRight
 from aks_entra.core.evidence.observations import Failure
@@ -204,6 +206,9 @@ async def test_conditional_access_that_came_since_stops_the_cluster() -> None:
             assert principal_id == PROVER
             assert not person
             return (ConditionalAccessPolicy(name="No robots", controls=("block",)),)
+
+        async def sign_ins(self, policy_id: str, since: datetime, user_id: str = "") -> tuple[SeenSignIn, ...]:
+            raise AssertionError(f"who has signed in does not matter before a write: {policy_id} {since} {user_id}")
 
     world = World()
     cluster = world.add()

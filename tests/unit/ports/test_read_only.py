@@ -41,7 +41,7 @@ READS = {
     },  # our own record at Prefect's server
     "callers": {"runner", "prover"},
     "audit": {"callers"},
-    "conditional_access": {"in_the_way"},
+    "conditional_access": {"in_the_way", "sign_ins"},
     "host": {"home", "tools", "addresses", "reach"},
     "log": {"say"},  # the run's log at Prefect's server
 }

@@ -119,6 +119,14 @@ class ConditionalAccessPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PersonSignIn:
+    """The last sign-in to AKS of a person who is in an admin group: the name, and when (ISO 8601)."""
+
+    name: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """A service that this process depends on: the variable that names it, its host, and the host's addresses."""
 
@@ -203,6 +211,8 @@ class Facts:
     now: str = ""  # when the facts were read, ISO 8601
     directory_tenant: str = ""  # the tenant in which groups were looked up; empty: the subscription's
     memberships: Memberships | None = None
+    person_sign_in: PersonSignIn | None = None
+    sign_ins_read: bool = False  # False: it is unknown who signed in
     conditional_access: tuple[ConditionalAccessPolicy, ...] | None = None
     supported_versions: tuple[str, ...] | None = None  # minor versions that the region offers: `1.33`
     home: Home | None = None

@@ -46,15 +46,28 @@ def prover(case: Case) -> Iterator[Finding]:
         )
 
 
-@rule("W103", seen_in="nothing yet: sign-ins are not read")
+@rule(
+    "W103",
+    "I103",
+    seen_in="Microsoft Graph: the sign-ins to AKS of the last 30 days, by members of the admin groups",
+    remedy="ask a member of an admin group to run `kubectl get nodes` before you approve",
+)
 def unproven_person(case: Case) -> Iterator[Finding]:
     """The prover is an automation, so its sign-in does not show that a person can sign in."""
-    if case.closes:
+    if not case.closes:
+        return
+    ask = "ask a member of an admin group to run `kubectl get nodes` before you approve"
+    person = case.facts.person_sign_in
+    if person is not None:
         yield says(
-            "W103",
-            "no person has proven sign-in yet: the prover is an automation",
-            "ask a member of an admin group to run `kubectl get nodes` before you approve",
+            "I103",
+            f"{person.name}, a member of an admin group, signed in to AKS on {person.at[:10]}: on some cluster of the "
+            "tenant, so it is not proven for this one",
+            ask,
         )
+        return
+    unread = "" if case.facts.sign_ins_read else "; grant AuditLog.Read.All to see who has signed in"
+    yield says("W103", "no person has proven sign-in yet: the prover is an automation", f"{ask}{unread}")
 
 
 @rule(

@@ -17,18 +17,16 @@ from tests.support.rule_cases import (
     FLAT,
     GROUPS_POLICY,
     HELM,
-    JOIN,
-    LATER,
     OPENED,
     PAUL,
     SATURDAYS,
     SERVER,
     SPEAKING,
-    SUBNET,
     found,
     inside,
     seen,
 )
+from tests.support.window_rule_cases import JOIN, LATER, SUBNET
 
 
 @pytest.mark.parametrize(
