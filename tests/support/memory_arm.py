@@ -12,8 +12,17 @@ from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Po
 from aks_entra.core.evidence.observations import ActivityLogRead, AdminCredentialRefused
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.new_cluster import NewCluster
-from aks_entra.core.preflight import Lock, Policy, Quota, Subnet, Writer
-from aks_entra.core.steps import Guarded
+from aks_entra.core.preflight import (
+    Lock,
+    NodeDisruption,
+    Policy,
+    PolicyEvaluation,
+    Quota,
+    ScaleSetAddition,
+    Subnet,
+    Writer,
+)
+from aks_entra.core.steps import Guarded, Step
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.ports.migration import HeldCredential, KubeconfigSink, Operation, OperationState
 from tests.support.memory_model import (
@@ -78,6 +87,11 @@ class WorldArm:
             missing = self._world.missing_permissions
             return None if missing is None else tuple(action for action in actions if action in missing)
 
+    async def may(self, scope: str, action: str) -> bool | None:
+        with self._world.call("arm.may"):
+            assert action
+            return self._world.linked.get(scope, True)
+
     async def is_cluster_admin(self, cluster: ClusterId, principal_id: str) -> bool | None:
         with self._world.call("arm.is_cluster_admin"):
             return principal_id in self._world.find(cluster).roles
@@ -104,6 +118,14 @@ class WorldArm:
             self._world.find(cluster)
             return self._world.policies
 
+    async def policy_evaluations(
+        self, cluster: ClusterId, steps: tuple[Step, ...]
+    ) -> tuple[PolicyEvaluation, ...] | None:
+        with self._world.call("arm.policy_evaluations"):
+            self._world.find(cluster)
+            assert steps
+            return self._world.policy_evaluations
+
     async def maintenance_windows(self, cluster: ClusterId) -> tuple[MaintenanceWindow, ...] | None:
         with self._world.call("arm.maintenance_windows"):
             self._world.find(cluster)
@@ -118,6 +140,16 @@ class WorldArm:
     async def subnet(self, subnet_id: str) -> Subnet:
         with self._world.call("arm.subnet"):
             return Subnet(id=subnet_id, free=self._world.free_addresses)
+
+    async def node_disruption(self, cluster: ClusterId) -> NodeDisruption | None:
+        with self._world.call("arm.node_disruption"):
+            self._world.find(cluster)
+            return self._world.node_disruption
+
+    async def scale_set_additions(self, cluster: ClusterId) -> tuple[ScaleSetAddition, ...] | None:
+        with self._world.call("arm.scale_set_additions"):
+            self._world.find(cluster)
+            return self._world.scale_set_additions
 
     async def published_addresses(self, cluster: ClusterId, node_resource_group: str) -> tuple[str, ...] | None:
         with self._world.call("arm.published_addresses"):

@@ -20,7 +20,16 @@ from aks_entra.core.doctor import Tool
 from aks_entra.core.evidence.observations import Baseline, Evidence, HandedOut
 from aks_entra.core.evidence.rotation_debt import Record
 from aks_entra.core.maintenance_windows import MaintenanceWindow
-from aks_entra.core.preflight import Home, Lock, Memberships, Policy, Writer
+from aks_entra.core.preflight import (
+    Home,
+    Lock,
+    Memberships,
+    NodeDisruption,
+    Policy,
+    PolicyEvaluation,
+    ScaleSetAddition,
+    Writer,
+)
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.execution.executor import Executor
 from aks_entra.execution.operations import Watch
@@ -67,9 +76,13 @@ class World:
         self.works: dict[str, Work] = {}
         self.resource_groups: set[str] = set()
         self.missing_permissions: tuple[str, ...] | None = ()
+        self.linked: dict[str, bool | None] = {}  # by resource id, whether the runner has a right there; others: yes
         self.locks: tuple[Lock, ...] | None = ()
         self.denials: tuple[DenyAssignment, ...] | None = ()
         self.policies: tuple[Policy, ...] | None = ()
+        self.policy_evaluations: tuple[PolicyEvaluation, ...] | None = ()
+        self.node_disruption: NodeDisruption | None = NodeDisruption()
+        self.scale_set_additions: tuple[ScaleSetAddition, ...] | None = ()
         self.windows: tuple[MaintenanceWindow, ...] | None = ()
         self.writers: tuple[Writer, ...] | None = ()
         self.handed_out: list[HandedOut] = []  # further entries of the activity log that are not in the ledger

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, StrictBool, StrictInt, ValidationError, model_validator
 
-from aks_entra.core.planning.fleet import ONE_STAGE, Fleet, ProverSpec, WantedGroup, WantedTarget
+from aks_entra.core.planning.fleet import ONE_STAGE, Fleet, ProverSpec, ReadAs, WantedGroup, WantedTarget
 from aks_entra.core.preflight import Skip, skip_refused
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
 from aks_entra.errors import Refused
@@ -197,6 +197,9 @@ class FleetFile(_Part):
     """Preflight rules to skip, each with a reason."""
     audit_days: Annotated[StrictInt, Field(ge=0, le=730)] = 30
     """How many days of the clusters' audit logs to read from Log Analytics. 0: none."""
+    read: ReadAs = ReadAs.PROVER
+    """Who reads the workloads of a cluster before its migration. `admin-credential`: where the prover cannot, Azure
+    hands out the cluster's admin credential for one read."""
     runs: RunsFile | None = None
     """The runs that `aks-entra deploy` makes, and what starts them. Default: all three, started by hand."""
 
@@ -239,6 +242,7 @@ class FleetFile(_Part):
             skip_rules=tuple(skip.to_skip() for skip in self.skip_rules),
             ticket_required=bool(self.rollout and self.rollout.change_ticket is ChangeTicket.REQUIRED),
             audit_days=self.audit_days,
+            read=self.read,
             rotation=soak,
         )
 

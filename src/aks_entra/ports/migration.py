@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from aks_entra.core.access.conditional_access import SeenSignIn
     from aks_entra.core.access.deny_assignments import DenyAssignment
     from aks_entra.core.cluster import CertificateAuthority, ClusterId, Posture, ServingCertificate
     from aks_entra.core.evidence.observations import (
@@ -31,13 +32,16 @@ if TYPE_CHECKING:
         ConditionalAccessPolicy,
         Inside,
         Lock,
+        NodeDisruption,
         Policy,
+        PolicyEvaluation,
         Quota,
+        ScaleSetAddition,
         Subnet,
         Writer,
     )
     from aks_entra.core.preflight.audit_callers import AuditedCallers
-    from aks_entra.core.steps import Guarded
+    from aks_entra.core.steps import Guarded, Step
     from aks_entra.ports.directory import Directory
     from aks_entra.ports.doors import Doors
     from aks_entra.ports.host import Host
@@ -121,6 +125,9 @@ class ControlPlane(Protocol):
     async def missing_permissions(self, cluster: ClusterId, actions: tuple[str, ...]) -> tuple[str, ...] | None:
         """Return the ARM actions that the caller lacks on the cluster. None if that cannot be read."""
 
+    async def may(self, scope: str, action: str) -> bool | None:
+        """Return whether the caller has an ARM action on a resource, given by its id. None if unreadable."""
+
     async def is_cluster_admin(self, cluster: ClusterId, principal_id: str) -> bool | None:
         """Whether the principal holds Azure Kubernetes Service RBAC Cluster Admin here. None if unreadable."""
 
@@ -136,6 +143,11 @@ class ControlPlane(Protocol):
     async def policies(self, cluster: ClusterId) -> tuple[Policy, ...] | None:
         """Return the policy assignments on the cluster that are about sign-in. None if unreadable."""
 
+    async def policy_evaluations(
+        self, cluster: ClusterId, steps: tuple[Step, ...]
+    ) -> tuple[PolicyEvaluation, ...] | None:
+        """Return what Azure Policy denies or reports of the steps' PUTs and of the way back. None if unreadable."""
+
     async def maintenance_windows(self, cluster: ClusterId) -> tuple[MaintenanceWindow, ...] | None:
         """Return the cluster's maintenance configurations. None if unreadable."""
 
@@ -144,6 +156,12 @@ class ControlPlane(Protocol):
 
     async def subnet(self, subnet_id: str) -> Subnet:
         """Return how many addresses a subnet has left. `free` is None if unreadable."""
+
+    async def node_disruption(self, cluster: ClusterId) -> NodeDisruption | None:
+        """Return what may stop an operation that recreates nodes. None if unreadable, or if its preview has ended."""
+
+    async def scale_set_additions(self, cluster: ClusterId) -> tuple[ScaleSetAddition, ...] | None:
+        """Return what somebody put on the scale sets of the nodes, and AKS did not. None if unreadable."""
 
     async def published_addresses(self, cluster: ClusterId, node_resource_group: str) -> tuple[str, ...] | None:
         """Return the addresses of the cluster's services: public ones and those of its load balancers."""
@@ -223,8 +241,11 @@ class Kubernetes(Protocol):
     async def workloads(self, posture: Posture) -> tuple[Workload, ...]:
         """Return all deployments, daemon sets and stateful sets, as the prover sees them."""
 
-    async def inside(self, posture: Posture) -> Inside:
-        """Return what a rotation affects in the cluster, as the prover sees it. Of secrets, only names are read."""
+    async def inside(self, posture: Posture, *, as_admin: bool = False) -> Inside:
+        """Return what a rotation affects in the cluster, as the prover or the held credential sees it.
+
+        Of secrets, only names are read.
+        """
 
     async def try_credential(self, posture: Posture, credential: Credential) -> int | None:
         """Use one held credential alone, trusting the CA that serves now, and return the HTTP status.
@@ -322,6 +343,9 @@ class ConditionalAccess(Protocol):
 
     async def in_the_way(self, principal_id: str, *, person: bool) -> tuple[ConditionalAccessPolicy, ...]:
         """Return the enforced policies for a sign-in of this identity to AKS. Refused if they may not be read."""
+
+    async def sign_ins(self, policy_id: str, since: datetime, user_id: str = "") -> tuple[SeenSignIn, ...]:
+        """Return the sign-ins of people to AKS, newest first, with a policy's result. Refused if unreadable."""
 
 
 class AuditTrail(Protocol):

@@ -29,6 +29,7 @@ from azure_sandbox.arm.containerservice.fleets import FleetRoutes, fleet_id
 from azure_sandbox.arm.containerservice.maintenance import Maintenance
 from azure_sandbox.arm.containerservice.operations import Operations
 from azure_sandbox.arm.containerservice.run_command import RunCommand
+from azure_sandbox.arm.containerservice.scale_sets import ScaleSets
 from azure_sandbox.arm.containerservice.spec import ClusterSpec, LockLevel, PoolSpec
 from azure_sandbox.arm.containerservice.upgrades import Upgrades
 from azure_sandbox.arm.containerservice.validation import check_new, check_types, check_whole
@@ -132,7 +133,7 @@ class Arm:
         clusters = self._clusters = Clusters(door, operations, self._build, version=settings.default_version)
         RoleAssignmentRoutes(door, directory)
         RoleDefinitionRoutes(door)
-        around = (Maintenance, Upgrades, Monitor, ResourceGraph, NetworkRoutes, LogRoutes)
+        around = (Maintenance, Upgrades, ScaleSets, Monitor, ResourceGraph, NetworkRoutes, LogRoutes)
         for routes in (*around, ManagementGroupRoutes, LockRoutes, PolicyRoutes, DenyAssignmentRoutes, FleetRoutes):
             routes(door)
         RunCommand(door, durations)

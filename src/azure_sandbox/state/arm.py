@@ -15,7 +15,9 @@ HELD = (
     "locks",
     "denials",
     "fleets",
+    "definitions",
     "policies",
+    "scale_sets",
     "registered",
     "features",
 )  # attributes of the state that are stored unchanged

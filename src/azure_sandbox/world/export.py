@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from ruamel.yaml import YAML
 
 from azure_sandbox.arm.authorization.access import normal
+from azure_sandbox.arm.authorization.policies import Definition
 from azure_sandbox.arm.authorization.roles import Role
 from azure_sandbox.arm.containerservice.child_resources import JWT_AUTHENTICATORS, MANAGED_NAMESPACES
 from azure_sandbox.arm.network.networks import VirtualNetwork
@@ -129,7 +130,7 @@ def _governed(state: State, scope: str) -> Document:
                 "deny": dict(it.definition.denies) if it.definition.denies else None,
             }
             for it in state.policies.values()
-            if normal(it.scope) == normal(scope)
+            if normal(it.scope) == normal(scope) and isinstance(it.definition, Definition)
         ],
     }
 

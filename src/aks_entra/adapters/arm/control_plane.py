@@ -13,7 +13,9 @@ from aks_entra.adapters.arm import (
     cluster_list,
     guarded_put,
     permissions,
+    policy_restrictions,
     resource_graph,
+    scale_sets,
     subscriptions,
     surroundings,
 )
@@ -31,8 +33,17 @@ from aks_entra.core.durations import exact_stamp
 from aks_entra.core.evidence.observations import ActivityLogRead, AdminCredentialRefused
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.new_cluster import NewCluster
-from aks_entra.core.preflight import Lock, Policy, Quota, Subnet, Writer
-from aks_entra.core.steps import Guarded
+from aks_entra.core.preflight import (
+    Lock,
+    NodeDisruption,
+    Policy,
+    PolicyEvaluation,
+    Quota,
+    ScaleSetAddition,
+    Subnet,
+    Writer,
+)
+from aks_entra.core.steps import Guarded, Step
 from aks_entra.core.storable import storable
 from aks_entra.errors import Refused, TryLater
 from aks_entra.ports.migration import Clock, HeldCredential, KubeconfigSink, Operation, OperationState
@@ -89,6 +100,10 @@ class AzureControlPlane:
         """Return the ARM actions that the caller lacks on the cluster. None if that cannot be read."""
         return await permissions.missing_permissions(self._clients, cluster, actions)
 
+    async def may(self, scope: str, action: str) -> bool | None:
+        """Return whether the caller has an ARM action on a resource, given by its id. None if unreadable."""
+        return await permissions.may(self._clients, scope, action)
+
     async def is_cluster_admin(self, cluster: ClusterId, principal_id: str) -> bool | None:
         """Whether the principal holds Azure Kubernetes Service RBAC Cluster Admin here. None if unreadable."""
         return await permissions.is_cluster_admin(self._clients, cluster, principal_id)
@@ -109,6 +124,12 @@ class AzureControlPlane:
         """Return the policy assignments on the cluster that are about sign-in. None if unreadable."""
         return await policies.policies(self._clients, cluster)
 
+    async def policy_evaluations(
+        self, cluster: ClusterId, steps: tuple[Step, ...]
+    ) -> tuple[PolicyEvaluation, ...] | None:
+        """Return what Azure Policy denies or reports of the steps' PUTs and of the way back. None if unreadable."""
+        return await policy_restrictions.policy_evaluations(self._clients, cluster, steps)
+
     async def maintenance_windows(self, cluster: ClusterId) -> tuple[MaintenanceWindow, ...] | None:
         """Return the cluster's maintenance configurations. None if unreadable."""
         return await surroundings.maintenance_windows(self._clients, cluster)
@@ -120,6 +141,14 @@ class AzureControlPlane:
     async def subnet(self, subnet_id: str) -> Subnet:
         """Return how many addresses a subnet has left. `free` is None if unreadable."""
         return await surroundings.subnet(self._clients, subnet_id)
+
+    async def node_disruption(self, cluster: ClusterId) -> NodeDisruption | None:
+        """Return what may stop an operation that recreates nodes. None if unreadable, or if its preview has ended."""
+        return await surroundings.node_disruption(self._clients, cluster)
+
+    async def scale_set_additions(self, cluster: ClusterId) -> tuple[ScaleSetAddition, ...] | None:
+        """Return what somebody put on the scale sets of the nodes, and AKS did not. None if unreadable."""
+        return await scale_sets.additions(self._clients, cluster)
 
     async def published_addresses(self, cluster: ClusterId, node_resource_group: str) -> tuple[str, ...] | None:
         """Return the addresses of the cluster's services. None if unreadable."""

@@ -47,6 +47,11 @@ async def query(clients: Clients, url: str, question: Document, doing: str) -> A
         return await clients.plain().send_request(HttpRequest("POST", url, json=question))
 
 
+async def post(clients: Clients, url: str, body: Document, doing: str) -> Document:
+    """POST a question to ARM that changes nothing, and return the JSON object of the answer. Raises as `get` does."""
+    return document_of(await query(clients, url, body, doing), doing)
+
+
 async def get(clients: Clients, url: str, doing: str) -> Document:
     """GET a document or a page. Raises what `ask` raises, and translates an error response of ARM."""
     return document_of(await ask(clients, url, doing), doing)

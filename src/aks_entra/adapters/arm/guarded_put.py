@@ -56,6 +56,25 @@ async def read(clients: Clients, cluster: ClusterId) -> ManagedCluster:
         )
 
 
+def set_entra(
+    properties: Properties, tenant_id: str, admin_group_ids: tuple[str, ...], azure_rbac: bool | None
+) -> None:
+    """Replace `aadProfile`, so that `managed` and legacy properties never mix."""
+    profile = {"managed": True, "adminGroupObjectIDs": list(admin_group_ids), "tenantID": tenant_id}
+    properties["aadProfile"] = profile if azure_rbac is None else {**profile, "enableAzureRBAC": azure_rbac}
+
+
+def change_entra(properties: Properties, admin_group_ids: tuple[str, ...], *, azure_rbac: bool) -> None:
+    """Change admin groups and the Azure RBAC flag in `aadProfile`. Its other fields stay as they were read."""
+    kept = {key: value for key, value in dict(properties["aadProfile"]).items() if key not in LEGACY_KEYS}
+    properties["aadProfile"] = {
+        **kept,
+        "managed": True,
+        "adminGroupObjectIDs": list(admin_group_ids),
+        "enableAzureRBAC": azure_rbac,
+    }
+
+
 async def enable_entra(
     clients: Clients,
     cluster: ClusterId,
@@ -64,13 +83,10 @@ async def enable_entra(
     admin_group_ids: tuple[str, ...],
     azure_rbac: bool | None,
 ) -> Operation:
-    """PUT with a new `aadProfile`. It is not an edited one, so that `managed` and legacy properties never mix."""
-    profile = {"managed": True, "adminGroupObjectIDs": list(admin_group_ids), "tenantID": tenant_id}
-    if azure_rbac is not None:
-        profile["enableAzureRBAC"] = azure_rbac
+    """PUT with a new `aadProfile`."""
 
     def change(properties: Properties) -> None:
-        properties["aadProfile"] = profile
+        set_entra(properties, tenant_id, admin_group_ids, azure_rbac)
 
     def check(answer: Posture, document: Mapping[str, Any]) -> list[str]:
         wrong = _entra(answer, admin_group_ids, azure_rbac)
@@ -87,13 +103,7 @@ async def update_entra(
     """PUT with other admin groups and another Azure RBAC flag. Other fields of `aadProfile` are sent back as read."""
 
     def change(properties: Properties) -> None:
-        kept = {key: value for key, value in dict(properties["aadProfile"]).items() if key not in LEGACY_KEYS}
-        properties["aadProfile"] = {
-            **kept,
-            "managed": True,
-            "adminGroupObjectIDs": list(admin_group_ids),
-            "enableAzureRBAC": azure_rbac,
-        }
+        change_entra(properties, admin_group_ids, azure_rbac=azure_rbac)
 
     def check(answer: Posture, _: Mapping[str, Any]) -> list[str]:
         return _entra(answer, admin_group_ids, azure_rbac)

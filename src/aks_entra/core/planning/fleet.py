@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from aks_entra.core.cluster import ClusterId, Posture
 from aks_entra.core.planning.gates import Gate
@@ -117,6 +118,13 @@ class StageSpec:
     max_concurrency_per_subscription: int | None = None
 
 
+class ReadAs(StrEnum):
+    """With whose credential preflight reads the workloads of clusters in which the prover cannot read them."""
+
+    PROVER = "prover"
+    ADMIN_CREDENTIAL = "admin-credential"  # Azure hands it out for this one read
+
+
 AUDIT_DAYS = 30
 """How many days of audit logs are read from Log Analytics."""
 
@@ -137,6 +145,7 @@ class Fleet:
     skip_rules: tuple[Skip, ...] = ()
     ticket_required: bool = False
     audit_days: int = AUDIT_DAYS  # days of audit logs to read from Log Analytics; 0: none
+    read: ReadAs = ReadAs.PROVER
     rotation: Soak | None = None  # when the rotation follows, if the target says `later`
 
 
