@@ -18,7 +18,7 @@ from aks_entra.adapters.first_use import on_first_use
 from aks_entra.adapters.http.network import Web
 from aks_entra.adapters.identity.credentials import Identities
 from aks_entra.adapters.vault import MemoryVault
-from aks_entra.core.planning.fleet import ProverSpec
+from aks_entra.core.planning.prover import ProverSpec
 from aks_entra.ports.migration import Clock, Journal, Ports
 from aks_entra.settings import Settings
 

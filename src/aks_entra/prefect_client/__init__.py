@@ -56,6 +56,7 @@ from aks_entra.prefect_client.notifications import pages as notification_pages
 from aks_entra.prefect_client.notifications import switched_off as switched_off_notifications
 from aks_entra.prefect_client.notifications import wanted as wanted_notifications
 from aks_entra.prefect_client.overview import Waiting, waiting
+from aks_entra.prefect_client.part_runs import plan_elsewhere
 from aks_entra.prefect_client.run_end import await_end
 from aks_entra.prefect_client.runs import (
     RunView,
@@ -118,6 +119,7 @@ __all__ = [
     "opening_of",
     "overdue_schedules",
     "page_of",
+    "plan_elsewhere",
     "pools_without_worker",
     "records",
     "report_of",
