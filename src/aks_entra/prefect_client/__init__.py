@@ -11,7 +11,7 @@ from aks_entra.prefect_client.authentication import asks_for_authentication
 from aks_entra.prefect_client.break_glass_records import announce_opening, opening_of, store_opening
 from aks_entra.prefect_client.decisions import store_without_gates
 from aks_entra.prefect_client.fleet_deployments import apply as apply_deployment
-from aks_entra.prefect_client.fleet_deployments import deployed_fleets, require_no_runs_left
+from aks_entra.prefect_client.fleet_deployments import deployed_fleets, require_no_runs_left, work_queues_without_worker
 from aks_entra.prefect_client.fleet_deployments import found as found_deployments
 from aks_entra.prefect_client.fleet_deployments import pages as deployment_pages
 from aks_entra.prefect_client.fleet_deployments import switched_off as switched_off_deployments
@@ -151,4 +151,5 @@ __all__ = [
     "waiting",
     "wanted_deployments",
     "wanted_notifications",
+    "work_queues_without_worker",
 ]

@@ -6,13 +6,11 @@ secret. It is no plan of the fleet: nobody can approve it or carry it out.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
-from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled
 
 from aks_entra import documents
@@ -23,10 +21,10 @@ from aks_entra.errors import Rejected, TryLater
 from aks_entra.prefect_client import artifacts, names, run_end
 from aks_entra.prefect_client.deployments import TAG, read_deployment
 from aks_entra.prefect_client.runs import EVERY
-from aks_entra.prefect_client.work_pools import has_workers, read_work_pool
+from aks_entra.prefect_client.work_pools import read_work_pool, unpolled_work_queues
 
-POLLED: Final = timedelta(seconds=60)
-"""A worker asks for the runs of its work queues several times in this time."""
+BRIEFLY: Final = 20.0
+"""Seconds until a worker has asked for the runs of a work queue that was just made, or that nobody polled."""
 
 
 async def plan_elsewhere(part: FleetPart) -> FleetPlan:
@@ -69,13 +67,13 @@ async def _answer(parameters: dict[str, Any], work_queue: str, name: str) -> Fle
     async with get_client() as client:
         deployment = await read_deployment(client, names.PLAN_PART)
         pool = await read_work_pool(client, deployment.work_pool_name or names.WORK_POOL)
-        if has_workers(pool) and not await polled(client, pool.name, work_queue):
-            raise _nobody(work_queue, pool.name)
+        unpolled = await unpolled_work_queues(client, pool, (work_queue,))
         run = await client.create_flow_run_from_deployment(
             deployment.id, parameters=parameters, tags=[TAG], name=name, work_queue_name=work_queue
         )
+    patience = BRIEFLY if unpolled else run_end.PATIENCE
     try:
-        ended = await run_end.await_end(run.id, every=EVERY, underway=run_end.Underway())
+        ended = await run_end.await_end(run.id, every=EVERY, underway=run_end.Underway(patience=patience))
     except run_end.NotTaken:
         await _cancel(run.id)
         raise _nobody(work_queue, pool.name) from None
@@ -91,15 +89,6 @@ async def _plan_of(run: FlowRun, work_queue: str) -> FleetPlan | None:
         )
     text = await artifacts.own_text(run.id, names.key("plan-part", str(run.id)))
     return documents.load_plan(text) if text else None
-
-
-async def polled(client: PrefectClient, pool: str, work_queue: str) -> bool:
-    """Return whether a worker asked for the runs of a work queue in the last minute."""
-    try:
-        found = await client.read_work_queue_by_name(work_queue, work_pool_name=pool)
-    except ObjectNotFound:
-        return False
-    return found.last_polled is not None and datetime.now(UTC) - found.last_polled < POLLED
 
 
 async def _cancel(run: UUID) -> None:
