@@ -8,20 +8,30 @@ from dataclasses import replace
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.planning.fleet import Fleet, WantedGroup
+from aks_entra.core.planning.parts import FleetPart
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.execution import gate_recheck
 from aks_entra.planning import inventory, planner, recheck
 from aks_entra.planning.inventory import Row
 from aks_entra.planning.selection import Selection
-from aks_entra.prefect_client import records
-from aks_entra.wiring import current_session
+from aks_entra.prefect_client import plan_elsewhere, records
+from aks_entra.settings import Settings
+from aks_entra.wiring import current_session, open_session
 from tasks.azure_task import observable
 
 
 @observable("plan fleet", of="fleet.name")
 async def plan_fleet(fleet: Fleet) -> FleetPlan:
     """Read everything that a plan needs, and plan. Our own reports show which old credentials are dead."""
-    return await planner.plan_fleet(current_session().ports, fleet, await records())
+    return await planner.plan_fleet(current_session().ports, fleet, await records(), elsewhere=_elsewhere)
+
+
+async def _elsewhere(part: FleetPart) -> FleetPlan:
+    """Plan a part of a fleet: by a worker of its work queue, or in a session with its prover."""
+    if part.work_queue:
+        return await plan_elsewhere(part)
+    async with open_session(Settings(), prover=part.fleet.prover) as session:
+        return await planner.plan_fleet(session.ports, part.fleet, await records())
 
 
 @observable("take inventory", of=None)

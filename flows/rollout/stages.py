@@ -66,8 +66,7 @@ async def run_batch(
     if not so_far.go_on:
         await leave_out(plan, members, so_far.because, Reason.BUDGET_SPENT)
         return ""
-    ids = tuple(member.resource_id for member in members)
-    batch = await runs.start_batch(plan.digest, plan.name, stage.name, (number, len(stage.batches)), ids, run)
+    batch = await runs.start_batch(plan, stage, number, members, run)
     clusters = ", ".join(map(str, members))
     tell(f"stage {stage.name}: batch {number} of {len(stage.batches)} is the run {batch.name!r}: {clusters}")
     try:

@@ -18,7 +18,8 @@ from aks_entra.core.access.grants import Approval, Level
 from aks_entra.core.evidence.break_glass import Opening
 from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup, WantedTarget
 from aks_entra.core.planning.job import Job
-from aks_entra.core.planning.plan import FleetPlan, Prover
+from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.planning.prover import Prover
 from aks_entra.core.preflight import Severity
 from aks_entra.core.verdict.current_state import judge_current_state
 from aks_entra.core.verdict.verdict import Outcome, Verdict

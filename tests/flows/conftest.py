@@ -72,6 +72,9 @@ users:
 groups:
   - {{name: aks-admins, id: {ADMINS}, members: [operator]}}
 operator: operator
+networks:
+  - {{name: north, virtualNetworks: [split/north]}}
+  - {{name: south, virtualNetworks: [split/south]}}
 subscriptions:
   - id: {SUBSCRIPTION}
     name: prod-eu
@@ -188,6 +191,15 @@ subscriptions:
       - {{name: hand-started, location: westeurope, clusters: [
           {{name: a, nodes: 1, identity: managed, adminGroups: [aks-admins]}},
           {{name: b, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - name: split
+        location: westeurope
+        virtualNetworks:
+          - {{name: north, addressPrefixes: [10.1.0.0/16], subnets: [{{name: nodes, addressPrefix: 10.1.0.0/24}}]}}
+          - {{name: south, addressPrefixes: [10.2.0.0/16], subnets: [{{name: nodes, addressPrefix: 10.2.0.0/24}}]}}
+        clusters:
+          - {{name: far, nodes: 1, identity: managed, adminGroups: [aks-admins], private: true}}
+          - {{name: north, nodes: 1, identity: none, private: true, subnet: north/nodes}}
+          - {{name: south, nodes: 1, identity: managed, adminGroups: [aks-admins], private: true, subnet: south/nodes}}
       - {{name: spent, location: westeurope, clusters: [
           {{name: a-first, nodes: 1, identity: none}}, {{name: b-second, nodes: 1, identity: none}}]}}
 """
@@ -259,8 +271,11 @@ class PrefectStack:
         out, err = await process.communicate()
         return Ended(exit_code=process.returncode or 0, stdout=out.decode(), stderr=err.decode())
 
-    async def begin(self, folder: Path, *command: str) -> asyncio.subprocess.Process:
-        """Start a program in a folder. It finds the server, its string and `aks-entra`; its lines are not wrapped."""
+    async def begin(self, folder: Path, *command: str, **environment: str) -> asyncio.subprocess.Process:
+        """Start a program in a folder. It finds the server, its string and `aks-entra`; its lines are not wrapped.
+
+        `environment`: variables that this program has in addition.
+        """
         return await asyncio.create_subprocess_exec(
             *command,
             cwd=folder,
@@ -272,6 +287,7 @@ class PrefectStack:
                 "PREFECT_HOME": str(self.home),
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
                 "COLUMNS": "1000",
+                **environment,
             },
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -357,7 +373,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory, python: Path, database
         environment["PREFECT_API_SSL_CERT_FILE"] = environment["SSL_CERT_FILE"]  # a warm interpreter needs it by name
         port = free_port()
         process = await asyncio.create_subprocess_exec(
-            *(str(python), "-c", MAIN, "up", "--port", str(port)),
+            *(str(python), "-c", MAIN, "up", "--port", str(port), "--work-queue", "default"),
             cwd=CHECKOUT,
             env={**clean, **environment, "AKS_ENTRA_HOME": str(folder / "home")},
             stderr=asyncio.subprocess.PIPE,

@@ -18,7 +18,8 @@ from aks_entra.core.evidence.observations import (
 )
 from aks_entra.core.new_cluster import NewCluster
 from aks_entra.core.planning.job import Job
-from aks_entra.core.planning.plan import ClusterPlan, Prover
+from aks_entra.core.planning.plan import ClusterPlan
+from aks_entra.core.planning.prover import Prover
 from aks_entra.core.steps import Guarded
 from aks_entra.core.target import AzureRbac, GroupTarget, Target
 from aks_entra.errors import AksEntraError, Diverged, Refused, Rejected, TryLater

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, StrictBool, StrictInt, ValidationError, model_validator
 
-from aks_entra.core.planning.fleet import ONE_STAGE, Fleet, ProverSpec, ReadAs, WantedGroup, WantedTarget
+from aks_entra.core.planning.fleet import ONE_STAGE, Fleet, ReadAs, WantedGroup, WantedTarget
 from aks_entra.core.preflight import Skip, skip_refused
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
 from aks_entra.errors import Refused
@@ -30,11 +30,11 @@ from aks_entra.fleet_file.fields import (
     Principals,
     RuleId,
     UniqueName,
-    Variable,
     Version,
 )
 from aks_entra.fleet_file.part import Part as _Part
 from aks_entra.fleet_file.part import once
+from aks_entra.fleet_file.prover import ProverFile
 from aks_entra.fleet_file.rollout import ChangeTicket, RolloutFile
 from aks_entra.fleet_file.runs import BY_HAND, RunsFile
 from aks_entra.fleet_file.yaml_lines import Problem, path_of, read
@@ -142,21 +142,6 @@ class TargetFile(_Part):
         )
 
 
-class ProverFile(_Part):
-    """The service principal that proves sign-in, if it is not the identity that runs the program."""
-
-    client_id: Guid
-    """Application (client) id."""
-    tenant_id: Guid
-    """Its tenant."""
-    client_secret_env: Variable
-    """Name of the worker's environment variable that contains the secret. Never the secret itself."""
-
-    def to_spec(self) -> ProverSpec:
-        """Return the same as a core value."""
-        return ProverSpec(client_id=self.client_id, tenant_id=self.tenant_id, secret_from=self.client_secret_env)
-
-
 class SkipFile(_Part):
     """A preflight rule to skip, and the reason."""
 
@@ -217,6 +202,16 @@ class FleetFile(_Part):
     def _skips_once(self) -> FleetFile:
         rules = [skip.rule for skip in self.skip_rules]
         once("skip_rules", rules, "this rule is listed twice", "remove one of the two", "rule")
+        return self
+
+    @model_validator(mode="after")
+    def _one_first_member(self) -> FleetFile:
+        creates = [at for at, group in enumerate(self.target.admin_groups) if group.create]
+        others = any(group.prover for stage in (self.rollout.stages if self.rollout else ()) for group in stage.groups)
+        if creates and others:
+            remedy = "create it first, with all provers as members, or remove `prover` from the groups of the rollout"
+            at = ("target", "admin_groups", creates[0], "create")
+            raise Mistakes([Mistake("a group to create gets one prover as its first member", remedy, at=at)])
         return self
 
     @property

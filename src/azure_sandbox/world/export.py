@@ -16,6 +16,7 @@ from azure_sandbox.arm.authorization.access import normal
 from azure_sandbox.arm.authorization.policies import Definition
 from azure_sandbox.arm.authorization.roles import Role
 from azure_sandbox.arm.containerservice.child_resources import JWT_AUTHENTICATORS, MANAGED_NAMESPACES
+from azure_sandbox.arm.network.client_networks import ClientNetwork
 from azure_sandbox.arm.network.networks import VirtualNetwork
 from azure_sandbox.arm.service import Arm
 from azure_sandbox.arm.state import ManagedCluster, ResourceGroup, State
@@ -35,6 +36,7 @@ class Exported(Protocol):
     directory: Directory
     arm: Arm
     operator: Operator
+    networks: dict[str, ClientNetwork]
 
 
 def export_world(sandbox: Exported) -> Document:
@@ -59,6 +61,11 @@ def export_world(sandbox: Exported) -> Document:
                 "roleAssignments": _governed(state, it.id)["roleAssignments"],
             }
             for it in state.management_groups.all()
+        ],
+        "networks": [
+            {"name": it.name, "virtualNetworks": sorted(it.virtual_networks), "address": str(it.address)}
+            for it in sandbox.networks.values()
+            if it.name
         ],
     }
     if others := [it for it in directory.tenants.values() if it.id != home.id]:

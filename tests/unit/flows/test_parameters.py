@@ -17,6 +17,7 @@ from flows.grant_access import grant_access
 from flows.inventory_fleet import inventory_fleet
 from flows.migrate_batch import migrate_batch
 from flows.migrate_fleet import migrate_fleet
+from flows.plan_part import plan_part
 from flows.provision_cluster import provision_cluster
 from flows.review_access import review_access
 from flows.rollback_cluster import rollback_cluster
@@ -59,6 +60,8 @@ WRONG: dict[str, Row] = {
     "a batch without members": (migrate_batch, {"plan": "sha256:0", "stage": "all"}, "members"),
     "members that are text": (migrate_batch, {"plan": "sha256:0", "stage": "all", "members": "all"}, "members"),
     "members that are numbers": (migrate_batch, {"plan": "sha256:0", "stage": "all", "members": [1]}, "members"),
+    "members of a part that are text": (plan_part, {"plan": "sha256:0", "members": "all"}, "members"),
+    "a part that is a mapping": (plan_part, {"fleet": FLEET}, "fleet"),
     "a stage that is a number": (migrate_batch, {"plan": "sha256:0", "stage": 1, "members": []}, "stage"),
     "a batch of nothing": (migrate_batch, {}, "plan"),
     "an unknown parameter": (migrate_fleet, {"fleets": [FLEET]}, "fleets"),

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from aks_entra.core.cluster import ClusterId, Posture
 from aks_entra.core.planning.gates import Gate
+from aks_entra.core.planning.prover import ProverSpec
 from aks_entra.core.planning.rollout import MemberGroup, Soak, Stage
 from aks_entra.core.preflight import Skip
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
@@ -75,15 +76,6 @@ class WantedTarget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProverSpec:
-    """A service principal that proves sign-in. An environment variable holds its secret."""
-
-    client_id: str
-    tenant_id: str
-    secret_from: str  # name of the variable, never its value
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupSpec:
     """Clusters of a stage, by tags, names or resource groups. `rest` takes all other clusters."""
 
@@ -92,6 +84,8 @@ class GroupSpec:
     resource_groups: tuple[str, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
     rest: bool = False
+    work_queue: str = ""  # whose workers read and prove these clusters; empty: the queue of the deployment
+    prover: ProverSpec | None = None  # who proves sign-in there; None: the fleet's prover
 
     def takes(self, posture: Posture) -> bool:
         """Whether the group takes this cluster by name, resource group or tags. `rest` does not count."""
@@ -153,6 +147,7 @@ def arrange(stages: tuple[StageSpec, ...], postures: tuple[Posture, ...]) -> tup
     """Put every cluster into the first group that takes it, or else into the group that takes the rest.
 
     Raises `ValueError` with the clusters that no group takes. Stages and groups without clusters are left out.
+    The provers of groups are not in the result: only a sign-in shows their object ids.
     """
     rest = next((group for stage in stages for group in stage.groups if group.rest), None)
     members: dict[int, list[ClusterId]] = {}
@@ -168,7 +163,7 @@ def arrange(stages: tuple[StageSpec, ...], postures: tuple[Posture, ...]) -> tup
     arranged = []
     for stage in stages:
         groups = tuple(
-            MemberGroup(name=group.name, members=tuple(members[id(group)]))
+            MemberGroup(name=group.name, members=tuple(members[id(group)]), work_queue=group.work_queue)
             for group in stage.groups
             if id(group) in members
         )
