@@ -58,7 +58,7 @@ class RecordedRequests:
 
     def writes(self) -> list[Exchange]:
         """Return the requests that changed Azure or the directory, without reads that are sent as a POST."""
-        reads = re.compile(r"/token$|credential|(check|get)member|getbyids|selfsubject|/\$batch$", re.IGNORECASE)
+        reads = re.compile(r"/token$|checkpolicyrestrictions$|credential|(check|get)member|getbyids|selfsubject|/\$batch$", re.IGNORECASE)
         return [
             one
             for one in self.exchanges
