@@ -151,6 +151,5 @@ async def test_another_effect_or_an_error_of_one_policy_is_unknown(
         "evaluationResult": result,
         "effectDetails": {"policyEffect": effect},
     }
-    box.faults.add("POST", "/checkPolicyRestrictions$", answer=answered())
     box.faults.add("POST", "/checkPolicyRestrictions$", answer=answered(shown))
     assert (await asked(opened, "plain", DisableLocalAccounts()) or [])[0] == ("disable local accounts", None)

@@ -6,6 +6,7 @@ are read as well. Source: the specification of Microsoft.PolicyInsights 2024-10-
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -43,15 +44,38 @@ async def policy_evaluations(
     What a policy reports of the cluster already now, or only of the way back, is left out.
     """
     document = (await read(clients, cluster)).as_dict(exclude_readonly=True)
-    before = await _asked(clients, cluster, "", document)
+    questions = _Questions(clients, cluster)
     found: list[PolicyEvaluation] = []
     for write, body in _bodies(document, steps):
-        answer = await _asked(clients, cluster, write, body)
-        if before is None or answer is None:
+        answer = await questions.about(body)
+        if answer is None:
             return None
-        known = {replace(one, write=write) for one in before if one.effect == "audit"}
-        found += [one for one in answer if one not in known and (one.effect != "audit" or write != WAY_BACK)]
+        found += [replace(one, write=write) for one in answer if one.effect != "audit" or write != WAY_BACK]
+    if any(one.effect == "audit" for one in found):
+        before = await questions.about(document)
+        if before is None:
+            return None
+        found = [one for one in found if one.effect != "audit" or replace(one, write="") not in before]
     return await _named(clients, cluster, found) if found else ()
+
+
+class _Questions:
+    """The questions about one cluster. ARM counts them as writes, so each body is asked about once."""
+
+    def __init__(self, clients: Clients, cluster: ClusterId) -> None:
+        self._clients = clients
+        self._cluster = cluster
+        self._answers: dict[str, tuple[PolicyEvaluation, ...] | None] = {}
+
+    async def about(self, body: Document) -> tuple[PolicyEvaluation, ...] | None:
+        """Return what policies say of a body. None if unreadable or malformed. Local accounts are on unless off."""
+        off = bool(body["properties"].get("disableLocalAccounts"))
+        properties = {**body["properties"], "disableLocalAccounts": off}
+        whole = {**body, "properties": properties}
+        key = json.dumps(whole, sort_keys=True, default=str)
+        if key not in self._answers:
+            self._answers[key] = await _asked(self._clients, self._cluster, whole)
+        return self._answers[key]
 
 
 def _bodies(document: Document, steps: tuple[Step, ...]) -> Iterator[tuple[str, Document]]:
@@ -85,9 +109,7 @@ def _existing(groups: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(one for one in groups if ":" not in one)
 
 
-async def _asked(
-    clients: Clients, cluster: ClusterId, write: str, body: Document
-) -> tuple[PolicyEvaluation, ...] | None:
+async def _asked(clients: Clients, cluster: ClusterId, body: Document) -> tuple[PolicyEvaluation, ...] | None:
     group = f"/subscriptions/{cluster.subscription_id}/resourceGroups/{cluster.resource_group}"
     url = f"{ARM}{group}/providers/Microsoft.PolicyInsights/checkPolicyRestrictions?api-version={_VERSION}"
     content = {**body, "type": _TYPE, "name": cluster.name}
@@ -99,18 +121,18 @@ async def _asked(
     answer = await readable(documents.post(clients, url, question, doing), _UNREADABLE)
     try:
         found = answer["contentEvaluationResult"]["policyEvaluations"] if answer is not None else None
-        return None if found is None else tuple(_evaluation(one, write) for one in found)
+        return None if found is None else tuple(map(_evaluation, found))
     except (AttributeError, KeyError, TypeError):
         return None
 
 
-def _evaluation(shown: Document, write: str) -> PolicyEvaluation:
+def _evaluation(shown: Document) -> PolicyEvaluation:
     policy = shown["policyInfo"]
     certain = str(shown.get("evaluationResult") or "").casefold() == "noncompliant"
     effect = str((shown.get("effectDetails") or {}).get("policyEffect") or "").casefold()
     identity = str(policy["policyAssignmentId"])
     return PolicyEvaluation(
-        write=write,
+        write="",
         assignment=identity,
         name=identity.rpartition("/")[2],
         scope=identity[: identity.lower().rfind("/providers/microsoft.authorization/")],
