@@ -76,20 +76,12 @@ def namespace(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
-def settings(name: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"key": "value"}}
+def settings(name: str, size: int = 1) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"key": "x" * size}}
 
 
 def secret(name: str, **content: Any) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"key": "value"}, **content}
-
-
-def account(name: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
-
-
-def large() -> dict[str, Any]:
-    return {**settings("large"), "data": {"key": "x" * 3_200_000}}
 
 
 def deletion(**options: Any) -> dict[str, Any]:
@@ -263,9 +255,9 @@ WRITES = [  # in this order
     plain(
         "static", f"{IN_DEFAULT}/secrets", method="POST", body=secret("odd", data={"a": "?"}), status=400, says="base64"
     ),
-    plain("static", f"{IN_DEFAULT}/serviceaccounts", method="POST", body=account("robot"), status=201),
+    plain("static", f"{IN_DEFAULT}/serviceaccounts", method="POST", body={"metadata": {"name": "robot"}}, status=201),
     plain("static", f"{IN_DEFAULT}/serviceaccounts/robot", method="DELETE"),
-    plain("static", MAPS, method="POST", body=large(), status=413, says="limit is 3145728"),
+    plain("static", MAPS, method="POST", body=settings("large", 3_200_000), status=413, says="limit is 3145728"),
     plain("static", f"{MAY_I}?dryRun=x", method="POST", body=can_i(**ALL), status=422, says="Unsupported value"),
 ]
 VOLATILE = re.compile(r"X509SHA256=\w+|JTI=\S+")
