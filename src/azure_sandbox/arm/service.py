@@ -16,7 +16,7 @@ from azure_sandbox.arm.authorization.policy_routes import PolicyRoutes
 from azure_sandbox.arm.authorization.role_assignments import RoleAssignmentRoutes
 from azure_sandbox.arm.authorization.role_definitions import RoleDefinitionRoutes
 from azure_sandbox.arm.authorization.roles import Role
-from azure_sandbox.arm.containerservice import maintenance
+from azure_sandbox.arm.containerservice import existence, maintenance
 from azure_sandbox.arm.containerservice.agent_pools import AgentPools
 from azure_sandbox.arm.containerservice.api_servers import Builder, regime_of
 from azure_sandbox.arm.containerservice.clusters import Clusters, add_node_group
@@ -36,6 +36,7 @@ from azure_sandbox.arm.insights.activity_log import Entry
 from azure_sandbox.arm.insights.routes import Monitor
 from azure_sandbox.arm.network.networks import VirtualNetwork
 from azure_sandbox.arm.network.routes import NetworkRoutes
+from azure_sandbox.arm.resources.regions import is_region
 from azure_sandbox.arm.resources.registration import Registration
 from azure_sandbox.arm.resources.resource_graph import ResourceGraph
 from azure_sandbox.arm.resources.subscriptions import Subscriptions
@@ -62,6 +63,7 @@ class ArmSettings:
     `seed`: draw all other durations from the recorded ranges; without it they are the recorded medians.
     `throttling`: an empty token bucket refuses the request.
     `real_control_planes`: each cluster that a client creates gets its own kube-apiserver.
+    `accepted_versions`: api-versions that are accepted although the resource type does not have them any more.
     """
 
     durations: Mapping[str, float] = field(default_factory=dict)
@@ -70,6 +72,7 @@ class ArmSettings:
     real_control_planes: bool = False
     page_size: int = 500
     default_version: str = DEFAULT
+    accepted_versions: frozenset[str] = frozenset()
 
 
 class Arm:
@@ -84,7 +87,7 @@ class Arm:
         faults: OperationFaults | None = None,
     ) -> None:
         settings = settings or ArmSettings()
-        self.router = Router("Azure Resource Manager")
+        self.router = Router("Azure Resource Manager", decodes_slashes=True)
         self._state = State(progress=clock.progress)
         self._directory = directory
         self.clock = clock
@@ -96,6 +99,7 @@ class Arm:
             clock=clock,
             router=self.router,
             throttle=self.throttle,
+            accepted_versions=settings.accepted_versions,
         )
         self._build = Builder(
             clock=clock,
@@ -145,9 +149,11 @@ class Arm:
         """Add a resource group to a subscription, given by its id.
 
         Raises:
-            ValueError: The subscription is unknown.
+            ValueError: The subscription or the region is unknown.
         """
         home = self._subscription(subscription)
+        if not is_region(location):
+            raise ValueError(f"resource group {name}: Azure has no region {location!r}")
         home.groups[name.lower()] = ResourceGroup(
             subscription=home.id, name=name, location=location, tags=dict(tags) if tags else None
         )
@@ -173,6 +179,7 @@ class Arm:
             for name, window in spec.maintenance.items():
                 maintenance.check(name, dict(window))
             check_types(sent)
+            existence.check(spec.name, sent)
             check_new(spec.name, sent)
             document = complete(sent, None, subscription=home.id, group=group.name, name=spec.name, tenant=home.tenant)
             check_whole(document, sent)

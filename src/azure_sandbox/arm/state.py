@@ -79,9 +79,13 @@ class Operation:
     course: Document = field(default_factory=dict)  # the recipe from which a restart makes its course again
     met: tuple[OperationFault, ...] = ()  # the injected faults that hit it
 
-    def show_progress(self) -> None:
-        """Replace the early status of a creation by `InProgress`."""
-        self.status = "InProgress"
+    def shows(self, word: str) -> Callable[[dt.datetime], None]:
+        """Return the effect that changes the status, while the operation runs, to a word."""
+
+        def show(_: dt.datetime) -> None:
+            self.status = word
+
+        return show
 
     def show_error(self, error: Document) -> None:
         """Show an error although the status is not final."""

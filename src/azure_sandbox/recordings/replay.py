@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 import jwt
 from multidict import CIMultiDict
 
+from azure_sandbox.arm.containerservice.versions import DEFAULT
 from azure_sandbox.arm.service import Arm, ArmSettings
 from azure_sandbox.clock import Clock
 from azure_sandbox.entra.directory import Directory, ServicePrincipal, Tenant, User
@@ -43,7 +44,8 @@ SENT_HEADERS = {  # a recording has no request headers; these are those of the c
     "consistencylevel": "eventual",
     "prefer": "create-if-missing",
 }
-CHOSEN_OF_POOLS = ("name", "count", "vmSize", "mode", "osType", "osSKU", "nodeLabels", "tags")
+CHOSEN_OF_POOLS = ("workloadRuntime", "name", "count", "vmSize", "mode", "osType", "osSKU", "nodeLabels", "tags")
+CHOSEN_OF_NETWORKS = ("networkPlugin", "networkPluginMode", "networkPolicy", "networkDataplane", "outboundType")
 CHOSEN = (
     "dnsPrefix",
     "oidcIssuerProfile",
@@ -52,6 +54,7 @@ CHOSEN = (
     "disableLocalAccounts",
     "enableRBAC",
     "addonProfiles",
+    "windowsProfile",
 )
 
 
@@ -126,8 +129,7 @@ class Replay:
         directory.add(self._runner)
         self.directory, self._tokens = directory, Tokens(directory)
         self._known: dict[str, str] = {}
-        version = self._version()
-        settings = ArmSettings(default_version=version) if version else ArmSettings()
+        settings = ArmSettings(default_version=self._version() or DEFAULT, accepted_versions=_accepted(exchanges))
         self.arm = Arm(directory, self._tokens, self.clock, settings)
         self.graph = Graph(directory, self._tokens)
         self._subscriptions: set[str] = set()
@@ -348,6 +350,12 @@ def _runner(exchanges: list[Document]) -> ServicePrincipal:
     )
 
 
+def _accepted(exchanges: list[Document]) -> frozenset[str]:
+    """Return the api-versions that the service knew on the day of a recording; previews have ended since."""
+    queries = (urlsplit(it["url"]).query for it in exchanges if it["status"] < REFUSED)
+    return frozenset(dict(parse_qsl(it)).get("api-version", "") for it in queries)
+
+
 def _masked(value: Any) -> str:
     """Return a value as text in which all identifiers are equal: the sandbox makes others than the real service."""
     return GUID.sub("id", json.dumps(value, sort_keys=True))
@@ -378,5 +386,12 @@ def _chosen(document: Document) -> Document:
     sent["agentPoolProfiles"] = [{key: it[key] for key in CHOSEN_OF_POOLS if key in it} for it in pools]
     if "linuxProfile" in properties:
         sent["linuxProfile"] = properties["linuxProfile"]
+    network = properties.get("networkProfile") or {}
+    if "windowsProfile" in properties or network.get("networkPlugin") != "azure":  # who names azure, gets the profile
+        sent["networkProfile"] = {key: network[key] for key in CHOSEN_OF_NETWORKS if key in network}
     envelope: Document = {key: document[key] for key in ("location", "sku", "tags") if key in document}
-    return {**envelope, "identity": {"type": "SystemAssigned"}, "properties": sent}
+    if "identity" in document:
+        envelope["identity"] = {"type": "SystemAssigned"}
+    elif "servicePrincipalProfile" in properties:
+        sent["servicePrincipalProfile"] = properties["servicePrincipalProfile"]
+    return {**envelope, "properties": sent}

@@ -18,7 +18,6 @@ from azure_sandbox.faults.operations import INTERNAL, NOT_LATEST, OperationFault
 from azure_sandbox.front.http import Problem, Reply
 
 API_VERSION = "2025-03-01"
-EARLY = 0.3  # the share of a creation that shows ProvisioningControlPlane before InProgress
 LOCATION = "/subscriptions/{subscription}/providers/Microsoft.ContainerService/locations/{location}"
 SIGNED = ("t", "c", "s", "h")
 NAMES = {
@@ -49,14 +48,15 @@ class Course:
     done: Callable[[dt.datetime], None] = field(default=lambda _when: None)
     pool: str = ""
     failure: dict[str, Any] | None = None
-    early: str = ""  # the status at the beginning, for api-versions that do not start with InProgress
+    words: tuple[str, ...] = ()  # the statuses that it shows one after another; without them it is InProgress
     quiet: bool = False  # whether the cluster's provisioning state stays as it is
     after: str = ""  # for an abort: the kind of the operation that it ended
 
     def recipe(self) -> dict[str, Any]:
         """Return the plain values from which `course` of `Clusters` or `AgentPools` makes the same course again."""
-        names = ("kind", "length", "pool", "failure", "early", "quiet", "after")
-        return {name: value for name in names if (value := getattr(self, name))}
+        names = ("kind", "length", "pool", "failure", "words", "quiet", "after")
+        held = {name: value for name in names if (value := getattr(self, name))}
+        return held | ({"words": list(self.words)} if self.words else {})
 
 
 def conflict(cluster: ManagedCluster, running: Operation) -> Problem:
@@ -111,8 +111,8 @@ class Operations:
         operation.span = self._durations(course.length, cluster.name)
         if slow := met.get("slow-operation"):
             operation.span *= slow.factor
-        if course.early:
-            operation.status = course.early
+        if course.words:
+            operation.status = course.words[0]
         self._put_state(cluster, course, course.kind)
         cluster.touch(pool=course.pool)
         self._disturb(cluster, met)
@@ -125,8 +125,8 @@ class Operations:
         def moment(share: float) -> dt.datetime:
             return self._clock.after(operation.span * share, since=operation.begun)
 
-        if course.early:
-            timeline.plan(moment(EARLY), operation.id, lambda _: operation.show_progress())
+        for at, word in enumerate(course.words[1:], start=1):
+            timeline.plan(moment(at / len(course.words)), operation.id, operation.shows(word))
         course.plan(operation.id, moment)
         met = {it.kind: it for it in operation.met}
         if not self._interrupt(operation, course, met, moment):

@@ -282,6 +282,12 @@ def check_whole(document: Document, sent: Document) -> None:
         raise bad_request(
             "Azure Active Directory integration is only supported on clusters with Kubernetes RBAC enabled."
         )
+    routing = (properties.get("ingressProfile") or {}).get("webAppRouting") or {}
+    gateway = (routing.get("gatewayAPIImplementations") or {}).get("appRoutingIstio") or {}
+    if gateway.get("mode") == "Enabled" and (properties.get("serviceMeshProfile") or {}).get("mode") == "Istio":
+        raise bad_request(  # recorded in March 2026
+            "Cannot enable both the Istio add-on and the AppRouting Istio Gateway API implementation simultaneously."
+        )
     version = number(properties["currentKubernetesVersion"])
     if properties.get("disableLocalAccounts") and entra is None and version >= ENTRA_NEEDED_SINCE:
         raise bad_request(

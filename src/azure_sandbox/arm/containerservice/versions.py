@@ -21,7 +21,11 @@ ETAGS_SINCE = "2026-03-01"
 PREVIEW_ETAGS_SINCE = "2024-04-02"
 RESOURCE_UIDS_SINCE = "2024-09-01"
 KINDS_SINCE = "2025-01-01"
-EARLY_STATUS_SINCE = "2025-08-01"
+WORDS_SINCE = "2025-03-01"
+UPDATE_WORDS = ("InProgress", "ProvisioningNetworkResources", "ProvisioningControlPlane", "ReconcilingDNS")
+CREATION_WORDS = (*UPDATE_WORDS, "CreatingAgentPools", "ReconcilingAddons")
+POOL_WORDS = ("CreatingAgentPool", "CreatingAgentPool: 0/{count} nodes completed")
+"""The statuses that an operation shows before Succeeded, in the recorded order. A single poll may meet any of them."""
 
 
 def patch_of(version: str) -> str:
@@ -55,6 +59,6 @@ def has_kind(api_version: str) -> bool:
     return api_version[:10] >= KINDS_SINCE
 
 
-def has_early_status(api_version: str) -> bool:
-    """Return whether a creation starts as ProvisioningControlPlane (recorded in December 2025), not as InProgress."""
-    return api_version[:10] >= EARLY_STATUS_SINCE
+def words_of(api_version: str, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the statuses of an operation that an api-version started; earlier versions show `InProgress` alone."""
+    return words if api_version[:10] >= WORDS_SINCE else ()
