@@ -15,7 +15,7 @@ from multidict import CIMultiDict
 
 from azure_sandbox.arm.api_versions import newest
 from azure_sandbox.arm.state import ManagedCluster
-from azure_sandbox.cluster.machines import namespace
+from azure_sandbox.cluster.machines import Pool, namespace
 from azure_sandbox.cluster.resources import RBAC_GROUP
 from azure_sandbox.entra import pim
 from azure_sandbox.entra.pim_state import ScheduleRequest
@@ -310,3 +310,10 @@ def test_only_classes_of_the_sandbox_are_decoded() -> None:
         decode({"$": "os:system", "of": {}})
     with pytest.raises(TypeError, match="cannot be stored as JSON"):
         encode(object())
+
+
+def test_a_field_that_an_earlier_version_did_not_store_has_its_default() -> None:
+    pool = Pool(name="a", count=1, mode="System", vm_size="Standard_D4s_v5", version="1.34.4")
+    stored = encode(pool)
+    del stored["of"]["max_pods"], stored["of"]["labels"]
+    assert decode(stored) == pool

@@ -11,6 +11,7 @@ from typing import Any
 from azure_sandbox.cluster import discovery, shapes, status
 from azure_sandbox.cluster.guard import Guard, forbidden_message
 from azure_sandbox.cluster.metadata_only import metadata_list, wants_metadata
+from azure_sandbox.cluster.options import write_options
 from azure_sandbox.cluster.rbac import Attributes, Caller
 from azure_sandbox.cluster.resources import BY_PATH, REVIEWS, Resource, versions
 from azure_sandbox.cluster.reviews import Reviews
@@ -28,6 +29,7 @@ PROBES = ("/healthz", "/livez", "/readyz")
 VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 LIST_OPTIONS = {"limit", "continue", "labelSelector", "fieldSelector", "resourceVersion", "resourceVersionMatch"}
 OPTIONS = {"timeout", "timeoutSeconds", "pretty", "fieldManager", "fieldValidation", "watch", "allowWatchBookmarks"}
+LARGEST_BODY = 3 * 1024 * 1024
 OPTIONS |= {"sendInitialEvents"}
 
 
@@ -95,6 +97,8 @@ class Api:
             raise status.unauthorized()
         if any(name.lower().startswith("impersonate-") for name in request.headers):
             raise status.not_modelled("impersonation")
+        if len(request.body) > LARGEST_BODY:
+            raise status.too_large(LARGEST_BODY)
         path = request.path
         target = parse(path)
         if target is None:
@@ -156,6 +160,7 @@ class Api:
     def _review(self, request: Request, target: Target, kind: str, caller: Caller) -> Reply:
         if request.method != "POST":
             raise status.not_allowed()
+        write_options(request, "create")  # a review stores nothing, dry run or not
         sent = _document(request, kind)
         answer = self._reviews.answer(kind, target.group, sent, caller, request.now)
         spec = {} if kind == "SelfSubjectRulesReview" else sent.get("spec") or {}  # not echoed
@@ -170,13 +175,15 @@ class Api:
 
     def _subresource(self, request: Request, target: Target, verb: str) -> Reply:
         if (target.plural, target.subresource, verb) == ("serviceaccounts", "token", "create"):
+            write_options(request, verb)
             return Reply(201, self._writes.token(_document(request), target.namespace, target.name, request.now), JSON)
         raise status.not_modelled(f"{verb} of {target.plural}/{target.subresource}")
 
     def _resource(self, request: Request, target: Target, resource: Resource, verb: str, caller: Caller) -> Reply:
-        if verb == "delete" and self._store.get(resource.key, self._home(resource, target), target.name) is None:
-            raise status.not_found(resource.group, resource.plural, target.name)
         if verb not in resource.verbs:
+            absent = self._store.get(resource.key, self._home(resource, target), target.name) is None
+            if verb == "delete" and absent:
+                raise status.not_found(resource.group, resource.plural, target.name)
             raise status.not_modelled(f"{verb} of {resource.plural}")
         match verb:
             case "watch":
@@ -191,12 +198,14 @@ class Api:
                     return Reply(200, table(resource, [held], {}, request.now), JSON)
                 return Reply(200, held, JSON)
             case "create":
-                made = self._writes.create(
-                    resource, _document(request, resource.kind), target.namespace, caller, request.now
-                )
+                options = write_options(request, verb)
+                sent = _document(request, resource.kind)
+                made = self._writes.create(resource, sent, target.namespace, caller, request.now, options)
                 return Reply(201, made, JSON)
             case _:
-                return Reply(200, self._writes.delete(resource, self._home(resource, target), target.name), JSON)
+                options = write_options(request, verb)
+                gone = self._writes.delete(resource, self._home(resource, target), target.name, options, request.now)
+                return Reply(200, gone, JSON)
 
     @staticmethod
     def _home(resource: Resource, target: Target) -> str:

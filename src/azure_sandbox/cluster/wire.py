@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from azure_sandbox.cluster.status import bad_request, not_modelled
-from azure_sandbox.front.http import Problem, Request
+from azure_sandbox.front.http import TOO_DEEP, Problem, Request, parsed
 
 SHOWN = 30  # bytes of a body that an error quotes
 MAGIC = b"k8s\0"
@@ -68,6 +68,13 @@ SHAPES: Mapping[str, Shape] = {
     "LocalSubjectAccessReview": _review(_SUBJECT),
     "TokenReview": _review({1: ("token", TEXT), 2: ("audiences", TEXTS)}),
     "TokenRequest": _review({1: ("audiences", TEXTS), 4: ("expirationSeconds", NUMBER)}),
+    "DeleteOptions": {
+        1: ("gracePeriodSeconds", NUMBER),
+        2: ("preconditions", {1: ("uid", TEXT), 2: ("resourceVersion", TEXT)}),
+        3: ("orphanDependents", NUMBER),
+        4: ("propagationPolicy", TEXT),
+        5: ("dryRun", TEXTS),
+    },
     "Namespace": {**_NAMED, 3: ("status", IGNORED)},
     "ServiceAccount": _NAMED,
     "ClusterRoleBinding": _BINDING,
@@ -160,14 +167,15 @@ def document(request: Request, kind: str = "") -> dict[str, Any]:
 def _complaint(body: bytes) -> str:
     """Return the error of Go's JSON parser, as far as Python's errors allow."""
     try:
-        json.loads(body)
+        parsed(body)
     except json.JSONDecodeError as error:
         rest = error.doc[error.pos :].strip()
         return (
             f"invalid character '{rest[0]}' looking for beginning of value" if rest else "unexpected end of JSON input"
         )
-    except (ValueError, RecursionError):
-        return "invalid character looking for beginning of value"
+    except ValueError as error:
+        deep = str(error) == TOO_DEEP
+        return f"invalid character '[' {TOO_DEEP}" if deep else "invalid character looking for beginning of value"
     return "json: cannot unmarshal into an object"
 
 

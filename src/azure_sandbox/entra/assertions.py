@@ -35,7 +35,7 @@ def prove(asked: Asked, application: ServicePrincipal, directory: Directory) -> 
     try:
         header = jwt.get_unverified_header(form["client_assertion"])
         claims = jwt.decode(form["client_assertion"], options=cast("Any", _UNVERIFIED))
-    except jwt.PyJWTError as error:
+    except (jwt.PyJWTError, RecursionError) as error:
         raise _refused(asked, 50027, "JWT token is invalid or malformed.") from error
     if str(claims.get("iss", "")).lower() == application.app_id.lower():
         _by_certificate(asked, application, directory, header, claims)
