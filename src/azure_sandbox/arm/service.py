@@ -40,6 +40,7 @@ from azure_sandbox.arm.resources.regions import is_region
 from azure_sandbox.arm.resources.registration import Registration
 from azure_sandbox.arm.resources.resource_graph import ResourceGraph
 from azure_sandbox.arm.resources.subscriptions import Subscriptions
+from azure_sandbox.arm.resources.tags import TagRoutes
 from azure_sandbox.arm.state import ManagedCluster, ManagementLock, Operation, Quota, ResourceGroup, State, Subscription
 from azure_sandbox.arm.throttling import Throttle
 from azure_sandbox.clock import Clock
@@ -122,6 +123,7 @@ class Arm:
         RunCommand(door, durations)
         Subscriptions(door, page=settings.page_size, delete_cluster=clusters.delete)
         Registration(door)
+        TagRoutes(door)
 
     @property
     def state(self) -> State:
