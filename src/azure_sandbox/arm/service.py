@@ -36,9 +36,11 @@ from azure_sandbox.arm.insights.activity_log import Entry
 from azure_sandbox.arm.insights.routes import Monitor
 from azure_sandbox.arm.network.networks import VirtualNetwork
 from azure_sandbox.arm.network.routes import NetworkRoutes
+from azure_sandbox.arm.resources.plain import PlainRoutes
 from azure_sandbox.arm.resources.regions import is_region
 from azure_sandbox.arm.resources.registration import Registration
 from azure_sandbox.arm.resources.resource_graph import ResourceGraph
+from azure_sandbox.arm.resources.resource_list import ResourceList
 from azure_sandbox.arm.resources.subscriptions import Subscriptions
 from azure_sandbox.arm.resources.tags import TagRoutes
 from azure_sandbox.arm.state import ManagedCluster, ManagementLock, Operation, Quota, ResourceGroup, State, Subscription
@@ -124,6 +126,8 @@ class Arm:
         Subscriptions(door, page=settings.page_size, delete_cluster=clusters.delete)
         Registration(door)
         TagRoutes(door)
+        PlainRoutes(door, directory)
+        ResourceList(door)
 
     @property
     def state(self) -> State:

@@ -290,6 +290,8 @@ class Replay:
         for name in ("azure-asyncoperation", "location"):
             if (theirs := exchange["headers"].get(name)) and name in headers:
                 self._known[theirs] = headers[name]
+                ids = (urlsplit(it).path.rpartition("/")[2] for it in (theirs, headers[name]))
+                self._known.update(_pairs(*({"operation": it} for it in ids)))
         if exchange["status"] < REFUSED and reply.status < REFUSED and isinstance(exchange["response"], dict):
             self._held[urlsplit(exchange["url"]).path.lower()] = (exchange["response"], reply.body)
         if exchange["method"] in {"PUT", "POST", "PATCH"}:

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from azure_sandbox.arm.containerservice.versions import number, patch_of
-from azure_sandbox.arm.errors import bad_request, front, provider
+from azure_sandbox.arm.errors import bad_request, location_not_available, provider
 from azure_sandbox.arm.resources.regions import REGIONS, is_region
 
 Document = dict[str, Any]
@@ -20,12 +20,7 @@ def check(name: str, sent: Document) -> None:
     """Raise 400 for the region, the Kubernetes versions or the VM sizes of a PUT if they do not exist."""
     location = sent.get("location")
     if isinstance(location, str) and location and not is_region(location):
-        kind = "Microsoft.ContainerService/managedClusters"
-        text = (
-            f"The provided location '{location}' is not available for resource type '{kind}'. List of available "
-            f"regions for the resource type is '{','.join(REGIONS)}'."
-        )
-        raise front(400, "LocationNotAvailableForResourceType", text)
+        raise location_not_available("Microsoft.ContainerService/managedClusters", location, REGIONS)
     properties = sent.get("properties") or {}
     if (version := properties.get("kubernetesVersion")) and not _released(version):
         raise provider(400, "K8sVersionNotSupported", f"Managed cluster {name} is on version {_unsupported(version)}")

@@ -15,6 +15,8 @@ LTS = frozenset({"1.27", "1.30", "1.31", "1.32", "1.33"})
 OFFERED = 4  # how many of the newest minor versions a region offers
 VERSIONS = "/subscriptions/{subscription}/providers/Microsoft.ContainerService/locations/{location}/kubernetesVersions"
 
+ORCHESTRATORS = VERSIONS.replace("kubernetesVersions", "orchestrators")
+
 
 def next_versions(current: str) -> list[str]:
     """Return the versions to which a cluster can be upgraded: newer patches of its minor version and of the next."""
@@ -33,6 +35,29 @@ class Upgrades:
         scope = "/subscriptions/{subscription}"
         right = "Microsoft.ContainerService/locations/kubernetesVersions/read"
         door.add("GET", VERSIONS, self._versions, scope=scope, action=right)
+        right = "Microsoft.ContainerService/locations/orchestrators/read"
+        door.add("GET", ORCHESTRATORS, self._orchestrators, scope=scope, action=right, options=("resource-type",))
+
+    async def _orchestrators(self, _: Call, subscription: str, location: str) -> Reply:
+        """List the versions as api-versions of 2017 to 2019 do, which Terraform's provider still asks for."""
+        found = self._state.subscription(subscription)
+        kind = {"orchestratorType": "Kubernetes"}
+        values = [
+            {
+                **kind,
+                "orchestratorVersion": it,
+                **({"default": True} if it == DEFAULT else {}),
+                "upgrades": [{**kind, "orchestratorVersion": one} for one in next_versions(it)],
+            }
+            for it in (PATCHES[minor] for minor in sorted(PATCHES, key=number)[-OFFERED:])
+        ]
+        body = {
+            "id": f"{found.scope}/providers/Microsoft.ContainerService/locations/{location}/orchestrators",
+            "name": "default",
+            "type": "Microsoft.ContainerService/locations/orchestrators",
+            "properties": {"orchestrators": values},
+        }
+        return Reply(200, body, JSON)
 
     @staticmethod
     def _shown(version: str, **more: Any) -> Document:

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from azure_sandbox.arm.containerservice.versions import number, patch_of
-from azure_sandbox.arm.errors import bad_request, changed, front, provider
+from azure_sandbox.arm.errors import bad_request, changed, in_other_location, location_required, provider
 from azure_sandbox.front.http import Problem
 
 Document = dict[str, Any]
@@ -166,7 +166,7 @@ def check_new(name: str, sent: Document) -> None:
     if not NAME.fullmatch(name):
         raise provider(400, "InvalidParameter", f"The value of parameter name is invalid: '{name}'.", target="name")
     if not sent.get("location"):
-        raise front(400, "LocationRequired", "The location property is required for this definition.")
+        raise location_required()
     if not (properties.get("dnsPrefix") or properties.get("fqdnSubdomain")):
         raise provider(400, "InvalidParameter", "Required parameter dnsPrefix is missing (null).", target="dnsPrefix")
     if (properties.get("hostedSystemProfile") or {}).get("enabled"):  # AKS runs the system pool and does not list it
@@ -201,15 +201,9 @@ def check_change(sent: Document, held: Document, name: str, group: str) -> None:
 def _check_location(sent: Document, held: Document, name: str, group: str) -> None:
     asked = str(sent.get("location", "")).replace(" ", "").lower()
     if not asked:
-        raise front(400, "LocationRequired", "The location property is required for this definition.")
+        raise location_required()
     if asked != held["location"]:
-        raise front(
-            409,
-            "InvalidResourceLocation",
-            f"The resource '{name}' already exists in location '{held['location']}' in resource group '{group}'. "
-            f"A resource with the same name cannot be created in location '{asked}'. Please select a new resource "
-            "name.",
-        )
+        raise in_other_location(name, group, held["location"], asked)
 
 
 def _check_pools(sent: list[Document] | None, held: list[Document]) -> None:

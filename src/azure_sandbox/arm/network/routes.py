@@ -26,6 +26,7 @@ NETWORK = f"{NETWORKS}/{{name}}"
 SUBNETS = f"{NETWORK}/subnets"
 SUBNET = f"{SUBNETS}/{{subnet}}"
 JSON = {"content-type": "application/json; charset=utf-8"}
+ENDPOINT_POLICIES = ("Disabled", "Basic")
 ADDRESSES, BALANCERS = "Microsoft.Network/publicIPAddresses", "Microsoft.Network/loadBalancers"
 
 
@@ -78,6 +79,7 @@ class NetworkRoutes:
                 "subnets": [self._shown_subnet(it, one) for one in it.subnets.values()],
                 "virtualNetworkPeerings": [],
                 "enableDdosProtection": False,
+                "privateEndpointVNetPolicies": it.endpoint_policies,
             },
         }
 
@@ -121,7 +123,11 @@ class NetworkRoutes:
             raise front(400, "LocationRequired", "The location property is required for this definition.")
         tags = mapping(sent.get("tags"), "tags")
         properties = mapping(sent.get("properties"), "properties")
-        _only(properties, {"addressSpace", "subnets", *_AS_READ}, _EMPTY)
+        _only(properties, {"addressSpace", "subnets", "privateEndpointVNetPolicies", *_AS_READ}, _EMPTY)
+        policies = properties.get("privateEndpointVNetPolicies") or "Disabled"
+        if policies not in ENDPOINT_POLICIES:
+            text = f"The value '{policies}' of privateEndpointVNetPolicies is invalid."
+            raise front(400, "InvalidRequestFormat", f"Cannot parse the request. {text}")
         space = mapping(properties.get("addressSpace"), "properties.addressSpace")
         prefixes = tuple(_network(it, name) for it in _list_of(space.get("addressPrefixes"), "addressPrefixes"))
         if not prefixes:
@@ -133,6 +139,7 @@ class NetworkRoutes:
             location=location,
             prefixes=prefixes,
             tags={key: str(it) for key, it in tags.items()},
+            endpoint_policies=policies,
         )
         held = self._state.networks.get(made.id)
         for it in _list_of(properties.get("subnets"), "subnets"):
@@ -222,15 +229,19 @@ class NetworkRoutes:
         return [it for it in self._state.clusters.values() if it.node_group.lower() == home.id.lower()]
 
     async def _addresses(self, _: Call, subscription: str, group: str) -> Reply:
-        shown = [it for cluster in self._of_group(subscription, group) for it in _addresses_of(cluster)]
-        return Reply(200, {"value": shown}, JSON)
+        made = [it.shown() for it in self._state.plain_below(self._state.group(subscription, group).id, ADDRESSES)]
+        of_clusters = [it for cluster in self._of_group(subscription, group) for it in addresses_of(cluster)]
+        return Reply(200, {"value": [*of_clusters, *made]}, JSON)
 
     async def _address(self, call: Call, subscription: str, group: str, name: str) -> Reply:
         _expandable(call)
         for cluster in self._of_group(subscription, group):
-            for it in _addresses_of(cluster):
+            for it in addresses_of(cluster):
                 if it["name"].lower() == name.lower():
                     return Reply(200, it, JSON)
+        home = self._state.group(subscription, group)
+        if made := self._state.plain.get(f"{home.id}/providers/{ADDRESSES}/{name}".lower()):
+            return Reply(200, made.shown(), JSON)
         raise resource_not_found(group, ADDRESSES, name)
 
     async def _balancers(self, _: Call, subscription: str, group: str) -> Reply:
@@ -257,7 +268,7 @@ class NetworkRoutes:
                 },
             }
             for cluster in self._of_group(subscription, group)
-            if (addresses := _addresses_of(cluster))
+            if (addresses := addresses_of(cluster))
         ]
         return Reply(200, {"value": shown}, JSON)
 
@@ -320,7 +331,8 @@ def _malformed(text: str) -> Problem:
     return front(400, "InvalidAddressPrefixFormat", text)
 
 
-def _addresses_of(cluster: ManagedCluster) -> list[Document]:
+def addresses_of(cluster: ManagedCluster) -> list[Document]:
+    """Return the public addresses of a cluster's node group as ARM answers them."""
     balancer = cluster.properties["networkProfile"].get("loadBalancerProfile") or {}
     return [
         {
@@ -331,7 +343,7 @@ def _addresses_of(cluster: ManagedCluster) -> list[Document]:
             "sku": {"name": "Standard", "tier": "Regional"},
             "properties": {
                 "provisioningState": "Succeeded",
-                "ipAddress": _number(it["id"]),
+                "ipAddress": address_for(it["id"]),
                 "publicIPAddressVersion": "IPv4",
                 "publicIPAllocationMethod": "Static",
             },
@@ -340,7 +352,7 @@ def _addresses_of(cluster: ManagedCluster) -> list[Document]:
     ]
 
 
-def _number(name: str) -> str:
+def address_for(name: str) -> str:
     """Return an address for a name, always the same, from the block that is reserved for tests (198.18.0.0/15)."""
     digest = int(hashlib.sha256(name.lower().encode()).hexdigest(), 16)
     return str(ipaddress.IPv4Address("198.18.0.0") + digest % 2**17)

@@ -139,6 +139,7 @@ class Subscriptions:
 
     async def _put_group(self, call: Call, subscription: str, group: str) -> Reply:
         home = self._state.subscription(subscription)
+        self._state.sweep(subscription)
         sent = call.request.json()
         location = str(sent.get("location") or "").replace(" ", "").lower()
         if not location:
