@@ -394,12 +394,3 @@ async def test_a_token_for_another_audience_is_refused(client: GraphClient) -> N
 async def test_a_malformed_body_and_an_unknown_route_are_refused(client: GraphClient) -> None:
     assert (await client.refused("POST", "/groups", ["a list"]))[0] == 400
     assert (await client.refused("GET", "/applications"))[0] == 501
-
-
-async def test_the_domains_of_the_tenant_are_listed_for_who_may_read_them() -> None:
-    reply = await GraphClient(frozenset({"Domain.Read.All"})).send("GET", f"{ROOT}/domains?$select=id,isDefault")
-    assert reply.status == 200
-    assert isinstance(reply.body, dict)
-    assert reply.body["value"] == [{"id": "contoso.onmicrosoft.com", "isDefault": True}]
-    assert (await GraphClient().send("GET", f"{ROOT}/domains")).status == 403
-    assert (await GraphClient(frozenset({"Domain.Read.All"})).send("GET", f"{ROOT}/domains?$top=1")).status == 501
