@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from azure_sandbox.arm.containerservice.spec import ClusterSpec, PoolSpec
-from tests.support.arm_client import SCOPE, SUBSCRIPTION, ArmClient, cluster_id
+from tests.support.arm_client import GROUP, SCOPE, SUBSCRIPTION, ArmClient, cluster_id
 
 CLUSTER = cluster_id("shop-01")
 POOL = {"name": "system", "mode": "System"}
@@ -190,3 +190,45 @@ async def test_an_answer_of_an_earlier_version_hides_what_that_version_does_not_
     after = (await client.get(cluster_id("new")))["properties"]
     for profile in ("securityProfile", "networkProfile", "workloadAutoScalerProfile", "addonProfiles"):
         assert after[profile] == before[profile], profile
+
+
+async def test_a_pool_that_scales_by_itself_brings_the_settings_of_the_autoscaler(client: ArmClient) -> None:
+    assert "autoScalerProfile" not in (await client.get(CLUSTER))["properties"]
+    pool = {"mode": "User", "count": 1, "enableAutoScaling": True, "minCount": 1, "maxCount": 3}
+    await client.finish(await client.send("PUT", f"{CLUSTER}/agentPools/apps", {"properties": pool}))
+    shown = (await client.get(CLUSTER))["properties"]["autoScalerProfile"]
+    assert (shown["expander"], shown["ignore-daemonsets-utilization"]) == ("random", False)
+    earlier = (await client.get(f"{CLUSTER}?api-version=2023-08-01"))["properties"]["autoScalerProfile"]
+    assert "ignore-daemonsets-utilization" not in earlier
+
+
+async def test_a_cluster_shows_the_ids_of_its_users_identities(client: ArmClient) -> None:
+    identity = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/plane"
+    made = await client.send("PUT", identity, {"location": "westeurope"})
+    assert isinstance(made.body, dict)
+    sent = {**new(), "identity": {"type": "UserAssigned", "userAssignedIdentities": {identity: {}}}}
+    assert (await client.send("PUT", cluster_id("new"), sent)).status == 201
+    shown = (await client.get(cluster_id("new")))["identity"]["userAssignedIdentities"][identity]
+    assert shown["principalId"] == made.body["properties"]["principalId"]
+    wrong = {"type": "UserAssigned", "userAssignedIdentities": {identity: "x"}}
+    assert (await client.refused("PUT", cluster_id("other"), {**new(), "identity": wrong}))[0] == 400
+
+
+async def test_a_private_cluster_names_its_private_link(client: ArmClient) -> None:
+    made = await client.send("PUT", cluster_id("new"), new(apiServerAccessProfile={"enablePrivateCluster": True}))
+    await client.finish(made)
+    shown = (await client.get(cluster_id("new")))["properties"]
+    assert shown["apiServerAccessProfile"]["privateDNSZone"] == "system"
+    assert shown["privateLinkResources"][0]["requiredMembers"] == ["management"]
+
+
+@pytest.mark.parametrize(("shared", "own"), [("true", False), ("False", True)])
+async def test_the_agent_of_logs_has_an_identity_of_its_own_unless_it_uses_the_clusters(
+    client: ArmClient, shared: str, own: bool
+) -> None:
+    config = {"logAnalyticsWorkspaceResourceID": "/x", "useAADAuth": shared}
+    addons = {"omsagent": {"enabled": True, "config": config}, "azurepolicy": {"enabled": False}}
+    await client.finish(await client.send("PUT", cluster_id("new"), new(addonProfiles=addons)))
+    shown = (await client.get(cluster_id("new")))["properties"]["addonProfiles"]
+    assert ("identity" in shown["omsagent"]) is own
+    assert shown["azurepolicy"] == {"enabled": False, "config": None}

@@ -11,6 +11,7 @@ from azure_sandbox.arm.containerservice.api_servers import pools_of, regime_of
 from azure_sandbox.arm.containerservice.capacity import check_capacity
 from azure_sandbox.arm.containerservice.clusters import CLUSTER, JSON
 from azure_sandbox.arm.containerservice.conditions import check_preconditions
+from azure_sandbox.arm.containerservice.defaults import fill_autoscaler
 from azure_sandbox.arm.containerservice.document import complete_pool, pods_of
 from azure_sandbox.arm.containerservice.drains import drain_failure
 from azure_sandbox.arm.containerservice.operations import Course, Operations
@@ -90,6 +91,7 @@ class AgentPools:
         self._check_system(pools)
         self._check_room(cluster, pools)
         cluster.pools[cluster.pools.index(held)] = changed
+        fill_autoscaler(cluster.properties)
         upgrades = changed["orchestratorVersion"] != held.get("orchestratorVersion")
         only_counted = changed != held and {**changed, "count": 0} == {**held, "count": 0}
         kind = "Upgrading" if upgrades else "Scaling" if only_counted else "Updating"
@@ -108,6 +110,7 @@ class AgentPools:
             )
         self._check_room(cluster, [*cluster.pools, made])
         cluster.pools.append(made)
+        fill_autoscaler(cluster.properties)
         words = tuple(it.format(count=made["count"]) for it in words_of(call.version, POOL_WORDS))
         course = replace(self._course(cluster, made["name"], "Creating", "pool-create"), words=words)
         return self._started(cluster, call, made, course, 201)

@@ -23,6 +23,33 @@ OVERLAY_PODS = 250
 SKU = {"name": "Base", "tier": "Free"}
 
 
+AUTOSCALER: Document = {
+    "balance-similar-node-groups": "false",
+    "daemonset-eviction-for-empty-nodes": False,
+    "daemonset-eviction-for-occupied-nodes": True,
+    "expander": "random",
+    "ignore-daemonsets-utilization": False,
+    "max-empty-bulk-delete": "10",
+    "max-graceful-termination-sec": "600",
+    "max-node-provision-time": "15m",
+    "max-total-unready-percentage": "45",
+    "new-pod-scale-up-delay": "0s",
+    "ok-total-unready-count": "3",
+    "scale-down-delay-after-add": "10m",
+    "scale-down-delay-after-delete": "10s",
+    "scale-down-delay-after-failure": "3m",
+    "scale-down-unneeded-time": "10m",
+    "scale-down-unready-time": "20m",
+    "scale-down-utilization-threshold": "0.5",
+    "scan-interval": "10s",
+    "skip-nodes-with-local-storage": "false",
+    "skip-nodes-with-system-pods": "true",
+}
+OF_DAEMONSETS = (
+    *("daemonset-eviction-for-empty-nodes", "daemonset-eviction-for-occupied-nodes", "ignore-daemonsets-utilization"),
+)
+
+
 def release_of(version: str) -> Release:
     """Return the release of a Kubernetes version: (1, 33) for 1.33.5."""
     return number(version)[:2]
@@ -68,6 +95,11 @@ def fill_network(network: Document, release: Release) -> None:
         security = {"enabled": True, "advancedNetworkPolicies": "FQDN"} | (advanced.get("security") or {})
         more = {"observability": {"enabled": True}, "performance": {"accelerationMode": "None"}}
         network["advancedNetworking"] = more | advanced | {"security": security}
+    if network["outboundType"] == "managedNATGateway":
+        gateway = {"managedOutboundIPProfile": {"count": 1}, "idleTimeoutInMinutes": 4}
+        network["natGatewayProfile"] = gateway | (network.get("natGatewayProfile") or {})
+        if release >= GROWN:
+            network.setdefault("loadBalancerProfile", {"backendPoolType": "nodeIPConfiguration"})
     if network.get("networkDataplane") == "cilium":
         network.setdefault("networkPolicy", "cilium")
         network.setdefault("kubeProxyConfig", {})
@@ -79,8 +111,15 @@ def fill_network(network: Document, release: Release) -> None:
             network.setdefault("networkDataplane", "azure")
 
 
+def fill_autoscaler(properties: Document) -> None:
+    """Add the settings of the autoscaler once a pool of the cluster scales by itself, as public documents show them."""
+    if any(it.get("enableAutoScaling") for it in properties.get("agentPoolProfiles") or ()):
+        properties["autoScalerProfile"] = AUTOSCALER | (properties.get("autoScalerProfile") or {})
+
+
 def fill_cluster(properties: Document, release: Release, issuer: str) -> None:
     """Add the defaults of a cluster; `issuer` is the URL of its OIDC issuer, if that is enabled."""
+    fill_autoscaler(properties)
     issuing = properties.get("oidcIssuerProfile") or {}
     if issuing.get("enabled"):
         properties["oidcIssuerProfile"] = issuing | {"issuerURL": issuer}
@@ -130,10 +169,6 @@ def fill_automatic(properties: Document, tenant: str) -> None:
     properties["disableLocalAccounts"] = True
     network = {"networkPlugin": "azure", "networkPluginMode": "overlay", "networkDataplane": "cilium"}
     properties["networkProfile"] = network | (properties.get("networkProfile") or {})
-    if properties["networkProfile"].get("outboundType") == "managedNATGateway":
-        gateway = {"managedOutboundIPProfile": {"count": 1}, "idleTimeoutInMinutes": 4}
-        properties["networkProfile"].setdefault("natGatewayProfile", gateway)
-        properties["networkProfile"].setdefault("loadBalancerProfile", {"backendPoolType": "nodeIPConfiguration"})
     access = {"enablePrivateCluster": False, "enableVnetIntegration": True, "subnetId": ""}
     properties["apiServerAccessProfile"] = access | (properties.get("apiServerAccessProfile") or {})
     properties.setdefault("autoUpgradeProfile", {"upgradeChannel": "stable"})
@@ -194,6 +229,7 @@ SHOWN: dict[str, Callable[[str, Release], bool]] = {
     "networkProfile.loadBalancerProfile.backendPoolType": lambda version, release: (
         _preview(version, release) or (_since("2023-06-01")(version, release) and release >= GROWN)
     ),
+    **{f"autoScalerProfile.{it}": _since("2024-05-01", preview="2023-11-01") for it in OF_DAEMONSETS},
     "nodeResourceGroupProfile": _since("2025-01-01", preview="2022-08-01"),
     "securityProfile.imageCleaner": _since("2023-05-01", preview="2022-06-01"),
     "securityProfile.workloadIdentity": _since("2023-03-01", preview="2022-05-01"),

@@ -17,9 +17,13 @@ from azure_sandbox.arm.containerservice.versions import DEFAULT, patch_of
 Document = dict[str, Any]
 _NAMES = uuid.UUID("0b7f4f0e-5a0f-4c7e-9a0c-6a1d0a7a3c55")
 WRITE_ONLY = (("servicePrincipalProfile", "secret"), ("windowsProfile", "adminPassword"))
-COMPUTED = ("provisioningState", "currentKubernetesVersion", "fqdn", "privateFQDN", "azurePortalFQDN", "maxAgentPools")
+COMPUTED = (
+    *("provisioningState", "currentKubernetesVersion", "fqdn", "privateFQDN", "azurePortalFQDN", "maxAgentPools"),
+    "privateLinkResources",
+)
 _SPOT_ONLY = ("scaleSetPriority", "scaleSetEvictionPolicy", "spotMaxPrice")
 MACHINES = "VirtualMachines"
+PRIVATE = {"privateDNSZone": "system", "enablePrivateClusterPublicFQDN": True}
 ADDONS_WITH_IDENTITY = ("azurekeyvaultsecretsprovider", "azurepolicy")
 _POOL = {
     "count": 1,
@@ -127,10 +131,10 @@ def keep_addons(properties: Document, held: Document) -> None:
     """Complete the add-ons of an update with what the service keeps of them: identities and the lists of DNS zones."""
     before = held.get("addonProfiles") or {}
     for name, addon in (properties.get("addonProfiles") or {}).items():
-        if addon and addon.get("enabled"):
+        if addon is not None:
             addon.setdefault("config", None)
-            if identity := (before.get(name) or {}).get("identity"):
-                addon.setdefault("identity", identity)
+        if addon and addon.get("enabled") and (identity := (before.get(name) or {}).get("identity")):
+            addon.setdefault("identity", identity)
     routing = (properties.get("ingressProfile") or {}).get("webAppRouting") or {}
     if routing.get("enabled"):
         kept = (held.get("ingressProfile") or {}).get("webAppRouting") or {}
@@ -255,12 +259,21 @@ def _resource(
     identity = sent.get("identity") or before.get("identity") or ({"type": "SystemAssigned"} if own else None)
     if identity:
         document["identity"] = {key: it for key, it in identity.items() if it is not None}
+        if assigned := document["identity"].get("userAssignedIdentities"):
+            document["identity"]["userAssignedIdentities"] = {
+                it: user_identity(it) | (assigned[it] or {}) for it in assigned
+            }
         if identity.get("type") == "SystemAssigned":
             document["identity"] |= {"principalId": derived(*place, "identity"), "tenantId": tenant}
     document["sku"] = defaults.SKU | (before.get("sku") or {}) | (sent.get("sku") or {})
     if sent.get("tags"):
         document["tags"] = dict(sent["tags"])
     return document
+
+
+def user_identity(resource: str) -> Document:
+    """Return the ids of a user-assigned identity, which are the same each time for a resource id."""
+    return {"clientId": derived(resource, "client"), "principalId": derived(resource, "principal")}
 
 
 def _fill_new(properties: Document, subscription: str, group: str, name: str, location: str) -> None:
@@ -274,6 +287,7 @@ def _fill_new(properties: Document, subscription: str, group: str, name: str, lo
     if access.get("enablePrivateCluster"):
         zone = f"{derived(subscription, group, name, 'zone')}.privatelink.{location}.azmk8s.io"
         properties["privateFQDN"] = f"{prefix}-{suffix}.{zone}"
+        properties["apiServerAccessProfile"] = PRIVATE | access
     properties.setdefault("nodeResourceGroup", f"MC_{group}_{name}_{location}")
     properties.setdefault("enableRBAC", True)
     properties.setdefault("supportPlan", "KubernetesOfficial")
@@ -295,6 +309,12 @@ def _identity(subscription: str, nodes: str, name: str, of: tuple[str, str] | No
     }
 
 
+def _has_identity(addon: str, held: Document) -> bool:
+    """Tell whether an add-on has an identity of its own: the agent of logs has one unless it uses the cluster's."""
+    shared = str((held.get("config") or {}).get("useAADAuth", "")).lower() == "true"
+    return addon in ADDONS_WITH_IDENTITY or (addon == "omsagent" and not shared)
+
+
 def add_created_parts(document: Document, *, subscription: str, name: str) -> None:
     """Add what a cluster gets when an operation succeeds: the kubelet's identity and the outbound address."""
     properties = document["properties"]
@@ -306,7 +326,7 @@ def add_created_parts(document: Document, *, subscription: str, name: str) -> No
     if str(network["loadBalancerSku"]).lower() == "standard":
         network["loadBalancerSku"] = "Standard"
     for addon, held in (properties.get("addonProfiles") or {}).items():
-        if held and held.get("enabled") and addon.lower() in ADDONS_WITH_IDENTITY:
+        if held and held.get("enabled") and _has_identity(addon.lower(), held):
             held.setdefault("identity", _identity(subscription, nodes, f"{addon.lower()}-{name}"))
     routing = (properties.get("ingressProfile") or {}).get("webAppRouting") or {}
     if routing.get("enabled"):

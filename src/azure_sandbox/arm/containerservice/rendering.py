@@ -48,6 +48,17 @@ def _spelt(size: str) -> str:
     return f"{family.capitalize()}_{rest[:1].upper()}{rest[1:]}" if size.islower() else size
 
 
+def _private_link(cluster: ManagedCluster) -> Document:
+    """Return the private link resource of a private cluster, as public documents show it."""
+    return {
+        "id": f"{cluster.id}/privateLinkResources/management",
+        "name": "management",
+        "type": f"{CLUSTER_TYPE}/privateLinkResources",
+        "groupId": "management",
+        "requiredMembers": ["management"],
+    }
+
+
 def without_identities(answer: Document) -> None:
     """Remove the identities of add-ons from the answer to a PUT that sends add-ons. Recorded in August 2025."""
     for name, addon in (answer["properties"].get("addonProfiles") or {}).items():
@@ -65,6 +76,8 @@ def render(cluster: ManagedCluster, version: str, asked: str = "") -> Document:
     shown: Document = {"provisioningState": cluster.state, **visible, "agentPoolProfiles": pools}
     if not pools:
         del shown["agentPoolProfiles"]
+    if (properties.get("apiServerAccessProfile") or {}).get("enablePrivateCluster") and asked != CREATED:
+        shown["privateLinkResources"] = [_private_link(cluster)]
     answer: Document = {
         "id": cluster.id,
         "location": cluster.location,

@@ -64,6 +64,9 @@ def check_types(sent: Document) -> None:
     """Raise 400 if a part of a PUT has the wrong type."""
     for key in ("identity", "sku", "tags"):
         mapping(sent.get(key), key)
+    assigned = mapping((sent.get("identity") or {}).get("userAssignedIdentities"), "identity.userAssignedIdentities")
+    for name, ids in assigned.items():
+        mapping(ids, f"identity.userAssignedIdentities.{name}")
     if not all(isinstance(it, str) for it in (sent.get("tags") or {}).values()):
         raise _mistyped("tags", str)
     properties = mapping(sent.get("properties"), "properties")

@@ -10,6 +10,7 @@ import ipaddress
 from typing import Any
 
 from azure_sandbox.arm.containerservice.capacity import TOTAL, limit, size_of, used
+from azure_sandbox.arm.containerservice.document import derived
 from azure_sandbox.arm.containerservice.validation import mapping
 from azure_sandbox.arm.errors import front, not_modelled, resource_not_found
 from azure_sandbox.arm.front_door import Call, FrontDoor
@@ -26,6 +27,7 @@ NETWORK = f"{NETWORKS}/{{name}}"
 SUBNETS = f"{NETWORK}/subnets"
 SUBNET = f"{SUBNETS}/{{subnet}}"
 JSON = {"content-type": "application/json; charset=utf-8"}
+POLICIES_SINCE = "2024-03-01"  # the first api-version of `privateEndpointVNetPolicies`
 ENDPOINT_POLICIES = ("Disabled", "Basic")
 ADDRESSES, BALANCERS = "Microsoft.Network/publicIPAddresses", "Microsoft.Network/loadBalancers"
 
@@ -66,20 +68,24 @@ class NetworkRoutes:
             raise resource_not_found(group, NETWORK_TYPE, name)
         return found
 
-    def _shown(self, it: VirtualNetwork) -> Document:
+    def _shown(self, it: VirtualNetwork, version: str) -> Document:
+        etag = _etag(it.id, *(str(one) for one in (*it.prefixes, *it.subnets.values())), str(it.tags))
+        policies = {"privateEndpointVNetPolicies": it.endpoint_policies} if version >= POLICIES_SINCE else {}
         return {
             "name": it.name,
             "id": it.id,
+            "etag": etag,
             "type": NETWORK_TYPE,
             "location": it.location,
             "tags": it.tags,
             "properties": {
                 "provisioningState": "Succeeded",
+                "resourceGuid": derived(it.id, "guid"),
                 "addressSpace": {"addressPrefixes": [str(one) for one in it.prefixes]},
                 "subnets": [self._shown_subnet(it, one) for one in it.subnets.values()],
                 "virtualNetworkPeerings": [],
                 "enableDdosProtection": False,
-                "privateEndpointVNetPolicies": it.endpoint_policies,
+                **policies,
             },
         }
 
@@ -93,6 +99,7 @@ class NetworkRoutes:
         shown: Document = {
             "name": it.name,
             "id": f"{network.id}/subnets/{it.name}",
+            "etag": _etag(network.id, str(it)),
             "type": f"{NETWORK_TYPE}/subnets",
             "properties": {
                 "provisioningState": "Succeeded",
@@ -109,11 +116,13 @@ class NetworkRoutes:
     async def _list(self, call: Call, **parts: str) -> Reply:
         if "group" in parts:
             self._state.group(parts["subscription"], parts["group"])
-        return Reply(200, {"value": [self._shown(it) for it in self._state.networks.below(call.scope)]}, JSON)
+        return Reply(
+            200, {"value": [self._shown(it, call.version) for it in self._state.networks.below(call.scope)]}, JSON
+        )
 
     async def _get(self, call: Call, subscription: str, group: str, name: str) -> Reply:
         _expandable(call)
-        return Reply(200, self._shown(self._find(subscription, group, name)), JSON)
+        return Reply(200, self._shown(self._find(subscription, group, name), call.version), JSON)
 
     async def _put(self, call: Call, subscription: str, group: str, name: str) -> Reply:
         home = self._state.group(subscription, group)
@@ -147,7 +156,7 @@ class NetworkRoutes:
         for gone in set(held.subnets if held else ()) - set(made.subnets):
             self._check_unused(held, gone)
         self._state.networks.put(made)
-        return Reply(200 if held else 201, self._shown(made), JSON)
+        return Reply(200 if held else 201, self._shown(made, call.version), JSON)
 
     def _sent(self, network: VirtualNetwork, held: VirtualNetwork | None, sent: Document, name: str = "") -> Subnet:
         properties = mapping(sent.get("properties"), "properties")
@@ -296,6 +305,11 @@ _AS_READ_OF_SUBNETS = (
     *("privateLinkServiceNetworkPolicies", "defaultOutboundAccess"),
 )
 _EMPTY_IN_SUBNETS = ("delegations", "serviceEndpoints")
+
+
+def _etag(*content: str) -> str:
+    """Return the weak ETag of a resource, which changes with its content."""
+    return f'W/"{derived(*content)}"'
 
 
 def _expandable(call: Call) -> None:

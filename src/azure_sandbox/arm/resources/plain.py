@@ -5,13 +5,12 @@ Exchanges about identities are recorded (June 2024). The others have the propert
 
 from __future__ import annotations
 
-import uuid
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from azure_sandbox.arm.containerservice.document import derived
+from azure_sandbox.arm.containerservice.document import derived, user_identity
 from azure_sandbox.arm.containerservice.validation import mapping
 from azure_sandbox.arm.errors import (
     being_deleted,
@@ -153,12 +152,12 @@ class PlainRoutes:
         if held is not None:
             return held.properties, {}
         tenant = self._state.subscription(home.subscription).tenant
-        principal, client = str(uuid.uuid4()), str(uuid.uuid4())
+        ids = user_identity(f"{home.id}/providers/{IDENTITY_TYPE}/{name}")
+        principal, client = ids["principalId"], ids["clientId"]
         visible = self._clock.after(REPLICATION)
         made = ServicePrincipal(id=principal, app_id=client, display_name=name, visible_at=visible)
         self._directory.add(made)
-        ids = {"tenantId": tenant, "principalId": principal, "clientId": client}
-        return {"isolationScope": "None", **ids}, {}
+        return {"isolationScope": "None", "tenantId": tenant, **ids}, {}
 
     def _workspace(
         self, home: ResourceGroup, name: str, sent: Document, held: PlainResource | None
