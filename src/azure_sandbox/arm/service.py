@@ -46,6 +46,7 @@ from azure_sandbox.arm.resources.registration import Registration
 from azure_sandbox.arm.resources.resource_graph import ResourceGraph
 from azure_sandbox.arm.resources.resource_list import ResourceList
 from azure_sandbox.arm.resources.subscriptions import Subscriptions
+from azure_sandbox.arm.resources.tags import TagRoutes
 from azure_sandbox.arm.state import (
     ChildResource,
     ManagedCluster,
@@ -142,6 +143,7 @@ class Arm:
         RunCommand(door, durations)
         Subscriptions(door, page=settings.page_size, delete_cluster=clusters.delete)
         Registration(door)
+        TagRoutes(door)
         PlainRoutes(door, directory)
         ResourceList(door)
 

@@ -33,6 +33,7 @@ WRITE_APPLICATIONS = frozenset({"Application.ReadWrite.All", "Directory.ReadWrit
 READ_ANYTHING = READ_GROUPS | READ_USERS | READ_APPLICATIONS
 READ_POLICIES = frozenset({"Policy.Read.All", "Policy.Read.ConditionalAccess"})
 WRITE_POLICIES = frozenset({"Policy.ReadWrite.ConditionalAccess"})
+READ_DOMAINS = _DIRECTORY_READ | {"Domain.Read.All", "Domain.ReadWrite.All"}
 READ_SIGN_INS = frozenset({"AuditLog.Read.All"})
 READ_DIRECTORY = _DIRECTORY_READ
 _PIM = "Privileged{}Schedule.{}.AzureADGroup"
@@ -48,7 +49,7 @@ READ_RULES = frozenset({"RoleManagementPolicy.Read.AzureADGroup", "RoleManagemen
 WRITE_RULES = frozenset({"RoleManagementPolicy.ReadWrite.AzureADGroup"})
 PIM = frozenset().union(*READ_PIM.values(), *REMOVE_PIM.values(), READ_RULES)
 KNOWN = READ_ANYTHING | CREATE_GROUPS | WRITE_MEMBERS | WRITE_ROLE_ASSIGNABLE | WRITE_APPLICATIONS
-KNOWN |= WRITE_USERS | OWN_APPLICATIONS
+KNOWN |= WRITE_USERS | OWN_APPLICATIONS | READ_DOMAINS
 KNOWN |= READ_POLICIES | WRITE_POLICIES | READ_SIGN_INS | PIM | {"Directory.AccessAsUser.All"}
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.tokens import GRAPH_AUDIENCES, Claims, InvalidToken, Tokens
 from azure_sandbox.front.http import Reply, Request, Router
-from azure_sandbox.graph import batch, deleted_items, errors, groups, principals, routes, users
+from azure_sandbox.graph import batch, deleted_items, domains, errors, groups, principals, routes, users
 from azure_sandbox.graph.access import Caller
 from azure_sandbox.graph.call import Call, CallHandler
 from azure_sandbox.graph.throttling import Throttle
@@ -78,6 +78,7 @@ class Graph:
 
     def _add_principals(self) -> None:
         add = self._add
+        add("GET", "/domains", domains.listing)
         add("GET", "/me", principals.me)
         add("GET", "/users", principals.users)
         add("GET", "/users/$count", principals.count_users)
