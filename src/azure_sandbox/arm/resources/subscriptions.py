@@ -31,10 +31,22 @@ REGIONS = (
     *("swedencentral", "swedensouth", "switzerlandnorth", "switzerlandwest", "uaecentral", "uaenorth", "uksouth"),
     *("ukwest", "westcentralus", "westeurope", "westindia", "westus", "westus2", "westus3"),
 )
+WITHOUT_ZONES = frozenset(
+    [
+        *("australiacentral", "australiacentral2", "australiasoutheast", "brazilsoutheast", "canadaeast"),
+        *("centraluseuap", "francesouth", "germanynorth", "jioindiacentral", "jioindiawest", "koreasouth"),
+        *("northcentralus", "norwaywest", "southafricawest", "southindia", "swedensouth", "switzerlandwest"),
+        *("uaecentral", "ukwest", "westcentralus", "westindia", "westus"),
+    ]
+)  # of Microsoft's list of Azure regions; all others have three availability zones
 GROUP_DELETION = 15.0  # seconds of Azure's time: the recorded wait until an empty group is gone
 JSON = {"content-type": "application/json; charset=utf-8"}
 API_VERSIONS = ("2026-08-01", "2026-06-01", "2025-08-01", "2024-09-01", "2023-10-02-preview", "2017-08-31")
 TYPES = ("managedClusters", "managedClusters/agentPools", "locations/operations", "locations/operationresults")
+
+
+def _zones(region: str) -> list[dict[str, str]]:
+    return [{"logicalZone": it, "physicalZone": f"{region}-az{it}"} for it in ("1", "2", "3")]
 
 
 def _tagged(group: ResourceGroup, wanted: dict[str, str]) -> bool:
@@ -125,6 +137,7 @@ class Subscriptions:
                 "displayName": it,
                 "regionalDisplayName": it,
                 "metadata": {"regionType": "Physical", "regionCategory": "Recommended"},
+                **({} if it in WITHOUT_ZONES else {"availabilityZoneMappings": _zones(it)}),
             }
             for it in REGIONS
         ]
