@@ -144,6 +144,8 @@ ONLY_WHERE: dict[str, str] = {
     "Microsoft.Network/publicIPAddresses/read": "a service that this process depends on may run on the cluster",
     "Microsoft.Network/loadBalancers/read": "as above",
     "Microsoft.Network/virtualNetworks/subnets/read": "a pool has a subnet of its own",
+    "Microsoft.Network/virtualNetworks/subnets/join/action": "as above; test_linked_rights proves it",
+    "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action": "the cluster has an identity of its own",
     **dict.fromkeys(
         (
             "Microsoft.OperationalInsights/workspaces/read",

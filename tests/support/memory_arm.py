@@ -78,6 +78,11 @@ class WorldArm:
             missing = self._world.missing_permissions
             return None if missing is None else tuple(action for action in actions if action in missing)
 
+    async def may(self, scope: str, action: str) -> bool | None:
+        with self._world.call("arm.may"):
+            assert action
+            return self._world.linked.get(scope, True)
+
     async def is_cluster_admin(self, cluster: ClusterId, principal_id: str) -> bool | None:
         with self._world.call("arm.is_cluster_admin"):
             return principal_id in self._world.find(cluster).roles

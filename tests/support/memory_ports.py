@@ -66,6 +66,7 @@ class World:
         self.works: dict[str, Work] = {}
         self.resource_groups: set[str] = set()
         self.missing_permissions: tuple[str, ...] | None = ()
+        self.linked: dict[str, bool | None] = {}  # by resource id, whether the runner has a right there; others: yes
         self.locks: tuple[Lock, ...] | None = ()
         self.denials: tuple[DenyAssignment, ...] | None = ()
         self.policies: tuple[Policy, ...] | None = ()

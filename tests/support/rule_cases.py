@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from aks_entra.core.cluster import Pool, ServingCertificate
+from aks_entra.core.cluster import LinkedRight, Pool, ServingCertificate
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.planning.plan import ClusterPlan
 from aks_entra.core.preflight import (
@@ -28,6 +28,7 @@ from aks_entra.core.target import RotationPolicy
 from tests.support.cases import DENIES, INSIDE, OLD_CA, QUIET, SHUT, facts, group, managed, target
 
 SUBNET = "/subscriptions/s/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/v/subnets/nodes"
+JOIN = LinkedRight(action="Microsoft.Network/virtualNetworks/subnets/join/action", scope=SUBNET)
 FLAT = Pool(name="a", count=3, vm_size="Standard_D4s_v5", subnet_id=SUBNET, addresses_per_node=31)
 SATURDAYS = MaintenanceWindow(name="default", hours=(("Saturday", 2), ("Saturday", 3)))
 ODD = MaintenanceWindow(name="nodes", schedule="yearly", duration_hours=4)
@@ -115,6 +116,14 @@ SPEAKING = [
     ("U116", "whether this process runs on the cluster", managed(), target(), facts(home=None)),
     ("U116", "could not be read on which one", managed(), target(), facts(home=Home(in_cluster=True))),
     ("U116", "prefect.contoso.com", managed(), target(), facts(home=Home(endpoints=(SERVER,)), addresses=None)),
+    (
+        "B011",
+        f"lacks {JOIN.action} on {SUBNET}, which Azure asks for",
+        managed(linked=(JOIN,)),
+        LATER,
+        facts(linked_missing=(JOIN,)),
+    ),
+    ("U111", f"could not be read whether the runner has {JOIN.action}", managed(linked=(JOIN,)), target(), facts()),
     ("W117", "1.25.6 is out of support", managed(version="1.25.6"), target(), facts()),
     (
         "U117",

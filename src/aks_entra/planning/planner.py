@@ -17,7 +17,7 @@ from aks_entra.errors import Refused
 from aks_entra.planning.admin_groups import resolve_groups
 from aks_entra.planning.fleet_reader import FleetReader, Progress
 from aks_entra.planning.group_drift import drifts
-from aks_entra.planning.preflight_facts import around, denials_of
+from aks_entra.planning.preflight_facts import around, denials_of, with_linked_rights
 from aks_entra.planning.reader import needed_actions
 from aks_entra.planning.selection import select
 from aks_entra.planning.unreadable_cluster import PlanOfUnreadable
@@ -228,5 +228,6 @@ async def _plan(ports: Ports, reader: FleetReader, posture: Posture, target: Tar
         missing = await reader.known(lambda: ports.arm.missing_permissions(cluster, actions))
         denials = await reader.known(lambda: denials_of(ports, reader, cluster, actions))
         facts = replace(facts, missing_permissions=missing, denials=denials)
+        facts = await with_linked_rights(ports, reader, posture, facts)
         facts = await around(ports, reader, posture, steps, facts, audit_days=asked.audit_days)
     return plan_cluster(posture, target, facts, asked.skips)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
-from aks_entra.core.cluster import ClusterId, Identity, Posture
+from aks_entra.core.cluster import ClusterId, Identity, LinkedRight, Posture
 from aks_entra.core.doctor import Tool, version_in
 from aks_entra.core.preflight import ConditionalAccessPolicy, Denial, Facts, Home, Inside, Quota, Subnet, Tools, Writer
 from aks_entra.core.preflight.audit_callers import AuditedCallers
@@ -109,6 +110,22 @@ async def denials_of(
         if denied and applies is not False:
             denials.append(Denial(name=one.name, scope=one.scope, actions=denied, certain=applies is True))
     return tuple(denials)
+
+
+async def with_linked_rights(ports: Ports, reader: Reading, posture: Posture, facts: Facts) -> Facts:
+    """Add which of the posture's linked rights the runner has. Clusters share subnets, so each is read once."""
+
+    async def of(right: LinkedRight) -> bool | None:
+        call = partial(reader.once, "right", str(right), lambda: ports.arm.may(right.scope, right.action))
+        return await reader.known(call)
+
+    answers = list(zip(posture.linked, await asyncio.gather(*map(of, posture.linked)), strict=True))
+    return replace(
+        facts,
+        runner=(await ports.callers.runner()).object_id,
+        linked_held=tuple(right for right, answer in answers if answer),
+        linked_missing=tuple(right for right, answer in answers if answer is False),
+    )
 
 
 async def conditional_access_of(

@@ -119,6 +119,9 @@ class ControlPlane(Protocol):
     async def missing_permissions(self, cluster: ClusterId, actions: tuple[str, ...]) -> tuple[str, ...] | None:
         """Return the ARM actions that the caller lacks on the cluster. None if that cannot be read."""
 
+    async def may(self, scope: str, action: str) -> bool | None:
+        """Return whether the caller has an ARM action on a resource, given by its id. None if unreadable."""
+
     async def is_cluster_admin(self, cluster: ClusterId, principal_id: str) -> bool | None:
         """Whether the principal holds Azure Kubernetes Service RBAC Cluster Admin here. None if unreadable."""
 

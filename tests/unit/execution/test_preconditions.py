@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from aks_entra.core.access.deny_assignments import EVERYONE, DenyAssignment, Principal
-from aks_entra.core.cluster import Identity
+from aks_entra.core.cluster import Identity, LinkedRight
 from aks_entra.core.evidence.observations import Failure
 from aks_entra.core.planning.job import Job
 from aks_entra.core.preflight import ConditionalAccessPolicy, Endpoint, Home, Lock, Skip
@@ -22,6 +22,7 @@ from tests.support.memory_model import ADMINS, PROVER, SUBSCRIPTION, Happening
 from tests.support.memory_ports import World
 
 MANAGED = "Microsoft.ContainerService/managedClusters"
+ASSIGN = LinkedRight(action="Microsoft.ManagedIdentity/userAssignedIdentities/assign/action", scope="/s/identity")
 FORBIDS = DenyAssignment(
     name="no-admin",
     scope=f"/subscriptions/{SUBSCRIPTION}",
@@ -38,6 +39,15 @@ def of_world(**change: object) -> Callable[[World], None]:
     def happens(world: World) -> None:
         for name, value in change.items():
             setattr(world, name, value)
+
+    return happens
+
+
+def of_identity(held: bool | None) -> Callable[[World], None]:
+    def happens(world: World) -> None:
+        for cluster in world.clusters.values():
+            cluster.linked = (ASSIGN,)
+        world.linked = {ASSIGN.scope: held}
 
     return happens
 
@@ -65,6 +75,8 @@ BARS: list[tuple[str, Callable[[World], None]]] = [
     ("B011", without("rotateClusterCertificates/action")),
     ("B011", without("listClusterAdminCredential/action")),
     ("U111", of_world(missing_permissions=None)),
+    ("B011", of_identity(held=False)),
+    ("U111", of_identity(held=None)),
     ("B026", of_world(denials=(FORBIDS,))),
     ("U126", of_world(denials=None)),
     ("B005", of_world(groups={})),

@@ -81,6 +81,10 @@ class AzureControlPlane:
         """Return the ARM actions that the caller lacks on the cluster. None if that cannot be read."""
         return await permissions.missing_permissions(self._clients, cluster, actions)
 
+    async def may(self, scope: str, action: str) -> bool | None:
+        """Return whether the caller has an ARM action on a resource, given by its id. None if unreadable."""
+        return await permissions.may(self._clients, scope, action)
+
     async def is_cluster_admin(self, cluster: ClusterId, principal_id: str) -> bool | None:
         """Whether the principal holds Azure Kubernetes Service RBAC Cluster Admin here. None if unreadable."""
         return await permissions.is_cluster_admin(self._clients, cluster, principal_id)

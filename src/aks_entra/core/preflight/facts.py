@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aks_entra.core.cluster import LinkedRight
 from aks_entra.core.evidence.rotation_debt import OldCredentials
 from aks_entra.core.group_drift import Drift
 from aks_entra.core.maintenance_windows import MaintenanceWindow
@@ -149,7 +150,10 @@ class Facts:
     drifts: tuple[Drift, ...] = ()  # of the groups that the fleet file declares and that exist
     prover: str = ""  # the name of the identity that proves sign-in
     prover_is_cluster_admin: bool | None = False  # Azure RBAC Cluster Admin on this cluster
+    runner: str = ""  # object id of the identity that writes; empty: unknown
     missing_permissions: tuple[str, ...] | None = ()
+    linked_held: tuple[LinkedRight, ...] = ()  # of the posture's, those that the runner has
+    linked_missing: tuple[LinkedRight, ...] = ()  # those that it lacks; the others are unknown
     locks: tuple[Lock, ...] | None = ()
     denials: tuple[Denial, ...] | None = ()
     unreachable: str = ""  # why the API server cannot be reached from here; empty when it can

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from azure_sandbox.arm.containerservice import known_properties, validation
+from azure_sandbox.arm.containerservice import known_properties, linked_access, validation
 from azure_sandbox.arm.containerservice.api_servers import pools_of, regime_of
 from azure_sandbox.arm.containerservice.capacity import check_capacity
 from azure_sandbox.arm.containerservice.clusters import CLUSTER, JSON, drain_failure
@@ -32,6 +32,7 @@ class AgentPools:
     """The agent pool resource of ARM."""
 
     def __init__(self, door: FrontDoor, operations: Operations) -> None:
+        self._door = door
         self._state: State = door.state
         self._operations = operations
         action = f"{CLUSTER_TYPE}/agentPools/"
@@ -73,6 +74,7 @@ class AgentPools:
         held = self._look(cluster, pool)
         sent = validation.mapping(call.request.json().get("properties"), "properties")
         known_properties.check_pool(sent, held or {})
+        self._door.require_linked(call, f"{CLUSTER_TYPE}/agentPools/write", linked_access.of_pool(sent))
         if held is None:
             check_preconditions(call, None)
             self._operations.refuse_if_running(cluster)

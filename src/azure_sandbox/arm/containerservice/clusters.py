@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 from azure_sandbox.arm.authorization import policies
-from azure_sandbox.arm.containerservice import known_properties, validation
+from azure_sandbox.arm.containerservice import known_properties, linked_access, validation
 from azure_sandbox.arm.containerservice.api_servers import pools_of, regime_of
 from azure_sandbox.arm.containerservice.capacity import check_capacity
 from azure_sandbox.arm.containerservice.conditions import check_preconditions, duration_key
@@ -98,6 +98,7 @@ class Clusters:
         validation.check_types(sent)
         known_properties.check_top_level(sent, held.document if held else {})
         known_properties.check(sent.get("properties") or {}, held.properties if held else {})
+        self._door.require_linked(call, f"{CLUSTER_TYPE}/write", linked_access.of_cluster(sent))
         policies.check(self._state.policies.values(), call.scope, sent)
         if held is None:
             return self._create(call, home, name, sent)
