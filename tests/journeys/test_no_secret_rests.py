@@ -68,8 +68,8 @@ class SecretRecorder:
     sandbox: Sandbox
     secrets: set[str] = field(default_factory=set)
 
-    def target(self, host: str, port: int) -> Target:
-        found = self.sandbox.target(host, port)
+    def target(self, host: str, port: int, network: str) -> Target:
+        found = self.sandbox.target(host, port, network)
         assert isinstance(found, Target), "the built-in API server answers here"
 
         async def listen(request: Request) -> Reply:

@@ -93,6 +93,20 @@ SPEAKING = [
         facts(unreachable="timed out"),
     ),
     (
+        "W160",
+        "reaches the internet as 198.51.100.9, which is in none",
+        managed(authorized_ip_ranges=("20.0.0.0/8", "192.0.2.7")),
+        target(),
+        facts(unreachable="timed out", prover_address="198.51.100.9"),
+    ),
+    (
+        "U160",
+        "it is unknown whether the authorised IP ranges",
+        managed(authorized_ip_ranges=("20.0.0.0/8",)),
+        target(),
+        facts(unreachable="timed out"),
+    ),
+    (
         "B016",
         "this process runs on the cluster",
         managed(),

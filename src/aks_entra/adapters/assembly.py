@@ -41,7 +41,7 @@ async def open_services(
     async with AsyncExitStack() as to_close:
         web = Web(connect=settings.connect_timeout, read=settings.request_timeout)
         to_close.push_async_callback(web.close)
-        identities = Identities(web, prover, person)
+        identities = Identities(web, prover, person, egress=settings.egress_address)
         to_close.push_async_callback(identities.close)
         clients = Clients(identities, web, rate=settings.request_rate)
         to_close.push_async_callback(clients.close)

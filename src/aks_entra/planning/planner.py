@@ -215,6 +215,7 @@ async def _plan(ports: Ports, reader: FleetReader, posture: Posture, target: Tar
         groups=await reader.groups((*own, *wanted), caller.object_id),
         drifts=tuple(reader.drifts[one.reference] for one in target.admin_groups if one.reference in reader.drifts),
         prover=caller.name or caller.object_id,
+        prover_address=caller.address,
         prover_is_cluster_admin=await reader.by_role(posture, target, caller.object_id),
         unreachable=unreachable,
         now=asked.now,

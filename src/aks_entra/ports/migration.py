@@ -295,11 +295,15 @@ class Journal(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """The identity in a token: the directory object's id, its tenant, and its name for people."""
+    """The identity in a token: the directory object's id, its tenant, and its name for people.
+
+    `address`: the IP address from which this process reaches the internet, as far as it is known.
+    """
 
     object_id: str
     tenant_id: str
     name: str = ""
+    address: str = ""
 
 
 class Callers(Protocol):

@@ -303,7 +303,7 @@ def _sent(spec: ClusterSpec, group: ResourceGroup, tenant: str) -> Document:
         "kubernetesVersion": spec.version,
         "enableRBAC": spec.kubernetes_rbac,
         "disableLocalAccounts": not spec.local_accounts,
-        "agentPoolProfiles": [_pool(it) for it in pools],
+        "agentPoolProfiles": [_pool(it, spec.subnet) for it in pools],
     }
     entra = spec.entra_tenant or tenant
     match spec.identity:
@@ -321,6 +321,9 @@ def _sent(spec: ClusterSpec, group: ResourceGroup, tenant: str) -> Document:
             pass
     if spec.private:
         properties["apiServerAccessProfile"] = {"enablePrivateCluster": True, "enablePrivateClusterPublicFQDN": True}
+    if spec.authorized_ip_ranges:
+        access = properties.setdefault("apiServerAccessProfile", {"enablePrivateCluster": False})
+        access["authorizedIPRanges"] = list(spec.authorized_ip_ranges)
     return {
         "location": spec.location or group.location,
         "tags": dict(spec.tags),
@@ -329,10 +332,12 @@ def _sent(spec: ClusterSpec, group: ResourceGroup, tenant: str) -> Document:
     }
 
 
-def _pool(it: PoolSpec) -> Document:
+def _pool(it: PoolSpec, subnet: str) -> Document:
     pool: Document = {"name": it.name, "count": it.count, "mode": it.mode, "vmSize": it.vm_size}
     if it.low is not None or it.high is not None:
         pool |= {"enableAutoScaling": True, "minCount": it.low or it.count, "maxCount": it.high or it.count}
+    if subnet:
+        pool["vnetSubnetID"] = subnet
     if it.labels:
         pool["nodeLabels"] = dict(it.labels)
     return pool

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from azure_sandbox.arm.authorization.access import normal
 from azure_sandbox.arm.authorization.roles import Role
+from azure_sandbox.arm.network.client_networks import ClientNetwork
 from azure_sandbox.arm.network.networks import VirtualNetwork
 from azure_sandbox.arm.service import Arm
 from azure_sandbox.arm.state import ManagedCluster, ResourceGroup, State
@@ -33,6 +34,7 @@ class Exported(Protocol):
     directory: Directory
     arm: Arm
     operator: Operator
+    networks: dict[str, ClientNetwork]
 
 
 def export_world(sandbox: Exported) -> Document:
@@ -47,6 +49,11 @@ def export_world(sandbox: Exported) -> Document:
         "operator": sandbox.operator.principal.id,
         "customRoles": [_role(it) for it in state.roles.custom()],
         "subscriptions": [_subscription(state, it.id, home.id) for it in state.subscriptions.values()],
+        "networks": [
+            {"name": it.name, "virtualNetworks": sorted(it.virtual_networks), "address": str(it.address)}
+            for it in sandbox.networks.values()
+            if it.name
+        ],
     }
     if others := [it for it in directory.tenants.values() if it.id != home.id]:
         document["tenants"] = [{"id": it.id, "name": it.domain, "displayName": it.display_name} for it in others]

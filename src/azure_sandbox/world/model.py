@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from azure_sandbox.arm.containerservice.durations import DURATIONS
+from azure_sandbox.arm.network.client_networks import INTERNET
 from azure_sandbox.logs.world import AuditEventModel, AuditLogModel
 from azure_sandbox.world.cluster import ActivityModel, BudgetModel, PolicyModel, VolumeModel, WebhookModel
 from azure_sandbox.world.identity import (
@@ -121,6 +122,7 @@ class Scope(Model):
 class ClusterModel(Scope):
     """A managed cluster. `document` is a raw ARM resource, or the path of a JSON file relative to the world file.
 
+    `subnet` of its nodes: `network/subnet` in its resource group, or an ARM id.
     `controlPlane: real` runs a kube-apiserver with etcd from KUBEBUILDER_ASSETS; the world's value is the default.
     `objects` are Kubernetes manifests. `maintenance` maps names to the properties of maintenance windows in ARM.
     """
@@ -140,6 +142,8 @@ class ClusterModel(Scope):
     tier: Literal["Free", "Standard", "Premium"] = "Free"
     power_state: Literal["Running", "Stopped"] = "Running"
     private: bool = False
+    authorized_ip_ranges: tuple[IPv4Network, ...] = ()
+    subnet: str = ""
     created: Moment | None = None
     ca_created: Moment | None = None
     workloads: tuple[WorkloadModel, ...] = ()
@@ -168,6 +172,18 @@ class NetworkModel(Model):
     location: str | None = None
     address_prefixes: tuple[IPv4Network, ...] = Field(min_length=1)
     subnets: tuple[SubnetModel, ...] = ()
+
+
+class ClientNetworkModel(Model):
+    """A network in which clients are: `exec --network NAME` puts a command there.
+
+    `virtualNetworks`: those that it reaches, itself or by peering, as `resource-group/name` or ARM ids. Only there
+    private API servers answer. `address`: with which its clients reach public API servers.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    virtual_networks: tuple[str, ...] = ()
+    address: IPv4Address = INTERNET.address
 
 
 class QuotaModel(Model):
@@ -222,6 +238,7 @@ class World(Model):
     operator: str | None = None
     custom_roles: tuple[CustomRoleModel, ...] = ()
     subscriptions: tuple[SubscriptionModel, ...] = ()
+    networks: tuple[ClientNetworkModel, ...] = ()
     throttling: bool = False
     control_plane: Literal["builtin", "real"] = "builtin"
     durations: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
@@ -332,6 +349,7 @@ _NESTED: dict[str, type[Model]] = {
     "active": TimedModel,
     "activation": PolicyRulesModel,
     "subscriptions": SubscriptionModel,
+    "networks": ClientNetworkModel,
     "resourceGroups": ResourceGroupModel,
     "virtualNetworks": NetworkModel,
     "subnets": SubnetModel,

@@ -7,6 +7,7 @@ secret is in an environment variable. The secret is read when it is needed, and 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -37,8 +38,12 @@ _LOGIN: Final = "login.microsoftonline.com"
 class Identities:
     """The credentials of one process. Each is made once, because it contains its token cache."""
 
-    def __init__(self, web: Web, prover: ProverSpec | None = None, person: PersonSpec | None = None) -> None:
+    def __init__(
+        self, web: Web, prover: ProverSpec | None = None, person: PersonSpec | None = None, *, egress: str = ""
+    ) -> None:
+        """`egress` is the address with which this machine reaches the internet. Empty: what a token says of it."""
         self._web = web
+        self._egress = egress
         self._spec = prover
         self._person = person
         self._runner = self._default()
@@ -53,13 +58,13 @@ class Identities:
         """Return the identity that calls ARM and Graph. Refused without a credential, or by Entra (code AADSTS…)."""
         with azure("sign in to Azure", host=_LOGIN):  # a person's own client may be valid for Graph only
             token = await self._runner.get_token(GRAPH_SCOPE if self._person else ARM_SCOPE)
-        return caller_in(token.token)
+        return self._caller(token.token)
 
     async def prover(self) -> Caller:
         """Return the identity that proves sign-in: the runner, unless the fleet names another. Refused as `runner`."""
         if self._person is not None and self._spec is None:
             return await self.runner()
-        return caller_in(await self.cluster_token(fresh=False))
+        return self._caller(await self.cluster_token(fresh=False))
 
     async def cluster_token(self, *, fresh: bool) -> str:
         """Return a token of the prover for any AKS API server.
@@ -78,6 +83,10 @@ class Identities:
         for credential in {id(one): one for one in (self._runner, self._prover)}.values():
             if credential is not None:
                 await credential.close()
+
+    def _caller(self, token: str) -> Caller:
+        found = caller_in(token)
+        return replace(found, address=self._egress or found.address)
 
     def _default(self) -> AsyncTokenCredential:
         if self._person is not None:
@@ -118,6 +127,7 @@ def caller_in(token: str) -> Caller:
         object_id=str(claims.get("oid") or claims.get("sub") or ""),
         tenant_id=str(claims.get("tid") or ""),
         name=next((str(name) for name in names if name), ""),
+        address=str(claims.get("ipaddr") or ""),  # only in a person's token: from where Entra ID saw the sign-in
     )
 
 

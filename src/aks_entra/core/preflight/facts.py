@@ -149,6 +149,7 @@ class Facts:
     groups: tuple[GroupFacts, ...] = ()
     drifts: tuple[Drift, ...] = ()  # of the groups that the fleet file declares and that exist
     prover: str = ""  # the name of the identity that proves sign-in
+    prover_address: str = ""  # the IP address with which this process reaches the internet; empty: unknown
     prover_is_cluster_admin: bool | None = False  # Azure RBAC Cluster Admin on this cluster
     runner: str = ""  # object id of the identity that writes; empty: unknown
     missing_permissions: tuple[str, ...] | None = ()

@@ -97,6 +97,20 @@ def test_a_rule_speaks(rule: str, words: str, before: Posture, wanted: Target, k
             target(),
             facts(policies=(replace(GROUPS_POLICY, effect="Disabled"), replace(GROUPS_POLICY, exempt=True), DENIES)),
         ),
+        ("W160 U160", managed(authorized_ip_ranges=("20.0.0.0/8",)), target(), facts()),
+        ("W160 U160", managed(), target(), facts(unreachable="timed out", prover_address="198.51.100.9")),
+        (
+            "W160 U160",
+            managed(authorized_ip_ranges=("20.0.0.0/8", "198.51.100.9/24")),
+            target(),
+            facts(unreachable="timed out", prover_address="198.51.100.9"),
+        ),
+        (
+            "W160 U160",
+            managed(authorized_ip_ranges=("20.0.0.0/8",), power_state="Stopped"),
+            target(),
+            facts(unreachable="timed out"),
+        ),
     ],
 )
 def test_a_rule_is_silent(rules: str, before: Posture, wanted: Target, known: Facts) -> None:
