@@ -8,14 +8,16 @@ effect, and just after.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
+from typing import Any
 
 from aks_entra.core.access.deny_assignments import DenyAssignment
 from aks_entra.core.cluster import ClusterId, Identity
+from aks_entra.core.creation.check import Network
 from aks_entra.core.doctor import Tool
 from aks_entra.core.evidence.observations import Baseline, Evidence, HandedOut
 from aks_entra.core.evidence.rotation_debt import Record
@@ -24,7 +26,8 @@ from aks_entra.core.preflight import Home, Lock, Memberships, Policy, Writer
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.execution.executor import Executor
 from aks_entra.execution.operations import Watch
-from aks_entra.ports.migration import Operation, Ports
+from aks_entra.ports.migration import Ports
+from aks_entra.ports.operations import Operation
 from aks_entra.probes.checks import Timeouts
 from tests.support.memory_arm import WorldArm
 from tests.support.memory_credentials import Ledger, Static
@@ -65,6 +68,9 @@ class World:
         self.evidence: dict[tuple[str, str, str], tuple[Evidence, ...]] = {}  # by digest, cluster and kind of step
         self.works: dict[str, Work] = {}
         self.resource_groups: set[str] = set()
+        self.regions: dict[str, tuple[str, ...]] | None = {"westeurope": ("1", "2", "3")}
+        self.networks: dict[str, Network | None] = {}  # by resource id
+        self.children: dict[tuple[str, str, str], Mapping[str, Any]] = {}  # by cluster key, kind and name
         self.missing_permissions: tuple[str, ...] | None = ()
         self.linked: dict[str, bool | None] = {}  # by resource id, whether the runner has a right there; others: yes
         self.locks: tuple[Lock, ...] | None = ()

@@ -23,7 +23,7 @@ READS = {
         *("tenant_of", "subscription_id", "subscription_ids", "list_clusters", "cluster", "certificate_authority"),
         *("missing_permissions", "is_cluster_admin", "locks", "supported_versions", "policies", "maintenance_windows"),
         *("quotas", "subnet", "published_addresses", "writers", "handed_out", "operation", "hold_admin_credential"),
-        *("deny_assignments", "may"),
+        *("deny_assignments", "may", "document", "child", "regions", "network", "has_resource_group"),
     },
     "directory": {
         *("group", "contents", "memberships", "groups_named", "group_with_unique_name", "user_id", "is_member"),
