@@ -159,7 +159,14 @@ async def test_missing_rights_are_named_and_what_may_not_be_read_is_unknown(open
         assert f"{what} could not be read" in unknown
 
 
-@pytest.mark.parametrize("document", [{"properties": {"subnets": [{"properties": {"addressPrefix": "x"}}]}}, {"a": 1}])
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"properties": {"subnets": [{"properties": {"addressPrefix": "x"}}]}},
+        {"properties": {"subnets": ["x"]}},
+        {"properties": {"subnets": "x"}},
+    ],
+)
 @BOX
 async def test_a_network_that_cannot_be_understood_is_unknown(
     opened: Opener, box: Sandbox, document: dict[str, object]
@@ -167,7 +174,10 @@ async def test_a_network_that_cannot_be_understood_is_unknown(
     box.faults.add("GET", "/virtualNetworks/spoke$", answer=Reply(200, document, {}))
     async with opened() as session:
         network = await session.ports.arm.network(f"{HUB}/Microsoft.Network/virtualNetworks/spoke")
-    assert network is None or (network.location, network.subnets) == ("", ())
+        odd = {"value": [{"name": "westus", "availabilityZoneMappings": "x"}, {"name": "WestEurope"}]}
+        box.faults.add("GET", f"/subscriptions/{SUBSCRIPTION}/locations$", answer=Reply(200, odd, {}))
+        assert await session.ports.arm.regions(SUBSCRIPTION) == {"westus": (), "westeurope": ()}
+    assert network is None
 
 
 @BOX

@@ -53,8 +53,7 @@ class AzureCreation:
             if refused.status != _NOT_FOUND:
                 raise
             return None
-        properties: Mapping[str, Any] = found.get("properties") or {}
-        return properties
+        return _mapping(found.get("properties"))
 
     async def regions(self, subscription_id: str) -> Mapping[str, tuple[str, ...]] | None:
         """Return the availability zones of each region of a subscription, by its short name. None if unreadable."""
@@ -116,14 +115,19 @@ def _url_of(cluster: ClusterId, child: ChildResource) -> str:
 
 def _zones(region: Document) -> tuple[str, ...]:
     mappings = region.get("availabilityZoneMappings") or ()
-    return tuple(
-        sorted(str(one["logicalZone"]) for one in mappings if isinstance(one, Mapping) and one.get("logicalZone"))
-    )
+    named = [_mapping(one).get("logicalZone") for one in (mappings if isinstance(mappings, list) else ())]
+    return tuple(sorted(str(one) for one in named if one))
+
+
+def _mapping(value: object) -> Document:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _network(network_id: str, document: Document) -> Network | None:
-    properties = document.get("properties") or {}
-    subnets = [_subnet(network_id, one) for one in properties.get("subnets") or ()]
+    listed = _mapping(document.get("properties")).get("subnets") or []
+    if not isinstance(listed, list):
+        return None
+    subnets = [_subnet(network_id, _mapping(one)) for one in listed]
     known = tuple(one for one in subnets if one is not None)
     if len(known) < len(subnets):
         return None
@@ -132,11 +136,11 @@ def _network(network_id: str, document: Document) -> Network | None:
 
 
 def _subnet(network_id: str, document: Document) -> NetworkSubnet | None:
-    properties = document.get("properties") or {}
+    properties = _mapping(document.get("properties"))
     prefixes = properties.get("addressPrefixes") or [properties.get("addressPrefix")]
     try:
         ranges = [ipaddress.ip_network(str(prefix)) for prefix in prefixes]
-    except ValueError:
+    except (TypeError, ValueError):
         return None
     room = sum(one.num_addresses - surroundings.RESERVED for one in ranges if one.version == _IPV4)
     return NetworkSubnet(

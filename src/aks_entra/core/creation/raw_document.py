@@ -5,6 +5,7 @@ A document is what `az aks show` prints, a resource of an exported template, or 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,6 +31,7 @@ _OBJECTS: Final = (
     *("aadProfile", "apiServerAccessProfile", "identityProfile", "networkProfile", "oidcIssuerProfile"),
     *("servicePrincipalProfile", "windowsProfile"),
 )
+_PASSWORD: Final = re.compile(r"://[^/@\s]*:[^/@\s]+@")  # of a proxy, for example
 _GIVE: Final = "give the output of `az aks show -o json`, or a template"
 _LEGACY: Final = ("clientAppID", "serverAppID")
 
@@ -64,7 +66,11 @@ def read(document: object) -> RawDocument:
     if not isinstance(properties, Mapping):
         raise Unusable("it has no `properties`", _GIVE)
     _check_shapes(properties)
-    if expression := next(_expressions(resource, ""), ""):
+    if password := next(_passwords(resource), ""):
+        raise Unusable(
+            f"`{password}` contains a password in a URL, which this program would have to store", "remove it"
+        )
+    if expression := next(_expressions(resource), ""):
         raise Unusable(f"`{expression}` is an expression of a template", "replace it by its value")
     for profile, key in SECRETS:
         if (properties.get(profile) or {}).get(key):
@@ -122,16 +128,25 @@ def _check_shapes(properties: Mapping[str, Any]) -> None:
         raise Unusable("`properties.agentPoolProfiles` is not a list of pools", _GIVE)
 
 
-def _expressions(value: object, path: str) -> Iterator[str]:
+def _expressions(resource: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the paths of the expressions in a resource. Those of the deployment itself do not matter."""
+    kept = {key: value for key, value in resource.items() if key not in {"dependsOn", "apiVersion"}}
+    return (path for path, text in _texts(kept, "") if text.startswith("[") and text.endswith("]"))
+
+
+def _passwords(resource: Mapping[str, Any]) -> Iterator[str]:
+    return (path for path, text in _texts(resource, "") if _PASSWORD.search(text))
+
+
+def _texts(value: object, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            if key not in {"dependsOn", "apiVersion"}:
-                yield from _expressions(inner, f"{path}.{key}" if path else str(key))
+            yield from _texts(inner, f"{path}.{key}" if path else str(key))
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from _expressions(inner, f"{path}[{index}]")
-    elif isinstance(value, str) and value.startswith("[") and value.endswith("]"):
-        yield path
+            yield from _texts(inner, f"{path}[{index}]")
+    elif isinstance(value, str):
+        yield path, value
 
 
 def _without(document: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

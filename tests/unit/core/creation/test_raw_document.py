@@ -129,6 +129,7 @@ def test_the_nodes_own_identity_is_left_out_and_a_chosen_node_group_is_kept() ->
         (changed(aadProfile=["x"]), "`properties.aadProfile` is not an object"),
         (changed(agentPoolProfiles=["x"]), "`properties.agentPoolProfiles` is not a list of pools"),
         ({**SHOWN, "location": None}, "it has no `location`"),
+        (changed(httpProxyConfig={"httpsProxy": "http://me:s3cr3t@proxy:8080"}), "`properties.httpProxyConfig.httpsProxy` contains a password"),
         (changed(servicePrincipalProfile={"secret": "s3cr3t"}), "`properties.servicePrincipalProfile.secret` contains a secret"),
     ],
 )  # fmt: skip
