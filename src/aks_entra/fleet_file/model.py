@@ -6,21 +6,19 @@ without the file: allowed keys, bounds, and keys that exclude each other. `error
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import Field, StrictBool, StrictInt, ValidationError, model_validator
+from pydantic import Field, StrictBool, StrictInt, model_validator
 
 from aks_entra.core.planning.fleet import ONE_STAGE, Fleet, ReadAs, WantedGroup, WantedTarget
 from aks_entra.core.preflight import Skip, skip_refused
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
-from aks_entra.errors import Refused
 from aks_entra.fleet_file.clusters import ClustersFile, ExcludedFile
-from aks_entra.fleet_file.errors import Mistake, Mistakes, problems_of, refusal, unwritten
+from aks_entra.fleet_file.errors import PAGE, Mistake, Mistakes
 from aks_entra.fleet_file.fields import (
     MAX_CLUSTERS,
     Doors,
@@ -32,16 +30,14 @@ from aks_entra.fleet_file.fields import (
     UniqueName,
     Version,
 )
+from aks_entra.fleet_file.parsing import Kind, load, parse, schema_of, schema_text
 from aks_entra.fleet_file.part import Part as _Part
 from aks_entra.fleet_file.part import once
 from aks_entra.fleet_file.prover import ProverFile
 from aks_entra.fleet_file.rollout import ChangeTicket, RolloutFile
 from aks_entra.fleet_file.runs import BY_HAND, RunsFile
-from aks_entra.fleet_file.yaml_lines import Problem, path_of, read
 
-MAX_BYTES: Final = 1_048_576
-
-_BEGIN: Final = "begin the fleet file with `version: 1`; docs/reference/fleet-file.md shows a complete example"
+_KIND: Final = Kind(name="fleet file", page=PAGE)
 
 
 class AdminGroupFile(_Part):
@@ -244,75 +240,22 @@ class FleetFile(_Part):
 
 def load_fleet_file(path: Path) -> FleetFile:
     """Read and check a fleet file (`-`: standard input). Raises `Refused` with every problem: line, field, remedy."""
-    return parse_fleet_file(_text_of(path), "standard input" if str(path) == "-" else str(path))
+    return load(path, FleetFile, _KIND)
 
 
 def parse_fleet_file(text: str, source: str) -> FleetFile:
     """Check the text of a fleet file. Errors call it `source`. Raises `Refused` as `load_fleet_file` does."""
-    document = read(text)
-    problems = list(document.problems)
-    if not document.readable:
-        raise refusal(source, problems)
-    if not isinstance(document.value, dict):
-        if not problems:
-            what = "is empty" if document.value is None else "is not a mapping: a fleet file consists of `key: value`"
-            problems = [Problem(line=1, where="", message=what, remedy=_BEGIN)]
-        raise refusal(source, problems)
-    fleet = None
-    try:
-        fleet = FleetFile.model_validate(document.value)
-    except ValidationError as error:
-        problems += problems_of(error, FleetFile, document)
-    problems += unwritten(document, [problem.where for problem in problems])
-    if fleet is None or problems:
-        raise refusal(source, problems)
-    return fleet
-
-
-def line_of(path: Path, field: str) -> int | None:
-    """Return the line of a field such as `clusters[0].name`, or None if the file cannot be read again."""
-    if str(path) == "-":
-        return None
-    try:
-        return read(_text_of(path)).line(path_of(field))
-    except Refused:
-        return None
+    return parse(text, source, FleetFile, _KIND)
 
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the fleet file, as in docs/reference/fleet-file.schema.json."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **FleetFile.model_json_schema(),
-        "title": "aks-entra fleet file",
-    }
+    return schema_of(FleetFile, _KIND)
 
 
 def json_schema_text() -> str:
     """Return the schema as the file contains it. `make docs` writes the file."""
-    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
-
-
-def _text_of(path: Path) -> str:
-    """Return the text of a file. Raises `Refused` if it is missing, not UTF-8, or larger than `MAX_BYTES`."""
-    try:
-        if str(path) == "-":
-            content = sys.stdin.buffer.read(MAX_BYTES + 1)
-        else:
-            with path.open("rb") as file:
-                content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise Refused(f"{path}: larger than {MAX_BYTES // 1024} KiB", remedy="split the fleet into several files")
-        return content.decode("utf-8-sig")
-    except FileNotFoundError:
-        raise Refused(f"{path}: no such file", remedy=_BEGIN) from None
-    except IsADirectoryError:
-        raise Refused(f"{path}: is a folder", remedy="name a file in this folder") from None
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise Refused(f"{path}:{line}: is not UTF-8 text", remedy="save it in the encoding UTF-8") from None
-    except OSError as error:
-        raise Refused(f"{path}: cannot be read: {error.strerror}", remedy="check its permissions") from None
+    return schema_text(FleetFile, _KIND)
 
 
 if __name__ == "__main__":

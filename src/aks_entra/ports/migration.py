@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from aks_entra.ports.creation import Creation
+
 if TYPE_CHECKING:
     from aks_entra.core.access.conditional_access import SeenSignIn
     from aks_entra.core.access.deny_assignments import DenyAssignment
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     )
     from aks_entra.core.evidence.rotation_debt import Record
     from aks_entra.core.maintenance_windows import MaintenanceWindow
-    from aks_entra.core.new_cluster import NewCluster
     from aks_entra.core.planning.plan import ClusterPlan
     from aks_entra.core.preflight import (
         ConditionalAccessPolicy,
@@ -45,35 +46,8 @@ if TYPE_CHECKING:
     from aks_entra.ports.directory import Directory
     from aks_entra.ports.doors import Doors
     from aks_entra.ports.host import Host
+    from aks_entra.ports.operations import Operation, OperationState
     from aks_entra.ports.rights import RightsReads
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """A long-running operation of ARM: its cluster, and its own URL (polled verbatim; empty when it was lost)."""
-
-    cluster: ClusterId
-    url: str
-    correlation_id: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationState:
-    """The state of an operation. ARM's status is an open set; `Succeeded`, `Failed` and `Canceled` are final."""
-
-    status: str
-    code: str = ""
-    message: str = ""
-
-    @property
-    def terminal(self) -> bool:
-        """Whether the operation ended."""
-        return self.status.casefold() in {"succeeded", "failed", "canceled"}
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether the operation succeeded."""
-        return self.status.casefold() == "succeeded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +78,7 @@ class KubeconfigSink(Protocol):
         """Write the content, once. Raises Refused the second time."""
 
 
-class ControlPlane(Protocol):
+class ControlPlane(Creation, Protocol):
     """Azure Resource Manager, as far as AKS is concerned."""
 
     async def tenant_of(self, subscription_id: str) -> str:
@@ -215,12 +189,6 @@ class ControlPlane(Protocol):
 
         Azure Resource Graph lags by minutes. The postures have no ETag.
         """
-
-    async def ensure_resource_group(self, subscription_id: str, name: str, location: str) -> bool:
-        """Create the resource group unless it exists. Returns whether it was created."""
-
-    async def create_cluster(self, spec: NewCluster) -> Operation:
-        """PUT a cluster that does not exist (If-None-Match: *). Rejected if it exists."""
 
 
 class Kubernetes(Protocol):

@@ -33,6 +33,7 @@ def kept_arm(arm: Arm) -> Document:
         "assignments": encode(list(state.access.all())),
         "roles": encode(state.roles.custom()),
         "plain": encode(list(state.plain.values())),
+        "diagnosticSettings": encode(state.logs.settings),
         **{name: encode(getattr(state, name)) for name in HELD},
         "deleting": [
             it.id.lower() for home in state.subscriptions.values() for it in home.groups.values() if it.deleting
@@ -51,6 +52,7 @@ def restore_arm(kept: Document, arm: Arm) -> None:
     for role in decode(kept["roles"]):
         state.roles.put(role)
     state.access.replace(decode(kept["assignments"]))
+    state.logs.settings |= decode(kept.get("diagnosticSettings", {}))
     for name in HELD:
         held: dict[str, Any] = getattr(state, name)
         held.clear()

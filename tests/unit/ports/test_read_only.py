@@ -27,6 +27,7 @@ READS = {
         *("quotas", "subnet", "published_addresses", "writers", "handed_out", "operation", "hold_admin_credential"),
         *("deny_assignments", "clusters_in_resource_graph"),
         *("may", "policy_evaluations", "scale_set_additions", "node_disruption"),
+        *("document", "child", "regions", "network", "has_resource_group"),
     },
     "directory": {
         *("group", "contents", "memberships", "groups_named", "group_with_unique_name", "user_id", "is_member"),
