@@ -32,6 +32,7 @@ from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
 from azure_sandbox.cluster.real.process import free_port
 from azure_sandbox.server import Sandbox
+from tests.flows.private_networks import SPLIT
 from tests.flows.write_clusters import GROUPS
 from tests.support import prepared_database
 from tests.support.patience import SOON
@@ -72,9 +73,6 @@ users:
 groups:
   - {{name: aks-admins, id: {ADMINS}, members: [operator]}}
 operator: operator
-networks:
-  - {{name: north, virtualNetworks: [split/north]}}
-  - {{name: south, virtualNetworks: [split/south]}}
 subscriptions:
   - id: {SUBSCRIPTION}
     name: prod-eu
@@ -191,15 +189,6 @@ subscriptions:
       - {{name: hand-started, location: westeurope, clusters: [
           {{name: a, nodes: 1, identity: managed, adminGroups: [aks-admins]}},
           {{name: b, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
-      - name: split
-        location: westeurope
-        virtualNetworks:
-          - {{name: north, addressPrefixes: [10.1.0.0/16], subnets: [{{name: nodes, addressPrefix: 10.1.0.0/24}}]}}
-          - {{name: south, addressPrefixes: [10.2.0.0/16], subnets: [{{name: nodes, addressPrefix: 10.2.0.0/24}}]}}
-        clusters:
-          - {{name: far, nodes: 1, identity: managed, adminGroups: [aks-admins], private: true}}
-          - {{name: north, nodes: 1, identity: none, private: true, subnet: north/nodes}}
-          - {{name: south, nodes: 1, identity: managed, adminGroups: [aks-admins], private: true, subnet: south/nodes}}
       - {{name: spent, location: westeurope, clusters: [
           {{name: a-first, nodes: 1, identity: none}}, {{name: b-second, nodes: 1, identity: none}}]}}
 """
@@ -363,7 +352,7 @@ def until() -> Until:
 async def stack(tmp_path_factory: pytest.TempPathFactory, python: Path, database: Path) -> AsyncIterator[PrefectStack]:
     folder = tmp_path_factory.mktemp("flows")
     world = folder / "world.yaml"
-    world.write_text(WORLD + GROUPS)
+    world.write_text(WORLD + GROUPS + SPLIT)
     prepared_database.put(database, folder / "home")
     exchanges: list[Exchange] = []
     async with Sandbox(world, pace=500, observe=exchanges.append) as sandbox:

@@ -83,6 +83,9 @@ async def test_a_fleet_in_two_private_networks_is_planned_and_migrated_from_outs
             async with get_client() as client:
                 queues = {(await client.read_flow_run(batch.id)).work_queue_name for batch in over.batches}
             assert queues == {"spoke-north", "spoke-south"}
+            look = await prefect_client.start("verify-fleet/verify-fleet", {"plan": plan.digest})
+            looked = await until(look.id, lambda now: now.run.ended)
+            assert looked.run.completed, looked.run.message
         report = await stack.report(run.id)
         assert [one.outcome for one in report.verdicts] == [Outcome.VERIFIED, Outcome.VERIFIED, Outcome.REFUSED]
         assert stack.writes("split").count("POST rotateClusterCertificates") == 2

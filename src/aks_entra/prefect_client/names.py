@@ -14,6 +14,7 @@ from aks_entra.text.safe import for_name
 MIGRATE_FLEET: Final = "migrate-fleet/migrate-fleet"
 MIGRATE_BATCH: Final = "migrate-batch/migrate-batch"
 PLAN_PART: Final = "plan-part/plan-part"
+VERIFY_PART: Final = "verify-part/verify-part"
 PROVISION_CLUSTER: Final = "provision-cluster/provision-cluster"
 GRANT_ACCESS: Final = "grant-access/grant-access"
 INVENTORY_FLEET: Final = "inventory-fleet/inventory-fleet"
@@ -25,6 +26,7 @@ DEPLOYMENTS: Final = (
     MIGRATE_FLEET,
     MIGRATE_BATCH,
     PLAN_PART,
+    VERIFY_PART,
     PROVISION_CLUSTER,
     INVENTORY_FLEET,
     VERIFY_FLEET,

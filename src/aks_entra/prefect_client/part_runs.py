@@ -1,7 +1,7 @@
-"""Has clusters planned inside of their network: by a run of `plan-part` on their work queue.
+"""Has clusters planned and verified inside of their network: by runs on their work queue.
 
-The run stores its plan as an artifact of its own, which only the process that started it reads. Nothing in it is a
-secret. It is no plan of the fleet: nobody can approve it or carry it out.
+A run stores its answer as an artifact of its own, which only the process that started it reads. Nothing in it is a
+secret. The plan of a part is no plan of the fleet: nobody can approve it or carry it out.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from typing import Any, Final
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelled
 
 from aks_entra import documents
 from aks_entra.core.planning.parts import FleetPart
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.planning.rollout import MemberGroup
-from aks_entra.errors import Rejected, TryLater
+from aks_entra.core.verdict.report import FleetReport
+from aks_entra.core.verdict.verdict import Verdict
+from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.prefect_client import artifacts, names, run_end
 from aks_entra.prefect_client.deployments import TAG, read_deployment
 from aks_entra.prefect_client.runs import EVERY
@@ -62,14 +63,51 @@ async def store_part(plan: FleetPlan) -> None:
     await artifacts.put(names.key("plan-part", str(run)), documents.dump_plan(plan), kind="plan-part")
 
 
+async def verify_elsewhere(plan: FleetPlan, group: MemberGroup, *, anew: bool) -> tuple[Verdict, ...]:
+    """Have a worker of the group's work queue verify its clusters. `anew`: the plan was made just now.
+
+    Call it in a flow run, which stores the plan for the worker. Raises as `plan_elsewhere`.
+    """
+    await store_part(plan)
+    members = [one.resource_id for one in group.members]
+    parameters = {"plan_of": str(artifacts.own_flow_run()), "members": members, "anew": anew}
+    run = await _await_run(names.VERIFY_PART, parameters, group.work_queue, f"{plan.name} on {group.work_queue}")
+    text = await artifacts.own_text(run, names.key("verify-part", str(run)))
+    found = {one.cluster.key: one for one in documents.load_report(text).verdicts} if text else {}
+    if missing := [one for one in group.members if one.key not in found]:
+        raise Rejected(f"the run on work queue {group.work_queue} stored no verdict of {missing[0]}")
+    return tuple(found[one.key] for one in group.members)
+
+
+async def plan_of(run: UUID) -> FleetPlan:
+    """Return the plan that a run stored for those that it asks. Raises Refused if it stored none."""
+    text = await artifacts.own_text(run, names.key("plan-part", str(run)))
+    if text is None:
+        raise Refused(f"run {run} stored no plan", remedy="verify-fleet starts these runs itself")
+    return documents.load_plan(text)
+
+
+async def store_verdicts(report: FleetReport) -> None:
+    """Store the verdicts of the present run, for the process that started it."""
+    run = artifacts.own_flow_run()
+    await artifacts.put(names.key("verify-part", str(run)), documents.dump_report(report), kind="verify-part")
+
+
 async def _answer(parameters: dict[str, Any], work_queue: str, name: str) -> FleetPlan | None:
-    """Start a run on a work queue, follow it to its end, and return the plan that it stored."""
+    """Have a worker of a work queue plan something. Returns the plan that the run stored, or None."""
+    run = await _await_run(names.PLAN_PART, parameters, work_queue, name)
+    text = await artifacts.own_text(run, names.key("plan-part", str(run)))
+    return documents.load_plan(text) if text else None
+
+
+async def _await_run(deployment: str, parameters: dict[str, Any], work_queue: str, name: str) -> UUID:
+    """Start a run on a work queue, and follow it to its end. Raises Rejected unless it is completed."""
     async with get_client() as client:
-        deployment = await read_deployment(client, names.PLAN_PART)
-        pool = await read_work_pool(client, deployment.work_pool_name or names.WORK_POOL)
+        found = await read_deployment(client, deployment)
+        pool = await read_work_pool(client, found.work_pool_name or names.WORK_POOL)
         unpolled = await unpolled_work_queues(client, pool, (work_queue,))
         run = await client.create_flow_run_from_deployment(
-            deployment.id, parameters=parameters, tags=[TAG], name=name, work_queue_name=work_queue
+            found.id, parameters=parameters, tags=[TAG], name=name, work_queue_name=work_queue
         )
     patience = BRIEFLY if unpolled else run_end.PATIENCE
     try:
@@ -77,18 +115,13 @@ async def _answer(parameters: dict[str, Any], work_queue: str, name: str) -> Fle
     except run_end.NotTaken:
         await _cancel(run.id)
         raise _nobody(work_queue, pool.name) from None
-    return await _plan_of(ended, work_queue)
-
-
-async def _plan_of(run: FlowRun, work_queue: str) -> FleetPlan | None:
-    state = run.state
+    state = ended.state
     if state is None or not state.is_completed():
         said = f"{state.name}: {state.message}" if state else "without a state"
         raise Rejected(
             f"the run {run.name!r} on work queue {work_queue} ended {said}", remedy=f"see {names.run_page(run.id)}"
         )
-    text = await artifacts.own_text(run.id, names.key("plan-part", str(run.id)))
-    return documents.load_plan(text) if text else None
+    return run.id
 
 
 async def _cancel(run: UUID) -> None:

@@ -23,6 +23,7 @@ from flows.review_access import review_access
 from flows.rollback_cluster import rollback_cluster
 from flows.sweep_break_glass import sweep_break_glass
 from flows.verify_fleet import verify_fleet
+from flows.verify_part import verify_part
 
 FLEET: dict[str, Any] = {
     "version": 1,
@@ -64,6 +65,7 @@ WRONG: dict[str, Row] = {
     "members that are numbers": (migrate_batch, {"plan": "sha256:0", "stage": "all", "members": [1]}, "members"),
     "members of a part that are text": (plan_part, {"plan": "sha256:0", "members": "all"}, "members"),
     "a part that is a mapping": (plan_part, {"fleet": FLEET}, "fleet"),
+    "a part of nothing": (verify_part, {"members": []}, "plan_of"),
     "a stage that is a number": (migrate_batch, {"plan": "sha256:0", "stage": 1, "members": []}, "stage"),
     "a batch of nothing": (migrate_batch, {}, "plan"),
     "an unknown parameter": (migrate_fleet, {"fleets": [FLEET]}, "fleets"),

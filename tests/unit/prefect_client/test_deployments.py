@@ -81,7 +81,8 @@ class Queues(Server):
             raise ObjectNotFound(http_exc=LookupError())
         ago = self.polls[name]
         polled = None if ago is None else datetime.now(UTC) + ago
-        return WorkQueue(name=name, work_pool_id=uuid4(), work_pool_name=work_pool_name, last_polled=polled)
+        said = {"name": name, "work_pool_id": uuid4(), "work_pool_name": work_pool_name, "last_polled": polled}
+        return WorkQueue.model_validate(said)
 
     async def create_work_queue(self, name: str, work_pool_name: str) -> None:
         self.made.append(f"{work_pool_name}/{name}")

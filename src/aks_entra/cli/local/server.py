@@ -135,7 +135,7 @@ async def prefect_here(
             tell("starting a worker, deploying the runbooks")
             if await api.set_pool(pool, json.loads((place.checkout / POOL_TEMPLATE).read_text(encoding="utf-8"))):
                 tell(f"work pool {pool}: its base job template was replaced by {POOL_TEMPLATE}")
-            working = ("worker", "start", "--pool", pool, "--type", "process", "--name", "local")
+            working: tuple[str, ...] = ("worker", "start", "--pool", pool, "--type", "process", "--name", "local")
             working = (*working, "--work-queue", work_queue) if work_queue else working
             worker = await stack.enter_async_context(_kept(place, "worker", working, tell, dict(os.environ)))
             await _deploy(place)
