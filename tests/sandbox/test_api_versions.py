@@ -79,7 +79,6 @@ def test_a_preview_of_aks_ends_about_a_year_after_its_release() -> None:
 def test_a_resource_below_a_cluster_may_have_fewer_versions_than_the_cluster() -> None:
     assert "2026-08-01" not in of_type(f"{CLUSTERS}/jwtAuthenticators", TODAY)
     assert of_type(f"{CLUSTERS}/stop", TODAY) == of_type(CLUSTERS, TODAY)
-    assert "2022-06-01" in of_type("Microsoft.Authorization/policySomething", TODAY)
     assert of_type("Microsoft.Unknown/things", TODAY) == ()
 
 
@@ -87,6 +86,11 @@ def test_the_newest_version_is_a_stable_one_if_there_is_any() -> None:
     assert newest(CLUSTER, TODAY) == "2026-08-01"
     assert newest(f"{CLUSTER}/jwtAuthenticators", TODAY) == "2026-08-02-preview"
     assert newest(f"{SCOPE}/providers/Microsoft.Unknown/things", TODAY) == ""
+
+
+def test_the_versions_of_a_type_that_is_not_listed_are_not_checked() -> None:
+    path = f"{SCOPE}/providers/Microsoft.Authorization/others"
+    assert api_versions.refusal(path, "1999-01-01", "", (), TODAY) is None
 
 
 def test_the_lists_ascend_and_name_no_version_twice() -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from azure_sandbox.arm.containerservice.spec import ClusterSpec
+from azure_sandbox.arm.containerservice.versions import Offer
+from azure_sandbox.arm.service import ArmSettings
 from azure_sandbox.front.http import Reply
 from tests.support.arm_client import GROUP, OUTSIDER, SCOPE, SUBSCRIPTION, ArmClient, cluster_id
 
@@ -152,6 +154,19 @@ async def test_the_versions_are_also_listed_in_their_earlier_form(client: ArmCli
     shown = await client.get(f"{versions}?api-version=2019-08-01&resource-type=managedClusters")
     default = [it for it in shown["properties"]["orchestrators"] if it.get("default")]
     assert [it["orchestratorVersion"] for it in default] == ["1.35.7"]
+
+
+async def test_a_region_offers_the_newest_patches_of_a_minor_version_first() -> None:
+    offers = (
+        Offer(minor="1.33", patches=("1.33.4", "1.33.5", "1.33.6"), default=True),
+        Offer(minor="1.34", patches=("1.34.0", "1.34.1", "1.34.2"), preview=True),
+    )
+    client = ArmClient(settings=ArmSettings(offers=offers))
+    versions = f"{SCOPE}/providers/Microsoft.ContainerService/locations/westeurope/kubernetesVersions"
+    older, newer = (await client.get(versions))["values"]
+    assert older["patchVersions"]["1.33.4"]["upgrades"] == ["1.33.6", "1.33.5", "1.34.2", "1.34.1"]
+    assert (older["isDefault"], newer["isPreview"]) == (True, True)
+    assert newer["capabilities"]["supportPlan"] == ["KubernetesOfficial"]
 
 
 async def test_an_operation_of_a_cluster_is_shown_by_its_id_and_as_the_latest(client: ArmClient) -> None:

@@ -41,7 +41,6 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("ext_automatic_sku", "#13"): OTHERS,
     ("ext_automatic_sku", "#14"): OTHERS,
     ("ext_automatic_sku", "#28"): "the first GET after the PUT: the identities of add-ons come back some seconds later",
-    ("ext_create_refused_400", "#0"): "the patch versions that one region offered on that day",
     ("ps_rotate_service_account_keys", ".properties.networkProfile.loadBalancerProfile.effectiveOutboundIPs"): HALFWAY,
     ("resource_graph_query", ".data"): TENANT,
     ("resource_graph_skip_token", "#0"): TENANT,

@@ -52,14 +52,12 @@ def type_of(path: str) -> str:
 
 
 def _listed(kind: str) -> tuple[str, tuple[str, ...]]:
-    """Return the nearest type in the table, and its versions; without one, the versions of its namespace."""
+    """Return the nearest type in the table, and its versions. A type of which nothing is known has none."""
     parts = kind.split("/")
     for end in range(len(parts), 0, -1):
         if name := _NAMES.get("/".join(parts[:end]).lower()):
             return name, TABLE[name]
-    within = f"{parts[0]}/".lower()
-    found = {it for name, versions in TABLE.items() if name.lower().startswith(within) for it in versions}
-    return kind, tuple(sorted(found))
+    return kind, ()
 
 
 def _ended(version: str, today: dt.date) -> bool:

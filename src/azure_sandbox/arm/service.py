@@ -30,7 +30,7 @@ from azure_sandbox.arm.containerservice.run_command import RunCommand
 from azure_sandbox.arm.containerservice.spec import ClusterSpec, LockLevel, PoolSpec
 from azure_sandbox.arm.containerservice.upgrades import Upgrades
 from azure_sandbox.arm.containerservice.validation import check_new, check_types, check_whole
-from azure_sandbox.arm.containerservice.versions import DEFAULT
+from azure_sandbox.arm.containerservice.versions import DEFAULT, OFFERS, Offer
 from azure_sandbox.arm.front_door import FrontDoor
 from azure_sandbox.arm.insights.activity_log import Entry
 from azure_sandbox.arm.insights.routes import Monitor
@@ -66,6 +66,7 @@ class ArmSettings:
     `seed`: draw all other durations from the recorded ranges; without it they are the recorded medians.
     `throttling`: an empty token bucket refuses the request.
     `real_control_planes`: each cluster that a client creates gets its own kube-apiserver.
+    `offers`: the Kubernetes versions that regions offer.
     `accepted_versions`: api-versions that are accepted although the resource type does not have them any more.
     """
 
@@ -75,6 +76,7 @@ class ArmSettings:
     real_control_planes: bool = False
     page_size: int = 500
     default_version: str = DEFAULT
+    offers: tuple[Offer, ...] = OFFERS
     accepted_versions: frozenset[str] = frozenset()
 
 
@@ -119,7 +121,8 @@ class Arm:
         clusters = self._clusters = Clusters(door, operations, self._build, version=settings.default_version)
         RoleAssignmentRoutes(door, directory)
         RoleDefinitionRoutes(door)
-        around = (Maintenance, Upgrades, Monitor, ResourceGraph, NetworkRoutes, LogRoutes)
+        Upgrades(door, settings.offers)
+        around = (Maintenance, Monitor, ResourceGraph, NetworkRoutes, LogRoutes)
         for routes in (*around, LockRoutes, PolicyRoutes, DenyAssignmentRoutes):
             routes(door)
         RunCommand(door, durations)

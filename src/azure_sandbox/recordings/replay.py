@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl, urlsplit
 import jwt
 from multidict import CIMultiDict
 
-from azure_sandbox.arm.containerservice.versions import DEFAULT
-from azure_sandbox.arm.service import Arm, ArmSettings
+from azure_sandbox.arm.resources.regions import is_region
+from azure_sandbox.arm.service import Arm
 from azure_sandbox.clock import Clock
 from azure_sandbox.entra.directory import Directory, ServicePrincipal, Tenant, User
 from azure_sandbox.entra.tokens import Tokens
@@ -24,6 +24,7 @@ from azure_sandbox.front.traffic_report import NOT_MODELLED
 from azure_sandbox.graph import access
 from azure_sandbox.graph.service import HOST as GRAPH
 from azure_sandbox.graph.service import Graph
+from azure_sandbox.recordings.presupposed import settings_of
 from azure_sandbox.recordings.shapes import difference, kubeconfig_shape, shapes
 
 Document = dict[str, Any]
@@ -129,21 +130,13 @@ class Replay:
         directory.add(self._runner)
         self.directory, self._tokens = directory, Tokens(directory)
         self._known: dict[str, str] = {}
-        settings = ArmSettings(default_version=self._version() or DEFAULT, accepted_versions=_accepted(exchanges))
+        settings = settings_of(exchanges)
         self.arm = Arm(directory, self._tokens, self.clock, settings)
         self.graph = Graph(directory, self._tokens)
         self._subscriptions: set[str] = set()
         self._mentioned: set[str] = set()
         self._foreign: set[str] = set()  # the URLs of operations whose start is not modelled
         self._held: dict[str, tuple[Any, Any]] = {}  # the last answers about a resource: theirs and ours
-
-    def _version(self) -> str:
-        for it in self._exchanges:
-            answer = it["response"]
-            properties = answer.get("properties") if isinstance(answer, dict) else None
-            if isinstance(properties, dict) and properties.get("currentKubernetesVersion"):
-                return str(properties["currentKubernetesVersion"])
-        return ""
 
     async def run(self) -> list[Outcome]:
         """Return the outcome of each exchange."""
@@ -201,7 +194,7 @@ class Replay:
         for it in self._exchanges:
             for body in (it["response"], it["request"]):
                 found = body.get("location") if isinstance(body, dict) else None
-                if isinstance(found, str) and place in it["url"].lower():
+                if isinstance(found, str) and is_region(found) and place in it["url"].lower():
                     return found
         return "westus2"
 
@@ -350,12 +343,6 @@ def _runner(exchanges: list[Document]) -> ServicePrincipal:
         display_name="runner",
         graph_permissions=frozenset(found.get("roles", ()) if found else access.KNOWN),
     )
-
-
-def _accepted(exchanges: list[Document]) -> frozenset[str]:
-    """Return the api-versions that the service knew on the day of a recording; previews have ended since."""
-    queries = (urlsplit(it["url"]).query for it in exchanges if it["status"] < REFUSED)
-    return frozenset(dict(parse_qsl(it)).get("api-version", "") for it in queries)
 
 
 def _masked(value: Any) -> str:

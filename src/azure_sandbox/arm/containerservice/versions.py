@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 DEFAULT = "1.35.7"
 PATCHES = {
     "1.25": "1.25.6",
@@ -16,6 +18,22 @@ PATCHES = {
     "1.34": "1.34.1",
     "1.35": "1.35.7",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A minor version that regions offer, with its patch versions; a preview has no long-term support."""
+
+    minor: str
+    patches: tuple[str, ...]
+    preview: bool = False
+    default: bool = False
+
+
+OFFERS = tuple(
+    Offer(minor=it, patches=(PATCHES[it],), default=PATCHES[it] == DEFAULT)
+    for it in sorted(PATCHES, key=lambda one: [int(part) for part in one.split(".")])[-4:]
+)
 NEWEST_API = "2026-08-01"
 ETAGS_SINCE = "2026-03-01"
 PREVIEW_ETAGS_SINCE = "2024-04-02"
