@@ -26,6 +26,7 @@ from azure_sandbox.entra.service import DEVICE_HOSTS, Entra
 from azure_sandbox.entra.tokens import Tokens
 from azure_sandbox.faults.requests import Faults
 from azure_sandbox.front.control import CONTROL_HOST, Control
+from azure_sandbox.front.environment import network_variables, write_trust
 from azure_sandbox.front.home import HomeFolder
 from azure_sandbox.front.pki import Authority
 from azure_sandbox.front.proxy import Proxy, Target, Unreachable
@@ -46,7 +47,6 @@ NAMES = (*FRONTS, CONTROL_HOST)
 HTTPS = 443
 READING = frozenset({"GET", "HEAD", "CONNECT"})
 SAVE_EVERY = 0.5  # seconds
-LOOPBACK = "127.0.0.1,localhost,::1"
 
 
 class Sandbox:
@@ -176,17 +176,17 @@ class Sandbox:
         """Return the environment of a client in a network of the world. Raises KeyError for an unknown network."""
         name = self.networks[network].name
         proxy = self.proxy.url.replace("//", f"//{name}:network@") if name else self.proxy.url
-        bundle, home = str(self.folder / "ca.pem"), self.folder
+        home = self.folder
+        credentials = {
+            "TENANT_ID": self.operator.tenant_id,
+            "CLIENT_ID": self.operator.principal.app_id,
+            "CLIENT_SECRET": self.operator.secret,
+            "SUBSCRIPTION_ID": self.operator.subscription_id,
+        }
         return {
-            **dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), proxy),
-            **dict.fromkeys(("NO_PROXY", "no_proxy"), LOOPBACK),
-            **dict.fromkeys(("ALL_PROXY", "all_proxy"), ""),
-            **dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"), bundle),
-            "SSL_CERT_DIR": "",
-            "AZURE_TENANT_ID": self.operator.tenant_id,
-            "AZURE_CLIENT_ID": self.operator.principal.app_id,
-            "AZURE_CLIENT_SECRET": self.operator.secret,
-            "AZURE_SUBSCRIPTION_ID": self.operator.subscription_id,
+            **network_variables(proxy, home),
+            **{f"AZURE_{name}": value for name, value in credentials.items()},
+            **{f"ARM_{name}": value for name, value in credentials.items()},  # Terraform's azurerm and azuread
             "AZURE_CONFIG_DIR": str(home / "azure"),
             "KUBECONFIG": str(home / "kube" / "config"),
             "KUBECACHEDIR": str(home / "kube" / "cache"),
@@ -198,7 +198,7 @@ class Sandbox:
     async def __aenter__(self) -> Self:
         self._folder = HomeFolder(self._state)
         try:
-            (self.folder / "ca.pem").write_bytes(self.authority.pem)
+            write_trust(self.authority, self.folder)
             await self.proxy.start()
             if self._plant is not None:
                 await self._plant.start()

@@ -19,6 +19,7 @@ from aks_entra.cli import output
 from aks_entra.cli.deferred import prefect_client, wiring
 from aks_entra.cli.earlier_reports import EvidenceFrom, gather
 from aks_entra.cli.plan_input import located, read_fleet, read_settings, teller, with_skips, writable, write_new
+from aks_entra.core.planning.fleet import ReadAs
 from aks_entra.documents import dump_plan
 from aks_entra.errors import AksEntraError
 from aks_entra.planning import planner
@@ -113,6 +114,13 @@ def plan(
             show_default=False,
         ),
     ] = None,
+    read_with_admin: Annotated[
+        bool,
+        typer.Option(
+            "--read-with-admin",
+            help="Where the prover cannot read the workloads, let Azure hand out the admin credential for one read.",
+        ),
+    ] = False,
     format_: Annotated[
         PlanFormat,
         typer.Option("--output", "-o", help="Print a table for people, Markdown for a ticket, or JSON for programs."),
@@ -124,7 +132,8 @@ def plan(
     """
     try:
         audit = Audit(files=tuple(audit_log or ()), days=audit_days)
-        made = output.run(_plan(fleet, out, evidence, skip_rule or [], audit))
+        read = ReadAs.ADMIN_CREDENTIAL if read_with_admin else None
+        made = output.run(_plan(fleet, out, evidence, skip_rule or [], audit, read))
         _save(made, out)
         _show(made, format_)
     except typer.Exit as leaving:
@@ -144,9 +153,15 @@ class Audit:
 
 
 async def _plan(
-    path: Path, out: Path | None, evidence: list[Path] | None, skip_rules: list[str], audit: Audit
+    path: Path,
+    out: Path | None,
+    evidence: list[Path] | None,
+    skip_rules: list[str],
+    audit: Audit,
+    read: ReadAs | None,
 ) -> FleetPlan:
     fleet = with_skips(read_fleet(path), skip_rules)
+    fleet = replace(fleet, read=read or fleet.read)
     if out is not None:
         writable(out, replace=True)
     with located(path):
@@ -167,6 +182,7 @@ async def plan_of(fleet: Fleet, evidence: list[Path] | None, audit: Audit | None
                 records,
                 on_progress=teller(tell),
                 callers=await _callers(session, audit, fleet.audit_days),
+                on_note=lambda note: output.say(note, style="dim"),
                 elsewhere=partial(_elsewhere, settings, records),
             )
 

@@ -24,7 +24,8 @@ from aks_entra.errors import AksEntraError, Refused
 from aks_entra.execution import preconditions, write_guards
 from aks_entra.execution.executor import Executor
 from aks_entra.execution.operations import Watch
-from aks_entra.ports.migration import KubeconfigSink, Operation, Ports
+from aks_entra.ports.migration import KubeconfigSink, Ports
+from aks_entra.ports.operations import Operation
 from aks_entra.probes import checks
 from aks_entra.probes.checks import Timeouts
 from aks_entra.probes.deadlines import Deadlines

@@ -8,7 +8,7 @@ from typing import Final
 
 from aks_entra.core.cluster import ClusterId, Identity, Posture
 from aks_entra.core.evidence.rotation_debt import Record
-from aks_entra.core.planning.fleet import AUDIT_DAYS, Fleet, arrange
+from aks_entra.core.planning.fleet import AUDIT_DAYS, Fleet, ReadAs, arrange
 from aks_entra.core.planning.parts import parts_of, with_provers
 from aks_entra.core.planning.plan import Change, ClusterPlan, FleetPlan, plan_cluster
 from aks_entra.core.planning.prover import Prover
@@ -20,12 +20,13 @@ from aks_entra.planning.admin_groups import resolve_groups
 from aks_entra.planning.fleet_reader import FleetReader, Progress
 from aks_entra.planning.group_drift import drifts
 from aks_entra.planning.parts import Elsewhere, plan_parts, provers_of
-from aks_entra.planning.preflight_facts import around, denials_of
+from aks_entra.planning.preflight_facts import around, denials_of, with_linked_rights
 from aks_entra.planning.reader import needed_actions
-from aks_entra.planning.selection import select
+from aks_entra.planning.selection import OnNote, Selection, select
 from aks_entra.planning.unreadable_cluster import PlanOfUnreadable
 from aks_entra.ports.migration import Caller, Ports
 from aks_entra.probes import checks
+from aks_entra.probes.doors import look
 
 _SIDE_BY_SIDE: Final = 20
 
@@ -38,6 +39,7 @@ async def plan_fleet(
     on_progress: Progress | None = None,
     concurrency: int = 20,
     callers: Mapping[str, AuditedCallers] | None = None,
+    on_note: OnNote | None = None,
     elsewhere: Elsewhere | None = None,
 ) -> FleetPlan:
     """Read everything that a plan depends on, and decide.
@@ -56,7 +58,8 @@ async def plan_fleet(
             raise Refused(why, field="skip_rules", remedy="see docs/reference/preflight.md")
     reader = FleetReader(ports, records, concurrency, on_progress)
     runner = await ports.callers.runner()
-    postures = await select(ports.arm, reader, fleet.selectors)
+    wanted = Selection(selectors=fleet.selectors, excluded=fleet.excluded, on_note=on_note)
+    postures = await select(ports.arm, reader, wanted)
     if not postures:
         raise Refused(
             "there is no cluster that this identity may read",
@@ -94,6 +97,7 @@ async def plan_fleet(
         azure_rbac=fleet.target.azure_rbac,
         local_accounts=fleet.target.local_accounts,
         rotation=fleet.target.rotation,
+        doors=fleet.target.doors,
     )
     now = checks.stamp(ports.clock)
     asked = _Asked(
@@ -104,6 +108,7 @@ async def plan_fleet(
         skips=fleet.skip_rules,
         callers=audited,
         audit_days=fleet.audit_days,
+        read=fleet.read,
     )
     plans = await reader.each(
         here,
@@ -187,6 +192,7 @@ async def _plans_anew(
             skips=plan.skip_rules,
             callers={},
             audit_days=AUDIT_DAYS,
+            read=_read_as(before),
         )
         wanted = replace(before.target, admin_groups=groups, rotation=rotation or before.target.rotation)
         planned = before.rotation_planned if rotation is None else ""
@@ -228,6 +234,13 @@ class _Asked:
     skips: tuple[Skip, ...]
     callers: Mapping[str, AuditedCallers]
     audit_days: int
+    read: ReadAs
+
+
+def _read_as(before: ClusterPlan) -> ReadAs:
+    """Return with whose credential the earlier plan of a cluster read its workloads: `W140` says so."""
+    by_admin = any(finding.rule == "W140" for finding in before.findings)
+    return ReadAs.ADMIN_CREDENTIAL if by_admin else ReadAs.PROVER
 
 
 async def _plan(ports: Ports, reader: FleetReader, posture: Posture, target: Target, asked: _Asked) -> ClusterPlan:
@@ -262,5 +275,8 @@ async def _plan(ports: Ports, reader: FleetReader, posture: Posture, target: Tar
         missing = await reader.known(lambda: ports.arm.missing_permissions(cluster, actions))
         denials = await reader.known(lambda: denials_of(ports, reader, cluster, actions))
         facts = replace(facts, missing_permissions=missing, denials=denials)
-        facts = await around(ports, reader, posture, steps, facts, audit_days=asked.audit_days)
+        facts = await with_linked_rights(ports, reader, posture, facts)
+        facts = await around(ports, reader, posture, steps, facts, audit_days=asked.audit_days, read=asked.read)
+    if (steps or target.doors) and not posture.stopped:
+        facts = replace(facts, doors=next((seen.doors for seen in await look(ports, posture)), None))
     return plan_cluster(posture, target, facts, asked.skips)

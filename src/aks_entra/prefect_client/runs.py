@@ -128,15 +128,20 @@ async def start(
     digest: str | None = None,
     name: str | None = None,
     tags: tuple[str, ...] = (),
+    work_queue: str | None = None,
 ) -> FlowRun:
     """Start a deployment, with the plan's tag if a digest is given, and with `tags`.
+
+    `work_queue` names the queue whose workers carry it out. None: the deployment's.
 
     Raises Refused if the deployment does not exist.
     """
     tags = (TAG, *((names.plan_tag(digest),) if digest else ()), *tags)
     async with get_client() as client:
         found = await read_deployment(client, deployment)
-        return await client.create_flow_run_from_deployment(found.id, parameters=dict(parameters), tags=tags, name=name)
+        return await client.create_flow_run_from_deployment(
+            found.id, parameters=dict(parameters), tags=tags, name=name, work_queue_name=work_queue
+        )
 
 
 async def start_migration(digest: str, *, token: str = "") -> FlowRun:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,30 +16,47 @@ from azure_sandbox.arm.authorization.policy_routes import PolicyRoutes
 from azure_sandbox.arm.authorization.role_assignments import RoleAssignmentRoutes
 from azure_sandbox.arm.authorization.role_definitions import RoleDefinitionRoutes
 from azure_sandbox.arm.authorization.roles import Role
-from azure_sandbox.arm.containerservice import maintenance
+from azure_sandbox.arm.containerservice import existence, maintenance
 from azure_sandbox.arm.containerservice.agent_pools import AgentPools
 from azure_sandbox.arm.containerservice.api_servers import Builder, regime_of
+from azure_sandbox.arm.containerservice.child_resources import JwtAuthenticators, ManagedNamespaces
 from azure_sandbox.arm.containerservice.clusters import Clusters, add_node_group
 from azure_sandbox.arm.containerservice.credential_ledger import Ledger
 from azure_sandbox.arm.containerservice.credentials import Credentials
 from azure_sandbox.arm.containerservice.document import add_created_parts, complete, derived, merge, short
 from azure_sandbox.arm.containerservice.durations import Durations
+from azure_sandbox.arm.containerservice.fleets import FleetRoutes, fleet_id
 from azure_sandbox.arm.containerservice.maintenance import Maintenance
 from azure_sandbox.arm.containerservice.operations import Operations
 from azure_sandbox.arm.containerservice.run_command import RunCommand
+from azure_sandbox.arm.containerservice.scale_sets import ScaleSets
 from azure_sandbox.arm.containerservice.spec import ClusterSpec, LockLevel, PoolSpec
 from azure_sandbox.arm.containerservice.upgrades import Upgrades
 from azure_sandbox.arm.containerservice.validation import check_new, check_types, check_whole
-from azure_sandbox.arm.containerservice.versions import DEFAULT
+from azure_sandbox.arm.containerservice.versions import DEFAULT, OFFERS, Offer
 from azure_sandbox.arm.front_door import FrontDoor
 from azure_sandbox.arm.insights.activity_log import Entry
 from azure_sandbox.arm.insights.routes import Monitor
 from azure_sandbox.arm.network.networks import VirtualNetwork
 from azure_sandbox.arm.network.routes import NetworkRoutes
+from azure_sandbox.arm.resources.management_groups import ManagementGroup, ManagementGroupRoutes
+from azure_sandbox.arm.resources.plain import PlainRoutes
+from azure_sandbox.arm.resources.regions import is_region
 from azure_sandbox.arm.resources.registration import Registration
 from azure_sandbox.arm.resources.resource_graph import ResourceGraph
+from azure_sandbox.arm.resources.resource_list import ResourceList
 from azure_sandbox.arm.resources.subscriptions import Subscriptions
-from azure_sandbox.arm.state import ManagedCluster, ManagementLock, Operation, Quota, ResourceGroup, State, Subscription
+from azure_sandbox.arm.resources.tags import TagRoutes
+from azure_sandbox.arm.state import (
+    ChildResource,
+    ManagedCluster,
+    ManagementLock,
+    Operation,
+    Quota,
+    ResourceGroup,
+    State,
+    Subscription,
+)
 from azure_sandbox.arm.throttling import Throttle
 from azure_sandbox.clock import Clock
 from azure_sandbox.cluster.declared import resource_of
@@ -62,6 +79,8 @@ class ArmSettings:
     `seed`: draw all other durations from the recorded ranges; without it they are the recorded medians.
     `throttling`: an empty token bucket refuses the request.
     `real_control_planes`: each cluster that a client creates gets its own kube-apiserver.
+    `offers`: the Kubernetes versions that regions offer.
+    `accepted_versions`: api-versions that are accepted although the resource type does not have them any more.
     """
 
     durations: Mapping[str, float] = field(default_factory=dict)
@@ -70,6 +89,8 @@ class ArmSettings:
     real_control_planes: bool = False
     page_size: int = 500
     default_version: str = DEFAULT
+    offers: tuple[Offer, ...] = OFFERS
+    accepted_versions: frozenset[str] = frozenset()
 
 
 class Arm:
@@ -84,7 +105,7 @@ class Arm:
         faults: OperationFaults | None = None,
     ) -> None:
         settings = settings or ArmSettings()
-        self.router = Router("Azure Resource Manager")
+        self.router = Router("Azure Resource Manager", decodes_slashes=True)
         self._state = State(progress=clock.progress)
         self._directory = directory
         self.clock = clock
@@ -96,6 +117,7 @@ class Arm:
             clock=clock,
             router=self.router,
             throttle=self.throttle,
+            accepted_versions=settings.accepted_versions,
         )
         self._build = Builder(
             clock=clock,
@@ -107,17 +129,23 @@ class Arm:
         durations = Durations(settings.durations, settings.seed)
         operations = self.operations = Operations(door, durations, faults)
         self.ledger = Ledger()
-        Credentials(door, self.ledger)
+        credentials = Credentials(door, self.ledger)
+        JwtAuthenticators(door, operations)
+        ManagedNamespaces(door, operations, credentials)
         self._pools = AgentPools(door, operations)
         clusters = self._clusters = Clusters(door, operations, self._build, version=settings.default_version)
         RoleAssignmentRoutes(door, directory)
         RoleDefinitionRoutes(door)
-        around = (Maintenance, Upgrades, Monitor, ResourceGraph, NetworkRoutes, LogRoutes)
-        for routes in (*around, LockRoutes, PolicyRoutes, DenyAssignmentRoutes):
+        Upgrades(door, settings.offers)
+        around = (Maintenance, ScaleSets, Monitor, ResourceGraph, NetworkRoutes, LogRoutes)
+        for routes in (*around, ManagementGroupRoutes, LockRoutes, PolicyRoutes, DenyAssignmentRoutes, FleetRoutes):
             routes(door)
         RunCommand(door, durations)
         Subscriptions(door, page=settings.page_size, delete_cluster=clusters.delete)
         Registration(door)
+        TagRoutes(door)
+        PlainRoutes(door, directory)
+        ResourceList(door)
 
     @property
     def state(self) -> State:
@@ -145,9 +173,11 @@ class Arm:
         """Add a resource group to a subscription, given by its id.
 
         Raises:
-            ValueError: The subscription is unknown.
+            ValueError: The subscription or the region is unknown.
         """
         home = self._subscription(subscription)
+        if not is_region(location):
+            raise ValueError(f"resource group {name}: Azure has no region {location!r}")
         home.groups[name.lower()] = ResourceGroup(
             subscription=home.id, name=name, location=location, tags=dict(tags) if tags else None
         )
@@ -173,6 +203,7 @@ class Arm:
             for name, window in spec.maintenance.items():
                 maintenance.check(name, dict(window))
             check_types(sent)
+            existence.check(spec.name, sent)
             check_new(spec.name, sent)
             document = complete(sent, None, subscription=home.id, group=group.name, name=spec.name, tenant=home.tenant)
             check_whole(document, sent)
@@ -195,6 +226,10 @@ class Arm:
             subscription=home.id, group=group.name, name=spec.name, document=document, server=server
         )
         cluster.maintenance = {key: deepcopy(dict(it)) for key, it in spec.maintenance.items()}
+        for kind, children in spec.children.items():
+            for name, child in children.items():
+                held = ChildResource(name=name, document={"properties": deepcopy(dict(child))})
+                cluster.children[kind, name.lower()] = held
         cluster.set_state(state)
         cluster.touch()
         if cluster.stopped:
@@ -224,6 +259,18 @@ class Arm:
         if self._state.roles.find(role.name):
             raise ValueError(f"there are two roles called {role.name!r}")
         self._state.roles.put(role)
+
+    def add_management_group(self, group: ManagementGroup) -> None:
+        """Add a management group. Raises ValueError if its parent or one of its subscriptions does not exist."""
+        if unknown := set(group.subscriptions) - set(self._state.subscriptions):
+            raise ValueError(f"management group {group.name}: there is no subscription {', '.join(sorted(unknown))}")
+        self._state.management_groups.add(group)
+
+    def add_fleet(self, subscription: str, group: str, name: str, members: Iterable[str]) -> str:
+        """Add a fleet of Azure Kubernetes Fleet Manager with clusters as members, and return its resource id."""
+        made = fleet_id(subscription, group, name)
+        self._state.fleets[made] = tuple(members)
+        return made
 
     def assign(
         self, scope: str, principal_id: str, role_name: str, *, name: str | None = None, description: str | None = None

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from azure_sandbox.front.control import CONTROL_HOST
 from azure_sandbox.front.http import MARK
 
-CREDENTIALS = ("AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
+CREDENTIALS = ("AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "ARM_CLIENT_ID", "ARM_CLIENT_SECRET")
 """Variables that `--person` leaves out: with them, kubelogin signs in as the operator and not with its own client."""
 
 

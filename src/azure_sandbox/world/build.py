@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from azure_sandbox.arm.authorization.roles import Role
+from azure_sandbox.arm.containerservice.child_resources import JWT_AUTHENTICATORS, MANAGED_NAMESPACES
 from azure_sandbox.arm.containerservice.spec import ClusterSpec, PoolSpec, WorkloadSpec
 from azure_sandbox.arm.network.client_networks import ClientNetwork
 from azure_sandbox.arm.network.networks import NETWORK_TYPE, Subnet, VirtualNetwork
+from azure_sandbox.arm.resources.management_groups import ManagementGroup
 from azure_sandbox.arm.service import Arm
 from azure_sandbox.arm.state import Quota
 from azure_sandbox.clock import Clock
@@ -141,6 +143,8 @@ def build_arm(world: World, arm: Arm, directory: Directory, names: Names) -> Ope
                     _audit(cluster, resource, group.location, arm)
         except ValueError as error:
             raise WorldError(f"subscription {model.name}: {error}") from error
+    arm.state.graph_delay = world.resource_graph_delay
+    _group(world, arm, names)
     if operator.public:
         raise WorldError(f"operator: {operator.display_name!r} is a public client, which has no secret")
     return Operator(
@@ -149,6 +153,24 @@ def build_arm(world: World, arm: Arm, directory: Directory, names: Names) -> Ope
         tenant_id=directory.tenant.id,
         subscription_id=subscriptions[0] if subscriptions else "",
     )
+
+
+def _group(world: World, arm: Arm, names: Names) -> None:
+    ids = {it.name.lower(): key for key, it in arm.state.subscriptions.items()}
+    for model in world.management_groups:
+        group = ManagementGroup(
+            name=model.name,
+            display_name=model.display_name,
+            parent=model.parent,
+            subscriptions=tuple(ids.get(it.lower(), it.lower()) for it in model.subscriptions),
+        )
+        try:
+            arm.add_management_group(group)
+            for it in model.role_assignments:
+                who = names.resolve(it.principal, f"roleAssignments of management group {model.name}")
+                arm.assign(_below(group.id, it.scope), who, it.role, name=it.name, description=it.description)
+        except ValueError as error:
+            raise WorldError(f"managementGroups: {error}") from error
 
 
 def _network(model: NetworkModel, subscription: str, group: ResourceGroupModel) -> VirtualNetwork:
@@ -285,6 +307,7 @@ def _cluster(world: World, model: ClusterModel, names: Names, arm: Arm, group: s
         ),
         declared=declared(model.disruption_budgets, model.webhooks, model.volumes, model.objects),
         maintenance=model.maintenance,
+        children={JWT_AUTHENTICATORS: model.jwt_authenticators, MANAGED_NAMESPACES: model.managed_namespaces},
         real=(model.control_plane or world.control_plane) == "real",
         document=raw_document(world, model),
     )

@@ -124,7 +124,8 @@ class ClusterModel(Scope):
 
     `subnet` of its nodes: `network/subnet` in its resource group, or an ARM id.
     `controlPlane: real` runs a kube-apiserver with etcd from KUBEBUILDER_ASSETS; the world's value is the default.
-    `objects` are Kubernetes manifests. `maintenance` maps names to the properties of maintenance windows in ARM.
+    `objects` are Kubernetes manifests. `maintenance` maps names to the properties of maintenance windows in ARM,
+    `jwtAuthenticators` and `managedNamespaces` those of these child resources.
     """
 
     name: str
@@ -152,6 +153,8 @@ class ClusterModel(Scope):
     volumes: tuple[VolumeModel, ...] = ()
     objects: tuple[dict[str, Any], ...] = ()
     maintenance: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    jwt_authenticators: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    managed_namespaces: dict[str, dict[str, Any]] = Field(default_factory=dict)
     audit_log: AuditLogModel | None = None
     control_plane: Literal["builtin", "real"] | None = None
     document: dict[str, Any] | str | None = None
@@ -215,11 +218,22 @@ class SubscriptionModel(Scope):
     resource_groups: tuple[ResourceGroupModel, ...] = ()
 
 
+class ManagementGroupModel(Model):
+    """A management group. `parent` names one above it in the list; `subscriptions` are names or ids of direct ones."""
+
+    name: str
+    display_name: str = ""
+    parent: str = ""
+    subscriptions: tuple[str, ...] = ()
+    role_assignments: tuple[RoleAssignmentModel, ...] = ()
+
+
 class World(Model):
     """A world. Without `operator`, one is generated that is Owner of every subscription.
 
     `throttling`: empty token buckets answer 429. `durations`: seconds of Azure time per kind of operation, such as
     `rotate: 600`; the pace divides them. `controlPlane`: for all clusters, also those that clients create.
+    `resourceGraphDelay`: seconds of Azure time until Azure Resource Graph shows a write.
     """
 
     version: Literal[1]
@@ -238,8 +252,10 @@ class World(Model):
     operator: str | None = None
     custom_roles: tuple[CustomRoleModel, ...] = ()
     subscriptions: tuple[SubscriptionModel, ...] = ()
+    management_groups: tuple[ManagementGroupModel, ...] = ()
     networks: tuple[ClientNetworkModel, ...] = ()
     throttling: bool = False
+    resource_graph_delay: Annotated[float, Field(ge=0)] = 120.0
     control_plane: Literal["builtin", "real"] = "builtin"
     durations: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     folder: Path = Field(default=Path(), exclude=True)

@@ -186,6 +186,16 @@ def test_the_parameters_of_a_flow_are_checked_by_the_same_model() -> None:
     assert FleetFile.model_validate_json(parsed.model_dump_json()) == parsed
 
 
+def test_doors_that_must_be_closed() -> None:
+    text = SMALL.replace("target: {", "target: {doors: {node-ssh: closed, jwt-authenticators: closed}, ")
+    assert parse_fleet_file(text, "fleet.yaml").to_fleet().target.doors == ("jwt-authenticators", "node-ssh")
+    for wrong in ("{door-of-tomorrow: closed}", "{node-ssh: open}", "{node-ssh: true}", "node-ssh", "[node-ssh]"):
+        with pytest.raises(Refused) as refused:
+            parse_fleet_file(SMALL.replace("target: {", f"target: {{doors: {wrong}, "), "fleet.yaml")
+        assert "target.doors" in refused.value.message, wrong
+        assert refused.value.remedy, wrong
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     binary, large, locked = tmp_path / "b.yaml", tmp_path / "l.yaml", tmp_path / "fleet.yaml"
     binary.write_bytes(b"version: 1\nname: caf\xe9\n")
@@ -209,6 +219,25 @@ def test_a_byte_order_mark_is_no_problem(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbf" + SMALL.replace("\n", "\r\n").encode())
 
     assert load_fleet_file(path).name == "prod"
+
+
+def test_a_fleet_can_be_a_management_group_or_a_tenant_without_some_clusters() -> None:
+    fleet = parse_fleet_file(
+        "version: 1\nname: prod\nclusters: [{management_group: corp, tags: {env: prod}}, {tenant: true}]\n"
+        f"exclude: [{{name: shop-99}}, {{subscription: dev}}, {{id: {CLUSTER}}}]\n"
+        "target: {admin_groups: [{name: aks-admins}]}\n",
+        "fleet.yaml",
+    ).to_fleet()
+    assert fleet.selectors == (
+        Selector(management_group="corp", tags=(("env", "prod"),)),
+        Selector(tenant=True),
+    )
+    assert [one.place for one in fleet.selectors] == ["management group corp", "the tenant"]
+    assert fleet.excluded == (
+        Selector(name="shop-99"),
+        Selector(subscription="dev"),
+        Selector(subscription=CLUSTER.split("/")[2], resource_group="shop-weu", name="shop-01"),
+    )
 
 
 def test_each_kind_of_credential_of_a_prover_is_read() -> None:

@@ -47,7 +47,7 @@ async def look_inside(pages: Pages, names: Pages, ca: str = "") -> Inside:
         webhooks=await _readable(_webhooks(pages)),
         pinned_ca=await _readable(_pinned_ca(pages, ca)) if ca else None,
         kubeconfigs=await _readable(_kubeconfigs(names)),
-        static_tokens=await _readable(_static_tokens(names)),
+        static_tokens=await _readable(service_account_secrets(names)),
         masters=await _readable(_masters(pages)),
     )
 
@@ -150,7 +150,8 @@ async def _kubeconfigs(names: Pages) -> tuple[str, ...]:
     return tuple(_label(one) for one in secrets if _KUBECONFIG.search(_label(one)))
 
 
-async def _static_tokens(names: Pages) -> tuple[str, ...]:
+async def service_account_secrets(names: Pages) -> tuple[str, ...]:
+    """Return the secrets with a token of a service account that does not expire. `names` lists metadata alone."""
     of_type = names("/api/v1/secrets?fieldSelector=type%3Dkubernetes.io%2Fservice-account-token")
     return tuple([_label(item) async for item in of_type])
 

@@ -59,7 +59,7 @@ def _static(seen: Seen) -> Iterator[Way]:
         yield _way(seen, "anybody who holds it", "static admin credential (local accounts are on)", "everything")
         for one in seen.roles or ():
             if one.reaches(posture.cluster.resource_id) and one.role.allows(ADMIN_ACTION):
-                how = f"may fetch the static admin credential: {one.role.name}"
+                how = f"may fetch the static admin credential: {one.called}"
                 yield _way(seen, _name(seen, one.principal_id), how, one.scope)
     elif seen.old_credentials is None or seen.old_credentials.debt is not Debt.NONE:
         old = seen.old_credentials
@@ -99,7 +99,7 @@ def _roles(seen: Seen) -> Iterator[Way]:
             yield _way(
                 seen,
                 _name(seen, one.principal_id),
-                f"Azure RBAC: {one.role.name}",
+                f"Azure RBAC: {one.called}",
                 one.scope,
                 until,
                 ours=grant is not None,

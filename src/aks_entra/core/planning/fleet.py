@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from aks_entra.core.cluster import ClusterId, Posture
 from aks_entra.core.planning.gates import Gate
@@ -14,15 +15,32 @@ from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selector:
-    """Selects clusters of a subscription (id or name) by the other fields. ARM names ignore case."""
+    """Selects clusters by the other fields, of a subscription (id or name), a management group or the whole tenant.
 
-    subscription: str
+    ARM names ignore case. A selector that excludes clusters may name no subscription: then it counts everywhere.
+    """
+
+    subscription: str = ""
+    management_group: str | None = None
+    tenant: bool = False
     resource_group: str | None = None
     name: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def wide(self) -> bool:
+        """Whether the selector reaches over several subscriptions."""
+        return self.tenant or self.management_group is not None
+
+    @property
+    def place(self) -> str:
+        """Where it selects clusters, in words."""
+        if self.management_group is not None:
+            return f"management group {self.management_group}"
+        return "the tenant" if self.tenant else f"subscription {self.subscription}"
+
     def matches(self, posture: Posture) -> bool:
-        """Whether the selector selects a cluster of its subscription. Only tag values are case-sensitive."""
+        """Whether the selector selects a cluster of its place. Only tag values are case-sensitive."""
         cluster = posture.cluster
         tags = {name.casefold(): value for name, value in posture.tags}
         return (
@@ -54,6 +72,7 @@ class WantedTarget:
     azure_rbac: AzureRbac = AzureRbac.KEEP
     local_accounts: LocalAccounts = LocalAccounts.OFF
     rotation: RotationPolicy = RotationPolicy.AT_ONCE
+    doors: tuple[str, ...] = ()  # ids of the kinds of doors that must be proven closed, sorted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +112,13 @@ class StageSpec:
     max_concurrency_per_subscription: int | None = None
 
 
+class ReadAs(StrEnum):
+    """With whose credential preflight reads the workloads of clusters in which the prover cannot read them."""
+
+    PROVER = "prover"
+    ADMIN_CREDENTIAL = "admin-credential"  # Azure hands it out for this one read
+
+
 AUDIT_DAYS = 30
 """How many days of audit logs are read from Log Analytics."""
 
@@ -107,11 +133,13 @@ class Fleet:
     name: str
     selectors: tuple[Selector, ...]
     target: WantedTarget
+    excluded: tuple[Selector, ...] = ()  # clusters of these selectors are not in the fleet
     prover: ProverSpec | None = None
     stages: tuple[StageSpec, ...] = ONE_STAGE
     skip_rules: tuple[Skip, ...] = ()
     ticket_required: bool = False
     audit_days: int = AUDIT_DAYS  # days of audit logs to read from Log Analytics; 0: none
+    read: ReadAs = ReadAs.PROVER
     rotation: Soak | None = None  # when the rotation follows, if the target says `later`
 
 

@@ -52,7 +52,7 @@ def _only(fleet: Fleet, clusters: list[ClusterId], prover: ProverSpec | None) ->
     selectors = (
         Selector(subscription=one.subscription_id, resource_group=one.resource_group, name=one.name) for one in clusters
     )
-    return replace(fleet, selectors=tuple(selectors), stages=ONE_STAGE, prover=prover)
+    return replace(fleet, selectors=tuple(selectors), excluded=(), stages=ONE_STAGE, prover=prover)
 
 
 def with_provers(stages: tuple[Stage, ...], provers: Mapping[str, Prover], own: Prover) -> tuple[Stage, ...]:

@@ -129,7 +129,7 @@ class FleetPlan(Memoized):
             "clusters": [
                 {
                     "cluster": plan.cluster.key,
-                    "target": asdict(plan.target),
+                    "target": plan.target.bound(),
                     "before": asdict(plan.before),
                     "steps": [asdict(step) for step in plan.steps],
                     "disposition": plan.disposition,

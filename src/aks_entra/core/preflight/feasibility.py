@@ -87,15 +87,16 @@ def understood(case: Case) -> Iterator[Finding]:
 @rule(
     "B011",
     "U111",
-    seen_in="ARM's permissions of the runner on the cluster",
+    seen_in="ARM's permissions of the runner on the cluster, its user-assigned identities and its subnets",
     remedy="assign the role of deployments/roles/migrate.json on the cluster or its resource group",
     firm=("B011",),
     bars=("B011", "U111"),
 )
 def permissions(case: Case) -> Iterator[Finding]:
-    """The runner needs the ARM actions of its steps, and the action that turns local accounts on again."""
+    """The runner needs the ARM actions of its steps and of the way back, also on identities and subnets."""
     if not case.steps:
         return
+    yield from _linked(case)
     if case.facts.missing_permissions is None:
         yield says(
             "U111",
@@ -109,6 +110,21 @@ def permissions(case: Case) -> Iterator[Finding]:
             f"the runner lacks {action}",
             "assign the role of deployments/roles/migrate.json on the cluster or its resource group",
         )
+
+
+def _linked(case: Case) -> Iterator[Finding]:
+    """Name the rights on identities and subnets that the runner lacks. Azure asks for them at every update."""
+    who = case.facts.runner or "<object id of the runner>"
+    for right in case.posture.linked:
+        grant = f'`az role assignment create --assignee {who} --role "aks-entra migrate" --scope {right.scope}`'
+        if right in case.facts.linked_missing:
+            yield says("B011", f"the runner lacks {right}, which Azure asks for at every update of the cluster", grant)
+        elif right not in case.facts.linked_held:
+            yield says(
+                "U111",
+                f"it could not be read whether the runner has {right}, which Azure asks for at every update",
+                f"grant Microsoft.Authorization/permissions/read there, or {grant}",
+            )
 
 
 @rule(

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from importlib.resources import files
+from typing import Any, Final
 
 _AKS = "Microsoft.ContainerService/managedClusters"
+_DESCRIPTIONS: Final[dict[str, str]] = json.loads(
+    files("azure_sandbox.arm.authorization").joinpath("role_descriptions.json").read_text("utf-8")
+)
+_FLEETS = "Microsoft.ContainerService/fleets"
 _LOOK = (
     "Microsoft.Authorization/*/read",
     "Microsoft.Resources/subscriptions/operationresults/read",
@@ -111,7 +117,30 @@ def _role(
     data: tuple[str, ...] = (),
     no_data: tuple[str, ...] = (),
 ) -> Role:
-    return Role(id=id, name=name, actions=actions, not_actions=no, data_actions=data, not_data_actions=no_data)
+    description = _DESCRIPTIONS.get(name, "")
+    return Role(
+        id=id,
+        name=name,
+        description=description,
+        actions=actions,
+        not_actions=no,
+        data_actions=data,
+        not_data_actions=no_data,
+    )
+
+
+def _for_members() -> tuple[Role, ...]:
+    """Return the roles of Fleet Manager for the member clusters of a fleet, with the ids that Azure publishes."""
+    name, members = "Azure Kubernetes Fleet Manager RBAC {} for Member Clusters", f"{_FLEETS}/members"
+    read = tuple(f"{members}/{it}/read" for it in _READABLE)
+    write = tuple(f"{members}/{it}/*" for it in _WRITABLE)
+    rbac = tuple(f"{members}/rbac.authorization.k8s.io/{it}/*" for it in ("roles", "rolebindings"))
+    return (
+        _role("463ad26c-fcce-4469-9c7f-5653d8acbab5", name.format("Reader"), *_LOOK, data=read),
+        _role("50346970-0998-40f2-b47d-f3b8809840f8", name.format("Writer"), *_LOOK, data=(*read, *write)),
+        _role("d1f699ed-700a-4c77-a22f-29890ac7b115", name.format("Admin"), *_LOOK, data=(*read, *write, *rbac)),
+        _role("79a36d98-eb96-4a76-ae1d-481dc98d2c23", name.format("Cluster Admin"), *_LOOK, data=(f"{members}/*",)),
+    )
 
 
 _CREDENTIAL = f"{_AKS}/listClusterUserCredential/action"
@@ -205,6 +234,7 @@ ROLES = (
         _CREDENTIAL,
         data=(f"{_AKS}/*",),
     ),
+    *_for_members(),
 )
 BY_ID = {it.id: it for it in ROLES}
 BY_NAME = {it.name.lower(): it for it in ROLES}

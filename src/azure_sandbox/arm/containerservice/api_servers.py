@@ -46,6 +46,7 @@ def pools_of(document: Document) -> tuple[Pool, ...]:
             vm_size=it.get("vmSize") or "",
             version=it["currentOrchestratorVersion"],
             labels=tuple(sorted((it.get("nodeLabels") or {}).items())),
+            max_pods=it.get("maxPods") or 110,
         )
         for it in document["properties"]["agentPoolProfiles"]
     )

@@ -67,5 +67,6 @@ class ClusterSpec:
     workloads: tuple[WorkloadSpec, ...] = ()
     declared: Declared = field(default_factory=Declared)
     maintenance: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    children: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)  # `jwtAuthenticators`, …
     real: bool = False
     document: Mapping[str, Any] | None = None

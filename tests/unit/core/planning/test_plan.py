@@ -165,6 +165,12 @@ def test_a_digest_is_computed_once_however_often_it_is_asked_for() -> None:
     assert replace(plan, ticket_required=True).plan_for(LONELY.cluster) is LONELY
 
 
+def test_doors_that_must_be_closed_are_under_the_digest_of_a_plan() -> None:
+    asked = target(doors=("node-ssh",))
+    assert asked.bound()["doors"] == ("node-ssh",)
+    assert "doors" not in target().bound()
+
+
 def test_what_a_person_reads_is_under_a_digest_of_its_own() -> None:
     plan = fleet_of(plan_cluster(managed(), target(), facts()))
     [cluster] = plan.clusters
