@@ -18,7 +18,8 @@ from aks_entra.core.access.grants import Approval, Level
 from aks_entra.core.evidence.break_glass import Opening
 from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup, WantedTarget
 from aks_entra.core.planning.job import Job
-from aks_entra.core.planning.plan import FleetPlan, Prover
+from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.planning.prover import Prover
 from aks_entra.core.preflight import Severity
 from aks_entra.core.verdict.current_state import judge_current_state
 from aks_entra.core.verdict.verdict import Outcome, Verdict
@@ -28,6 +29,7 @@ from aks_entra.host.private_file import PrivateFile
 from aks_entra.planning.inventory import inventory
 from aks_entra.planning.planner import plan_fleet
 from aks_entra.planning.rollback import plan_way_back
+from aks_entra.planning.selection import Selection
 from aks_entra.settings import Settings
 from aks_entra.verification import verifier
 from aks_entra.wiring import Session, open_session
@@ -76,7 +78,7 @@ async def planned(session: Session, selector: Selector, *wanted: WantedGroup) ->
 
 
 async def look(session: Session, said: Said, _: Path) -> bool:
-    rows = await inventory(session.ports, (EVERYWHERE,), probe=True, read=True, records=())
+    rows = await inventory(session.ports, Selection(selectors=(EVERYWHERE,)), probe=True, read=True, records=())
     said.extend(row.problem for row in rows)
     plan = await planned(session, EVERYWHERE)
     said.plan(plan)
@@ -143,6 +145,8 @@ ONLY_WHERE: dict[str, str] = {
     "Microsoft.Network/publicIPAddresses/read": "a service that this process depends on may run on the cluster",
     "Microsoft.Network/loadBalancers/read": "as above",
     "Microsoft.Network/virtualNetworks/subnets/read": "a pool has a subnet of its own",
+    "Microsoft.Network/virtualNetworks/subnets/join/action": "as above; test_linked_rights proves it",
+    "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action": "the cluster has an identity of its own",
     **dict.fromkeys(
         (
             "Microsoft.OperationalInsights/workspaces/read",

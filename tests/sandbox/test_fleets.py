@@ -42,7 +42,7 @@ async def test_an_assignment_with_a_condition_is_shown_and_gives_nothing(client:
     path = f"{scope}/providers/Microsoft.Authorization/roleAssignments/{NAME}"
     condition = "@Resource[Microsoft.ContainerService/managedClusters/x] StringEquals 'a'"
     refused = await client.refused("PUT", path, assignment(condition=condition))
-    assert refused[:2] == (400, "InvalidConditionVersion")
+    assert refused[:2] == (400, "InvalidRoleAssignmentCondition")
     made = await client.send("PUT", path, assignment(condition=condition, conditionVersion="2.0"))
     assert made.status == 201
     shown = (await client.get(path))["properties"]

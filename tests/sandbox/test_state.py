@@ -13,10 +13,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 from multidict import CIMultiDict
 
+from azure_sandbox.arm.api_versions import newest
 from azure_sandbox.arm.state import ManagedCluster
-from azure_sandbox.cluster.machines import namespace
+from azure_sandbox.cluster.machines import Pool, namespace
 from azure_sandbox.cluster.resources import RBAC_GROUP
 from azure_sandbox.entra import pim
+from azure_sandbox.entra.objects import Application, PasswordCredential
 from azure_sandbox.entra.pim_state import ScheduleRequest
 from azure_sandbox.entra.tokens import ARM_AUDIENCES
 from azure_sandbox.faults.operations import OperationFault
@@ -71,7 +73,7 @@ async def asked(sandbox: Sandbox, method: str, target: str, body: object = None)
             host="management.azure.com",
             path=parts.path,
             raw_path=parts.path,
-            query=dict(parse_qsl(parts.query)) | {"api-version": "2026-08-01"},
+            query=dict(parse_qsl(parts.query)) | {"api-version": newest(parts.path, sandbox.clock.now().date())},
             headers=CIMultiDict({"authorization": f"Bearer {token}"}),
             body=json.dumps(body).encode() if body is not None else b"",
             now=sandbox.clock.now(),
@@ -312,3 +314,24 @@ def test_only_classes_of_the_sandbox_are_decoded() -> None:
         decode({"$": "os:system", "of": {}})
     with pytest.raises(TypeError, match="cannot be stored as JSON"):
         encode(object())
+
+
+def test_a_field_that_an_earlier_version_did_not_store_has_its_default() -> None:
+    pool = Pool(name="a", count=1, mode="System", vm_size="Standard_D4s_v5", version="1.34.4")
+    stored = encode(pool)
+    del stored["of"]["max_pods"], stored["of"]["labels"]
+    assert decode(stored) == pool
+
+
+async def test_an_application_and_its_secret_survive_a_restart(tmp_path: Path) -> None:
+    async with Sandbox(Path("demo"), state=tmp_path / "state") as first:
+        now = first.clock.now()
+        secret = PasswordCredential(key_id="k", secret="s", start=now, end=now + timedelta(days=1))
+        made = Application(id="i", app_id="a", display_name="deployer", created_at=now, passwords=(secret,))
+        first.directory.register(made)
+        leaver = next(iter(first.directory.users()))
+        first.directory.remove(leaver)
+    async with Sandbox(state=tmp_path / "state") as second:
+        assert second.directory.registration("a") == made
+        assert [it for it, _ in second.directory.removed()] == [leaver]
+        assert second.directory.user(leaver.upn) is None

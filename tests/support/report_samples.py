@@ -28,7 +28,8 @@ from aks_entra.core.evidence.observations import (
     WorkloadsSeen,
 )
 from aks_entra.core.evidence.rotation_debt import Debt, OldCredentials
-from aks_entra.core.planning.plan import ClusterPlan, FleetPlan, Prover, plan_cluster
+from aks_entra.core.planning.plan import ClusterPlan, FleetPlan, plan_cluster
+from aks_entra.core.planning.prover import Prover
 from aks_entra.core.planning.rollout import MemberGroup, Stage, StageResult
 from aks_entra.core.preflight.audit_callers import AuditedCallers, Caller, Holds
 from aks_entra.core.target import AzureRbac, GroupTarget, Target

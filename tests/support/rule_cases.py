@@ -25,10 +25,10 @@ from aks_entra.core.preflight import (
     Writer,
 )
 from aks_entra.core.preflight.audit_callers import Caller, Holds
-from aks_entra.core.target import LocalAccounts, RotationPolicy
+from aks_entra.core.target import LocalAccounts
 from tests.support.cases import DENIES, INSIDE, OLD_CA, QUIET, SHUT, facts, group, managed, target
+from tests.support.window_rule_cases import LATER, READ_BEFORE_THE_WINDOW, SUBNET
 
-SUBNET = "/subscriptions/s/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/v/subnets/nodes"
 FLAT = Pool(name="a", count=3, vm_size="Standard_D4s_v5", subnet_id=SUBNET, addresses_per_node=31)
 SATURDAYS = MaintenanceWindow(name="default", hours=(("Saturday", 2), ("Saturday", 3)))
 ODD = MaintenanceWindow(name="nodes", schedule="yearly", duration_hours=4)
@@ -52,7 +52,6 @@ OPENED = (
     ("aks-entra-break-glass-reason", "INC-77"),
     ("aks-entra-break-glass-opener", "dana"),
 )
-LATER = target(rotation=RotationPolicy.LATER)
 
 
 def seen(expires: str | None) -> ServingCertificate:
@@ -68,6 +67,7 @@ SSH_OPEN = opened(
     "node-ssh", "system: everyone with a private key of its local user", remedy="turn SSH access off for the pool"
 )
 SPEAKING = [
+    *READ_BEFORE_THE_WINDOW,
     ("B002", "looked up in tenant another", managed(), target(), facts(directory_tenant="another")),
     (
         "B006",
@@ -92,6 +92,20 @@ SPEAKING = [
     (
         "B013",
         "cannot be reached",
+        managed(authorized_ip_ranges=("20.0.0.0/8",)),
+        target(),
+        facts(unreachable="timed out"),
+    ),
+    (
+        "W160",
+        "reaches the internet as 198.51.100.9, which is in none",
+        managed(authorized_ip_ranges=("20.0.0.0/8", "192.0.2.7")),
+        target(),
+        facts(unreachable="timed out", prover_address="198.51.100.9"),
+    ),
+    (
+        "U160",
+        "it is unknown whether the authorised IP ranges",
         managed(authorized_ip_ranges=("20.0.0.0/8",)),
         target(),
         facts(unreachable="timed out"),

@@ -18,7 +18,7 @@ from aks_entra.adapters.first_use import on_first_use
 from aks_entra.adapters.http.network import Web
 from aks_entra.adapters.identity.credentials import Identities
 from aks_entra.adapters.vault import MemoryVault
-from aks_entra.core.planning.fleet import ProverSpec
+from aks_entra.core.planning.prover import ProverSpec
 from aks_entra.ports.migration import Clock, Journal, Ports
 from aks_entra.settings import Settings
 
@@ -45,7 +45,7 @@ async def open_services(
     async with AsyncExitStack() as to_close:
         web = Web(connect=settings.connect_timeout, read=settings.request_timeout)
         to_close.push_async_callback(web.close)
-        identities = Identities(web, prover, person)
+        identities = Identities(web, prover, person, egress=settings.egress_address)
         to_close.push_async_callback(identities.close)
         clients = Clients(identities, web, rate=settings.request_rate)
         to_close.push_async_callback(clients.close)

@@ -75,6 +75,20 @@ class Identity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedRight:
+    """An ARM action on another resource, named by its id, that a cluster's document names.
+
+    Azure asks for it at every PUT of the cluster, and refuses one without it (LinkedAuthorizationFailed).
+    """
+
+    action: str
+    scope: str
+
+    def __str__(self) -> str:
+        return f"{self.action} on {self.scope}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
     """One agent pool as ARM lists it. Counts are nodes. Bounds are None without the autoscaler."""
 
@@ -150,6 +164,7 @@ class Posture:
     tags: tuple[tuple[str, str], ...] = ()
     etag: str | None = None
     uid: str = ""  # ARM's `resourceUID`: another one for a cluster made anew under the same name; empty: not shown
+    linked: tuple[LinkedRight, ...] = ()  # what a PUT of the cluster needs on its identities and subnets
     not_understood: tuple[str, ...] = ()  # what ARM shows in words that this version does not know, `name: value`
     ca: CertificateAuthority | None = None
     serving: ServingCertificate | None = None

@@ -23,6 +23,7 @@ MAX_FIRST_MEMBERS: Final = 19  # Graph takes 20 references in one request, and t
 
 _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _GUID_PATTERN: Final = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+_WORK_QUEUE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _UPN: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _CRON: Final = re.compile(  # what Prefect and cronsim read alike
     r"[\d*,/-]+( +[\d*,/-]+){2} +(?:[\d*,/-]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)+"
@@ -44,6 +45,14 @@ def _guid(text: str) -> str:
     if not _GUID.fullmatch(text):
         raise Mistake("is not an id", f"write a GUID, such as {_EXAMPLE_ID}", value=text)
     return text.lower()
+
+
+def _work_queue(text: str) -> str:
+    if not _WORK_QUEUE.fullmatch(text):
+        raise Mistake(
+            "is not the name of a work queue", "write letters, digits, `-`, `_` or `.`, such as spoke-weu", value=text
+        )
+    return text
 
 
 def _principal(text: str) -> str:
@@ -203,6 +212,7 @@ Doors = Annotated[
     AfterValidator(_doors),
 ]
 Variable = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_variable)]
+WorkQueue = Annotated[str, Field(max_length=100), AfterValidator(_work_queue)]
 Principals = Annotated[tuple[Principal, ...], Field(max_length=MAX_FIRST_MEMBERS)]
 Span = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(_span)]
 ClockTime = Annotated[str, Field(max_length=40), AfterValidator(_clock)]

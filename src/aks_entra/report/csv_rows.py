@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from typing import Final
 
 from aks_entra.core.doors.model import DoorState
@@ -34,12 +35,17 @@ COLUMNS: Final = (
 
 
 def render(report: FleetReport) -> str:
-    """Return the table with its header (RFC 4180). A text that a spreadsheet would run gets an apostrophe in front."""
+    """Return the table with its header (RFC 4180)."""
+    return written(COLUMNS, (_row(report, verdict) for verdict in report.verdicts))
+
+
+def written(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return any table with its header. A text that a spreadsheet would run gets an apostrophe in front."""
     target = io.StringIO()
     writer = csv.writer(target)
-    writer.writerow(COLUMNS)
-    for verdict in report.verdicts:
-        writer.writerow([for_csv(cell) for cell in _row(report, verdict)])
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([for_csv(cell) for cell in row])
     return target.getvalue()
 
 

@@ -16,7 +16,7 @@ from azure_sandbox.arm.authorization.policy_routes import PolicyRoutes
 from azure_sandbox.arm.authorization.role_assignments import RoleAssignmentRoutes
 from azure_sandbox.arm.authorization.role_definitions import RoleDefinitionRoutes
 from azure_sandbox.arm.authorization.roles import Role
-from azure_sandbox.arm.containerservice import maintenance
+from azure_sandbox.arm.containerservice import existence, maintenance
 from azure_sandbox.arm.containerservice.agent_pools import AgentPools
 from azure_sandbox.arm.containerservice.api_servers import Builder, regime_of
 from azure_sandbox.arm.containerservice.child_resources import JwtAuthenticators, ManagedNamespaces
@@ -29,18 +29,24 @@ from azure_sandbox.arm.containerservice.fleets import FleetRoutes, fleet_id
 from azure_sandbox.arm.containerservice.maintenance import Maintenance
 from azure_sandbox.arm.containerservice.operations import Operations
 from azure_sandbox.arm.containerservice.run_command import RunCommand
+from azure_sandbox.arm.containerservice.scale_sets import ScaleSets
 from azure_sandbox.arm.containerservice.spec import ClusterSpec, LockLevel, PoolSpec
 from azure_sandbox.arm.containerservice.upgrades import Upgrades
 from azure_sandbox.arm.containerservice.validation import check_new, check_types, check_whole
-from azure_sandbox.arm.containerservice.versions import DEFAULT
+from azure_sandbox.arm.containerservice.versions import DEFAULT, OFFERS, Offer
 from azure_sandbox.arm.front_door import FrontDoor
 from azure_sandbox.arm.insights.activity_log import Entry
 from azure_sandbox.arm.insights.routes import Monitor
 from azure_sandbox.arm.network.networks import VirtualNetwork
 from azure_sandbox.arm.network.routes import NetworkRoutes
+from azure_sandbox.arm.resources.management_groups import ManagementGroup, ManagementGroupRoutes
+from azure_sandbox.arm.resources.plain import PlainRoutes
+from azure_sandbox.arm.resources.regions import is_region
 from azure_sandbox.arm.resources.registration import Registration
 from azure_sandbox.arm.resources.resource_graph import ResourceGraph
+from azure_sandbox.arm.resources.resource_list import ResourceList
 from azure_sandbox.arm.resources.subscriptions import Subscriptions
+from azure_sandbox.arm.resources.tags import TagRoutes
 from azure_sandbox.arm.state import (
     ChildResource,
     ManagedCluster,
@@ -73,6 +79,8 @@ class ArmSettings:
     `seed`: draw all other durations from the recorded ranges; without it they are the recorded medians.
     `throttling`: an empty token bucket refuses the request.
     `real_control_planes`: each cluster that a client creates gets its own kube-apiserver.
+    `offers`: the Kubernetes versions that regions offer.
+    `accepted_versions`: api-versions that are accepted although the resource type does not have them any more.
     """
 
     durations: Mapping[str, float] = field(default_factory=dict)
@@ -81,6 +89,8 @@ class ArmSettings:
     real_control_planes: bool = False
     page_size: int = 500
     default_version: str = DEFAULT
+    offers: tuple[Offer, ...] = OFFERS
+    accepted_versions: frozenset[str] = frozenset()
 
 
 class Arm:
@@ -95,7 +105,7 @@ class Arm:
         faults: OperationFaults | None = None,
     ) -> None:
         settings = settings or ArmSettings()
-        self.router = Router("Azure Resource Manager")
+        self.router = Router("Azure Resource Manager", decodes_slashes=True)
         self._state = State(progress=clock.progress)
         self._directory = directory
         self.clock = clock
@@ -107,6 +117,7 @@ class Arm:
             clock=clock,
             router=self.router,
             throttle=self.throttle,
+            accepted_versions=settings.accepted_versions,
         )
         self._build = Builder(
             clock=clock,
@@ -125,12 +136,16 @@ class Arm:
         clusters = self._clusters = Clusters(door, operations, self._build, version=settings.default_version)
         RoleAssignmentRoutes(door, directory)
         RoleDefinitionRoutes(door)
-        around = (Maintenance, Upgrades, Monitor, ResourceGraph, NetworkRoutes, LogRoutes)
-        for routes in (*around, LockRoutes, PolicyRoutes, DenyAssignmentRoutes, FleetRoutes):
+        Upgrades(door, settings.offers)
+        around = (Maintenance, ScaleSets, Monitor, ResourceGraph, NetworkRoutes, LogRoutes)
+        for routes in (*around, ManagementGroupRoutes, LockRoutes, PolicyRoutes, DenyAssignmentRoutes, FleetRoutes):
             routes(door)
         RunCommand(door, durations)
         Subscriptions(door, page=settings.page_size, delete_cluster=clusters.delete)
         Registration(door)
+        TagRoutes(door)
+        PlainRoutes(door, directory)
+        ResourceList(door)
 
     @property
     def state(self) -> State:
@@ -158,9 +173,11 @@ class Arm:
         """Add a resource group to a subscription, given by its id.
 
         Raises:
-            ValueError: The subscription is unknown.
+            ValueError: The subscription or the region is unknown.
         """
         home = self._subscription(subscription)
+        if not is_region(location):
+            raise ValueError(f"resource group {name}: Azure has no region {location!r}")
         home.groups[name.lower()] = ResourceGroup(
             subscription=home.id, name=name, location=location, tags=dict(tags) if tags else None
         )
@@ -186,6 +203,7 @@ class Arm:
             for name, window in spec.maintenance.items():
                 maintenance.check(name, dict(window))
             check_types(sent)
+            existence.check(spec.name, sent)
             check_new(spec.name, sent)
             document = complete(sent, None, subscription=home.id, group=group.name, name=spec.name, tenant=home.tenant)
             check_whole(document, sent)
@@ -241,6 +259,12 @@ class Arm:
         if self._state.roles.find(role.name):
             raise ValueError(f"there are two roles called {role.name!r}")
         self._state.roles.put(role)
+
+    def add_management_group(self, group: ManagementGroup) -> None:
+        """Add a management group. Raises ValueError if its parent or one of its subscriptions does not exist."""
+        if unknown := set(group.subscriptions) - set(self._state.subscriptions):
+            raise ValueError(f"management group {group.name}: there is no subscription {', '.join(sorted(unknown))}")
+        self._state.management_groups.add(group)
 
     def add_fleet(self, subscription: str, group: str, name: str, members: Iterable[str]) -> str:
         """Add a fleet of Azure Kubernetes Fleet Manager with clusters as members, and return its resource id."""
@@ -326,7 +350,7 @@ def _sent(spec: ClusterSpec, group: ResourceGroup, tenant: str) -> Document:
         "kubernetesVersion": spec.version,
         "enableRBAC": spec.kubernetes_rbac,
         "disableLocalAccounts": not spec.local_accounts,
-        "agentPoolProfiles": [_pool(it) for it in pools],
+        "agentPoolProfiles": [_pool(it, spec.subnet) for it in pools],
     }
     entra = spec.entra_tenant or tenant
     match spec.identity:
@@ -344,6 +368,9 @@ def _sent(spec: ClusterSpec, group: ResourceGroup, tenant: str) -> Document:
             pass
     if spec.private:
         properties["apiServerAccessProfile"] = {"enablePrivateCluster": True, "enablePrivateClusterPublicFQDN": True}
+    if spec.authorized_ip_ranges:
+        access = properties.setdefault("apiServerAccessProfile", {"enablePrivateCluster": False})
+        access["authorizedIPRanges"] = list(spec.authorized_ip_ranges)
     return {
         "location": spec.location or group.location,
         "tags": dict(spec.tags),
@@ -352,10 +379,12 @@ def _sent(spec: ClusterSpec, group: ResourceGroup, tenant: str) -> Document:
     }
 
 
-def _pool(it: PoolSpec) -> Document:
+def _pool(it: PoolSpec, subnet: str) -> Document:
     pool: Document = {"name": it.name, "count": it.count, "mode": it.mode, "vmSize": it.vm_size}
     if it.low is not None or it.high is not None:
         pool |= {"enableAutoScaling": True, "minCount": it.low or it.count, "maxCount": it.high or it.count}
+    if subnet:
+        pool["vnetSubnetID"] = subnet
     if it.labels:
         pool["nodeLabels"] = dict(it.labels)
     return pool

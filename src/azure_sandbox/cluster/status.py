@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from azure_sandbox.front.http import Problem
@@ -77,6 +78,38 @@ def invalid_field(group: str, field: str, message: str) -> Problem:
     text = f'.{group} "" is invalid: {field}: {message}'
     cause = {"reason": "FieldValueInvalid", "message": message, "field": field}
     return _status(422, "Invalid", text, {"group": group, "causes": [cause]})
+
+
+def unsupported_value(group: str, kind: str, field: str, value: Any, known: tuple[str, ...]) -> Problem:
+    """Return a 422 for an option with a value that Kubernetes does not know. The value is quoted as JSON."""
+    supported = ", ".join(f'"{it}"' for it in known)
+    shown = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    message = f"Unsupported value: {shown}: supported values: {supported}"
+    cause = {"reason": "FieldValueNotSupported", "message": message, "field": field}
+    text = f'{kind}.{group} "" is invalid: {field}: {message}'
+    return _status(422, "Invalid", text, {"group": group, "kind": kind, "causes": [cause]})
+
+
+def conflict(group: str, kind: str, name: str, message: str) -> Problem:
+    """Return a 409: the object is not as the request expects it."""
+    text = f'Operation cannot be fulfilled on {_qualified(group, kind)} "{name}": {message}'
+    return _status(409, "Conflict", text, _details(group, kind, name))
+
+
+def modified(group: str, plural: str, name: str) -> Problem:
+    """Return a 409: the object was changed since it was read."""
+    words = "the object has been modified; please apply your changes to the latest version and try again"
+    return conflict(group, plural, name, words)
+
+
+def unsupported_media() -> Problem:
+    """Return a 415: the body has a type that the request cannot have."""
+    return _status(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+
+
+def too_large(limit: int) -> Problem:
+    """Return a 413: the body has more bytes than the limit."""
+    return _status(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}")
 
 
 def expired(message: str) -> Problem:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
 Body = dict[str, Any] | list[Any] | bytes | str | None
+DEEPEST = 200  # levels of a JSON document
+TOO_DEEP = "exceeded max depth"
 MARK = {"x-azure-sandbox": "true"}
 
 
@@ -25,6 +27,27 @@ class Problem(Exception):
         self.status = status
         self.body = body
         self.headers = dict(headers or {})
+
+
+def on_one_line(text: str) -> str:
+    """Return a text with its control characters escaped, so that none of them acts on a terminal."""
+    return "".join(it if it.isprintable() else repr(it)[1:-1] for it in text)
+
+
+def parsed(text: bytes | str) -> Any:
+    """Return the value of a JSON text. Raises ValueError for any other text, and for one that nests too deeply."""
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(TOO_DEEP) from error
+    level, inner = 0, [value]
+    while inner:
+        level += 1
+        if level > DEEPEST:
+            raise ValueError(TOO_DEEP)
+        lists = (it.values() if isinstance(it, dict) else it for it in inner if isinstance(it, dict | list))
+        inner = [one for it in lists for one in it if isinstance(one, dict | list)]
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +70,7 @@ class Request:
     def json(self) -> dict[str, Any]:
         """Return the body as a JSON object. Raises a 400 Problem for any other body."""
         try:
-            document = json.loads(self.body)
+            document = parsed(self.body)
         except ValueError as error:
             raise Problem(400, _error("InvalidRequestContent", f"The request content was invalid: {error}")) from error
         if not isinstance(document, dict):
@@ -94,11 +117,13 @@ class _Route:
 class Router:
     """Case-insensitive path templates. `{name}` matches within one segment; `{name:path}` may contain slashes.
 
-    If several templates match, the one that was added first is used.
+    If several templates match, the one that was added first is used. With `decodes_slashes` an encoded slash separates
+    segments like a plain one, as in ARM, where clients send whole scopes encoded.
     """
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, *, decodes_slashes: bool = False) -> None:
         self.service = service
+        self._decodes_slashes = decodes_slashes
         self._routes: list[_Route] = []
 
     def add(self, method: str, template: str, handler: Handler) -> None:
@@ -107,6 +132,8 @@ class Router:
 
     async def dispatch(self, request: Request) -> Reply:
         """Answer a request. A Problem becomes its reply; a request without a route gets a 501."""
+        if self._decodes_slashes:
+            request = replace(request, path=_collapsed(request.path.replace("%2F", "/")))
         path = request.path.rstrip("/") or "/"
         others: set[str] = set()
         for route in self._routes:
@@ -135,7 +162,11 @@ class Router:
 def split_path(raw_path: str) -> str:
     """Decode a raw path as in `Request.path`: repeated slashes collapsed, encoded slashes kept."""
     kept = re.sub("%2f", "%252F", raw_path, flags=re.IGNORECASE)
-    return re.sub("/{2,}", "/", unquote(kept))
+    return _collapsed(unquote(kept))
+
+
+def _collapsed(path: str) -> str:
+    return re.sub("/{2,}", "/", path)
 
 
 def _compile(template: str) -> re.Pattern[str]:

@@ -49,7 +49,9 @@ rollout:
     - {name: canary, groups: [{name: ring, tags: {ring: canary}}]}
     - {name: rest, groups: [{name: all, rest: true}], max_concurrency: 2}
 """
-READS = re.compile(r"/token$|credential|(check|get)member|getbyids|selfsubject|/\$batch$", re.IGNORECASE)
+READS = re.compile(
+    r"/token$|checkpolicyrestrictions$|credential|(check|get)member|getbyids|selfsubject|/\$batch$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

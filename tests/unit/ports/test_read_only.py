@@ -25,7 +25,9 @@ READS = {
         *("tenant_of", "subscription_id", "subscription_ids", "list_clusters", "cluster", "certificate_authority"),
         *("missing_permissions", "is_cluster_admin", "locks", "supported_versions", "policies", "maintenance_windows"),
         *("quotas", "subnet", "published_addresses", "writers", "handed_out", "operation", "hold_admin_credential"),
-        "deny_assignments",
+        *("deny_assignments", "clusters_in_resource_graph"),
+        *("may", "policy_evaluations", "scale_set_additions", "node_disruption"),
+        *("document", "child", "regions", "network", "has_resource_group"),
     },
     "directory": {
         *("group", "contents", "memberships", "groups_named", "group_with_unique_name", "user_id", "is_member"),
@@ -43,7 +45,7 @@ READS = {
     },  # our own record at Prefect's server
     "callers": {"runner", "prover"},
     "audit": {"callers"},
-    "conditional_access": {"in_the_way"},
+    "conditional_access": {"in_the_way", "sign_ins"},
     "host": {"home", "tools", "addresses", "reach"},
     "doors": {"jwt_authenticators", "managed_namespaces"},
     "rights": {

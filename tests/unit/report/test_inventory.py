@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from dataclasses import replace
 
@@ -14,10 +16,12 @@ from aks_entra.core.doors.model import closed, opened
 from aks_entra.core.doors.registry import KINDS
 from aks_entra.core.evidence.rotation_debt import Debt, OldCredentials
 from aks_entra.core.preflight import GroupFacts
+from aks_entra.errors import Refused
 from aks_entra.planning.inventory import Row
-from aks_entra.report import doors_view
+from aks_entra.report import doors_view, inventory_csv
 from aks_entra.report import inventory_view as view
-from aks_entra.report.inventory_text import render
+from aks_entra.report.inventory_summary import board, document
+from aks_entra.report.inventory_text import render, render_board
 from aks_entra.report.inventory_view import Prospect
 from tests.support.report_samples import ADMINS, posture
 
@@ -205,3 +209,65 @@ def test_a_cluster_that_break_glass_opened_shows_until_when() -> None:
     tags = (("aks-entra-break-glass-until", "2026-11-24T09:00:00Z"), ("aks-entra-break-glass-reason", "INC-77"))
     assert view.local_accounts(replace(posture("a"), tags=tags)) == "OPEN until 2026-11-24T09:00:00Z (INC-77)"
     assert view.local_accounts(replace(posture("a"), tags=tags, local_accounts=False)) == "off"
+
+
+def test_a_board_counts_states_and_says_since_when_rotations_are_owed() -> None:
+    rows = (
+        *ROWS.values(),
+        replace(ROWS["owed"], old_credentials=replace(OWED, since="2025-03-01T00:00:00Z")),
+        replace(ROWS["owed"], old_credentials=replace(OWED, since="2025-01-01T00:00:00Z")),
+    )
+    shown = document(rows, "posture")
+    assert [(one["name"], one["clusters"]) for one in shown["groups"]] == [
+        ("Entra, local accounts off", 5),
+        ("Entra, local accounts on", 3),
+        ("Entra + Azure RBAC, local accounts on", 1),
+        ("legacy, local accounts on", 1),
+        ("none, local accounts on", 1),
+        ("none, no RBAC, local accounts on", 1),
+    ]
+    total = shown["total"]
+    assert total["clusters"] == len(rows)
+    assert total["old_credentials"] == {"alive": 7, "none": 1, "owed": 3, "unknown": 1}
+    assert total["owed_since"] == "2025-01-01T00:00:00Z"
+    assert total["problems"] == 1
+    assert sum(total["prospects"].values()) == len(rows)
+
+
+def test_clusters_are_grouped_by_tag_and_subscription() -> None:
+    one = replace(ROWS["open"], posture=replace(ROWS["open"].posture, tags=(("Team", "shop"),)))
+    assert [(line.name, line.clusters) for line in board((one, ROWS["done"]), "tag:team")] == [
+        ("(no such tag)", 1),
+        ("shop", 1),
+    ]
+    assert [line.clusters for line in board(tuple(ROWS.values()), "subscription")] == [len(ROWS)]
+    assert board((), "posture") == ()
+
+
+@pytest.mark.parametrize("by", ["colour", "tag", "tag:", "subscription:x"])
+def test_an_unknown_grouping_is_refused_also_without_clusters(by: str) -> None:
+    with pytest.raises(Refused, match="cannot be grouped by"):
+        board((), by)
+
+
+def test_the_board_as_people_see_it() -> None:
+    console = Console(width=160, record=True, file=io.StringIO())
+    rows = (ROWS["open"], ROWS["owed"], ROWS["done"])
+    console.print(*render_board(rows, "posture"), *render_board((), "posture"), sep="\n")
+    assert [line.rstrip() for line in console.export_text().splitlines()] == [
+        "POSTURE                    CLUSTERS  AS IT SHOULD BE  CAN BE MIGRATED  OWED  OWED SINCE  UNKNOWN",
+        "Entra, local accounts off         2                1                1     1           –        –",
+        "Entra, local accounts on          1                –                1     –           –        –",
+        "total                             3                1                2     1           –        –",
+        "read: ARM, the API servers' certificates and the clusters' CAs",
+        "0 clusters",
+    ]
+
+
+def test_an_inventory_as_csv_has_a_line_for_each_cluster_and_no_formula() -> None:
+    odd = replace(ROWS["open"], posture=replace(ROWS["open"].posture, tags=(("a", "b"),)), problem="=cmd()")
+    lines = list(csv.DictReader(io.StringIO(inventory_csv.render((odd, ROWS["owed"])))))
+    assert [line["identity"] for line in lines] == ["Entra", "Entra"]
+    assert lines[0]["problem"] == "'=cmd()"
+    assert lines[0]["tags"] == "a=b"
+    assert lines[1]["old_credentials"].startswith("owed: CA from 2024-05-11")

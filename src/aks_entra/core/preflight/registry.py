@@ -14,6 +14,7 @@ from aks_entra.core.preflight import (
     groups,
     lockout,
     ownership,
+    policy_evaluations,
     readiness,
     rotation,
 )
@@ -21,7 +22,7 @@ from aks_entra.core.preflight.context import Case
 from aks_entra.core.preflight.finding import Finding, Rule, Severity, Skip, severity_of, skipped
 
 SECTIONS: Final[tuple[tuple[str, tuple[Rule, ...]], ...]] = (
-    ("Can it be done", feasibility.RULES),
+    ("Can it be done", (*feasibility.RULES, *policy_evaluations.RULES)),
     ("Will anybody be locked out", (*groups.RULES, *group_drift.RULES, *lockout.RULES, *deny_assignments.RULES)),
     ("Is it a good moment", readiness.RULES),
     ("What will the rotation break", rotation.RULES),

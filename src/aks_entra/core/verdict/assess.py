@@ -157,11 +157,12 @@ def _nodes(_: ClusterPlan, evidence: tuple[Evidence, ...], seen: Weights) -> Non
         seen.missing.append("nodes were not seen")
         return
     ready = f"{nodes.ready} {'node' if nodes.ready == 1 else 'nodes'} Ready"
+    fixed = nodes.fewest == nodes.most
+    bounds = f"{nodes.fewest}" if fixed else f"{nodes.fewest} to {nodes.most}"
     if nodes.missing:
-        bounds = f"{nodes.fewest}" if nodes.fewest == nodes.most else f"{nodes.fewest} to {nodes.most}"
         seen.wrong.append(f"{ready}, {bounds} expected: {', '.join(nodes.missing)}")
     else:
-        seen.proven.append(ready)
+        seen.proven.append(ready if fixed else f"{ready} (the autoscaler keeps {bounds})")
 
 
 def _workloads(plan: ClusterPlan, evidence: tuple[Evidence, ...], seen: Weights) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from azure_sandbox.arm.authorization.roles import Role
+from azure_sandbox.arm.authorization.roles import Role, matches
+
+ACTIONS = re.compile(r"ActionMatches\s*\{\s*(?:'([^']*)'|\"([^\"]*)\")\s*\}", re.IGNORECASE)
+"""The actions that a condition is about: it allows every other action."""
 
 
 def normal(scope: str) -> str:
@@ -33,6 +37,19 @@ class Assignment:
     created_by: str = ""
     description: str | None = None
     condition: str | None = None
+    condition_version: str | None = None
+
+    def grants(self, action: str, *, data: bool = False) -> bool:
+        """Return whether the assignment allows an action.
+
+        The sandbox does not evaluate the expressions of a condition: what a condition is about is not allowed.
+        """
+        if not self.role.allows(action, data=data):
+            return False
+        if not self.condition:
+            return True
+        about = [it or other for it, other in ACTIONS.findall(self.condition)]
+        return bool(about) and not any(matches(it, action) for it in about)
 
     @property
     def id(self) -> str:
@@ -41,10 +58,11 @@ class Assignment:
 
 
 class RoleAssignments:
-    """All role assignments of a world."""
+    """All role assignments of a world. `above` returns the scopes of the management groups above a scope."""
 
-    def __init__(self) -> None:
+    def __init__(self, above: Callable[[str], tuple[str, ...]] = lambda _: ()) -> None:
         self._assignments: dict[str, Assignment] = {}
+        self._above = above
 
     def add(self, assignment: Assignment) -> None:
         """Add an assignment, or replace the one with its id."""
@@ -80,26 +98,23 @@ class RoleAssignments:
         return iter(tuple(self._assignments.values()))
 
     def held(self, principals: Iterable[str], scope: str) -> Iterator[Assignment]:
-        """Return the assignments of these principals (object ids) that apply to a scope.
-
-        The sandbox evaluates no condition: an assignment with one gives nothing.
-        """
+        """Return the assignments of these principals (object ids) that apply to a scope."""
         who = {it.lower() for it in principals}
-        found = (it for it in self.all() if it.principal.lower() in who and covers(it.scope, scope))
-        return (it for it in found if not it.condition)
+        scopes = (scope, *self._above(scope))
+        return (it for it in self.all() if it.principal.lower() in who and any(covers(it.scope, one) for one in scopes))
 
     def knows(self, principals: Iterable[str], scope: str) -> bool:
         """Return whether these principals have an assignment at, above or below a scope."""
         who = {it.lower() for it in principals}
-        return any(
-            it.principal.lower() in who and (covers(it.scope, scope) or covers(scope, it.scope)) for it in self.all()
+        return any(True for _ in self.held(principals, scope)) or any(
+            it.principal.lower() in who and covers(scope, it.scope) for it in self.all()
         )
 
     def allows(self, principals: Iterable[str], action: str, scope: str) -> bool:
         """Return whether these principals may perform an action on a scope."""
-        return any(it.role.allows(action) for it in self.held(principals, scope))
+        return any(it.grants(action) for it in self.held(principals, scope))
 
     def data_role(self, principals: Iterable[str], data_action: str, scope: str) -> str | None:
         """Return the name of a role that allows these principals a data action on a scope, or None."""
         held = self.held(principals, scope)
-        return next((it.role.name for it in held if it.role.allows(data_action, data=True)), None)
+        return next((it.role.name for it in held if it.grants(data_action, data=True)), None)

@@ -60,6 +60,8 @@ class ClusterSpec:
     tier: Literal["Free", "Standard", "Premium"] = "Free"
     power_state: Literal["Running", "Stopped"] = "Running"
     private: bool = False
+    authorized_ip_ranges: tuple[str, ...] = ()
+    subnet: str = ""  # id of the subnet of its nodes; empty: one that AKS made
     created: datetime | None = None
     ca_created: datetime | None = None
     workloads: tuple[WorkloadSpec, ...] = ()

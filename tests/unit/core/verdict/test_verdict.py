@@ -22,6 +22,7 @@ from aks_entra.core.evidence.observations import (
     GroupEnsured,
     GroupSeen,
     LocalAccountsEnabled,
+    NodesSeen,
     SignInProven,
     StateSeen,
     WorkloadsSeen,
@@ -100,6 +101,12 @@ def test_one_thing_otherwise(evidence: tuple[Evidence, ...], outcome: Outcome, s
     assert verdict.outcome is outcome
     assert said in verdict.because
     assert verdict.grade is None
+
+
+def test_a_number_of_nodes_that_the_autoscaler_chose_is_said_with_its_bounds() -> None:
+    verdict = judge(MIGRATE, without(NodesSeen, plus=(NodesSeen(at=NOW, ready=3, fewest=3, most=5),)))
+    assert verdict.outcome is Outcome.VERIFIED
+    assert "3 nodes Ready (the autoscaler keeps 3 to 5)" in verdict.because
 
 
 def test_a_token_that_lives_on_is_said_with_what_to_do() -> None:
