@@ -19,7 +19,7 @@ from azure_sandbox.arm.authorization.roles import Role
 from azure_sandbox.arm.containerservice import existence, maintenance
 from azure_sandbox.arm.containerservice.agent_pools import AgentPools
 from azure_sandbox.arm.containerservice.api_servers import Builder, regime_of
-from azure_sandbox.arm.containerservice.child_resources import JwtAuthenticators, ManagedNamespaces
+from azure_sandbox.arm.containerservice.child_resources import JwtAuthenticators, ManagedNamespaces, children_of
 from azure_sandbox.arm.containerservice.clusters import Clusters, add_node_group
 from azure_sandbox.arm.containerservice.credential_ledger import Ledger
 from azure_sandbox.arm.containerservice.credentials import Credentials
@@ -49,16 +49,7 @@ from azure_sandbox.arm.resources.resource_graph import ResourceGraph
 from azure_sandbox.arm.resources.resource_list import ResourceList
 from azure_sandbox.arm.resources.subscriptions import Subscriptions
 from azure_sandbox.arm.resources.tags import TagRoutes
-from azure_sandbox.arm.state import (
-    ChildResource,
-    ManagedCluster,
-    ManagementLock,
-    Operation,
-    Quota,
-    ResourceGroup,
-    State,
-    Subscription,
-)
+from azure_sandbox.arm.state import ManagedCluster, ManagementLock, Operation, Quota, ResourceGroup, State, Subscription
 from azure_sandbox.arm.throttling import Throttle
 from azure_sandbox.clock import Clock
 from azure_sandbox.cluster.declared import resource_of
@@ -228,10 +219,7 @@ class Arm:
             subscription=home.id, group=group.name, name=spec.name, document=document, server=server
         )
         cluster.maintenance = {key: deepcopy(dict(it)) for key, it in spec.maintenance.items()}
-        for kind, children in spec.children.items():
-            for name, child in children.items():
-                held = ChildResource(name=name, document={"properties": deepcopy(dict(child))})
-                cluster.children[kind, name.lower()] = held
+        cluster.children = children_of(spec)
         cluster.set_state(state)
         cluster.touch()
         if cluster.stopped:
