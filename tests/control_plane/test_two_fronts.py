@@ -24,7 +24,7 @@ from azure_sandbox.cluster.certificates import KeyPair, client_certificate, new_
 from azure_sandbox.cluster.credentials import Generation
 from azure_sandbox.server import Sandbox
 from tests.control_plane.caller import ARM, Answer, Caller
-from tests.support.two_answers import missing, steady, without_uid
+from tests.support.two_answers import missing, verdict, without_uid
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.asyncio(loop_scope="module")]
 
@@ -391,12 +391,3 @@ async def compare(callers: dict[str, Caller], line: Line) -> None:
         assert not missing(builtin.body, real.body)
     if line.method == "POST" and line.status == 201 and "status" in real.body:
         assert verdict(builtin.body["status"]) == verdict(real.body["status"])
-
-
-def verdict(status: dict[str, Any]) -> dict[str, Any]:
-    """Return the status of a review without the IDs of a token or certificate."""
-    info = status.get("userInfo")
-    if info is None:
-        return {key: it for key, it in status.items() if key not in {"resourceRules", "nonResourceRules"}}
-    extra = {key: [steady(it) for it in values] for key, values in info.get("extra", {}).items()}
-    return {**info, "extra": extra}

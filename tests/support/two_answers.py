@@ -50,3 +50,11 @@ def _nearest(one: Any, members: list[Any], where: str) -> list[str]:
     if not same:
         return [f"{where}[{_identity(one)!r}]"]
     return min((missing(one, it, f"{where}[{_identity(one)!r}]") for it in same), key=len)
+
+
+def verdict(status: dict[str, Any]) -> dict[str, Any]:
+    """Return the status of a review without the IDs of a token or certificate."""
+    if (info := status.get("userInfo")) is None:
+        return {key: it for key, it in status.items() if key not in {"resourceRules", "nonResourceRules"}}
+    extra = {key: [steady(it) for it in values] for key, values in info.get("extra", {}).items()}
+    return {**info, "extra": extra}
