@@ -76,20 +76,12 @@ def namespace(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
-def settings(name: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"key": "value"}}
+def settings(name: str, size: int = 1) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"key": "x" * size}}
 
 
 def secret(name: str, **content: Any) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"key": "value"}, **content}
-
-
-def account(name: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
-
-
-def large() -> dict[str, Any]:
-    return {**settings("large"), "data": {"key": "x" * 3_200_000}}
 
 
 def deletion(**options: Any) -> dict[str, Any]:
@@ -254,6 +246,11 @@ WRITES = [  # in this order
     plain("static", f"{MAPS}/kept", method="DELETE", body=deletion(propagationPolicy="x"), status=422, says="nil"),
     plain("static", f"{MAPS}/kept", method="DELETE", body=deletion(preconditions={"resourceVersion": "1"}), status=409),
     plain("static", f"{MAPS}/kept"),
+    plain("static", f"{MAPS}/kept", method="PUT", body=settings("kept", 2)),
+    plain("static", f"{MAPS}/kept?dryRun=All", method="PUT", body=settings("kept", 3)),
+    plain("static", f"{MAPS}/kept", method="PUT", body=settings("other"), status=400, says="does not match the name"),
+    plain("static", f"{MAPS}/none", method="PUT", body=settings("none"), status=404, says="not found"),
+    plain("static", f"{MAPS}/kept", method="PATCH", body={}, status=415, says="Unsupported Media Type"),
     plain("static", f"{MAPS}/kept", method="DELETE", body=deletion(propagationPolicy="Background")),
     plain("static", SPACES, method="POST", body=namespace("short"), status=201),
     plain("static", f"{SPACES}/short?dryRun=All", method="DELETE"),
@@ -263,9 +260,9 @@ WRITES = [  # in this order
     plain(
         "static", f"{IN_DEFAULT}/secrets", method="POST", body=secret("odd", data={"a": "?"}), status=400, says="base64"
     ),
-    plain("static", f"{IN_DEFAULT}/serviceaccounts", method="POST", body=account("robot"), status=201),
+    plain("static", f"{IN_DEFAULT}/serviceaccounts", method="POST", body={"metadata": {"name": "robot"}}, status=201),
     plain("static", f"{IN_DEFAULT}/serviceaccounts/robot", method="DELETE"),
-    plain("static", MAPS, method="POST", body=large(), status=413, says="limit is 3145728"),
+    plain("static", MAPS, method="POST", body=settings("large", 3_200_000), status=413, says="limit is 3145728"),
     plain("static", f"{MAY_I}?dryRun=x", method="POST", body=can_i(**ALL), status=422, says="Unsupported value"),
 ]
 VOLATILE = re.compile(r"X509SHA256=\w+|JTI=\S+")

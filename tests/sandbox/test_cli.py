@@ -96,6 +96,7 @@ async def test_requests_are_logged_without_secrets(tmp_path: Path) -> None:
     assert code == 0
     (line,) = [json.loads(it) for it in log.read_text().splitlines()]
     assert (line["host"], line["method"], line["status"]) == ("login.microsoftonline.com", "POST", 200)
+    assert (line["query"], line["caller"], line["milliseconds"] >= 0) == ("", "", True)
     assert out.splitlines()[-1] not in log.read_text()
 
 

@@ -22,9 +22,10 @@ class PlainCluster:
     def __init__(self) -> None:
         self.client = ArmClient(ClusterSpec(name="plain", nodes=1))
 
-    async def send(self, method: str, path: str, body: object = None, status: int = 200) -> Any:
+    async def send(self, method: str, path: str, body: object = None, status: int = 200, media: str = "json") -> Any:
         token = self.client.server("plain").generation.token
-        reply = await self.client.kube("plain", method, path, body, token=token, headers={"accept": "application/json"})
+        headers = {"accept": "application/json", "content-type": f"application/{media}"}
+        reply = await self.client.kube("plain", method, path, body, token=token, headers=headers)
         assert reply.status == status, reply
         return reply.body
 
@@ -133,3 +134,91 @@ async def test_a_namespace_and_a_secret_are_stored_as_kubernetes_stores_them(pla
     gone = await plain.send("DELETE", "/api/v1/namespaces/shop")
     assert (gone["status"], bool(gone["metadata"]["deletionTimestamp"])) == ({"phase": "Terminating"}, True)
     await plain.send("GET", f"{secrets}/a", status=404)
+
+
+MERGE, STRATEGIC = "merge-patch+json", "strategic-merge-patch+json"
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+
+
+async def test_an_object_is_replaced_and_patched(plain: PlainCluster) -> None:
+    made = await plain.send("POST", MAPS, MAP, 201)
+    same = await plain.send("PUT", f"{MAPS}/a", MAP)
+    assert same["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"], "nothing has changed"
+    put = await plain.send("PUT", f"{MAPS}/a", {**MAP, "data": {"n": "m"}})
+    assert (put["data"], put["metadata"]["uid"]) == ({"n": "m"}, made["metadata"]["uid"])
+    before = plain.held()
+    dry = await plain.send("PUT", f"{MAPS}/a?dryRun=All", {**MAP, "data": {"n": "dry"}})
+    assert (dry["data"], dry["metadata"]["resourceVersion"]) == ({"n": "dry"}, put["metadata"]["resourceVersion"])
+    dry = await plain.send("PATCH", f"{MAPS}/a?dryRun=All", {"data": {"n": "dry"}}, media=MERGE)
+    assert (dry["data"], plain.held()) == ({"n": "dry"}, before)
+    await plain.send("PATCH", f"{MAPS}/a", {"data": {"n": None, "z": "1"}}, media=MERGE)
+    labels = {"metadata": {"labels": {"q": "r"}}, "data": {"y": "2"}}
+    patched = await plain.send("PATCH", f"{MAPS}/a", labels, media=STRATEGIC)
+    assert (patched["data"], patched["metadata"]["labels"]) == ({"z": "1", "y": "2"}, {"q": "r"})
+    space = await plain.send("PATCH", "/api/v1/namespaces/default", {"spec": None, "status": None}, media=MERGE)
+    assert (space["spec"], space["status"]) == ({"finalizers": ["kubernetes"]}, {"phase": "Active"})
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "body", "media", "status", "words"),
+    [
+        ("PUT", "b", MAP, "json", 400, "the name of the object (a) does not match the name on the URL (b)"),
+        ("PUT", "zz", {**MAP, "metadata": {"name": "zz"}}, "json", 404, 'configmaps "zz" not found'),
+        ("PUT", "a", {**MAP, "metadata": {"name": "a", "resourceVersion": "1"}}, "json", 409, "has been modified"),
+        ("PUT", "a", {**MAP, "metadata": {"name": "a", "uid": "x"}}, "json", 409, "Operation cannot be fulfilled"),
+        ("PATCH", "a", {"data": {}}, "json", 415, "Unsupported Media Type"),
+        ("PATCH", "a", [], MERGE, 400, "cannot unmarshal array"),
+        ("PATCH", "zz", {}, MERGE, 404, 'configmaps "zz" not found'),
+        ("PATCH", "a", {"metadata": {"name": "b"}}, MERGE, 400, "does not match the name on the URL"),
+        ("PATCH", "a", {"metadata": {"resourceVersion": "1"}}, MERGE, 409, "has been modified"),
+        ("PATCH", "a", {"data": {"k": 1}}, MERGE, 400, "cannot unmarshal into field ConfigMap.data.k"),
+        ("PATCH", "a", {"data": []}, MERGE, 400, "cannot unmarshal array"),
+        ("PATCH", "a?dryRun=x", {}, MERGE, 422, "PatchOptions.meta.k8s.io"),
+        ("PUT", "a?fieldValidation=x", MAP, "json", 422, "UpdateOptions.meta.k8s.io"),
+        ("PATCH", "a?fieldValidation=Strict", {"colour": 1}, MERGE, 400, 'unknown field "colour"'),
+        ("PATCH", "a", {"metadata": {"finalizers": ["x"]}}, STRATEGIC, 501, "finalizers in a strategic merge patch"),
+        ("PATCH", "a", {"$patch": "delete"}, STRATEGIC, 501, "$patch in a strategic merge patch"),
+        ("PATCH", "a", [], "json-patch+json", 501, "json-patch+json"),
+        ("PATCH", "a", {}, "apply-patch+yaml", 501, "apply-patch+yaml"),
+    ],
+)
+async def test_an_invalid_change_is_refused(
+    plain: PlainCluster, method: str, name: str, body: object, media: str, status: int, words: str
+) -> None:
+    await plain.send("POST", MAPS, MAP, 201)
+    before = plain.held()
+    refused = await plain.send(method, f"{MAPS}/{name}", body, status, media)
+    assert words in refused["message"]
+    assert plain.held() == before
+
+
+async def test_strict_validation_names_unknown_fields(plain: PlainCluster) -> None:
+    odd = {"metadata": {"name": "b", "odd": 1}, "colour": 1}
+    refused = await plain.send("POST", f"{MAPS}?fieldValidation=Strict", odd, 400)
+    assert refused["message"].endswith('strict decoding error: unknown field "metadata.odd", unknown field "colour"')
+    await plain.send("POST", f"{MAPS}?fieldValidation=Ignore", {"metadata": {"name": "b"}}, 201)
+
+
+async def test_fields_that_never_change_are_refused(plain: PlainCluster) -> None:
+    await plain.send("POST", MAPS, {**MAP, "immutable": True}, 201)
+    refused = await plain.send("PATCH", f"{MAPS}/a", {"data": {"k": "w"}}, 422, MERGE)
+    assert "field is immutable when `immutable` is set" in refused["message"]
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
+    binding = {"metadata": {"name": "b"}, "roleRef": role}
+    await plain.send("POST", f"{RBAC}/clusterrolebindings", binding, 201)
+    subject = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "bob"}
+    changed = await plain.send("PUT", f"{RBAC}/clusterrolebindings/b", {**binding, "subjects": [subject]})
+    assert changed["subjects"] == [subject]
+    other = {**binding, "roleRef": {**role, "name": "edit"}}
+    assert "cannot change roleRef" in (await plain.send("PUT", f"{RBAC}/clusterrolebindings/b", other, 422))["message"]
+
+
+async def test_openapi_tells_kubectl_that_the_server_validates(plain: PlainCluster) -> None:
+    paths = (await plain.send("GET", "/openapi/v3"))["paths"]
+    url = paths["api/v1"]["serverRelativeURL"]
+    described = await plain.send("GET", url.partition("?")[0])
+    patch = described["paths"]["/api/v1/namespaces/{namespace}/configmaps/{name}"]["patch"]
+    assert patch["x-kubernetes-group-version-kind"] == {"group": "", "version": "v1", "kind": "ConfigMap"}
+    assert "fieldValidation" in {it["name"] for it in patch["parameters"]}
+    for path in ("/openapi/v2", "/openapi/v3/apis/odd/v1"):
+        await plain.send("GET", path, status=501)

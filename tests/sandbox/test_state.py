@@ -18,6 +18,7 @@ from azure_sandbox.arm.state import ManagedCluster
 from azure_sandbox.cluster.machines import Pool, namespace
 from azure_sandbox.cluster.resources import RBAC_GROUP
 from azure_sandbox.entra import pim
+from azure_sandbox.entra.objects import Application, PasswordCredential
 from azure_sandbox.entra.pim_state import ScheduleRequest
 from azure_sandbox.entra.tokens import ARM_AUDIENCES
 from azure_sandbox.faults.operations import OperationFault
@@ -317,3 +318,17 @@ def test_a_field_that_an_earlier_version_did_not_store_has_its_default() -> None
     stored = encode(pool)
     del stored["of"]["max_pods"], stored["of"]["labels"]
     assert decode(stored) == pool
+
+
+async def test_an_application_and_its_secret_survive_a_restart(tmp_path: Path) -> None:
+    async with Sandbox(Path("demo"), state=tmp_path / "state") as first:
+        now = first.clock.now()
+        secret = PasswordCredential(key_id="k", secret="s", start=now, end=now + timedelta(days=1))
+        made = Application(id="i", app_id="a", display_name="deployer", created_at=now, passwords=(secret,))
+        first.directory.register(made)
+        leaver = next(iter(first.directory.users()))
+        first.directory.remove(leaver)
+    async with Sandbox(state=tmp_path / "state") as second:
+        assert second.directory.registration("a") == made
+        assert [it for it, _ in second.directory.removed()] == [leaver]
+        assert second.directory.user(leaver.upn) is None

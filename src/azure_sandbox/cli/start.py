@@ -50,7 +50,10 @@ ImportOption = Annotated[
 ]
 StateOption = Annotated[Path | None, typer.Option(help="Folder that keeps the state of the sandbox across restarts.")]
 ReplicationOption = Annotated[float, typer.Option(help="Seconds until a directory write is visible to reads.", min=0.0)]
-LogOption = Annotated[Path | None, typer.Option(help="Append one JSON line per request: host, method, path, status.")]
+LogOption = Annotated[
+    Path | None,
+    typer.Option(help="Append one JSON line per request: host, method, path, query, status, caller, milliseconds."),
+]
 
 
 def exec(  # noqa: A001, PLR0913  # the command's name; one argument per option
@@ -154,7 +157,10 @@ class _Log:
             "host": exchange.host,
             "method": exchange.method,
             "path": exchange.path,
+            "query": exchange.query,
             "status": exchange.status,
+            "caller": exchange.caller,
+            "milliseconds": exchange.milliseconds,
         }
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from azure_sandbox.cluster import discovery, shapes, status
+from azure_sandbox.cluster import discovery, openapi, shapes, status
 from azure_sandbox.cluster.guard import Guard, forbidden_message
 from azure_sandbox.cluster.metadata_only import metadata_list, wants_metadata
 from azure_sandbox.cluster.options import write_options
+from azure_sandbox.cluster.patches import patched
 from azure_sandbox.cluster.rbac import Attributes, Caller
 from azure_sandbox.cluster.resources import BY_PATH, REVIEWS, Resource, versions
 from azure_sandbox.cluster.reviews import Reviews
@@ -136,8 +137,10 @@ class Api:
             return discovery.legacy_root(self._host, accept)
         if bare == "/apis":
             return discovery.named_root(accept)
+        if bare.startswith("/openapi/v3") and (found := openapi.described(bare, self.version)) is not None:
+            return Reply(200, found, JSON)
         if bare.startswith("/openapi"):
-            raise status.not_modelled("the OpenAPI description")
+            raise status.not_modelled("this OpenAPI description")
         found = self._version() if bare == "/version" else discovery.described(bare)
         if found is None:
             return NO_PAGE
@@ -197,15 +200,26 @@ class Api:
                 if wants_table(request.headers.get("accept", "")):
                     return Reply(200, table(resource, [held], {}, request.now), JSON)
                 return Reply(200, held, JSON)
-            case "create":
-                options = write_options(request, verb)
-                sent = _document(request, resource.kind)
-                made = self._writes.create(resource, sent, target.namespace, caller, request.now, options)
-                return Reply(201, made, JSON)
             case _:
-                options = write_options(request, verb)
-                gone = self._writes.delete(resource, self._home(resource, target), target.name, options, request.now)
-                return Reply(200, gone, JSON)
+                return self._write(request, target, resource, verb, caller)
+
+    def _write(self, request: Request, target: Target, resource: Resource, verb: str, caller: Caller) -> Reply:
+        options, home, now = write_options(request, verb), self._home(resource, target), request.now
+        if verb == "delete":
+            return Reply(200, self._writes.delete(resource, home, target.name, options, now), JSON)
+        if verb == "patch":
+            held = self._store.get(resource.key, home, target.name)
+            if held is None:
+                raise status.not_found(resource.group, resource.plural, target.name)
+            sent = patched(request, held)
+            shapes.check(sent)
+        else:
+            sent = _document(request, resource.kind)
+        options.check_fields(resource, sent)
+        if verb == "create":
+            return Reply(201, self._writes.create(resource, sent, target.namespace, caller, now, options), JSON)
+        changed = self._writes.update(resource, sent, target.namespace, target.name, caller, now, options)
+        return Reply(200, changed, JSON)
 
     @staticmethod
     def _home(resource: Resource, target: Target) -> str:

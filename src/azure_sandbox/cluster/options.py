@@ -16,7 +16,29 @@ from azure_sandbox.front.http import Request
 Document = dict[str, Any]
 META = "meta.k8s.io"
 KINDS = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions", "delete": "DeleteOptions"}
+VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 POLICIES = ("Foreground", "Background", "Orphan", "nil")
+
+METADATA = frozenset(
+    {
+        *("name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "generation"),
+        *("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations"),
+        *("ownerReferences", "finalizers", "managedFields"),
+    }
+)
+FIELDS = {
+    "ConfigMap": {"data", "binaryData", "immutable"},
+    "Secret": {"data", "stringData", "type", "immutable"},
+    "Namespace": {"spec", "status"},
+    "ServiceAccount": {"secrets", "imagePullSecrets", "automountServiceAccountToken"},
+    "PodDisruptionBudget": {"spec", "status"},
+    "MutatingWebhookConfiguration": {"webhooks"},
+    "ValidatingWebhookConfiguration": {"webhooks"},
+    "ClusterRole": {"rules", "aggregationRule"},
+    "Role": {"rules"},
+    "ClusterRoleBinding": {"subjects", "roleRef"},
+    "RoleBinding": {"subjects", "roleRef"},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +46,25 @@ class WriteOptions:
     """The options of a write. With `dry_run` everything is done except the storing. An empty text asks nothing."""
 
     dry_run: bool = False
+    strict: bool = False
     uid: str = ""
     resource_version: str = ""
+
+    def check_fields(self, resource: Resource, sent: Document) -> None:
+        """Raise a 400 for an unknown field of an object or of its metadata, if the request asks for this."""
+        known = FIELDS.get(resource.kind)
+        if not self.strict or known is None:
+            return
+        odd: list[str] = []
+        for name, value in sent.items():
+            if name == "metadata" and isinstance(value, dict):
+                odd += [f"metadata.{it}" for it in value if it not in METADATA]
+            elif name not in {"apiVersion", "kind", "metadata", *known}:
+                odd.append(name)
+        if odd:
+            unknown = ", ".join(f'unknown field "{it}"' for it in odd)
+            what = f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}'
+            raise status.bad_request(f"{what}: strict decoding error: {unknown}")
 
     def check(self, resource: Resource, held: Document) -> None:
         """Raise a 409 if an object is not the one that a deletion expects."""
@@ -54,12 +93,18 @@ def write_options(request: Request, verb: str) -> WriteOptions:
     wanted = sent.get("dryRun") or [] if sent else [request.query[it] for it in ("dryRun",) if it in request.query]
     if any(it != "All" for it in wanted):
         raise status.unsupported_value(META, kind, "dryRun", wanted, ("All",))
+    validation = request.query.get("fieldValidation", "") if verb != "delete" else ""
+    if validation not in VALIDATIONS:
+        raise status.unsupported_value(META, kind, "fieldValidation", validation, VALIDATIONS)
     policy = asked.get("propagationPolicy") if verb == "delete" else None
     if policy is not None and policy not in POLICIES[:-1]:
         raise status.unsupported_value(META, kind, "propagationPolicy", policy, POLICIES)
     expected = sent.get("preconditions") or {}
     return WriteOptions(
-        dry_run=bool(wanted), uid=expected.get("uid") or "", resource_version=expected.get("resourceVersion") or ""
+        dry_run=bool(wanted),
+        strict=validation == "Strict",
+        uid=expected.get("uid") or "",
+        resource_version=expected.get("resourceVersion") or "",
     )
 
 

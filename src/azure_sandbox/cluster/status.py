@@ -88,6 +88,17 @@ def conflict(group: str, kind: str, name: str, message: str) -> Problem:
     return _status(409, "Conflict", text, _details(group, kind, name))
 
 
+def modified(group: str, plural: str, name: str) -> Problem:
+    """Return a 409: the object was changed since it was read."""
+    words = "the object has been modified; please apply your changes to the latest version and try again"
+    return conflict(group, plural, name, words)
+
+
+def unsupported_media() -> Problem:
+    """Return a 415: the body has a type that the request cannot have."""
+    return _status(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+
+
 def too_large(limit: int) -> Problem:
     """Return a 413: the body has more bytes than the limit."""
     return _status(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}")

@@ -48,7 +48,7 @@ class Writes:
         namespace: str,
         caller: Caller,
         now: dt.datetime,
-        options: WriteOptions = WriteOptions(),  # noqa: B008  # it is immutable
+        options: WriteOptions,
     ) -> Document:
         """Create an object and return it as stored. A dry run checks everything and stores nothing."""
         home, metadata = self._place(resource, document, namespace)
@@ -58,7 +58,16 @@ class Writes:
         if self._store.get(resource.key, home, name) is not None:
             raise status.already_exists(resource.group, resource.plural, name)
         admission.check(self._store, self._retired(), resource, "CREATE", home)
-        document = {**document, "metadata": metadata}
+        document = self._prepared(resource, {**document, "metadata": metadata}, home, caller)
+        if options.dry_run:
+            return self._store.draft(resource.key, document, now)
+        if resource.plural == "namespaces":
+            self._store.put(("", "serviceaccounts"), {"metadata": {"name": "default", "namespace": name}}, now)
+        return self._store.put(resource.key, document, now)
+
+    def _prepared(self, resource: Resource, document: Document, home: str, caller: Caller) -> Document:
+        """Return an object as it is stored. Raises the refusal of an object that breaks a rule."""
+        metadata, name = document["metadata"], document["metadata"]["name"]
         match resource.plural:
             case "namespaces":
                 given = namespace_object(name)
@@ -66,17 +75,49 @@ class Writes:
                 document |= {**given, "metadata": {**metadata, "labels": labels}}
             case "secrets":
                 document = _kept_secret(document)
+            case "configmaps":
+                for key, value in (document.get("data") or {}).items():
+                    _text("ConfigMap", "data", key, value)
             case "clusterrolebindings" | "rolebindings":
                 self._check_binding(resource, document, home, caller)
             case "poddisruptionbudgets" if problem := budgets.malformed(document.get("spec")):
                 raise status.invalid(resource.group, resource.kind, name, problem)
             case "clusterroles" | "roles":
                 self._check_role(resource, document, home, caller)
-        if options.dry_run:
-            return self._store.draft(resource.key, document, now)
-        if resource.plural == "namespaces":
-            self._store.put(("", "serviceaccounts"), {"metadata": {"name": "default", "namespace": name}}, now)
-        return self._store.put(resource.key, document, now)
+        return document
+
+    def update(  # one argument per part of a request
+        self,
+        resource: Resource,
+        document: Document,
+        namespace: str,
+        name: str,
+        caller: Caller,
+        now: dt.datetime,
+        options: WriteOptions,
+    ) -> Document:
+        """Replace an object and return it as stored. A dry run checks everything and stores nothing."""
+        named = str((document.get("metadata") or {}).get("name", ""))
+        if named != name:
+            words = f"the name of the object ({named}) does not match the name on the URL ({name})"
+            raise status.bad_request(words)
+        home, metadata = self._place(resource, document, namespace)
+        held = self._store.get(resource.key, home, name)
+        if held is None:
+            raise status.not_found(resource.group, resource.plural, name)
+        version, uid = metadata.get("resourceVersion"), metadata.get("uid")
+        own = held["metadata"]
+        if (version or own["resourceVersion"], uid or own["uid"]) != (own["resourceVersion"], own["uid"]):
+            raise status.modified(resource.group, resource.plural, name)
+        admission.check(self._store, self._retired(), resource, "UPDATE", home)
+        kept = {it: held[it] for it in ("status",) if it in held}
+        new = self._prepared(resource, {**document, **kept, "metadata": metadata}, home, caller)
+        _check_fixed(resource, name, held, new)
+        draft = self._store.draft(resource.key, new, now)
+        draft["metadata"]["resourceVersion"] = own["resourceVersion"]
+        if options.dry_run or draft == held:
+            return draft
+        return self._store.put(resource.key, new, now)
 
     @staticmethod
     def _place(resource: Resource, document: Document, namespace: str) -> tuple[str, Document]:
@@ -162,13 +203,22 @@ class Writes:
         }
 
 
-def _no_secret(why: str) -> Problem:
-    return status.bad_request(f'Secret in version "v1" cannot be handled as a Secret: {why}')
+def _check_fixed(resource: Resource, name: str, held: Document, new: Document) -> None:
+    """Raise a 422 for the change of a field that never changes."""
+    if held.get("roleRef") != new.get("roleRef"):
+        raise status.invalid(resource.group, resource.kind, name, "roleRef: Invalid value: cannot change roleRef")
+    if held.get("immutable") and any(held.get(it) != new.get(it) for it in ("data", "binaryData", "immutable")):
+        words = "data: Forbidden: field is immutable when `immutable` is set"
+        raise status.invalid(resource.group, resource.kind, name, words)
 
 
-def _text(field: str, key: str, value: object) -> str:
+def _unusable(kind: str, why: str) -> Problem:
+    return status.bad_request(f'{kind} in version "v1" cannot be handled as a {kind}: {why}')
+
+
+def _text(kind: str, field: str, key: str, value: object) -> str:
     if not isinstance(value, str):
-        raise _no_secret(f"json: cannot unmarshal into field Secret.{field}.{key} of type string")
+        raise _unusable(kind, f"json: cannot unmarshal into field {kind}.{field}.{key} of type string")
     return value
 
 
@@ -177,12 +227,12 @@ def _kept_secret(document: Document) -> Document:
     data = dict(document.get("data") or {})
     for key, value in data.items():
         try:
-            b64decode(_text("data", key, value), validate=True)
+            b64decode(_text("Secret", "data", key, value), validate=True)
         except ValueError as error:
             at = next((place for place, it in enumerate(value) if it not in BASE64), len(value))
-            raise _no_secret(f"illegal base64 data at input byte {at}") from error
+            raise _unusable("Secret", f"illegal base64 data at input byte {at}") from error
     for key, value in (document.get("stringData") or {}).items():
-        _text("stringData", key, value)
+        _text("Secret", "stringData", key, value)
         data[key] = b64encode(value.encode()).decode()
     kept = {key: value for key, value in document.items() if key not in {"data", "stringData"}}
     return {**kept, **({"data": data} if data else {}), "type": document.get("type") or "Opaque"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,7 +21,7 @@ from azure_sandbox.clock import Clock
 from azure_sandbox.faults.effects import strike
 from azure_sandbox.faults.requests import Faults
 from azure_sandbox.front.http import MARK, Reply, Request, on_one_line, split_path
-from azure_sandbox.front.traffic_report import NOT_MODELLED, Exchange
+from azure_sandbox.front.traffic_report import NOT_MODELLED, Exchange, exchange_of
 from azure_sandbox.front.tunnel import Passage, connect
 from azure_sandbox.front.web_server import Server, body_of
 
@@ -124,6 +125,7 @@ class Proxy:
         """Return the HTTP server of one connection to a host."""
 
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
+            begun = time.monotonic()
             refusal: Reply | None = None
             try:
                 body = await body_of(request)
@@ -132,16 +134,10 @@ class Proxy:
             asked = self._read(host, request, body)
             reply = await self._reply(target, asked, request) if refusal is None else refusal
             if self._observe is not None:
-                self._observe(
-                    Exchange(
-                        at=self._clock.now(),
-                        host=host,
-                        method=asked.method,
-                        path=on_one_line(asked.path),
-                        status=CUT if reply is None else reply.status,
-                        words=on_one_line(_words(reply)),
-                    )
-                )
+                took = round((time.monotonic() - begun) * 1000)
+                status = CUT if reply is None else reply.status
+                told = exchange_of(asked, self._clock.now(), status, words=_words(reply), milliseconds=took)
+                self._observe(told)
             if reply is None:
                 if request.transport is not None:
                     request.transport.abort()
