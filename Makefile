@@ -71,7 +71,9 @@ check: install  ## check formatting, lint, types and import contracts
 .PHONY: docs
 docs: install  ## renew the reference pages that are generated from the sources
 	@$(BIN)/python -m aks_entra.report.preflight_page > docs/reference/preflight.md
+	@$(BIN)/python -m aks_entra.report.doors_page > docs/reference/doors.md
 	@$(BIN)/python -m aks_entra.fleet_file.model > docs/reference/fleet-file.schema.json
+	@$(BIN)/python -m aks_entra.fleet_file.cluster_file > docs/reference/cluster-file.schema.json
 
 .PHONY: format
 format: install  ## format the sources and fix what ruff can fix

@@ -5,6 +5,7 @@ Errors are equal word for word. In other answers, the real one has everything th
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -14,6 +15,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from azure_sandbox.cluster.certificates import KeyPair, client_certificate, new_authority
 from azure_sandbox.cluster.credentials import Generation
@@ -119,6 +125,32 @@ def azure(who: str, path: str, **more: Any) -> Line:
     return Line(cluster="azure", who=who, path=path, **more)
 
 
+def signing_request(name: str, organization: str, **spec: Any) -> dict[str, Any]:
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
+            x509.NameAttribute(NameOID.COMMON_NAME, "mallory"),
+        ]
+    )
+    asked = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(REQUESTER, hashes.SHA256())
+    pem = base64.b64encode(asked.public_bytes(Encoding.PEM)).decode()
+    whole = {"request": pem, "signerName": SIGNER, "usages": ["client auth"], **spec}
+    return {
+        "apiVersion": "certificates.k8s.io/v1",
+        "kind": "CertificateSigningRequest",
+        "metadata": {"name": name},
+        "spec": {key: value for key, value in whole.items() if value is not None},
+    }
+
+
+def approval(name: str) -> dict[str, Any]:
+    decided = {"type": "Approved", "status": "True", "reason": "Test", "message": "by a test"}
+    return {**signing_request(name, "devs"), "status": {"conditions": [decided]}}
+
+
+REQUESTER = ec.generate_private_key(ec.SECP256R1())
+SIGNER = "kubernetes.io/kube-apiserver-client"
+REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 NODES, PODS, DEPLOYMENTS = "/api/v1/nodes", "/api/v1/pods", "/apis/apps/v1/deployments"
 IN_DEFAULT = "/api/v1/namespaces/default"
 SPACES, MAPS = "/api/v1/namespaces", f"{IN_DEFAULT}/configmaps"
@@ -186,6 +218,14 @@ SCRIPT = [
         body=review("SubjectAccessReview", {"user": "jo", "resourceAttributes": {"verb": "list", "resource": "pods"}}),
         status=201,
     ),
+    plain("static", "/apis/certificates.k8s.io/v1"),
+    plain("static", REQUESTS, method="POST", body=signing_request("made", "devs"), status=201),
+    plain("static", REQUESTS, method="POST", body=signing_request("m", "system:masters"), status=403, says="masters"),
+    plain("static", REQUESTS, method="POST", body=signing_request("m", "devs", usages=None), status=422, says="usages"),
+    plain("static", REQUESTS, method="POST", body=signing_request("m", "devs", signerName=None), status=422),
+    plain("static", REQUESTS, method="POST", body=signing_request("m", "devs", request="bm8="), status=422),
+    azure("static", f"{REQUESTS}?fieldSelector=spec.signerName%3D{SIGNER}"),  # only the built-in server signs
+    plain("static", f"{REQUESTS}/none/approval", method="PUT", body=approval("none"), status=404, says="not found"),
     plain("static", MAY_I, method="POST", body=review("SelfSubjectAccessReview", {}), status=422, says="exactly one"),
     guarded("member", NODES),
     guarded("member", WHO_AM_I, method="POST", body=review("SelfSubjectReview"), status=201),
@@ -314,6 +354,16 @@ async def speak(caller: Caller, line: Line) -> Answer:
         token=token,
         certificate=certificates.get(line.who),
     )
+
+
+async def test_both_servers_approve_a_request_alike(callers: dict[str, Caller]) -> None:
+    lines = [
+        plain("static", REQUESTS, method="POST", body=signing_request("asked", "devs")),
+        plain("static", f"{REQUESTS}/asked/approval", method="PUT", body=approval("asked")),
+    ]
+    builtin, real = [[await speak(callers[front], line) for line in lines] for front in FRONTS]
+    assert [one.status for one in builtin] == [one.status for one in real] == [201, 200]
+    assert [missing(one.body, other.body) for one, other in zip(builtin, real, strict=True)] == [[], []]
 
 
 def steady(value: Any) -> Any:

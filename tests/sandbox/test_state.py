@@ -189,6 +189,8 @@ async def test_writes_to_a_cluster_and_to_arm_survive_a_restart(tmp_path: Path) 
     home = f"/subscriptions/{one.subscription}"
     provider = f"{home}/providers/Microsoft.KeyVault"
     await asked(first, "POST", f"{provider}/register")
+    team = f"{one.id}/managedNamespaces/team"
+    assert (await asked(first, "PUT", team, {"properties": {"adoptionPolicy": "Never"}})).status == 201
     second = again(tmp_path / "s", first)
     two = cluster_of(second)
     store = two.server.store
@@ -199,6 +201,7 @@ async def test_writes_to_a_cluster_and_to_arm_survive_a_restart(tmp_path: Path) 
     assert (two.etag, two.uid) == (one.etag, one.uid)
     assert (await asked(second, "GET", assignment)).body == (await asked(first, "GET", assignment)).body
     assert (await asked(second, "GET", lock)).status == 200
+    assert (await asked(second, "GET", team)).body == (await asked(first, "GET", team)).body
     registered = (await asked(second, "GET", provider)).body
     assert isinstance(registered, dict)
     assert registered["registrationState"] == "Registered"

@@ -24,13 +24,16 @@ from aks_entra.core.evidence.observations import (
 from aks_entra.core.evidence.rotation_debt import Debt, OldCredentials
 from aks_entra.core.preflight import (
     LOCAL_ACCOUNTS_POLICY,
+    WAY_BACK,
     Facts,
     GroupFacts,
     Home,
     Inside,
     Lock,
     Memberships,
+    NodeDisruption,
     Policy,
+    PolicyEvaluation,
     Quota,
     Tools,
 )
@@ -109,8 +112,12 @@ def facts(**how: Any) -> Facts:
         "home": Home(),
         "tools": Tools(kubectl="1.33.2", kubelogin="0.2.19"),
         "policies": (),
+        "policy_evaluations": (),
+        "sign_ins_read": True,
         "maintenance_windows": (),
         "subnets": (),
+        "scale_set_additions": (),
+        "node_disruption": NodeDisruption(),
         "quotas": (Quota(name="cores", left=100), Quota(name="standardDSv5Family", left=50)),
         "inside": INSIDE,
         "writers": (),
@@ -120,6 +127,14 @@ def facts(**how: Any) -> Facts:
 
 
 DENIES = Policy(name="no-local", scope="/subscriptions/s", definition=LOCAL_ACCOUNTS_POLICY, effect="Deny")
+OWN_POLICY = PolicyEvaluation(
+    write=WAY_BACK,
+    assignment="/subscriptions/s/providers/Microsoft.Authorization/policyAssignments/ours",
+    name="Ours",
+    scope="/subscriptions/s",
+    definition="mine",
+    effect="deny",
+)
 CREATE = GroupTarget(display_name="cluster-admins", unique_name="cluster-admins", members=("dana",))
 SHUT = managed(local_accounts=False)
 

@@ -58,7 +58,8 @@ class RecordedRequests:
 
     def writes(self) -> list[Exchange]:
         """Return the requests that changed Azure or the directory, without reads that are sent as a POST."""
-        reads = re.compile(r"/token$|credential|(check|get)member|getbyids|selfsubject|/\$batch$", re.IGNORECASE)
+        questions = r"checkpolicyrestrictions$|(check|get)member|getbyids|selfsubject|/\$batch$"
+        reads = re.compile(rf"/token$|credential|{questions}", re.IGNORECASE)
         return [
             one
             for one in self.exchanges

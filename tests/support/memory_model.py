@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Pool, Posture
+from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, LinkedRight, Pool, Posture
 from aks_entra.core.preflight import Inside
 from tests.support.cases import INSIDE
 
@@ -120,10 +120,12 @@ class Cluster:
     binding: bool = False  # some other ClusterRoleBinding lets the prover do everything
     roles: set[str] = field(default_factory=set)  # principals with Azure RBAC Cluster Admin
     reachable: bool = True
+    private: bool = False  # the API server has a private address only
     inside: Inside = INSIDE
     fqdn: str | None = "shop.hcp.westeurope.azmk8s.io"
     down_until: datetime = LONG_AGO  # the API server does not answer before that
     previous: Posture | None = None  # what ARM showed before the last write
+    linked: tuple[LinkedRight, ...] = ()
     uid: str = ""  # ARM's resourceUID: a new one for a cluster that was recreated under the same name
     issued: dict[int, datetime] = field(default_factory=dict)  # not-before of the CAs that were replaced
 
@@ -170,8 +172,10 @@ def posture_of(cluster: Cluster) -> Posture:
         power_state=cluster.power_state,
         pools=cluster.pools,
         fqdn=cluster.fqdn,
+        private=cluster.private,
         node_resource_group="MC_shop",
         tags=cluster.tags,
+        linked=cluster.linked,
         uid=cluster.uid,
         etag=f"e-{cluster.uid}-{cluster.etag}" if cluster.shows_etag else None,
     )

@@ -8,26 +8,39 @@ effect, and just after.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
+from typing import Any
 
 from aks_entra.core.access.deny_assignments import DenyAssignment
 from aks_entra.core.cluster import ClusterId, Identity
+from aks_entra.core.creation.check import Network
 from aks_entra.core.doctor import Tool
 from aks_entra.core.evidence.observations import Baseline, Evidence, HandedOut
 from aks_entra.core.evidence.rotation_debt import Record
 from aks_entra.core.maintenance_windows import MaintenanceWindow
-from aks_entra.core.preflight import Home, Lock, Memberships, Policy, Writer
+from aks_entra.core.preflight import (
+    Home,
+    Lock,
+    Memberships,
+    NodeDisruption,
+    Policy,
+    PolicyEvaluation,
+    ScaleSetAddition,
+    Writer,
+)
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.execution.executor import Executor
 from aks_entra.execution.operations import Watch
-from aks_entra.ports.migration import Operation, Ports
+from aks_entra.ports.migration import Ports
+from aks_entra.ports.operations import Operation
 from aks_entra.probes.checks import Timeouts
 from tests.support.memory_arm import WorldArm
 from tests.support.memory_credentials import Ledger, Static
+from tests.support.memory_doors import WorldDoors
 from tests.support.memory_model import (
     ADMINS,
     PROVER,
@@ -65,10 +78,17 @@ class World:
         self.evidence: dict[tuple[str, str, str], tuple[Evidence, ...]] = {}  # by digest, cluster and kind of step
         self.works: dict[str, Work] = {}
         self.resource_groups: set[str] = set()
+        self.regions: dict[str, tuple[str, ...]] | None = {"westeurope": ("1", "2", "3")}
+        self.networks: dict[str, Network | None] = {}  # by resource id
+        self.children: dict[tuple[str, str, str], Mapping[str, Any]] = {}  # by cluster key, kind and name
         self.missing_permissions: tuple[str, ...] | None = ()
+        self.linked: dict[str, bool | None] = {}  # by resource id, whether the runner has a right there; others: yes
         self.locks: tuple[Lock, ...] | None = ()
         self.denials: tuple[DenyAssignment, ...] | None = ()
         self.policies: tuple[Policy, ...] | None = ()
+        self.policy_evaluations: tuple[PolicyEvaluation, ...] | None = ()
+        self.node_disruption: NodeDisruption | None = NodeDisruption()
+        self.scale_set_additions: tuple[ScaleSetAddition, ...] | None = ()
         self.windows: tuple[MaintenanceWindow, ...] | None = ()
         self.writers: tuple[Writer, ...] | None = ()
         self.handed_out: list[HandedOut] = []  # further entries of the activity log that are not in the ledger
@@ -84,8 +104,10 @@ class World:
         self.free_addresses: int | None = 200
         self.memberships: Memberships | None = Memberships(groups=3, person=False)
         self.home = Home()
-        versions = {"kubectl": "v1.34.1", "kubelogin": "v0.2.19/abc"}
-        self.tools = {name: Tool(name=name, path=f"/usr/bin/{name}", version=said) for name, said in versions.items()}
+        self.tools = {
+            name: Tool(name=name, path=f"/usr/bin/{name}", version=said)
+            for name, said in (("kubectl", "v1.34.1"), ("kubelogin", "v0.2.19/abc"))
+        }
         self.without_effect: set[str] = set()  # operations that end well and change nothing
         self.lost_urls = False  # ARM forgets operations at once
         self.ends: dict[str, list[str]] = defaultdict(list)  # by kind of operation: how the next ones end
@@ -97,10 +119,10 @@ class World:
         self.happenings: dict[int, Happening] = {}
         self.observers: list[Callable[[], None]] = []
         self.ledger = Ledger()
+        self.doors: WorldDoors | None = None  # None: nobody looks at doors
         self.backdated = timedelta(0)  # how long before the end of a rotation the new CA is valid from
         self.locked = False  # a ReadOnly lock, or a policy: ARM refuses every write
-        self._moments = 0
-        self._ids = count(1)
+        self._moments, self._ids = 0, count(1)
 
     def add(self, name: str = "shop-01", group: str = "shop-weu", **how: object) -> Cluster:
         cluster = Cluster(id=ClusterId(subscription_id=SUBSCRIPTION, resource_group=group, name=name))
@@ -206,6 +228,7 @@ class World:
             journal=WorldJournal(self),
             callers=WorldCallers(self),
             host=WorldHost(self),
+            doors=self.doors,
         )
         watch = Watch(ports.arm, self.clock, every)
         timeouts = timeouts or Timeouts()

@@ -120,6 +120,11 @@ class WorldDirectory:
         with self._world.call("directory.principals"):
             return {one: found for one, found in self._principals().items() if one in {each.lower() for each in ids}}
 
+    async def users_named(self, names: tuple[str, ...]) -> Mapping[str, Principal]:
+        with self._world.call("directory.users_named"):
+            wanted = {one.lower() for one in names}
+            return {one.name.lower(): one for one in self._principals().values() if one.name.lower() in wanted}
+
     async def groups_of(self, principal_id: str) -> frozenset[str]:
         with self._world.call("directory.groups_of"):
             return self._groups_of(principal_id)
@@ -204,10 +209,13 @@ class WorldKubernetes:
                 for name, (desired, available) in cluster.workloads.items()
             )
 
-    async def inside(self, posture: Posture) -> Inside:
-        with self._world.call("kubernetes.inside"):
+    async def inside(self, posture: Posture, *, as_admin: bool = False) -> Inside:
+        with self._world.call("kubernetes.inside as admin" if as_admin else "kubernetes.inside"):
             cluster = self._up(posture)
-            if self._world.now() < cluster.knows_tokens_at:
+            if as_admin:
+                held = self._vault.held[cluster.id.key]
+                assert accepts(cluster, held, Credential.STATIC_TOKEN, self._world.now(), stale=False)
+            elif self._world.now() < cluster.knows_tokens_at:
                 raise TryLater("the API server refuses the token", code="Unauthorized", status=NOBODY)
             return cluster.inside
 

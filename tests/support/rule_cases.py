@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from aks_entra.core.cluster import Pool, ServingCertificate
+from aks_entra.core.doors.model import opened
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.planning.plan import ClusterPlan
 from aks_entra.core.preflight import (
@@ -24,10 +25,10 @@ from aks_entra.core.preflight import (
     Writer,
 )
 from aks_entra.core.preflight.audit_callers import Caller, Holds
-from aks_entra.core.target import RotationPolicy
+from aks_entra.core.target import LocalAccounts
 from tests.support.cases import DENIES, INSIDE, OLD_CA, QUIET, SHUT, facts, group, managed, target
+from tests.support.window_rule_cases import LATER, READ_BEFORE_THE_WINDOW, SUBNET
 
-SUBNET = "/subscriptions/s/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/v/subnets/nodes"
 FLAT = Pool(name="a", count=3, vm_size="Standard_D4s_v5", subnet_id=SUBNET, addresses_per_node=31)
 SATURDAYS = MaintenanceWindow(name="default", hours=(("Saturday", 2), ("Saturday", 3)))
 ODD = MaintenanceWindow(name="nodes", schedule="yearly", duration_hours=4)
@@ -51,7 +52,6 @@ OPENED = (
     ("aks-entra-break-glass-reason", "INC-77"),
     ("aks-entra-break-glass-opener", "dana"),
 )
-LATER = target(rotation=RotationPolicy.LATER)
 
 
 def seen(expires: str | None) -> ServingCertificate:
@@ -62,7 +62,12 @@ def inside(**how: Any) -> Inside:
     return replace(INSIDE, **how)
 
 
+STATIC = opened("static-credentials", "dana: Owner", remedy="turn local accounts off")
+SSH_OPEN = opened(
+    "node-ssh", "system: everyone with a private key of its local user", remedy="turn SSH access off for the pool"
+)
 SPEAKING = [
+    *READ_BEFORE_THE_WINDOW,
     ("B002", "looked up in tenant another", managed(), target(), facts(directory_tenant="another")),
     (
         "B006",
@@ -87,6 +92,20 @@ SPEAKING = [
     (
         "B013",
         "cannot be reached",
+        managed(authorized_ip_ranges=("20.0.0.0/8",)),
+        target(),
+        facts(unreachable="timed out"),
+    ),
+    (
+        "W160",
+        "reaches the internet as 198.51.100.9, which is in none",
+        managed(authorized_ip_ranges=("20.0.0.0/8", "192.0.2.7")),
+        target(),
+        facts(unreachable="timed out", prover_address="198.51.100.9"),
+    ),
+    (
+        "U160",
+        "it is unknown whether the authorised IP ranges",
         managed(authorized_ip_ranges=("20.0.0.0/8",)),
         target(),
         facts(unreachable="timed out"),
@@ -318,6 +337,35 @@ SPEAKING = [
         facts(inside=None, outside_because="no right"),
     ),
     ("U140", "could not be read", managed(), target(), facts(inside=None)),
+    (
+        "W170",
+        "(node-ssh) must be closed, and is open: system: everyone with a private key",
+        managed(),
+        target(doors=("node-ssh",)),
+        facts(doors=(SSH_OPEN,)),
+    ),
+    (
+        "U170",
+        "(node-ssh) must be closed, and is not looked at: the look that was recorded did not include it",
+        managed(),
+        target(doors=("node-ssh",)),
+        facts(),
+    ),
+    (
+        "I171",
+        "run-command, conditional-roles, fleet-roles (the look that was recorded did not include it)",
+        managed(),
+        target(),
+        facts(doors=(SSH_OPEN,)),
+    ),
+    ("I170", "(node-ssh) stays open: system: everyone", managed(), target(), facts(doors=(SSH_OPEN,))),
+    (
+        "I170",
+        "(static-credentials) stays open: dana: Owner",
+        managed(),
+        target(local_accounts=LocalAccounts.KEEP),
+        facts(doors=(STATIC,)),
+    ),
     (
         "U140",
         "may not read pods, webhooks",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,9 +16,10 @@ from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
 from aks_entra.cli import output
-from aks_entra.cli.deferred import wiring
+from aks_entra.cli.deferred import prefect_client, wiring
 from aks_entra.cli.earlier_reports import EvidenceFrom, gather
 from aks_entra.cli.plan_input import located, read_fleet, read_settings, teller, with_skips, writable, write_new
+from aks_entra.core.planning.fleet import ReadAs
 from aks_entra.documents import dump_plan
 from aks_entra.errors import AksEntraError
 from aks_entra.planning import planner
@@ -26,9 +29,12 @@ from aks_entra.report.plan_text import render
 from aks_entra.report.plan_view import view_of
 
 if TYPE_CHECKING:
+    from aks_entra.core.evidence.rotation_debt import Record
     from aks_entra.core.planning.fleet import Fleet
+    from aks_entra.core.planning.parts import FleetPart
     from aks_entra.core.planning.plan import FleetPlan
     from aks_entra.core.preflight.audit_callers import AuditedCallers
+    from aks_entra.settings import Settings
     from aks_entra.wiring import Session
 
 _FILES = 30  # days of an exported log that count if Log Analytics is not asked
@@ -108,6 +114,13 @@ def plan(
             show_default=False,
         ),
     ] = None,
+    read_with_admin: Annotated[
+        bool,
+        typer.Option(
+            "--read-with-admin",
+            help="Where the prover cannot read the workloads, let Azure hand out the admin credential for one read.",
+        ),
+    ] = False,
     format_: Annotated[
         PlanFormat,
         typer.Option("--output", "-o", help="Print a table for people, Markdown for a ticket, or JSON for programs."),
@@ -119,7 +132,8 @@ def plan(
     """
     try:
         audit = Audit(files=tuple(audit_log or ()), days=audit_days)
-        made = output.run(_plan(fleet, out, evidence, skip_rule or [], audit))
+        read = ReadAs.ADMIN_CREDENTIAL if read_with_admin else None
+        made = output.run(_plan(fleet, out, evidence, skip_rule or [], audit, read))
         _save(made, out)
         _show(made, format_)
     except typer.Exit as leaving:
@@ -139,9 +153,15 @@ class Audit:
 
 
 async def _plan(
-    path: Path, out: Path | None, evidence: list[Path] | None, skip_rules: list[str], audit: Audit
+    path: Path,
+    out: Path | None,
+    evidence: list[Path] | None,
+    skip_rules: list[str],
+    audit: Audit,
+    read: ReadAs | None,
 ) -> FleetPlan:
     fleet = with_skips(read_fleet(path), skip_rules)
+    fleet = replace(fleet, read=read or fleet.read)
     if out is not None:
         writable(out, replace=True)
     with located(path):
@@ -162,7 +182,17 @@ async def plan_of(fleet: Fleet, evidence: list[Path] | None, audit: Audit | None
                 records,
                 on_progress=teller(tell),
                 callers=await _callers(session, audit, fleet.audit_days),
+                on_note=lambda note: output.say(note, style="dim"),
+                elsewhere=partial(_elsewhere, settings, records),
             )
+
+
+async def _elsewhere(settings: Settings, records: tuple[Record, ...], part: FleetPart) -> FleetPlan:
+    """Plan a part of a fleet: by a worker of its work queue. Without a Prefect server, from here, as its prover."""
+    if part.work_queue and os.environ.get("PREFECT_API_URL"):
+        return await prefect_client.plan_elsewhere(part)
+    async with wiring.open_session(settings, prover=part.fleet.prover) as session:
+        return await planner.plan_fleet(session.ports, part.fleet, records)
 
 
 async def _callers(session: Session, audit: Audit | None, days: int) -> dict[str, AuditedCallers]:

@@ -75,6 +75,20 @@ class Identity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedRight:
+    """An ARM action on another resource, named by its id, that a cluster's document names.
+
+    Azure asks for it at every PUT of the cluster, and refuses one without it (LinkedAuthorizationFailed).
+    """
+
+    action: str
+    scope: str
+
+    def __str__(self) -> str:
+        return f"{self.action} on {self.scope}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
     """One agent pool as ARM lists it. Counts are nodes. Bounds are None without the autoscaler."""
 
@@ -90,6 +104,7 @@ class Pool:
     vm_size: str = ""
     subnet_id: str | None = None  # None: a subnet that AKS made, with room for every node
     addresses_per_node: int = 1  # that a node takes from its subnet: with Azure CNI one for each pod as well
+    ssh_access: str = ""  # `securityProfile.sshAccess`: LocalUser, Disabled or EntraId; empty: ARM does not show it
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -144,10 +159,12 @@ class Posture:
     fqdn: str | None = None
     private: bool = False
     authorized_ip_ranges: tuple[str, ...] = ()
+    run_command_disabled: bool = False  # `apiServerAccessProfile.disableRunCommand`
     node_resource_group: str = ""
     tags: tuple[tuple[str, str], ...] = ()
     etag: str | None = None
     uid: str = ""  # ARM's `resourceUID`: another one for a cluster made anew under the same name; empty: not shown
+    linked: tuple[LinkedRight, ...] = ()  # what a PUT of the cluster needs on its identities and subnets
     not_understood: tuple[str, ...] = ()  # what ARM shows in words that this version does not know, `name: value`
     ca: CertificateAuthority | None = None
     serving: ServingCertificate | None = None

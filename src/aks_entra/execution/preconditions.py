@@ -17,7 +17,13 @@ from aks_entra.core.steps import DisableLocalAccounts, EnableEntra, RotateCertif
 from aks_entra.errors import AksEntraError, Refused
 from aks_entra.execution.admin_group import not_as_planned
 from aks_entra.planning.group_drift import drifts
-from aks_entra.planning.preflight_facts import addresses_of, conditional_access_of, denials_of, home_of
+from aks_entra.planning.preflight_facts import (
+    addresses_of,
+    conditional_access_of,
+    denials_of,
+    home_of,
+    with_linked_rights,
+)
 from aks_entra.planning.reader import Reading, needed_actions
 from aks_entra.ports.migration import Ports
 from aks_entra.probes import checks
@@ -102,11 +108,12 @@ async def _facts(
         reading.by_role(posture, plan.target, prover.object_id),
         reading.known(lambda: reading.memberships(prover.object_id)),
     )
-    missing, denials, locks, policies = await asyncio.gather(
+    missing, denials, locks, policies, evaluations = await asyncio.gather(
         reading.known(lambda: arm.missing_permissions(cluster, actions)),
         reading.known(lambda: denials_of(ports, reading, cluster, actions)),
         reading.known(lambda: arm.locks(cluster, posture.node_resource_group)),
         reading.known(lambda: arm.policies(cluster)),
+        reading.known(lambda: arm.policy_evaluations(cluster, steps)),
     )
     posture, unreachable = await _shown(ports, posture)
     facts = Facts(
@@ -120,10 +127,12 @@ async def _facts(
         denials=denials,
         locks=locks,
         policies=policies,
+        policy_evaluations=evaluations,
         memberships=memberships,
         unreachable=unreachable,
         now=checks.stamp(ports.clock),
     )
+    facts = await with_linked_rights(ports, reading, posture, facts)
     facts = replace(facts, conditional_access=await reading.known(lambda: conditional_access_of(ports, reading, facts)))
     if not any(isinstance(step, RotateCertificates) for step in steps):
         return posture, facts

@@ -8,57 +8,75 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
-from aks_entra.core.cluster import ClusterId, Identity, Posture
+from aks_entra.core.cluster import ClusterId, LinkedRight, Posture
 from aks_entra.core.doctor import Tool, version_in
-from aks_entra.core.preflight import ConditionalAccessPolicy, Denial, Facts, Home, Inside, Quota, Subnet, Tools, Writer
+from aks_entra.core.planning.fleet import ReadAs
+from aks_entra.core.preflight import ConditionalAccessPolicy, Denial, Facts, Home, Quota, Subnet, Tools, Writer
 from aks_entra.core.preflight.audit_callers import AuditedCallers
-from aks_entra.core.steps import RotateCertificates, Step
+from aks_entra.core.steps import DisableLocalAccounts, RotateCertificates, Step
 from aks_entra.errors import AksEntraError
+from aks_entra.planning.person_sign_in import person_sign_in
 from aks_entra.planning.reader import Reading
+from aks_entra.planning.workloads import workloads_of
 from aks_entra.ports.migration import Ports
 from aks_entra.retry import persist
 
-_REACH: Final = 20.0  # seconds: how long an API server that refuses the prover is asked again
 _PATIENCE: Final = 300.0  # seconds of throttling
-_NOT_ON: Final = "Microsoft Entra ID is not on yet, so nobody can sign in"
 
 
 async def around(
-    ports: Ports, reader: Reading, posture: Posture, steps: tuple[Step, ...], facts: Facts, *, audit_days: int = 0
+    ports: Ports,
+    reader: Reading,
+    posture: Posture,
+    steps: tuple[Step, ...],
+    facts: Facts,
+    *,
+    audit_days: int = 0,
+    read: ReadAs = ReadAs.PROVER,
 ) -> Facts:
     """Add the facts that the rules about these steps need. With `audit_days` 0 the audit log is not read."""
     cluster, arm = posture.cluster, ports.arm
-    locks, policies, writers, versions, tools, rules = await asyncio.gather(
-        reader.known(lambda: arm.locks(cluster, posture.node_resource_group)),
+    policies, evaluations = await asyncio.gather(
         reader.known(lambda: arm.policies(cluster)),
+        reader.known(lambda: arm.policy_evaluations(cluster, steps)),
+    )
+    locks, writers, versions, tools, rules = await asyncio.gather(
+        reader.known(lambda: arm.locks(cluster, posture.node_resource_group)),
         reader.known(lambda: _writers(ports, posture)),
         reader.known(lambda: _versions(ports, reader, posture)),
         reader.known(lambda: _tools(ports, reader)),
         reader.known(lambda: conditional_access_of(ports, reader, facts)),
     )
     facts = replace(facts, locks=locks, policies=policies, writers=writers, supported_versions=versions, tools=tools)
-    facts = replace(facts, conditional_access=rules)
+    facts = replace(facts, conditional_access=rules, policy_evaluations=evaluations)
+    if any(isinstance(step, DisableLocalAccounts | RotateCertificates) for step in steps):
+        person, read_log = await person_sign_in(ports, reader, facts.groups)
+        facts = replace(facts, person_sign_in=person, sign_ins_read=read_log)
     if not any(isinstance(step, RotateCertificates) for step in steps):
         return facts
-    windows, subnets, quotas, home, (inside, because), (callers, unread) = await asyncio.gather(
+    windows, subnets, quotas, home, seen, (callers, unread) = await asyncio.gather(
         reader.known(lambda: arm.maintenance_windows(cluster)),
         _subnets(ports, reader, posture),
         reader.known(lambda: _quotas(ports, reader, posture)),
         reader.known(lambda: home_of(ports, reader)),
-        _inside(ports, posture),
+        workloads_of(ports, posture, read),
         _callers(ports, posture, facts, audit_days),
     )
     return replace(
         facts,
+        scale_set_additions=await reader.known(lambda: arm.scale_set_additions(cluster)),
+        node_disruption=await reader.known(lambda: arm.node_disruption(cluster)),
         maintenance_windows=windows,
         subnets=subnets,
         quotas=quotas,
         home=home,
         addresses=await addresses_of(ports, reader, posture, home),
-        inside=inside,
-        outside_because=because,
+        inside=seen.inside,
+        outside_because=seen.because,
+        admin_credential_read=seen.handed_out,
         callers=callers,
         callers_unread=unread,
     )
@@ -111,6 +129,22 @@ async def denials_of(
     return tuple(denials)
 
 
+async def with_linked_rights(ports: Ports, reader: Reading, posture: Posture, facts: Facts) -> Facts:
+    """Add which of the posture's linked rights the runner has. Clusters share subnets, so each is read once."""
+
+    async def of(right: LinkedRight) -> bool | None:
+        call = partial(reader.once, "right", str(right), lambda: ports.arm.may(right.scope, right.action))
+        return await reader.known(call)
+
+    answers = list(zip(posture.linked, await asyncio.gather(*map(of, posture.linked)), strict=True))
+    return replace(
+        facts,
+        runner=(await ports.callers.runner()).object_id,
+        linked_held=tuple(right for right, answer in answers if answer),
+        linked_missing=tuple(right for right, answer in answers if answer is False),
+    )
+
+
 async def conditional_access_of(
     ports: Ports, reader: Reading, facts: Facts
 ) -> tuple[ConditionalAccessPolicy, ...] | None:
@@ -151,16 +185,6 @@ async def addresses_of(ports: Ports, reader: Reading, posture: Posture, home: Ho
         return None
     own = await ports.host.addresses(posture.fqdn) if posture.fqdn else ()
     return (*published, *own)
-
-
-async def _inside(ports: Ports, posture: Posture) -> tuple[Inside | None, str]:
-    """Return what runs in the cluster, or why it was not read. It is read only if the prover can sign in already."""
-    if posture.identity is not Identity.MANAGED:
-        return None, _NOT_ON
-    try:
-        return await persist(ports.clock, _REACH, lambda: ports.kubernetes.inside(posture)), ""
-    except AksEntraError as error:
-        return None, error.message
 
 
 async def _callers(ports: Ports, posture: Posture, facts: Facts, days: int) -> tuple[AuditedCallers | None, str]:

@@ -6,14 +6,15 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from aks_entra.bounded_gather import bounded_gather
-from aks_entra.core.cluster import ClusterId
+from aks_entra.core.cluster import ClusterId, Posture
 from aks_entra.core.evidence.rotation_debt import Record, needs_log, old_credentials
 from aks_entra.core.planning.plan import ClusterPlan, FleetPlan
 from aks_entra.core.planning.rollback import WayBack, gone, plan_rollback, rollback_fleet
+from aks_entra.core.steps import Step
 from aks_entra.errors import AksEntraError, Refused
 from aks_entra.planning.reader import needed_actions
 from aks_entra.planning.unreadable_cluster import words
-from aks_entra.ports.migration import Ports
+from aks_entra.ports.migration import ControlPlane, Ports
 from aks_entra.probes import checks
 from aks_entra.probes.old_credentials import activity_log
 from aks_entra.retry import persist
@@ -68,6 +69,15 @@ async def plan_way_back(
     return rollback_fleet(done, plans, created_at=checks.stamp(ports.clock))
 
 
+async def _missing(arm: ControlPlane, now: Posture, steps: tuple[Step, ...]) -> tuple[str, ...] | None:
+    """Return the rights that the steps need and the runner lacks. None if one is unknown and none is missing."""
+    missing = await arm.missing_permissions(now.cluster, needed_actions(steps))
+    answers = [(right, await arm.may(right.scope, right.action)) for right in now.linked]
+    lacking = (*(missing or ()), *(str(right) for right, answer in answers if answer is False))
+    unknown = missing is None or None in (answer for _, answer in answers)
+    return None if unknown and not lacking else lacking
+
+
 async def _plan(ports: Ports, done: ClusterPlan, records: tuple[Record, ...]) -> ClusterPlan:
     """Plan one cluster's rollback. It is decided twice: the first time shows which rights the steps need."""
     arm, cluster = ports.arm, done.cluster
@@ -94,7 +104,7 @@ async def _plan(ports: Ports, done: ClusterPlan, records: tuple[Record, ...]) ->
         facts = WayBack(
             groups=groups,
             old_credentials=facts.old_credentials,
-            missing_permissions=await known(lambda: arm.missing_permissions(cluster, needed_actions(steps))),
+            missing_permissions=await known(lambda: _missing(arm, now, steps)),
             locks=await known(lambda: arm.locks(cluster, now.node_resource_group)),
         )
     return plan_rollback(done, now, facts)

@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from aks_entra.ports.creation import Creation
+
 if TYPE_CHECKING:
+    from aks_entra.core.access.conditional_access import SeenSignIn
     from aks_entra.core.access.deny_assignments import DenyAssignment
     from aks_entra.core.cluster import CertificateAuthority, ClusterId, Posture, ServingCertificate
     from aks_entra.core.evidence.observations import (
@@ -25,49 +28,26 @@ if TYPE_CHECKING:
     )
     from aks_entra.core.evidence.rotation_debt import Record
     from aks_entra.core.maintenance_windows import MaintenanceWindow
-    from aks_entra.core.new_cluster import NewCluster
     from aks_entra.core.planning.plan import ClusterPlan
     from aks_entra.core.preflight import (
         ConditionalAccessPolicy,
         Inside,
         Lock,
+        NodeDisruption,
         Policy,
+        PolicyEvaluation,
         Quota,
+        ScaleSetAddition,
         Subnet,
         Writer,
     )
     from aks_entra.core.preflight.audit_callers import AuditedCallers
-    from aks_entra.core.steps import Guarded
+    from aks_entra.core.steps import Guarded, Step
     from aks_entra.ports.directory import Directory
+    from aks_entra.ports.doors import Doors
     from aks_entra.ports.host import Host
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """A long-running operation of ARM: its cluster, and its own URL (polled verbatim; empty when it was lost)."""
-
-    cluster: ClusterId
-    url: str
-    correlation_id: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationState:
-    """The state of an operation. ARM's status is an open set; `Succeeded`, `Failed` and `Canceled` are final."""
-
-    status: str
-    code: str = ""
-    message: str = ""
-
-    @property
-    def terminal(self) -> bool:
-        """Whether the operation ended."""
-        return self.status.casefold() in {"succeeded", "failed", "canceled"}
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether the operation succeeded."""
-        return self.status.casefold() == "succeeded"
+    from aks_entra.ports.operations import Operation, OperationState
+    from aks_entra.ports.rights import RightsReads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +78,7 @@ class KubeconfigSink(Protocol):
         """Write the content, once. Raises Refused the second time."""
 
 
-class ControlPlane(Protocol):
+class ControlPlane(Creation, Protocol):
     """Azure Resource Manager, as far as AKS is concerned."""
 
     async def tenant_of(self, subscription_id: str) -> str:
@@ -119,6 +99,9 @@ class ControlPlane(Protocol):
     async def missing_permissions(self, cluster: ClusterId, actions: tuple[str, ...]) -> tuple[str, ...] | None:
         """Return the ARM actions that the caller lacks on the cluster. None if that cannot be read."""
 
+    async def may(self, scope: str, action: str) -> bool | None:
+        """Return whether the caller has an ARM action on a resource, given by its id. None if unreadable."""
+
     async def is_cluster_admin(self, cluster: ClusterId, principal_id: str) -> bool | None:
         """Whether the principal holds Azure Kubernetes Service RBAC Cluster Admin here. None if unreadable."""
 
@@ -134,6 +117,11 @@ class ControlPlane(Protocol):
     async def policies(self, cluster: ClusterId) -> tuple[Policy, ...] | None:
         """Return the policy assignments on the cluster that are about sign-in. None if unreadable."""
 
+    async def policy_evaluations(
+        self, cluster: ClusterId, steps: tuple[Step, ...]
+    ) -> tuple[PolicyEvaluation, ...] | None:
+        """Return what Azure Policy denies or reports of the steps' PUTs and of the way back. None if unreadable."""
+
     async def maintenance_windows(self, cluster: ClusterId) -> tuple[MaintenanceWindow, ...] | None:
         """Return the cluster's maintenance configurations. None if unreadable."""
 
@@ -142,6 +130,12 @@ class ControlPlane(Protocol):
 
     async def subnet(self, subnet_id: str) -> Subnet:
         """Return how many addresses a subnet has left. `free` is None if unreadable."""
+
+    async def node_disruption(self, cluster: ClusterId) -> NodeDisruption | None:
+        """Return what may stop an operation that recreates nodes. None if unreadable, or if its preview has ended."""
+
+    async def scale_set_additions(self, cluster: ClusterId) -> tuple[ScaleSetAddition, ...] | None:
+        """Return what somebody put on the scale sets of the nodes, and AKS did not. None if unreadable."""
 
     async def published_addresses(self, cluster: ClusterId, node_resource_group: str) -> tuple[str, ...] | None:
         """Return the addresses of the cluster's services: public ones and those of its load balancers."""
@@ -187,14 +181,14 @@ class ControlPlane(Protocol):
     async def hand_out_admin_kubeconfig(self, cluster: ClusterId, place: KubeconfigSink) -> None:
         """Write the admin kubeconfig to the one place. TryLater while Azure still refuses it."""
 
-    async def subscription_ids(self) -> tuple[str, ...]:
-        """Return the ids of the subscriptions that the caller can see."""
+    async def subscription_ids(self, management_group: str | None = None) -> tuple[str, ...]:
+        """Return the ids of the subscriptions that the caller can see, or of those below a management group."""
 
-    async def ensure_resource_group(self, subscription_id: str, name: str, location: str) -> bool:
-        """Create the resource group unless it exists. Returns whether it was created."""
+    def clusters_in_resource_graph(self, management_group: str | None) -> AsyncIterator[Posture]:
+        """Return the clusters below a management group, or of the whole tenant (None), one page at a time.
 
-    async def create_cluster(self, spec: NewCluster) -> Operation:
-        """PUT a cluster that does not exist (If-None-Match: *). Rejected if it exists."""
+        Azure Resource Graph lags by minutes. The postures have no ETag.
+        """
 
 
 class Kubernetes(Protocol):
@@ -215,8 +209,11 @@ class Kubernetes(Protocol):
     async def workloads(self, posture: Posture) -> tuple[Workload, ...]:
         """Return all deployments, daemon sets and stateful sets, as the prover sees them."""
 
-    async def inside(self, posture: Posture) -> Inside:
-        """Return what a rotation affects in the cluster, as the prover sees it. Of secrets, only names are read."""
+    async def inside(self, posture: Posture, *, as_admin: bool = False) -> Inside:
+        """Return what a rotation affects in the cluster, as the prover or the held credential sees it.
+
+        Of secrets, only names are read.
+        """
 
     async def try_credential(self, posture: Posture, credential: Credential) -> int | None:
         """Use one held credential alone, trusting the CA that serves now, and return the HTTP status.
@@ -292,11 +289,15 @@ class Journal(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """The identity in a token: the directory object's id, its tenant, and its name for people."""
+    """The identity in a token: the directory object's id, its tenant, and its name for people.
+
+    `address`: the IP address from which this process reaches the internet, as far as it is known.
+    """
 
     object_id: str
     tenant_id: str
     name: str = ""
+    address: str = ""
 
 
 class Callers(Protocol):
@@ -314,6 +315,9 @@ class ConditionalAccess(Protocol):
 
     async def in_the_way(self, principal_id: str, *, person: bool) -> tuple[ConditionalAccessPolicy, ...]:
         """Return the enforced policies for a sign-in of this identity to AKS. Refused if they may not be read."""
+
+    async def sign_ins(self, policy_id: str, since: datetime, user_id: str = "") -> tuple[SeenSignIn, ...]:
+        """Return the sign-ins of people to AKS, newest first, with a policy's result. Refused if unreadable."""
 
 
 class AuditTrail(Protocol):
@@ -337,4 +341,6 @@ class Ports:
     host: Host
     audit: AuditTrail | None = None
     conditional_access: ConditionalAccess | None = None
+    rights: RightsReads | None = None
+    doors: Doors | None = None
     log: RunLog = field(default_factory=NoLog)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from azure_sandbox.cluster import discovery, openapi, shapes, status
+from azure_sandbox.cluster import discovery, openapi, shapes, signing, status
 from azure_sandbox.cluster.guard import Guard, forbidden_message
 from azure_sandbox.cluster.metadata_only import metadata_list, wants_metadata
 from azure_sandbox.cluster.options import write_options
@@ -115,7 +115,7 @@ class Api:
         if resource is None:
             return _no_resource(target)
         if target.subresource:
-            return self._subresource(request, target, verb)
+            return self._subresource(request, target, verb, caller)
         return self._resource(request, target, resource, verb, caller)
 
     def _authorize(self, caller: Caller, attributes: Attributes) -> None:
@@ -176,10 +176,13 @@ class Api:
         }
         return Reply(201, body, JSON)
 
-    def _subresource(self, request: Request, target: Target, verb: str) -> Reply:
+    def _subresource(self, request: Request, target: Target, verb: str, caller: Caller) -> Reply:
         if (target.plural, target.subresource, verb) == ("serviceaccounts", "token", "create"):
             write_options(request, verb)
             return Reply(201, self._writes.token(_document(request), target.namespace, target.name, request.now), JSON)
+        if (target.plural, target.subresource, verb) == (signing.PLURAL, "approval", "update"):
+            sent = _document(request, signing.KIND)
+            return Reply(200, self._writes.approvals.decide(target.name, sent, caller, request.now), JSON)
         raise status.not_modelled(f"{verb} of {target.plural}/{target.subresource}")
 
     def _resource(self, request: Request, target: Target, resource: Resource, verb: str, caller: Caller) -> Reply:

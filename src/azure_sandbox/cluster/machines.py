@@ -81,7 +81,11 @@ class Machines:
         while index:
             index, digit = divmod(index, len(DIGITS))
             suffix = DIGITS[digit] + suffix
-        return f"aks-{pool.name}-{self._number}-vmss{suffix:0>6}"
+        return f"{self.scale_set(pool.name)}{suffix:0>6}"
+
+    def scale_set(self, pool: str) -> str:
+        """Return the name of a pool's scale set."""
+        return f"aks-{pool}-{self._number}-vmss"
 
     def appear(self, when: dt.datetime) -> None:
         """Make all nodes of the pools present and Ready, remove all others, and run all pods."""

@@ -97,6 +97,7 @@ RESOURCES = (
     _other(ADMISSION_GROUP, "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", verbs=CHANGED),
     _other("apiregistration.k8s.io", "apiservices", "APIService"),
     _other("apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition", "crd", "crds"),
+    _other("certificates.k8s.io", "certificatesigningrequests", "CertificateSigningRequest", "csr", verbs=OWN),
     _other("scheduling.k8s.io", "priorityclasses", "PriorityClass", "pc"),
     _rbac("clusterrolebindings", "ClusterRoleBinding", namespaced=False),
     _rbac("clusterroles", "ClusterRole", namespaced=False),

@@ -65,6 +65,14 @@ def invalid(group: str, kind: str, name: str, message: str) -> Problem:
     return _status(422, "Invalid", text, _details(group, kind, name))
 
 
+def invalid_part(group: str, kind: str, name: str, field: str, message: str) -> Problem:
+    """Return a 422 for one field of an object, with its cause."""
+    reason = "FieldValueRequired" if message.startswith("Required") else "FieldValueInvalid"
+    cause = {"reason": reason, "message": message, "field": field}
+    text = f'{_qualified(group, kind)} "{name}" is invalid: {field}: {message}'
+    return _status(422, "Invalid", text, {**_details(group, kind, name), "causes": [cause]})
+
+
 def invalid_field(group: str, field: str, message: str) -> Problem:
     """Return a 422 for a field of an object without a name. The API server does not state its kind either."""
     text = f'.{group} "" is invalid: {field}: {message}'

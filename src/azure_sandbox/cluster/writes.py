@@ -9,7 +9,7 @@ from collections.abc import Callable
 from string import ascii_letters, digits
 from typing import Any
 
-from azure_sandbox.cluster import admission, budgets, status
+from azure_sandbox.cluster import admission, budgets, signing, status
 from azure_sandbox.cluster.credentials import Generation
 from azure_sandbox.cluster.guard import Guard
 from azure_sandbox.cluster.machines import namespace as namespace_object
@@ -40,6 +40,7 @@ class Writes:
         self._store = store
         self._guard = guard
         self._generation = generation
+        self.approvals = signing.Approvals(store, guard, generation)
 
     def create(
         self,
@@ -82,6 +83,8 @@ class Writes:
                 self._check_binding(resource, document, home, caller)
             case "poddisruptionbudgets" if problem := budgets.malformed(document.get("spec")):
                 raise status.invalid(resource.group, resource.kind, name, problem)
+            case signing.PLURAL:
+                document = signing.prepared(document, caller)
             case "clusterroles" | "roles":
                 self._check_role(resource, document, home, caller)
         return document

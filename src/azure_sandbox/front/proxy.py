@@ -7,9 +7,12 @@ connection sees a cluster's rotated certificates and no TLS session survives the
 from __future__ import annotations
 
 import asyncio
+import binascii
 import logging
+import re
 import ssl
 import time
+from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -30,6 +33,7 @@ __all__ = ["Exchange", "Proxy", "Target", "Unreachable"]
 LONGEST_HEAD = 16 * 1024
 HANDSHAKE = 10.0  # seconds
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+NETWORK = re.compile(rb"^proxy-authorization:[ \t]*basic[ \t]+(\S+)", re.IGNORECASE | re.MULTILINE)
 CUT = 0  # status of an exchange whose connection was cut
 
 _log = logging.getLogger(__name__)
@@ -55,8 +59,8 @@ class Unreachable(Exception):
 class Hosts(Protocol):
     """Finds what serves a host."""
 
-    def target(self, host: str, port: int) -> Target | Passage:
-        """Return what serves a host. Raises Unreachable."""
+    def target(self, host: str, port: int, network: str) -> Target | Passage:
+        """Return what serves a host for a client in a network, which has a name or is "". Raises Unreachable."""
 
     def greeting(self, path: str) -> str | None:
         """Return the proxy's own answer to a direct `GET path`. Returns None if it has no answer for the path."""
@@ -252,7 +256,7 @@ class _Front(asyncio.Protocol):
         host, _, port = address.rpartition(":")
         host = host.lower().rstrip(".")
         try:
-            target = self._proxy.hosts.target(host, int(port) if port.isdecimal() else 0)
+            target = self._proxy.hosts.target(host, int(port) if port.isdecimal() else 0, _network(self._head))
         except Unreachable as reason:
             self._refuse(reason.status, str(reason))
             return
@@ -295,7 +299,8 @@ class _Front(asyncio.Protocol):
             self._say(200, "OK", words)
 
     def _refuse(self, status: int, words: str) -> None:
-        reason = {403: "Forbidden", 431: "Request Header Fields Too Large", 502: "Bad Gateway"}.get(status, "Refused")
+        reasons = {403: "Forbidden", 431: "Request Header Fields Too Large", 502: "Bad Gateway"}
+        reason = reasons.get(status, "Gateway Timeout")
         self._say(status, reason, f"azure sandbox: {on_one_line(words)}\n")
 
     def _say(self, status: int, reason: str, words: str) -> None:
@@ -307,3 +312,12 @@ class _Front(asyncio.Protocol):
         )
         self._transport.write(head.encode() + body)
         self._transport.close()
+
+
+def _network(head: bytes) -> str:
+    """Return the network that a client names as the user name of the proxy. Empty if it names none."""
+    sent = NETWORK.search(head)
+    try:
+        return b64decode(sent[1]).decode().partition(":")[0] if sent else ""
+    except (binascii.Error, UnicodeDecodeError):
+        return ""

@@ -102,7 +102,7 @@ class Recorder:
             **dict.fromkeys((*BUNDLES, "NODE_EXTRA_CA_CERTS"), str(self._bundle)),
         }
 
-    def target(self, host: str, port: int) -> Target | Passage:
+    def target(self, host: str, port: int, _network: str = "") -> Target | Passage:
         """Return the recorded front of a host, or a passage to an API server. Raises Unreachable for other hosts."""
         if port == HTTPS and host in HOSTS:
             return Target(context=self._front, handle=self._ask)

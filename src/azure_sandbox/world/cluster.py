@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from azure_sandbox.arm.authorization.policies import Definition, Effect, PolicyAssignment, find_definition
+from azure_sandbox.arm.authorization.policies import Definition, PolicyAssignment, find_definition
+from azure_sandbox.arm.authorization.policy_rules import Effect
 from azure_sandbox.arm.insights.activity_log import Entry
 from azure_sandbox.cluster.declared import BudgetSpec, Declared, VolumeSpec, WebhookSpec
 from azure_sandbox.world.identity import Model, Moment

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
+from aks_entra.core.access.conditional_access import SeenSignIn
 from aks_entra.core.access.deny_assignments import EVERYONE, DenyAssignment, Principal
-from aks_entra.core.cluster import Identity
+from aks_entra.core.cluster import Identity, LinkedRight
 from aks_entra.core.evidence.observations import Failure
 from aks_entra.core.planning.job import Job
 from aks_entra.core.preflight import ConditionalAccessPolicy, Endpoint, Home, Lock, Skip
@@ -16,12 +18,13 @@ from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.errors import TryLater
 from aks_entra.execution.gate_recheck import changes
 from aks_entra.planning.rollback import plan_way_back
-from tests.support.cases import DENIES
+from tests.support.cases import DENIES, OWN_POLICY
 from tests.support.executor_jobs import calls_of_a_migration, job_for, job_of, planned
 from tests.support.memory_model import ADMINS, PROVER, SUBSCRIPTION, Happening
 from tests.support.memory_ports import World
 
 MANAGED = "Microsoft.ContainerService/managedClusters"
+ASSIGN = LinkedRight(action="Microsoft.ManagedIdentity/userAssignedIdentities/assign/action", scope="/s/identity")
 FORBIDS = DenyAssignment(
     name="no-admin",
     scope=f"/subscriptions/{SUBSCRIPTION}",
@@ -38,6 +41,15 @@ def of_world(**change: object) -> Callable[[World], None]:
     def happens(world: World) -> None:
         for name, value in change.items():
             setattr(world, name, value)
+
+    return happens
+
+
+def of_identity(held: bool | None) -> Callable[[World], None]:
+    def happens(world: World) -> None:
+        for cluster in world.clusters.values():
+            cluster.linked = (ASSIGN,)
+        world.linked = {ASSIGN.scope: held}
 
     return happens
 
@@ -59,12 +71,15 @@ BARS: list[tuple[str, Callable[[World], None]]] = [
     ("B021", of_world(policies=(DENIES,))),
     ("U121", of_world(policies=None)),
     ("U121", of_world(policies=(replace(DENIES, effect=None),))),
+    ("B041", of_world(policy_evaluations=(OWN_POLICY,))),
     ("B012", of_world(locks=(Lock(name="keep", level="ReadOnly", scope="rg"),))),
     ("U112", of_world(locks=None)),
     ("B011", without("write")),
     ("B011", without("rotateClusterCertificates/action")),
     ("B011", without("listClusterAdminCredential/action")),
     ("U111", of_world(missing_permissions=None)),
+    ("B011", of_identity(held=False)),
+    ("U111", of_identity(held=None)),
     ("B026", of_world(denials=(FORBIDS,))),
     ("U126", of_world(denials=None)),
     ("B005", of_world(groups={})),
@@ -191,6 +206,9 @@ async def test_conditional_access_that_came_since_stops_the_cluster() -> None:
             assert principal_id == PROVER
             assert not person
             return (ConditionalAccessPolicy(name="No robots", controls=("block",)),)
+
+        async def sign_ins(self, policy_id: str, since: datetime, user_id: str = "") -> tuple[SeenSignIn, ...]:
+            raise AssertionError(f"who has signed in does not matter before a write: {policy_id} {since} {user_id}")
 
     world = World()
     cluster = world.add()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from aks_entra.core.cluster import Pool
+from aks_entra.core.cluster import LinkedRight, Pool
 from aks_entra.core.doctor import Tool
 from aks_entra.core.preflight import Endpoint, Home
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
@@ -25,7 +25,7 @@ async def test_facts_that_cannot_be_read_are_unknown() -> None:
     world.missing_permissions = None
     world.locks = world.denials = world.policies = world.windows = world.writers = world.versions = (
         world.memberships
-    ) = None
+    ) = world.policy_evaluations = world.scale_set_additions = world.node_disruption = None
     world.faults["kubernetes.inside"] = [Refused("no right", status=403)]
     world.faults["directory.group"] = [Refused("no right", status=403)] * 2
     plan = await planned(world)
@@ -47,7 +47,26 @@ async def test_facts_that_cannot_be_read_are_unknown() -> None:
         "U132",
         "U136",
         "U140",
+        "U141",
+        "U142",
+        "U143",
     ]
+
+
+async def test_a_right_on_a_shared_subnet_is_asked_for_once_and_its_grant_is_printed() -> None:
+    world = fleet_world(2)
+    right = LinkedRight(action="Microsoft.Network/virtualNetworks/subnets/join/action", scope=SUBNET)
+    for cluster in world.clusters.values():
+        cluster.linked = (right,)
+    assert (await planned(world)).clusters[0].blockers == ()
+    world.linked[SUBNET] = False
+    world.calls.clear()
+    plan = await planned(world)
+    assert world.calls.count("arm.may") == 1
+    for one in plan.clusters:
+        (finding,) = one.blockers
+        assert (finding.rule, SUBNET in finding.message) == ("B011", True)
+        assert f'--assignee {PROVER} --role "aks-entra migrate" --scope {SUBNET}' in finding.remedy
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aks_entra.core.cluster import Identity
+from aks_entra.core.cluster import Identity, LinkedRight
 from aks_entra.core.evidence.observations import CredentialTried, LocalAccountsEnabled, StateSeen
 from aks_entra.core.evidence.rotation_debt import Debt, old_credentials
 from aks_entra.core.planning.fleet import WantedGroup, WantedTarget
@@ -194,6 +194,14 @@ async def test_what_holds_a_rollback_back() -> None:
     ]
     assert {"R010": Severity.BLOCKER, "R011": Severity.BLOCKER}.items() <= rules(held).items()
     assert held.clusters[0].disposition == "refused"
+    world.missing_permissions, world.locks = (), ()
+    assert "R010" not in rules(await back_of(world, done))
+    cluster.linked = (LinkedRight(action="join/action", scope="/subnet"),)
+    world.linked = {"/subnet": None}
+    assert rules(await back_of(world, done))["R010"] is Severity.UNKNOWN
+    world.linked = {"/subnet": False}
+    held = await back_of(world, done)
+    assert [one.message for one in held.clusters[0].blockers] == ["this identity lacks join/action on /subnet"]
     world.clusters.pop(cluster.id.key)
     gone = await back_of(world, done)
     assert rules(gone) == {"R013": Severity.BLOCKER}

@@ -1,6 +1,6 @@
 """Reads the Azure Policy assignments about sign-in: two built-in definitions, and initiatives that contain them.
 
-Custom definitions with the same effect are not recognised.
+`policy_restrictions` asks ARM about all other definitions.
 """
 
 from __future__ import annotations
@@ -28,20 +28,14 @@ Document = Mapping[str, Any]
 
 async def policies(clients: Clients, cluster: ClusterId) -> tuple[Policy, ...] | None:
     """Return the policy assignments that apply to the cluster. None if unreadable."""
-    group = f"/subscriptions/{cluster.subscription_id}/resourceGroups/{cluster.resource_group}"
-    assigned = await pages(clients, f"{group}/{_PROVIDER}/policyAssignments?api-version={_VERSION}")
+    assigned = await assignments(clients, cluster)
     if assigned is None:
         return None
-    near = [one for one in assigned if _reaches(one, cluster)]
+    near = [one for one in assigned if reaches(one, cluster)]
     found = [policy for one in near for policy in await _opened(clients, one)]
     if not found:
         return ()
-    exemptions = await pages(clients, f"{group}/{_PROVIDER}/policyExemptions?api-version={_EXEMPTIONS}")
-    exempt = {
-        str((one.get("properties") or {}).get("policyAssignmentId") or "").lower()
-        for one in exemptions or ()
-        if _above(str(one.get("id") or "").lower().partition("/providers/microsoft.authorization")[0], cluster)
-    }
+    exempt = await exempted(clients, cluster)
     return tuple(
         Policy(
             name=policy.name,
@@ -56,7 +50,34 @@ async def policies(clients: Clients, cluster: ClusterId) -> tuple[Policy, ...] |
     )
 
 
-def _reaches(assignment: Document, cluster: ClusterId) -> bool:
+async def assignments(clients: Clients, cluster: ClusterId) -> list[Document] | None:
+    """Return the documents of the policy assignments on and above the cluster's resource group. None if unreadable."""
+    found = await pages(clients, f"{_group(cluster)}/{_PROVIDER}/policyAssignments?api-version={_VERSION}")
+    return None if found is None else list(found)
+
+
+async def exempted(clients: Clients, cluster: ClusterId) -> frozenset[str]:
+    """Return the ids, in lower case, of the assignments from which the cluster is exempt. Unreadable: none."""
+    exemptions = await pages(clients, f"{_group(cluster)}/{_PROVIDER}/policyExemptions?api-version={_EXEMPTIONS}")
+    return frozenset(
+        str((one.get("properties") or {}).get("policyAssignmentId") or "").lower()
+        for one in exemptions or ()
+        if _above(str(one.get("id") or "").lower().partition("/providers/microsoft.authorization")[0], cluster)
+    )
+
+
+def is_enforced(assignment: Document) -> bool:
+    """Whether an assignment has an effect. With `DoNotEnforce` it only reports."""
+    properties = assignment.get("properties") or {}
+    return str(properties.get("enforcementMode") or "Default").casefold() != "donotenforce"
+
+
+def _group(cluster: ClusterId) -> str:
+    return f"/subscriptions/{cluster.subscription_id}/resourceGroups/{cluster.resource_group}"
+
+
+def reaches(assignment: Document, cluster: ClusterId) -> bool:
+    """Whether the scope of an assignment contains the cluster, and no excluded scope does."""
     properties = assignment.get("properties") or {}
     out = any(_above(str(scope).lower(), cluster) for scope in properties.get("notScopes") or ())
     return not out and _above(str(properties.get("scope") or "").lower(), cluster)
@@ -117,7 +138,7 @@ def _policy(assignment: Document, definition: str, given: Mapping[str, Any]) -> 
         scope=str(properties.get("scope") or ""),
         definition=key,
         effect=None if effect is None or str(effect).startswith("[") else str(effect),
-        enforced=str(properties.get("enforcementMode") or "Default").casefold() != "donotenforce",
+        enforced=is_enforced(assignment),
         admin_groups=tuple(str(one) for one in (json.loads(groups) if isinstance(groups, str) else groups)),
     )
 

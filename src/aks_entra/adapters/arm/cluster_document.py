@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from aks_entra.core.cluster import ClusterId, Identity, Pool, Posture
+from aks_entra.core.cluster import ClusterId, Identity, LinkedRight, Pool, Posture
 from aks_entra.core.steps import Guarded
 
 Document: TypeAlias = Mapping[str, Any]
 
 LEGACY_KEYS = ("clientAppID", "serverAppID", "serverAppSecret")
 """The properties that name the applications of the legacy integration, before AKS-managed Microsoft Entra ID."""
+
+ASSIGN_IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action"
+JOIN_SUBNET = "Microsoft.Network/virtualNetworks/subnets/join/action"
 
 _POWER = ("Running", "Stopped")
 _NETWORK = ("Enabled", "Disabled", "SecuredByPerimeter")
@@ -45,10 +48,12 @@ def posture_of(document: Document) -> Posture:
         fqdn=properties.get("fqdn") or properties.get("privateFQDN"),
         private=bool(access.get("enablePrivateCluster")),
         authorized_ip_ranges=tuple(access.get("authorizedIPRanges") or ()),
+        run_command_disabled=access.get("disableRunCommand") is True,
         node_resource_group=str(properties.get("nodeResourceGroup") or ""),
         tags=tuple(sorted((str(name), str(value)) for name, value in tags.items())),
         etag=document.get("eTag") or document.get("etag"),
         uid=str(properties.get("resourceUID") or ""),
+        linked=_linked(document.get("identity"), properties),
         not_understood=_not_understood(properties),
     )
 
@@ -77,6 +82,18 @@ def _not_understood(properties: Document) -> tuple[str, ...]:
         ("apiServerAccessProfile.enablePrivateCluster", access.get("enablePrivateCluster"), _FLAG),
     )
     return tuple(f"{name}: {value!r}" for name, value, known in found if value is not None and value not in known)
+
+
+def _linked(identity: object, properties: Document) -> tuple[LinkedRight, ...]:
+    """Return what a PUT of the cluster needs on its user-assigned identities and on the subnets that it names."""
+    assigned = identity.get("userAssignedIdentities") if isinstance(identity, Mapping) else None
+    found = [(ASSIGN_IDENTITY, str(one)) for one in assigned or ()]
+    named = [(properties.get("apiServerAccessProfile") or {}).get("subnetId")]
+    for pool in properties.get("agentPoolProfiles") or ():
+        named += [pool.get("vnetSubnetID"), pool.get("podSubnetID")]
+    found += [(JOIN_SUBNET, str(one)) for one in named if one]
+    once = {(action, scope.casefold()): LinkedRight(action=action, scope=scope) for action, scope in reversed(found)}
+    return tuple(reversed(once.values()))
 
 
 def legacy_ids(document: Document) -> tuple[str, ...]:
@@ -109,8 +126,13 @@ def _pool(pool: Document, network: Document) -> Pool:
         os_type=str(pool.get("osType") or "Linux"),
         vm_size=str(pool.get("vmSize") or ""),
         subnet_id=pool.get("vnetSubnetID"),
+        ssh_access=_ssh_access(pool.get("securityProfile")),
         addresses_per_node=1 + _pods_beside_nodes(pool, network),
     )
+
+
+def _ssh_access(security: object) -> str:
+    return str(security.get("sshAccess") or "") if isinstance(security, Mapping) else ""
 
 
 def _pods_beside_nodes(pool: Document, network: Document) -> int:

@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from azure.core.exceptions import HttpResponseError
 
-from aks_entra.adapters.arm import activity_log, cluster_list, guarded_put, permissions, subscriptions, surroundings
+from aks_entra.adapters.arm import (
+    activity_log,
+    cluster_list,
+    guarded_put,
+    permissions,
+    policy_restrictions,
+    resource_graph,
+    scale_sets,
+    subscriptions,
+    surroundings,
+)
 from aks_entra.adapters.arm import azure_policy as policies
 from aks_entra.adapters.arm import deny_assignments as deny
 from aks_entra.adapters.arm.activity_log import DELAY
 from aks_entra.adapters.arm.clients import Clients
 from aks_entra.adapters.arm.cluster_document import posture_of
+from aks_entra.adapters.arm.creation import AzureCreation
 from aks_entra.adapters.arm.documents import ask
 from aks_entra.adapters.http.failures import azure, correlation_id, headers_of, service_error, translated
 from aks_entra.adapters.vault import MemoryVault, describe_authority, parse_kubeconfig
@@ -22,12 +33,21 @@ from aks_entra.core.cluster import CertificateAuthority, ClusterId, Posture
 from aks_entra.core.durations import exact_stamp
 from aks_entra.core.evidence.observations import ActivityLogRead, AdminCredentialRefused
 from aks_entra.core.maintenance_windows import MaintenanceWindow
-from aks_entra.core.new_cluster import NewCluster
-from aks_entra.core.preflight import Lock, Policy, Quota, Subnet, Writer
-from aks_entra.core.steps import Guarded
+from aks_entra.core.preflight import (
+    Lock,
+    NodeDisruption,
+    Policy,
+    PolicyEvaluation,
+    Quota,
+    ScaleSetAddition,
+    Subnet,
+    Writer,
+)
+from aks_entra.core.steps import Guarded, Step
 from aks_entra.core.storable import storable
 from aks_entra.errors import Refused, TryLater
-from aks_entra.ports.migration import Clock, HeldCredential, KubeconfigSink, Operation, OperationState
+from aks_entra.ports.migration import Clock, HeldCredential, KubeconfigSink
+from aks_entra.ports.operations import Operation, OperationState
 
 if TYPE_CHECKING:
     from azure.mgmt.containerservice.models import CredentialResults
@@ -38,7 +58,7 @@ DISABLED: Final = "Getting static credential"
 _NOT_FOUND: Final = 404
 
 
-class AzureControlPlane:
+class AzureControlPlane(AzureCreation):
     """Reads and writes clusters through ARM. The SDK retries reads; writes are sent once."""
 
     def __init__(self, clients: Clients, vault: MemoryVault, clock: Clock, *, log_delay: float = DELAY) -> None:
@@ -81,6 +101,10 @@ class AzureControlPlane:
         """Return the ARM actions that the caller lacks on the cluster. None if that cannot be read."""
         return await permissions.missing_permissions(self._clients, cluster, actions)
 
+    async def may(self, scope: str, action: str) -> bool | None:
+        """Return whether the caller has an ARM action on a resource, given by its id. None if unreadable."""
+        return await permissions.may(self._clients, scope, action)
+
     async def is_cluster_admin(self, cluster: ClusterId, principal_id: str) -> bool | None:
         """Whether the principal holds Azure Kubernetes Service RBAC Cluster Admin here. None if unreadable."""
         return await permissions.is_cluster_admin(self._clients, cluster, principal_id)
@@ -101,6 +125,12 @@ class AzureControlPlane:
         """Return the policy assignments on the cluster that are about sign-in. None if unreadable."""
         return await policies.policies(self._clients, cluster)
 
+    async def policy_evaluations(
+        self, cluster: ClusterId, steps: tuple[Step, ...]
+    ) -> tuple[PolicyEvaluation, ...] | None:
+        """Return what Azure Policy denies or reports of the steps' PUTs and of the way back. None if unreadable."""
+        return await policy_restrictions.policy_evaluations(self._clients, cluster, steps)
+
     async def maintenance_windows(self, cluster: ClusterId) -> tuple[MaintenanceWindow, ...] | None:
         """Return the cluster's maintenance configurations. None if unreadable."""
         return await surroundings.maintenance_windows(self._clients, cluster)
@@ -112,6 +142,14 @@ class AzureControlPlane:
     async def subnet(self, subnet_id: str) -> Subnet:
         """Return how many addresses a subnet has left. `free` is None if unreadable."""
         return await surroundings.subnet(self._clients, subnet_id)
+
+    async def node_disruption(self, cluster: ClusterId) -> NodeDisruption | None:
+        """Return what may stop an operation that recreates nodes. None if unreadable, or if its preview has ended."""
+        return await surroundings.node_disruption(self._clients, cluster)
+
+    async def scale_set_additions(self, cluster: ClusterId) -> tuple[ScaleSetAddition, ...] | None:
+        """Return what somebody put on the scale sets of the nodes, and AKS did not. None if unreadable."""
+        return await scale_sets.additions(self._clients, cluster)
 
     async def published_addresses(self, cluster: ClusterId, node_resource_group: str) -> tuple[str, ...] | None:
         """Return the addresses of the cluster's services. None if unreadable."""
@@ -202,25 +240,17 @@ class AzureControlPlane:
                 raise
         place.put(_kubeconfig(answer, cluster))
 
-    async def subscription_ids(self) -> tuple[str, ...]:
-        """Return the ids of the subscriptions that the caller can see."""
+    async def clusters_in_resource_graph(self, management_group: str | None) -> AsyncIterator[Posture]:
+        """Return the clusters that Azure Resource Graph knows, one page at a time. It lags by minutes."""
+        async for page in resource_graph.pages(self._clients, management_group):
+            for posture in page:
+                yield posture
+
+    async def subscription_ids(self, management_group: str | None = None) -> tuple[str, ...]:
+        """Return the ids of the subscriptions that the caller can see, or of those below a management group."""
+        if management_group is not None:
+            return await subscriptions.below(self._clients, management_group)
         return tuple(key for key, _ in await subscriptions.visible(self._clients))
-
-    async def ensure_resource_group(self, subscription_id: str, name: str, location: str) -> bool:
-        """Create the resource group unless it exists. Returns whether it was created."""
-        from azure.mgmt.resource.resources.models import ResourceGroup
-
-        groups = self._clients.resources(subscription_id).resource_groups
-        with azure(f"look for resource group {name}"):
-            if await groups.check_existence(name):
-                return False
-        with azure(f"create resource group {name}", writing=True):
-            await groups.create_or_update(name, ResourceGroup(location=location))
-        return True
-
-    async def create_cluster(self, spec: NewCluster) -> Operation:
-        """PUT a cluster that does not exist (If-None-Match: *). Rejected if it exists."""
-        return await guarded_put.create(self._clients, spec)
 
     async def _at_rest(self, cluster: ClusterId) -> OperationState:
         posture = await self.cluster(cluster)

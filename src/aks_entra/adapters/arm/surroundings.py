@@ -18,7 +18,7 @@ from aks_entra.adapters.http.failures import azure, collected
 from aks_entra.adapters.http.readable import readable
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.maintenance_windows import MaintenanceWindow
-from aks_entra.core.preflight import Quota, Subnet
+from aks_entra.core.preflight import NodeDisruption, Quota, Subnet
 
 RESERVED: Final = 5
 """The number of addresses that Azure reserves in every subnet."""
@@ -27,6 +27,7 @@ MOST: Final = 2000
 """The number of items of one list after which no further page is read."""
 
 _NETWORK: Final = "2024-05-01"
+_PREVIEW: Final = "2026-08-02-preview"  # of clusters; a preview ends about a year later
 _COMPUTE: Final = "2024-07-01"
 _UNREADABLE: Final = frozenset({401, 403, 404, 501})
 
@@ -109,6 +110,30 @@ async def quotas(clients: Clients, subscription_id: str, location: str) -> tuple
         for one in usages
         if "limit" in one and "currentValue" in one
     )
+
+
+async def node_disruption(clients: Clients, cluster: ClusterId) -> NodeDisruption | None:
+    """Return the node disruption policy and the upgrade gates. None if unreadable or malformed.
+
+    The documents name the policy's property, and `enabled` of a gate, but not the gate's own property. So every
+    property of `upgradeSettings` with `gate` in its name counts as one.
+    """
+    document = await read(clients, cluster.resource_id, _PREVIEW)
+    try:
+        properties = document["properties"] if document is not None else None
+        if properties is None:
+            return None
+        policy = (properties.get("nodeDisruptionProfile") or {}).get("nodeDisruptionPolicy") or "Allow"
+        scopes = [("the cluster", properties)]
+        scopes += [(f"pool {pool['name']}", pool) for pool in properties.get("agentPoolProfiles") or ()]
+        gated = tuple(name for name, scope in scopes if _gated(scope.get("upgradeSettings") or {}))
+    except (AttributeError, KeyError, TypeError):
+        return None
+    return NodeDisruption(policy=str(policy), gated=gated)
+
+
+def _gated(settings: Document) -> bool:
+    return any("gate" in name.casefold() and (value or {}).get("enabled") for name, value in settings.items())
 
 
 async def published_addresses(clients: Clients, cluster: ClusterId, node_resource_group: str) -> tuple[str, ...] | None:

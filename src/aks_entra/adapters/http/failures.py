@@ -33,6 +33,7 @@ _ENTRA_CODE: Final = re.compile(r"AADSTS\d+")
 _ENTRA_TEXT: Final = re.compile(r"(AADSTS\d+):\s*(.+?)(?:\s+Trace ID:|\s*[\r\n]|$)")
 _CORRELATION: Final = re.compile(r"Correlation ID: ([0-9a-fA-F-]{36})")
 _ACTION: Final = re.compile(r"perform action '([^']+)'")
+_LINKED: Final = re.compile(r"not have permission to perform action '([^']+)' on the linked scope\(s\) '([^']+)'")
 _POLICY: Final = re.compile(
     r'"policyAssignment(?:Display)?Name"\s*:\s*"([^"]+)"|[Pp]olicy(?: assignment)? \'([^\']+)\''
 )
@@ -239,7 +240,9 @@ def _transient(answer: _Answer) -> TryLater | None:
     return None
 
 
-def _forbidden(answer: _Answer, nothing_written: type[Refused | Rejected]) -> Refused | Rejected | None:
+def _forbidden(  # noqa: PLR0911 - a table: one case for each refusal
+    answer: _Answer, nothing_written: type[Refused | Rejected]
+) -> Refused | Rejected | None:
     match answer.status, answer.code:
         case _, "ScopeLocked":
             return answer.no(nothing_written, "remove the management lock for the time of the change")
@@ -253,6 +256,12 @@ def _forbidden(answer: _Answer, nothing_written: type[Refused | Rejected]) -> Re
             )
         case 401, _:
             return answer.no(Refused, _SIGN_IN, message=f"could not {answer.doing}: Azure does not accept the token")
+        case 403, "LinkedAuthorizationFailed" if linked := _LINKED.search(answer.message):
+            return answer.no(
+                Refused,
+                f"assign a role that allows it there (deployments/roles): {linked[2].replace(',', ', ')}",
+                message=f"could not {answer.doing}: the signed-in identity lacks {linked[1]} on {linked[2]}",
+            )
         case 403, _:
             action = _ACTION.search(answer.message)
             lacks = f"the signed-in identity lacks {action[1]}" if action else ""

@@ -45,7 +45,8 @@ def load() -> None:
     """Import the parts of the Kubernetes client that are used. That blocks the calling thread for up to a second."""
     from kubernetes.aio import client
 
-    for _used in (client.AuthenticationV1Api, client.AuthorizationV1Api, client.CoreV1Api, client.AppsV1Api):
+    apis = (client.AuthenticationV1Api, client.AuthorizationV1Api, client.RbacAuthorizationV1Api)
+    for _used in (*apis, client.CoreV1Api, client.AppsV1Api):
         pass  # the client imports each of these when it is first read
 
 
@@ -116,20 +117,25 @@ class ApiServers:
             }
             return tuple([_workload(kind, item) for kind, pages in kinds.items() async for item in self.pages(pages)])
 
-    async def inside(self, posture: Posture) -> Inside:
-        """Return what a rotation affects in the cluster. Of secrets, only names are read."""
-        token = await self._identities.cluster_token(fresh=False)
-        async with self.as_prover(posture, token) as api:
+    async def inside(self, posture: Posture, *, as_admin: bool = False) -> Inside:
+        """Return what a rotation affects in the cluster. Of secrets, only names are read.
 
-            def listing(accept: str) -> Pages:
-                def pages(path: str) -> AsyncIterator[Mapping[str, Any]]:
-                    return self.pages(partial(_listed, api, path, accept))
-
-                return pages
-
+        As admin: with the credential that the vault holds. Refused (code NoCredential) if it holds none.
+        """
+        async with self.as_admin(posture) if as_admin else self.opened(posture) as api:
             return await look_inside(
-                listing("application/json"), listing(METADATA), posture.ca.fingerprint if posture.ca else ""
+                self.listing(api, "application/json"),
+                self.listing(api, METADATA),
+                posture.ca.fingerprint if posture.ca else "",
             )
+
+    def listing(self, api: ApiClient, accept: str) -> Pages:
+        """Return how to list the objects at a path. With `METADATA` as the Accept header, no value is read."""
+
+        def pages(path: str) -> AsyncIterator[Mapping[str, Any]]:
+            return self.pages(partial(_listed, api, path, accept))
+
+        return pages
 
     async def try_credential(self, posture: Posture, credential: Credential) -> int | None:
         """List one node with one held credential alone, trusting the CA that serves now, and return the HTTP status.
@@ -139,22 +145,9 @@ class ApiServers:
         """
         from kubernetes.aio import client
 
-        held = self._vault.held(posture.cluster)
-        if held is None:
+        api = await self._with_held(posture, credential)
+        if api is None:
             return None
-        configuration = await self._configuration(posture)
-        if credential is Credential.STATIC_TOKEN:
-            if not held.token:
-                return None
-            configuration.api_key["BearerToken"] = f"Bearer {held.token}"
-            api = client.ApiClient(configuration)
-        else:
-            if not held.certificate or not hasattr(os, "memfd_create"):
-                return None  # without anonymous memory files the certificate cannot be tried
-            with _in_memory(held.certificate) as certificate, _in_memory(held.key) as key:
-                configuration.cert_file, configuration.key_file = certificate, key
-                api = client.ApiClient(configuration)  # reads certificate and key into its TLS context
-                configuration.cert_file = configuration.key_file = None
         try:
             response = await client.CoreV1Api(api).list_node_without_preload_content(
                 limit=1, _request_timeout=self._timeout
@@ -166,6 +159,40 @@ class ApiServers:
             return int(response.status)
         finally:
             await api.rest_client.close()
+
+    async def _with_held(self, posture: Posture, credential: Credential) -> ApiClient | None:
+        """Return a client with one credential that the vault holds. None if it holds none of this kind."""
+        from kubernetes.aio import client
+
+        held = self._vault.held(posture.cluster)
+        if held is None:
+            return None
+        configuration = await self._configuration(posture)
+        if credential is Credential.STATIC_TOKEN:
+            if not held.token:
+                return None
+            configuration.api_key["BearerToken"] = f"Bearer {held.token}"
+            return client.ApiClient(configuration)
+        if not held.certificate or not hasattr(os, "memfd_create"):
+            return None  # without anonymous memory files the certificate cannot be used
+        with _in_memory(held.certificate) as certificate, _in_memory(held.key) as key:
+            configuration.cert_file, configuration.key_file = certificate, key
+            api = client.ApiClient(configuration)  # reads certificate and key into its TLS context
+            configuration.cert_file = configuration.key_file = None
+        return api
+
+    @asynccontextmanager
+    async def as_admin(self, posture: Posture) -> AsyncIterator[ApiClient]:
+        """Open a client with the held admin credential: its static token, or its certificate if it has no token."""
+        api = await self._with_held(posture, Credential.STATIC_TOKEN)
+        api = api or await self._with_held(posture, Credential.CERTIFICATE)
+        if api is None:
+            raise Refused(f"no admin credential of {posture.cluster} is held", code="NoCredential")
+        async with api:
+            try:
+                yield api
+            except (aiohttp.ClientError, TimeoutError, OSError) as err:
+                raise await self._no_answer(posture, err) from err
 
     @asynccontextmanager
     async def opened(self, posture: Posture) -> AsyncIterator[ApiClient]:
@@ -240,7 +267,10 @@ async def _listed(
     return await api.rest_client.request(  # type: ignore[no-untyped-call]  # the client's own transport has no types
         "GET",
         f"{configuration.host}{path}{query}",
-        headers={"Accept": accept, "Authorization": configuration.api_key["BearerToken"]},
+        headers={
+            "Accept": accept,
+            **({"Authorization": token} if (token := configuration.api_key.get("BearerToken")) else {}),
+        },
         _request_timeout=_request_timeout,
     )
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
+from aks_entra.core.cluster import LinkedRight
+from aks_entra.core.doors.model import Door
 from aks_entra.core.evidence.rotation_debt import OldCredentials
 from aks_entra.core.group_drift import Drift
 from aks_entra.core.maintenance_windows import MaintenanceWindow
@@ -67,6 +70,25 @@ class Policy:
     admin_groups: tuple[str, ...] = ()
 
 
+WAY_BACK: Final = "turn local accounts on again"
+"""The PUT that a migration needs if it has to go back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyEvaluation:
+    """What Azure Policy says of one PUT. `effect` is `deny`, `audit`, or None if the answer has another one.
+
+    `write` says in words what the PUT does. `assignment` is the assignment's id, `definition` the definition's name.
+    """
+
+    write: str
+    assignment: str
+    name: str
+    scope: str
+    definition: str
+    effect: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writer:
     """A caller that wrote the cluster, from the activity log (90 days). `own`: it is the identity of this plan."""
@@ -98,6 +120,14 @@ class ConditionalAccessPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PersonSignIn:
+    """The last sign-in to AKS of a person who is in an admin group: the name, and when (ISO 8601)."""
+
+    name: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """A service that this process depends on: the variable that names it, its host, and the host's addresses."""
 
@@ -121,6 +151,29 @@ class Tools:
 
     kubectl: str | None = ""
     kubelogin: str | None = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaleSetAddition:
+    """Something on a node pool's scale set that AKS did not put there: an identity, an extension or a tag.
+
+    `what` is its kind and name in words, such as `identity shop-pods`.
+    """
+
+    scale_set: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeDisruption:
+    """What a preview of ARM shows about operations that recreate nodes.
+
+    `policy` is `nodeDisruptionPolicy`: Allow, AllowDuringMaintenanceWindow or Block. `gated` names what has an upgrade
+    health gate: `the cluster`, `pool a`.
+    """
+
+    policy: str = "Allow"
+    gated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,26 +201,37 @@ class Facts:
     groups: tuple[GroupFacts, ...] = ()
     drifts: tuple[Drift, ...] = ()  # of the groups that the fleet file declares and that exist
     prover: str = ""  # the name of the identity that proves sign-in
+    prover_address: str = ""  # the IP address with which this process reaches the internet; empty: unknown
     prover_is_cluster_admin: bool | None = False  # Azure RBAC Cluster Admin on this cluster
+    runner: str = ""  # object id of the identity that writes; empty: unknown
     missing_permissions: tuple[str, ...] | None = ()
+    linked_held: tuple[LinkedRight, ...] = ()  # of the posture's, those that the runner has
+    linked_missing: tuple[LinkedRight, ...] = ()  # those that it lacks; the others are unknown
     locks: tuple[Lock, ...] | None = ()
     denials: tuple[Denial, ...] | None = ()
     unreachable: str = ""  # why the API server cannot be reached from here; empty when it can
     now: str = ""  # when the facts were read, ISO 8601
     directory_tenant: str = ""  # the tenant in which groups were looked up; empty: the subscription's
     memberships: Memberships | None = None
+    person_sign_in: PersonSignIn | None = None
+    sign_ins_read: bool = False  # False: it is unknown who signed in
     conditional_access: tuple[ConditionalAccessPolicy, ...] | None = None
     supported_versions: tuple[str, ...] | None = None  # minor versions that the region offers: `1.33`
     home: Home | None = None
     addresses: tuple[str, ...] | None = ()  # of the cluster: its API server and its public services
     tools: Tools | None = None
     policies: tuple[Policy, ...] | None = None
+    policy_evaluations: tuple[PolicyEvaluation, ...] | None = None  # of the plan's PUTs and of the way back
     maintenance_windows: tuple[MaintenanceWindow, ...] | None = None
     subnets: tuple[Subnet, ...] | None = None
+    node_disruption: NodeDisruption | None = None
+    scale_set_additions: tuple[ScaleSetAddition, ...] | None = None
     quotas: tuple[Quota, ...] | None = None
     inside: Inside | None = None
     outside_because: str = ""  # why the workloads could not be read
+    admin_credential_read: bool = False  # Azure handed out the admin credential, to read the workloads with it
     writers: tuple[Writer, ...] | None = None
     callers: AuditedCallers | None = None
     callers_unread: str = ""  # why no audit log could be read
     unread: str = ""  # why the cluster could not be read at all
+    doors: tuple[Door, ...] | None = None  # None: this plan did not look at doors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from aks_entra.core.cluster import Identity, same_id
@@ -86,15 +87,16 @@ def understood(case: Case) -> Iterator[Finding]:
 @rule(
     "B011",
     "U111",
-    seen_in="ARM's permissions of the runner on the cluster",
+    seen_in="ARM's permissions of the runner on the cluster, its user-assigned identities and its subnets",
     remedy="assign the role of deployments/roles/migrate.json on the cluster or its resource group",
     firm=("B011",),
     bars=("B011", "U111"),
 )
 def permissions(case: Case) -> Iterator[Finding]:
-    """The runner needs the ARM actions of its steps, and the action that turns local accounts on again."""
+    """The runner needs the ARM actions of its steps and of the way back, also on identities and subnets."""
     if not case.steps:
         return
+    yield from _linked(case)
     if case.facts.missing_permissions is None:
         yield says(
             "U111",
@@ -108,6 +110,21 @@ def permissions(case: Case) -> Iterator[Finding]:
             f"the runner lacks {action}",
             "assign the role of deployments/roles/migrate.json on the cluster or its resource group",
         )
+
+
+def _linked(case: Case) -> Iterator[Finding]:
+    """Name the rights on identities and subnets that the runner lacks. Azure asks for them at every update."""
+    who = case.facts.runner or "<object id of the runner>"
+    for right in case.posture.linked:
+        grant = f'`az role assignment create --assignee {who} --role "aks-entra migrate" --scope {right.scope}`'
+        if right in case.facts.linked_missing:
+            yield says("B011", f"the runner lacks {right}, which Azure asks for at every update of the cluster", grant)
+        elif right not in case.facts.linked_held:
+            yield says(
+                "U111",
+                f"it could not be read whether the runner has {right}, which Azure asks for at every update",
+                f"grant Microsoft.Authorization/permissions/read there, or {grant}",
+            )
 
 
 @rule(
@@ -129,6 +146,44 @@ def reachable(case: Case) -> Iterator[Finding]:
     else:
         remedy = "run the worker in a network that can reach it"
     yield says("B013", f"the {where} cannot be reached from here: {case.facts.unreachable}", remedy)
+
+
+@rule(
+    "W160",
+    "U160",
+    seen_in="`apiServerAccessProfile.authorizedIPRanges`; AKS_ENTRA_EGRESS_ADDRESS, or the claim `ipaddr` of a token",
+    remedy="add the address to the ranges (`az aks update --api-server-authorized-ip-ranges`)",
+)
+def authorized_ranges(case: Case) -> Iterator[Finding]:
+    """An API server with authorised IP ranges that does not answer may not know the address of this process."""
+    ranges, address = case.posture.authorized_ip_ranges, case.facts.prover_address
+    if not case.facts.unreachable or not ranges or case.posture.stopped:
+        return
+    inside = _in_ranges(address, ranges)
+    if inside is None:
+        yield says(
+            "U160",
+            "it is unknown whether the authorised IP ranges of the API server contain the address of this process",
+            "set AKS_ENTRA_EGRESS_ADDRESS to the address with which it reaches the internet",
+            evidence=", ".join(ranges),
+        )
+    elif not inside:
+        yield says(
+            "W160",
+            f"this process reaches the internet as {address}, which is in none of the authorised IP ranges",
+            f"add {address} to the ranges (`az aks update --api-server-authorized-ip-ranges`), "
+            "or run the worker at an address in them",
+            evidence=", ".join(ranges),
+        )
+
+
+def _in_ranges(address: str, ranges: tuple[str, ...]) -> bool | None:
+    """Return whether one of the ranges contains the address. None if the address or a range cannot be read."""
+    try:
+        here = ip_address(address)
+        return any(here in ip_network(one, strict=False) for one in ranges)
+    except ValueError:
+        return None
 
 
 @rule(
@@ -286,6 +341,7 @@ RULES: tuple[Rule, ...] = (
     understood,
     permissions,
     reachable,
+    authorized_ranges,
     certificate_authority,
     not_the_own_cluster,
     version,

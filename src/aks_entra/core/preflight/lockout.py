@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from aks_entra.core.preflight.context import Case
+from aks_entra.core.preflight.facts import Policy
 from aks_entra.core.preflight.finding import Finding, Rule, rule, says
 
 LOCAL_ACCOUNTS_POLICY: Final = "993c2fcd-2b29-49d2-9eb0-df2c3a730c32"
@@ -45,15 +46,28 @@ def prover(case: Case) -> Iterator[Finding]:
         )
 
 
-@rule("W103", seen_in="nothing yet: sign-ins are not read")
+@rule(
+    "W103",
+    "I103",
+    seen_in="Microsoft Graph: the sign-ins to AKS of the last 30 days, by members of the admin groups",
+    remedy="ask a member of an admin group to run `kubectl get nodes` before you approve",
+)
 def unproven_person(case: Case) -> Iterator[Finding]:
     """The prover is an automation, so its sign-in does not show that a person can sign in."""
-    if case.closes:
+    if not case.closes:
+        return
+    ask = "ask a member of an admin group to run `kubectl get nodes` before you approve"
+    person = case.facts.person_sign_in
+    if person is not None:
         yield says(
-            "W103",
-            "no person has proven sign-in yet: the prover is an automation",
-            "ask a member of an admin group to run `kubectl get nodes` before you approve",
+            "I103",
+            f"{person.name}, a member of an admin group, signed in to AKS on {person.at[:10]}: on some cluster of the "
+            "tenant, so it is not proven for this one",
+            ask,
         )
+        return
+    unread = "" if case.facts.sign_ins_read else "; grant AuditLog.Read.All to see who has signed in"
+    yield says("W103", "no person has proven sign-in yet: the prover is an automation", f"{ask}{unread}")
 
 
 @rule(
@@ -183,12 +197,12 @@ def way_back(case: Case) -> Iterator[Finding]:
         )
         return
     for policy in case.facts.policies:
-        if policy.definition != LOCAL_ACCOUNTS_POLICY or policy.exempt or not policy.enforced:
-            continue
         where = f"policy assignment {policy.name} on {policy.scope}"
+        if not _about_local_accounts(policy):
+            continue
         if policy.effect is None:
             yield says("U121", f"the effect of {where} could not be read: it may deny turning local accounts on again")
-        elif policy.effect.casefold() == "deny":
+        elif denies_local_accounts(policy):
             yield says(
                 "B021",
                 f"{where} would deny turning local accounts on again: there would be no way back",
@@ -196,6 +210,15 @@ def way_back(case: Case) -> Iterator[Finding]:
                 "or set `enforcementMode: DoNotEnforce`; enforce the policy again afterwards",
                 evidence="effect Deny",
             )
+
+
+def _about_local_accounts(policy: Policy) -> bool:
+    return policy.definition == LOCAL_ACCOUNTS_POLICY and policy.enforced and not policy.exempt
+
+
+def denies_local_accounts(policy: Policy) -> bool:
+    """Whether an assignment binds the cluster and denies that local accounts are on."""
+    return _about_local_accounts(policy) and (policy.effect or "").casefold() == "deny"
 
 
 RULES: tuple[Rule, ...] = (prover, unproven_person, overage, conditional_access, azure_rbac, locks, way_back)

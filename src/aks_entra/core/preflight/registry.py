@@ -8,11 +8,13 @@ from typing import Final
 
 from aks_entra.core.preflight import (
     deny_assignments,
+    doors,
     feasibility,
     group_drift,
     groups,
     lockout,
     ownership,
+    policy_evaluations,
     readiness,
     rotation,
 )
@@ -20,11 +22,12 @@ from aks_entra.core.preflight.context import Case
 from aks_entra.core.preflight.finding import Finding, Rule, Severity, Skip, severity_of, skipped
 
 SECTIONS: Final[tuple[tuple[str, tuple[Rule, ...]], ...]] = (
-    ("Can it be done", feasibility.RULES),
+    ("Can it be done", (*feasibility.RULES, *policy_evaluations.RULES)),
     ("Will anybody be locked out", (*groups.RULES, *group_drift.RULES, *lockout.RULES, *deny_assignments.RULES)),
     ("Is it a good moment", readiness.RULES),
     ("What will the rotation break", rotation.RULES),
     ("Who would undo it", ownership.RULES),
+    ("Which other ways in remain", doors.RULES),
 )
 RULES: Final[tuple[Rule, ...]] = tuple(rule for _, rules in SECTIONS for rule in rules)
 SKIPPABLE: Final = frozenset(one for rule in RULES for one in rule.skippable)

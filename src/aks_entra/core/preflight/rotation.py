@@ -117,22 +117,98 @@ def _beyond_quota(case: Case) -> Iterator[Finding]:
                 )
 
 
+_READ_INSIDE: Final = (
+    "read them once with the cluster's admin credential (`--read-with-admin`), or run a first plan with "
+    "`rotation: later`; once Entra ID is on, plan again to see the workloads"
+)
+
+
 @rule(
+    "W143",
+    "U143",
+    seen_in="a preview of ARM: `nodeDisruptionProfile`, gates in `upgradeSettings` of the cluster and its pools",
+    remedy="allow disruption of nodes and turn the gates off for the rotation, or rehearse it on such a cluster",
+)
+def node_disruption(case: Case) -> Iterator[Finding]:
+    """Azure may refuse or stop what recreates nodes. Whether that includes a rotation is not documented."""
+    if not case.at_work or not case.rotates:
+        return
+    found = case.facts.node_disruption
+    if found is None:
+        yield says(
+            "U143",
+            "the node disruption policy and upgrade gates could not be read: one may stop the rotation",
+            "look with `az aks show` and its extension aks-preview; a newer version of aks-entra may read them",
+        )
+        return
+    if found.policy != "Allow":
+        only = " outside of aksManagedNodeOSUpgradeSchedule" if found.policy == "AllowDuringMaintenanceWindow" else ""
+        yield says(
+            "W143",
+            f"the node disruption policy is {found.policy}: Azure may refuse the rotation{only}",
+            "set `nodeDisruptionPolicy` to Allow for the rotation, or rehearse it on a cluster with this policy",
+            evidence=f"nodeDisruptionPolicy {found.policy}",
+        )
+    if found.gated:
+        yield says(
+            "W143",
+            f"an upgrade health gate is on for {listed(found.gated)}: it may stop the rotation half way",
+            "turn it off for the rotation, or rehearse it on a cluster with this gate",
+            evidence="upgradeSettings",
+        )
+
+
+@rule(
+    "W142",
+    "U142",
+    seen_in="scale sets of the node resource group: `identity`, `extensionProfile`, `tags`",
+    remedy="put it there again afterwards, or better, let the cluster own it (workload identity, tags of the pool)",
+)
+def scale_set_additions(case: Case) -> Iterator[Finding]:
+    """The rotation recreates the scale sets. What somebody put on them by hand is lost."""
+    if not case.at_work or not case.rotates:
+        return
+    found = case.facts.scale_set_additions
+    if found is None:
+        yield says(
+            "U142",
+            "the scale sets could not be read: what somebody put on them by hand is lost when they are recreated",
+            "grant Microsoft.Compute/virtualMachineScaleSets/read on the node resource group",
+        )
+    elif found:
+        names = tuple(f"{one.what} on {one.scale_set}" for one in found)
+        yield says(
+            "W142",
+            f"the rotation recreates the scale sets, and with them is lost what AKS did not put there: {listed(names)}",
+            "put it there again afterwards, or better, let the cluster own it (workload identity, tags of the pool)",
+        )
+
+
+@rule(
+    "W140",
     "U140",
-    seen_in="the API server, as the prover sees it",
-    remedy="run a first plan with `rotation: later`; once Entra ID is on, plan again to see the workloads",
+    seen_in="the API server, as the prover sees it, or with `read: admin-credential` as its admin does",
+    remedy=_READ_INSIDE,
 )
 def unseen(case: Case) -> Iterator[Finding]:
-    """The workloads of a cluster can be read only if the prover can already sign in."""
+    """Workloads can be read only if the prover can already sign in, or with an admin credential, which then exists."""
     if not case.at_work or not case.rotates:
         return
     inside = case.facts.inside
+    if case.facts.admin_credential_read:
+        yield says(
+            "W140",
+            "the workloads were read with the cluster's admin credential: Azure handed it out for this plan, and it "
+            "works until the rotation",
+            "if you do not carry out this plan, rotate the certificates yourself (`az aks rotate-certs`)",
+            evidence=f"listClusterAdminCredential at {case.facts.now}; this process held it in memory and dropped it",
+        )
     if inside is None:
         because = f": {case.facts.outside_because}" if case.facts.outside_because else ""
         yield says(
             "U140",
             f"the workloads of the cluster could not be read, so it is unknown what the rotation breaks{because}",
-            "run a first plan with `rotation: later`; once Entra ID is on, plan again to see the workloads",
+            _READ_INSIDE,
         )
     elif inside.unread:
         yield says(
@@ -250,6 +326,8 @@ def _named(case: Case, rule_id: str, field: str, message: str, remedy: str) -> I
 RULES: tuple[Rule, ...] = (
     who_breaks,
     cannot_surge,
+    scale_set_additions,
+    node_disruption,
     unseen,
     node_local_data,
     stuck_budgets,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from azure_sandbox.arm.authorization.access import covers, normal
+from azure_sandbox.arm.authorization.policy_rules import TYPE, Effect, WrittenDefinition
 from azure_sandbox.arm.errors import FRONT
 from azure_sandbox.front.http import Problem
 
 Document = dict[str, Any]
-Effect = Literal["Audit", "Deny", "Disabled", "DeployIfNotExists", "AuditIfNotExists"]
 DEFINITIONS = "/providers/Microsoft.Authorization/policyDefinitions"
 
 
@@ -38,7 +38,12 @@ class Definition:
             f"/subscriptions/{subscription}{DEFINITIONS}/{self.name}" if self.custom else f"{DEFINITIONS}/{self.name}"
         )
 
-    def matches(self, content: Document) -> bool:
+    @property
+    def effect_parameter(self) -> str:
+        """The name of the parameter with the effect."""
+        return "effect"
+
+    def matches(self, content: Document, _parameters: Mapping[str, Any]) -> bool:
         """Return whether the content of a write matches the rule."""
         if self.unless is not None:
             return any(_at(content, path) != value for path, value in self.unless.items())
@@ -105,7 +110,7 @@ class PolicyAssignment:
 
     scope: str
     name: str
-    definition: Definition
+    definition: Definition | WrittenDefinition
     effect: Effect
     display_name: str = ""
     enforced: bool = True
@@ -123,7 +128,8 @@ class PolicyAssignment:
 
     def all_parameters(self) -> Document:
         """Return the parameters, including the effect."""
-        return {**self.parameters, "effect": {"value": self.effect}}
+        chosen = self.definition.effect_parameter
+        return {**self.parameters, **({chosen: {"value": self.effect}} if chosen else {})}
 
     def shown(self, subscription: str) -> Document:
         """Return the assignment as a resource."""
@@ -144,7 +150,9 @@ class PolicyAssignment:
         }
 
 
-def find_definition(name: str, customs: Iterable[Definition] = ()) -> Definition | None:
+def find_definition(
+    name: str, customs: Iterable[Definition | WrittenDefinition] = ()
+) -> Definition | WrittenDefinition | None:
     """Return a definition by its name, display name or resource id, or None."""
     wanted = name.rpartition("/")[2].lower()
     both = (*BUILT_IN, *customs)
@@ -157,13 +165,22 @@ def _at(content: Any, path: str) -> Any:
     return content
 
 
-def check(assignments: Iterable[PolicyAssignment], scope: str, content: Document) -> None:
-    """Raise 403 for a write that a policy denies. Like ARM's front door, it judges the content that was sent."""
-    denying = [
+def violated(assignments: Iterable[PolicyAssignment], scope: str, content: Document) -> list[PolicyAssignment]:
+    """Return the enforced assignments of Deny and Audit whose rule the content of a write to a cluster matches."""
+    judged = {**content, "type": TYPE, "name": scope.rpartition("/")[2]}
+    return [
         it
         for it in assignments
-        if it.effect == "Deny" and it.enforced and it.reaches(scope) and it.definition.matches(content)
+        if it.effect in {"Deny", "Audit"}
+        and it.enforced
+        and it.reaches(scope)
+        and it.definition.matches(judged, it.all_parameters())
     ]
+
+
+def check(assignments: Iterable[PolicyAssignment], scope: str, content: Document) -> None:
+    """Raise 403 for a write that a policy denies. Like ARM's front door, it judges the content that was sent."""
+    denying = [it for it in violated(assignments, scope, content) if it.effect == "Deny"]
     if denying:
         raise _refusal(denying, scope)
 

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import replace
 from typing import Any
 
-from azure_sandbox.arm.containerservice import existence, known_properties, validation
+from azure_sandbox.arm.containerservice import existence, known_properties, linked_access, validation
 from azure_sandbox.arm.containerservice.api_servers import pools_of, regime_of
 from azure_sandbox.arm.containerservice.capacity import check_capacity
 from azure_sandbox.arm.containerservice.clusters import CLUSTER, JSON
@@ -35,6 +35,7 @@ class AgentPools:
     """The agent pool resource of ARM."""
 
     def __init__(self, door: FrontDoor, operations: Operations) -> None:
+        self._door = door
         self._state: State = door.state
         self._operations = operations
         action = f"{CLUSTER_TYPE}/agentPools/"
@@ -76,6 +77,7 @@ class AgentPools:
         held = self._look(cluster, pool)
         sent = validation.mapping(call.request.json().get("properties"), "properties")
         known_properties.check_pool(sent, held or {})
+        self._door.require_linked(call, f"{CLUSTER_TYPE}/agentPools/write", linked_access.of_pool(sent))
         if held is None:
             check_preconditions(call, None)
             self._operations.refuse_if_running(cluster)

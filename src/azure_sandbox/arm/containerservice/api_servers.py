@@ -52,12 +52,6 @@ def pools_of(document: Document) -> tuple[Pool, ...]:
     )
 
 
-def is_private(document: Document) -> bool:
-    """Return whether the document describes a private cluster, whose API server clients cannot reach."""
-    access = document["properties"].get("apiServerAccessProfile") or {}
-    return bool(access.get("enablePrivateCluster"))
-
-
 class Builder:
     """Builds API servers from documents; `real` is the default of a call's `real`."""
 
@@ -98,7 +92,6 @@ class Builder:
             workloads=tuple(
                 Workload(name=it.name, namespace=it.namespace, kind=it.kind, replicas=it.replicas) for it in workloads
             ),
-            private=is_private(document),
             declared=declared or Declared(),
             real=self._real if real is None else real,
         )

@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 from azure_sandbox.arm.authorization import policies
-from azure_sandbox.arm.containerservice import existence, known_properties, validation
+from azure_sandbox.arm.containerservice import existence, known_properties, linked_access, scale_sets, validation
 from azure_sandbox.arm.containerservice.api_servers import pools_of, regime_of
 from azure_sandbox.arm.containerservice.capacity import check_capacity
 from azure_sandbox.arm.containerservice.conditions import check_preconditions, duration_key
@@ -77,6 +77,7 @@ class Clusters:
         known_properties.check_top_level(sent, held.document if held else {})
         known_properties.check(sent.get("properties") or {}, held.properties if held else {})
         existence.check(name, sent)
+        self._door.require_linked(call, f"{CLUSTER_TYPE}/write", linked_access.of_cluster(sent))
         policies.check(self._state.policies.values(), call.scope, sent)
         if held is None:
             return self._create(call, home, name, sent)
@@ -260,7 +261,7 @@ class Clusters:
             kind=kind,
             length="rotate",
             plan=lambda cause, moment: rotation.rotate(server, cause, moment),
-            done=server.machines.appear,
+            done=lambda when: scale_sets.recreate(self._state, cluster, when),
         )
 
     @staticmethod

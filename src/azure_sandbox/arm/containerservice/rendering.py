@@ -74,6 +74,8 @@ def render(cluster: ManagedCluster, version: str, asked: str = "") -> Document:
     visible = defaults.shown(properties, defaults.SHOWN, version, release)
     defaults.hide_values(visible, version, release)
     shown: Document = {"provisioningState": cluster.state, **visible, "agentPoolProfiles": pools}
+    if not version.endswith("-preview"):  # no stable api-version has it
+        shown.pop("nodeDisruptionProfile", None)
     if not pools:
         del shown["agentPoolProfiles"]
     if (properties.get("apiServerAccessProfile") or {}).get("enablePrivateCluster") and asked != CREATED:

@@ -42,7 +42,8 @@ from tests.support.cases import (
 )
 from tests.support.golden_files import approved, cases
 from tests.support.golden_lines import advice
-from tests.support.rule_cases import FLAT, GROUPS_POLICY, LATER, SPEAKING, inside, seen
+from tests.support.rule_cases import FLAT, GROUPS_POLICY, SPEAKING, inside, seen
+from tests.support.window_rule_cases import LATER
 
 NO_GROUP = Target(tenant_id="22222222-2222-2222-2222-222222222222")
 DELETED = {"deleted_on": "2026-11-02T10:00:00Z", "restorable_until": "2026-12-02T10:00:00Z"}

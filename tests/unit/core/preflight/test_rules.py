@@ -8,26 +8,29 @@ from typing import Any
 import pytest
 
 from aks_entra.core.cluster import Identity, Pool, Posture
+from aks_entra.core.doors.model import closed
+from aks_entra.core.doors.registry import KINDS
 from aks_entra.core.planning.plan import plan_cluster
 from aks_entra.core.preflight import HELD, Controller, Facts, Home, Memberships, Severity, Subnet, Tools
 from aks_entra.core.preflight.audit_callers import AuditedCallers
 from aks_entra.core.target import GroupTarget, LocalAccounts, Target
-from tests.support.cases import ADMINS, DENIES, OTHERS, SHUT, TENANT, facts, group, managed, posture, target
+from tests.support.cases import ADMINS, DENIES, OTHERS, OWN_POLICY, SHUT, TENANT, facts, group, managed, posture, target
 from tests.support.rule_cases import (
     FLAT,
     GROUPS_POLICY,
     HELM,
-    LATER,
     OPENED,
     PAUL,
     SATURDAYS,
     SERVER,
     SPEAKING,
-    SUBNET,
+    SSH_OPEN,
+    STATIC,
     found,
     inside,
     seen,
 )
+from tests.support.window_rule_cases import JOIN, LATER, SUBNET
 
 
 @pytest.mark.parametrize(
@@ -52,6 +55,7 @@ def test_a_rule_speaks(rule: str, words: str, before: Posture, wanted: Target, k
         ("B016 U116", managed(), target(), facts(home=Home(in_cluster=True, ca="another"))),
         ("B016 U116", managed(), LATER, facts(home=None)),
         ("B016 U116", managed(), target(), facts(home=Home(endpoints=(SERVER,)), addresses=("20.9.9.9",))),
+        ("B011 U111", managed(linked=(JOIN,)), target(), facts(linked_held=(JOIN,))),
         ("W117 U117", managed(version="1.33.5"), target(), facts()),
         ("W117 U117", managed(version=""), target(), facts(supported_versions=None)),
         ("W118 I118", managed(version="1.33.5"), target(), facts(tools=Tools(kubectl="1.34.0", kubelogin="0.2.19"))),
@@ -60,6 +64,13 @@ def test_a_rule_speaks(rule: str, words: str, before: Posture, wanted: Target, k
         ("B025 W136 U136", managed(), target(), facts()),
         ("B019 I119", managed(), target(), facts(memberships=Memberships(groups=200, person=False))),
         ("W120 I120 U120", managed(), LATER, facts(callers=None)),
+        ("W170 U170", managed(), target(), facts(doors=(SSH_OPEN,))),
+        ("I170", managed(), target(doors=("node-ssh",)), facts(doors=(SSH_OPEN,))),
+        ("W170 I170", managed(), target(doors=("static-credentials",)), facts(doors=(STATIC,))),
+        ("W170 I170", managed(), target(), facts(doors=(STATIC,))),
+        ("I170 I171", managed(), target(), facts(doors=tuple(closed(kind.id, "seen") for kind in KINDS))),
+        ("I170 I171", managed(), target(), facts(doors=None)),
+        ("W170 U170 I170", managed(), target(doors=("node-ssh",)), facts(doors=(closed("node-ssh", "a: Disabled"),))),
         ("B021", managed(), target(), facts(policies=(replace(DENIES, exempt=True),))),
         ("B021", managed(), target(), facts(policies=(replace(DENIES, enforced=False),))),
         ("B021 U121", managed(), target(), facts(policies=(replace(DENIES, effect="Audit"), GROUPS_POLICY))),
@@ -72,6 +83,17 @@ def test_a_rule_speaks(rule: str, words: str, before: Posture, wanted: Target, k
         ("B024", managed(tags=OPENED), target(local_accounts=LocalAccounts.KEEP), facts()),
         ("I131 W131", managed(), target(), facts(writers=(PAUL,))),
         ("W124 W126 W127 U140", managed(), LATER, facts(inside=None)),
+        ("W140 W142", managed(), target(), facts()),
+        ("W142 U142", managed(), LATER, facts(scale_set_additions=None)),
+        ("W143 U143", managed(), LATER, facts(node_disruption=None)),
+        ("W143 U143", managed(), target(), facts()),
+        ("B041 W141 U141", managed(power_state="Stopped"), target(), facts(policy_evaluations=None)),
+        (
+            "B041",
+            managed(),
+            target(),
+            facts(policies=(DENIES,), policy_evaluations=(replace(OWN_POLICY, definition=DENIES.definition),)),
+        ),
         (
             "W127",
             managed(),
@@ -94,6 +116,20 @@ def test_a_rule_speaks(rule: str, words: str, before: Posture, wanted: Target, k
             managed(),
             target(),
             facts(policies=(replace(GROUPS_POLICY, effect="Disabled"), replace(GROUPS_POLICY, exempt=True), DENIES)),
+        ),
+        ("W160 U160", managed(authorized_ip_ranges=("20.0.0.0/8",)), target(), facts()),
+        ("W160 U160", managed(), target(), facts(unreachable="timed out", prover_address="198.51.100.9")),
+        (
+            "W160 U160",
+            managed(authorized_ip_ranges=("20.0.0.0/8", "198.51.100.9/24")),
+            target(),
+            facts(unreachable="timed out", prover_address="198.51.100.9"),
+        ),
+        (
+            "W160 U160",
+            managed(authorized_ip_ranges=("20.0.0.0/8",), power_state="Stopped"),
+            target(),
+            facts(unreachable="timed out"),
         ),
     ],
 )

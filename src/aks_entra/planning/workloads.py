@@ -1,0 +1,71 @@
+"""Read the workloads of a cluster, which a rotation may break: as the prover, or with the cluster's admin credential.
+
+The admin credential is fetched only if the fleet asks for it and the prover cannot read everything. It stays in the
+vault, in memory, for this read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from aks_entra.core.cluster import Identity, Posture
+from aks_entra.core.evidence.observations import AdminCredentialRefused
+from aks_entra.core.planning.fleet import ReadAs
+from aks_entra.core.preflight import Inside
+from aks_entra.errors import AksEntraError
+from aks_entra.ports.migration import Ports
+from aks_entra.retry import persist
+
+_REACH: Final = 20.0  # seconds: how long an API server that refuses the prover is asked again
+_NOT_ON: Final = "Microsoft Entra ID is not on yet, so nobody can sign in"
+_REFUSED: Final = frozenset({401, 403})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was read. `because` says why it could not be read. `handed_out`: Azure handed out the admin credential."""
+
+    inside: Inside | None
+    because: str = ""
+    handed_out: bool = False
+
+
+async def workloads_of(ports: Ports, posture: Posture, read: ReadAs) -> Seen:
+    """Read the workloads as the prover, and where it cannot, with the admin credential if the fleet asks for that."""
+    seen, refused = await _as_prover(ports, posture)
+    if read is not ReadAs.ADMIN_CREDENTIAL or not refused:
+        return seen
+    if not posture.local_accounts:
+        return replace(seen, because=f"{seen.because}; local accounts are off, so there is no admin credential")
+    found = await _as_admin(ports, posture)
+    return replace(found, inside=found.inside or seen.inside)
+
+
+async def _as_prover(ports: Ports, posture: Posture) -> tuple[Seen, bool]:
+    """Return what the prover sees, and whether it may not see everything."""
+    if posture.identity is not Identity.MANAGED:
+        return Seen(inside=None, because=_NOT_ON), True
+    try:
+        inside = await persist(ports.clock, _REACH, lambda: ports.kubernetes.inside(posture))
+    except AksEntraError as error:
+        return Seen(inside=None, because=error.message), error.status in _REFUSED
+    return Seen(inside=inside), bool(inside.unread)
+
+
+async def _as_admin(ports: Ports, posture: Posture) -> Seen:
+    """Fetch the admin credential into the vault, read with it, and drop it. One that is held already is used."""
+    held, handed_out = ports.vault.holds(posture.cluster), False
+    try:
+        if not held:
+            answer = await persist(ports.clock, _REACH, lambda: ports.arm.hold_admin_credential(posture.cluster))
+            if isinstance(answer, AdminCredentialRefused):
+                return Seen(inside=None, because=answer.message)
+            handed_out = True
+        inside = await persist(ports.clock, _REACH, lambda: ports.kubernetes.inside(posture, as_admin=True))
+        return Seen(inside=inside, handed_out=handed_out)
+    except AksEntraError as error:
+        return Seen(inside=None, because=f"with the admin credential: {error.message}", handed_out=handed_out)
+    finally:
+        if not held:
+            ports.vault.forget(posture.cluster)
