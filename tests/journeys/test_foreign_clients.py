@@ -220,6 +220,22 @@ async def test_our_migration_is_drift_for_terraform_until_its_configuration_says
     assert adopted.status == NO_CHANGES, adopted
 
 
+async def test_helm_releases_to_the_built_in_api_server_without_server_side_apply(
+    clients: None,  # noqa: ARG001  # without clients there is nothing to run
+    terminal: Terminal,
+) -> None:
+    needs("helm", "helm")
+    release = f"shop '{FILES / 'release'}' --set readers={READERS}"
+    await terminal.run(LOGIN)
+    await terminal.run("az aks get-credentials -g shop-weu -n plain --admin")
+    assert "is not modelled" in await terminal.refused(f"helm install {release}")
+    await terminal.run(f"helm upgrade --install {release} --server-side=false")
+    await terminal.run(f"helm upgrade {release} --set setting=second --server-side=false")
+    assert (await terminal.read("kubectl get configmap shop"))["data"] == {"setting": "second"}
+    await terminal.run("helm uninstall shop")
+    assert await terminal.read("helm list") == []
+
+
 async def test_a_release_of_helm_outlives_the_move_to_entra(clients: None, tmp_path: Path) -> None:  # noqa: ARG001
     needs("helm", "helm")
     if "KUBEBUILDER_ASSETS" not in os.environ:

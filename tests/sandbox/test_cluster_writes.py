@@ -180,6 +180,8 @@ async def test_an_object_is_replaced_and_patched(plain: PlainCluster) -> None:
         ("PATCH", "a", {"$patch": "delete"}, STRATEGIC, 501, "$patch in a strategic merge patch"),
         ("PATCH", "a", [], "json-patch+json", 501, "json-patch+json"),
         ("PATCH", "a", {}, "apply-patch+yaml", 501, "apply-patch+yaml"),
+        ("PATCH", "zz", {}, "apply-patch+yaml", 501, "apply-patch+yaml"),  # an apply may create
+        ("PATCH", "zz", {}, "json", 415, "Unsupported Media Type"),
     ],
 )
 async def test_an_invalid_change_is_refused(

@@ -12,7 +12,7 @@ from azure_sandbox.cluster import discovery, openapi, shapes, signing, status
 from azure_sandbox.cluster.guard import Guard, forbidden_message
 from azure_sandbox.cluster.metadata_only import metadata_list, wants_metadata
 from azure_sandbox.cluster.options import write_options
-from azure_sandbox.cluster.patches import patched
+from azure_sandbox.cluster.patches import patch_type, patched
 from azure_sandbox.cluster.rbac import Attributes, Caller
 from azure_sandbox.cluster.resources import BY_PATH, REVIEWS, Resource, versions
 from azure_sandbox.cluster.reviews import Reviews
@@ -211,10 +211,11 @@ class Api:
         if verb == "delete":
             return Reply(200, self._writes.delete(resource, home, target.name, options, now), JSON)
         if verb == "patch":
+            kind = patch_type(request)
             held = self._store.get(resource.key, home, target.name)
             if held is None:
                 raise status.not_found(resource.group, resource.plural, target.name)
-            sent = patched(request, held)
+            sent = patched(request, kind, held)
             shapes.check(sent)
         else:
             sent = _document(request, resource.kind)

@@ -17,13 +17,18 @@ OTHERS = ("application/json-patch+json", "application/apply-patch+yaml", "applic
 MERGED_BY_KEY = frozenset({"finalizers", "ownerReferences", "webhooks", "secrets", "imagePullSecrets", "conditions"})
 
 
-def patched(request: Request, held: Document) -> Document:
-    """Return an object after a patch. Raises a 400, a 415, or a 501 for a form of patch that is not modelled."""
+def patch_type(request: Request) -> str:
+    """Return the media type of a patch. Raises a 415, or a 501 for a form of patch that is not modelled."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in OTHERS:
         raise status.not_modelled(f"a patch of the type {kind}")
     if kind not in {MERGE, STRATEGIC}:
         raise status.unsupported_media()
+    return kind
+
+
+def patched(request: Request, kind: str, held: Document) -> Document:
+    """Return an object after a patch of a type that `patch_type` returned. Raises a 400 or a 501."""
     try:
         patch = parsed(request.body)
     except ValueError as error:
