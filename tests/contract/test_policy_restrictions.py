@@ -113,8 +113,19 @@ async def test_a_cluster_that_is_exempt_or_not_bound_is_not_denied(opened: Opene
     loose["properties"]["enforcementMode"] = "DoNotEnforce"
     box.faults.add("GET", "/policyAssignments$", answer=Reply(200, {"value": [loose]}))
     assert await asked(opened, "plain", DisableLocalAccounts()) == []
+    spared = {**made.shown(SUBSCRIPTION)}
+    spared["properties"]["notScopes"] = [GROUP]
+    box.faults.add("GET", "/policyAssignments$", answer=Reply(200, {"value": [spared]}))
+    assert await asked(opened, "plain", DisableLocalAccounts()) == []
+    box.faults.add("GET", "/policyAssignments$", answer=Reply(200, {"value": []}))
+    assert await asked(opened, "plain", DisableLocalAccounts()) != [], "an assignment that is not listed may bind"
     box.faults.add("GET", "/policyAssignments$", answer=Reply(403, {"error": {"code": "AuthorizationFailed"}}))
     assert await asked(opened, "plain", DisableLocalAccounts()) != [], "unread assignments excuse nothing"
+
+
+@WORLD
+async def test_steps_that_do_not_fit_the_cluster_leave_the_answer_unknown(opened: Opener) -> None:
+    assert await asked(opened, "plain", UpdateEntra(admin_groups=(ADMINS,), azure_rbac=True)) is None
 
 
 def answered(*evaluations: object) -> Reply:

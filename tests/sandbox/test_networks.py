@@ -93,7 +93,12 @@ async def test_an_invalid_network_is_refused(client: ArmClient, body: dict[str, 
 
 async def test_a_subnet_may_name_settings_without_a_value_as_terraform_does(client: ArmClient) -> None:
     assert (await client.send("PUT", NETWORK, network())).status == 201
-    unset = {"serviceEndpoints": [], "serviceEndpointPolicies": None, "sharingScope": "", "delegations": []}
+    unset: dict[str, Any] = {
+        "serviceEndpoints": [],
+        "serviceEndpointPolicies": None,
+        "sharingScope": "",
+        "delegations": [],
+    }
     made = await client.send("PUT", SUBNET, {"properties": {"addressPrefix": "10.1.0.0/24", **unset}})
     assert made.status == 201
     shared = {"properties": {"addressPrefix": "10.1.0.0/24", "sharingScope": "Tenant"}}

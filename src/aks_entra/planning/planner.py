@@ -276,7 +276,11 @@ async def _plan(ports: Ports, reader: FleetReader, posture: Posture, target: Tar
         denials = await reader.known(lambda: denials_of(ports, reader, cluster, actions))
         facts = replace(facts, missing_permissions=missing, denials=denials)
         facts = await with_linked_rights(ports, reader, posture, facts)
-        facts = await around(ports, reader, posture, steps, facts, audit_days=asked.audit_days, read=asked.read)
+        draft = plan_cluster(posture, target, facts, asked.skips)
+        # what is not read yet is a U; a cluster that is refused for certain needs no credential
+        refused = any(finding.rule.startswith("B") for finding in draft.blockers)
+        read = ReadAs.PROVER if refused else asked.read
+        facts = await around(ports, reader, posture, steps, facts, audit_days=asked.audit_days, read=read)
     if (steps or target.doors) and not posture.stopped:
         facts = replace(facts, doors=next((seen.doors for seen in await look(ports, posture)), None))
     return plan_cluster(posture, target, facts, asked.skips)

@@ -137,6 +137,19 @@ AUDITED = """\
 """
 
 
+async def test_a_plan_fetches_the_admin_credential_only_if_somebody_asks_for_it(sandbox: RecordedSandbox) -> None:
+    def fetched() -> list[str]:
+        return [one.path for one in sandbox.exchanges if one.path.endswith("/listClusterAdminCredential")]
+
+    shown = await sandbox.terminal.run("aks-entra plan fleet.yaml")
+    assert "read them once with the cluster's admin credential (`--read-with-admin`)" in shown
+    assert fetched() == []
+    shown = await sandbox.terminal.run("aks-entra plan fleet.yaml --read-with-admin")
+    assert "⚠ W140 the workloads were read with the cluster's admin credential: Azure handed it out" in shown
+    assert [path.split("/")[-2] for path in fetched()] == ["plain"], "no-rbac is refused in any case"
+    assert sandbox.writes == []
+
+
 async def test_a_plan_shows_who_will_break_and_which_rules_are_skipped(sandbox: RecordedSandbox) -> None:
     (sandbox.terminal.home / "audit.jsonl").write_text(AUDITED)
     line = "aks-entra plan fleet.yaml --audit-log shop-weu/open=audit.jsonl --audit-days 730 --skip-rule w103=CHG-1042"

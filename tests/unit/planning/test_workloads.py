@@ -136,6 +136,15 @@ async def test_why_the_workloads_are_unknown_is_said() -> None:
     assert "Getting static credential is not allowed" in message
 
 
+async def test_for_a_cluster_that_is_refused_anyway_nothing_is_fetched() -> None:
+    world = a_world()
+    (cluster,) = world.clusters.values()
+    cluster.kubernetes_rbac = False
+    plan = await the_plan(world)
+    assert (plan.disposition, bool(said(plan, "U140"))) == ("refused", True)
+    assert FETCH not in world.calls
+
+
 async def test_without_a_rotation_nothing_is_fetched() -> None:
     world = a_world()
     plan = await planned(world, replace(GROUPED, rotation=RotationPolicy.LATER), read=ReadAs.ADMIN_CREDENTIAL)

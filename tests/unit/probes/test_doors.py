@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from aks_entra.core.cluster import Identity
-from aks_entra.core.doors.facts import JwtAuthenticator
+from aks_entra.core.doors.facts import JwtAuthenticator, Unread
 from aks_entra.core.doors.model import Door, DoorState
 from aks_entra.core.evidence.observations import DoorsSeen
 from aks_entra.core.planning.fleet import WantedGroup, WantedTarget
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.probes import checks, doors
+from aks_entra.probes.unread import read
 from aks_entra.verification.verifier import verify
 from tests.support.executor_jobs import job_for
 from tests.support.memory_doors import WorldDoors
@@ -45,6 +48,12 @@ async def test_a_read_that_fails_leaves_only_its_own_door_unlooked_at(answer: Ex
     door = seen["jwt-authenticators"]
     assert (door.state, door.because, door.remedy) == (DoorState.NOT_LOOKED_AT, (why,), remedy)
     assert seen["managed-namespaces"].state is DoorState.CLOSED
+
+
+async def test_a_read_that_never_answers_is_given_up() -> None:
+    found = await read(World().clock, "a right", asyncio.Event().wait, longest=0)
+    assert isinstance(found, Unread)
+    assert (found.why, bool(found.remedy)) == ("no answer came within 0 s", True)
 
 
 async def test_without_a_port_nobody_looks() -> None:

@@ -28,9 +28,10 @@ Document = Mapping[str, Any]
 
 async def policies(clients: Clients, cluster: ClusterId) -> tuple[Policy, ...] | None:
     """Return the policy assignments that apply to the cluster. None if unreadable."""
-    near = await assignments(clients, cluster)
-    if near is None:
+    assigned = await assignments(clients, cluster)
+    if assigned is None:
         return None
+    near = [one for one in assigned if reaches(one, cluster)]
     found = [policy for one in near for policy in await _opened(clients, one)]
     if not found:
         return ()
@@ -50,9 +51,9 @@ async def policies(clients: Clients, cluster: ClusterId) -> tuple[Policy, ...] |
 
 
 async def assignments(clients: Clients, cluster: ClusterId) -> list[Document] | None:
-    """Return the documents of all policy assignments that reach the cluster. None if unreadable."""
-    assigned = await pages(clients, f"{_group(cluster)}/{_PROVIDER}/policyAssignments?api-version={_VERSION}")
-    return None if assigned is None else [one for one in assigned if _reaches(one, cluster)]
+    """Return the documents of the policy assignments on and above the cluster's resource group. None if unreadable."""
+    found = await pages(clients, f"{_group(cluster)}/{_PROVIDER}/policyAssignments?api-version={_VERSION}")
+    return None if found is None else list(found)
 
 
 async def exempted(clients: Clients, cluster: ClusterId) -> frozenset[str]:
@@ -75,7 +76,8 @@ def _group(cluster: ClusterId) -> str:
     return f"/subscriptions/{cluster.subscription_id}/resourceGroups/{cluster.resource_group}"
 
 
-def _reaches(assignment: Document, cluster: ClusterId) -> bool:
+def reaches(assignment: Document, cluster: ClusterId) -> bool:
+    """Whether the scope of an assignment contains the cluster, and no excluded scope does."""
     properties = assignment.get("properties") or {}
     out = any(_above(str(scope).lower(), cluster) for scope in properties.get("notScopes") or ())
     return not out and _above(str(properties.get("scope") or "").lower(), cluster)

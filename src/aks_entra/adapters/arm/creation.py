@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _SETTINGS: Final = "2021-05-01-preview"
 _SUBSCRIPTIONS: Final = "2022-12-01"
+_GROUPS: Final = "2021-04-01"
 _NETWORK: Final = "2024-05-01"
 _IPV4: Final = 4
 _NOT_FOUND: Final = 404
@@ -74,7 +75,7 @@ class AzureCreation:
 
     async def has_resource_group(self, subscription_id: str, name: str) -> bool | None:
         """Return whether a resource group exists. None if unreadable."""
-        url = f"{ARM}/subscriptions/{subscription_id}/resourceGroups/{name}?api-version={_SUBSCRIPTIONS}"
+        url = f"{ARM}/subscriptions/{subscription_id}/resourceGroups/{name}?api-version={_GROUPS}"
         response = await documents.ask(self._clients, url, f"look for resource group {name}")
         if response.status_code in _UNREADABLE:
             return None

@@ -44,9 +44,13 @@ async def policy_evaluations(
     What a policy reports of the cluster already now, or only of the way back, is left out.
     """
     document = (await read(clients, cluster)).as_dict(exclude_readonly=True)
+    try:
+        bodies = list(_bodies(document, steps))
+    except (KeyError, TypeError):  # not the cluster that the steps were planned for
+        return None
     questions = _Questions(clients, cluster)
     found: list[PolicyEvaluation] = []
-    for write, body in _bodies(document, steps):
+    for write, body in bodies:
         answer = await questions.about(body)
         if answer is None:
             return None
@@ -142,18 +146,17 @@ def _evaluation(shown: Document) -> PolicyEvaluation:
 
 
 async def _named(clients: Clients, cluster: ClusterId, found: list[PolicyEvaluation]) -> tuple[PolicyEvaluation, ...]:
-    """Give the evaluations the names for people, and leave out what does not reach or bind the cluster."""
-    assigned = await azure_policy.assignments(clients, cluster)
-    if assigned is None:
-        return tuple(found)
-    exempt = await azure_policy.exempted(clients, cluster)
-    binding = {
-        str(one.get("id") or "").lower(): str((one.get("properties") or {}).get("displayName") or one.get("name") or "")
-        for one in assigned
-        if azure_policy.is_enforced(one) and str(one.get("id") or "").lower() not in exempt
+    """Give the evaluations the names for people, and leave out assignments that are known not to bind the cluster."""
+    assigned = {str(one.get("id") or "").lower(): one for one in await azure_policy.assignments(clients, cluster) or ()}
+    exempt = await azure_policy.exempted(clients, cluster) if assigned else frozenset()
+    free = {
+        key
+        for key, one in assigned.items()
+        if key in exempt or not azure_policy.is_enforced(one) or not azure_policy.reaches(one, cluster)
     }
+    titles = {key: str((one.get("properties") or {}).get("displayName") or "") for key, one in assigned.items()}
     return tuple(
-        replace(one, name=binding[one.assignment.lower()] or one.name)
+        replace(one, name=titles.get(one.assignment.lower()) or one.name)
         for one in found
-        if one.assignment.lower() in binding
+        if one.assignment.lower() not in free
     )

@@ -36,9 +36,9 @@ async def additions(clients: Clients, cluster: ClusterId) -> tuple[ScaleSetAddit
     if found is None:
         return None
     identities = frozenset(_identities(document))
-    tags = [document.get("tags"), *(pool.get("tags") for pool in properties.get("agentPoolProfiles") or ())]
-    own = frozenset(name.casefold() for one in tags for name in one or {})
     try:
+        tags = [document.get("tags"), *(pool.get("tags") for pool in properties.get("agentPoolProfiles") or ())]
+        own = frozenset(name.casefold() for one in tags for name in one or {})
         return tuple(
             ScaleSetAddition(scale_set=str(one["name"]), what=what)
             for one in found

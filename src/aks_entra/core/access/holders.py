@@ -36,8 +36,10 @@ SYSTEM_NAMESPACES: Final = frozenset(
 )
 """The namespaces of AKS and its add-ons."""
 
+OF_AKS: Final = frozenset({"clusterAdmin", "clusterUser", "aks-support"})
+"""The users that AKS binds on every cluster."""
+
 _OBJECT_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_OF_AKS: Final = frozenset({"clusterAdmin", "clusterUser", "aks-support"})
 _EVERYBODY: Final = frozenset(
     {
         "system:masters",
@@ -319,7 +321,7 @@ def _is_own(binding: Binding, subject: Subject) -> bool:
     """Whether Kubernetes or AKS bring a subject of a binding on every cluster."""
     if subject.kind == "ServiceAccount":
         return binding.stock and subject.namespace in SYSTEM_NAMESPACES
-    if subject.name in _OF_AKS:
+    if subject.name in OF_AKS:
         return binding.stock
     everybody = subject.name in _EVERYBODY or subject.name.startswith("system:serviceaccount")
     return subject.name.startswith("system:") and (binding.stock or not everybody)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aks_entra.core.access.access_facts import Group
 from aks_entra.core.access.explanation import ADMIN_ACTION
 from aks_entra.core.access.grants import Grant, grant_of
+from aks_entra.core.access.holders import OF_AKS
 from aks_entra.core.access.pim import Kind, Membership
 from aks_entra.core.access.principals import Principal
 from aks_entra.core.access.rbac import Binding, RoleAssignment
@@ -114,7 +115,7 @@ def _bindings(seen: Seen) -> Iterator[Way]:
     for binding in seen.bindings or ():
         grant = ours.get(binding.name)
         for subject in binding.subjects:
-            system = subject.name.startswith("system:") or subject.name in {"clusterAdmin", "clusterUser"}
+            system = subject.name.startswith("system:") or subject.name in OF_AKS
             if subject.kind == "ServiceAccount" or system or subject.name.casefold() in admins:
                 continue
             until = "" if grant is None or grant.until is None else grant.ends

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from aks_entra.core.doors import arm, kubernetes, role_assignments
@@ -13,6 +13,9 @@ KINDS: Final[tuple[DoorKind, ...]] = (*arm.KINDS, *kubernetes.KINDS, *role_assig
 IDS: Final = frozenset(kind.id for kind in KINDS)
 
 _EARLIER: Final = Unread(why="the look that was recorded did not include it", remedy="look again: `aks-entra doors`")
+_NEWER: Final = Unread(
+    why="this version does not know this door", remedy="use the version of aks-entra that made the plan"
+)
 
 
 def doors_of(facts: DoorFacts) -> tuple[Door, ...]:
@@ -42,7 +45,8 @@ def words_of(doors: Iterable[Door]) -> str:
     return "; ".join(found) or f"all {len(known)} closed"
 
 
-def unproven(doors: Iterable[Door], wanted: Iterable[str]) -> tuple[Door, ...]:
+def unproven(doors: Iterable[Door], wanted: Collection[str]) -> tuple[Door, ...]:
     """Return the doors that must be closed (`wanted`, ids) and are not proven closed."""
-    ids = set(wanted)
-    return tuple(door for door in complete(doors) if door.kind in ids and door.state is not DoorState.CLOSED)
+    known = {door.kind: door for door in complete(doors)}
+    asked = [known.get(kind, not_looked_at(kind, _NEWER)) for kind in wanted]
+    return tuple(door for door in asked if door.state is not DoorState.CLOSED)

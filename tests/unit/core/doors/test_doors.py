@@ -127,3 +127,9 @@ def test_only_a_proof_closes_a_door_that_must_be_closed() -> None:
     assert [door.kind for door in registry.unproven(seen, wanted)] == ["managed-namespaces", "node-ssh"]
     assert [door.kind for door in registry.unproven((), ("node-ssh",))] == ["node-ssh"]
     assert registry.unproven(seen, ()) == ()
+
+
+def test_a_door_that_a_newer_version_asked_for_is_not_taken_for_closed() -> None:
+    (door,) = registry.unproven((), ("of-tomorrow",))
+    assert (door.state, door.because) == (DoorState.NOT_LOOKED_AT, ("this version does not know this door",))
+    assert door.remedy
