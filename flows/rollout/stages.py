@@ -15,7 +15,6 @@ from aks_entra.core.rollout.actions import FinishStage, RunStage
 from aks_entra.core.rollout.next_action import RolloutState
 from aks_entra.core.verdict.verdict import Reason
 from aks_entra.prefect_client import concurrency, events, migration_records, progress, run_end, runs
-from aks_entra.prefect_client.batch_runs import start_batch
 from aks_entra.prefect_client.run_log import tell
 from aks_entra.prefect_client.waiting import postpone
 from flows.rollout.gates import read
@@ -70,7 +69,7 @@ async def run_batch(
     if not so_far.go_on:
         await leave_out(plan, members, so_far.because, Reason.BUDGET_SPENT)
         return ""
-    batch = await start_batch(plan, stage, number, members, run)
+    batch = await runs.start_batch(plan, stage, number, members, run)
     clusters = ", ".join(map(str, members))
     tell(f"stage {stage.name}: batch {number} of {len(stage.batches)} is the run {batch.name!r}: {clusters}")
     try:

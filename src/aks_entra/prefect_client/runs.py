@@ -23,8 +23,12 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.client.schemas.sorting import FlowRunSort, TaskRunSort
+from prefect.deployments import arun_deployment
 from prefect.settings import get_current_settings
 
+from aks_entra.core.cluster import ClusterId
+from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.planning.rollout import Stage
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import authentication, names
 from aks_entra.prefect_client.approvals import Gate, gate_of
@@ -184,6 +188,37 @@ async def began(run: UUID) -> str:
 def began_at(run: FlowRun) -> datetime:
     """When a run began for the first time."""
     return run.start_time or run.created or datetime.now(UTC)
+
+
+async def start_batch(
+    plan: FleetPlan, stage: Stage, number: int, members: tuple[ClusterId, ...], coordinator: UUID
+) -> FlowRun:
+    """Start a batch of a stage, or find the one that runs already: its key is digest, stage, batch and attempt.
+
+    The attempt counts the ended batches of *other* coordinators, and own batches that a closed window cut short. So a
+    coordinator that starts again from the top finds its own batch; a new coordinator finds an orphan that still lives,
+    and starts a new batch after one that died. A worker of the clusters' work queue takes it.
+    """
+    digest, count, own = plan.digest, len(stage.batches), names.coordinator_tag(coordinator)
+    (group,) = plan.groups_of(members)
+    async with get_client() as client:
+        batches = await runs_of(client, digest, stage=stage.name, batch=number)
+    over = [run for run in batches if run.state and run.state.is_final()]
+    ended = [run for run in over if own not in run.tags or (run.state and run.state.name == names.WINDOW_CLOSED)]
+    which = f"{stage.name} {number} of {count}" if count > 1 else stage.name
+    return await arun_deployment(
+        names.MIGRATE_BATCH,
+        parameters={"plan": digest, "stage": stage.name, "members": [member.resource_id for member in members]},
+        timeout=0,
+        work_queue_name=group.work_queue or None,
+        idempotency_key=f"{digest}-{stage.name}-{number}-{len(ended) + 1}",
+        flow_run_name=f"{which} · plan {names.short(digest)} · attempt {len(ended) + 1}",
+        tags=[
+            *(TAG, names.plan_tag(digest), names.fleet_tag(plan.name), names.stage_tag(stage.name)),
+            *(names.batch_tag(number), own),
+        ],
+        as_subflow=True,
+    )
 
 
 async def follow(run: UUID, *, every: float = EVERY) -> AsyncGenerator[Snapshot, None]:

@@ -19,7 +19,7 @@ from azure_sandbox.arm.authorization.roles import Role
 from azure_sandbox.arm.containerservice import existence, maintenance
 from azure_sandbox.arm.containerservice.agent_pools import AgentPools
 from azure_sandbox.arm.containerservice.api_servers import Builder, regime_of
-from azure_sandbox.arm.containerservice.child_resources import JwtAuthenticators, ManagedNamespaces
+from azure_sandbox.arm.containerservice.child_resources import JwtAuthenticators, ManagedNamespaces, children_of
 from azure_sandbox.arm.containerservice.clusters import Clusters, add_node_group
 from azure_sandbox.arm.containerservice.credential_ledger import Ledger
 from azure_sandbox.arm.containerservice.credentials import Credentials
@@ -31,16 +31,17 @@ from azure_sandbox.arm.containerservice.operations import Operations
 from azure_sandbox.arm.containerservice.run_command import RunCommand
 from azure_sandbox.arm.containerservice.scale_sets import ScaleSets
 from azure_sandbox.arm.containerservice.spec import ClusterSpec, LockLevel
-from azure_sandbox.arm.containerservice.spec_document import create_body, restore
 from azure_sandbox.arm.containerservice.upgrades import Upgrades
 from azure_sandbox.arm.containerservice.validation import check_new, check_types, check_whole
 from azure_sandbox.arm.containerservice.versions import DEFAULT, OFFERS, Offer
+from azure_sandbox.arm.containerservice.world_cluster import restore_read_only, sent_for
 from azure_sandbox.arm.front_door import FrontDoor
 from azure_sandbox.arm.insights.activity_log import Entry
 from azure_sandbox.arm.insights.routes import Monitor
 from azure_sandbox.arm.network.networks import VirtualNetwork
 from azure_sandbox.arm.network.routes import NetworkRoutes
-from azure_sandbox.arm.resources.management_groups import ManagementGroup, ManagementGroupRoutes
+from azure_sandbox.arm.resources.management_group_routes import ManagementGroupRoutes
+from azure_sandbox.arm.resources.management_groups import ManagementGroup
 from azure_sandbox.arm.resources.plain import PlainRoutes
 from azure_sandbox.arm.resources.regions import is_region
 from azure_sandbox.arm.resources.registration import Registration
@@ -48,16 +49,7 @@ from azure_sandbox.arm.resources.resource_graph import ResourceGraph
 from azure_sandbox.arm.resources.resource_list import ResourceList
 from azure_sandbox.arm.resources.subscriptions import Subscriptions
 from azure_sandbox.arm.resources.tags import TagRoutes
-from azure_sandbox.arm.state import (
-    ChildResource,
-    ManagedCluster,
-    ManagementLock,
-    Operation,
-    Quota,
-    ResourceGroup,
-    State,
-    Subscription,
-)
+from azure_sandbox.arm.state import ManagedCluster, ManagementLock, Operation, Quota, ResourceGroup, State, Subscription
 from azure_sandbox.arm.throttling import Throttle
 from azure_sandbox.clock import Clock
 from azure_sandbox.cluster.declared import resource_of
@@ -197,7 +189,7 @@ class Arm:
             raise ValueError(
                 f"cluster {spec.name}: a real control plane calls its webhooks, and the sandbox serves none"
             )
-        sent = create_body(spec, group, home.tenant)
+        sent = sent_for(spec, group, home.tenant)
         try:
             for manifest in spec.declared.objects:
                 resource_of(manifest)
@@ -211,7 +203,7 @@ class Arm:
         except Problem as problem:
             raise ValueError(f"cluster {spec.name}: {problem.body.get('message') or problem.body}") from problem
         add_created_parts(document, subscription=home.id, name=spec.name)
-        state = restore(document, spec)
+        state = restore_read_only(document, spec)
         created = spec.created or self.clock.now() - YEAR
         server = self._build(
             group,
@@ -227,10 +219,7 @@ class Arm:
             subscription=home.id, group=group.name, name=spec.name, document=document, server=server
         )
         cluster.maintenance = {key: deepcopy(dict(it)) for key, it in spec.maintenance.items()}
-        for kind, children in spec.children.items():
-            for name, child in children.items():
-                held = ChildResource(name=name, document={"properties": deepcopy(dict(child))})
-                cluster.children[kind, name.lower()] = held
+        cluster.children = children_of(spec)
         cluster.set_state(state)
         cluster.touch()
         if cluster.stopped:

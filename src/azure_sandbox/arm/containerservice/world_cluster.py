@@ -1,4 +1,4 @@
-"""The document of a cluster that a world describes: the body that creates it, and what a raw document restores."""
+"""The documents of clusters that a world file describes: what would create them, and what a raw document says."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from azure_sandbox.arm.state import ResourceGroup
 Document = dict[str, Any]
 
 
-def create_body(spec: ClusterSpec, group: ResourceGroup, tenant: str) -> Document:
+def sent_for(spec: ClusterSpec, group: ResourceGroup, tenant: str) -> Document:
     """Return the PUT body that would create the cluster of a spec."""
     if spec.document is not None:
-        raw: Document = deepcopy(dict(spec.document))
-        raw.setdefault("location", spec.location or group.location)
-        raw.setdefault("properties", {}).setdefault("dnsPrefix", spec.name)
-        return raw
+        sent: Document = deepcopy(dict(spec.document))
+        sent.setdefault("location", spec.location or group.location)
+        sent.setdefault("properties", {}).setdefault("dnsPrefix", spec.name)
+        return sent
     pools = spec.pools or (PoolSpec(name="nodepool1", count=spec.nodes),)
     properties: Document = {
         "dnsPrefix": f"{spec.name}-dns",
@@ -65,7 +65,7 @@ def _pool(it: PoolSpec, subnet: str) -> Document:
     return pool
 
 
-def restore(document: Document, spec: ClusterSpec) -> str:
+def restore_read_only(document: Document, spec: ClusterSpec) -> str:
     """Restore the read-only properties that a raw document gives, and return its provisioning state."""
     properties = document["properties"]
     if spec.document is None:
