@@ -242,10 +242,7 @@ class PrefectStack:
         return Ended(exit_code=process.returncode or 0, stdout=out.decode(), stderr=err.decode())
 
     async def begin(self, folder: Path, *command: str, **environment: str) -> asyncio.subprocess.Process:
-        """Start a program in a folder. It finds the server, its string and `aks-entra`; its lines are not wrapped.
-
-        `environment`: variables that this program has in addition.
-        """
+        """Start a program in a folder, with these variables. It finds the server; its lines are not wrapped."""
         return await asyncio.create_subprocess_exec(
             *command,
             cwd=folder,
