@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from azure_sandbox.arm.containerservice.spec import ClusterSpec
-from azure_sandbox.arm.resources.management_groups import ManagementGroup
+from azure_sandbox.arm.resources.management_group_tree import ManagementGroup
 from azure_sandbox.server import Sandbox
 from azure_sandbox.world.export import dump_world, export_world
 from azure_sandbox.world.model import WorldError

@@ -17,7 +17,7 @@ from azure_sandbox.arm.containerservice.spec import LockLevel
 from azure_sandbox.arm.errors import group_not_found, resource_not_found, subscription_not_found
 from azure_sandbox.arm.insights.activity_log import ActivityLog, Ending
 from azure_sandbox.arm.network.networks import NETWORK_TYPE, Networks
-from azure_sandbox.arm.resources.management_groups import ManagementGroups
+from azure_sandbox.arm.resources.management_group_tree import ManagementGroups
 from azure_sandbox.cluster.servers import ApiServers
 from azure_sandbox.cluster.service import ApiServer
 from azure_sandbox.faults.operations import OperationFault

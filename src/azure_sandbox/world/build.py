@@ -11,7 +11,7 @@ from azure_sandbox.arm.containerservice.child_resources import JWT_AUTHENTICATOR
 from azure_sandbox.arm.containerservice.spec import ClusterSpec, PoolSpec, WorkloadSpec
 from azure_sandbox.arm.network.client_networks import ClientNetwork
 from azure_sandbox.arm.network.networks import NETWORK_TYPE, Subnet, VirtualNetwork
-from azure_sandbox.arm.resources.management_groups import ManagementGroup
+from azure_sandbox.arm.resources.management_group_tree import ManagementGroup
 from azure_sandbox.arm.service import Arm
 from azure_sandbox.arm.state import Quota
 from azure_sandbox.clock import Clock
