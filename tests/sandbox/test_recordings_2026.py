@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
     reason=f"no recordings at {FOLDER}: they lie beside those that AZURE_SANDBOX_RECORDINGS names",
 )
 
-SAME_STATUS, SAME_SHAPE = 0.97, 0.955  # shares of the recorded exchanges that the sandbox models
+SAME_STATUS, SAME_SHAPE = 0.99, 0.98  # shares of the recorded exchanges that the sandbox models
 LATER_GRAPH = "recorded in 2022, before Graph had this property"
 SCRUBBED = "two people have one address in the recording, and another one when they are deleted"
 RACE = "a fault of its day inside the service, which no request can provoke"

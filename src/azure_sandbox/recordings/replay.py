@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 import jwt
 from multidict import CIMultiDict
@@ -131,6 +131,7 @@ class Replay:
         directory.add(self._runner)
         self.directory, self._tokens = directory, Tokens(directory)
         self._known: dict[str, str] = {}
+        self._links: dict[str, str] = {}  # the sandbox's `nextLink` by the recorded one, without its encoding
         settings = settings_of(exchanges)
         self.arm = Arm(directory, self._tokens, self.clock, settings)
         self.graph = Graph(directory, self._tokens)
@@ -238,6 +239,11 @@ class Replay:
         )
         return await (self.graph.handle(request) if graph else self.arm.router.dispatch(request))
 
+    def _url_of(self, recorded: str) -> str:
+        """Return the URL at which the sandbox has what a recorded URL names; clients encode a `nextLink` anew."""
+        known = self._known.get(recorded) or self._links.get(unquote_plus(recorded))
+        return known or self._translated(recorded)
+
     def _translated(self, text: str) -> str:
         """A text in which the identifiers that the real service gave are those that the sandbox gave."""
         for theirs, ours in self._known.items():
@@ -252,7 +258,7 @@ class Replay:
         if _over(exchange):
             self.clock.advance(LONG)
         self._add_principal(exchange)
-        url, body = self._known.get(exchange["url"]) or self._translated(exchange["url"]), exchange["request"]
+        url, body = self._url_of(exchange["url"]), exchange["request"]
         if isinstance(body, (dict, list)):
             body = _echo(body, *self._held.get(urlsplit(exchange["url"]).path.lower(), (None, None)))
             body = json.loads(self._translated(json.dumps(body)).replace(REMOVED, PASSWORD))
@@ -292,7 +298,7 @@ class Replay:
             self._known.update((one, other) for one, other in _pairs(exchange["response"], reply.body) if one != other)
         link = exchange["response"].get("nextLink") if isinstance(exchange["response"], dict) else None
         if link and isinstance(reply.body, dict) and "nextLink" in reply.body:
-            self._known[link] = reply.body["nextLink"]
+            self._links[unquote_plus(link)] = reply.body["nextLink"]
 
     def _other(self, exchange: Document, reply: Reply) -> Iterator[str]:
         """Yield what differs apart from the shape: headers that clients act on, an error's code, a cluster's state."""
