@@ -201,7 +201,7 @@ async def test_etags_guard_a_write(client: ArmClient) -> None:
     assert done.status == 200
     assert body(done)["eTag"] != etag
     assert (await client.send("PUT", cluster_id("new"), NEW, **{"If-None-Match": "*"})).status == 201
-    shown = await client.get(f"{cluster_id('plain')}?api-version=2023-10-02-preview")
+    shown = await client.get(f"{cluster_id('plain')}?api-version=2023-10-01")
     assert not {"eTag", "kind"} & set(shown)
 
 

@@ -56,6 +56,8 @@ async def test_each_request_fault_hits_once_and_is_counted(client: Client) -> No
     for fault in (
         {"kind": "status", "status": 503},
         {"kind": "throttle", "seconds": 7},
+        {"kind": "identity-throttle"},
+        {"kind": "etag-mismatch"},
         {"kind": "token-expired"},
         {"kind": "truncated"},
         {"kind": "slow", "seconds": 0.01},
@@ -75,6 +77,11 @@ async def test_each_request_fault_hits_once_and_is_counted(client: Client) -> No
                 assert (answered, json.loads(text)["error"]["code"]) == (503, "ServiceUnavailable")
             case "throttle":
                 assert (answered, headers["retry-after"]) == (429, "7")
+            case "identity-throttle":
+                assert (answered, json.loads(text)["error"]["code"]) == (429, "FailedIdentityOperation")
+                assert "retry-after" not in headers
+            case "etag-mismatch":
+                assert (answered, json.loads(text)["code"]) == (409, "EtagMismatch")
             case "token-expired":
                 assert (answered, json.loads(text)["error"]["code"]) == (401, "ExpiredAuthenticationToken")
             case "truncated":
@@ -83,7 +90,7 @@ async def test_each_request_fault_hits_once_and_is_counted(client: Client) -> No
             case "slow":
                 assert json.loads(text)["name"] == "pay-01"
     assert (await client.show())[0] == 200
-    assert client.sandbox.faults.account() == {"injected": 8, "consumed": 8, "left": 0}
+    assert client.sandbox.faults.account() == {"injected": 10, "consumed": 10, "left": 0}
 
 
 async def test_another_writer_changes_the_cluster_before_the_request(client: Client) -> None:

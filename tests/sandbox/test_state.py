@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 from multidict import CIMultiDict
 
+from azure_sandbox.arm.api_versions import newest
 from azure_sandbox.arm.state import ManagedCluster
 from azure_sandbox.cluster.machines import namespace
 from azure_sandbox.cluster.resources import RBAC_GROUP
@@ -71,7 +72,7 @@ async def asked(sandbox: Sandbox, method: str, target: str, body: object = None)
             host="management.azure.com",
             path=parts.path,
             raw_path=parts.path,
-            query=dict(parse_qsl(parts.query)) | {"api-version": "2026-08-01"},
+            query=dict(parse_qsl(parts.query)) | {"api-version": newest(parts.path, sandbox.clock.now().date())},
             headers=CIMultiDict({"authorization": f"Bearer {token}"}),
             body=json.dumps(body).encode() if body is not None else b"",
             now=sandbox.clock.now(),

@@ -36,7 +36,14 @@ SHOWN = {  # as `az aks show -o json` prints it
         "tenantId": "6f0c2a51-9b1e-4c7d-8a33-2f5e9d4b7c10",
     },
     "agentPoolProfiles": [
-        {"name": "system", "count": 3, "mode": "System", "osDiskSizeGb": 64, "osSku": "AzureLinux", "vmSize": "D4"}
+        {
+            "name": "system",
+            "count": 3,
+            "mode": "System",
+            "osDiskSizeGb": 64,
+            "osSku": "AzureLinux",
+            "vmSize": "Standard_D4s_v5",
+        }
     ],
     "currentKubernetesVersion": "1.31.8",
     "kubernetesVersion": "1.31",

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from multidict import CIMultiDict
 from ruamel.yaml import YAML
 
+from azure_sandbox.arm.api_versions import newest
 from azure_sandbox.arm.containerservice.spec import ClusterSpec
 from azure_sandbox.arm.service import Arm, ArmSettings
 from azure_sandbox.clock import Clock
@@ -99,9 +100,10 @@ class ArmClient:
         )
 
     async def send(self, method: str, target: str, body: object = None, **headers: str) -> Reply:
-        """Send a request as the caller, with the newest api-version."""
+        """Send a request as the caller, with the newest api-version of the resource type."""
         if "api-version=" not in target:
-            target += f"{'&' if '?' in target else '?'}api-version={VERSION}"
+            version = newest(urlsplit(target).path, self.clock.now().date()) or VERSION
+            target += f"{'&' if '?' in target else '?'}api-version={version}"
         token = self.tokens.issue(self.caller, audience="https://management.azure.com")
         return await self.raw(method, target, body, Authorization=f"Bearer {token}", **headers)
 
@@ -134,7 +136,7 @@ class ArmClient:
     async def finish(self, reply: Reply) -> None:
         """Move the clock until an operation ends."""
         assert reply.status in {200, 201, 202}, reply
-        assert await self.status_of(reply) in {"InProgress", "ProvisioningControlPlane"}
+        assert await self.status_of(reply) not in {"Succeeded", "Failed", "Canceled"}
         self.clock.advance(LONG)
         assert await self.status_of(reply) == "Succeeded"
 

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from multidict import CIMultiDict
 from ruamel.yaml import YAML
 
+from azure_sandbox.arm.api_versions import newest
 from azure_sandbox.front.http import Request, split_path
 from azure_sandbox.server import Sandbox
 from azure_sandbox.world.model import World
@@ -87,11 +88,10 @@ BELOW = (
 
 async def answer_of(sandbox: Sandbox, host: str, target: str) -> Any:
     """Return the answer of a service to the operator, without HTTP."""
-    parts = urlsplit(
-        target
-        if "api-version" in target or host[0] == "g"
-        else f"{target}{'&' if '?' in target else '?'}api-version=2026-08-01"
-    )
+    if "api-version" not in target and host[0] != "g":
+        version = newest(urlsplit(target).path, sandbox.clock.now().date())
+        target = f"{target}{'&' if '?' in target else '?'}api-version={version}"
+    parts = urlsplit(target)
     audience = f"https://{host}"
     token = sandbox.tokens.issue(sandbox.operator.principal, audience=audience)
     request = Request(

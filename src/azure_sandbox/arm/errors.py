@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from azure_sandbox.front.http import Problem
@@ -67,6 +68,31 @@ def being_deleted(name: str) -> Problem:
 def subscription_not_found(name: str) -> Problem:
     """Return the 404 for a subscription."""
     return front(404, "SubscriptionNotFound", f"The subscription '{name}' could not be found.")
+
+
+def location_required() -> Problem:
+    """Return the 400 for a PUT without a location."""
+    return front(400, "LocationRequired", "The location property is required for this definition.")
+
+
+def location_not_available(kind: str, location: str, regions: Iterable[str]) -> Problem:
+    """Return the 400 for a resource of a type in a region that does not exist."""
+    return front(
+        400,
+        "LocationNotAvailableForResourceType",
+        f"The provided location '{location}' is not available for resource type '{kind}'. List of available regions "
+        f"for the resource type is '{','.join(regions)}'.",
+    )
+
+
+def in_other_location(name: str, group: str, held: str, asked: str) -> Problem:
+    """Return the 409 for a PUT that would move a resource to another region."""
+    return front(
+        409,
+        "InvalidResourceLocation",
+        f"The resource '{name}' already exists in location '{held}' in resource group '{group}'. A resource with the "
+        f"same name cannot be created in location '{asked}'. Please select a new resource name.",
+    )
 
 
 def changed(path: str) -> Problem:

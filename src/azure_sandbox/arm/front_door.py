@@ -6,12 +6,14 @@ It checks token, quota, api-version, rights and locks, in Azure's order, and add
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 
+from azure_sandbox.arm import api_versions
 from azure_sandbox.arm.authorization.access import normal
 from azure_sandbox.arm.errors import front, locked, not_modelled
 from azure_sandbox.arm.insights.activity_log import Ending, record
+from azure_sandbox.arm.resources.regions import REGIONS
 from azure_sandbox.arm.state import State
 from azure_sandbox.arm.throttling import Throttle
 from azure_sandbox.clock import Clock
@@ -74,6 +76,7 @@ class FrontDoor:
         clock: Clock,
         router: Router,
         throttle: Throttle | None = None,
+        accepted_versions: Collection[str] = (),
     ) -> None:
         self.throttle = throttle or Throttle(clock)
         self.actions: set[str] = set()  # every action that a route requires
@@ -82,6 +85,7 @@ class FrontDoor:
         self._directory = directory
         self._tokens = tokens
         self._router = router
+        self._accepted_versions = accepted_versions
 
     def add(
         self,
@@ -142,6 +146,7 @@ class FrontDoor:
         if not version:
             text = "The api-version query parameter (?api-version=) is required for all requests."
             raise front(400, "MissingApiVersionParameter", text)
+        self._check_version(request.path, version)
         if unknown := set(request.query) - known:
             raise not_modelled(f"the query option {', '.join(sorted(unknown))} of {request.method} {request.path}")
         groups = self._directory.groups_of(claims.oid) if claims.overage else claims.groups or ()
@@ -155,6 +160,13 @@ class FrontDoor:
         if action is not None:
             self.require(call, action, scope)
         return call
+
+    def _check_version(self, path: str, version: str) -> None:
+        if version in self._accepted_versions:
+            return
+        today, region = self.clock.now().date(), self.state.region(path)
+        if problem := api_versions.refusal(path, version, region, REGIONS, today):
+            raise problem
 
     def _claims(self, request: Request, scope: str) -> Claims:
         authorization = request.headers.get("authorization")

@@ -16,7 +16,7 @@ from azure_sandbox.arm.authorization.policy_routes import PolicyRoutes
 from azure_sandbox.arm.authorization.role_assignments import RoleAssignmentRoutes
 from azure_sandbox.arm.authorization.role_definitions import RoleDefinitionRoutes
 from azure_sandbox.arm.authorization.roles import Role
-from azure_sandbox.arm.containerservice import maintenance
+from azure_sandbox.arm.containerservice import existence, maintenance
 from azure_sandbox.arm.containerservice.agent_pools import AgentPools
 from azure_sandbox.arm.containerservice.api_servers import Builder, regime_of
 from azure_sandbox.arm.containerservice.clusters import Clusters, add_node_group
@@ -31,14 +31,17 @@ from azure_sandbox.arm.containerservice.scale_sets import ScaleSets
 from azure_sandbox.arm.containerservice.spec import ClusterSpec, LockLevel, PoolSpec
 from azure_sandbox.arm.containerservice.upgrades import Upgrades
 from azure_sandbox.arm.containerservice.validation import check_new, check_types, check_whole
-from azure_sandbox.arm.containerservice.versions import DEFAULT
+from azure_sandbox.arm.containerservice.versions import DEFAULT, OFFERS, Offer
 from azure_sandbox.arm.front_door import FrontDoor
 from azure_sandbox.arm.insights.activity_log import Entry
 from azure_sandbox.arm.insights.routes import Monitor
 from azure_sandbox.arm.network.networks import VirtualNetwork
 from azure_sandbox.arm.network.routes import NetworkRoutes
+from azure_sandbox.arm.resources.plain import PlainRoutes
+from azure_sandbox.arm.resources.regions import is_region
 from azure_sandbox.arm.resources.registration import Registration
 from azure_sandbox.arm.resources.resource_graph import ResourceGraph
+from azure_sandbox.arm.resources.resource_list import ResourceList
 from azure_sandbox.arm.resources.subscriptions import Subscriptions
 from azure_sandbox.arm.state import ManagedCluster, ManagementLock, Operation, Quota, ResourceGroup, State, Subscription
 from azure_sandbox.arm.throttling import Throttle
@@ -63,6 +66,8 @@ class ArmSettings:
     `seed`: draw all other durations from the recorded ranges; without it they are the recorded medians.
     `throttling`: an empty token bucket refuses the request.
     `real_control_planes`: each cluster that a client creates gets its own kube-apiserver.
+    `offers`: the Kubernetes versions that regions offer.
+    `accepted_versions`: api-versions that are accepted although the resource type does not have them any more.
     """
 
     durations: Mapping[str, float] = field(default_factory=dict)
@@ -71,6 +76,8 @@ class ArmSettings:
     real_control_planes: bool = False
     page_size: int = 500
     default_version: str = DEFAULT
+    offers: tuple[Offer, ...] = OFFERS
+    accepted_versions: frozenset[str] = frozenset()
 
 
 class Arm:
@@ -85,7 +92,7 @@ class Arm:
         faults: OperationFaults | None = None,
     ) -> None:
         settings = settings or ArmSettings()
-        self.router = Router("Azure Resource Manager")
+        self.router = Router("Azure Resource Manager", decodes_slashes=True)
         self._state = State(progress=clock.progress)
         self._directory = directory
         self.clock = clock
@@ -97,6 +104,7 @@ class Arm:
             clock=clock,
             router=self.router,
             throttle=self.throttle,
+            accepted_versions=settings.accepted_versions,
         )
         self._build = Builder(
             clock=clock,
@@ -113,12 +121,15 @@ class Arm:
         clusters = self._clusters = Clusters(door, operations, self._build, version=settings.default_version)
         RoleAssignmentRoutes(door, directory)
         RoleDefinitionRoutes(door)
-        around = (Maintenance, Upgrades, ScaleSets, Monitor, ResourceGraph, NetworkRoutes, LogRoutes)
+        Upgrades(door, settings.offers)
+        around = (Maintenance, ScaleSets, Monitor, ResourceGraph, NetworkRoutes, LogRoutes)
         for routes in (*around, LockRoutes, PolicyRoutes, DenyAssignmentRoutes):
             routes(door)
         RunCommand(door, durations)
         Subscriptions(door, page=settings.page_size, delete_cluster=clusters.delete)
         Registration(door)
+        PlainRoutes(door, directory)
+        ResourceList(door)
 
     @property
     def state(self) -> State:
@@ -146,9 +157,11 @@ class Arm:
         """Add a resource group to a subscription, given by its id.
 
         Raises:
-            ValueError: The subscription is unknown.
+            ValueError: The subscription or the region is unknown.
         """
         home = self._subscription(subscription)
+        if not is_region(location):
+            raise ValueError(f"resource group {name}: Azure has no region {location!r}")
         home.groups[name.lower()] = ResourceGroup(
             subscription=home.id, name=name, location=location, tags=dict(tags) if tags else None
         )
@@ -174,6 +187,7 @@ class Arm:
             for name, window in spec.maintenance.items():
                 maintenance.check(name, dict(window))
             check_types(sent)
+            existence.check(spec.name, sent)
             check_new(spec.name, sent)
             document = complete(sent, None, subscription=home.id, group=group.name, name=spec.name, tenant=home.tenant)
             check_whole(document, sent)

@@ -20,7 +20,7 @@ from azure_sandbox.arm.network.networks import NETWORK_TYPE, Networks
 from azure_sandbox.cluster.servers import ApiServers
 from azure_sandbox.cluster.service import ApiServer
 from azure_sandbox.faults.operations import OperationFault
-from azure_sandbox.logs.state import Logs
+from azure_sandbox.logs.state import WORKSPACE_TYPE, Logs, Workspace
 
 Document = dict[str, Any]
 CLUSTER_TYPE = "Microsoft.ContainerService/managedClusters"
@@ -80,9 +80,13 @@ class Operation:
     course: Document = field(default_factory=dict)  # the recipe from which a restart makes its course again
     met: tuple[OperationFault, ...] = ()  # the injected faults that hit it
 
-    def show_progress(self) -> None:
-        """Replace the early status of a creation by `InProgress`."""
-        self.status = "InProgress"
+    def shows(self, word: str) -> Callable[[dt.datetime], None]:
+        """Return the effect that changes the status, while the operation runs, to a word."""
+
+        def show(_: dt.datetime) -> None:
+            self.status = word
+
+        return show
 
     def show_error(self, error: Document) -> None:
         """Show an error although the status is not final."""
@@ -174,6 +178,34 @@ class ManagementLock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlainResource:
+    """A resource that has no behaviour: an identity, a workspace, a public address.
+
+    `envelope` holds what is next to `properties` in the document, such as `sku`.
+    """
+
+    subscription: str
+    group: str
+    kind: str
+    name: str
+    location: str
+    created: dt.datetime
+    properties: Document
+    tags: dict[str, str] = field(default_factory=dict)
+    envelope: Document = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The resource id."""
+        return f"/subscriptions/{self.subscription}/resourceGroups/{self.group}/providers/{self.kind}/{self.name}"
+
+    def shown(self) -> Document:
+        """Return the resource as ARM answers it."""
+        place = {"id": self.id, "name": self.name, "type": self.kind, "location": self.location, "tags": self.tags}
+        return {**place, **self.envelope, "properties": self.properties}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
     """The vCPUs that a subscription may use in a region; `used` counts those that no cluster of the world uses."""
 
@@ -202,6 +234,7 @@ class State:
     activity: ActivityLog = field(default_factory=ActivityLog)
     registered: dict[str, set[str]] = field(default_factory=dict)  # namespaces of providers, by subscription
     features: dict[str, set[str]] = field(default_factory=dict)  # names of preview features, by subscription
+    plain: dict[str, PlainResource] = field(default_factory=dict)  # by id in lower case
     logs: Logs = field(default_factory=Logs)
     servers: ApiServers = field(default_factory=ApiServers)
 
@@ -228,6 +261,31 @@ class State:
             if over and not self.clusters_below(group.id):
                 groups.pop(name, None)
                 self.access.remove_below(group.id)
+                for network in self.networks.below(group.id):
+                    self.networks.remove(network)
+                for it in self.plain_below(group.id):
+                    self.forget(it)
+
+    def plain_below(self, scope: str, kind: str = "") -> list[PlainResource]:
+        """Return the resources without behaviour in a subscription or group; all types, or one."""
+        return [it for it in self.plain.values() if covers(scope, it.id) and kind in {"", it.kind}]
+
+    def keep(self, resource: PlainResource) -> None:
+        """Add a resource without behaviour, or replace the one with its id."""
+        self.plain[normal(resource.id)] = resource
+        if resource.kind == WORKSPACE_TYPE:
+            self.logs.workspaces[normal(resource.id)] = Workspace(
+                subscription=resource.subscription,
+                group=resource.group,
+                name=resource.name,
+                location=resource.location,
+                customer=resource.properties["customerId"],
+            )
+
+    def forget(self, resource: PlainResource) -> None:
+        """Remove a resource without behaviour."""
+        self.plain.pop(normal(resource.id), None)
+        self.logs.workspaces.pop(normal(resource.id), None)
 
     def find(self, subscription: str, group: str, name: str) -> ManagedCluster | None:
         """Return a cluster after everything that is due has happened to it, or None if it does not exist."""
@@ -286,7 +344,7 @@ class State:
                     return False
                 resource = normal("/" + "/".join(parts[:8]))
                 if f"/{NETWORK_TYPE}/".lower() not in resource:
-                    return not rest or resource in self.clusters
+                    return not rest or resource in self.clusters or resource in self.plain
                 whole = normal(scope)
                 return bool(self.networks.get(whole) or self.networks.subnet(whole))
             case _:

@@ -63,6 +63,7 @@ class ServicePrincipal:
     redirects: tuple[str, ...] = ()
     token_version: int = 1  # of the tokens that it accepts as a resource
     roles: frozenset[str] = frozenset()  # template ids of directory roles
+    visible_at: datetime | None = None  # on the clock of operations: when ARM knows it; None: at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ async def strike(  # noqa: PLR0911  # one answer per kind
         case "lost":
             await serve(request)
             return fault.answer
-        case "status" | "reset" | "throttle":
+        case "status" | "reset" | "throttle" | "identity-throttle" | "etag-mismatch":
             return fault.answer
 
 

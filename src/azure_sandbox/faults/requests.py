@@ -23,6 +23,8 @@ FaultKind = Literal[
     "slow",  # the body arrives in pieces over `seconds`
     "truncated",  # the second half of the JSON is missing
     "throttle",  # 429 with Retry-After
+    "identity-throttle",  # 429 of a PUT whose identity could not be read, without Retry-After
+    "etag-mismatch",  # 409 of a write that another operation overtook inside AKS
     "token-expired",  # the token in the request counts as expired now
     "other-writer",  # another client changes the cluster just before this request is read
 ]
@@ -142,6 +144,27 @@ def throttled(seconds: int = 1) -> Reply:
     """Return Azure Resource Manager's 429, with Retry-After in seconds."""
     error = {"code": "TooManyRequests", "message": "The request is being throttled."}
     return Reply(429, {"error": error}, {"Retry-After": str(seconds)})
+
+
+def identity_throttled(resource: str = "") -> Reply:
+    """Return ARM's 429, without Retry-After, for a PUT whose identity it could not read. Recorded in September 2024."""
+    text = (
+        f"Identity operation for resource '{resource}' failed with error 'Failed to perform resource identity "
+        "operation. Status: '429'. Response: 'Too many requests. Retry after 2 seconds.'.'."
+    )
+    error = {"code": "FailedIdentityOperation", "message": text}
+    return Reply(429, {"error": error}, {"x-ms-failure-cause": "gateway"})
+
+
+def overtaken() -> Reply:
+    """Return AKS's 409 for a write that another operation overtook. Recorded in March 2026."""
+    text = (
+        "Operation is not allowed: Another operation is in progress. Please refer "
+        "https://aka.ms/aks/aksoperationpreempted to for more details."
+    )
+    details = [{"code": "Unspecified", "message": "rpc error: code = FailedPrecondition desc = Etag mismatched"}]
+    subcode = "PutManagedClusterAndComponents_FailedPrecondition_HCPServerError"
+    return Reply(409, {"code": "EtagMismatch", "details": details, "message": text, "subcode": subcode})
 
 
 def plain(status: int, code: str = "") -> Reply:

@@ -13,7 +13,7 @@ from typing import Any, Protocol, get_args
 from azure_sandbox.clock import Clock
 from azure_sandbox.faults.operations import KINDS as OPERATION_KINDS
 from azure_sandbox.faults.operations import OperationFault, OperationFaultKind
-from azure_sandbox.faults.requests import DEFAULT_HOST, KINDS, Faults, plain, throttled
+from azure_sandbox.faults.requests import DEFAULT_HOST, KINDS, Faults, identity_throttled, overtaken, plain, throttled
 from azure_sandbox.front.http import Problem, Reply, Request, Router
 from azure_sandbox.front.traffic_report import Report
 
@@ -151,6 +151,10 @@ def add_fault(faults: Faults, wanted: dict[str, Any]) -> None:
         answer = plain(status, str(wanted.get("code") or ""))
     elif kind == "throttle":
         answer = throttled(max(1, int(wait)) if "seconds" in wanted else 1)
+    elif kind == "identity-throttle":
+        answer = identity_throttled(str(wanted.get("path", "")))
+    elif kind == "etag-mismatch":
+        answer = overtaken()
     change = wanted.get("change", {})
     if not isinstance(change, dict):
         raise ValueError("change must be a JSON object: it is merged into the cluster")  # noqa: TRY004  # of a request

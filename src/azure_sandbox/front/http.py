@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
@@ -94,11 +94,13 @@ class _Route:
 class Router:
     """Case-insensitive path templates. `{name}` matches within one segment; `{name:path}` may contain slashes.
 
-    If several templates match, the one that was added first is used.
+    If several templates match, the one that was added first is used. With `decodes_slashes` an encoded slash separates
+    segments like a plain one, as in ARM, where clients send whole scopes encoded.
     """
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, *, decodes_slashes: bool = False) -> None:
         self.service = service
+        self._decodes_slashes = decodes_slashes
         self._routes: list[_Route] = []
 
     def add(self, method: str, template: str, handler: Handler) -> None:
@@ -107,6 +109,8 @@ class Router:
 
     async def dispatch(self, request: Request) -> Reply:
         """Answer a request. A Problem becomes its reply; a request without a route gets a 501."""
+        if self._decodes_slashes:
+            request = replace(request, path=_collapsed(request.path.replace("%2F", "/")))
         path = request.path.rstrip("/") or "/"
         others: set[str] = set()
         for route in self._routes:
@@ -135,7 +139,11 @@ class Router:
 def split_path(raw_path: str) -> str:
     """Decode a raw path as in `Request.path`: repeated slashes collapsed, encoded slashes kept."""
     kept = re.sub("%2f", "%252F", raw_path, flags=re.IGNORECASE)
-    return re.sub("/{2,}", "/", unquote(kept))
+    return _collapsed(unquote(kept))
+
+
+def _collapsed(path: str) -> str:
+    return re.sub("/{2,}", "/", path)
 
 
 def _compile(template: str) -> re.Pattern[str]:

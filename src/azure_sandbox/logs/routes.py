@@ -47,6 +47,8 @@ class LogRoutes:
         self._state.group(subscription, group)
         scope = f"/subscriptions/{subscription}/resourceGroups/{group}/providers/{WORKSPACE_TYPE}/{name}"
         found = self._state.logs.workspaces.get(scope.lower())
+        if made := self._state.plain.get(scope.lower()):
+            return Reply(200, made.shown(), JSON)
         if found is None:
             raise resource_not_found(group, WORKSPACE_TYPE, name)
         return Reply(200, _workspace(found), JSON)

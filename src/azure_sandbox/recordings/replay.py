@@ -14,7 +14,8 @@ from urllib.parse import parse_qsl, urlsplit
 import jwt
 from multidict import CIMultiDict
 
-from azure_sandbox.arm.service import Arm, ArmSettings
+from azure_sandbox.arm.resources.regions import is_region
+from azure_sandbox.arm.service import Arm
 from azure_sandbox.clock import Clock
 from azure_sandbox.entra.directory import Directory, ServicePrincipal, Tenant, User
 from azure_sandbox.entra.tokens import Tokens
@@ -23,6 +24,7 @@ from azure_sandbox.front.traffic_report import NOT_MODELLED
 from azure_sandbox.graph import access
 from azure_sandbox.graph.service import HOST as GRAPH
 from azure_sandbox.graph.service import Graph
+from azure_sandbox.recordings.presupposed import settings_of
 from azure_sandbox.recordings.shapes import difference, kubeconfig_shape, shapes
 
 Document = dict[str, Any]
@@ -43,7 +45,8 @@ SENT_HEADERS = {  # a recording has no request headers; these are those of the c
     "consistencylevel": "eventual",
     "prefer": "create-if-missing",
 }
-CHOSEN_OF_POOLS = ("name", "count", "vmSize", "mode", "osType", "osSKU", "nodeLabels", "tags")
+CHOSEN_OF_POOLS = ("workloadRuntime", "name", "count", "vmSize", "mode", "osType", "osSKU", "nodeLabels", "tags")
+CHOSEN_OF_NETWORKS = ("networkPlugin", "networkPluginMode", "networkPolicy", "networkDataplane", "outboundType")
 CHOSEN = (
     "dnsPrefix",
     "oidcIssuerProfile",
@@ -52,6 +55,7 @@ CHOSEN = (
     "disableLocalAccounts",
     "enableRBAC",
     "addonProfiles",
+    "windowsProfile",
 )
 
 
@@ -126,22 +130,13 @@ class Replay:
         directory.add(self._runner)
         self.directory, self._tokens = directory, Tokens(directory)
         self._known: dict[str, str] = {}
-        version = self._version()
-        settings = ArmSettings(default_version=version) if version else ArmSettings()
+        settings = settings_of(exchanges)
         self.arm = Arm(directory, self._tokens, self.clock, settings)
         self.graph = Graph(directory, self._tokens)
         self._subscriptions: set[str] = set()
         self._mentioned: set[str] = set()
         self._foreign: set[str] = set()  # the URLs of operations whose start is not modelled
         self._held: dict[str, tuple[Any, Any]] = {}  # the last answers about a resource: theirs and ours
-
-    def _version(self) -> str:
-        for it in self._exchanges:
-            answer = it["response"]
-            properties = answer.get("properties") if isinstance(answer, dict) else None
-            if isinstance(properties, dict) and properties.get("currentKubernetesVersion"):
-                return str(properties["currentKubernetesVersion"])
-        return ""
 
     async def run(self) -> list[Outcome]:
         """Return the outcome of each exchange."""
@@ -199,7 +194,7 @@ class Replay:
         for it in self._exchanges:
             for body in (it["response"], it["request"]):
                 found = body.get("location") if isinstance(body, dict) else None
-                if isinstance(found, str) and place in it["url"].lower():
+                if isinstance(found, str) and is_region(found) and place in it["url"].lower():
                     return found
         return "westus2"
 
@@ -288,6 +283,8 @@ class Replay:
         for name in ("azure-asyncoperation", "location"):
             if (theirs := exchange["headers"].get(name)) and name in headers:
                 self._known[theirs] = headers[name]
+                ids = (urlsplit(it).path.rpartition("/")[2] for it in (theirs, headers[name]))
+                self._known.update(_pairs(*({"operation": it} for it in ids)))
         if exchange["status"] < REFUSED and reply.status < REFUSED and isinstance(exchange["response"], dict):
             self._held[urlsplit(exchange["url"]).path.lower()] = (exchange["response"], reply.body)
         if exchange["method"] in {"PUT", "POST", "PATCH"}:
@@ -378,5 +375,12 @@ def _chosen(document: Document) -> Document:
     sent["agentPoolProfiles"] = [{key: it[key] for key in CHOSEN_OF_POOLS if key in it} for it in pools]
     if "linuxProfile" in properties:
         sent["linuxProfile"] = properties["linuxProfile"]
+    network = properties.get("networkProfile") or {}
+    if "windowsProfile" in properties or network.get("networkPlugin") != "azure":  # who names azure, gets the profile
+        sent["networkProfile"] = {key: network[key] for key in CHOSEN_OF_NETWORKS if key in network}
     envelope: Document = {key: document[key] for key in ("location", "sku", "tags") if key in document}
-    return {**envelope, "identity": {"type": "SystemAssigned"}, "properties": sent}
+    if "identity" in document:
+        envelope["identity"] = {"type": "SystemAssigned"}
+    elif "servicePrincipalProfile" in properties:
+        sent["servicePrincipalProfile"] = properties["servicePrincipalProfile"]
+    return {**envelope, "properties": sent}

@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from azure_sandbox.arm.service import Arm
-from azure_sandbox.arm.state import ManagedCluster, Operation
+from azure_sandbox.arm.state import ManagedCluster, Operation, State
 from azure_sandbox.state.codec import decode, encode
 from azure_sandbox.state.keys import read_generation, read_pair, write_generation, write_pair
 
@@ -31,6 +31,7 @@ def kept_arm(arm: Arm) -> Document:
         "ledger": encode(list(arm.ledger.all())),
         "assignments": encode(list(state.access.all())),
         "roles": encode(state.roles.custom()),
+        "plain": encode(list(state.plain.values())),
         **{name: encode(getattr(state, name)) for name in HELD},
         "deleting": [
             it.id.lower() for home in state.subscriptions.values() for it in home.groups.values() if it.deleting
@@ -53,15 +54,21 @@ def restore_arm(kept: Document, arm: Arm) -> None:
         held: dict[str, Any] = getattr(state, name)
         held.clear()
         held.update(decode(kept.get(name, {})))
-    for home in state.subscriptions.values():
-        for group in home.groups.values():
-            group.deleting = group.id.lower() in kept["deleting"]
+    _restore_groups(kept, state)
     for key, its in kept["clusters"].items():
         if found := state.clusters.get(key):
             _restore_cluster(found, its)
     for its in kept["operations"]:
         if found := state.clusters.get(its["cluster"]):
             _restore_operation(arm, found, its)
+
+
+def _restore_groups(kept: Document, state: State) -> None:
+    for it in decode(kept.get("plain", [])):
+        state.keep(it)
+    for home in state.subscriptions.values():
+        for group in home.groups.values():
+            group.deleting = group.id.lower() in kept["deleting"]
 
 
 def _cluster(it: ManagedCluster) -> Document:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from azure_sandbox.arm.authorization.roles import Role
+from azure_sandbox.arm.authorization.roles import Role, matches
+
+ACTIONS = re.compile(r"ActionMatches\s*\{\s*(?:'([^']*)'|\"([^\"]*)\")\s*\}", re.IGNORECASE)
+"""The actions that a condition is about: it allows every other action."""
 
 
 def normal(scope: str) -> str:
@@ -32,6 +36,20 @@ class Assignment:
     created: dt.datetime
     created_by: str = ""
     description: str | None = None
+    condition: str | None = None
+    condition_version: str | None = None
+
+    def grants(self, action: str, *, data: bool = False) -> bool:
+        """Return whether the assignment allows an action.
+
+        The sandbox does not evaluate the expressions of a condition: what a condition is about is not allowed.
+        """
+        if not self.role.allows(action, data=data):
+            return False
+        if not self.condition:
+            return True
+        about = [it or other for it, other in ACTIONS.findall(self.condition)]
+        return bool(about) and not any(matches(it, action) for it in about)
 
     @property
     def id(self) -> str:
@@ -92,9 +110,9 @@ class RoleAssignments:
 
     def allows(self, principals: Iterable[str], action: str, scope: str) -> bool:
         """Return whether these principals may perform an action on a scope."""
-        return any(it.role.allows(action) for it in self.held(principals, scope))
+        return any(it.grants(action) for it in self.held(principals, scope))
 
     def data_role(self, principals: Iterable[str], data_action: str, scope: str) -> str | None:
         """Return the name of a role that allows these principals a data action on a scope, or None."""
         held = self.held(principals, scope)
-        return next((it.role.name for it in held if it.role.allows(data_action, data=True)), None)
+        return next((it.role.name for it in held if it.grants(data_action, data=True)), None)

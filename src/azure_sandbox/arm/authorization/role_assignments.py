@@ -15,7 +15,7 @@ from azure_sandbox.arm.containerservice.validation import mapping
 from azure_sandbox.arm.errors import authorization, front, not_modelled
 from azure_sandbox.arm.front_door import Call, FrontDoor
 from azure_sandbox.arm.state import ManagementLock, State
-from azure_sandbox.entra.directory import Directory, Group
+from azure_sandbox.entra.directory import Directory, Group, ServicePrincipal
 from azure_sandbox.front.http import Reply
 
 Document = dict[str, Any]
@@ -23,12 +23,13 @@ PROVIDER = "providers/Microsoft.Authorization"
 RIGHT = "Microsoft.Authorization/"
 JSON = {"content-type": "application/json; charset=utf-8"}
 TERM = re.compile(
-    r"(?P<name>atScopeAndBelow|atScope|assignedTo|principalId|roleName|type|tagName|tagValue)\s*"
+    r"(?P<name>[A-Za-z]+)\s*"
     r"(?:\(\s*(?:'(?P<argument>[^']*)')?\s*\)|eq\s+'(?P<value>(?:[^']|'')*)')?",
     re.IGNORECASE,
 )
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
+CONDITION_VERSIONS = ("1.0", "2.0")
 Placed = TypeVar("Placed", DenyAssignment, ManagementLock)
 
 
@@ -79,8 +80,8 @@ class RoleAssignmentRoutes:
             "principalId": it.principal,
             "principalType": it.principal_type,
             "scope": it.scope,
-            "condition": None,
-            "conditionVersion": None,
+            "condition": it.condition,
+            "conditionVersion": it.condition_version,
             "createdOn": stamp,
             "updatedOn": stamp,
             "createdBy": it.created_by,
@@ -133,8 +134,10 @@ class RoleAssignmentRoutes:
         role = self._state.roles.find(str(properties.get("roleDefinitionId") or ""))
         if role is None or not any(covers(it, f"/{scope}") for it in role.assignable):
             raise no_role(str(properties.get("roleDefinitionId")).rpartition("/")[2])
-        if properties.get("condition"):
-            raise not_modelled("a condition on a role assignment")
+        condition, version = properties.get("condition"), properties.get("conditionVersion")
+        if condition is not None and (not isinstance(condition, str) or version not in CONDITION_VERSIONS):
+            text = "The condition of a role assignment needs the condition version '2.0'."
+            raise authorization(400, "InvalidRoleAssignmentCondition", text)
         principal = str(properties.get("principalId") or "")
         made = Assignment(
             name=name,
@@ -145,11 +148,18 @@ class RoleAssignmentRoutes:
             created=call.request.now,
             created_by=call.claims.oid,
             description=properties.get("description"),
+            condition=condition or None,
+            condition_version=version if condition else None,
         )
         held = self._find(scope, name)
         self._check(made, held)
-        if held is not None:  # only the description of an existing assignment may change
-            made = replace(held, description=made.description)
+        if held is not None:  # of an existing assignment, only the description and the condition may change
+            made = replace(
+                held,
+                description=made.description,
+                condition=made.condition,
+                condition_version=made.condition_version,
+            )
         self._state.access.add(made)
         shown = self._shown(made)
         if held is None:
@@ -160,6 +170,8 @@ class RoleAssignmentRoutes:
         kind = self._directory.kind_of(principal)
         found = self._directory.principal(principal)
         hidden = isinstance(found, Group) and found.visible_at > now
+        if isinstance(found, ServicePrincipal) and found.visible_at is not None:
+            hidden = found.visible_at > self._state.progress()
         if kind is None or hidden:
             if stated in {"User", "ServicePrincipal"}:
                 return stated

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from importlib.resources import files
+from typing import Any, Final
 
 _AKS = "Microsoft.ContainerService/managedClusters"
+_DESCRIPTIONS: Final[dict[str, str]] = json.loads(
+    files("azure_sandbox.arm.authorization").joinpath("role_descriptions.json").read_text("utf-8")
+)
 _LOOK = (
     "Microsoft.Authorization/*/read",
     "Microsoft.Resources/subscriptions/operationresults/read",
@@ -111,7 +116,16 @@ def _role(
     data: tuple[str, ...] = (),
     no_data: tuple[str, ...] = (),
 ) -> Role:
-    return Role(id=id, name=name, actions=actions, not_actions=no, data_actions=data, not_data_actions=no_data)
+    description = _DESCRIPTIONS.get(name, "")
+    return Role(
+        id=id,
+        name=name,
+        description=description,
+        actions=actions,
+        not_actions=no,
+        data_actions=data,
+        not_data_actions=no_data,
+    )
 
 
 _CREDENTIAL = f"{_AKS}/listClusterUserCredential/action"

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
-from azure_sandbox.arm.containerservice import known_properties, linked_access, validation
+from azure_sandbox.arm.containerservice import existence, known_properties, linked_access, validation
 from azure_sandbox.arm.containerservice.api_servers import pools_of, regime_of
 from azure_sandbox.arm.containerservice.capacity import check_capacity
-from azure_sandbox.arm.containerservice.clusters import CLUSTER, JSON, drain_failure
+from azure_sandbox.arm.containerservice.clusters import CLUSTER, JSON
 from azure_sandbox.arm.containerservice.conditions import check_preconditions
+from azure_sandbox.arm.containerservice.defaults import fill_autoscaler
 from azure_sandbox.arm.containerservice.document import complete_pool, pods_of
+from azure_sandbox.arm.containerservice.drains import drain_failure
 from azure_sandbox.arm.containerservice.operations import Course, Operations
 from azure_sandbox.arm.containerservice.paging import SKIP, page_of
 from azure_sandbox.arm.containerservice.rendering import render_pool
-from azure_sandbox.arm.containerservice.versions import PATCHES, number
+from azure_sandbox.arm.containerservice.versions import PATCHES, POOL_WORDS, number, words_of
 from azure_sandbox.arm.errors import bad_request, pool_not_found
 from azure_sandbox.arm.front_door import Call, FrontDoor
 from azure_sandbox.arm.state import CLUSTER_TYPE, ManagedCluster, State
@@ -82,6 +85,7 @@ class AgentPools:
         check_preconditions(call, cluster.pool_etags.get(held["name"], cluster.etag))
         self._operations.refuse_if_running(cluster)
         sent = {**sent, "name": held["name"]}
+        existence.check_pool(sent, cluster.location)
         validation.check_pool(sent, held)
         version = cluster.properties["currentKubernetesVersion"]
         changed = complete_pool(sent, {key: it for key, it in held.items() if key != "nodeLabels"}, version)
@@ -89,12 +93,14 @@ class AgentPools:
         self._check_system(pools)
         self._check_room(cluster, pools)
         cluster.pools[cluster.pools.index(held)] = changed
+        fill_autoscaler(cluster.properties)
         upgrades = changed["orchestratorVersion"] != held.get("orchestratorVersion")
         only_counted = changed != held and {**changed, "count": 0} == {**held, "count": 0}
         kind = "Upgrading" if upgrades else "Scaling" if only_counted else "Updating"
         return self._started(cluster, call, changed, self._course(cluster, changed["name"], kind, "pool"), 200)
 
     def _create(self, cluster: ManagedCluster, call: Call, sent: Document) -> Reply:
+        existence.check_pool(sent, cluster.location)
         validation.check_pool(sent, None)
         most = {"maxPods": pods_of(cluster.properties["networkProfile"])}
         made = complete_pool({"mode": "User", **most, **sent}, None, cluster.properties["currentKubernetesVersion"])
@@ -106,7 +112,9 @@ class AgentPools:
             )
         self._check_room(cluster, [*cluster.pools, made])
         cluster.pools.append(made)
-        course = self._course(cluster, made["name"], "Creating", "pool-create")
+        fill_autoscaler(cluster.properties)
+        words = tuple(it.format(count=made["count"]) for it in words_of(call.version, POOL_WORDS))
+        course = replace(self._course(cluster, made["name"], "Creating", "pool-create"), words=words)
         return self._started(cluster, call, made, course, 201)
 
     def _check_room(self, cluster: ManagedCluster, pools: list[Document]) -> None:
@@ -214,7 +222,8 @@ class AgentPools:
             case "Canceling":
                 return self.abort(cluster, name)
             case kind:
-                return self._course(cluster, name, kind, recipe["length"])
+                course = self._course(cluster, name, kind, recipe["length"])
+                return replace(course, words=tuple(recipe.get("words", ())))
 
     async def _profile(self, _: Call, subscription: str, group: str, name: str, pool: str) -> Reply:
         cluster = self._state.cluster(subscription, group, name)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
 from azure_sandbox.arm.authorization import policies
-from azure_sandbox.arm.containerservice import known_properties, linked_access, scale_sets, validation
+from azure_sandbox.arm.containerservice import existence, known_properties, linked_access, scale_sets, validation
 from azure_sandbox.arm.containerservice.api_servers import pools_of, regime_of
 from azure_sandbox.arm.containerservice.capacity import check_capacity
 from azure_sandbox.arm.containerservice.conditions import check_preconditions, duration_key
 from azure_sandbox.arm.containerservice.document import add_created_parts, complete, merged_aad
+from azure_sandbox.arm.containerservice.drains import DRAIN_FAILED, drain_failure
 from azure_sandbox.arm.containerservice.operations import Course, Operations
-from azure_sandbox.arm.containerservice.rendering import CREATED, UPDATED, render
-from azure_sandbox.arm.containerservice.versions import has_early_status
+from azure_sandbox.arm.containerservice.rendering import CREATED, UPDATED, render, without_identities
+from azure_sandbox.arm.containerservice.versions import CREATION_WORDS, UPDATE_WORDS, words_of
 from azure_sandbox.arm.errors import bad_request, being_deleted, provider
 from azure_sandbox.arm.front_door import Call, FrontDoor
 from azure_sandbox.arm.state import CLUSTER_TYPE, ManagedCluster, Operation, ResourceGroup, State
-from azure_sandbox.cluster import budgets, rotation
+from azure_sandbox.cluster import rotation
 from azure_sandbox.cluster.service import ApiServer
 from azure_sandbox.front.http import Reply
 
@@ -29,31 +30,8 @@ CLUSTER = f"{GROUP}/providers/{CLUSTER_TYPE}/{{name}}"
 JSON = {"content-type": "application/json"}
 
 
-DRAIN_FAILED = "UpgradeFailed"
 SIGNING_KEYS = Course(kind="RotatingServiceAccountSigningKeysExternal", length="rotate-signing-keys")
 POWER = {"Stopping": "Stopped", "Starting": "Running"}
-
-
-def drain_failure(cluster: ManagedCluster) -> Document | None:
-    """Return the error of an operation that drains nodes if a PodDisruptionBudget blocks an eviction, or None.
-
-    The words are quoted from an upgrade. That a rotation drains nodes is inferred.
-    """
-    server = cluster.server
-    _ = server.machines  # the first access creates the pods
-    found = budgets.blocking(server.store)
-    if found is None:
-        return None
-    budget, pod = found
-    name, where = pod["metadata"]["name"], pod["metadata"]["namespace"]
-    node = pod["spec"].get("nodeName") or server.machines.wanted()[0][1]
-    text = (
-        f"Drain node {node} failed when evicting pod {name} failed with Too Many Requests error. This is often caused "
-        "by a restrictive Pod Disruption Budget (PDB) policy. See http://aka.ms/aks/debugdrainfailures. Original "
-        "error: Cannot evict pod as it would violate the pod's disruption budget.. PDB debug info: "
-        f"{where}/{name} blocked by pdb {budget['metadata']['name']} with 0 unready pods."
-    )
-    return {"code": DRAIN_FAILED, "message": text}
 
 
 class Clusters:
@@ -99,6 +77,7 @@ class Clusters:
         known_properties.check_top_level(sent, held.document if held else {})
         known_properties.check(sent.get("properties") or {}, held.properties if held else {})
         self._door.require_linked(call, f"{CLUSTER_TYPE}/write", linked_access.of_cluster(sent))
+        existence.check(name, sent)
         policies.check(self._state.policies.values(), call.scope, sent)
         if held is None:
             return self._create(call, home, name, sent)
@@ -108,8 +87,11 @@ class Clusters:
         document = self._completed(sent, held.document, home, held.name)
         validation.check_whole(document, sent)
         check_capacity(self._state, document, held.document, held.id)
-        operation = self._update(held, document)
-        return self._started(held, call, operation)
+        operation = self._update(held, document, words_of(call.version, UPDATE_WORDS))
+        reply = self._started(held, call, operation)
+        if (sent.get("properties") or {}).get("addonProfiles") and isinstance(reply.body, dict):
+            without_identities(reply.body)
+        return reply
 
     def _started(self, cluster: ManagedCluster, call: Call, operation: Operation, status: int = 200) -> Reply:
         headers = self._operations.headers(operation, location=False)
@@ -143,29 +125,29 @@ class Clusters:
         self._state.servers.add(server)
         add_node_group(self._state, cluster)
 
-        course = self.creation(cluster, "ProvisioningControlPlane" if has_early_status(call.version) else "")
+        course = self.creation(cluster, words_of(call.version, CREATION_WORDS))
         return self._started(cluster, call, self._operations.start(cluster, course), 201)
 
     @staticmethod
     def _settled(cluster: ManagedCluster) -> Callable[[dt.datetime], None]:
         return lambda _: add_created_parts(cluster.document, subscription=cluster.subscription, name=cluster.name)
 
-    def creation(self, cluster: ManagedCluster, early: str) -> Course:
-        """Return the course of a creation; `early` is the status that it shows at first, or empty."""
+    def creation(self, cluster: ManagedCluster, words: Sequence[str] = ()) -> Course:
+        """Return the course of a creation; `words` are the statuses that it shows one after another."""
         return Course(
             kind="Creating",
             length="create",
             plan=lambda cause, moment: rotation.appear(cluster.server, cause, moment),
             done=self._settled(cluster),
-            early=early,
+            words=tuple(words),
         )
 
-    def _update(self, cluster: ManagedCluster, document: Document) -> Operation:
+    def _update(self, cluster: ManagedCluster, document: Document, words: Sequence[str] = ()) -> Operation:
         length = duration_key(cluster.document["properties"], document["properties"])
         cluster.document = document
-        return self._operations.start(cluster, self.update(cluster, length))
+        return self._operations.start(cluster, self.update(cluster, length, words))
 
-    def update(self, cluster: ManagedCluster, length: str) -> Course:
+    def update(self, cluster: ManagedCluster, length: str, words: Sequence[str] = ()) -> Course:
         """Return the course after which a cluster is as its document says; `length` is a key of `DURATIONS`."""
         document = cluster.document
         server, regime, pools = cluster.server, regime_of(document), pools_of(document)
@@ -177,6 +159,7 @@ class Clusters:
             length=length,
             plan=lambda cause, moment: effect(server, cause, moment, regime, pools),
             done=self._settled(cluster),
+            words=tuple(words),
         )
 
     async def _patch(self, call: Call, subscription: str, group: str, name: str) -> Reply:
@@ -230,6 +213,12 @@ class Clusters:
     async def _rotate(self, call: Call, subscription: str, group: str, name: str) -> Reply:
         """Rotate the certificates. The answer is like that of the sibling, whose exchange is recorded."""
         cluster = self._state.cluster(subscription, group, name)
+        if cluster.state == "Deleting":  # quoted from Azure/AKS#3404; the status is inferred
+            text = (
+                f"Unable to perform 'RotateClusterCertificatesOperation' operation on '{cluster.name}' since deletion "
+                f"was issued on '{cluster.name}'. The only allowed operation is deletion once deletion has started."
+            )
+            raise provider(409, "OperationNotAllowed", text)
         self._operations.refuse_if_running(cluster)
         return self._rotating(cluster, call, self.rotation(cluster))
 
@@ -374,8 +363,8 @@ class Clusters:
         if length in {"tags", "maintenance"}:
             return Course(kind=kind, length=length)
         makers: dict[str, Callable[[], Course]] = {
-            "Creating": lambda: self.creation(cluster, recipe.get("early", "")),
-            "Updating": lambda: self.update(cluster, length),
+            "Creating": lambda: self.creation(cluster, recipe.get("words", ())),
+            "Updating": lambda: self.update(cluster, length, recipe.get("words", ())),
             "Deleting": lambda: self.deletion(cluster),
             "Stopping": lambda: self.switching(cluster, kind),
             "Starting": lambda: self.switching(cluster, kind),

@@ -14,12 +14,40 @@ from azure_sandbox.arm.containerservice.versions import number
 
 Document = dict[str, Any]
 Release = tuple[int, ...]
-GROWN, OVERLAY, HOSTED, LEAN = (1, 28), (1, 30), (1, 33), (1, 35)  # releases since which the service adds more
+GROWN, OVERLAY, STRATEGIES, HOSTED, LEAN = (1, 28), (1, 30), (1, 32), (1, 33), (1, 35)  # since these it adds more
+DOCKER = (1, 25)  # the release from which on the bridge of Docker is not shown
 PLUGINS = ("azure-monitor-metrics-ccp", "karpenter", "live-patching-controller", "static-egress-controller")
 LATER_PLUGINS = ("gpu-provisioner", "kubelet-serving-csr-approver")
 NEWEST_PLUGINS = ("secure-tls-bootstrap",)
 OVERLAY_PODS = 250
 SKU = {"name": "Base", "tier": "Free"}
+
+
+AUTOSCALER: Document = {
+    "balance-similar-node-groups": "false",
+    "daemonset-eviction-for-empty-nodes": False,
+    "daemonset-eviction-for-occupied-nodes": True,
+    "expander": "random",
+    "ignore-daemonsets-utilization": False,
+    "max-empty-bulk-delete": "10",
+    "max-graceful-termination-sec": "600",
+    "max-node-provision-time": "15m",
+    "max-total-unready-percentage": "45",
+    "new-pod-scale-up-delay": "0s",
+    "ok-total-unready-count": "3",
+    "scale-down-delay-after-add": "10m",
+    "scale-down-delay-after-delete": "10s",
+    "scale-down-delay-after-failure": "3m",
+    "scale-down-unneeded-time": "10m",
+    "scale-down-unready-time": "20m",
+    "scale-down-utilization-threshold": "0.5",
+    "scan-interval": "10s",
+    "skip-nodes-with-local-storage": "false",
+    "skip-nodes-with-system-pods": "true",
+}
+OF_DAEMONSETS = (
+    *("daemonset-eviction-for-empty-nodes", "daemonset-eviction-for-occupied-nodes", "ignore-daemonsets-utilization"),
+)
 
 
 def release_of(version: str) -> Release:
@@ -31,10 +59,13 @@ def fill_pool(pool: Document, release: Release) -> None:
     """Add the defaults of an agent pool that was created on a release of Kubernetes."""
     if release < GROWN:
         return
+    for name in ("enableAutoScaling", "enableNodePublicIP"):
+        pool.setdefault(name, False)
     later = release > GROWN
     if pool.get("mode") != "Gateway":
         sent = pool.get("upgradeSettings") or {}
-        surge = {} if "maxUnavailable" in sent else {"maxSurge": "10%"}
+        without = "maxUnavailable" in sent or (pool.get("mode") == "User" and OVERLAY <= release < STRATEGIES)
+        surge = {} if without else {"maxSurge": "10%"}
         pool["upgradeSettings"] = surge | ({"maxUnavailable": "0"} if later else {}) | sent
     if later:
         pool.setdefault("scaleDownMode", "Delete")
@@ -57,18 +88,38 @@ def network_of(release: Release) -> Document:
 
 def fill_network(network: Document, release: Release) -> None:
     """Add the defaults of a new cluster's `networkProfile` that depend on its other values."""
+    if release < DOCKER and network["networkPlugin"] == "azure":
+        network.setdefault("dockerBridgeCidr", "172.17.0.1/16")
+        network.setdefault("networkDataplane", "azure")
+    if (advanced := network.get("advancedNetworking") or {}).get("enabled"):
+        security = {"enabled": True, "advancedNetworkPolicies": "FQDN"} | (advanced.get("security") or {})
+        more = {"observability": {"enabled": True}, "performance": {"accelerationMode": "None"}}
+        network["advancedNetworking"] = more | advanced | {"security": security}
+    if network["outboundType"] == "managedNATGateway":
+        gateway = {"managedOutboundIPProfile": {"count": 1}, "idleTimeoutInMinutes": 4}
+        network["natGatewayProfile"] = gateway | (network.get("natGatewayProfile") or {})
+        if release >= GROWN:
+            network.setdefault("loadBalancerProfile", {"backendPoolType": "nodeIPConfiguration"})
     if network.get("networkDataplane") == "cilium":
         network.setdefault("networkPolicy", "cilium")
         network.setdefault("kubeProxyConfig", {})
-    if release > GROWN:
+    if release >= GROWN:
         network.setdefault("networkPolicy", "none")
+    if release > GROWN:
         network.setdefault("podLinkLocalAccess", "IMDS")
         if network["networkPlugin"] == "azure":
             network.setdefault("networkDataplane", "azure")
 
 
+def fill_autoscaler(properties: Document) -> None:
+    """Add the settings of the autoscaler once a pool of the cluster scales by itself, as public documents show them."""
+    if any(it.get("enableAutoScaling") for it in properties.get("agentPoolProfiles") or ()):
+        properties["autoScalerProfile"] = AUTOSCALER | (properties.get("autoScalerProfile") or {})
+
+
 def fill_cluster(properties: Document, release: Release, issuer: str) -> None:
     """Add the defaults of a cluster; `issuer` is the URL of its OIDC issuer, if that is enabled."""
+    fill_autoscaler(properties)
     issuing = properties.get("oidcIssuerProfile") or {}
     if issuing.get("enabled"):
         properties["oidcIssuerProfile"] = issuing | {"issuerURL": issuer}
@@ -85,7 +136,9 @@ def fill_cluster(properties: Document, release: Release, issuer: str) -> None:
     properties["autoUpgradeProfile"] = {"nodeOSUpgradeChannel": "NodeImage"} | upgrades
     properties.setdefault("metricsProfile", {"costAnalysis": {"enabled": False}})
     properties.setdefault("bootstrapProfile", {"artifactSource": "Direct"})
-    pools = {"defaultNodePools": "Auto"} if OVERLAY < release < LEAN or release == GROWN else {}
+    if release < OVERLAY:
+        properties.setdefault("nodeResourceGroupProfile", {"restrictionLevel": "Unrestricted"})
+    pools = {"defaultNodePools": "Auto"} if OVERLAY < release < LEAN else {}
     properties["nodeProvisioningProfile"] = {"mode": "Manual", **pools} | (
         properties.get("nodeProvisioningProfile") or {}
     )
@@ -116,10 +169,6 @@ def fill_automatic(properties: Document, tenant: str) -> None:
     properties["disableLocalAccounts"] = True
     network = {"networkPlugin": "azure", "networkPluginMode": "overlay", "networkDataplane": "cilium"}
     properties["networkProfile"] = network | (properties.get("networkProfile") or {})
-    if properties["networkProfile"].get("outboundType") == "managedNATGateway":
-        gateway = {"managedOutboundIPProfile": {"count": 1}, "idleTimeoutInMinutes": 4}
-        properties["networkProfile"].setdefault("natGatewayProfile", gateway)
-        properties["networkProfile"].setdefault("loadBalancerProfile", {"backendPoolType": "nodeIPConfiguration"})
     access = {"enablePrivateCluster": False, "enableVnetIntegration": True, "subnetId": ""}
     properties["apiServerAccessProfile"] = access | (properties.get("apiServerAccessProfile") or {})
     properties.setdefault("autoUpgradeProfile", {"upgradeChannel": "stable"})
@@ -148,8 +197,13 @@ def _since(day: str, *, preview: str = "") -> Callable[[str, Release], bool]:
     return lambda version, _: version[:10] >= (first if version.endswith("-preview") else day)
 
 
-def _preview(version: str, _: Release) -> bool:
+def is_preview(version: str) -> bool:
+    """Return whether an api-version is a preview."""
     return version.endswith("-preview")
+
+
+def _preview(version: str, _: Release) -> bool:
+    return is_preview(version)
 
 
 def _measured(version: str, release: Release) -> bool:
@@ -173,12 +227,17 @@ SHOWN: dict[str, Callable[[str, Release], bool]] = {
     "networkProfile.podLinkLocalAccess": _since("9999", preview="2024-01-01"),
     "networkProfile.kubeProxyConfig": _preview,
     "networkProfile.loadBalancerProfile.backendPoolType": lambda version, release: (
-        _preview(version, release) or release >= GROWN
+        _preview(version, release) or (_since("2023-06-01")(version, release) and release >= GROWN)
     ),
+    **{f"autoScalerProfile.{it}": _since("2024-05-01", preview="2023-11-01") for it in OF_DAEMONSETS},
+    "nodeResourceGroupProfile": _since("2025-01-01", preview="2022-08-01"),
+    "securityProfile.imageCleaner": _since("2023-05-01", preview="2022-06-01"),
+    "securityProfile.workloadIdentity": _since("2023-03-01", preview="2022-05-01"),
+    "workloadAutoScalerProfile.verticalPodAutoscaler": _since("2023-05-01", preview="2022-09-01"),
+    "workloadAutoScalerProfile.verticalPodAutoscaler.addonAutoscaling": _preview,
     "storageProfile.diskCSIDriver.version": _preview,
 }
 SHOWN_OF_POOLS: dict[str, Callable[[str, Release], bool]] = {
-    "workloadRuntime": _preview,
     "securityProfile": lambda version, release: (
         _since("2024-01-01")(version, release) and (_preview(version, release) or release > GROWN)
     ),
@@ -190,6 +249,16 @@ SHOWN_OF_POOLS: dict[str, Callable[[str, Release], bool]] = {
     "upgradeSettingsBlueGreen": _preview,
     "nodeInitializationTaints": _preview,
 }
+
+
+def hide_values(shown: Document, version: str, release: Release) -> None:
+    """Remove from properties that an answer shows the values that depend on another property that it does not show."""
+    network = shown.get("networkProfile") or {}
+    if not SHOWN["networkProfile.networkPluginMode"](version, release) and network.get("networkPlugin") == "azure":
+        network.pop("podCidr", None)
+        network.pop("podCidrs", None)
+    if network.get("networkPolicy") == "none" and release == GROWN and not _preview(version, release):
+        del network["networkPolicy"]
 
 
 def keep_hidden(properties: Document, held: Document) -> None:

@@ -17,8 +17,13 @@ from azure_sandbox.arm.containerservice.versions import DEFAULT, patch_of
 Document = dict[str, Any]
 _NAMES = uuid.UUID("0b7f4f0e-5a0f-4c7e-9a0c-6a1d0a7a3c55")
 WRITE_ONLY = (("servicePrincipalProfile", "secret"), ("windowsProfile", "adminPassword"))
-COMPUTED = ("provisioningState", "currentKubernetesVersion", "fqdn", "privateFQDN", "azurePortalFQDN", "maxAgentPools")
+COMPUTED = (
+    *("provisioningState", "currentKubernetesVersion", "fqdn", "privateFQDN", "azurePortalFQDN", "maxAgentPools"),
+    "privateLinkResources",
+)
 _SPOT_ONLY = ("scaleSetPriority", "scaleSetEvictionPolicy", "spotMaxPrice")
+MACHINES = "VirtualMachines"
+PRIVATE = {"privateDNSZone": "system", "enablePrivateClusterPublicFQDN": True}
 ADDONS_WITH_IDENTITY = ("azurekeyvaultsecretsprovider", "azurepolicy")
 _POOL = {
     "count": 1,
@@ -26,16 +31,12 @@ _POOL = {
     "osDiskSizeGB": 128,
     "osDiskType": "Managed",
     "kubeletDiskType": "OS",
-    "workloadRuntime": "OCIContainer",
     "maxPods": 110,
     "type": "VirtualMachineScaleSets",
-    "enableAutoScaling": False,
     "powerState": {"code": "Running"},
-    "enableNodePublicIP": False,
     "mode": "System",
     "osType": "Linux",
     "osSKU": "Ubuntu",
-    "upgradeSettings": {},
     "enableFIPS": False,
 }
 _STORAGE = {
@@ -106,13 +107,40 @@ def complete_pool(sent: Document, held: Document | None, version: str) -> Docume
     if pool.get("scaleSetPriority", "Regular") != "Spot":
         for key in _SPOT_ONLY:
             pool.pop(key, None)
+    for key in ("nodeTaints", "nodeInitializationTaints"):
+        pool[key] = [it for it in pool.get(key) or () if it]
     for key in ("nodeTaints", "nodeLabels", "nodeInitializationTaints"):
         if not pool.get(key):
             pool.pop(key, None)
+    _measure_machines(pool)
     defaults.fill_pool(pool, defaults.release_of(version))
     for key in ("provisioningState", "eTag"):
         pool.pop(key, None)
     return pool
+
+
+def _measure_machines(pool: Document) -> None:
+    """Set the count and the size of a pool of single machines (type VirtualMachines), which its own profile states."""
+    scales = ((pool.get("virtualMachinesProfile") or {}).get("scale") or {}).get("manual") or ()
+    if pool["type"] == MACHINES and scales:
+        pool["count"] = sum(int(it.get("count") or 0) for it in scales)
+        pool["vmSize"] = str(scales[0].get("size") or pool["vmSize"])
+
+
+def keep_addons(properties: Document, held: Document) -> None:
+    """Complete the add-ons of an update with what the service keeps of them: identities and the lists of DNS zones."""
+    before = held.get("addonProfiles") or {}
+    for name, addon in (properties.get("addonProfiles") or {}).items():
+        if addon is not None:
+            addon.setdefault("config", None)
+        if addon and addon.get("enabled") and (identity := (before.get(name) or {}).get("identity")):
+            addon.setdefault("identity", identity)
+    routing = (properties.get("ingressProfile") or {}).get("webAppRouting") or {}
+    if routing.get("enabled"):
+        kept = (held.get("ingressProfile") or {}).get("webAppRouting") or {}
+        routing.setdefault("dnsZoneResourceIds", kept.get("dnsZoneResourceIds"))
+        if identity := kept.get("identity"):
+            routing.setdefault("identity", identity)
 
 
 def _network(sent: Document, release: defaults.Release) -> Document:
@@ -137,11 +165,26 @@ def _network(sent: Document, release: defaults.Release) -> Document:
     return network
 
 
+def _kept_network(properties: Document, held: Document) -> Document:
+    """Return the network of an update: what it does not name is as before, and so are the outbound addresses."""
+    before = held.get("networkProfile") or {}
+    network = {**before, **(properties.get("networkProfile") or {})}
+    for name in ("loadBalancerProfile", "natGatewayProfile"):
+        if addresses := (before.get(name) or {}).get("effectiveOutboundIPs"):
+            network[name] = {"effectiveOutboundIPs": addresses, **(network.get(name) or {})}
+    return network
+
+
 def pods_of(network: Document) -> int:
     """Return the default of `maxPods`, which is smaller if each pod takes an address of the subnet."""
     if network.get("networkPlugin") != "azure":
         return int(str(_POOL["maxPods"]))
     return defaults.OVERLAY_PODS if network.get("networkPluginMode") == "overlay" else 30
+
+
+def _is_set(name: str, value: Any) -> bool:
+    """Tell whether a PUT sets a property: null does not, nor does `nodeResourceGroup: ""`, which Terraform sends."""
+    return value is not None and (name, value) != ("nodeResourceGroup", "")
 
 
 def complete(
@@ -161,7 +204,7 @@ def complete(
     before: Document = held or {"properties": {}}
     location = str(sent["location"]).replace(" ", "").lower()
     wanted: Document = sent.get("properties") or {}
-    fresh = {key: deepcopy(it) for key, it in wanted.items() if it is not None and key not in COMPUTED}
+    fresh = {key: deepcopy(it) for key, it in wanted.items() if _is_set(key, it) and key not in COMPUTED}
     properties: Document = {**deepcopy(before["properties"]), **fresh}
     version = patch_of(properties.get("kubernetesVersion") or default_version)
     release = defaults.release_of(version)
@@ -178,13 +221,9 @@ def complete(
     most = {"maxPods": pods_of(properties.get("networkProfile") or {})}
     sent_pools = [it if it["name"] in pools else most | it for it in properties.get("agentPoolProfiles") or []]
     properties["agentPoolProfiles"] = [complete_pool(it, pools.get(it["name"]), version) for it in sent_pools]
-    held_network = before["properties"].get("networkProfile") or {}
-    network = {**held_network, **(properties.get("networkProfile") or {})}
-    if addresses := (held_network.get("loadBalancerProfile") or {}).get("effectiveOutboundIPs"):
-        balancer = network.get("loadBalancerProfile") or {}
-        network["loadBalancerProfile"] = {"effectiveOutboundIPs": addresses, **balancer}
-    properties["networkProfile"] = _network(network, release)
+    properties["networkProfile"] = _network(_kept_network(properties, before["properties"]), release)
     properties["storageProfile"] = {**_STORAGE, **(properties.get("storageProfile") or {})}
+    keep_addons(properties, before["properties"])
     defaults.keep_hidden(properties, before["properties"])
     issuer = f"https://{location}.oic.prod-aks.azure.com/{tenant}/{derived(subscription, group, name, 'issuer')}/"
     defaults.fill_cluster(properties, release, issuer)
@@ -220,12 +259,21 @@ def _resource(
     identity = sent.get("identity") or before.get("identity") or ({"type": "SystemAssigned"} if own else None)
     if identity:
         document["identity"] = {key: it for key, it in identity.items() if it is not None}
+        if assigned := document["identity"].get("userAssignedIdentities"):
+            document["identity"]["userAssignedIdentities"] = {
+                it: user_identity(it) | (assigned[it] or {}) for it in assigned
+            }
         if identity.get("type") == "SystemAssigned":
             document["identity"] |= {"principalId": derived(*place, "identity"), "tenantId": tenant}
     document["sku"] = defaults.SKU | (before.get("sku") or {}) | (sent.get("sku") or {})
     if sent.get("tags"):
         document["tags"] = dict(sent["tags"])
     return document
+
+
+def user_identity(resource: str) -> Document:
+    """Return the ids of a user-assigned identity, which are the same each time for a resource id."""
+    return {"clientId": derived(resource, "client"), "principalId": derived(resource, "principal")}
 
 
 def _fill_new(properties: Document, subscription: str, group: str, name: str, location: str) -> None:
@@ -239,6 +287,7 @@ def _fill_new(properties: Document, subscription: str, group: str, name: str, lo
     if access.get("enablePrivateCluster"):
         zone = f"{derived(subscription, group, name, 'zone')}.privatelink.{location}.azmk8s.io"
         properties["privateFQDN"] = f"{prefix}-{suffix}.{zone}"
+        properties["apiServerAccessProfile"] = PRIVATE | access
     properties.setdefault("nodeResourceGroup", f"MC_{group}_{name}_{location}")
     properties.setdefault("enableRBAC", True)
     properties.setdefault("supportPlan", "KubernetesOfficial")
@@ -260,6 +309,12 @@ def _identity(subscription: str, nodes: str, name: str, of: tuple[str, str] | No
     }
 
 
+def _has_identity(addon: str, held: Document) -> bool:
+    """Tell whether an add-on has an identity of its own: the agent of logs has one unless it uses the cluster's."""
+    shared = str((held.get("config") or {}).get("useAADAuth", "")).lower() == "true"
+    return addon in ADDONS_WITH_IDENTITY or (addon == "omsagent" and not shared)
+
+
 def add_created_parts(document: Document, *, subscription: str, name: str) -> None:
     """Add what a cluster gets when an operation succeeds: the kubelet's identity and the outbound address."""
     properties = document["properties"]
@@ -271,7 +326,7 @@ def add_created_parts(document: Document, *, subscription: str, name: str) -> No
     if str(network["loadBalancerSku"]).lower() == "standard":
         network["loadBalancerSku"] = "Standard"
     for addon, held in (properties.get("addonProfiles") or {}).items():
-        if held and held.get("enabled") and addon.lower() in ADDONS_WITH_IDENTITY:
+        if held and held.get("enabled") and _has_identity(addon.lower(), held):
             held.setdefault("identity", _identity(subscription, nodes, f"{addon.lower()}-{name}"))
     routing = (properties.get("ingressProfile") or {}).get("webAppRouting") or {}
     if routing.get("enabled"):

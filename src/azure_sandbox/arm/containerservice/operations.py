@@ -12,13 +12,13 @@ from typing import Any
 from azure_sandbox.arm.containerservice.durations import Durations
 from azure_sandbox.arm.errors import front, provider
 from azure_sandbox.arm.front_door import Call, FrontDoor
-from azure_sandbox.arm.state import ManagedCluster, Operation, State
+from azure_sandbox.arm.state import CLUSTER_TYPE, ManagedCluster, Operation, State
 from azure_sandbox.clock import Clock
 from azure_sandbox.faults.operations import INTERNAL, NOT_LATEST, OperationFault, OperationFaultKind, OperationFaults
 from azure_sandbox.front.http import Problem, Reply
 
 API_VERSION = "2025-03-01"
-EARLY = 0.3  # the share of a creation that shows ProvisioningControlPlane before InProgress
+CLUSTER = f"/subscriptions/{{subscription}}/resourceGroups/{{group}}/providers/{CLUSTER_TYPE}/{{name}}"
 LOCATION = "/subscriptions/{subscription}/providers/Microsoft.ContainerService/locations/{location}"
 SIGNED = ("t", "c", "s", "h")
 NAMES = {
@@ -49,14 +49,15 @@ class Course:
     done: Callable[[dt.datetime], None] = field(default=lambda _when: None)
     pool: str = ""
     failure: dict[str, Any] | None = None
-    early: str = ""  # the status at the beginning, for api-versions that do not start with InProgress
+    words: tuple[str, ...] = ()  # the statuses that it shows one after another; without them it is InProgress
     quiet: bool = False  # whether the cluster's provisioning state stays as it is
     after: str = ""  # for an abort: the kind of the operation that it ended
 
     def recipe(self) -> dict[str, Any]:
         """Return the plain values from which `course` of `Clusters` or `AgentPools` makes the same course again."""
-        names = ("kind", "length", "pool", "failure", "early", "quiet", "after")
-        return {name: value for name in names if (value := getattr(self, name))}
+        names = ("kind", "length", "pool", "failure", "words", "quiet", "after")
+        held = {name: value for name in names if (value := getattr(self, name))}
+        return held | ({"words": list(self.words)} if self.words else {})
 
 
 def conflict(cluster: ManagedCluster, running: Operation) -> Problem:
@@ -84,6 +85,8 @@ class Operations:
         options = ("operationId", *SIGNED)
         door.add("GET", f"{LOCATION}/operations/{{operation}}", self._status, action=None, options=options)
         door.add("GET", f"{LOCATION}/operationresults/{{operation}}", self._result, action=None, options=options)
+        right = f"{CLUSTER_TYPE}/operations/read"
+        door.add("GET", f"{CLUSTER}/operations/{{operation}}", self._of_cluster, scope=CLUSTER, action=right)
 
     def refuse_if_running(self, cluster: ManagedCluster) -> None:
         """Raise 409 if another operation runs on the cluster."""
@@ -111,8 +114,8 @@ class Operations:
         operation.span = self._durations(course.length, cluster.name)
         if slow := met.get("slow-operation"):
             operation.span *= slow.factor
-        if course.early:
-            operation.status = course.early
+        if course.words:
+            operation.status = course.words[0]
         self._put_state(cluster, course, course.kind)
         cluster.touch(pool=course.pool)
         self._disturb(cluster, met)
@@ -125,8 +128,8 @@ class Operations:
         def moment(share: float) -> dt.datetime:
             return self._clock.after(operation.span * share, since=operation.begun)
 
-        if course.early:
-            timeline.plan(moment(EARLY), operation.id, lambda _: operation.show_progress())
+        for at, word in enumerate(course.words[1:], start=1):
+            timeline.plan(moment(at / len(course.words)), operation.id, operation.shows(word))
         course.plan(operation.id, moment)
         met = {it.kind: it for it in operation.met}
         if not self._interrupt(operation, course, met, moment):
@@ -264,6 +267,20 @@ class Operations:
         if found.error is not None:
             body["error"] = found.error
         return Reply(200, body, {"content-type": "application/json", **self._door.poll_headers()})
+
+    async def _of_cluster(self, _: Call, subscription: str, group: str, name: str, operation: str) -> Reply:
+        """Show an operation of a cluster by its id, or the `latest`. Recorded in May 2024."""
+        cluster = self._state.cluster(subscription, group, name)
+        found = cluster.operation if operation.lower() == "latest" else self._state.operations.get(operation.lower())
+        if found is None or found.cluster is not cluster:
+            raise provider(404, "NotFound", f"The operation '{operation}' could not be found.")
+        body: dict[str, Any] = {"id": f"{cluster.id}/operations/{found.id}", "name": found.id, "status": found.status}
+        body["startTime"] = f"{found.started:%Y-%m-%dT%H:%M:%SZ}"
+        if found.ended is not None:
+            body["endTime"] = f"{found.ended:%Y-%m-%dT%H:%M:%SZ}"
+        if found.error is not None:
+            body["error"] = found.error
+        return Reply(200, body, {"content-type": "application/json"})
 
     async def _result(self, call: Call, subscription: str, operation: str, **_: str) -> Reply:
         found = self._find(call, subscription, operation)

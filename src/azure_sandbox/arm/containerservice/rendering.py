@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from azure_sandbox.arm.containerservice import defaults
-from azure_sandbox.arm.containerservice.document import pool_answer
+from azure_sandbox.arm.containerservice.document import ADDONS_WITH_IDENTITY, MACHINES, pool_answer
 from azure_sandbox.arm.containerservice.versions import RESOURCE_UIDS_SINCE, has_etags, has_kind, omits_defaults
 from azure_sandbox.arm.state import CLUSTER_TYPE, ManagedCluster
 
@@ -27,6 +27,12 @@ def _shown_pool(cluster: ManagedCluster, pool: Document, version: str, asked: st
     etag = "" if asked == CREATED else _etag_of(cluster, pool, version)
     answer = pool_answer(pool, _state_of(cluster, pool), etag)
     answer = defaults.shown(answer, defaults.SHOWN_OF_POOLS, version, release)
+    if defaults.is_preview(version):
+        answer.setdefault("workloadRuntime", "OCIContainer")
+    if answer["type"] == MACHINES:  # recorded in September 2025
+        measure = {"size": _spelt(str(answer.pop("vmSize"))), "count": answer.pop("count")}
+        if answer["provisioningState"] != "Creating":
+            answer["virtualMachineNodesStatus"] = [measure]
     if asked and release >= defaults.GROWN:
         answer.setdefault("nodeLabels", {})
     if not asked and not answer.get("tags"):
@@ -36,17 +42,44 @@ def _shown_pool(cluster: ManagedCluster, pool: Document, version: str, asked: st
     return answer
 
 
+def _spelt(size: str) -> str:
+    """Return a VM size as the service spells it: `Standard_D4s_v5` for `standard_d4s_v5`."""
+    family, _, rest = size.partition("_")
+    return f"{family.capitalize()}_{rest[:1].upper()}{rest[1:]}" if size.islower() else size
+
+
+def _private_link(cluster: ManagedCluster) -> Document:
+    """Return the private link resource of a private cluster, as public documents show it."""
+    return {
+        "id": f"{cluster.id}/privateLinkResources/management",
+        "name": "management",
+        "type": f"{CLUSTER_TYPE}/privateLinkResources",
+        "groupId": "management",
+        "requiredMembers": ["management"],
+    }
+
+
+def without_identities(answer: Document) -> None:
+    """Remove the identities of add-ons from the answer to a PUT that sends add-ons. Recorded in August 2025."""
+    for name, addon in (answer["properties"].get("addonProfiles") or {}).items():
+        if addon and name.lower() in ADDONS_WITH_IDENTITY:
+            addon.pop("identity", None)
+
+
 def render(cluster: ManagedCluster, version: str, asked: str = "") -> Document:
     """Return the cluster as the resource that an api-version shows; `asked` is CREATED or UPDATED in a PUT's answer."""
     document, properties = cluster.document, cluster.properties
     release = defaults.release_of(properties["currentKubernetesVersion"])
     pools = [_shown_pool(cluster, it, version, asked) for it in cluster.pools]
     visible = defaults.shown(properties, defaults.SHOWN, version, release)
+    defaults.hide_values(visible, version, release)
     shown: Document = {"provisioningState": cluster.state, **visible, "agentPoolProfiles": pools}
     if not version.endswith("-preview"):  # no stable api-version has it
         shown.pop("nodeDisruptionProfile", None)
     if not pools:
         del shown["agentPoolProfiles"]
+    if (properties.get("apiServerAccessProfile") or {}).get("enablePrivateCluster") and asked != CREATED:
+        shown["privateLinkResources"] = [_private_link(cluster)]
     answer: Document = {
         "id": cluster.id,
         "location": cluster.location,

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from azure_sandbox.arm.containerservice.versions import number, patch_of
-from azure_sandbox.arm.errors import bad_request, changed, front, provider
+from azure_sandbox.arm.errors import bad_request, changed, in_other_location, location_required, provider
 from azure_sandbox.front.http import Problem
 
 Document = dict[str, Any]
@@ -64,6 +64,9 @@ def check_types(sent: Document) -> None:
     """Raise 400 if a part of a PUT has the wrong type."""
     for key in ("identity", "sku", "tags"):
         mapping(sent.get(key), key)
+    assigned = mapping((sent.get("identity") or {}).get("userAssignedIdentities"), "identity.userAssignedIdentities")
+    for name, ids in assigned.items():
+        mapping(ids, f"identity.userAssignedIdentities.{name}")
     if not all(isinstance(it, str) for it in (sent.get("tags") or {}).values()):
         raise _mistyped("tags", str)
     properties = mapping(sent.get("properties"), "properties")
@@ -166,7 +169,7 @@ def check_new(name: str, sent: Document) -> None:
     if not NAME.fullmatch(name):
         raise provider(400, "InvalidParameter", f"The value of parameter name is invalid: '{name}'.", target="name")
     if not sent.get("location"):
-        raise front(400, "LocationRequired", "The location property is required for this definition.")
+        raise location_required()
     if not (properties.get("dnsPrefix") or properties.get("fqdnSubdomain")):
         raise provider(400, "InvalidParameter", "Required parameter dnsPrefix is missing (null).", target="dnsPrefix")
     if (properties.get("hostedSystemProfile") or {}).get("enabled"):  # AKS runs the system pool and does not list it
@@ -201,15 +204,9 @@ def check_change(sent: Document, held: Document, name: str, group: str) -> None:
 def _check_location(sent: Document, held: Document, name: str, group: str) -> None:
     asked = str(sent.get("location", "")).replace(" ", "").lower()
     if not asked:
-        raise front(400, "LocationRequired", "The location property is required for this definition.")
+        raise location_required()
     if asked != held["location"]:
-        raise front(
-            409,
-            "InvalidResourceLocation",
-            f"The resource '{name}' already exists in location '{held['location']}' in resource group '{group}'. "
-            f"A resource with the same name cannot be created in location '{asked}'. Please select a new resource "
-            "name.",
-        )
+        raise in_other_location(name, group, held["location"], asked)
 
 
 def _check_pools(sent: list[Document] | None, held: list[Document]) -> None:
@@ -281,6 +278,12 @@ def check_whole(document: Document, sent: Document) -> None:
     if entra is not None and not properties["enableRBAC"]:
         raise bad_request(
             "Azure Active Directory integration is only supported on clusters with Kubernetes RBAC enabled."
+        )
+    routing = (properties.get("ingressProfile") or {}).get("webAppRouting") or {}
+    gateway = (routing.get("gatewayAPIImplementations") or {}).get("appRoutingIstio") or {}
+    if gateway.get("mode") == "Enabled" and (properties.get("serviceMeshProfile") or {}).get("mode") == "Istio":
+        raise bad_request(  # recorded in March 2026
+            "Cannot enable both the Istio add-on and the AppRouting Istio Gateway API implementation simultaneously."
         )
     version = number(properties["currentKubernetesVersion"])
     if properties.get("disableLocalAccounts") and entra is None and version >= ENTRA_NEEDED_SINCE:

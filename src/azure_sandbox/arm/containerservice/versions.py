@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 DEFAULT = "1.35.7"
 PATCHES = {
     "1.25": "1.25.6",
@@ -16,12 +18,32 @@ PATCHES = {
     "1.34": "1.34.1",
     "1.35": "1.35.7",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A minor version that regions offer, with its patch versions; a preview has no long-term support."""
+
+    minor: str
+    patches: tuple[str, ...]
+    preview: bool = False
+    default: bool = False
+
+
+OFFERS = tuple(
+    Offer(minor=it, patches=(PATCHES[it],), default=PATCHES[it] == DEFAULT)
+    for it in sorted(PATCHES, key=lambda one: [int(part) for part in one.split(".")])[-4:]
+)
 NEWEST_API = "2026-08-01"
 ETAGS_SINCE = "2026-03-01"
 PREVIEW_ETAGS_SINCE = "2024-04-02"
 RESOURCE_UIDS_SINCE = "2024-09-01"
 KINDS_SINCE = "2025-01-01"
-EARLY_STATUS_SINCE = "2025-08-01"
+WORDS_SINCE = "2025-03-01"
+UPDATE_WORDS = ("InProgress", "ProvisioningNetworkResources", "ProvisioningControlPlane", "ReconcilingDNS")
+CREATION_WORDS = (*UPDATE_WORDS, "CreatingAgentPools", "ReconcilingAddons")
+POOL_WORDS = ("CreatingAgentPool", "CreatingAgentPool: 0/{count} nodes completed")
+"""The statuses that an operation shows before Succeeded, in the recorded order. A single poll may meet any of them."""
 
 
 def patch_of(version: str) -> str:
@@ -55,6 +77,6 @@ def has_kind(api_version: str) -> bool:
     return api_version[:10] >= KINDS_SINCE
 
 
-def has_early_status(api_version: str) -> bool:
-    """Return whether a creation starts as ProvisioningControlPlane (recorded in December 2025), not as InProgress."""
-    return api_version[:10] >= EARLY_STATUS_SINCE
+def words_of(api_version: str, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the statuses of an operation that an api-version started; earlier versions show `InProgress` alone."""
+    return words if api_version[:10] >= WORDS_SINCE else ()

@@ -30,6 +30,7 @@ class VirtualNetwork:
     location: str
     prefixes: tuple[Network, ...]
     tags: dict[str, str] = field(default_factory=dict)
+    endpoint_policies: str = "Disabled"  # `privateEndpointVNetPolicies`
     subnets: dict[str, Subnet] = field(default_factory=dict)
 
     @property

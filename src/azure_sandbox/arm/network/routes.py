@@ -10,6 +10,7 @@ import ipaddress
 from typing import Any
 
 from azure_sandbox.arm.containerservice.capacity import TOTAL, limit, size_of, used
+from azure_sandbox.arm.containerservice.document import derived
 from azure_sandbox.arm.containerservice.validation import mapping
 from azure_sandbox.arm.errors import front, not_modelled, resource_not_found
 from azure_sandbox.arm.front_door import Call, FrontDoor
@@ -26,6 +27,8 @@ NETWORK = f"{NETWORKS}/{{name}}"
 SUBNETS = f"{NETWORK}/subnets"
 SUBNET = f"{SUBNETS}/{{subnet}}"
 JSON = {"content-type": "application/json; charset=utf-8"}
+POLICIES_SINCE = "2024-03-01"  # the first api-version of `privateEndpointVNetPolicies`
+ENDPOINT_POLICIES = ("Disabled", "Basic")
 ADDRESSES, BALANCERS = "Microsoft.Network/publicIPAddresses", "Microsoft.Network/loadBalancers"
 
 
@@ -65,19 +68,24 @@ class NetworkRoutes:
             raise resource_not_found(group, NETWORK_TYPE, name)
         return found
 
-    def _shown(self, it: VirtualNetwork) -> Document:
+    def _shown(self, it: VirtualNetwork, version: str) -> Document:
+        etag = _etag(it.id, *(str(one) for one in (*it.prefixes, *it.subnets.values())), str(it.tags))
+        policies = {"privateEndpointVNetPolicies": it.endpoint_policies} if version >= POLICIES_SINCE else {}
         return {
             "name": it.name,
             "id": it.id,
+            "etag": etag,
             "type": NETWORK_TYPE,
             "location": it.location,
             "tags": it.tags,
             "properties": {
                 "provisioningState": "Succeeded",
+                "resourceGuid": derived(it.id, "guid"),
                 "addressSpace": {"addressPrefixes": [str(one) for one in it.prefixes]},
                 "subnets": [self._shown_subnet(it, one) for one in it.subnets.values()],
                 "virtualNetworkPeerings": [],
                 "enableDdosProtection": False,
+                **policies,
             },
         }
 
@@ -91,6 +99,7 @@ class NetworkRoutes:
         shown: Document = {
             "name": it.name,
             "id": f"{network.id}/subnets/{it.name}",
+            "etag": _etag(network.id, str(it)),
             "type": f"{NETWORK_TYPE}/subnets",
             "properties": {
                 "provisioningState": "Succeeded",
@@ -107,11 +116,13 @@ class NetworkRoutes:
     async def _list(self, call: Call, **parts: str) -> Reply:
         if "group" in parts:
             self._state.group(parts["subscription"], parts["group"])
-        return Reply(200, {"value": [self._shown(it) for it in self._state.networks.below(call.scope)]}, JSON)
+        return Reply(
+            200, {"value": [self._shown(it, call.version) for it in self._state.networks.below(call.scope)]}, JSON
+        )
 
     async def _get(self, call: Call, subscription: str, group: str, name: str) -> Reply:
         _expandable(call)
-        return Reply(200, self._shown(self._find(subscription, group, name)), JSON)
+        return Reply(200, self._shown(self._find(subscription, group, name), call.version), JSON)
 
     async def _put(self, call: Call, subscription: str, group: str, name: str) -> Reply:
         home = self._state.group(subscription, group)
@@ -121,7 +132,11 @@ class NetworkRoutes:
             raise front(400, "LocationRequired", "The location property is required for this definition.")
         tags = mapping(sent.get("tags"), "tags")
         properties = mapping(sent.get("properties"), "properties")
-        _only(properties, {"addressSpace", "subnets", *_AS_READ}, _EMPTY)
+        _only(properties, {"addressSpace", "subnets", "privateEndpointVNetPolicies", *_AS_READ}, _EMPTY)
+        policies = properties.get("privateEndpointVNetPolicies") or "Disabled"
+        if policies not in ENDPOINT_POLICIES:
+            text = f"The value '{policies}' of privateEndpointVNetPolicies is invalid."
+            raise front(400, "InvalidRequestFormat", f"Cannot parse the request. {text}")
         space = mapping(properties.get("addressSpace"), "properties.addressSpace")
         prefixes = tuple(_network(it, name) for it in _list_of(space.get("addressPrefixes"), "addressPrefixes"))
         if not prefixes:
@@ -133,6 +148,7 @@ class NetworkRoutes:
             location=location,
             prefixes=prefixes,
             tags={key: str(it) for key, it in tags.items()},
+            endpoint_policies=policies,
         )
         held = self._state.networks.get(made.id)
         for it in _list_of(properties.get("subnets"), "subnets"):
@@ -140,7 +156,7 @@ class NetworkRoutes:
         for gone in set(held.subnets if held else ()) - set(made.subnets):
             self._check_unused(held, gone)
         self._state.networks.put(made)
-        return Reply(200 if held else 201, self._shown(made), JSON)
+        return Reply(200 if held else 201, self._shown(made, call.version), JSON)
 
     def _sent(self, network: VirtualNetwork, held: VirtualNetwork | None, sent: Document, name: str = "") -> Subnet:
         properties = mapping(sent.get("properties"), "properties")
@@ -222,15 +238,19 @@ class NetworkRoutes:
         return [it for it in self._state.clusters.values() if it.node_group.lower() == home.id.lower()]
 
     async def _addresses(self, _: Call, subscription: str, group: str) -> Reply:
-        shown = [it for cluster in self._of_group(subscription, group) for it in _addresses_of(cluster)]
-        return Reply(200, {"value": shown}, JSON)
+        made = [it.shown() for it in self._state.plain_below(self._state.group(subscription, group).id, ADDRESSES)]
+        of_clusters = [it for cluster in self._of_group(subscription, group) for it in addresses_of(cluster)]
+        return Reply(200, {"value": [*of_clusters, *made]}, JSON)
 
     async def _address(self, call: Call, subscription: str, group: str, name: str) -> Reply:
         _expandable(call)
         for cluster in self._of_group(subscription, group):
-            for it in _addresses_of(cluster):
+            for it in addresses_of(cluster):
                 if it["name"].lower() == name.lower():
                     return Reply(200, it, JSON)
+        home = self._state.group(subscription, group)
+        if made := self._state.plain.get(f"{home.id}/providers/{ADDRESSES}/{name}".lower()):
+            return Reply(200, made.shown(), JSON)
         raise resource_not_found(group, ADDRESSES, name)
 
     async def _balancers(self, _: Call, subscription: str, group: str) -> Reply:
@@ -257,7 +277,7 @@ class NetworkRoutes:
                 },
             }
             for cluster in self._of_group(subscription, group)
-            if (addresses := _addresses_of(cluster))
+            if (addresses := addresses_of(cluster))
         ]
         return Reply(200, {"value": shown}, JSON)
 
@@ -285,6 +305,11 @@ _AS_READ_OF_SUBNETS = (
     *("privateLinkServiceNetworkPolicies", "defaultOutboundAccess"),
 )
 _EMPTY_IN_SUBNETS = ("delegations", "serviceEndpoints")
+
+
+def _etag(*content: str) -> str:
+    """Return the weak ETag of a resource, which changes with its content."""
+    return f'W/"{derived(*content)}"'
 
 
 def _expandable(call: Call) -> None:
@@ -320,7 +345,8 @@ def _malformed(text: str) -> Problem:
     return front(400, "InvalidAddressPrefixFormat", text)
 
 
-def _addresses_of(cluster: ManagedCluster) -> list[Document]:
+def addresses_of(cluster: ManagedCluster) -> list[Document]:
+    """Return the public addresses of a cluster's node group as ARM answers them."""
     balancer = cluster.properties["networkProfile"].get("loadBalancerProfile") or {}
     return [
         {
@@ -331,7 +357,7 @@ def _addresses_of(cluster: ManagedCluster) -> list[Document]:
             "sku": {"name": "Standard", "tier": "Regional"},
             "properties": {
                 "provisioningState": "Succeeded",
-                "ipAddress": _number(it["id"]),
+                "ipAddress": address_for(it["id"]),
                 "publicIPAddressVersion": "IPv4",
                 "publicIPAllocationMethod": "Static",
             },
@@ -340,7 +366,7 @@ def _addresses_of(cluster: ManagedCluster) -> list[Document]:
     ]
 
 
-def _number(name: str) -> str:
+def address_for(name: str) -> str:
     """Return an address for a name, always the same, from the block that is reserved for tests (198.18.0.0/15)."""
     digest = int(hashlib.sha256(name.lower().encode()).hexdigest(), 16)
     return str(ipaddress.IPv4Address("198.18.0.0") + digest % 2**17)

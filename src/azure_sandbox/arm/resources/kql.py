@@ -29,6 +29,16 @@ TOKEN = re.compile(
 COMMENT = re.compile(r"//[^\n]*")
 
 
+DEFAULT_TABLE = "resources"
+OPERATORS = frozenset(
+    {"where", "filter", "extend", "project", "order", "sort", "take", "limit", "distinct", "count", "summarize"}
+)
+
+
+class EndsTooEarly(Unreadable):
+    """A query that ends where it has to go on: a mistake in every dialect of KQL."""
+
+
 def tokens(query: str) -> list[str]:
     """Return the words of a query; raises Unreadable for a character that starts no word."""
     found, at = [], 0
@@ -48,10 +58,14 @@ class Query:
     def __init__(self, text: str) -> None:
         self._words = tokens(text)
         self._at = 0
-        self.table = self._take().lower() if self._words else ""
-        if not self.table:
+        if not self._words:
             raise Unreadable("the query is empty")
         self._steps: list[Callable[[list[Row]], list[Row]]] = []
+        if self._peek().lower() in OPERATORS:  # a query without a table asks for resources
+            self.table = DEFAULT_TABLE
+            self._steps.append(self._operator())
+        else:
+            self.table = self._take().lower()
         while self._at < len(self._words):
             self._expect("|")
             self._steps.append(self._operator())
@@ -69,7 +83,7 @@ class Query:
     def _take(self) -> str:
         word = self._peek()
         if not word:
-            raise Unreadable("the query ends too early")
+            raise EndsTooEarly("the query ends too early")
         self._at += 1
         return word
 
@@ -247,6 +261,8 @@ class Query:
             read = lambda _: truth  # noqa: E731  # a constant
         elif self._peek() == "(" and re.fullmatch(r"\w+", word):
             read = self._call(word.lower())
+        elif word.lower() in OPERATORS and not self._peek():
+            raise EndsTooEarly("the query ends too early")
         elif re.fullmatch(r"[A-Za-z_$][\w$]*", word):
             read = lambda row: walk(row, word)  # noqa: E731  # a column
         else:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from azure_sandbox.arm import api_versions
 from azure_sandbox.arm.errors import front
 from azure_sandbox.arm.front_door import Call, FrontDoor
+from azure_sandbox.arm.resources.regions import REGIONS
 from azure_sandbox.arm.state import State
 from azure_sandbox.front.http import Reply
 
@@ -26,7 +28,10 @@ REGISTERED = (
     "Microsoft.Resources",
     "Microsoft.Storage",
 )
-OTHERS = ("Microsoft.ContainerRegistry", "Microsoft.KeyVault", "Microsoft.Kubernetes", "Microsoft.OperationsManagement")
+OTHERS = (
+    *("Microsoft.AlertsManagement", "Microsoft.ContainerRegistry", "Microsoft.Dashboard", "Microsoft.KeyVault"),
+    *("Microsoft.Kubernetes", "Microsoft.Monitor", "Microsoft.OperationsManagement"),
+)
 KNOWN_FEATURES = (
     "AKS-KedaPreview",
     "AutomaticSKUPreview",
@@ -37,15 +42,22 @@ KNOWN_FEATURES = (
 )
 
 
+def _selected(shown: Document, call: Call) -> Document:
+    """Return the properties of a provider that `$select` names; case does not matter. Recorded in August 2025."""
+    names = {it.strip().lower() for it in call.option("$select").split(",") if it.strip()}
+    return {key: it for key, it in shown.items() if not names or key.lower() in names}
+
+
 class Registration:
-    """The routes of providers and features. Microsoft.ContainerService has its own route in `subscriptions`."""
+    """The routes of providers and features."""
 
     def __init__(self, door: FrontDoor) -> None:
+        self._clock = door.clock
         self._state: State = door.state
         self._registered, self._features = door.state.registered, door.state.features
         right = "Microsoft.Resources/subscriptions/"
         providers = f"{SUBSCRIPTION}/providers"
-        options = ("$expand", "$top")
+        options = ("$expand", "$select", "$top")
         door.add("GET", providers, self._providers, scope=SUBSCRIPTION, action=right + "read", options=options)
         one = f"{providers}/{{namespace}}"
         door.add("GET", one, self._provider, scope=SUBSCRIPTION, action=right + "read", options=options)
@@ -75,17 +87,30 @@ class Registration:
         return {
             "id": f"{home.scope}/providers/{known}",
             "namespace": known,
-            "resourceTypes": [],
+            "resourceTypes": self._types(known),
             "registrationState": "Registered" if on else "NotRegistered",
             "registrationPolicy": "RegistrationRequired",
         }
 
-    async def _providers(self, _: Call, subscription: str) -> Reply:
-        shown = [self._shown(subscription, it) for it in sorted((*REGISTERED, *OTHERS))]
+    def _types(self, namespace: str) -> list[Document]:
+        today = self._clock.now().date()
+        return [
+            {
+                "resourceType": kind.partition("/")[2],
+                "locations": list(REGIONS),
+                "apiVersions": sorted(api_versions.of_type(kind, today), reverse=True),
+                "capabilities": "None",
+            }
+            for kind in api_versions.TABLE
+            if kind.startswith(f"{namespace}/")
+        ]
+
+    async def _providers(self, call: Call, subscription: str) -> Reply:
+        shown = [_selected(self._shown(subscription, it), call) for it in sorted((*REGISTERED, *OTHERS))]
         return Reply(200, {"value": shown}, JSON)
 
-    async def _provider(self, _: Call, subscription: str, namespace: str) -> Reply:
-        return Reply(200, self._shown(subscription, namespace), JSON)
+    async def _provider(self, call: Call, subscription: str, namespace: str) -> Reply:
+        return Reply(200, _selected(self._shown(subscription, namespace), call), JSON)
 
     async def _register(self, _: Call, subscription: str, namespace: str) -> Reply:
         shown = self._shown(subscription, namespace)

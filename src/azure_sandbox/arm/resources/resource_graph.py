@@ -10,7 +10,7 @@ from azure_sandbox.arm.containerservice.rendering import render
 from azure_sandbox.arm.containerservice.versions import NEWEST_API
 from azure_sandbox.arm.errors import front
 from azure_sandbox.arm.front_door import Call, FrontDoor
-from azure_sandbox.arm.resources.kql import Query
+from azure_sandbox.arm.resources.kql import EndsTooEarly, Query
 from azure_sandbox.arm.resources.kql_values import Unreadable
 from azure_sandbox.arm.state import CLUSTER_TYPE, State, Subscription
 from azure_sandbox.front.http import Problem, Reply
@@ -25,6 +25,16 @@ def _refused(code: str, message: str) -> Problem:
     error = {"code": "BadRequest", "message": "Please provide below info when asking for support", "details": details}
     body: Document = {"error": error}
     return Problem(400, body, {"content-type": "application/json; charset=utf-8"})
+
+
+def _unparsed(query: str) -> Problem:
+    """Return the 400 for a query that ends too early. Recorded in April 2021."""
+    text = "Query is invalid. Please refer to the documentation for the Azure Resource Graph service and fix the error"
+    problem = _refused("InvalidQuery", f"{text} before retrying.")
+    lines = query.splitlines()
+    place = {"line": len(lines), "characterPositionInLine": len(lines[-1]), "token": "<EOF>", "expectedToken": "Ǐ"}
+    problem.body["error"]["details"].append({"code": "ParserFailure", "message": "ParserFailure", **place})
+    return problem
 
 
 class ResourceGraph:
@@ -45,6 +55,8 @@ class ResourceGraph:
             if query.table not in TABLES:
                 raise Unreadable(f"the table {query.table!r} is not modelled")  # noqa: TRY301  # one way out
             rows = query.run(self._rows(call, query.table, sent.get("subscriptions")))
+        except EndsTooEarly as error:
+            raise _unparsed(text) from error
         except Unreadable as error:
             raise front(501, "SandboxNotModelled", f"azure-sandbox: in the query: {error}") from error
         return self._page(rows, options or {})

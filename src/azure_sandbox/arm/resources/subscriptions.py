@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from azure_sandbox.arm.authorization.role_assignments import terms
-from azure_sandbox.arm.containerservice.paging import SKIP, page_of
+from azure_sandbox.arm.containerservice.paging import ARM_SKIP, SKIP, cut, page_of
 from azure_sandbox.arm.containerservice.rendering import render
 from azure_sandbox.arm.errors import being_deleted, front, group_not_found, not_modelled
 from azure_sandbox.arm.front_door import Call, FrontDoor
+from azure_sandbox.arm.resources import regions
 from azure_sandbox.arm.state import CLUSTER_TYPE, ManagedCluster, ResourceGroup, State, Subscription
 from azure_sandbox.front.http import Reply
 
@@ -20,21 +21,8 @@ SUBSCRIPTION = "/subscriptions/{subscription}"
 GROUPS = f"{SUBSCRIPTION}/resourceGroups"
 GROUP = f"{GROUPS}/{{group}}"
 RIGHT = "Microsoft.Resources/subscriptions/"
-REGIONS = (
-    *("australiacentral", "australiacentral2", "australiaeast", "australiasoutheast", "austriaeast", "belgiumcentral"),
-    *("brazilsouth", "brazilsoutheast", "canadacentral", "canadaeast", "centralindia", "centralus", "centraluseuap"),
-    *("chilecentral", "denmarkeast", "eastasia", "eastus", "eastus2", "eastus2euap", "francecentral", "francesouth"),
-    *("germanynorth", "germanywestcentral", "indonesiacentral", "israelcentral", "italynorth", "japaneast"),
-    *("japanwest", "jioindiacentral", "jioindiawest", "koreacentral", "koreasouth", "malaysiawest", "mexicocentral"),
-    *("newzealandnorth", "northcentralus", "northeurope", "norwayeast", "norwaywest", "polandcentral", "qatarcentral"),
-    *("southafricanorth", "southafricawest", "southcentralus", "southeastasia", "southindia", "spaincentral"),
-    *("swedencentral", "swedensouth", "switzerlandnorth", "switzerlandwest", "uaecentral", "uaenorth", "uksouth"),
-    *("ukwest", "westcentralus", "westeurope", "westindia", "westus", "westus2", "westus3"),
-)
 GROUP_DELETION = 15.0  # seconds of Azure's time: the recorded wait until an empty group is gone
 JSON = {"content-type": "application/json; charset=utf-8"}
-API_VERSIONS = ("2026-08-01", "2026-06-01", "2025-08-01", "2024-09-01", "2023-10-02-preview", "2017-08-31")
-TYPES = ("managedClusters", "managedClusters/agentPools", "locations/operations", "locations/operationresults")
 
 
 def _tagged(group: ResourceGroup, wanted: dict[str, str]) -> bool:
@@ -57,12 +45,8 @@ class Subscriptions:
         door.add("GET", SUBSCRIPTION, self._get, scope=SUBSCRIPTION, action=None)
         door.add("GET", "/tenants", self._tenants, action=None, options=("$includeAllTenantCategories",))
         door.add("GET", f"{SUBSCRIPTION}/locations", self._locations, scope=SUBSCRIPTION, action=RIGHT + "read")
-        provider = f"{SUBSCRIPTION}/providers/Microsoft.ContainerService"
-        options = ("$expand",)
-        door.add("GET", provider, self._provider, scope=SUBSCRIPTION, action=RIGHT + "read", options=options)
-        door.add("POST", f"{provider}/register", self._provider, scope=SUBSCRIPTION, action=None)
         group = RIGHT + "resourceGroups/"
-        listing = ("$top", "$filter")
+        listing = ("$filter", *ARM_SKIP)
         door.add("GET", GROUPS, self._groups, scope=SUBSCRIPTION, action=None, options=listing)
         door.add("GET", GROUP, self._group, scope=GROUP, action=group + "read")
         door.add("HEAD", GROUP, self._group_exists, scope=GROUP, action=group + "read")
@@ -115,35 +99,9 @@ class Subscriptions:
         tenant = call.claims.tid
         return Reply(200, {"value": [{"id": f"/tenants/{tenant}", "tenantId": tenant}]}, JSON)
 
-    async def _locations(self, _: Call, subscription: str) -> Reply:
+    async def _locations(self, call: Call, subscription: str) -> Reply:
         found = self._state.subscription(subscription)
-        values = [
-            {
-                "id": f"{found.scope}/locations/{it}",
-                "name": it,
-                "type": "Region",
-                "displayName": it,
-                "regionalDisplayName": it,
-                "metadata": {"regionType": "Physical", "regionCategory": "Recommended"},
-            }
-            for it in REGIONS
-        ]
-        return Reply(200, {"value": values}, JSON)
-
-    async def _provider(self, _: Call, subscription: str) -> Reply:
-        found = self._state.subscription(subscription)
-        kinds = [
-            {"resourceType": it, "locations": list(REGIONS), "apiVersions": list(API_VERSIONS), "capabilities": "None"}
-            for it in TYPES
-        ]
-        body = {
-            "id": f"{found.scope}/providers/Microsoft.ContainerService",
-            "namespace": "Microsoft.ContainerService",
-            "resourceTypes": kinds,
-            "registrationState": "Registered",
-            "registrationPolicy": "RegistrationRequired",
-        }
-        return Reply(200, body, JSON)
+        return Reply(200, {"value": [regions.shown(found.scope, it, call.version) for it in regions.REGIONS]}, JSON)
 
     @staticmethod
     def _shown_group(it: ResourceGroup) -> Document:
@@ -169,7 +127,7 @@ class Subscriptions:
         seen = [it for it in found.groups.values() if allowed(call.principals, right, it.id) and _tagged(it, wanted)]
         if not seen and not wanted:
             self._door.require(call, right, call.scope)
-        return Reply(200, {"value": [self._shown_group(it) for it in seen]}, JSON)
+        return Reply(200, cut([self._shown_group(it) for it in seen], call), JSON)
 
     async def _group(self, _: Call, subscription: str, group: str) -> Reply:
         return Reply(200, self._shown_group(self._state.group(subscription, group)), JSON)
@@ -181,12 +139,16 @@ class Subscriptions:
 
     async def _put_group(self, call: Call, subscription: str, group: str) -> Reply:
         home = self._state.subscription(subscription)
+        self._state.sweep(subscription)
         sent = call.request.json()
         location = str(sent.get("location") or "").replace(" ", "").lower()
         if not location:
             raise front(400, "LocationRequired", "The location property is required for this definition.")
-        if location not in REGIONS:
-            text = f"The provided location '{location}' is not available for resource group."
+        if not regions.is_region(location):
+            text = (
+                f"The provided location '{location}' is not available for resource group. List of available regions "
+                f"is '{','.join(regions.REGIONS)}'."
+            )
             raise front(400, "LocationNotAvailableForResourceGroup", text)
         held = home.groups.get(group.lower())
         if held is not None and held.location != location:
