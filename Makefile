@@ -71,7 +71,9 @@ check: install  ## check formatting, lint, types and import contracts
 .PHONY: docs
 docs: install  ## renew the reference pages that are generated from the sources
 	@$(BIN)/python -m aks_entra.report.preflight_page > docs/reference/preflight.md
+	@$(BIN)/python -m aks_entra.report.doors_page > docs/reference/doors.md
 	@$(BIN)/python -m aks_entra.fleet_file.model > docs/reference/fleet-file.schema.json
+	@$(BIN)/python -m aks_entra.fleet_file.cluster_file > docs/reference/cluster-file.schema.json
 
 .PHONY: format
 format: install  ## format the sources and fix what ruff can fix
@@ -85,6 +87,16 @@ clients:  ## build az, kubectl and kubelogin into a cache folder outside the tre
 .PHONY: test-clients
 test-clients: install clients  ## run the journeys with unmodified az, kubectl and kubelogin
 	@eval "$$(clients/build --print-env)"; $(BIN)/python -m pytest -m clients $(ARGS)
+
+# Not part of `make test-clients`: azurerm alone takes half an hour to build.
+.PHONY: foreign-clients
+foreign-clients:  ## build OpenTofu with azurerm, helm, Cloud Custodian, Prowler and programs on Azure's SDKs for Go and JavaScript
+	@clients/foreign/build $(CLIENTS)
+
+.PHONY: test-foreign-clients
+test-foreign-clients: install clients foreign-clients  ## run the journeys with them (CLIENTS="helm custodian": only these)
+	@eval "$$(clients/build --print-env)"; eval "$$(clients/foreign/build --print-env)"; \
+		$(BIN)/python -m pytest tests/journeys/test_foreign_clients.py $(ARGS)
 
 .PHONY: control-plane
 control-plane:  ## build kube-apiserver, etcd, kubectl and kubelogin into a cache folder outside the tree

@@ -12,6 +12,7 @@ from prefect.states import Completed, Failed
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.planning.job import Job
 from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.planning.prover import Prover
 from aks_entra.core.planning.rollout import Stage, stage_result
 from aks_entra.core.rollout.cluster_start import NotBegun, StartFacts, not_begun
 from aks_entra.core.rollout.state import counts_against
@@ -56,12 +57,11 @@ async def migrate_members(plan: str, stage: str, members: list[str]) -> State[An
     started_by = coordinator()
     fleet = await load_plan_of(plan, *named(started_by))
     place, clusters = members_of_stage(fleet, stage, members)
-    current = fleet.stages[place]
+    current, prover = fleet.stages[place], the_prover(fleet, clusters)
     allowed = await permission(fleet, place, started_by, allow_ungated=Settings().allow_ungated)
     slots, failures = ConcurrencySlots(fleet.digest, current), Failures(fleet.digest, current, coordinator=started_by)
     jobs = [
-        Job(digest=fleet.digest, plan=fleet.plan_for(one), prover=fleet.prover, skips=fleet.skip_rules)
-        for one in clusters
+        Job(digest=fleet.digest, plan=fleet.plan_for(one), prover=prover, skips=fleet.skip_rules) for one in clusters
     ]
 
     ended: list[Verdict] = []
@@ -82,7 +82,7 @@ async def migrate_members(plan: str, stage: str, members: list[str]) -> State[An
     async with (
         open_session(
             Settings(),
-            prover=fleet.prover.spec,
+            prover=prover.spec,
             journal=PrefectJournal(),
             log=PrefectLog(),
             look_only=not allowed.writes,
@@ -122,6 +122,17 @@ def members_of_stage(plan: FleetPlan, stage: str, members: list[str]) -> tuple[i
             remedy="start migrate-fleet with this plan: it starts the batches of each stage itself",
         )
     return place, tuple(own[member.lower().rstrip("/")] for member in members)
+
+
+def the_prover(plan: FleetPlan, clusters: tuple[ClusterId, ...]) -> Prover:
+    """Return who proves sign-in at these clusters. Refused if they belong to several work queues or provers."""
+    groups = plan.groups_of(clusters)
+    if len(groups) != 1:
+        raise Refused(
+            f"`members`: these clusters belong to {len(groups)} groups with different work queues or provers",
+            remedy="start migrate-fleet with this plan: it starts the batches of each stage itself",
+        )
+    return groups[0].prover or plan.prover
 
 
 async def reason_not_to_begin(stage: Stage, job: Job, failures: Failures) -> NotBegun | None:

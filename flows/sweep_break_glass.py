@@ -22,7 +22,7 @@ from aks_entra.core.durations import when
 from aks_entra.core.evidence.break_glass import Opening, OpeningRecord, strange_tags
 from aks_entra.core.verdict.break_glass import report_of
 from aks_entra.core.verdict.verdict import Outcome, Verdict
-from aks_entra.fleet_file.model import ProverFile
+from aks_entra.fleet_file.prover import ProverFile
 from aks_entra.prefect_client import break_glass_records, events, migration_records, scheduled_sweeps
 from aks_entra.prefect_client.leases import hold_lease
 from aks_entra.prefect_client.liveness import register

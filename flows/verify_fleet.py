@@ -86,11 +86,11 @@ async def verify_plan(plan: FleetPlan) -> FleetReport:
 async def _report(plan: FleetPlan, known: Known) -> FleetReport:
     began = datetime.now(UTC).isoformat()
     groups = await look_at_groups(plan)
-    jobs = [Job(digest=plan.digest, plan=member, prover=plan.prover) for member in plan.clusters]
-    verdicts = await verify_each(jobs, known, groups)
+    jobs = [Job(digest=plan.digest, plan=one, prover=plan.prover_of(one.cluster)) for one in plan.clusters]
+    verdicts = await verify_each(plan, jobs, known, groups)
     if await wait_for_log(tuple(verdict for verdict in verdicts if waits_for_log(verdict))):
         late = [job for job, said in zip(jobs, verdicts, strict=True) if waits_for_log(said)]
-        again = {said.cluster.key: said for said in await verify_each(late, known, groups)}
+        again = {said.cluster.key: said for said in await verify_each(plan, late, known, groups)}
         verdicts = tuple(again.get(said.cluster.key, said) for said in verdicts)
     for verdict in verdicts:
         tell_verdict(verdict)

@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.maintenance_windows import MaintenanceWindow
-from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup
+from aks_entra.core.planning.fleet import Fleet, WantedGroup
+from aks_entra.core.planning.parts import FleetPart
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.execution import gate_recheck
 from aks_entra.planning import inventory, planner, recheck
 from aks_entra.planning.inventory import Row
-from aks_entra.prefect_client import records
-from aks_entra.wiring import current_session
+from aks_entra.planning.selection import Selection
+from aks_entra.prefect_client import plan_elsewhere, records
+from aks_entra.settings import Settings
+from aks_entra.wiring import current_session, open_session
 from tasks.azure_task import observable
 
 
 @observable("plan fleet", of="fleet.name")
 async def plan_fleet(fleet: Fleet) -> FleetPlan:
     """Read everything that a plan needs, and plan. Our own reports show which old credentials are dead."""
-    return await planner.plan_fleet(current_session().ports, fleet, await records())
+    return await planner.plan_fleet(current_session().ports, fleet, await records(), elsewhere=_elsewhere)
+
+
+async def _elsewhere(part: FleetPart) -> FleetPlan:
+    """Plan a part of a fleet: by a worker of its work queue, or in a session with its prover."""
+    if part.work_queue:
+        return await plan_elsewhere(part)
+    async with open_session(Settings(), prover=part.fleet.prover) as session:
+        return await planner.plan_fleet(session.ports, part.fleet, await records())
 
 
 @observable("take inventory", of=None)
 async def take_inventory(
-    selectors: tuple[Selector, ...], *, probe: bool, read: bool, declared: tuple[WantedGroup, ...] = ()
+    wanted: Selection, *, probe: bool, read: bool, declared: tuple[WantedGroup, ...] = ()
 ) -> tuple[tuple[Row, ...], tuple[str, ...]]:
     """Return the clusters at the requested depth, with differences in declared groups, and the problems.
 
@@ -34,12 +46,11 @@ async def take_inventory(
     problems: list[str] = []
     rows = await inventory.inventory(
         session.ports,
-        selectors,
+        replace(wanted, fresh=False, on_problem=lambda problem: problems.append(str(problem))),
         probe=probe,
         read=read,
         records=await records(),
         declared=declared,
-        on_problem=lambda problem: problems.append(str(problem)),
     )
     return rows, tuple(problems)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from aks_entra.core.cluster import ClusterId
+from aks_entra.core.creation.new_cluster import NewCluster
 from aks_entra.core.evidence.observations import Evidence, GroupEnsured
-from aks_entra.core.new_cluster import NewCluster
 from aks_entra.core.planning.fleet import WantedGroup
 from aks_entra.core.target import GroupTarget
-from aks_entra.errors import Refused
 from aks_entra.execution import admin_group
+from aks_entra.execution.creation_preview import preview
+from aks_entra.execution.provision import refuse
 from aks_entra.planning import admin_groups
 from aks_entra.probes.checks import failure, stamp
 from aks_entra.wiring import current_session
@@ -29,16 +29,19 @@ async def resolve_names(subscription: str, groups: tuple[WantedGroup, ...]) -> t
     )
 
 
-@observable("look", of="cluster")
-async def exists(cluster: ClusterId) -> bool:
-    """Whether the cluster exists. If so, it is compared with the request before a group is created for it."""
-    try:
-        await current_session().ports.arm.cluster(cluster)
-    except Refused as error:
-        if error.status == 404 or error.code in {"ResourceNotFound", "ResourceGroupNotFound"}:  # noqa: PLR2004 - HTTP
-            return False
-        raise
-    return True
+@observable("check", of="new.cluster")
+async def check_creation(new: NewCluster, *, groups_known: bool) -> bool:
+    """Return whether the cluster exists, as requested. Raises Refused if it differs or cannot be created.
+
+    `groups_known` is False while an admin group does not exist yet. What could not be read is said in the run's log.
+    """
+    ports = current_session().ports
+    found = await preview(ports.arm, new, groups_known=groups_known)
+    refuse(found)
+    for one in found.unknown:
+        ports.log.say(new.cluster, f"not known: {one.message} ({one.remedy})")
+    ports.log.say(new.cluster, f"checked: {found.course}")
+    return found.exists
 
 
 @observable("create admin group", of="group.display_name")
@@ -54,10 +57,10 @@ def failed(error: Exception) -> tuple[Evidence, ...]:
     return (failure(error, stamp(current_session().ports.clock)),)
 
 
-@observable("create cluster", of="spec.cluster")
-async def create_cluster(spec: NewCluster, groups: tuple[GroupTarget, ...]) -> tuple[Evidence, ...]:
+@observable("create cluster", of="new.cluster")
+async def create_cluster(new: NewCluster, groups: tuple[GroupTarget, ...]) -> tuple[Evidence, ...]:
     """Create the cluster with local accounts off, and prove it. Raises Refused if such a cluster exists and differs."""
     session = current_session()
-    seen = await session.executor.provision(spec, groups)
-    say_evidence(spec.cluster, seen)
+    seen = await session.executor.provision(new, groups)
+    say_evidence(new.cluster, seen)
     return seen

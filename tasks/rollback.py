@@ -5,7 +5,8 @@ from __future__ import annotations
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.evidence.break_glass import Opening, OpeningRecord
 from aks_entra.core.evidence.rotation_debt import Record
-from aks_entra.core.planning.plan import FleetPlan, Prover
+from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.planning.prover import Prover
 from aks_entra.core.verdict.verdict import Verdict
 from aks_entra.execution.break_glass import BreakGlass
 from aks_entra.planning import rollback

@@ -13,7 +13,8 @@ from aks_entra.prefect_client import approvals, events, fleet_runs, migration_re
 from aks_entra.prefect_client.decisions import question_of
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
-from tasks.planning import due_to_write, plan_changes, read_windows
+from flows.rollout.parts import plan_what_changed
+from tasks.planning import due_to_write, read_windows
 
 
 async def read(run: UUID, plan: FleetPlan) -> RolloutState:
@@ -26,8 +27,8 @@ async def recheck(run: UUID, state: RolloutState, todo: RecheckStage) -> Rollout
     plan, fresh = state.plan, None
     async with open_session(Settings(), prover=plan.prover.spec):
         to_write = frozenset(await due_to_write(plan, todo.clusters))
-        if to_write and todo.for_changes:
-            fresh = await plan_changes(plan, todo.clusters)
+    if to_write and todo.for_changes:
+        fresh = await plan_what_changed(plan, todo.clusters)
     if fresh is None:
         return replace(state, to_write=to_write)
     await migration_records.store_plan(fresh)

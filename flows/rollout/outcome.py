@@ -96,10 +96,10 @@ async def look_again(plan: FleetPlan, verdicts: tuple[Verdict, ...], began: date
     if not earlier:
         return verdicts
     known = Known(records=await migration_records.records(), kept=kept_evidence(earlier.values()))
-    jobs = [Job(digest=plan.digest, plan=plan.plan_for(cluster), prover=plan.prover) for cluster in earlier]
+    jobs = [Job(digest=plan.digest, plan=plan.plan_for(cluster), prover=plan.prover_of(cluster)) for cluster in earlier]
     journal = migration_records.PrefectJournal()
     async with open_session(Settings(), prover=plan.prover.spec, journal=journal, log=PrefectLog()):
-        seen = await verify_each(jobs, known, {})
+        seen = await verify_each(plan, jobs, known, {})
     found = dict(zip(earlier, seen, strict=True))
     return tuple(found.get(verdict.cluster, verdict) for verdict in verdicts)
 

@@ -41,7 +41,10 @@ async def run_stage(run: UUID, state: RolloutState, todo: RunStage) -> RolloutSt
     # a process without a free place would only wait
     ended = await bounded_gather(one, todo.batches, at_once=stage.max_concurrency)
     if NOT_TAKEN in ended:
-        await postpone(progress.now() + AGAIN, f"no worker has a free place for a batch of stage {stage.name}")
+        untaken = [members for (_, members), how in zip(todo.batches, ended, strict=True) if how == NOT_TAKEN]
+        queues = sorted({group.work_queue for members in untaken for group in plan.groups_of(members)} - {""})
+        where = f" on work queue {', '.join(queues)}" if queues else ""
+        await postpone(progress.now() + AGAIN, f"no worker has a free place for a batch of stage {stage.name}{where}")
     await progress.rest(run)
     await concurrency.delete_limits(plan.digest, stage)
     found = await read(run, plan)
@@ -66,8 +69,7 @@ async def run_batch(
     if not so_far.go_on:
         await leave_out(plan, members, so_far.because, Reason.BUDGET_SPENT)
         return ""
-    ids = tuple(member.resource_id for member in members)
-    batch = await runs.start_batch(plan.digest, plan.name, stage.name, (number, len(stage.batches)), ids, run)
+    batch = await runs.start_batch(plan, stage, number, members, run)
     clusters = ", ".join(map(str, members))
     tell(f"stage {stage.name}: batch {number} of {len(stage.batches)} is the run {batch.name!r}: {clusters}")
     try:

@@ -39,6 +39,10 @@ class Settings(BaseSettings):
     request_timeout: float = Field(default=100.0, gt=0, description="for an answer of Azure or Graph")
     api_server_timeout: float = Field(default=20.0, gt=0, description="for an answer of a cluster's API server")
 
+    egress_address: str = Field(
+        default="", description="the IP address with which this machine reaches the internet, if it is always the same"
+    )
+
     request_rate: float = Field(
         default=1.0, gt=0, description="requests to ARM: how many times its published limits, which are never exceeded"
     )

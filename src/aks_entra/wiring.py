@@ -18,8 +18,8 @@ from aks_entra.adapters.first_use import on_first_use
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.evidence.lasting import lasting
 from aks_entra.core.evidence.observations import Baseline, Evidence
-from aks_entra.core.planning.fleet import ProverSpec
 from aks_entra.core.planning.plan import ClusterPlan
+from aks_entra.core.planning.prover import ProverSpec
 from aks_entra.execution.operations import Watch
 from aks_entra.host import core_dumps
 from aks_entra.ports.migration import Journal, NoLog, Ports, RunLog

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from azure_sandbox.arm.network.client_networks import INTERNET, no_answer
 from azure_sandbox.arm.service import Arm, ArmSettings
 from azure_sandbox.clock import DEFAULT_PACE, Clock
 from azure_sandbox.cluster.real.binaries import NoControlPlane, find_binaries
@@ -25,6 +26,7 @@ from azure_sandbox.entra.service import DEVICE_HOSTS, Entra
 from azure_sandbox.entra.tokens import Tokens
 from azure_sandbox.faults.requests import Faults
 from azure_sandbox.front.control import CONTROL_HOST, Control
+from azure_sandbox.front.environment import network_variables, write_trust
 from azure_sandbox.front.home import HomeFolder
 from azure_sandbox.front.pki import Authority
 from azure_sandbox.front.proxy import Proxy, Target, Unreachable
@@ -35,7 +37,7 @@ from azure_sandbox.graph.service import Graph
 from azure_sandbox.logs.service import HOST as LOGS_HOST
 from azure_sandbox.logs.service import LogAnalytics
 from azure_sandbox.state.folder import Saved, save
-from azure_sandbox.world.build import Operator, build_arm, build_directory
+from azure_sandbox.world.build import Operator, build_arm, build_directory, build_networks
 from azure_sandbox.world.export import dump_world, export_world
 from azure_sandbox.world.model import World, WorldError, builtin_world, load_world
 
@@ -45,7 +47,6 @@ NAMES = (*FRONTS, CONTROL_HOST)
 HTTPS = 443
 READING = frozenset({"GET", "HEAD", "CONNECT"})
 SAVE_EVERY = 0.5  # seconds
-LOOPBACK = "127.0.0.1,localhost,::1"
 
 
 class Sandbox:
@@ -102,6 +103,7 @@ class Sandbox:
         self._plant = _plant(self.clock) if described.wants_real_control_planes else None
         self.clusters.serve = None if self._plant is None else self._plant.serve
         self.operator: Operator = build_arm(described, self.arm, self.directory, names)
+        self.networks = {INTERNET.name: INTERNET} | build_networks(described, self.arm)
         self.entra = Entra(self.directory, self.tokens)
         self.graph = Graph(self.directory, self.tokens, throttle=throttle or described.graph_throttling)
         self.logs = LogAnalytics(self.directory, self.tokens, self.arm.state)
@@ -168,17 +170,23 @@ class Sandbox:
     @property
     def environment(self) -> dict[str, str]:
         """Return the environment variables that send a client to this sandbox and hide any other Azure sign-in."""
-        proxy, bundle, home = self.proxy.url, str(self.folder / "ca.pem"), self.folder
+        return self.environment_in(INTERNET.name)
+
+    def environment_in(self, network: str) -> dict[str, str]:
+        """Return the environment of a client in a network of the world. Raises KeyError for an unknown network."""
+        name = self.networks[network].name
+        proxy = self.proxy.url.replace("//", f"//{name}:network@") if name else self.proxy.url
+        home = self.folder
+        credentials = {
+            "TENANT_ID": self.operator.tenant_id,
+            "CLIENT_ID": self.operator.principal.app_id,
+            "CLIENT_SECRET": self.operator.secret,
+            "SUBSCRIPTION_ID": self.operator.subscription_id,
+        }
         return {
-            **dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), proxy),
-            **dict.fromkeys(("NO_PROXY", "no_proxy"), LOOPBACK),
-            **dict.fromkeys(("ALL_PROXY", "all_proxy"), ""),
-            **dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"), bundle),
-            "SSL_CERT_DIR": "",
-            "AZURE_TENANT_ID": self.operator.tenant_id,
-            "AZURE_CLIENT_ID": self.operator.principal.app_id,
-            "AZURE_CLIENT_SECRET": self.operator.secret,
-            "AZURE_SUBSCRIPTION_ID": self.operator.subscription_id,
+            **network_variables(proxy, home),
+            **{f"AZURE_{name}": value for name, value in credentials.items()},
+            **{f"ARM_{name}": value for name, value in credentials.items()},  # Terraform's azurerm and azuread
             "AZURE_CONFIG_DIR": str(home / "azure"),
             "KUBECONFIG": str(home / "kube" / "config"),
             "KUBECACHEDIR": str(home / "kube" / "cache"),
@@ -190,7 +198,7 @@ class Sandbox:
     async def __aenter__(self) -> Self:
         self._folder = HomeFolder(self._state)
         try:
-            (self.folder / "ca.pem").write_bytes(self.authority.pem)
+            write_trust(self.authority, self.folder)
             await self.proxy.start()
             if self._plant is not None:
                 await self._plant.start()
@@ -223,8 +231,11 @@ class Sandbox:
             save(folder, self)
             await asyncio.sleep(SAVE_EVERY)
 
-    def target(self, host: str, port: int) -> Target | Passage:
+    def target(self, host: str, port: int, network: str) -> Target | Passage:
         """Return what serves a host: a TLS target, or a passage to another server. Raises Unreachable."""
+        place = self.networks.get(network)
+        if place is None:
+            raise Unreachable(403, f"this world has no network {network!r}; {known_networks(self.networks)}")
         if port == HTTPS and host in self._handlers:
             return Target(context=self._front, handle=self._handlers[host])
         if not host.endswith(".azmk8s.io"):
@@ -235,7 +246,9 @@ class Sandbox:
         if server is None or port != HTTPS:
             raise Unreachable(502, f"no cluster of this world answers at {host}:{port}")
         if not server.reachable:
-            raise Unreachable(502, f"the API server {host} does not answer (stopped, private, or being rotated)")
+            raise Unreachable(502, f"the API server {host} does not answer (stopped, or being rotated)")
+        if silent := no_answer(place, self.arm.state.clusters[server.blueprint.resource_id.lower()].properties):
+            raise Unreachable(silent[0], f"the API server {host} does not answer: {silent[1]}")
         if server.front is not None:
             if server.front.port is None:
                 why = server.front.failed or "its kube-apiserver is starting"
@@ -244,8 +257,9 @@ class Sandbox:
         return Target(context=server.ssl_context(), handle=server.handle, connections=server.connections)
 
     def greeting(self, path: str) -> str | None:
-        """Return the export lines for a shell if `GET /environment` is sent to the proxy itself, else None."""
-        return exports(self.environment) if path == "/environment" else None
+        """Return a shell's export lines if `GET /environment[/network]` is sent to the proxy itself, else None."""
+        route, _, network = path.removeprefix("/").partition("/")
+        return exports(self.environment_in(network)) if route == "environment" and network in self.networks else None
 
 
 def _plant(clock: Clock) -> Plant:
@@ -259,6 +273,11 @@ def _described(world: Path | World | None) -> World:
     if world is None:
         return builtin_world()
     return load_world(world) if isinstance(world, Path) else world
+
+
+def known_networks(networks: Iterable[str]) -> str:
+    """Return which networks a world has, in words."""
+    return f"its networks are: {', '.join(filter(None, networks)) or 'none'}"
 
 
 def exports(environment: Mapping[str, str]) -> str:

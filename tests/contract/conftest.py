@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aks_entra.core.planning.fleet import ProverSpec
+from aks_entra.core.planning.prover import ProverSpec
 from aks_entra.settings import Settings
 from aks_entra.wiring import Session, open_session
 from azure_sandbox.server import Sandbox

@@ -7,11 +7,12 @@ import dataclasses
 import pytest
 
 from aks_entra.core.cluster import Identity
+from aks_entra.core.creation.new_cluster import NewCluster
 from aks_entra.core.evidence.observations import AdminCredentialRefused
-from aks_entra.core.new_cluster import NewCluster
 from aks_entra.core.steps import Guarded
 from aks_entra.errors import AksEntraError, Refused, Rejected, TryLater
-from aks_entra.ports.migration import HeldCredential, Operation
+from aks_entra.ports.migration import HeldCredential
+from aks_entra.ports.operations import Operation
 from aks_entra.wiring import Session
 from azure_sandbox.front.http import Reply
 from azure_sandbox.server import Sandbox
@@ -224,11 +225,13 @@ async def test_a_token_for_arm_is_sent_to_arm_only(opened: Opener) -> None:
 async def test_a_cluster_is_created_once_with_local_accounts_disabled(opened: Opener) -> None:
     spec = NewCluster(
         cluster=cluster("fresh", "new-weu"),
-        location="westeurope",
         admin_group_ids=(ADMINS,),
         tenant_id=TENANT,
-        node_count=2,
-        tags=(("made", "by-test"),),
+        body={
+            "location": "westeurope",
+            "tags": {"made": "by-test"},
+            "properties": {"agentPoolProfiles": [{"name": "nodepool1", "mode": "System", "count": 2}]},
+        },
     )
     async with opened() as session:
         arm = session.ports.arm
@@ -243,3 +246,8 @@ async def test_a_cluster_is_created_once_with_local_accounts_disabled(opened: Op
         assert made.tags == (("made", "by-test"),)
         with pytest.raises(Rejected, match="exists already"):
             await arm.create_cluster(spec)
+        etag = made.etag or ""
+        await settled(session, await arm.create_cluster(spec, failed=etag))
+        with pytest.raises(TryLater, match="somebody else changed it in between"):
+            await arm.create_cluster(spec, failed=etag)
+        await settled(session, await arm.create_cluster(spec, failed=""))

@@ -9,7 +9,7 @@ import pytest
 
 from aks_entra.core.cluster import Posture
 from aks_entra.core.evidence.observations import Credential
-from aks_entra.core.planning.fleet import ProverSpec
+from aks_entra.core.planning.prover import ProverSpec
 from aks_entra.core.preflight import Inside
 from aks_entra.core.steps import Guarded
 from aks_entra.errors import Refused, TryLater

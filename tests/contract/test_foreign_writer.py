@@ -86,8 +86,8 @@ class OtherWriter:
         self.told: dict[str, tuple[int, Mapping[str, Any]]] = {}
         self.seen: dict[str, list[str]] = {}
 
-    def target(self, host: str, port: int) -> Target:
-        found = self.box.target(host, port)
+    def target(self, host: str, port: int, network: str) -> Target:
+        found = self.box.target(host, port, network)
         assert isinstance(found, Target), "the built-in API server answers here"
 
         async def handle(request: Request) -> Reply:

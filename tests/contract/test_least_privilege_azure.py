@@ -18,7 +18,8 @@ from aks_entra.core.access.grants import Approval, Level
 from aks_entra.core.evidence.break_glass import Opening
 from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup, WantedTarget
 from aks_entra.core.planning.job import Job
-from aks_entra.core.planning.plan import FleetPlan, Prover
+from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.planning.prover import Prover
 from aks_entra.core.preflight import Severity
 from aks_entra.core.verdict.current_state import judge_current_state
 from aks_entra.core.verdict.verdict import Outcome, Verdict
@@ -28,13 +29,14 @@ from aks_entra.host.private_file import PrivateFile
 from aks_entra.planning.inventory import inventory
 from aks_entra.planning.planner import plan_fleet
 from aks_entra.planning.rollback import plan_way_back
+from aks_entra.planning.selection import Selection
 from aks_entra.settings import Settings
 from aks_entra.verification import verifier
 from aks_entra.wiring import Session, open_session
 from azure_sandbox.arm.authorization.access import RoleAssignments
 from azure_sandbox.server import Sandbox
 from tests.contract.access_engines import LISTED, granter
-from tests.contract.small_world import ADMINS, READER, SUBSCRIPTION, UNLOCKED, cluster
+from tests.contract.small_world import ADMINS, DANA, READER, SUBSCRIPTION, UNLOCKED, cluster
 
 ROLES = Path(__file__).parents[2] / "deployments" / "roles"
 EVERYWHERE = Selector(subscription=SUBSCRIPTION)
@@ -76,7 +78,7 @@ async def planned(session: Session, selector: Selector, *wanted: WantedGroup) ->
 
 
 async def look(session: Session, said: Said, _: Path) -> bool:
-    rows = await inventory(session.ports, (EVERYWHERE,), probe=True, read=True, records=())
+    rows = await inventory(session.ports, Selection(selectors=(EVERYWHERE,)), probe=True, read=True, records=())
     said.extend(row.problem for row in rows)
     plan = await planned(session, EVERYWHERE)
     said.plan(plan)
@@ -134,13 +136,12 @@ ONLY_WHERE: dict[str, str] = {
     "Microsoft.Resources/subscriptions/read": "a subscription is named by its name: Azure lists fewer without it",
     "Microsoft.Resources/subscriptions/resourceGroups/read": "a cluster is to be created",
     "Microsoft.Authorization/permissions/read": "Azure asks for it; the sandbox tells everybody their own permissions",
-    "Microsoft.Authorization/roleAssignments/read": "the prover gets in by a role, not by an admin group",
-    "Microsoft.Authorization/roleDefinitions/read": "roles are named (explain, review)",
     "Microsoft.Authorization/policySetDefinitions/read": "a policy initiative reaches the cluster",
     "Microsoft.Authorization/policyExemptions/read": "a policy reaches the cluster; unread, none is taken to be exempt",
     "Microsoft.ContainerService/managedClusters/agentPools/read": "pools changed while the cluster was written",
     "Microsoft.ContainerService/locations/operations/read": "an operation of somebody else is followed",
     "Microsoft.ContainerService/locations/operationresults/read": "as above",
+    "Microsoft.ContainerService/fleets/members/read": "a fleet exists in a subscription that the identity sees",
     "Microsoft.Network/publicIPAddresses/read": "a service that this process depends on may run on the cluster",
     "Microsoft.Network/loadBalancers/read": "as above",
     "Microsoft.Network/virtualNetworks/subnets/read": "a pool has a subnet of its own",
@@ -161,6 +162,16 @@ ONLY_WHERE: dict[str, str] = {
 """Actions of look.json and migrate.json that this world does not need, and when they are needed."""
 
 
+BINDING = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRoleBinding",
+    "metadata": {"name": "dana"},
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+    "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": DANA}],
+}
+"""A binding in the cluster `guarded` that names a user, whom the directory is asked about."""
+
+
 def role(name: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = json.loads((ROLES / f"{name}.json").read_text())
     return found
@@ -177,6 +188,7 @@ def world(name: str, *, without: str = "") -> dict[str, Any]:
     listed = [one for one in LISTED[WORK[name][1]] if one != without]
     permissions = f"graphPermissions: [{', '.join(listed)}]"
     text = re.sub(r"graphPermissions: \[[^]]*\]", permissions, UNLOCKED, count=1)
+    text = text.replace("localAccounts: false}", f"localAccounts: false, objects: [{json.dumps(BINDING)}]}}")
     if name == "access-granter":  # uses the role's data actions in the cluster, not membership of the admin group
         text = text.replace("members: [operator, dana, left]", "members: [dana, left]")
     text = text.replace("{principal: operator, role: Owner}", f"{{principal: operator, role: {held['Name']}}}")
@@ -187,7 +199,6 @@ RECORDED = ("look", "migrate")
 """Their runs record the actions that requests need. An action that no request needs cannot be missing."""
 
 NEEDED_AND_NOT_MISSED = {
-    ("look", "Microsoft.Authorization/roleAssignments/read"),
     ("migrate", "Microsoft.ContainerService/managedClusters/agentPools/read"),
 }
 """Actions that a request needs, but without which the work succeeds."""

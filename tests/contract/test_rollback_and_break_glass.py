@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aks_entra.core.evidence.break_glass import Opening, opening_on
-from aks_entra.core.planning.plan import Prover
+from aks_entra.core.planning.prover import Prover
 from aks_entra.core.verdict.rollback import is_restored
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.errors import TryLater

@@ -173,6 +173,10 @@ async def test_the_transport_sends_a_token_to_no_other_host() -> None:
         ({"x-ms-retry-after-ms": "nan", "Retry-After": "7"}, 7.0),
         ({"x-ms-retry-after-ms": "999999999"}, retry_after.LONGEST),
         ({"retry-after-ms": "1500"}, 1.5),
+        ({"x-ms-user-quota-resets-after": "00:00:05"}, 5.0),
+        ({"x-ms-user-quota-resets-after": "00:01:05", "Retry-After": "7"}, 7.0),
+        ({"x-ms-user-quota-resets-after": "99:00:00"}, retry_after.LONGEST),
+        ({"x-ms-user-quota-resets-after": "soon"}, None),
         ({}, None),
     ],
 )

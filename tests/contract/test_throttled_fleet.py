@@ -134,6 +134,7 @@ def test_a_bucket_allows_a_burst_and_then_its_rate() -> None:
         (("GET", "/subscriptions/a"), ("GET", "/subscriptions/b"), 0),
         (("GET", "/subscriptions/a"), ("PUT", "/subscriptions/a"), 0),
         (("GET", "/subscriptions"), ("GET", "/tenants"), 1),
+        (("POST", "/providers/Microsoft.ResourceGraph/resources"),) * 2 + (2,),
     ],
 )
 def test_requests_share_the_bucket_of_their_subscription_and_method(

@@ -32,6 +32,7 @@ from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
 from azure_sandbox.cluster.real.process import free_port
 from azure_sandbox.server import Sandbox
+from tests.flows.private_networks import SPLIT
 from tests.flows.write_clusters import GROUPS
 from tests.support import prepared_database
 from tests.support.patience import SOON
@@ -259,8 +260,11 @@ class PrefectStack:
         out, err = await process.communicate()
         return Ended(exit_code=process.returncode or 0, stdout=out.decode(), stderr=err.decode())
 
-    async def begin(self, folder: Path, *command: str) -> asyncio.subprocess.Process:
-        """Start a program in a folder. It finds the server, its string and `aks-entra`; its lines are not wrapped."""
+    async def begin(self, folder: Path, *command: str, **environment: str) -> asyncio.subprocess.Process:
+        """Start a program in a folder. It finds the server, its string and `aks-entra`; its lines are not wrapped.
+
+        `environment`: variables that this program has in addition.
+        """
         return await asyncio.create_subprocess_exec(
             *command,
             cwd=folder,
@@ -272,6 +276,7 @@ class PrefectStack:
                 "PREFECT_HOME": str(self.home),
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
                 "COLUMNS": "1000",
+                **environment,
             },
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -347,7 +352,7 @@ def until() -> Until:
 async def stack(tmp_path_factory: pytest.TempPathFactory, python: Path, database: Path) -> AsyncIterator[PrefectStack]:
     folder = tmp_path_factory.mktemp("flows")
     world = folder / "world.yaml"
-    world.write_text(WORLD + GROUPS)
+    world.write_text(WORLD + GROUPS + SPLIT)
     prepared_database.put(database, folder / "home")
     exchanges: list[Exchange] = []
     async with Sandbox(world, pace=500, observe=exchanges.append) as sandbox:
@@ -357,7 +362,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory, python: Path, database
         environment["PREFECT_API_SSL_CERT_FILE"] = environment["SSL_CERT_FILE"]  # a warm interpreter needs it by name
         port = free_port()
         process = await asyncio.create_subprocess_exec(
-            *(str(python), "-c", MAIN, "up", "--port", str(port)),
+            *(str(python), "-c", MAIN, "up", "--port", str(port), "--work-queue", "default"),
             cwd=CHECKOUT,
             env={**clean, **environment, "AKS_ENTRA_HOME": str(folder / "home")},
             stderr=asyncio.subprocess.PIPE,

@@ -19,7 +19,7 @@ from aks_entra import documents, prefect_client
 from aks_entra.access import grants
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.evidence.break_glass import Opening
-from aks_entra.core.planning.plan import Prover
+from aks_entra.core.planning.prover import Prover
 from aks_entra.core.preflight import Finding, Severity
 from aks_entra.errors import Refused
 from aks_entra.execution.break_glass import BreakGlass

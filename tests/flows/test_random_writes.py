@@ -14,7 +14,7 @@ import pytest
 
 from aks_entra import prefect_client
 from aks_entra.core.evidence.break_glass import Opening
-from aks_entra.core.planning.plan import Prover
+from aks_entra.core.planning.prover import Prover
 from aks_entra.errors import Refused
 from aks_entra.execution.break_glass import BreakGlass
 from aks_entra.prefect_client import names

@@ -7,7 +7,8 @@ import pytest
 from aks_entra import prefect_client
 from aks_entra.core.evidence.rotation_debt import Sighting
 from aks_entra.core.verdict.verdict import Outcome
-from aks_entra.fleet_file.model import AdminGroupFile, FleetFile
+from aks_entra.fleet_file.cluster_file import ClusterFile
+from aks_entra.fleet_file.model import FleetFile
 from aks_entra.prefect_client import events
 from azure_sandbox.front.http import Reply
 from flows.inventory_fleet import inventory_fleet
@@ -21,26 +22,40 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+def wanted(group: str, name: str, **others: object) -> ClusterFile:
+    said = {"version": 1, "kind": "cluster", "subscription": "prod-eu", "resource_group": group, "name": name}
+    return ClusterFile.model_validate({**said, "location": "westeurope", **others})
+
+
 async def test_a_cluster_is_provisioned_closed_and_our_evidence_says_so(stack: PrefectStack) -> None:
+    window = {"name": "aksManagedAutoUpgradeSchedule", "day": "sat", "start_time": "02:00"}
     with stack.inside():
-        group = AdminGroupFile(name="new-admins", create=True)
+        cluster = wanted(
+            "fresh",
+            "new-01",
+            admin_groups=[{"name": "new-admins", "create": True}],
+            node_pools=[{"name": "system", "count": 1}],
+            maintenance_windows=[window],
+        )
         for again in (False, True):
-            state = await provision_cluster(
-                "prod-eu", "fresh", "new-01", "westeurope", [group], nodes=1, return_state=True
-            )
+            state = await provision_cluster(cluster, return_state=True)
             assert state.is_completed(), state.message
-            assert stack.writes("fresh") == ["PUT new-01"], again
+            assert stack.writes("fresh") == ["PUT new-01", "PUT aksManagedAutoUpgradeSchedule"], again
         mine = [one for one in await prefect_client.records() if one.cluster.endswith("/new-01")]
         assert Sighting.CREATED_CLOSED in {one.sighting for one in mine}
 
 
-async def test_an_existing_cluster_that_differs_is_refused_and_no_group_is_created(stack: PrefectStack) -> None:
+async def test_what_cannot_be_created_is_refused_and_no_group_is_created(stack: PrefectStack) -> None:
     with stack.inside():
         before = len(stack.exchanges)
-        group = AdminGroupFile(name="never-made", create=True)
-        state = await provision_cluster("prod-eu", "quiet", "open", "westeurope", [group], return_state=True)
-        assert state.is_failed()
-        assert "a cluster with this name exists, but differs" in str(state.message)
+        group = {"name": "never-made", "create": True}
+        for cluster, said in (
+            (wanted("quiet", "open", admin_groups=[group]), "a cluster with this name exists, but differs"),
+            (wanted("quiet", "old", admin_groups=[group], kubernetes_version="1.19"), "does not offer Kubernetes 1.19"),
+        ):
+            state = await provision_cluster(cluster, return_state=True)
+            assert state.is_failed()
+            assert said in str(state.message)
         assert not [one for one in stack.exchanges[before:] if one.method in {"PUT", "PATCH"}]
 
 
@@ -50,8 +65,8 @@ async def test_a_cluster_that_may_not_be_read_does_not_count_as_missing(stack: P
         stack.sandbox.faults.add(
             "GET", "/resourceGroups/quiet/.*/managedClusters/unseen$", answer=Reply(403, denied, {})
         )
-        group = AdminGroupFile(name="never-made", create=True)
-        state = await provision_cluster("prod-eu", "quiet", "unseen", "westeurope", [group], return_state=True)
+        cluster = wanted("quiet", "unseen", admin_groups=[{"name": "never-made", "create": True}])
+        state = await provision_cluster(cluster, return_state=True)
         assert state.is_failed()
         assert stack.sandbox.faults.waiting == ()
         assert stack.writes("quiet") == []

@@ -48,7 +48,18 @@ subscriptions:
           - {name: plain, nodes: 2, identity: none}
           - {name: legacy, nodes: 1, identity: legacy}
 """
-PROVISION = "aks-entra provision -g pay-weu -n pay-01 -l westeurope --node-count 1"
+CLUSTER = """\
+version: 1
+kind: cluster
+subscription: prod-eu
+resource_group: pay-weu
+name: pay-01
+location: westeurope
+admin_groups: [{name: pay-admins, create: true, members: [dana@contoso.onmicrosoft.com]}]
+node_pools: [{name: system, count: 1, vm_size: Standard_D4s_v5}]
+maintenance_windows: [{name: aksManagedAutoUpgradeSchedule, day: sat, start_time: "02:00"}]
+work_queue: default
+"""
 FLEET = """\
 version: 1
 name: shop
@@ -68,8 +79,8 @@ class SecretRecorder:
     sandbox: Sandbox
     secrets: set[str] = field(default_factory=set)
 
-    def target(self, host: str, port: int) -> Target:
-        found = self.sandbox.target(host, port)
+    def target(self, host: str, port: int, network: str) -> Target:
+        found = self.sandbox.target(host, port, network)
         assert isinstance(found, Target), "the built-in API server answers here"
 
         async def listen(request: Request) -> Reply:
@@ -124,10 +135,13 @@ async def test_no_secret_is_in_a_file_afterwards(installation: LocalInstallation
     installation.sandbox.proxy.hosts = ear
     fleet, plan, report = tmp_path / "fleet.yaml", tmp_path / "plan.json", tmp_path / "report.json"
     fleet.write_text(FLEET)
+    cluster = tmp_path / "cluster.yaml"
+    cluster.write_text(CLUSTER)
     typed = [
         await installation.terminal.type(line)
         for line in (
-            f"{PROVISION} --admin-group pay-admins --create-group --member dana@contoso.onmicrosoft.com",
+            f"aks-entra provision {cluster}",
+            f"aks-entra provision {cluster} --dry-run",
             "aks-entra inventory --subscription prod-eu --read -o json",
             f"aks-entra plan {fleet} --out {plan}",
             f"aks-entra migrate {plan} --yes --reason CHG-1",
@@ -135,6 +149,8 @@ async def test_no_secret_is_in_a_file_afterwards(installation: LocalInstallation
         )
     ]
     assert [one.status for one in typed] == [0] * len(typed), typed
+    assert "to sign in: aks-entra kubeconfig -g pay-weu -n pay-01" in typed[0].err
+    assert "it exists as requested: nothing will be changed" in typed[1].out
     digest = json.loads(plan.read_text())["digest"]
     ways = " ".join(f"--{kind} {report.with_suffix('.' + kind)}" for kind in ("json", "html", "junit", "sarif", "csv"))
     typed.append(await installation.terminal.type(f"aks-entra report {digest} {ways}"))

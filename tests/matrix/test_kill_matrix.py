@@ -8,7 +8,7 @@ import pytest
 
 from aks_entra.core.evidence.break_glass import Opening, opening_on
 from aks_entra.core.planning.fleet import WantedGroup, WantedTarget
-from aks_entra.core.planning.plan import Prover
+from aks_entra.core.planning.prover import Prover
 from aks_entra.core.verdict.rollback import is_restored
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.execution.break_glass import BreakGlass

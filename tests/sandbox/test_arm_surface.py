@@ -241,7 +241,12 @@ async def test_a_run_command_has_the_rights_of_the_cluster_token(client: ArmClie
     assert nodes["logs"].startswith("NAME")
     assert (await client.refused("POST", f"{MANAGED}/runCommand", {"command": "kubectl get nodes"}))[0] == 400
     admin = client.tokens.issue(client.alice, audience=SERVER_APP)
-    assert (await run(MANAGED, "kubectl get pods -A", admin))["exitCode"] == 0
+    everywhere = (await run(MANAGED, "kubectl get pods -A", admin))["logs"].splitlines()
+    assert everywhere[0].split()[:2] == ["NAMESPACE", "NAME"]
+    assert {line.split()[0] for line in everywhere[1:]} == {"kube-system"}
+    assert "NAMESPACE" not in (await run(PLAIN, "kubectl get nodes -A"))["logs"]
+    assert (await run(PLAIN, "kubectl get pods"))["logs"] == "No resources found in default namespace.\n"
+    assert (await run(PLAIN, "kubectl get pvc -A"))["logs"] == "No resources found\n"
     outsider = client.tokens.issue(client.outsider, audience=SERVER_APP)
     refused = await run(MANAGED, "kubectl get nodes", outsider)
     assert (refused["exitCode"], "Forbidden" in refused["logs"]) == (1, True)

@@ -66,11 +66,17 @@ async def test_arguments_and_exit_code_are_passed_through(tmp_path: Path) -> Non
 
 
 async def test_azure_settings_of_the_machine_are_hidden_from_the_command(tmp_path: Path) -> None:
-    real = {"AZURE_AUTHORITY_HOST": "https://login.example/", "ARM_CLIENT_ID": "x", "HTTPS_PROXY": "http://p:1"}
+    real = {
+        "AZURE_AUTHORITY_HOST": "https://login.example/",
+        "ARM_CLIENT_ID": "x",
+        "ARM_USE_CLI": "x",
+        "HTTPS_PROXY": "http://p:1",
+    }
     code, out, _ = await inside(tmp_path, "env", **real, SSL_CERT_FILE="/etc/x", KEEP="me")
     assert code == 0
     seen = dict(line.partition("=")[::2] for line in out.splitlines())
-    assert not {"AZURE_AUTHORITY_HOST", "ARM_CLIENT_ID"} & set(seen)
+    assert not {"AZURE_AUTHORITY_HOST", "ARM_USE_CLI"} & set(seen)
+    assert seen["ARM_CLIENT_ID"] == seen["AZURE_CLIENT_ID"]
     assert seen["KEEP"] == "me"
     assert seen["SSL_CERT_FILE"].startswith(str(tmp_path))
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", seen["HTTPS_PROXY"])
@@ -78,7 +84,7 @@ async def test_azure_settings_of_the_machine_are_hidden_from_the_command(tmp_pat
 
 
 async def test_the_temporary_folder_holds_only_the_public_certificate(tmp_path: Path) -> None:
-    code, out, _ = await inside(tmp_path, 'find "$TMPDIR" -type f -exec cat {} +')
+    code, out, _ = await inside(tmp_path, 'find "$TMPDIR" -type f ! -name ca.p12 -exec cat {} +')
     assert code == 0
     assert out.count("-----BEGIN") == out.count("-----BEGIN CERTIFICATE-----") == 1
 
@@ -90,6 +96,7 @@ async def test_requests_are_logged_without_secrets(tmp_path: Path) -> None:
     assert code == 0
     (line,) = [json.loads(it) for it in log.read_text().splitlines()]
     assert (line["host"], line["method"], line["status"]) == ("login.microsoftonline.com", "POST", 200)
+    assert (line["query"], line["caller"], line["milliseconds"] >= 0) == ("", "", True)
     assert out.splitlines()[-1] not in log.read_text()
 
 

@@ -66,7 +66,7 @@ async def test_version_and_discovery_describe_the_server(admin: ApiClient, nobod
     assert [it["kind"] for it in reviews["resources"]] == ["SelfSubjectReview"]
     nothing = await admin.send("GET", "/apis/none/v1")
     assert (nothing.status, nothing.body) == (404, "404 page not found\n")
-    assert (await admin.refused("GET", "/openapi/v3"))[0] == 501
+    assert (await admin.refused("GET", "/openapi/v2"))[0] == 501
     assert (await nobody.refused("GET", "/metrics")) == (
         403,
         f'forbidden: User "{nobody.client.outsider.id}" cannot get path "/metrics"',
@@ -211,8 +211,16 @@ async def test_protobuf_of_new_kubectl_versions_is_read(nobody: ApiClient, admin
     request = protobuf("authentication.k8s.io/v1", "TokenRequest", field(1, b"") + field(2, b"\x20\x90\x1c"))
     token = await admin.send("POST", "/api/v1/namespaces/pay/serviceaccounts/default/token", request)
     assert (token.status, token.body["spec"]) == (201, {"expirationSeconds": 3600})
-    labelled = protobuf("v1", "Namespace", field(1, field(1, b"x") + field(11, b"labels")))
-    assert (await admin.refused("POST", "/api/v1/namespaces", labelled))[0] == 501
+    labelled = field(1, field(1, b"x") + field(11, field(1, b"team") + field(2, b"a")) + field(12, field(1, b"n")))
+    maps, hidden = "/api/v1/namespaces/pay/configmaps", "/api/v1/namespaces/pay/secrets"
+    pair = field(1, b"k") + field(2, b"v")
+    made = await admin.send("POST", maps, protobuf("v1", "ConfigMap", labelled + field(2, pair) + b"\x20\x01"))
+    assert (made.body["data"], made.body["immutable"]) == ({"k": "v"}, True)
+    assert (made.body["metadata"]["labels"], made.body["metadata"]["annotations"]) == ({"team": "a"}, {"n": ""})
+    made = await admin.send("POST", hidden, protobuf("v1", "Secret", labelled + field(2, pair) + field(3, b"Opaque")))
+    assert (made.body["data"], made.body["type"]) == ({"k": "dg=="}, "Opaque")
+    owned = protobuf("v1", "Namespace", field(1, field(1, b"x") + field(13, b"owner")))
+    assert (await admin.refused("POST", "/api/v1/namespaces", owned))[0] == 501
     short = body[: len(body) // 2]
     assert (await admin.refused("POST", f"{REVIEW}/selfsubjectaccessreviews", short))[0] == 400
     odd = protobuf("v1", "Pod", b"")

@@ -141,3 +141,20 @@ async def test_the_error_for_a_wrong_federated_assertion_names_the_mismatch(
 async def test_an_application_without_federated_credentials_is_refused() -> None:
     client = new_client()
     assert (await client.refused(**federated(client, app=client.app("operator"))))[0] == 70025
+
+
+async def test_a_certificate_that_was_added_in_graph_opens_entra() -> None:
+    client = IdentityClient(
+        {
+            "servicePrincipals": [
+                {"name": "operator", "graphPermissions": ["Application.ReadWrite.All"]},
+                {"name": "pipeline"},
+            ]
+        }
+    )
+    assert (await client.refused(**certified(client)))[0] == 700027
+    der = base64.b64encode(VALID.public_bytes(Encoding.DER)).decode()
+    key = {"type": "AsymmetricX509Cert", "usage": "Verify", "key": der}
+    found = await client.get(f"/applications(appId='{client.app('pipeline')}')")
+    assert (await client.send("PATCH", f"/applications/{found['id']}", {"keyCredentials": [key]})).status == 204
+    assert (await client.token(**certified(client)))["access_token"]

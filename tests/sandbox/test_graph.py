@@ -393,4 +393,4 @@ async def test_a_token_for_another_audience_is_refused(client: GraphClient) -> N
 
 async def test_a_malformed_body_and_an_unknown_route_are_refused(client: GraphClient) -> None:
     assert (await client.refused("POST", "/groups", ["a list"]))[0] == 400
-    assert (await client.refused("GET", "/applications"))[0] == 501
+    assert (await client.refused("GET", "/domains"))[0] == 501

@@ -91,6 +91,20 @@ async def test_an_invalid_network_is_refused(client: ArmClient, body: dict[str, 
     assert (await client.refused("PUT", NETWORK, body))[1] == code
 
 
+async def test_a_subnet_may_name_settings_without_a_value_as_terraform_does(client: ArmClient) -> None:
+    assert (await client.send("PUT", NETWORK, network())).status == 201
+    unset: dict[str, Any] = {
+        "serviceEndpoints": [],
+        "serviceEndpointPolicies": None,
+        "sharingScope": "",
+        "delegations": [],
+    }
+    made = await client.send("PUT", SUBNET, {"properties": {"addressPrefix": "10.1.0.0/24", **unset}})
+    assert made.status == 201
+    shared = {"properties": {"addressPrefix": "10.1.0.0/24", "sharingScope": "Tenant"}}
+    assert (await client.send("PUT", SUBNET, shared)).status == 501
+
+
 async def test_reading_networks_and_public_addresses_needs_a_right(client: ArmClient) -> None:
     await client.send("PUT", NETWORK, network(("nodes", "10.1.0.0/24")))
     nodes = f"{SCOPE}/resourceGroups/MC_shop-weu_shop-01_westeurope/providers/Microsoft.Network"

@@ -90,6 +90,13 @@ async def test_a_workspace_refuses_what_has_no_effect_here_and_gives_its_keys(cl
     assert keys["primarySharedKey"] != keys["secondarySharedKey"]
 
 
+async def test_no_deleted_workspace_can_be_recovered(client: ArmClient) -> None:
+    deleted = f"{SCOPE}/providers/Microsoft.OperationalInsights/deletedWorkspaces"
+    assert await client.get(deleted) == {"value": []}
+    client.caller = client.outsider
+    assert (await client.refused("GET", deleted))[:2] == (403, "AuthorizationFailed")
+
+
 async def test_the_list_of_resources_shows_what_the_caller_may_read(client: ArmClient) -> None:
     for place in (IDENTITY, WORKSPACE, ADDRESS):
         await client.send("PUT", place, HERE)

@@ -60,7 +60,7 @@ class ProxySetup:
     async def refused(self, request: Request) -> Reply:
         raise Problem(409, {"error": {"code": "Conflict", "message": request.method}}, {"Retry-After": "1"})
 
-    def target(self, host: str, port: int) -> Target:
+    def target(self, host: str, port: int, network: str) -> Target:  # noqa: ARG002 - it is the same in every network
         if host == SERVED and port == 443:
             return Target(context=self.front, handle=self.router.dispatch)
         if host == CLUSTER:

@@ -15,9 +15,10 @@ from multidict import CIMultiDict
 
 from azure_sandbox.arm.api_versions import newest
 from azure_sandbox.arm.state import ManagedCluster
-from azure_sandbox.cluster.machines import namespace
+from azure_sandbox.cluster.machines import Pool, namespace
 from azure_sandbox.cluster.resources import RBAC_GROUP
 from azure_sandbox.entra import pim
+from azure_sandbox.entra.objects import Application, PasswordCredential
 from azure_sandbox.entra.pim_state import ScheduleRequest
 from azure_sandbox.entra.tokens import ARM_AUDIENCES
 from azure_sandbox.faults.operations import OperationFault
@@ -188,6 +189,8 @@ async def test_writes_to_a_cluster_and_to_arm_survive_a_restart(tmp_path: Path) 
     home = f"/subscriptions/{one.subscription}"
     provider = f"{home}/providers/Microsoft.KeyVault"
     await asked(first, "POST", f"{provider}/register")
+    team = f"{one.id}/managedNamespaces/team"
+    assert (await asked(first, "PUT", team, {"properties": {"adoptionPolicy": "Never"}})).status == 201
     second = again(tmp_path / "s", first)
     two = cluster_of(second)
     store = two.server.store
@@ -198,6 +201,7 @@ async def test_writes_to_a_cluster_and_to_arm_survive_a_restart(tmp_path: Path) 
     assert (two.etag, two.uid) == (one.etag, one.uid)
     assert (await asked(second, "GET", assignment)).body == (await asked(first, "GET", assignment)).body
     assert (await asked(second, "GET", lock)).status == 200
+    assert (await asked(second, "GET", team)).body == (await asked(first, "GET", team)).body
     registered = (await asked(second, "GET", provider)).body
     assert isinstance(registered, dict)
     assert registered["registrationState"] == "Registered"
@@ -310,3 +314,24 @@ def test_only_classes_of_the_sandbox_are_decoded() -> None:
         decode({"$": "os:system", "of": {}})
     with pytest.raises(TypeError, match="cannot be stored as JSON"):
         encode(object())
+
+
+def test_a_field_that_an_earlier_version_did_not_store_has_its_default() -> None:
+    pool = Pool(name="a", count=1, mode="System", vm_size="Standard_D4s_v5", version="1.34.4")
+    stored = encode(pool)
+    del stored["of"]["max_pods"], stored["of"]["labels"]
+    assert decode(stored) == pool
+
+
+async def test_an_application_and_its_secret_survive_a_restart(tmp_path: Path) -> None:
+    async with Sandbox(Path("demo"), state=tmp_path / "state") as first:
+        now = first.clock.now()
+        secret = PasswordCredential(key_id="k", secret="s", start=now, end=now + timedelta(days=1))
+        made = Application(id="i", app_id="a", display_name="deployer", created_at=now, passwords=(secret,))
+        first.directory.register(made)
+        leaver = next(iter(first.directory.users()))
+        first.directory.remove(leaver)
+    async with Sandbox(state=tmp_path / "state") as second:
+        assert second.directory.registration("a") == made
+        assert [it for it, _ in second.directory.removed()] == [leaver]
+        assert second.directory.user(leaver.upn) is None

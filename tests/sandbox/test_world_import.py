@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from azure_sandbox.arm.state import ChildResource
 from azure_sandbox.server import Sandbox
 from azure_sandbox.world.importing.files import import_files
 from azure_sandbox.world.model import World, WorldError
@@ -55,6 +56,16 @@ async def test_an_exported_world_gives_the_same_answers(tmp_path: Path) -> None:
     for name, document in found.items():
         assert steady(again[name]["value"]) == steady(document["value"]), name
     assert YAML(typ="safe").load(second.export()) == YAML(typ="safe").load(first.export())
+
+
+def test_an_exported_world_has_the_child_resources_of_clusters(tmp_path: Path) -> None:
+    first = Sandbox(world(WORLD))
+    key, cluster = next(iter(first.arm.state.clusters.items()))
+    for kind in ("jwtAuthenticators", "managedNamespaces"):
+        cluster.children[kind, "one"] = ChildResource(name="One", document={"properties": {"of": kind}})
+    file = tmp_path / "out.yaml"
+    file.write_text(first.export())
+    assert Sandbox(file).arm.state.clusters[key].children == cluster.children
 
 
 CLUSTER = f"/subscriptions/{SUBSCRIPTION}/resourcegroups/Shop/providers/Microsoft.ContainerService/managedClusters/one"

@@ -46,7 +46,7 @@ async def ask(sandbox: Sandbox, host: str, method: str, path: str, query: dict[s
         body=body,
         now=sandbox.clock.now(),
     )
-    target = sandbox.target(host, 443) if server is None else server
+    target = sandbox.target(host, 443, "") if server is None else server
     assert not isinstance(target, Passage)
     reply = await target.handle(request)
     if reply.stream is not None:

@@ -8,10 +8,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from aks_entra.core.access.deny_assignments import DenyAssignment
-from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Pool, Posture
+from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Posture
 from aks_entra.core.evidence.observations import ActivityLogRead, AdminCredentialRefused
 from aks_entra.core.maintenance_windows import MaintenanceWindow
-from aks_entra.core.new_cluster import NewCluster
 from aks_entra.core.preflight import (
     Lock,
     NodeDisruption,
@@ -24,11 +23,12 @@ from aks_entra.core.preflight import (
 )
 from aks_entra.core.steps import Guarded, Step
 from aks_entra.errors import Refused, Rejected, TryLater
-from aks_entra.ports.migration import HeldCredential, KubeconfigSink, Operation, OperationState
+from aks_entra.ports.migration import HeldCredential, KubeconfigSink
+from aks_entra.ports.operations import Operation, OperationState
+from tests.support.memory_creation import WorldCreation
 from tests.support.memory_model import (
     REPLICATION,
     ROTATION,
-    SETTLING,
     SUBSCRIPTION,
     TENANT,
     UPDATE,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 KEPT = timedelta(days=89)  # how long the activity log has an entry
 
 
-class WorldArm:
+class WorldArm(WorldCreation):
     def __init__(self, world: World, vault: WorldVault) -> None:
         self._world = world
         self._vault = vault
@@ -261,37 +261,17 @@ class WorldArm:
             self._world.hands_out(found, "break-glass")
             place.put(f"generation {found.generation}".encode())
 
-    async def subscription_ids(self) -> tuple[str, ...]:
+    async def clusters_in_resource_graph(self, management_group: str | None) -> AsyncIterator[Posture]:
+        with self._world.call("arm.clusters_in_resource_graph"):
+            assert management_group in {None, "prod"}
+            found = [replace(posture_of(cluster), etag=None) for cluster in self._world.clusters.values()]
+        for posture in found:
+            yield posture
+
+    async def subscription_ids(self, management_group: str | None = None) -> tuple[str, ...]:
         with self._world.call("arm.subscription_ids"):
+            assert management_group in {None, "prod"}
             return (SUBSCRIPTION,)
-
-    async def ensure_resource_group(self, subscription_id: str, name: str, location: str) -> bool:
-        with self._world.call("arm.ensure_resource_group"):
-            assert subscription_id
-            assert location
-            created = name not in self._world.resource_groups
-            self._world.resource_groups.add(name)
-            return created
-
-    async def create_cluster(self, spec: NewCluster) -> Operation:
-        with self._world.call("arm.create_cluster"):
-            if spec.cluster.key in self._world.clusters:
-                raise Rejected("the cluster exists", code="PreconditionFailed", status=412)
-            made = self._world.add(
-                spec.cluster.name,
-                spec.cluster.resource_group,
-                identity=Identity.MANAGED,
-                tenant_id=spec.tenant_id,
-                groups=spec.admin_group_ids,
-                azure_rbac=spec.azure_rbac,
-                local_accounts=False,
-                pools=(Pool(name="nodepool1", count=spec.node_count),),
-                location=spec.location,
-                ca_since=self._world.now(),
-            )
-            made.knows_tokens_at = self._world.now() + timedelta(seconds=UPDATE + REPLICATION)
-            made.settled_at = self._world.now() + timedelta(seconds=UPDATE + SETTLING)
-            return self._lost(self._world.start(made, "Creating", UPDATE))
 
     def _guarded(self, cluster: ClusterId, expected: Guarded) -> Cluster:
         found = self._world.find(cluster)

@@ -9,6 +9,7 @@ from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup, WantedTa
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.planning.inventory import Row, inventory
 from aks_entra.planning.planner import plan_fleet
+from aks_entra.planning.selection import Selection
 from tests.support.memory_model import ADMINS
 from tests.support.memory_ports import World
 
@@ -29,4 +30,5 @@ async def planned(world: World, wanted: WantedTarget = GROUPED, **fleet: object)
 
 
 async def rows(world: World, *selectors: Selector, probe: bool = False, read: bool = False) -> tuple[Row, ...]:
-    return await inventory(world.process().ports, selectors or (WHOLE,), probe=probe, read=read, records=())
+    wanted = Selection(selectors=selectors or (WHOLE,))
+    return await inventory(world.process().ports, wanted, probe=probe, read=read, records=())

@@ -120,6 +120,7 @@ class Cluster:
     binding: bool = False  # some other ClusterRoleBinding lets the prover do everything
     roles: set[str] = field(default_factory=set)  # principals with Azure RBAC Cluster Admin
     reachable: bool = True
+    private: bool = False  # the API server has a private address only
     inside: Inside = INSIDE
     fqdn: str | None = "shop.hcp.westeurope.azmk8s.io"
     down_until: datetime = LONG_AGO  # the API server does not answer before that
@@ -171,6 +172,7 @@ def posture_of(cluster: Cluster) -> Posture:
         power_state=cluster.power_state,
         pools=cluster.pools,
         fqdn=cluster.fqdn,
+        private=cluster.private,
         node_resource_group="MC_shop",
         tags=cluster.tags,
         linked=cluster.linked,

@@ -8,14 +8,16 @@ effect, and just after.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
+from typing import Any
 
 from aks_entra.core.access.deny_assignments import DenyAssignment
 from aks_entra.core.cluster import ClusterId, Identity
+from aks_entra.core.creation.check import Network
 from aks_entra.core.doctor import Tool
 from aks_entra.core.evidence.observations import Baseline, Evidence, HandedOut
 from aks_entra.core.evidence.rotation_debt import Record
@@ -33,10 +35,12 @@ from aks_entra.core.preflight import (
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.execution.executor import Executor
 from aks_entra.execution.operations import Watch
-from aks_entra.ports.migration import Operation, Ports
+from aks_entra.ports.migration import Ports
+from aks_entra.ports.operations import Operation
 from aks_entra.probes.checks import Timeouts
 from tests.support.memory_arm import WorldArm
 from tests.support.memory_credentials import Ledger, Static
+from tests.support.memory_doors import WorldDoors
 from tests.support.memory_model import (
     ADMINS,
     PROVER,
@@ -74,6 +78,9 @@ class World:
         self.evidence: dict[tuple[str, str, str], tuple[Evidence, ...]] = {}  # by digest, cluster and kind of step
         self.works: dict[str, Work] = {}
         self.resource_groups: set[str] = set()
+        self.regions: dict[str, tuple[str, ...]] | None = {"westeurope": ("1", "2", "3")}
+        self.networks: dict[str, Network | None] = {}  # by resource id
+        self.children: dict[tuple[str, str, str], Mapping[str, Any]] = {}  # by cluster key, kind and name
         self.missing_permissions: tuple[str, ...] | None = ()
         self.linked: dict[str, bool | None] = {}  # by resource id, whether the runner has a right there; others: yes
         self.locks: tuple[Lock, ...] | None = ()
@@ -97,8 +104,10 @@ class World:
         self.free_addresses: int | None = 200
         self.memberships: Memberships | None = Memberships(groups=3, person=False)
         self.home = Home()
-        versions = {"kubectl": "v1.34.1", "kubelogin": "v0.2.19/abc"}
-        self.tools = {name: Tool(name=name, path=f"/usr/bin/{name}", version=said) for name, said in versions.items()}
+        self.tools = {
+            name: Tool(name=name, path=f"/usr/bin/{name}", version=said)
+            for name, said in (("kubectl", "v1.34.1"), ("kubelogin", "v0.2.19/abc"))
+        }
         self.without_effect: set[str] = set()  # operations that end well and change nothing
         self.lost_urls = False  # ARM forgets operations at once
         self.ends: dict[str, list[str]] = defaultdict(list)  # by kind of operation: how the next ones end
@@ -110,10 +119,10 @@ class World:
         self.happenings: dict[int, Happening] = {}
         self.observers: list[Callable[[], None]] = []
         self.ledger = Ledger()
+        self.doors: WorldDoors | None = None  # None: nobody looks at doors
         self.backdated = timedelta(0)  # how long before the end of a rotation the new CA is valid from
         self.locked = False  # a ReadOnly lock, or a policy: ARM refuses every write
-        self._moments = 0
-        self._ids = count(1)
+        self._moments, self._ids = 0, count(1)
 
     def add(self, name: str = "shop-01", group: str = "shop-weu", **how: object) -> Cluster:
         cluster = Cluster(id=ClusterId(subscription_id=SUBSCRIPTION, resource_group=group, name=name))
@@ -219,6 +228,7 @@ class World:
             journal=WorldJournal(self),
             callers=WorldCallers(self),
             host=WorldHost(self),
+            doors=self.doors,
         )
         watch = Watch(ports.arm, self.clock, every)
         timeouts = timeouts or Timeouts()

@@ -120,6 +120,11 @@ class WorldDirectory:
         with self._world.call("directory.principals"):
             return {one: found for one, found in self._principals().items() if one in {each.lower() for each in ids}}
 
+    async def users_named(self, names: tuple[str, ...]) -> Mapping[str, Principal]:
+        with self._world.call("directory.users_named"):
+            wanted = {one.lower() for one in names}
+            return {one.name.lower(): one for one in self._principals().values() if one.name.lower() in wanted}
+
     async def groups_of(self, principal_id: str) -> frozenset[str]:
         with self._world.call("directory.groups_of"):
             return self._groups_of(principal_id)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Depth, Identity, Pool, Posture
+from aks_entra.core.doors.facts import DoorFacts, Unread
+from aks_entra.core.doors.registry import doors_of
 from aks_entra.core.evidence.observations import (
     ActivityLogRead,
     AdminCredentialRefused,
@@ -10,6 +12,7 @@ from aks_entra.core.evidence.observations import (
     ClusterCreated,
     Credential,
     CredentialTried,
+    DoorsSeen,
     EntraSet,
     Evidence,
     Failure,
@@ -25,7 +28,8 @@ from aks_entra.core.evidence.observations import (
     WorkloadsSeen,
 )
 from aks_entra.core.evidence.rotation_debt import Debt, OldCredentials
-from aks_entra.core.planning.plan import ClusterPlan, FleetPlan, Prover, plan_cluster
+from aks_entra.core.planning.plan import ClusterPlan, FleetPlan, plan_cluster
+from aks_entra.core.planning.prover import Prover
 from aks_entra.core.planning.rollout import MemberGroup, Stage, StageResult
 from aks_entra.core.preflight.audit_callers import AuditedCallers, Caller, Holds
 from aks_entra.core.target import AzureRbac, GroupTarget, Target
@@ -160,6 +164,16 @@ EVIDENCE: tuple[Evidence, ...] = (
         azure_rbac=False,
         ca=NEW_CA,
         ca_not_before=AT,
+    ),
+    DoorsSeen(
+        at=AT,
+        doors=doors_of(
+            DoorFacts(
+                posture=Posture(cluster=cluster("shop-01"), pools=(Pool(name="system", ssh_access="LocalUser"),)),
+                jwt_authenticators=(),
+                managed_namespaces=Unread(why="ARM answered 403", remedy="grant the right"),
+            )
+        ),
     ),
     Failure(
         at=AT, error="Rejected", step="rotate-certificates", message="no quota", code="Quota", correlation_id="arm-5"

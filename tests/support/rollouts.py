@@ -10,7 +10,8 @@ from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import stamp
 from aks_entra.core.planning.approval import Approval
 from aks_entra.core.planning.gates import Side
-from aks_entra.core.planning.plan import ClusterPlan, FleetPlan, Prover, plan_cluster
+from aks_entra.core.planning.plan import ClusterPlan, FleetPlan, plan_cluster
+from aks_entra.core.planning.prover import Prover
 from aks_entra.core.planning.rollout import MemberGroup, Stage
 from aks_entra.core.rollout.next_action import RolloutState
 from aks_entra.core.target import RotationPolicy

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from aks_entra.core.cluster import Pool, ServingCertificate
+from aks_entra.core.doors.model import opened
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.planning.plan import ClusterPlan
 from aks_entra.core.preflight import (
@@ -24,6 +25,7 @@ from aks_entra.core.preflight import (
     Writer,
 )
 from aks_entra.core.preflight.audit_callers import Caller, Holds
+from aks_entra.core.target import LocalAccounts
 from tests.support.cases import DENIES, INSIDE, OLD_CA, QUIET, SHUT, facts, group, managed, target
 from tests.support.window_rule_cases import LATER, READ_BEFORE_THE_WINDOW, SUBNET
 
@@ -60,6 +62,10 @@ def inside(**how: Any) -> Inside:
     return replace(INSIDE, **how)
 
 
+STATIC = opened("static-credentials", "dana: Owner", remedy="turn local accounts off")
+SSH_OPEN = opened(
+    "node-ssh", "system: everyone with a private key of its local user", remedy="turn SSH access off for the pool"
+)
 SPEAKING = [
     *READ_BEFORE_THE_WINDOW,
     ("B002", "looked up in tenant another", managed(), target(), facts(directory_tenant="another")),
@@ -86,6 +92,20 @@ SPEAKING = [
     (
         "B013",
         "cannot be reached",
+        managed(authorized_ip_ranges=("20.0.0.0/8",)),
+        target(),
+        facts(unreachable="timed out"),
+    ),
+    (
+        "W160",
+        "reaches the internet as 198.51.100.9, which is in none",
+        managed(authorized_ip_ranges=("20.0.0.0/8", "192.0.2.7")),
+        target(),
+        facts(unreachable="timed out", prover_address="198.51.100.9"),
+    ),
+    (
+        "U160",
+        "it is unknown whether the authorised IP ranges",
         managed(authorized_ip_ranges=("20.0.0.0/8",)),
         target(),
         facts(unreachable="timed out"),
@@ -317,6 +337,35 @@ SPEAKING = [
         facts(inside=None, outside_because="no right"),
     ),
     ("U140", "could not be read", managed(), target(), facts(inside=None)),
+    (
+        "W170",
+        "(node-ssh) must be closed, and is open: system: everyone with a private key",
+        managed(),
+        target(doors=("node-ssh",)),
+        facts(doors=(SSH_OPEN,)),
+    ),
+    (
+        "U170",
+        "(node-ssh) must be closed, and is not looked at: the look that was recorded did not include it",
+        managed(),
+        target(doors=("node-ssh",)),
+        facts(),
+    ),
+    (
+        "I171",
+        "run-command, conditional-roles, fleet-roles (the look that was recorded did not include it)",
+        managed(),
+        target(),
+        facts(doors=(SSH_OPEN,)),
+    ),
+    ("I170", "(node-ssh) stays open: system: everyone", managed(), target(), facts(doors=(SSH_OPEN,))),
+    (
+        "I170",
+        "(static-credentials) stays open: dana: Owner",
+        managed(),
+        target(local_accounts=LocalAccounts.KEEP),
+        facts(doors=(STATIC,)),
+    ),
     (
         "U140",
         "may not read pods, webhooks",

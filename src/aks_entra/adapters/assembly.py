@@ -18,17 +18,21 @@ from aks_entra.adapters.first_use import on_first_use
 from aks_entra.adapters.http.network import Web
 from aks_entra.adapters.identity.credentials import Identities
 from aks_entra.adapters.vault import MemoryVault
-from aks_entra.core.planning.fleet import ProverSpec
+from aks_entra.core.planning.prover import ProverSpec
 from aks_entra.ports.migration import Clock, Journal, Ports
 from aks_entra.settings import Settings
 
 if TYPE_CHECKING:
+    from aks_entra.adapters.arm.doors import ArmDoors
+    from aks_entra.adapters.arm.role_assignments import ClusterRoles
     from aks_entra.adapters.graph.client import GraphClient
     from aks_entra.adapters.graph.conditional_access import GraphConditionalAccess
     from aks_entra.adapters.graph.directory import MicrosoftGraph
     from aks_entra.adapters.host.this_host import ThisHost
     from aks_entra.adapters.kubernetes.api_server import ApiServers
+    from aks_entra.adapters.kubernetes.rbac import KubernetesRbac
     from aks_entra.adapters.log_analytics import LogAnalytics
+    from aks_entra.adapters.rights import Rights
     from aks_entra.ports.access import AccessPorts, PersonSpec
 
 
@@ -41,7 +45,7 @@ async def open_services(
     async with AsyncExitStack() as to_close:
         web = Web(connect=settings.connect_timeout, read=settings.request_timeout)
         to_close.push_async_callback(web.close)
-        identities = Identities(web, prover, person)
+        identities = Identities(web, prover, person, egress=settings.egress_address)
         to_close.push_async_callback(identities.close)
         clients = Clients(identities, web, rate=settings.request_rate)
         to_close.push_async_callback(clients.close)
@@ -57,6 +61,8 @@ async def open_services(
             host=on_first_use(lambda: adapters.host),
             audit=on_first_use(lambda: adapters.audit),
             conditional_access=on_first_use(lambda: adapters.policies),
+            rights=on_first_use(lambda: adapters.rights),
+            doors=on_first_use(lambda: adapters.doors),
         )
         yield ports, on_first_use(lambda: adapters.access)
 
@@ -110,6 +116,12 @@ class _Adapters:
         return ApiServers(self._identities, self.vault, self.arm, timeout=self._settings.api_server_timeout)
 
     @cached_property
+    def doors(self) -> ArmDoors:
+        from aks_entra.adapters.arm.doors import ArmDoors
+
+        return ArmDoors(self._clients)
+
+    @cached_property
     def audit(self) -> LogAnalytics:
         from aks_entra.adapters.log_analytics import LogAnalytics
 
@@ -124,15 +136,32 @@ class _Adapters:
         return ThisHost(patience=self._settings.tool_limit)
 
     @cached_property
-    def access(self) -> AccessPorts:
+    def roles(self) -> ClusterRoles:
         from aks_entra.adapters.arm.role_assignments import ClusterRoles
-        from aks_entra.adapters.graph.pim import GraphGroupPim
+
+        return ClusterRoles(self._clients)
+
+    @cached_property
+    def bindings(self) -> KubernetesRbac:
         from aks_entra.adapters.kubernetes.rbac import KubernetesRbac
+
+        return KubernetesRbac(self.servers)
+
+    @cached_property
+    def rights(self) -> Rights:
+        from aks_entra.adapters.arm.fleets import Fleets
+        from aks_entra.adapters.rights import Rights
+
+        return Rights(self.roles, Fleets(self._clients), self.bindings, self.servers)
+
+    @cached_property
+    def access(self) -> AccessPorts:
+        from aks_entra.adapters.graph.pim import GraphGroupPim
         from aks_entra.ports.access import AccessPorts
 
         return AccessPorts(
-            roles=ClusterRoles(self._clients),
-            bindings=KubernetesRbac(self.servers),
+            roles=self.roles,
+            bindings=self.bindings,
             pim=GraphGroupPim(self.graph),
             policies=self.policies,
         )

@@ -50,6 +50,7 @@ class _Commands(LazyGroup):
         "break-glass": Command(
             "aks_entra.cli.break_glass", "Open local accounts for a limited time, then close them.", _FOR | _FILE
         ),
+        "doors": Command("aks_entra.cli.doors", "Show the other ways into a cluster, and who can use them."),
         "access": Command("aks_entra.cli.access", "Explain, grant, request and end access to clusters."),
         "kubeconfig": Command(
             "aks_entra.cli.kubeconfig", "Write a kubeconfig for kubelogin, without a credential.", _MODE

@@ -169,6 +169,8 @@ async def _deploy(
             await apply(change)
             output.say(f"✓ {change.name}: {_done(change)}", style="good")
     await _remarks(names, made, applied=not dry_run)
+    if not dry_run:
+        await _work_queues(named, made)
     if format_ is output.Format.JSON:
         listed = [await prefect_client.deployment_pages(name) for name in names]
         listed += [await prefect_client.notification_pages()] if any(one.of_automation for one in made) else []
@@ -209,6 +211,20 @@ def _effective(made: Sequence[Change]) -> list[Change]:
 
 def _done(change: Change) -> str:
     return {ChangeKind.CREATE: "created", ChangeKind.REMOVE: "removed"}.get(change.kind, "updated")
+
+
+async def _work_queues(named: dict[Path, FleetFile], made: Sequence[Change]) -> None:
+    """Make the work queues that the fleets name, and say which of them no worker polls."""
+    pools = {one.wanted.name: one.wanted.pool for one in made if isinstance(one.wanted, Deployment)}
+    for fleet in named.values():
+        if (pool := pools.get(fleet.name)) is None:
+            continue
+        for queue in await prefect_client.work_queues_without_worker(fleet, pool):
+            output.say(
+                f"warning: no worker polls the work queue {queue} of pool {pool}; its clusters are not planned",
+                f"  → prefect worker start --pool {pool} --work-queue {queue}",
+                style="warning",
+            )
 
 
 async def _remarks(fleets: Sequence[str], made: Sequence[Change], *, applied: bool) -> None:

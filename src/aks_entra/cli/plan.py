@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +16,7 @@ from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
 from aks_entra.cli import output
-from aks_entra.cli.deferred import wiring
+from aks_entra.cli.deferred import prefect_client, wiring
 from aks_entra.cli.earlier_reports import EvidenceFrom, gather
 from aks_entra.cli.plan_input import located, read_fleet, read_settings, teller, with_skips, writable, write_new
 from aks_entra.core.planning.fleet import ReadAs
@@ -27,9 +29,12 @@ from aks_entra.report.plan_text import render
 from aks_entra.report.plan_view import view_of
 
 if TYPE_CHECKING:
+    from aks_entra.core.evidence.rotation_debt import Record
     from aks_entra.core.planning.fleet import Fleet
+    from aks_entra.core.planning.parts import FleetPart
     from aks_entra.core.planning.plan import FleetPlan
     from aks_entra.core.preflight.audit_callers import AuditedCallers
+    from aks_entra.settings import Settings
     from aks_entra.wiring import Session
 
 _FILES = 30  # days of an exported log that count if Log Analytics is not asked
@@ -177,7 +182,17 @@ async def plan_of(fleet: Fleet, evidence: list[Path] | None, audit: Audit | None
                 records,
                 on_progress=teller(tell),
                 callers=await _callers(session, audit, fleet.audit_days),
+                on_note=lambda note: output.say(note, style="dim"),
+                elsewhere=partial(_elsewhere, settings, records),
             )
+
+
+async def _elsewhere(settings: Settings, records: tuple[Record, ...], part: FleetPart) -> FleetPlan:
+    """Plan a part of a fleet: by a worker of its work queue. Without a Prefect server, from here, as its prover."""
+    if part.work_queue and os.environ.get("PREFECT_API_URL"):
+        return await prefect_client.plan_elsewhere(part)
+    async with wiring.open_session(settings, prover=part.fleet.prover) as session:
+        return await planner.plan_fleet(session.ports, part.fleet, records)
 
 
 async def _callers(session: Session, audit: Audit | None, days: int) -> dict[str, AuditedCallers]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from aks_entra.cli.deferred import fleet_model
+from aks_entra.cli.deferred import file_parsing, fleet_model
 from aks_entra.core.preflight import Skip, skip_refused
 from aks_entra.documents import load_plan
 from aks_entra.errors import AksEntraError, Refused
@@ -50,7 +50,7 @@ def _place(file: Path | None, field: str) -> str:
     if file is None:
         name = field.rpartition(".")[2].removesuffix("s")  # the option is --tag, the key is tags
         return f"--{name.replace('_', '-')}"
-    line = fleet_model.line_of(file, field)
+    line = file_parsing.line_of(file, field)
     return f"{file}:{line}: {field}" if line else f"{file}: {field}"
 
 

@@ -29,16 +29,22 @@ def up(
     *,
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the Prefect server.")] = DEFAULT_PORT,
     pool: Annotated[str, typer.Option("--pool", help="Work pool of the worker.")] = "aks-entra",
+    work_queue: Annotated[
+        str,
+        typer.Option(
+            "--work-queue", help="Work queue whose runs the worker takes. Default: all queues.", show_default=False
+        ),
+    ] = "",
 ) -> None:
     """Run a Prefect server, the flows and one worker on this machine. Ctrl-C stops them and the runs."""
     with output.guarded():
         if not pool.strip():
             output.usage("--pool names no work pool", remedy="leave it out, or name one")
-    output.run(_serve(port, pool))
+    output.run(_serve(port, pool, work_queue))
 
 
-async def _serve(port: int, pool: str) -> None:
-    async with prefect_here(port=port, pool=pool, tell=output.say) as place:
+async def _serve(port: int, pool: str, work_queue: str) -> None:
+    async with prefect_here(port=port, pool=pool, work_queue=work_queue, tell=output.say) as place:
         output.say(f"Prefect is ready: {place.page}", style="good")
         output.say(f"  in another terminal: export PREFECT_API_URL={place.api}")
         output.say(

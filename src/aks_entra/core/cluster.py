@@ -104,6 +104,7 @@ class Pool:
     vm_size: str = ""
     subnet_id: str | None = None  # None: a subnet that AKS made, with room for every node
     addresses_per_node: int = 1  # that a node takes from its subnet: with Azure CNI one for each pod as well
+    ssh_access: str = ""  # `securityProfile.sshAccess`: LocalUser, Disabled or EntraId; empty: ARM does not show it
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -158,6 +159,7 @@ class Posture:
     fqdn: str | None = None
     private: bool = False
     authorized_ip_ranges: tuple[str, ...] = ()
+    run_command_disabled: bool = False  # `apiServerAccessProfile.disableRunCommand`
     node_resource_group: str = ""
     tags: tuple[tuple[str, str], ...] = ()
     etag: str | None = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
-_DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _WEEKS: Final = {"first": 0, "second": 1, "third": 2, "fourth": 3}
 _SCHEDULES: Final = ("daily", "weekly", "absoluteMonthly", "relativeMonthly")
 _OFFSET: Final = re.compile(r"([+-])(\d\d):(\d\d)")
@@ -61,7 +61,7 @@ def opened(windows: tuple[MaintenanceWindow, ...], now: str) -> bool | None:
 def _open(window: MaintenanceWindow, moment: datetime) -> bool | None:
     if window.hours:
         utc = moment.astimezone(UTC)
-        hour = (_DAYS[utc.weekday()], utc.hour)
+        hour = (WEEKDAYS[utc.weekday()], utc.hour)
         return hour in {(day.casefold(), at) for day, at in window.hours} and not _barred(window, utc)
     offset = _OFFSET.fullmatch(window.utc_offset or "+00:00")
     if offset is None or window.schedule not in _SCHEDULES or not window.duration_hours:
@@ -100,11 +100,11 @@ def _occurs(window: MaintenanceWindow, day: date) -> bool | None:
         case "daily":
             hit, passed = True, _days_since(window, day)
         case "weekly":
-            hit, passed = _DAYS[day.weekday()] == window.day_of_week.casefold(), _weeks_since(window, day)
+            hit, passed = WEEKDAYS[day.weekday()] == window.day_of_week.casefold(), _weeks_since(window, day)
         case "absoluteMonthly":
             hit, passed = day.day == window.day_of_month, _months_since(window, day)
         case _:  # relativeMonthly
-            hit = _DAYS[day.weekday()] == window.day_of_week.casefold() and _in_week(window, day)
+            hit = WEEKDAYS[day.weekday()] == window.day_of_week.casefold() and _in_week(window, day)
             passed = _months_since(window, day)
     if not hit or window.interval == 1:
         return hit

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class AzureRbac(StrEnum):
@@ -58,3 +59,11 @@ class Target:
     azure_rbac: AzureRbac = AzureRbac.KEEP
     local_accounts: LocalAccounts = LocalAccounts.OFF
     rotation: RotationPolicy = RotationPolicy.AT_ONCE
+    doors: tuple[str, ...] = ()  # ids of the kinds of doors that must be proven closed, sorted
+
+    def bound(self) -> dict[str, Any]:
+        """Return what a plan's digest covers. Without `doors`, it is what earlier versions covered."""
+        bound = asdict(self)
+        if not self.doors:
+            del bound["doors"]
+        return bound

@@ -22,6 +22,7 @@ from aks_entra.core.durations import when
 from aks_entra.core.evidence.break_glass import OpeningRecord
 from aks_entra.core.evidence.observations import Baseline
 from aks_entra.core.evidence.rotation_debt import Record
+from aks_entra.core.planning.fleet import Fleet
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.storable import storable
 from aks_entra.core.verdict.report import FleetReport
@@ -48,6 +49,7 @@ _PLAN: Final = _Form("plan", FleetPlan)
 _REPORT: Final = _Form("report", FleetReport)
 _VERDICT: Final = _Form("verdict", Verdict)
 _BASELINE: Final = _Form("baseline", Baseline)
+_FLEET: Final = _Form("fleet", Fleet)
 _RECORDS: Final = _Form("records", tuple[Record, ...])
 _OPENING: Final = _Form("opening", OpeningRecord)
 
@@ -81,6 +83,16 @@ def load_plan(text: str, *, under: str = "") -> FleetPlan:
             remedy="make the plan anew; an approver has to read what the planning found",
         )
     return plan
+
+
+def dump_fleet(fleet: Fleet) -> str:
+    """`{"kind": "aks-entra/fleet", "fleet": {…}}`: what a worker is asked to plan."""
+    return _dump(_FLEET, fleet)
+
+
+def load_fleet(text: str) -> Fleet:
+    """Read a fleet. Refused when malformed."""
+    return _load(_FLEET, text)[0]
 
 
 def dump_report(report: FleetReport) -> str:

@@ -14,7 +14,8 @@ from aks_entra.core.cluster import ClusterId, Identity, Posture
 from aks_entra.core.evidence.break_glass import CLOSED, Opening, opening_on
 from aks_entra.core.evidence.observations import AdminCredentialRefused, Evidence, LocalAccountsDisabled
 from aks_entra.core.planning.job import Job
-from aks_entra.core.planning.plan import ClusterPlan, Prover
+from aks_entra.core.planning.plan import ClusterPlan
+from aks_entra.core.planning.prover import Prover
 from aks_entra.core.steps import DisableLocalAccounts, Guarded, ProveSignIn, Step
 from aks_entra.core.target import Target
 from aks_entra.core.verdict.break_glass import judge_opening
@@ -23,7 +24,8 @@ from aks_entra.errors import AksEntraError, Refused
 from aks_entra.execution import preconditions, write_guards
 from aks_entra.execution.executor import Executor
 from aks_entra.execution.operations import Watch
-from aks_entra.ports.migration import KubeconfigSink, Operation, Ports
+from aks_entra.ports.migration import KubeconfigSink, Ports
+from aks_entra.ports.operations import Operation
 from aks_entra.probes import checks
 from aks_entra.probes.checks import Timeouts
 from aks_entra.probes.deadlines import Deadlines

@@ -14,7 +14,8 @@ from aks_entra.core.steps import Guarded, Step
 from aks_entra.core.target import LocalAccounts
 from aks_entra.execution import preconditions, write_guards
 from aks_entra.execution.operations import Watch
-from aks_entra.ports.migration import HeldCredential, Operation, Ports
+from aks_entra.ports.migration import HeldCredential, Ports
+from aks_entra.ports.operations import Operation
 from aks_entra.probes import checks
 from aks_entra.probes.checks import Timeouts
 from aks_entra.probes.deadlines import Deadlines

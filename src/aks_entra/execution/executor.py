@@ -13,10 +13,10 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.creation.new_cluster import NewCluster
 from aks_entra.core.evidence.lasting import lasting
 from aks_entra.core.evidence.observations import Evidence
 from aks_entra.core.evidence.rotation_debt import Record
-from aks_entra.core.new_cluster import NewCluster
 from aks_entra.core.planning.job import Job
 from aks_entra.core.planning.plan import Moved
 from aks_entra.core.planning.plan import remaining as remaining_steps

@@ -14,7 +14,8 @@ from typing import Final
 from aks_entra.core.cluster import ClusterId, Posture, is_terminal
 from aks_entra.core.durations import exact_stamp, in_words
 from aks_entra.errors import AksEntraError, TryLater
-from aks_entra.ports.migration import Clock, ControlPlane, NoLog, Operation, OperationState, RunLog
+from aks_entra.ports.migration import Clock, ControlPlane, NoLog, RunLog
+from aks_entra.ports.operations import Operation, OperationState
 
 _GONE: Final = 404
 _LOOK_ANYWAY: Final = 10

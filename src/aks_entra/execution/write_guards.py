@@ -12,7 +12,8 @@ from aks_entra.core.planning.plan import ClusterPlan
 from aks_entra.core.steps import Guarded, Step, writes
 from aks_entra.errors import Diverged, Refused
 from aks_entra.execution.operations import Watch
-from aks_entra.ports.migration import ControlPlane, Operation
+from aks_entra.ports.migration import ControlPlane
+from aks_entra.ports.operations import Operation
 
 AGAIN: Final = "run the plan again: it does what is left, and nothing twice"
 

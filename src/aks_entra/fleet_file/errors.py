@@ -15,6 +15,7 @@ from aks_entra.fleet_file.yaml_lines import Document, Path, Problem, Value, dott
 from aks_entra.text.safe import for_log
 
 SHOWN: Final = 60  # characters of a wrong value that an error repeats
+PAGE: Final = "docs/reference/fleet-file.md"
 PRIVATE: Final = "prover"  # values under this key are never repeated: somebody may have pasted a secret
 
 _OTHER_NAMES: Final = {
@@ -80,8 +81,10 @@ def refusal(source: str, problems: Iterable[Problem]) -> Refused:
     return SeveralRefused("\n  ".join((f"{for_log(source)}: {len(ordered)} problems", *lines)))
 
 
-def problems_of(error: ValidationError, model: type[BaseModel], document: Document) -> Iterator[Problem]:
-    """Yield the problems that pydantic found, each with its line and a remedy."""
+def problems_of(
+    error: ValidationError, model: type[BaseModel], document: Document, page: str = PAGE
+) -> Iterator[Problem]:
+    """Yield the problems that pydantic found, each with its line and a remedy. `page` describes the format."""
     details = error.errors(include_url=False)
     meant = {_meant(tuple(detail["loc"]), model) for detail in details if detail["type"] == "extra_forbidden"}
     for detail in details:
@@ -97,12 +100,13 @@ def problems_of(error: ValidationError, model: type[BaseModel], document: Docume
         elif isinstance(raised, Mistake):
             mistakes = (raised,)
         else:
-            mistakes = (_mistake(detail["type"], where, detail["input"], context, model),)
+            found = _mistake(detail["type"], where, detail["input"], context, model)
+            mistakes = (found or Mistake(f"is not valid here ({detail['type']})", f"see {page}"),)
         for mistake in mistakes:
             at = (*where, *mistake.at)
-            found = "" if mistake.value is None or PRIVATE in at else f"{shown(mistake.value)} "
+            value = "" if mistake.value is None or PRIVATE in at else f"{shown(mistake.value)} "
             yield Problem(
-                line=document.line(at), where=dotted(at), message=f"{found}{mistake.message}", remedy=mistake.remedy
+                line=document.line(at), where=dotted(at), message=f"{value}{mistake.message}", remedy=mistake.remedy
             )
 
 
@@ -127,8 +131,8 @@ def _empty(value: Value, path: Path) -> Iterator[Path]:
 
 def _mistake(  # noqa: C901, PLR0911, PLR0912 - a table: one line for each kind of error
     kind: str, where: Path, value: Any, context: dict[str, Any], model: type[BaseModel]
-) -> Mistake:
-    """Return one of pydantic's own errors in our words."""
+) -> Mistake | None:
+    """Return one of pydantic's own errors in our words. None for one that has no words here."""
     key = str(where[-1]) if where else ""
     within = _model_at(model, where[:-1])
     match kind:
@@ -137,7 +141,8 @@ def _mistake(  # noqa: C901, PLR0911, PLR0912 - a table: one line for each kind 
         case "missing":
             return Mistake("is missing", f"add `{key}: …` ({_described(within, key)})")
         case "enum":
-            return _choice(within, key, value, where)
+            named = where if isinstance(where[-1], str) else where[:-1]
+            return _choice(_model_at(model, named[:-1]), str(named[-1]), value, where)
         case "string_type":
             return _not_text(value, where)
         case "bool_type":
@@ -161,14 +166,12 @@ def _mistake(  # noqa: C901, PLR0911, PLR0912 - a table: one line for each kind 
         case "too_long":
             return Mistake(f"has more than {context['max_length']} entries", _fewer(key))
         case _:
-            return Mistake(f"is not valid here ({kind})", "see docs/reference/fleet-file.md")
+            return None
 
 
 def _choice(within: type[BaseModel] | None, key: str, value: Any, where: Path) -> Mistake:
     annotation = within.model_fields[key].annotation if within else None
-    words = (
-        [str(one.value) for one in annotation] if isinstance(annotation, type) and issubclass(annotation, Enum) else []
-    )
+    words = next(([str(one.value) for one in kind] for kind in _enums_in(annotation)), [])
     close = difflib.get_close_matches(str(value).casefold(), words, n=1) if isinstance(value, str) else []
     if isinstance(value, bool):
         close = [word for word in words if word == ("on" if value else "off")]
@@ -244,6 +247,13 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for part in typing.get_args(annotation) if (found := _model_in(part))), None)
+
+
+def _enums_in(annotation: Any) -> Iterator[type[Enum]]:
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        yield annotation
+    for part in typing.get_args(annotation):
+        yield from _enums_in(part)
 
 
 def _places(model: type[BaseModel], under: str = "") -> Iterator[tuple[str, str]]:

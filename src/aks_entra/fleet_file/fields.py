@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -11,9 +12,10 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.doors.registry import IDS
 from aks_entra.core.durations import moment, span
 from aks_entra.core.planning.gates import DAYS
-from aks_entra.fleet_file.errors import Mistake, shown
+from aks_entra.fleet_file.errors import Mistake, Mistakes, shown
 from aks_entra.text.safe import unprintable
 
 MAX_CLUSTERS: Final = 5_000
@@ -21,6 +23,7 @@ MAX_FIRST_MEMBERS: Final = 19  # Graph takes 20 references in one request, and t
 
 _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _GUID_PATTERN: Final = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+_WORK_QUEUE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _UPN: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _CRON: Final = re.compile(  # what Prefect and cronsim read alike
     r"[\d*,/-]+( +[\d*,/-]+){2} +(?:[\d*,/-]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)+"
@@ -42,6 +45,14 @@ def _guid(text: str) -> str:
     if not _GUID.fullmatch(text):
         raise Mistake("is not an id", f"write a GUID, such as {_EXAMPLE_ID}", value=text)
     return text.lower()
+
+
+def _work_queue(text: str) -> str:
+    if not _WORK_QUEUE.fullmatch(text):
+        raise Mistake(
+            "is not the name of a work queue", "write letters, digits, `-`, `_` or `.`, such as spoke-weu", value=text
+        )
+    return text
 
 
 def _principal(text: str) -> str:
@@ -111,6 +122,26 @@ def _rule(text: str) -> str:
     return text
 
 
+class DoorTarget(StrEnum):
+    """What must be proven of a door. Nothing closes a door by itself."""
+
+    CLOSED = "closed"
+
+
+def _door_target(value: Any) -> Any:
+    if value != DoorTarget.CLOSED:
+        raise Mistake(f"{shown(value)} is not a valid value", "write `closed`, or remove the key")
+    return value
+
+
+def _doors(doors: dict[str, DoorTarget]) -> dict[str, DoorTarget]:
+    remedy = f"write one of {', '.join(sorted(IDS))}"
+    wrong = [Mistake("is not a kind of door", remedy, at=(name,), value=name) for name in doors if name not in IDS]
+    if wrong:
+        raise Mistakes(wrong)
+    return doors
+
+
 def _span(text: str) -> str:
     try:
         found = span(text)
@@ -175,7 +206,13 @@ Version = Annotated[Literal[1], BeforeValidator(_version)]
 ClusterResourceId = Annotated[str, Field(max_length=400), AfterValidator(_cluster_id)]
 UniqueName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_unique_name)]
 RuleId = Annotated[str, Field(max_length=16), AfterValidator(_rule)]
+Doors = Annotated[
+    dict[str, Annotated[DoorTarget, BeforeValidator(_door_target)]],
+    Field(max_length=50, json_schema_extra={"propertyNames": {"enum": sorted(IDS)}}),
+    AfterValidator(_doors),
+]
 Variable = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_variable)]
+WorkQueue = Annotated[str, Field(max_length=100), AfterValidator(_work_queue)]
 Principals = Annotated[tuple[Principal, ...], Field(max_length=MAX_FIRST_MEMBERS)]
 Span = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(_span)]
 ClockTime = Annotated[str, Field(max_length=40), AfterValidator(_clock)]

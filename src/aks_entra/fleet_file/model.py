@@ -6,83 +6,38 @@ without the file: allowed keys, bounds, and keys that exclude each other. `error
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import Field, StrictBool, StrictInt, ValidationError, model_validator
+from pydantic import Field, StrictBool, StrictInt, model_validator
 
-from aks_entra.core.cluster import ClusterId
-from aks_entra.core.planning.fleet import ONE_STAGE, Fleet, ProverSpec, ReadAs, Selector, WantedGroup, WantedTarget
+from aks_entra.core.planning.fleet import ONE_STAGE, Fleet, ReadAs, WantedGroup, WantedTarget
 from aks_entra.core.preflight import Skip, skip_refused
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
-from aks_entra.errors import Refused
-from aks_entra.fleet_file.errors import Mistake, Mistakes, problems_of, refusal, unwritten
+from aks_entra.fleet_file.clusters import ClustersFile, ExcludedFile
+from aks_entra.fleet_file.errors import PAGE, Mistake, Mistakes
 from aks_entra.fleet_file.fields import (
     MAX_CLUSTERS,
-    ClusterResourceId,
+    Doors,
     Guid,
     Label,
     Named,
     Principals,
     RuleId,
-    Tags,
     UniqueName,
-    Variable,
     Version,
 )
+from aks_entra.fleet_file.parsing import Kind, load, parse, schema_of, schema_text
 from aks_entra.fleet_file.part import Part as _Part
-from aks_entra.fleet_file.part import once, pairs
+from aks_entra.fleet_file.part import once
+from aks_entra.fleet_file.prover import ProverFile
 from aks_entra.fleet_file.rollout import ChangeTicket, RolloutFile
 from aks_entra.fleet_file.runs import BY_HAND, RunsFile
-from aks_entra.fleet_file.yaml_lines import Problem, path_of, read
 
-MAX_BYTES: Final = 1_048_576
-
-_BEGIN: Final = "begin the fleet file with `version: 1`; docs/reference/fleet-file.md shows a complete example"
-
-
-class ClustersFile(_Part):
-    """The clusters of one subscription that match the other keys, or one cluster by its id."""
-
-    id: ClusterResourceId | None = None
-    """The ARM id of one cluster. Excludes the other keys."""
-    subscription: Named | None = None
-    """Id or display name of a subscription."""
-    resource_group: Named | None = None
-    """Only clusters of this resource group."""
-    name: Named | None = None
-    """Only the cluster of this name."""
-    tags: Tags | None = None
-    """Only clusters with all these tags."""
-
-    @model_validator(mode="after")
-    def _one_way(self) -> ClustersFile:
-        others = [name for name in ("subscription", "resource_group", "name", "tags") if getattr(self, name)]
-        if self.id and others:
-            raise Mistakes(
-                Mistake("`id` already names one cluster", f"remove `{name}` or `id`", at=(name,)) for name in others
-            )
-        if not self.id and not self.subscription:
-            raise Mistakes([Mistake("no subscription is named", "add `subscription: <name or id>`, or use `id`")])
-        return self
-
-    def to_selector(self) -> Selector:
-        """Return the same as a core value."""
-        if self.id:
-            cluster = ClusterId.parse(self.id)
-            return Selector(
-                subscription=cluster.subscription_id.lower(), resource_group=cluster.resource_group, name=cluster.name
-            )
-        return Selector(
-            subscription=self.subscription or "",
-            resource_group=self.resource_group,
-            name=self.name,
-            tags=pairs(self.tags),
-        )
+_KIND: Final = Kind(name="fleet file", page=PAGE)
 
 
 class AdminGroupFile(_Part):
@@ -162,6 +117,8 @@ class TargetFile(_Part):
     """Whether local accounts are turned off."""
     rotation: RotationPolicy = RotationPolicy.AT_ONCE
     """When the certificates are rotated. Only a rotation revokes old credentials; with `later` it stays owed."""
+    doors: Doors = Field(default_factory=dict)
+    """Other ways in that must be proven closed, such as `node-ssh: closed`. If one is open, the cluster fails."""
 
     @model_validator(mode="after")
     def _groups_once(self) -> TargetFile:
@@ -177,22 +134,8 @@ class TargetFile(_Part):
             azure_rbac=self.azure_rbac,
             local_accounts=self.local_accounts,
             rotation=self.rotation,
+            doors=tuple(sorted(self.doors)),
         )
-
-
-class ProverFile(_Part):
-    """The service principal that proves sign-in, if it is not the identity that runs the program."""
-
-    client_id: Guid
-    """Application (client) id."""
-    tenant_id: Guid
-    """Its tenant."""
-    client_secret_env: Variable
-    """Name of the worker's environment variable that contains the secret. Never the secret itself."""
-
-    def to_spec(self) -> ProverSpec:
-        """Return the same as a core value."""
-        return ProverSpec(client_id=self.client_id, tenant_id=self.tenant_id, secret_from=self.client_secret_env)
 
 
 class SkipFile(_Part):
@@ -223,6 +166,8 @@ class FleetFile(_Part):
     """Name of the fleet, shown in plans, runs and reports."""
     clusters: Annotated[tuple[ClustersFile, ...], Field(min_length=1, max_length=MAX_CLUSTERS)]
     """The clusters of the fleet."""
+    exclude: Annotated[tuple[ExcludedFile, ...], Field(max_length=MAX_CLUSTERS)] = ()
+    """Clusters that `clusters` selects and that are left out. A name that matches none is an error."""
     target: TargetFile
     """The target state of each cluster."""
     prover: ProverFile | None = None
@@ -255,6 +200,16 @@ class FleetFile(_Part):
         once("skip_rules", rules, "this rule is listed twice", "remove one of the two", "rule")
         return self
 
+    @model_validator(mode="after")
+    def _one_first_member(self) -> FleetFile:
+        creates = [at for at, group in enumerate(self.target.admin_groups) if group.create]
+        others = any(group.prover for stage in (self.rollout.stages if self.rollout else ()) for group in stage.groups)
+        if creates and others:
+            remedy = "create it first, with all provers as members, or remove `prover` from the groups of the rollout"
+            at = ("target", "admin_groups", creates[0], "create")
+            raise Mistakes([Mistake("a group to create gets one prover as its first member", remedy, at=at)])
+        return self
+
     @property
     def deployed_runs(self) -> RunsFile:
         """The runs to deploy."""
@@ -271,6 +226,7 @@ class FleetFile(_Part):
         return Fleet(
             name=self.name,
             selectors=tuple(entry.to_selector() for entry in self.clusters),
+            excluded=tuple(entry.to_selector() for entry in self.exclude),
             target=replace(target, rotation=RotationPolicy.LATER) if soak else target,
             prover=self.prover.to_spec() if self.prover else None,
             stages=tuple(stage.to_spec() for stage in self.rollout.stages) if self.rollout else ONE_STAGE,
@@ -284,75 +240,22 @@ class FleetFile(_Part):
 
 def load_fleet_file(path: Path) -> FleetFile:
     """Read and check a fleet file (`-`: standard input). Raises `Refused` with every problem: line, field, remedy."""
-    return parse_fleet_file(_text_of(path), "standard input" if str(path) == "-" else str(path))
+    return load(path, FleetFile, _KIND)
 
 
 def parse_fleet_file(text: str, source: str) -> FleetFile:
     """Check the text of a fleet file. Errors call it `source`. Raises `Refused` as `load_fleet_file` does."""
-    document = read(text)
-    problems = list(document.problems)
-    if not document.readable:
-        raise refusal(source, problems)
-    if not isinstance(document.value, dict):
-        if not problems:
-            what = "is empty" if document.value is None else "is not a mapping: a fleet file consists of `key: value`"
-            problems = [Problem(line=1, where="", message=what, remedy=_BEGIN)]
-        raise refusal(source, problems)
-    fleet = None
-    try:
-        fleet = FleetFile.model_validate(document.value)
-    except ValidationError as error:
-        problems += problems_of(error, FleetFile, document)
-    problems += unwritten(document, [problem.where for problem in problems])
-    if fleet is None or problems:
-        raise refusal(source, problems)
-    return fleet
-
-
-def line_of(path: Path, field: str) -> int | None:
-    """Return the line of a field such as `clusters[0].name`, or None if the file cannot be read again."""
-    if str(path) == "-":
-        return None
-    try:
-        return read(_text_of(path)).line(path_of(field))
-    except Refused:
-        return None
+    return parse(text, source, FleetFile, _KIND)
 
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the fleet file, as in docs/reference/fleet-file.schema.json."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **FleetFile.model_json_schema(),
-        "title": "aks-entra fleet file",
-    }
+    return schema_of(FleetFile, _KIND)
 
 
 def json_schema_text() -> str:
     """Return the schema as the file contains it. `make docs` writes the file."""
-    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
-
-
-def _text_of(path: Path) -> str:
-    """Return the text of a file. Raises `Refused` if it is missing, not UTF-8, or larger than `MAX_BYTES`."""
-    try:
-        if str(path) == "-":
-            content = sys.stdin.buffer.read(MAX_BYTES + 1)
-        else:
-            with path.open("rb") as file:
-                content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise Refused(f"{path}: larger than {MAX_BYTES // 1024} KiB", remedy="split the fleet into several files")
-        return content.decode("utf-8-sig")
-    except FileNotFoundError:
-        raise Refused(f"{path}: no such file", remedy=_BEGIN) from None
-    except IsADirectoryError:
-        raise Refused(f"{path}: is a folder", remedy="name a file in this folder") from None
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise Refused(f"{path}:{line}: is not UTF-8 text", remedy="save it in the encoding UTF-8") from None
-    except OSError as error:
-        raise Refused(f"{path}: cannot be read: {error.strerror}", remedy="check its permissions") from None
+    return schema_text(FleetFile, _KIND)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,20 @@ from aks_entra.core.planning.fleet import GroupSpec, StageSpec
 from aks_entra.core.planning.gates import Gate, Hours
 from aks_entra.core.planning.rollout import Soak
 from aks_entra.fleet_file.errors import Mistake, Mistakes, shown
-from aks_entra.fleet_file.fields import MAX_CLUSTERS, ClockTime, Day, Instant, Label, Names, Span, Tags, TimeZone
+from aks_entra.fleet_file.fields import (
+    MAX_CLUSTERS,
+    ClockTime,
+    Day,
+    Instant,
+    Label,
+    Names,
+    Span,
+    Tags,
+    TimeZone,
+    WorkQueue,
+)
 from aks_entra.fleet_file.part import Part, once, pairs
+from aks_entra.fleet_file.prover import ProverFile
 
 MAX_STAGES: Final = 100
 
@@ -69,6 +81,10 @@ class GroupFile(Part):
     """All clusters with all these tags."""
     rest: StrictBool = False
     """All clusters that are in no other group. Allowed once per rollout."""
+    work_queue: WorkQueue | None = None
+    """Name of a Prefect work queue. Its workers plan, migrate and prove these clusters. Default: the deployment's."""
+    prover: ProverFile | None = None
+    """The identity that proves sign-in at these clusters. Default: the fleet's prover."""
 
     @model_validator(mode="after")
     def _takes_some(self) -> GroupFile:
@@ -86,6 +102,8 @@ class GroupFile(Part):
             resource_groups=self.resource_groups,
             tags=pairs(self.tags),
             rest=self.rest,
+            work_queue=self.work_queue or "",
+            prover=self.prover.to_spec() if self.prover else None,
         )
 
 

@@ -8,6 +8,9 @@ from typing import Final, TypeAlias, TypeVar
 
 from aks_entra.bounded_gather import bounded_gather
 from aks_entra.core.cluster import Depth, Posture
+from aks_entra.core.doors.facts import DoorFacts
+from aks_entra.core.doors.model import Door
+from aks_entra.core.doors.registry import doors_of
 from aks_entra.core.evidence.rotation_debt import OldCredentials, Record, needs_log, old_credentials
 from aks_entra.core.group_drift import Drift
 from aks_entra.core.planning.plan import ClusterPlan
@@ -16,6 +19,7 @@ from aks_entra.planning.reader import Reading
 from aks_entra.planning.unreadable_cluster import plan_of_unreadable_again
 from aks_entra.ports.migration import Ports
 from aks_entra.probes import checks
+from aks_entra.probes.doors import look
 from aks_entra.probes.old_credentials import activity_log
 from aks_entra.retry import persist
 
@@ -105,6 +109,11 @@ class FleetReader(Reading):
         except AksEntraError as error:
             return posture, error.message
         return posture.with_ca(ca), ""
+
+    async def doors(self, posture: Posture) -> tuple[Door, ...]:
+        """Return the doors of a cluster. Without a port for them, only what the posture shows is looked at."""
+        seen = await look(self._ports, posture)
+        return seen[0].doors if seen else doors_of(DoorFacts(posture=posture))
 
     async def debt(self, posture: Posture) -> OldCredentials:
         """Weigh our own records and the activity log. The log is read only if it can change the answer."""

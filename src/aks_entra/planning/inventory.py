@@ -9,14 +9,17 @@ import functools
 from dataclasses import dataclass
 
 from aks_entra.core.cluster import Identity, Posture
+from aks_entra.core.doors.facts import DoorFacts
+from aks_entra.core.doors.model import Door
+from aks_entra.core.doors.registry import doors_of
 from aks_entra.core.evidence.rotation_debt import OldCredentials, Record
 from aks_entra.core.group_drift import Drift
-from aks_entra.core.planning.fleet import Selector, WantedGroup
+from aks_entra.core.planning.fleet import WantedGroup
 from aks_entra.core.preflight import GroupFacts
 from aks_entra.planning.admin_groups import resolve_groups
 from aks_entra.planning.fleet_reader import FleetReader, Progress
 from aks_entra.planning.group_drift import drifts
-from aks_entra.planning.selection import OnProblem, select
+from aks_entra.planning.selection import Selection, select
 from aks_entra.planning.unreadable_cluster import UNREAD, words
 from aks_entra.ports.migration import Caller, Ports
 
@@ -30,11 +33,12 @@ class Row:
     groups: tuple[GroupFacts, ...] = ()  # of its admin groups: name, member count, deleted_on; members None: unreadable
     drifts: tuple[Drift, ...] = ()  # of those of its admin groups that a fleet file declares
     problem: str = ""  # why it could not be probed or read
+    doors: tuple[Door, ...] = ()
 
 
-async def inventory(  # noqa: PLR0913 - independent options of one read
+async def inventory(
     ports: Ports,
-    selectors: tuple[Selector, ...],
+    wanted: Selection,
     *,
     probe: bool,
     read: bool,
@@ -42,21 +46,21 @@ async def inventory(  # noqa: PLR0913 - independent options of one read
     concurrency: int = 20,
     on_progress: Progress | None = None,
     declared: tuple[WantedGroup, ...] = (),
-    on_problem: OnProblem | None = None,
 ) -> tuple[Row, ...]:
     """Return one row for each cluster, sorted by id.
 
-    Costs one or two requests per subscription, unless `probe` or `read` asks for more. Each group is read once. Groups
+    Costs one or two requests per subscription, and one per 1,000 clusters for a management group or a tenant, unless
+    `probe` or `read` asks for more. Each group is read once. Groups
     that a fleet file declares (`create: true`) are compared with the directory. A cluster that cannot be read is a row
     with its problem.
 
     Raises:
-        Refused: A selector names a subscription, resource group or cluster that does not exist. With `on_problem` and
-            several selectors the problem is reported there, and the clusters of the other selectors are returned.
+        Refused: A selector names a subscription, resource group or cluster that does not exist. If `wanted` has
+            `on_problem`, the problem is reported there, and the clusters of the other selectors are returned.
     """
     reader = FleetReader(ports, records, concurrency, on_progress)
     caller = await ports.callers.runner()
-    postures = await select(ports.arm, reader, selectors, on_problem)
+    postures = await select(ports.arm, reader, wanted)
     reader.drifts = await _declared(ports, reader, declared)
     return await reader.each(postures, lambda posture: _row(reader, posture, caller, probe=probe, read=read), _unread)
 
@@ -76,6 +80,7 @@ async def _row(reader: FleetReader, posture: Posture, caller: Caller, *, probe: 
         groups=await reader.groups(ids, caller.object_id),
         drifts=tuple(reader.drifts[one.lower()] for one in ids if one.lower() in reader.drifts),
         problem=problem,
+        doors=await reader.doors(posture) if read and not posture.stopped else doors_of(DoorFacts(posture=posture)),
     )
 
 

@@ -9,7 +9,9 @@ from typing import Final
 from aks_entra.core.cluster import ClusterId, Identity, Posture
 from aks_entra.core.evidence.rotation_debt import Record
 from aks_entra.core.planning.fleet import AUDIT_DAYS, Fleet, ReadAs, arrange
-from aks_entra.core.planning.plan import Change, ClusterPlan, FleetPlan, Prover, plan_cluster
+from aks_entra.core.planning.parts import parts_of, with_provers
+from aks_entra.core.planning.plan import Change, ClusterPlan, FleetPlan, plan_cluster
+from aks_entra.core.planning.prover import Prover
 from aks_entra.core.preflight import Facts, Skip, skip_refused
 from aks_entra.core.preflight.audit_callers import AuditedCallers
 from aks_entra.core.target import RotationPolicy, Target
@@ -17,12 +19,14 @@ from aks_entra.errors import Refused
 from aks_entra.planning.admin_groups import resolve_groups
 from aks_entra.planning.fleet_reader import FleetReader, Progress
 from aks_entra.planning.group_drift import drifts
+from aks_entra.planning.parts import Elsewhere, plan_parts, provers_of
 from aks_entra.planning.preflight_facts import around, denials_of, with_linked_rights
 from aks_entra.planning.reader import needed_actions
-from aks_entra.planning.selection import select
+from aks_entra.planning.selection import OnNote, Selection, select
 from aks_entra.planning.unreadable_cluster import PlanOfUnreadable
 from aks_entra.ports.migration import Caller, Ports
 from aks_entra.probes import checks
+from aks_entra.probes.doors import look
 
 _SIDE_BY_SIDE: Final = 20
 
@@ -35,8 +39,13 @@ async def plan_fleet(
     on_progress: Progress | None = None,
     concurrency: int = 20,
     callers: Mapping[str, AuditedCallers] | None = None,
+    on_note: OnNote | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> FleetPlan:
     """Read everything that a plan depends on, and decide.
+
+    `elsewhere` plans the groups with another work queue or prover. Without it, all clusters are planned here, as the
+    prover of this session. What it could not plan is refused, with the reason.
 
     `callers` holds what exported audit logs say, under the cluster's key or `resource-group/name`. The key "" is for a
     log that names no cluster, in a fleet of one. Log Analytics is asked for the other clusters.
@@ -49,8 +58,8 @@ async def plan_fleet(
             raise Refused(why, field="skip_rules", remedy="see docs/reference/preflight.md")
     reader = FleetReader(ports, records, concurrency, on_progress)
     runner = await ports.callers.runner()
-    caller = await ports.callers.prover()
-    postures = await select(ports.arm, reader, fleet.selectors)
+    wanted = Selection(selectors=fleet.selectors, excluded=fleet.excluded, on_note=on_note)
+    postures = await select(ports.arm, reader, wanted)
     if not postures:
         raise Refused(
             "there is no cluster that this identity may read",
@@ -63,6 +72,21 @@ async def plan_fleet(
         stages = arrange(fleet.stages, postures)
     except ValueError as error:
         raise Refused(str(error), field="rollout", remedy="see `rollout` in the fleet file") from error
+    parts = parts_of(fleet, stages) if elsewhere else ()
+    if parts and callers:
+        raise Refused(
+            f"`--audit-log`: {parts[0].clusters[0]} is planned by another process, which does not have this file",
+            remedy="leave the option out: Log Analytics is asked there",
+        )
+    answers = await plan_parts(parts, elsewhere) if elsewhere else {}
+    here = tuple(one for one in postures if one.cluster.key not in answers)
+    provers = provers_of(answers)
+    if here or not provers:
+        caller = await ports.callers.prover()
+        prover = Prover.of(caller.object_id, fleet.prover)
+    else:  # only the others have the credential
+        prover = next(iter(provers.values()))
+        caller = Caller(object_id=prover.object_id, tenant_id=runner.tenant_id)
     groups = await reader.patiently(
         lambda: resolve_groups(ports.directory, fleet.target.admin_groups, caller.object_id)
     )
@@ -73,6 +97,7 @@ async def plan_fleet(
         azure_rbac=fleet.target.azure_rbac,
         local_accounts=fleet.target.local_accounts,
         rotation=fleet.target.rotation,
+        doors=fleet.target.doors,
     )
     now = checks.stamp(ports.clock)
     asked = _Asked(
@@ -86,29 +111,41 @@ async def plan_fleet(
         read=fleet.read,
     )
     plans = await reader.each(
-        postures,
+        here,
         lambda posture: _plan(ports, reader, posture, target, asked),
         PlanOfUnreadable(target),
         raise_if_all_fail=True,
     )
+    plans = _all_plans(postures, plans, answers, PlanOfUnreadable(target))
     if fleet.rotation:
         plans = tuple(replace(plan, rotation_planned=fleet.rotation.words) for plan in plans)
-    spec = fleet.prover
     return FleetPlan(
         name=fleet.name,
         created_at=now,
-        prover=Prover(
-            object_id=caller.object_id,
-            client_id=spec.client_id if spec else None,
-            tenant_id=spec.tenant_id if spec else None,
-            secret_from=spec.secret_from if spec else None,
-        ),
+        prover=prover,
         clusters=plans,
-        stages=stages,
+        stages=with_provers(stages, provers, prover),
         skip_rules=fleet.skip_rules,
         ticket_required=fleet.ticket_required,
         rotation=fleet.rotation,
     )
+
+
+def _all_plans(
+    postures: tuple[Posture, ...],
+    plans: tuple[ClusterPlan, ...],
+    answers: dict[str, FleetPlan | Exception],
+    instead: PlanOfUnreadable,
+) -> tuple[ClusterPlan, ...]:
+    """Return the plans of all clusters in their order. `plans` were made here, `answers` came from elsewhere."""
+    found = {plan.cluster.key: plan for plan in plans}
+    for posture in postures:
+        answer = answers.get(posture.cluster.key)
+        if isinstance(answer, FleetPlan):
+            found[posture.cluster.key] = answer.plan_for(posture.cluster)
+        elif answer is not None:
+            found[posture.cluster.key] = instead(posture, answer)
+    return tuple(found[posture.cluster.key] for posture in postures)
 
 
 async def plan_again(
@@ -224,6 +261,7 @@ async def _plan(ports: Ports, reader: FleetReader, posture: Posture, target: Tar
         groups=await reader.groups((*own, *wanted), caller.object_id),
         drifts=tuple(reader.drifts[one.reference] for one in target.admin_groups if one.reference in reader.drifts),
         prover=caller.name or caller.object_id,
+        prover_address=caller.address,
         prover_is_cluster_admin=await reader.by_role(posture, target, caller.object_id),
         unreachable=unreachable,
         now=asked.now,
@@ -243,4 +281,6 @@ async def _plan(ports: Ports, reader: FleetReader, posture: Posture, target: Tar
         refused = any(finding.rule.startswith("B") for finding in draft.blockers)
         read = ReadAs.PROVER if refused else asked.read
         facts = await around(ports, reader, posture, steps, facts, audit_days=asked.audit_days, read=read)
+    if (steps or target.doors) and not posture.stopped:
+        facts = replace(facts, doors=next((seen.doors for seen in await look(ports, posture)), None))
     return plan_cluster(posture, target, facts, asked.skips)

@@ -4,100 +4,204 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from aks_entra.core.cluster import Posture
+from aks_entra.bounded_gather import bounded_gather
+from aks_entra.core.cluster import Posture, same_id
 from aks_entra.core.planning.fleet import Selector
 from aks_entra.errors import AksEntraError, Refused
 from aks_entra.planning.reader import Reading
 from aks_entra.ports.migration import ControlPlane
 
 OnProblem: TypeAlias = Callable[[AksEntraError], None]
-"""Called with the error of a selector whose clusters cannot be listed."""
+"""Called with the error of a selector or subscription whose clusters cannot be listed."""
+OnNote: TypeAlias = Callable[[str], None]
+"""Called with how the clusters of many subscriptions were found."""
 
 _NOT_FOUND: Final = 404
+_AT_ONCE: Final = 20  # subscriptions that are listed at the same time
 _SEE: Final = (
     "see what there is: `aks-entra inventory`; without Microsoft.ContainerService/managedClusters/read Azure lists none"
 )
 
 
-async def select(
-    arm: ControlPlane, reading: Reading, selectors: tuple[Selector, ...], on_problem: OnProblem | None = None
-) -> tuple[Posture, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which clusters are wanted, and how they are read.
+
+    `fresh`: from ARM itself, because something may be written. Otherwise Azure Resource Graph is enough for a selector
+    of many subscriptions. With `on_problem` a selector that cannot be listed does not stop the others.
+    """
+
+    selectors: tuple[Selector, ...]
+    excluded: tuple[Selector, ...] = ()
+    fresh: bool = True
+    on_problem: OnProblem | None = None
+    on_note: OnNote | None = None
+
+
+async def select(arm: ControlPlane, reading: Reading, wanted: Selection) -> tuple[Posture, ...]:
     """Return the clusters that the selectors match, each once, sorted by id. Lists each subscription once.
 
     If every selector of a subscription names a resource group, only those groups are listed, so rights on the resource
     groups are enough. Raises the first problem. With `on_problem` the problems are passed to it instead, as long as at
     least one selector could be listed.
+
+    Raises:
+        Refused: A selector names something that does not exist, also one that excludes clusters by name.
     """
-    ids = await asyncio.gather(*(_subscription(arm, reading, at, one) for at, one in enumerate(selectors)))
-    found = await asyncio.gather(*(_chosen(arm, reading, at, selectors, ids) for at in range(len(selectors))))
-    problems = [one for one in (*ids, *found) if isinstance(one, AksEntraError)]
-    if problems and (on_problem is None or not any(isinstance(one, tuple) for one in found)):
-        raise problems[0]
-    for problem in {str(one): one for one in problems}.values():
-        if on_problem is not None:
-            on_problem(problem)
-    chosen = {one.cluster.key: one for there in found if isinstance(there, tuple) for one in there}
-    return tuple(chosen[key] for key in sorted(chosen))
+    return await _Listing(arm, reading, wanted).chosen()
 
 
-async def _subscription(arm: ControlPlane, reading: Reading, at: int, selector: Selector) -> str | AksEntraError:
-    """Return the id of a selector's subscription, or the error that says why it is not known."""
-    name = selector.subscription
-    try:
-        return await reading.once("subscription", name, lambda: arm.subscription_id(name))
-    except AksEntraError as error:
-        return _at_field(error, at)
+class _Listing:
+    """One listing of the clusters that are wanted."""
+
+    def __init__(self, arm: ControlPlane, reading: Reading, wanted: Selection) -> None:
+        self._arm = arm
+        self._reading = reading
+        self._wanted = wanted
+
+    async def chosen(self) -> tuple[Posture, ...]:
+        """Return what `select` returns."""
+        wanted, on_problem = self._wanted, self._wanted.on_problem
+        excluded = await asyncio.gather(*(self._resolved(at) for at in range(len(wanted.excluded))))
+        ids = await asyncio.gather(*(self._subscription(at) for at in range(len(wanted.selectors))))
+        found = await asyncio.gather(*(self._chosen(at, ids) for at in range(len(ids))))
+        problems = [one for one in (*ids, *found) if isinstance(one, AksEntraError)]
+        if problems and (on_problem is None or not any(isinstance(one, tuple) for one in found)):
+            raise problems[0]
+        for problem in {str(one): one for one in problems}.values():
+            if on_problem is not None:
+                on_problem(problem)
+        chosen = {one.cluster.key: one for there in found if isinstance(there, tuple) for one in there}
+        for at, selector in enumerate(excluded):
+            out = [key for key, posture in chosen.items() if _selects(selector, posture)]
+            if not out and (selector.name or selector.resource_group):
+                raise _nothing_to_exclude(at, selector)
+            for key in out:
+                del chosen[key]
+        return tuple(chosen[key] for key in sorted(chosen))
+
+    async def _resolved(self, at: int) -> Selector:
+        """Return a selector that excludes clusters, with the id of its subscription. Raises if that is not known."""
+        selector = self._wanted.excluded[at]
+        if not selector.subscription:
+            return selector
+        try:
+            return replace(selector, subscription=await self._id_of(selector.subscription))
+        except AksEntraError as error:
+            error.field = error.field or f"exclude[{at}].subscription"
+            raise
+
+    async def _id_of(self, name: str) -> str:
+        return await self._reading.once("subscription", name, lambda: self._arm.subscription_id(name))
+
+    async def _subscription(self, at: int) -> str | AksEntraError:
+        """Return the id of a selector's subscription, or the error that says why it is not known.
+
+        It is empty for a selector of many subscriptions.
+        """
+        selector = self._wanted.selectors[at]
+        try:
+            return "" if selector.wide else await self._id_of(selector.subscription)
+        except AksEntraError as error:
+            return _at_field(error, at, selector)
+
+    async def _chosen(self, at: int, ids: list[str | AksEntraError]) -> tuple[Posture, ...] | AksEntraError | None:
+        """Return the clusters that one selector matches, or the error that says why they cannot be listed.
+
+        Returns None if the selector's subscription is not known: `_subscription` has returned that error already.
+        """
+        selector, subscription_id = self._wanted.selectors[at], ids[at]
+        if isinstance(subscription_id, AksEntraError):
+            return None
+        try:
+            listed = await (self._wide(selector) if selector.wide else self._list(at, ids, subscription_id))
+        except AksEntraError as error:
+            return _at_field(error, at, selector)
+        matching = tuple(posture for posture in listed if selector.matches(posture))
+        if not matching and (selector.resource_group or selector.name or selector.tags):
+            return _no_match(at, selector, listed)
+        return matching
+
+    async def _list(self, at: int, ids: list[str | AksEntraError], subscription_id: str) -> tuple[Posture, ...]:
+        """List the resource group of one selector, or its subscription if another selector needs all of it."""
+        selectors = self._wanted.selectors
+        siblings = [one for one, other in zip(selectors, ids, strict=True) if other == subscription_id]
+        group = selectors[at].resource_group if all(one.resource_group for one in siblings) else None
+        try:
+            return await self._listed(subscription_id, group)
+        except Refused as error:
+            if group is not None and error.status == _NOT_FOUND:
+                raise _no_match(at, selectors[at], ()) from error
+            raise
+
+    async def _listed(self, subscription_id: str, group: str | None = None) -> tuple[Posture, ...]:
+        async def pages() -> tuple[Posture, ...]:
+            return tuple([posture async for posture in self._arm.list_clusters(subscription_id, group)])
+
+        return await self._reading.once("clusters", f"{subscription_id}/{group or ''}", pages)
+
+    async def _wide(self, selector: Selector) -> tuple[Posture, ...]:
+        """List the clusters of many subscriptions: those that Resource Graph names, or each that can be seen."""
+        group = selector.management_group
+
+        async def pages() -> tuple[Posture, ...]:
+            return tuple([posture async for posture in self._arm.clusters_in_resource_graph(group)])
+
+        try:
+            known = await self._reading.once("resource graph", group or "", pages)
+        except AksEntraError as error:
+            return await self._one_by_one(selector, error)
+        if not self._wanted.fresh:
+            self._note(f"the clusters of {selector.place} are shown as Azure Resource Graph knows them: minutes old")
+            return known
+        return await self._all({posture.cluster.subscription_id.lower() for posture in known})
+
+    async def _one_by_one(self, selector: Selector, error: AksEntraError) -> tuple[Posture, ...]:
+        """List every subscription that can be seen, because Resource Graph cannot be asked."""
+        group = selector.management_group
+        try:
+            ids = await self._reading.once("subscriptions", group or "", lambda: self._arm.subscription_ids(group))
+        except AksEntraError:
+            raise error from None  # what was asked first says more
+        self._note(f"{error.message}; so the subscriptions of {selector.place} are listed one by one: {len(ids)}")
+        return await self._all(set(ids))
+
+    async def _all(self, subscriptions: set[str]) -> tuple[Posture, ...]:
+        """List subscriptions. With `on_problem`, one that cannot be listed does not stop the others."""
+
+        async def one(subscription_id: str) -> tuple[Posture, ...] | AksEntraError:
+            try:
+                return await self._listed(subscription_id)
+            except AksEntraError as error:
+                return error
+
+        found = await bounded_gather(one, tuple(sorted(subscriptions)), at_once=_AT_ONCE)
+        problems = [it for it in found if isinstance(it, AksEntraError)]
+        if problems and (self._wanted.on_problem is None or len(problems) == len(found)):
+            raise problems[0]
+        for problem in problems:
+            if self._wanted.on_problem is not None:
+                self._wanted.on_problem(problem)
+        return tuple(posture for it in found if isinstance(it, tuple) for posture in it)
+
+    def _note(self, text: str) -> None:
+        if self._wanted.on_note is not None:
+            self._wanted.on_note(text)
 
 
-async def _chosen(
-    arm: ControlPlane, reading: Reading, at: int, selectors: tuple[Selector, ...], ids: list[str | AksEntraError]
-) -> tuple[Posture, ...] | AksEntraError | None:
-    """Return the clusters that one selector matches, or the error that says why they cannot be listed.
-
-    Returns None if the selector's subscription is not known: `_subscription` has returned that error already.
-    """
-    selector, subscription_id = selectors[at], ids[at]
-    if isinstance(subscription_id, AksEntraError):
-        return None
-    try:
-        listed = await _list(arm, reading, at, selectors, ids, subscription_id)
-    except AksEntraError as error:
-        return _at_field(error, at)
-    matching = tuple(posture for posture in listed if selector.matches(posture))
-    if not matching and (selector.resource_group or selector.name or selector.tags):
-        return _no_match(at, selector, listed)
-    return matching
+def _selects(selector: Selector, posture: Posture) -> bool:
+    """Whether a selector that excludes clusters selects this one. Without a subscription it counts everywhere."""
+    there = not selector.subscription or same_id(selector.subscription, posture.cluster.subscription_id)
+    return there and selector.matches(posture)
 
 
-async def _list(
-    arm: ControlPlane,
-    reading: Reading,
-    at: int,
-    selectors: tuple[Selector, ...],
-    ids: list[str | AksEntraError],
-    subscription_id: str,
-) -> tuple[Posture, ...]:
-    """List the resource group of one selector, or its subscription if another selector needs all of it."""
-    siblings = [one for one, other in zip(selectors, ids, strict=True) if other == subscription_id]
-    group = selectors[at].resource_group if all(one.resource_group for one in siblings) else None
-
-    async def pages() -> tuple[Posture, ...]:
-        return tuple([posture async for posture in arm.list_clusters(subscription_id, group)])
-
-    try:
-        return await reading.once("clusters", f"{subscription_id}/{group or ''}", pages)
-    except Refused as error:
-        if group is not None and error.status == _NOT_FOUND:
-            raise _no_match(at, selectors[at], ()) from error
-        raise
-
-
-def _at_field(error: AksEntraError, at: int) -> AksEntraError:
-    """Set the error's field to the selector's subscription, unless the error names a field already."""
-    error.field = error.field or f"clusters[{at}].subscription"
+def _at_field(error: AksEntraError, at: int, selector: Selector) -> AksEntraError:
+    """Set the error's field to the place that the selector names, unless the error names a field already."""
+    place = "management_group" if selector.management_group else "tenant" if selector.tenant else "subscription"
+    error.field = error.field or f"clusters[{at}].{place}"
     return error
 
 
@@ -110,11 +214,17 @@ def _no_match(at: int, selector: Selector, listed: tuple[Posture, ...]) -> Refus
     for field, looser, value in steps:
         if value is not None and not any(looser.matches(posture) for posture in listed):
             return Refused(
-                f"no cluster matches {value!r} in subscription {selector.subscription}",
-                field=f"clusters[{at}].{field}",
-                remedy=_SEE,
+                f"no cluster matches {value!r} in {selector.place}", field=f"clusters[{at}].{field}", remedy=_SEE
             )
     tags = ", ".join(f"{name}={value}" for name, value in selector.tags)
+    return Refused(f"no cluster in {selector.place} has {tags}", field=f"clusters[{at}].tags", remedy=_SEE)
+
+
+def _nothing_to_exclude(at: int, selector: Selector) -> Refused:
+    """Return the refusal of an exclusion by name that excludes nothing: a misspelt one would let its cluster in."""
+    named = "/".join(one for one in (selector.resource_group, selector.name) if one)
     return Refused(
-        f"no cluster in subscription {selector.subscription} has {tags}", field=f"clusters[{at}].tags", remedy=_SEE
+        f"no cluster of the fleet matches {named!r}, so nothing is excluded by it",
+        field=f"exclude[{at}].{'name' if selector.name else 'resource_group'}",
+        remedy="correct the name, or remove the entry if the cluster is gone",
     )

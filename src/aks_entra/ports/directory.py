@@ -55,6 +55,9 @@ class Directory(Protocol):
     async def principals(self, ids: tuple[str, ...]) -> Mapping[str, Principal]:
         """Return the objects that exist, by id in lower case."""
 
+    async def users_named(self, names: tuple[str, ...]) -> Mapping[str, Principal]:
+        """Return the users with these user principal names, by name in lower case."""
+
     async def groups_of(self, principal_id: str) -> frozenset[str]:
         """Return the security groups that contain the principal, also indirectly, as a token carries them."""
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from aks_entra.ports.creation import Creation
+
 if TYPE_CHECKING:
     from aks_entra.core.access.conditional_access import SeenSignIn
     from aks_entra.core.access.deny_assignments import DenyAssignment
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     )
     from aks_entra.core.evidence.rotation_debt import Record
     from aks_entra.core.maintenance_windows import MaintenanceWindow
-    from aks_entra.core.new_cluster import NewCluster
     from aks_entra.core.planning.plan import ClusterPlan
     from aks_entra.core.preflight import (
         ConditionalAccessPolicy,
@@ -43,35 +44,10 @@ if TYPE_CHECKING:
     from aks_entra.core.preflight.audit_callers import AuditedCallers
     from aks_entra.core.steps import Guarded, Step
     from aks_entra.ports.directory import Directory
+    from aks_entra.ports.doors import Doors
     from aks_entra.ports.host import Host
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """A long-running operation of ARM: its cluster, and its own URL (polled verbatim; empty when it was lost)."""
-
-    cluster: ClusterId
-    url: str
-    correlation_id: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationState:
-    """The state of an operation. ARM's status is an open set; `Succeeded`, `Failed` and `Canceled` are final."""
-
-    status: str
-    code: str = ""
-    message: str = ""
-
-    @property
-    def terminal(self) -> bool:
-        """Whether the operation ended."""
-        return self.status.casefold() in {"succeeded", "failed", "canceled"}
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether the operation succeeded."""
-        return self.status.casefold() == "succeeded"
+    from aks_entra.ports.operations import Operation, OperationState
+    from aks_entra.ports.rights import RightsReads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +78,7 @@ class KubeconfigSink(Protocol):
         """Write the content, once. Raises Refused the second time."""
 
 
-class ControlPlane(Protocol):
+class ControlPlane(Creation, Protocol):
     """Azure Resource Manager, as far as AKS is concerned."""
 
     async def tenant_of(self, subscription_id: str) -> str:
@@ -205,14 +181,14 @@ class ControlPlane(Protocol):
     async def hand_out_admin_kubeconfig(self, cluster: ClusterId, place: KubeconfigSink) -> None:
         """Write the admin kubeconfig to the one place. TryLater while Azure still refuses it."""
 
-    async def subscription_ids(self) -> tuple[str, ...]:
-        """Return the ids of the subscriptions that the caller can see."""
+    async def subscription_ids(self, management_group: str | None = None) -> tuple[str, ...]:
+        """Return the ids of the subscriptions that the caller can see, or of those below a management group."""
 
-    async def ensure_resource_group(self, subscription_id: str, name: str, location: str) -> bool:
-        """Create the resource group unless it exists. Returns whether it was created."""
+    def clusters_in_resource_graph(self, management_group: str | None) -> AsyncIterator[Posture]:
+        """Return the clusters below a management group, or of the whole tenant (None), one page at a time.
 
-    async def create_cluster(self, spec: NewCluster) -> Operation:
-        """PUT a cluster that does not exist (If-None-Match: *). Rejected if it exists."""
+        Azure Resource Graph lags by minutes. The postures have no ETag.
+        """
 
 
 class Kubernetes(Protocol):
@@ -313,11 +289,15 @@ class Journal(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """The identity in a token: the directory object's id, its tenant, and its name for people."""
+    """The identity in a token: the directory object's id, its tenant, and its name for people.
+
+    `address`: the IP address from which this process reaches the internet, as far as it is known.
+    """
 
     object_id: str
     tenant_id: str
     name: str = ""
+    address: str = ""
 
 
 class Callers(Protocol):
@@ -361,4 +341,6 @@ class Ports:
     host: Host
     audit: AuditTrail | None = None
     conditional_access: ConditionalAccess | None = None
+    rights: RightsReads | None = None
+    doors: Doors | None = None
     log: RunLog = field(default_factory=NoLog)

@@ -20,6 +20,7 @@ WRITES: Final[Mapping[str, frozenset[str]]] = {
             "rotate_certificates",
             "ensure_resource_group",
             "create_cluster",
+            "create_child",
             "hand_out_admin_kubeconfig",
         }
     ),

@@ -11,7 +11,7 @@ from aks_entra.prefect_client.authentication import asks_for_authentication
 from aks_entra.prefect_client.break_glass_records import announce_opening, opening_of, store_opening
 from aks_entra.prefect_client.decisions import store_without_gates
 from aks_entra.prefect_client.fleet_deployments import apply as apply_deployment
-from aks_entra.prefect_client.fleet_deployments import deployed_fleets, require_no_runs_left
+from aks_entra.prefect_client.fleet_deployments import deployed_fleets, require_no_runs_left, work_queues_without_worker
 from aks_entra.prefect_client.fleet_deployments import found as found_deployments
 from aks_entra.prefect_client.fleet_deployments import pages as deployment_pages
 from aks_entra.prefect_client.fleet_deployments import switched_off as switched_off_deployments
@@ -56,6 +56,7 @@ from aks_entra.prefect_client.notifications import pages as notification_pages
 from aks_entra.prefect_client.notifications import switched_off as switched_off_notifications
 from aks_entra.prefect_client.notifications import wanted as wanted_notifications
 from aks_entra.prefect_client.overview import Waiting, waiting
+from aks_entra.prefect_client.part_runs import plan_elsewhere
 from aks_entra.prefect_client.run_end import await_end
 from aks_entra.prefect_client.runs import (
     RunView,
@@ -118,6 +119,7 @@ __all__ = [
     "opening_of",
     "overdue_schedules",
     "page_of",
+    "plan_elsewhere",
     "pools_without_worker",
     "records",
     "report_of",
@@ -149,4 +151,5 @@ __all__ = [
     "waiting",
     "wanted_deployments",
     "wanted_notifications",
+    "work_queues_without_worker",
 ]

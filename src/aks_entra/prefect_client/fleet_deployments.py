@@ -22,7 +22,7 @@ from aks_entra.errors import Refused
 from aks_entra.prefect_client import events, fleet_runs, fleet_triggers, names
 from aks_entra.prefect_client.automations import translated
 from aks_entra.prefect_client.deployments import find_deployment, our_deployments, read_deployment
-from aks_entra.prefect_client.work_pools import lacks_worker, read_work_pool
+from aks_entra.prefect_client.work_pools import lacks_worker, read_work_pool, unpolled_work_queues
 
 if TYPE_CHECKING:
     from aks_entra.fleet_file.model import FleetFile
@@ -139,6 +139,14 @@ async def without_worker(pools: Iterable[str]) -> tuple[str, ...]:
     async with get_client() as client:
         named = [await read_work_pool(client, name) for name in sorted(set(pools))]
         return tuple([pool.name for pool in named if await lacks_worker(client, pool)])
+
+
+async def work_queues_without_worker(fleet: FleetFile, pool: str) -> tuple[str, ...]:
+    """Return the work queues that a fleet names and no worker polls. They are made if they do not exist."""
+    stages = fleet.rollout.stages if fleet.rollout else ()
+    queues = {group.work_queue for stage in stages for group in stage.groups if group.work_queue}
+    async with get_client() as client:
+        return await unpolled_work_queues(client, await read_work_pool(client, pool), queues)
 
 
 async def apply(change: Change) -> None:

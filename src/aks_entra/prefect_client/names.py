@@ -13,6 +13,8 @@ from aks_entra.text.safe import for_name
 
 MIGRATE_FLEET: Final = "migrate-fleet/migrate-fleet"
 MIGRATE_BATCH: Final = "migrate-batch/migrate-batch"
+PLAN_PART: Final = "plan-part/plan-part"
+VERIFY_PART: Final = "verify-part/verify-part"
 PROVISION_CLUSTER: Final = "provision-cluster/provision-cluster"
 GRANT_ACCESS: Final = "grant-access/grant-access"
 INVENTORY_FLEET: Final = "inventory-fleet/inventory-fleet"
@@ -23,6 +25,8 @@ REVIEW_ACCESS: Final = "review-access/review-access"
 DEPLOYMENTS: Final = (
     MIGRATE_FLEET,
     MIGRATE_BATCH,
+    PLAN_PART,
+    VERIFY_PART,
     PROVISION_CLUSTER,
     INVENTORY_FLEET,
     VERIFY_FLEET,

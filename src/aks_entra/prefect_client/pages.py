@@ -14,7 +14,7 @@ from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Verdict
 from aks_entra.planning.inventory import Row
 from aks_entra.prefect_client.names import short
-from aks_entra.report import inventory_view, plan_markdown
+from aks_entra.report import doors_view, inventory_view, plan_markdown
 from aks_entra.report.plan_view import limits, view_of
 from aks_entra.text.markdown import code, for_markdown, for_markdown_table_cell, strong
 from aks_entra.text.safe import visible
@@ -165,6 +165,7 @@ def inventory_rows(rows: tuple[Row, ...]) -> list[dict[str, object]]:
                 "admin groups": inventory_view.groups(row),
                 "local accounts": inventory_view.local_accounts(row.posture),
                 "old credentials": f"{row.old_credentials.debt}: {row.old_credentials.because}",
+                "other ways in": doors_view.summary(row.doors),
                 "prospect": str(inventory_view.prospect(row)),
                 "problem": row.problem,
             }

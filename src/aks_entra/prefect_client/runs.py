@@ -26,6 +26,9 @@ from prefect.client.schemas.sorting import FlowRunSort, TaskRunSort
 from prefect.deployments import arun_deployment
 from prefect.settings import get_current_settings
 
+from aks_entra.core.cluster import ClusterId
+from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.planning.rollout import Stage
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import authentication, names
 from aks_entra.prefect_client.approvals import Gate, gate_of
@@ -125,15 +128,20 @@ async def start(
     digest: str | None = None,
     name: str | None = None,
     tags: tuple[str, ...] = (),
+    work_queue: str | None = None,
 ) -> FlowRun:
     """Start a deployment, with the plan's tag if a digest is given, and with `tags`.
+
+    `work_queue` names the queue whose workers carry it out. None: the deployment's.
 
     Raises Refused if the deployment does not exist.
     """
     tags = (TAG, *((names.plan_tag(digest),) if digest else ()), *tags)
     async with get_client() as client:
         found = await read_deployment(client, deployment)
-        return await client.create_flow_run_from_deployment(found.id, parameters=dict(parameters), tags=tags, name=name)
+        return await client.create_flow_run_from_deployment(
+            found.id, parameters=dict(parameters), tags=tags, name=name, work_queue_name=work_queue
+        )
 
 
 async def start_migration(digest: str, *, token: str = "") -> FlowRun:
@@ -183,32 +191,33 @@ def began_at(run: FlowRun) -> datetime:
 
 
 async def start_batch(
-    digest: str, fleet: str, stage: str, batch: tuple[int, int], members: tuple[str, ...], coordinator: UUID
+    plan: FleetPlan, stage: Stage, number: int, members: tuple[ClusterId, ...], coordinator: UUID
 ) -> FlowRun:
     """Start a batch of a stage, or find the one that runs already: its key is digest, stage, batch and attempt.
 
-    `batch`: its number, and how many there are. The attempt counts the ended batches of *other* coordinators, and own
-    batches that a closed window cut short. So a coordinator that starts again from the top finds its own batch; a new
-    coordinator finds an orphan that still lives, and starts a new batch after one that died.
+    The attempt counts the ended batches of *other* coordinators, and own batches that a closed window cut short. So a
+    coordinator that starts again from the top finds its own batch; a new coordinator finds an orphan that still lives,
+    and starts a new batch after one that died. A worker of the clusters' work queue takes it.
     """
-    number, count = batch
-    own = names.coordinator_tag(coordinator)
+    digest, count, own = plan.digest, len(stage.batches), names.coordinator_tag(coordinator)
+    (group,) = plan.groups_of(members)
     async with get_client() as client:
-        batches = await runs_of(client, digest, stage=stage, batch=number)
+        batches = await runs_of(client, digest, stage=stage.name, batch=number)
     over = [run for run in batches if run.state and run.state.is_final()]
     ended = [run for run in over if own not in run.tags or (run.state and run.state.name == names.WINDOW_CLOSED)]
-    which = f"{stage} {number} of {count}" if count > 1 else stage
+    which = f"{stage.name} {number} of {count}" if count > 1 else stage.name
     return await arun_deployment(
         names.MIGRATE_BATCH,
-        parameters={"plan": digest, "stage": stage, "members": list(members)},
+        parameters={"plan": digest, "stage": stage.name, "members": [member.resource_id for member in members]},
         timeout=0,
-        idempotency_key=f"{digest}-{stage}-{number}-{len(ended) + 1}",
+        work_queue_name=group.work_queue or None,
+        idempotency_key=f"{digest}-{stage.name}-{number}-{len(ended) + 1}",
         flow_run_name=f"{which} · plan {names.short(digest)} · attempt {len(ended) + 1}",
         tags=[
             TAG,
             names.plan_tag(digest),
-            names.fleet_tag(fleet),
-            names.stage_tag(stage),
+            names.fleet_tag(plan.name),
+            names.stage_tag(stage.name),
             names.batch_tag(number),
             own,
         ],

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from typing import Final
 
+from aks_entra.core.doors.model import DoorState
 from aks_entra.core.evidence.observations import CertificatesRotated, StateSeen
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Verdict
+from aks_entra.report.doors_view import ways_in
 from aks_entra.text.safe import for_csv
 
 COLUMNS: Final = (
@@ -26,16 +29,23 @@ COLUMNS: Final = (
     "ended_at",
     "plan_digest",
     "report_digest",
+    "open_doors",
+    "doors_not_looked_at",
 )
 
 
 def render(report: FleetReport) -> str:
-    """Return the table with its header (RFC 4180). A text that a spreadsheet would run gets an apostrophe in front."""
+    """Return the table with its header (RFC 4180)."""
+    return written(COLUMNS, (_row(report, verdict) for verdict in report.verdicts))
+
+
+def written(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return any table with its header. A text that a spreadsheet would run gets an apostrophe in front."""
     target = io.StringIO()
     writer = csv.writer(target)
-    writer.writerow(COLUMNS)
-    for verdict in report.verdicts:
-        writer.writerow([for_csv(cell) for cell in _row(report, verdict)])
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([for_csv(cell) for cell in row])
     return target.getvalue()
 
 
@@ -57,4 +67,10 @@ def _row(report: FleetReport, verdict: Verdict) -> tuple[str, ...]:
         report.ended_at,
         report.plan_digest,
         report.digest,
+        _doors(verdict, DoorState.OPEN),
+        _doors(verdict, DoorState.NOT_LOOKED_AT),
     )
+
+
+def _doors(verdict: Verdict, state: DoorState) -> str:
+    return " ".join(door.kind for door in ways_in(verdict.evidence) if door.state is state)

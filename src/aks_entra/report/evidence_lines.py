@@ -11,6 +11,7 @@ from aks_entra.core.evidence.observations import (
     CertificatesRotated,
     ClusterCreated,
     CredentialTried,
+    DoorsSeen,
     EntraSet,
     Evidence,
     Failure,
@@ -107,6 +108,9 @@ def line_of(one: Evidence) -> Line:  # noqa: C901, PLR0911, PLR0912 - a table: o
             return Line(at=one.at, what="activity log", detail=_log(one))
         case ClusterCreated():
             return _line(one, f"cluster created {_how(changed=one.changed)}", "local accounts off from its first day")
+        case DoorsSeen():
+            doors = (f"{door.kind} {door.state} ({'; '.join(door.because)})" for door in one.doors)
+            return Line(at=one.at, what="ways in", detail="; ".join(doors))
         case Failure():
             where = f"at {one.step}: " if one.step else ""
             code = f" ({one.code})" if one.code else ""

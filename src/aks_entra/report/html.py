@@ -9,8 +9,10 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from aks_entra import __version__
+from aks_entra.core.doors.model import DoorState
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Outcome
+from aks_entra.report.doors_view import ways_in
 from aks_entra.report.evidence_lines import line_of
 from aks_entra.text.safe import for_html
 
@@ -29,6 +31,8 @@ def render(report: FleetReport) -> str:
         digest=report.digest,
         counts=report.counts(),
         line_of=line_of,
+        ways_in=ways_in,
+        states={state: state.name.lower().replace("_", "-") for state in DoorState},
         version=__version__,
         classes={outcome: outcome.name.lower().replace("_", "-") for outcome in Outcome},
     )

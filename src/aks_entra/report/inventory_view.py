@@ -111,8 +111,8 @@ def depth(rows: tuple[Row, ...]) -> str:
     if Depth.READ in depths:
         return "read: ARM, the API servers' certificates and the clusters' CAs"
     if Depth.PROBED in depths:
-        return "read: ARM and the API servers' certificates (--read also reads the clusters' CAs)"
-    return "read: ARM only (--probe asks the API servers, --read also reads the clusters' CAs)"
+        return "read: ARM and the API servers' certificates (--read also reads the clusters' CAs and other ways in)"
+    return "read: ARM only (--probe asks the API servers, --read also reads the clusters' CAs and other ways in)"
 
 
 def _answer(row: Row) -> dict[str, Any]:
@@ -134,6 +134,7 @@ def document(rows: tuple[Row, ...]) -> dict[str, Any]:
                 "admin_groups": [asdict(group) for group in row.groups],
                 "drifts": [_drift(one) for one in row.drifts],
                 "problem": row.problem,
+                "doors": [asdict(door) for door in row.doors],
             }
             for row in rows
         ],

@@ -97,7 +97,7 @@ def view_of(plan: FleetPlan) -> PlanView:
         name=plan.name,
         digest=plan.digest,
         created_at=plan.created_at,
-        prover=plan.prover.client_id or plan.prover.object_id,
+        prover=_provers(plan),
         stages=tuple(stage for stage in (_stage(plan, one, everywhere) for one in plan.stages) if stage.clusters),
         refused=tuple(_held(one) for one in plan.clusters if one.disposition == "refused"),
         skipped=tuple(_held(one) for one in plan.clusters if one.disposition == "skipped"),
@@ -119,6 +119,12 @@ def size(cluster: ClusterView) -> str:
     parts = [f"{_counted(count, 'cluster')}, each {_counted(len(cluster.steps), 'step')}" if count > 1 else ""]
     parts += [_counted(len(cluster.steps), "step")] if count == 1 else []
     return ", ".join(part for part in (*parts, cluster.minutes) if part)
+
+
+def _provers(plan: FleetPlan) -> str:
+    """Return who proves sign-in: the plan's prover, and those of groups."""
+    groups = [group.prover for stage in plan.stages for group in stage.groups if group.prover]
+    return ", ".join(dict.fromkeys(one.client_id or one.object_id for one in (plan.prover, *groups)))
 
 
 def _shared(plans: list[ClusterPlan]) -> tuple[Finding, ...]:
@@ -144,11 +150,13 @@ def _stage(plan: FleetPlan, stage: Stage, everywhere: tuple[Finding, ...]) -> St
 
 
 def limits(stage: Stage) -> list[str]:
-    """Return the optional limits of a stage."""
+    """Return the optional limits of a stage, and whose workers carry it out."""
     per = stage.max_concurrency_per_subscription
+    queues = sorted({group.work_queue for group in stage.groups} - {""})
     return [
         *([f"{per} of one subscription"] if per else []),
         *([f"batches of {stage.batch_size}"] if stage.batch_size else []),
+        *([f"on work queue {' and '.join(queues)}"] if queues else []),
     ]
 
 

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from aks_entra import __version__
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Outcome, Verdict
+from aks_entra.report.doors_view import ways_in
 from aks_entra.report.evidence_lines import line_of
 from aks_entra.text.safe import for_json, visible
 
@@ -94,6 +95,7 @@ def _result(verdict: Verdict) -> dict[str, Any]:
         "properties": {
             "outcome": verdict.outcome,
             "grade": verdict.grade or "",
+            "waysIn": {door.kind: door.state for door in ways_in(verdict.evidence)},
             "evidence": [
                 {
                     "at": line.at,

@@ -11,7 +11,7 @@ from aks_entra.core.evidence.observations import LOOKING, AdminCredentialRefused
 from aks_entra.core.planning.job import Job
 from aks_entra.errors import Diverged
 from aks_entra.ports.migration import HeldCredential, Ports
-from aks_entra.probes import checks, old_credentials, sign_in
+from aks_entra.probes import checks, doors, old_credentials, sign_in
 from aks_entra.probes.checks import Timeouts
 from aks_entra.retry import persist
 
@@ -87,6 +87,7 @@ class _Verification:
         if not posture.local_accounts:
             self._keep(await self.at(lambda: self._refusal(posture)))
             self.evidence.append(await old_credentials.activity_log(ports, self._timeouts.look, plan.cluster))
+        self.evidence += await doors.look(ports, posture)
         self.evidence.append(checks.state(read[0], posture, read[1]))
 
     async def _refusal(self, posture: Posture) -> AdminCredentialRefused:

@@ -80,6 +80,7 @@ class FrontDoor:
     ) -> None:
         self.throttle = throttle or Throttle(clock)
         self.actions: set[str] = set()  # every action that a route requires
+        self.before_write: list[Callable[[str], None]] = []  # called with the path of each write that is admitted
         self.state = state
         self.clock = clock
         self._directory = directory
@@ -121,6 +122,8 @@ class FrontDoor:
                     ended = record(self.state.activity, request, action, call.scope, who, correlation)
                     if lockable:
                         self.check_locks(call.scope, kind)
+                    for look in self.before_write:
+                        look(request.path)
                 self.throttle.pass_provider(request, _subscription(scope), self.state.region(request.path))
                 reply = await handler(call, **parts)
             except Problem as problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,11 +19,13 @@ from azure_sandbox.arm.authorization.roles import Role
 from azure_sandbox.arm.containerservice import existence, maintenance
 from azure_sandbox.arm.containerservice.agent_pools import AgentPools
 from azure_sandbox.arm.containerservice.api_servers import Builder, regime_of
+from azure_sandbox.arm.containerservice.child_resources import JwtAuthenticators, ManagedNamespaces
 from azure_sandbox.arm.containerservice.clusters import Clusters, add_node_group
 from azure_sandbox.arm.containerservice.credential_ledger import Ledger
 from azure_sandbox.arm.containerservice.credentials import Credentials
 from azure_sandbox.arm.containerservice.document import add_created_parts, complete, derived, merge, short
 from azure_sandbox.arm.containerservice.durations import Durations
+from azure_sandbox.arm.containerservice.fleets import FleetRoutes, fleet_id
 from azure_sandbox.arm.containerservice.maintenance import Maintenance
 from azure_sandbox.arm.containerservice.operations import Operations
 from azure_sandbox.arm.containerservice.run_command import RunCommand
@@ -37,13 +39,24 @@ from azure_sandbox.arm.insights.activity_log import Entry
 from azure_sandbox.arm.insights.routes import Monitor
 from azure_sandbox.arm.network.networks import VirtualNetwork
 from azure_sandbox.arm.network.routes import NetworkRoutes
+from azure_sandbox.arm.resources.management_groups import ManagementGroup, ManagementGroupRoutes
 from azure_sandbox.arm.resources.plain import PlainRoutes
 from azure_sandbox.arm.resources.regions import is_region
 from azure_sandbox.arm.resources.registration import Registration
 from azure_sandbox.arm.resources.resource_graph import ResourceGraph
 from azure_sandbox.arm.resources.resource_list import ResourceList
 from azure_sandbox.arm.resources.subscriptions import Subscriptions
-from azure_sandbox.arm.state import ManagedCluster, ManagementLock, Operation, Quota, ResourceGroup, State, Subscription
+from azure_sandbox.arm.resources.tags import TagRoutes
+from azure_sandbox.arm.state import (
+    ChildResource,
+    ManagedCluster,
+    ManagementLock,
+    Operation,
+    Quota,
+    ResourceGroup,
+    State,
+    Subscription,
+)
 from azure_sandbox.arm.throttling import Throttle
 from azure_sandbox.clock import Clock
 from azure_sandbox.cluster.declared import resource_of
@@ -116,18 +129,21 @@ class Arm:
         durations = Durations(settings.durations, settings.seed)
         operations = self.operations = Operations(door, durations, faults)
         self.ledger = Ledger()
-        Credentials(door, self.ledger)
+        credentials = Credentials(door, self.ledger)
+        JwtAuthenticators(door, operations)
+        ManagedNamespaces(door, operations, credentials)
         self._pools = AgentPools(door, operations)
         clusters = self._clusters = Clusters(door, operations, self._build, version=settings.default_version)
         RoleAssignmentRoutes(door, directory)
         RoleDefinitionRoutes(door)
         Upgrades(door, settings.offers)
         around = (Maintenance, ScaleSets, Monitor, ResourceGraph, NetworkRoutes, LogRoutes)
-        for routes in (*around, LockRoutes, PolicyRoutes, DenyAssignmentRoutes):
+        for routes in (*around, ManagementGroupRoutes, LockRoutes, PolicyRoutes, DenyAssignmentRoutes, FleetRoutes):
             routes(door)
         RunCommand(door, durations)
         Subscriptions(door, page=settings.page_size, delete_cluster=clusters.delete)
         Registration(door)
+        TagRoutes(door)
         PlainRoutes(door, directory)
         ResourceList(door)
 
@@ -210,6 +226,10 @@ class Arm:
             subscription=home.id, group=group.name, name=spec.name, document=document, server=server
         )
         cluster.maintenance = {key: deepcopy(dict(it)) for key, it in spec.maintenance.items()}
+        for kind, children in spec.children.items():
+            for name, child in children.items():
+                held = ChildResource(name=name, document={"properties": deepcopy(dict(child))})
+                cluster.children[kind, name.lower()] = held
         cluster.set_state(state)
         cluster.touch()
         if cluster.stopped:
@@ -239,6 +259,18 @@ class Arm:
         if self._state.roles.find(role.name):
             raise ValueError(f"there are two roles called {role.name!r}")
         self._state.roles.put(role)
+
+    def add_management_group(self, group: ManagementGroup) -> None:
+        """Add a management group. Raises ValueError if its parent or one of its subscriptions does not exist."""
+        if unknown := set(group.subscriptions) - set(self._state.subscriptions):
+            raise ValueError(f"management group {group.name}: there is no subscription {', '.join(sorted(unknown))}")
+        self._state.management_groups.add(group)
+
+    def add_fleet(self, subscription: str, group: str, name: str, members: Iterable[str]) -> str:
+        """Add a fleet of Azure Kubernetes Fleet Manager with clusters as members, and return its resource id."""
+        made = fleet_id(subscription, group, name)
+        self._state.fleets[made] = tuple(members)
+        return made
 
     def assign(
         self, scope: str, principal_id: str, role_name: str, *, name: str | None = None, description: str | None = None
@@ -318,7 +350,7 @@ def _sent(spec: ClusterSpec, group: ResourceGroup, tenant: str) -> Document:
         "kubernetesVersion": spec.version,
         "enableRBAC": spec.kubernetes_rbac,
         "disableLocalAccounts": not spec.local_accounts,
-        "agentPoolProfiles": [_pool(it) for it in pools],
+        "agentPoolProfiles": [_pool(it, spec.subnet) for it in pools],
     }
     entra = spec.entra_tenant or tenant
     match spec.identity:
@@ -336,6 +368,9 @@ def _sent(spec: ClusterSpec, group: ResourceGroup, tenant: str) -> Document:
             pass
     if spec.private:
         properties["apiServerAccessProfile"] = {"enablePrivateCluster": True, "enablePrivateClusterPublicFQDN": True}
+    if spec.authorized_ip_ranges:
+        access = properties.setdefault("apiServerAccessProfile", {"enablePrivateCluster": False})
+        access["authorizedIPRanges"] = list(spec.authorized_ip_ranges)
     return {
         "location": spec.location or group.location,
         "tags": dict(spec.tags),
@@ -344,10 +379,12 @@ def _sent(spec: ClusterSpec, group: ResourceGroup, tenant: str) -> Document:
     }
 
 
-def _pool(it: PoolSpec) -> Document:
+def _pool(it: PoolSpec, subnet: str) -> Document:
     pool: Document = {"name": it.name, "count": it.count, "mode": it.mode, "vmSize": it.vm_size}
     if it.low is not None or it.high is not None:
         pool |= {"enableAutoScaling": True, "minCount": it.low or it.count, "maxCount": it.high or it.count}
+    if subnet:
+        pool["vnetSubnetID"] = subnet
     if it.labels:
         pool["nodeLabels"] = dict(it.labels)
     return pool

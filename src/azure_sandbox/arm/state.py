@@ -17,6 +17,7 @@ from azure_sandbox.arm.containerservice.spec import LockLevel
 from azure_sandbox.arm.errors import group_not_found, resource_not_found, subscription_not_found
 from azure_sandbox.arm.insights.activity_log import ActivityLog, Ending
 from azure_sandbox.arm.network.networks import NETWORK_TYPE, Networks
+from azure_sandbox.arm.resources.management_groups import ManagementGroups
 from azure_sandbox.cluster.servers import ApiServers
 from azure_sandbox.cluster.service import ApiServer
 from azure_sandbox.faults.operations import OperationFault
@@ -99,6 +100,16 @@ class Operation:
 
 
 @dataclass(slots=True, kw_only=True)
+class ChildResource:
+    """A JWT authenticator or a managed namespace. It shows `state` until it is settled, and then `Succeeded`."""
+
+    name: str
+    document: Document
+    state: str = "Succeeded"
+    settled: dt.datetime | None = None
+
+
+@dataclass(slots=True, kw_only=True)
 class ManagedCluster:
     """A managed cluster: Azure's document of it, and the API server that the document describes."""
 
@@ -115,6 +126,7 @@ class ManagedCluster:
     operation: Operation | None = None
     maintenance: dict[str, Document] = field(default_factory=dict)
     commands: dict[str, Any] = field(default_factory=dict)
+    children: dict[tuple[str, str], ChildResource] = field(default_factory=dict)  # by kind, and name in lower case
 
     @property
     def id(self) -> str:
@@ -224,7 +236,9 @@ class State:
     operations: dict[str, Operation] = field(default_factory=dict)
     locks: dict[str, ManagementLock] = field(default_factory=dict)
     denials: dict[str, DenyAssignment] = field(default_factory=dict)
-    access: RoleAssignments = field(default_factory=RoleAssignments)
+    management_groups: ManagementGroups = field(default_factory=ManagementGroups)
+    access: RoleAssignments = field(init=False)
+    fleets: dict[str, tuple[str, ...]] = field(default_factory=dict)  # ids of clusters, by the fleet's id
     roles: RoleDefinitions = field(default_factory=RoleDefinitions)
     networks: Networks = field(default_factory=Networks)
     quotas: dict[tuple[str, str, str], Quota] = field(default_factory=dict)  # by subscription, region and quota name
@@ -237,6 +251,11 @@ class State:
     plain: dict[str, PlainResource] = field(default_factory=dict)  # by id in lower case
     logs: Logs = field(default_factory=Logs)
     servers: ApiServers = field(default_factory=ApiServers)
+    graph_delay: float = 120.0  # seconds until Azure Resource Graph shows a write
+
+    def __post_init__(self) -> None:
+        """Let role assignments reach from a management group to the subscriptions below it."""
+        self.access = RoleAssignments(self.management_groups.above)
 
     def subscription(self, name: str) -> Subscription:
         """Return a subscription by its id; raises 404 if it does not exist."""
@@ -337,6 +356,8 @@ class State:
         """Return whether a scope names something that exists. What is below a cluster is not looked up."""
         parts = [it for it in scope.split("/") if it]
         match [it.lower() for it in parts]:
+            case ["providers", "microsoft.management", "managementgroups", name]:
+                return self.management_groups.get(name) is not None
             case ["subscriptions", name]:
                 return name in self.subscriptions
             case ["subscriptions", name, "resourcegroups", group, *rest]:
@@ -344,7 +365,8 @@ class State:
                     return False
                 resource = normal("/" + "/".join(parts[:8]))
                 if f"/{NETWORK_TYPE}/".lower() not in resource:
-                    return not rest or resource in self.clusters or resource in self.plain
+                    fleets = {normal(it) for it in self.fleets}
+                    return not rest or resource in self.clusters or resource in self.plain or resource in fleets
                 whole = normal(scope)
                 return bool(self.networks.get(whole) or self.networks.subnet(whole))
             case _:

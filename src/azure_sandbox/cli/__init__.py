@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from importlib import import_module, metadata
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -52,8 +52,19 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"aks-entra-sandbox {metadata.version('aks-entra')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _everything() -> None:
+def _everything(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """Run a local Azure for AKS, Microsoft Entra ID and Microsoft Graph, on loopback."""
 
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from azure_sandbox.front.control import CONTROL_HOST
 from azure_sandbox.front.http import MARK
 
-CREDENTIALS = ("AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
+CREDENTIALS = ("AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "ARM_CLIENT_ID", "ARM_CLIENT_SECRET")
 """Variables that `--person` leaves out: with them, kubelogin signs in as the operator and not with its own client."""
 
 
@@ -34,13 +34,15 @@ def reason(error: OSError) -> str:
     return str(getattr(error, "reason", error))
 
 
-def environment_of(port: int) -> str:
-    """Return the export lines of the sandbox on a port. Raises NoSandbox if none answers there."""
+def environment_of(port: int, network: str = "") -> str:
+    """Return the export lines of the sandbox on a port, for a client in a network. Raises NoSandbox without one."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"http://127.0.0.1:{port}/environment", timeout=5) as answer:
+        with opener.open(f"http://127.0.0.1:{port}/environment/{network}".rstrip("/"), timeout=5) as answer:
             if MARK.items() <= {name.lower(): value for name, value in answer.headers.items()}.items():
                 return str(answer.read().decode())
+    except urllib.error.HTTPError as error:
+        raise NoSandbox(f"its world has no network {network}" if network else reason(error)) from error
     except OSError as error:  # URLError too
         raise NoSandbox(reason(error)) from error
     raise NoSandbox("another program answers there")

@@ -6,15 +6,25 @@ from typing import Annotated
 
 import typer
 
-from azure_sandbox.cli.control_client import CREDENTIALS, NoSandbox, environment_of
+from azure_sandbox.cli.control_client import CREDENTIALS, NoSandbox, environment_of, port_around
 from azure_sandbox.cli.device_sign_in import NotSignedIn, sign_in
-from azure_sandbox.cli.running import DEFAULT_PORT, PersonOption, PortOption, ProxyPortOption, fail, wanted_port
+from azure_sandbox.cli.running import (
+    DEFAULT_PORT,
+    NetworkOption,
+    PersonOption,
+    PortOption,
+    ProxyPortOption,
+    fail,
+    wanted_port,
+)
 
 
-def env(port: ProxyPortOption = DEFAULT_PORT, *, person: PersonOption = False) -> None:
+def env(port: ProxyPortOption = DEFAULT_PORT, network: NetworkOption = "", *, person: PersonOption = False) -> None:
     """Print the export lines that bring a shell into a running sandbox: eval "$(aks-entra-sandbox env)"."""
+    if network and port == DEFAULT_PORT:
+        port = port_around() or port  # another network of the sandbox that this shell is in
     try:
-        lines = environment_of(port).splitlines(keepends=True)
+        lines = environment_of(port, network).splitlines(keepends=True)
         hidden = tuple(f"export {name}=" for name in CREDENTIALS) if person else ()
         typer.echo("".join(line for line in lines if not line.startswith(hidden)), nl=False)
     except NoSandbox as error:

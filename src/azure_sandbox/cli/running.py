@@ -21,6 +21,10 @@ PersonOption = Annotated[
     typer.Option("--person", help="Leave the operator's credentials out of the environment, for a person's terminal."),
 ]
 
+NetworkOption = Annotated[
+    str, typer.Option("--network", envvar="AZURE_SANDBOX_NETWORK", help="Network of the world in which the client is.")
+]
+
 clock = typer.Typer(help="Show or advance the clock of a running sandbox.", no_args_is_help=True, add_completion=False)
 fault = typer.Typer(help="Inject faults into a running sandbox.", no_args_is_help=True, add_completion=False)
 

@@ -14,10 +14,10 @@ import typer
 
 from azure_sandbox.cli.child import Child, end_with_parent
 from azure_sandbox.cli.control_client import CREDENTIALS
-from azure_sandbox.cli.running import DEFAULT_PORT, MISUSED, PersonOption, ProxyPortOption, fail
+from azure_sandbox.cli.running import DEFAULT_PORT, MISUSED, NetworkOption, PersonOption, ProxyPortOption, fail
 from azure_sandbox.cluster.real.instance import DidNotStart
 from azure_sandbox.front.traffic_report import Exchange
-from azure_sandbox.server import Sandbox
+from azure_sandbox.server import Sandbox, known_networks
 from azure_sandbox.world.importing.files import import_files
 from azure_sandbox.world.model import World, WorldError
 
@@ -50,7 +50,10 @@ ImportOption = Annotated[
 ]
 StateOption = Annotated[Path | None, typer.Option(help="Folder that keeps the state of the sandbox across restarts.")]
 ReplicationOption = Annotated[float, typer.Option(help="Seconds until a directory write is visible to reads.", min=0.0)]
-LogOption = Annotated[Path | None, typer.Option(help="Append one JSON line per request: host, method, path, status.")]
+LogOption = Annotated[
+    Path | None,
+    typer.Option(help="Append one JSON line per request: host, method, path, query, status, caller, milliseconds."),
+]
 
 
 def exec(  # noqa: A001, PLR0913  # the command's name; one argument per option
@@ -63,6 +66,7 @@ def exec(  # noqa: A001, PLR0913  # the command's name; one argument per option
     seed: SeedOption = None,
     state: StateOption = None,
     *,
+    network: NetworkOption = "",
     throttle: ThrottleOption = False,
     person: PersonOption = False,
 ) -> None:
@@ -71,8 +75,10 @@ def exec(  # noqa: A001, PLR0913  # the command's name; one argument per option
     with ExitStack() as stack:
         wanted = Wanted(world, imported, pace, replication, log, seed, state, throttle=throttle)
         sandbox = _sandbox(stack, wanted)
+        if network not in sandbox.networks:
+            fail(f"--network {network}: {known_networks(sandbox.networks)}", MISUSED)
         try:
-            raise typer.Exit(asyncio.run(_exec(sandbox, command, person=person)))
+            raise typer.Exit(asyncio.run(_exec(sandbox, command, network, person=person)))
         except DidNotStart as error:
             fail(str(error), 1)
 
@@ -154,16 +160,19 @@ class _Log:
             "host": exchange.host,
             "method": exchange.method,
             "path": exchange.path,
+            "query": exchange.query,
             "status": exchange.status,
+            "caller": exchange.caller,
+            "milliseconds": exchange.milliseconds,
         }
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
 
 
-async def _exec(sandbox: Sandbox, command: list[str], *, person: bool) -> int:
+async def _exec(sandbox: Sandbox, command: list[str], network: str, *, person: bool) -> int:
     async with sandbox:
         try:
-            environment = sandbox.environment
+            environment = sandbox.environment_in(network)
             if person:
                 environment = {name: value for name, value in environment.items() if name not in CREDENTIALS}
             return await Child(command, environment, spare=sandbox.spare).run()

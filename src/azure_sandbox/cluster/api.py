@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from azure_sandbox.cluster import discovery, shapes, status
+from azure_sandbox.cluster import discovery, openapi, shapes, signing, status
 from azure_sandbox.cluster.guard import Guard, forbidden_message
 from azure_sandbox.cluster.metadata_only import metadata_list, wants_metadata
+from azure_sandbox.cluster.options import write_options
+from azure_sandbox.cluster.patches import patched
 from azure_sandbox.cluster.rbac import Attributes, Caller
 from azure_sandbox.cluster.resources import BY_PATH, REVIEWS, Resource, versions
 from azure_sandbox.cluster.reviews import Reviews
@@ -28,6 +30,7 @@ PROBES = ("/healthz", "/livez", "/readyz")
 VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 LIST_OPTIONS = {"limit", "continue", "labelSelector", "fieldSelector", "resourceVersion", "resourceVersionMatch"}
 OPTIONS = {"timeout", "timeoutSeconds", "pretty", "fieldManager", "fieldValidation", "watch", "allowWatchBookmarks"}
+LARGEST_BODY = 3 * 1024 * 1024
 OPTIONS |= {"sendInitialEvents"}
 
 
@@ -95,6 +98,8 @@ class Api:
             raise status.unauthorized()
         if any(name.lower().startswith("impersonate-") for name in request.headers):
             raise status.not_modelled("impersonation")
+        if len(request.body) > LARGEST_BODY:
+            raise status.too_large(LARGEST_BODY)
         path = request.path
         target = parse(path)
         if target is None:
@@ -110,7 +115,7 @@ class Api:
         if resource is None:
             return _no_resource(target)
         if target.subresource:
-            return self._subresource(request, target, verb)
+            return self._subresource(request, target, verb, caller)
         return self._resource(request, target, resource, verb, caller)
 
     def _authorize(self, caller: Caller, attributes: Attributes) -> None:
@@ -132,8 +137,10 @@ class Api:
             return discovery.legacy_root(self._host, accept)
         if bare == "/apis":
             return discovery.named_root(accept)
+        if bare.startswith("/openapi/v3") and (found := openapi.described(bare, self.version)) is not None:
+            return Reply(200, found, JSON)
         if bare.startswith("/openapi"):
-            raise status.not_modelled("the OpenAPI description")
+            raise status.not_modelled("this OpenAPI description")
         found = self._version() if bare == "/version" else discovery.described(bare)
         if found is None:
             return NO_PAGE
@@ -156,6 +163,7 @@ class Api:
     def _review(self, request: Request, target: Target, kind: str, caller: Caller) -> Reply:
         if request.method != "POST":
             raise status.not_allowed()
+        write_options(request, "create")  # a review stores nothing, dry run or not
         sent = _document(request, kind)
         answer = self._reviews.answer(kind, target.group, sent, caller, request.now)
         spec = {} if kind == "SelfSubjectRulesReview" else sent.get("spec") or {}  # not echoed
@@ -168,15 +176,20 @@ class Api:
         }
         return Reply(201, body, JSON)
 
-    def _subresource(self, request: Request, target: Target, verb: str) -> Reply:
+    def _subresource(self, request: Request, target: Target, verb: str, caller: Caller) -> Reply:
         if (target.plural, target.subresource, verb) == ("serviceaccounts", "token", "create"):
+            write_options(request, verb)
             return Reply(201, self._writes.token(_document(request), target.namespace, target.name, request.now), JSON)
+        if (target.plural, target.subresource, verb) == (signing.PLURAL, "approval", "update"):
+            sent = _document(request, signing.KIND)
+            return Reply(200, self._writes.approvals.decide(target.name, sent, caller, request.now), JSON)
         raise status.not_modelled(f"{verb} of {target.plural}/{target.subresource}")
 
     def _resource(self, request: Request, target: Target, resource: Resource, verb: str, caller: Caller) -> Reply:
-        if verb == "delete" and self._store.get(resource.key, self._home(resource, target), target.name) is None:
-            raise status.not_found(resource.group, resource.plural, target.name)
         if verb not in resource.verbs:
+            absent = self._store.get(resource.key, self._home(resource, target), target.name) is None
+            if verb == "delete" and absent:
+                raise status.not_found(resource.group, resource.plural, target.name)
             raise status.not_modelled(f"{verb} of {resource.plural}")
         match verb:
             case "watch":
@@ -190,13 +203,26 @@ class Api:
                 if wants_table(request.headers.get("accept", "")):
                     return Reply(200, table(resource, [held], {}, request.now), JSON)
                 return Reply(200, held, JSON)
-            case "create":
-                made = self._writes.create(
-                    resource, _document(request, resource.kind), target.namespace, caller, request.now
-                )
-                return Reply(201, made, JSON)
             case _:
-                return Reply(200, self._writes.delete(resource, self._home(resource, target), target.name), JSON)
+                return self._write(request, target, resource, verb, caller)
+
+    def _write(self, request: Request, target: Target, resource: Resource, verb: str, caller: Caller) -> Reply:
+        options, home, now = write_options(request, verb), self._home(resource, target), request.now
+        if verb == "delete":
+            return Reply(200, self._writes.delete(resource, home, target.name, options, now), JSON)
+        if verb == "patch":
+            held = self._store.get(resource.key, home, target.name)
+            if held is None:
+                raise status.not_found(resource.group, resource.plural, target.name)
+            sent = patched(request, held)
+            shapes.check(sent)
+        else:
+            sent = _document(request, resource.kind)
+        options.check_fields(resource, sent)
+        if verb == "create":
+            return Reply(201, self._writes.create(resource, sent, target.namespace, caller, now, options), JSON)
+        changed = self._writes.update(resource, sent, target.namespace, target.name, caller, now, options)
+        return Reply(200, changed, JSON)
 
     @staticmethod
     def _home(resource: Resource, target: Target) -> str:

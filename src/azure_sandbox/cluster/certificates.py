@@ -22,6 +22,7 @@ from azure_sandbox.cluster.any_certificate import take_any
 BACKDATED = dt.timedelta(minutes=10)  # as AKS does, because clocks differ
 AUTHORITY_LIVES = dt.timedelta(days=30 * 365)
 CLIENT_LIVES = dt.timedelta(days=2 * 365)
+SIGNED_LIVES = dt.timedelta(days=365)
 NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME: an expired certificate gets a 401, not a reset
 
 
@@ -117,6 +118,20 @@ def client_certificate(authority: KeyPair, organization: str, common_name: str, 
     subject = _name((NameOID.ORGANIZATION_NAME, organization), (NameOID.COMMON_NAME, common_name))
     builder = _builder(subject, authority.certificate.subject, key, start, start + CLIENT_LIVES)
     return KeyPair(certificate=_issue(authority, builder, ExtendedKeyUsageOID.CLIENT_AUTH), key=key)
+
+
+def signed(authority: KeyPair, asked: x509.CertificateSigningRequest, start: dt.datetime) -> x509.Certificate:
+    """Issue a client certificate for a signing request, valid for a year, which is Kubernetes' default."""
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(asked.subject)
+        .issuer_name(authority.certificate.subject)
+        .public_key(asked.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start - BACKDATED)
+        .not_valid_after(start + SIGNED_LIVES)
+    )
+    return _issue(authority, builder, ExtendedKeyUsageOID.CLIENT_AUTH)
 
 
 def subject_of(der: bytes, authority: KeyPair, now: dt.datetime) -> tuple[str, tuple[str, ...]] | None:

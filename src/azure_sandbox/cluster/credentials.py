@@ -57,7 +57,7 @@ class Generation:
                 issuer=ISSUER,
                 options=options,
             )
-        except jwt.InvalidTokenError:
+        except (jwt.InvalidTokenError, RecursionError):
             return None
         return claims if claims["exp"] > now.timestamp() else None
 

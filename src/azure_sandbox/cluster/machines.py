@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from azure_sandbox.cluster import budgets
+from azure_sandbox.cluster import budgets, node_sizes
 from azure_sandbox.cluster.store import Key, Object, Store, stamp
 
 NODES: Key = ("", "nodes")
@@ -35,6 +35,7 @@ class Pool:
     vm_size: str
     version: str
     labels: tuple[tuple[str, str], ...] = ()
+    max_pods: int = 110
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,10 +140,13 @@ class Machines:
             "lastTransitionTime": stamp(when),
         }
         machine = f"azure://{self.node_group}/providers/Microsoft.Compute/virtualMachineScaleSets/{scale_set}"
+        capacity, allocatable = node_sizes.amounts(pool.vm_size, pool.max_pods)
         return {
             "metadata": {"name": name, "labels": labels},
             "spec": {"providerID": f"{machine}/virtualMachines/{number}"},
             "status": {
+                "capacity": capacity,
+                "allocatable": allocatable,
                 "conditions": [condition],
                 "addresses": [{"type": "Hostname", "address": name}],
                 "nodeInfo": {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 READ = ("get", "list", "watch")
 OWN = ("create", "delete", "get", "list", "watch")
+CHANGED = ("create", "delete", "get", "list", "patch", "update", "watch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,22 +64,22 @@ def _other(
 
 
 def _rbac(plural: str, kind: str, *, namespaced: bool) -> Resource:
-    return Resource(group=RBAC_GROUP, version="v1", plural=plural, kind=kind, namespaced=namespaced, verbs=OWN)
+    return Resource(group=RBAC_GROUP, version="v1", plural=plural, kind=kind, namespaced=namespaced, verbs=CHANGED)
 
 
 RESOURCES = (
-    _core("configmaps", "ConfigMap", "cm", verbs=OWN),
+    _core("configmaps", "ConfigMap", "cm", verbs=CHANGED),
     _core("endpoints", "Endpoints", "ep"),
     _core("limitranges", "LimitRange", "limits"),
     _core("resourcequotas", "ResourceQuota", "quota"),
     _core("events", "Event", "ev"),
-    _core("namespaces", "Namespace", "ns", namespaced=False, verbs=OWN),
+    _core("namespaces", "Namespace", "ns", namespaced=False, verbs=CHANGED),
     _core("nodes", "Node", "no", namespaced=False),
     _core("persistentvolumeclaims", "PersistentVolumeClaim", "pvc"),
     _core("persistentvolumes", "PersistentVolume", "pv", namespaced=False),
     _core("pods", "Pod", "po"),
-    _core("secrets", "Secret", verbs=OWN),
-    _core("serviceaccounts", "ServiceAccount", "sa", verbs=OWN),
+    _core("secrets", "Secret", verbs=CHANGED),
+    _core("serviceaccounts", "ServiceAccount", "sa", verbs=CHANGED),
     _core("services", "Service", "svc"),
     _apps("daemonsets", "DaemonSet", "ds"),
     _apps("deployments", "Deployment", "deploy"),
@@ -86,16 +87,17 @@ RESOURCES = (
     _apps("statefulsets", "StatefulSet", "sts"),
     Resource(group="batch", version="v1", plural="cronjobs", kind="CronJob", namespaced=True, short=("cj",)),
     Resource(group="batch", version="v1", plural="jobs", kind="Job", namespaced=True),
-    _other("policy", "poddisruptionbudgets", "PodDisruptionBudget", "pdb", namespaced=True, verbs=OWN),
+    _other("policy", "poddisruptionbudgets", "PodDisruptionBudget", "pdb", namespaced=True, verbs=CHANGED),
     _other("networking.k8s.io", "ingresses", "Ingress", "ing", namespaced=True),
     _other("networking.k8s.io", "networkpolicies", "NetworkPolicy", "netpol", namespaced=True),
     _other("storage.k8s.io", "csidrivers", "CSIDriver"),
     _other("storage.k8s.io", "storageclasses", "StorageClass", "sc"),
     _other("storage.k8s.io", "volumeattachments", "VolumeAttachment"),
-    _other(ADMISSION_GROUP, "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", verbs=OWN),
-    _other(ADMISSION_GROUP, "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", verbs=OWN),
+    _other(ADMISSION_GROUP, "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", verbs=CHANGED),
+    _other(ADMISSION_GROUP, "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", verbs=CHANGED),
     _other("apiregistration.k8s.io", "apiservices", "APIService"),
     _other("apiextensions.k8s.io", "customresourcedefinitions", "CustomResourceDefinition", "crd", "crds"),
+    _other("certificates.k8s.io", "certificatesigningrequests", "CertificateSigningRequest", "csr", verbs=OWN),
     _other("scheduling.k8s.io", "priorityclasses", "PriorityClass", "pc"),
     _rbac("clusterrolebindings", "ClusterRoleBinding", namespaced=False),
     _rbac("clusterroles", "ClusterRole", namespaced=False),

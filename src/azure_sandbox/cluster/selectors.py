@@ -32,7 +32,7 @@ def _label(labels: dict[str, str], term: str) -> bool:
 def _field(document: dict[str, Any], term: str) -> bool:
     operator = "!=" if "!=" in term else "==" if "==" in term else "="
     path, found, value = term.partition(operator)
-    allowed = {"metadata.name", "metadata.namespace", "spec.nodeName", "status.phase", "type"}
+    allowed = {"metadata.name", "metadata.namespace", "spec.nodeName", "status.phase", "type", "spec.signerName"}
     if not found or (path not in allowed and not path.startswith("involvedObject.")):
         raise bad_request(f'field label not supported: "{path}"')
     held: Any = document

@@ -56,7 +56,6 @@ class Blueprint:
     ca_created: dt.datetime
     pools: tuple[Pool, ...] = ()
     workloads: tuple[Workload, ...] = ()
-    private: bool = False
     declared: Declared = field(default_factory=Declared)
     real: bool = False
 
@@ -239,9 +238,9 @@ class ApiServer:
 
     @property
     def reachable(self) -> bool:
-        """Return False if it is stopped, being rotated, or private. The proxy then refuses the CONNECT."""
+        """Return False if it is stopped or being rotated. The proxy then refuses the CONNECT."""
         self.settle()
-        return self._up and not self.blueprint.private
+        return self._up
 
     def ssl_context(self) -> SSLContext:
         """Return the TLS context for a new connection. Call it before the connection is added to `connections`."""

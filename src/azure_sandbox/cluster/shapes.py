@@ -42,6 +42,11 @@ SHAPE: Mapping[str, Any] = {
     "rules": [_RULE],
     "webhooks": [{"name": str, "clientConfig": {"caBundle": str, "service": dict}, "rules": [_RULE]}],
     "data": dict,
+    "stringData": dict,
+    "dryRun": TEXTS,
+    "propagationPolicy": str,
+    "gracePeriodSeconds": int,
+    "preconditions": {"uid": str, "resourceVersion": str},
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from azure_sandbox.front.http import Problem
@@ -64,11 +65,51 @@ def invalid(group: str, kind: str, name: str, message: str) -> Problem:
     return _status(422, "Invalid", text, _details(group, kind, name))
 
 
+def invalid_part(group: str, kind: str, name: str, field: str, message: str) -> Problem:
+    """Return a 422 for one field of an object, with its cause."""
+    reason = "FieldValueRequired" if message.startswith("Required") else "FieldValueInvalid"
+    cause = {"reason": reason, "message": message, "field": field}
+    text = f'{_qualified(group, kind)} "{name}" is invalid: {field}: {message}'
+    return _status(422, "Invalid", text, {**_details(group, kind, name), "causes": [cause]})
+
+
 def invalid_field(group: str, field: str, message: str) -> Problem:
     """Return a 422 for a field of an object without a name. The API server does not state its kind either."""
     text = f'.{group} "" is invalid: {field}: {message}'
     cause = {"reason": "FieldValueInvalid", "message": message, "field": field}
     return _status(422, "Invalid", text, {"group": group, "causes": [cause]})
+
+
+def unsupported_value(group: str, kind: str, field: str, value: Any, known: tuple[str, ...]) -> Problem:
+    """Return a 422 for an option with a value that Kubernetes does not know. The value is quoted as JSON."""
+    supported = ", ".join(f'"{it}"' for it in known)
+    shown = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    message = f"Unsupported value: {shown}: supported values: {supported}"
+    cause = {"reason": "FieldValueNotSupported", "message": message, "field": field}
+    text = f'{kind}.{group} "" is invalid: {field}: {message}'
+    return _status(422, "Invalid", text, {"group": group, "kind": kind, "causes": [cause]})
+
+
+def conflict(group: str, kind: str, name: str, message: str) -> Problem:
+    """Return a 409: the object is not as the request expects it."""
+    text = f'Operation cannot be fulfilled on {_qualified(group, kind)} "{name}": {message}'
+    return _status(409, "Conflict", text, _details(group, kind, name))
+
+
+def modified(group: str, plural: str, name: str) -> Problem:
+    """Return a 409: the object was changed since it was read."""
+    words = "the object has been modified; please apply your changes to the latest version and try again"
+    return conflict(group, plural, name, words)
+
+
+def unsupported_media() -> Problem:
+    """Return a 415: the body has a type that the request cannot have."""
+    return _status(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+
+
+def too_large(limit: int) -> Problem:
+    """Return a 413: the body has more bytes than the limit."""
+    return _status(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}")
 
 
 def expired(message: str) -> Problem:

@@ -45,26 +45,29 @@ class Store:
 
     def put(self, key: Key, document: Object, when: dt.datetime) -> Object:
         """Create or replace an object, and return it. An existing object keeps its uid and creation time."""
-        resource = BY_KEY[key]
         self._version += 1
-        metadata = document["metadata"]
-        place = self._place(document)
-        held = self._objects.setdefault(key, {})
-        before = held.get(place, {}).get("metadata", {})
-        whole: Object = {
+        whole = self.draft(key, document, when)
+        whole["metadata"]["resourceVersion"] = self.version
+        place, held = self._place(document), self._objects.setdefault(key, {})
+        self._events.append((self._version, "MODIFIED" if place in held else "ADDED", key, whole))
+        held[place] = whole
+        return whole
+
+    def draft(self, key: Key, document: Object, when: dt.datetime) -> Object:
+        """Return an object as `put` would store it, without a resource version, and store nothing."""
+        resource = BY_KEY[key]
+        held = self._objects.get(key, {}).get(self._place(document), {}).get("metadata", {})
+        metadata = {name: value for name, value in document["metadata"].items() if name != "resourceVersion"}
+        return {
             "apiVersion": resource.api_version,
             "kind": resource.kind,
             **document,
             "metadata": {
                 **metadata,
-                "uid": before.get("uid") or str(uuid.uuid4()),
-                "resourceVersion": self.version,
-                "creationTimestamp": before.get("creationTimestamp") or stamp(when),
+                "uid": held.get("uid") or str(uuid.uuid4()),
+                "creationTimestamp": held.get("creationTimestamp") or stamp(when),
             },
         }
-        self._events.append((self._version, "MODIFIED" if place in held else "ADDED", key, whole))
-        held[place] = whole
-        return whole
 
     @property
     def oldest(self) -> int:

@@ -6,17 +6,19 @@ Only some kinds are supported as protobuf. The field numbers are those of k8s.io
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from azure_sandbox.cluster.status import bad_request, not_modelled
-from azure_sandbox.front.http import Problem, Request
+from azure_sandbox.front.http import TOO_DEEP, Problem, Request, parsed
 
 SHOWN = 30  # bytes of a body that an error quotes
 MAGIC = b"k8s\0"
 Shape = Mapping[int, "tuple[str, Any]"]
-TEXT, TEXTS, NUMBER, IGNORED = "text", "texts", "number", "ignored"
+TEXT, TEXTS, NUMBER, FLAG, IGNORED = "text", "texts", "number", "flag", "ignored"
+TEXT_MAP, BYTES_MAP = "map of texts", "map of bytes"  # the bytes become base64, as in JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,13 @@ _ATTRIBUTES: Shape = {
 _PATH: Shape = {1: ("path", TEXT), 2: ("verb", TEXT)}
 _SELF: Shape = {1: ("resourceAttributes", _ATTRIBUTES), 2: ("nonResourceAttributes", _PATH)}
 _SUBJECT: Shape = {**_SELF, 3: ("user", TEXT), 4: ("groups", TEXTS), 6: ("uid", TEXT)}
-_METADATA: Shape = {1: ("name", TEXT), 3: ("namespace", TEXT), 8: ("creationTimestamp", IGNORED)}
+_METADATA: Shape = {
+    1: ("name", TEXT),
+    3: ("namespace", TEXT),
+    8: ("creationTimestamp", IGNORED),
+    11: ("labels", TEXT_MAP),
+    12: ("annotations", TEXT_MAP),
+}
 _NAMED: Shape = {1: ("metadata", _METADATA)}
 _BOUND: Shape = {1: ("kind", TEXT), 2: ("apiGroup", TEXT), 3: ("name", TEXT), 4: ("namespace", TEXT)}
 _BINDING: Shape = {
@@ -68,8 +76,23 @@ SHAPES: Mapping[str, Shape] = {
     "LocalSubjectAccessReview": _review(_SUBJECT),
     "TokenReview": _review({1: ("token", TEXT), 2: ("audiences", TEXTS)}),
     "TokenRequest": _review({1: ("audiences", TEXTS), 4: ("expirationSeconds", NUMBER)}),
+    "DeleteOptions": {
+        1: ("gracePeriodSeconds", NUMBER),
+        2: ("preconditions", {1: ("uid", TEXT), 2: ("resourceVersion", TEXT)}),
+        3: ("orphanDependents", FLAG),
+        4: ("propagationPolicy", TEXT),
+        5: ("dryRun", TEXTS),
+    },
     "Namespace": {**_NAMED, 3: ("status", IGNORED)},
     "ServiceAccount": _NAMED,
+    "ConfigMap": {**_NAMED, 2: ("data", TEXT_MAP), 3: ("binaryData", BYTES_MAP), 4: ("immutable", FLAG)},
+    "Secret": {
+        **_NAMED,
+        2: ("data", BYTES_MAP),
+        3: ("type", TEXT),
+        4: ("stringData", TEXT_MAP),
+        5: ("immutable", FLAG),
+    },
     "ClusterRoleBinding": _BINDING,
     "RoleBinding": _BINDING,
     "ClusterRole": _ROLE,
@@ -118,10 +141,15 @@ def _read(data: bytes, shape: Shape) -> dict[str, Any]:
         name, kind = shape.get(number, ("", None))
         if not value and kind != TEXTS:  # in a list, "" counts: it is the name of the core group
             continue
-        if kind is None or isinstance(value, int) is not (kind == NUMBER):
+        if kind is None or isinstance(value, int) is not (kind in (NUMBER, FLAG)):
             raise not_modelled(f"field {number} of this protobuf message")
         if isinstance(value, int):
-            found[name] = value
+            found[name] = value if kind == NUMBER else bool(value)
+        elif kind in (TEXT_MAP, BYTES_MAP):
+            entry = _bytes(value)
+            content = entry.get(2, b"")
+            shown = content.decode() if kind == TEXT_MAP else b64encode(content).decode()
+            found.setdefault(name, {})[entry.get(1, b"").decode()] = shown
         elif kind == TEXT:
             found[name] = value.decode()
         elif kind == TEXTS:
@@ -160,14 +188,15 @@ def document(request: Request, kind: str = "") -> dict[str, Any]:
 def _complaint(body: bytes) -> str:
     """Return the error of Go's JSON parser, as far as Python's errors allow."""
     try:
-        json.loads(body)
+        parsed(body)
     except json.JSONDecodeError as error:
         rest = error.doc[error.pos :].strip()
         return (
             f"invalid character '{rest[0]}' looking for beginning of value" if rest else "unexpected end of JSON input"
         )
-    except (ValueError, RecursionError):
-        return "invalid character looking for beginning of value"
+    except ValueError as error:
+        deep = str(error) == TOO_DEEP
+        return f"invalid character '[' {TOO_DEEP}" if deep else "invalid character looking for beginning of value"
     return "json: cannot unmarshal into an object"
 
 

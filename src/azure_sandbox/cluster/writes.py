@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Callable
+from string import ascii_letters, digits
 from typing import Any
 
-from azure_sandbox.cluster import admission, budgets, status
+from azure_sandbox.cluster import admission, budgets, signing, status
 from azure_sandbox.cluster.credentials import Generation
 from azure_sandbox.cluster.guard import Guard
+from azure_sandbox.cluster.machines import namespace as namespace_object
+from azure_sandbox.cluster.options import WriteOptions
 from azure_sandbox.cluster.rbac import Attributes, Caller
 from azure_sandbox.cluster.resources import RBAC_GROUP, Resource
 from azure_sandbox.cluster.store import Store, stamp
+from azure_sandbox.front.http import Problem
 
 Document = dict[str, Any]
 NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 PATH_NAME = re.compile(r"[^/%]+")
 HOUR = 3600
+BASE64 = frozenset(ascii_letters + digits + "+/=")
 
 
 class Writes:
@@ -34,11 +40,18 @@ class Writes:
         self._store = store
         self._guard = guard
         self._generation = generation
+        self.approvals = signing.Approvals(store, guard, generation)
 
     def create(
-        self, resource: Resource, document: Document, namespace: str, caller: Caller, now: dt.datetime
+        self,
+        resource: Resource,
+        document: Document,
+        namespace: str,
+        caller: Caller,
+        now: dt.datetime,
+        options: WriteOptions,
     ) -> Document:
-        """Create an object and return it as stored."""
+        """Create an object and return it as stored. A dry run checks everything and stores nothing."""
         home, metadata = self._place(resource, document, namespace)
         name = metadata["name"]
         if home and self._store.get(("", "namespaces"), "", home) is None:
@@ -46,18 +59,68 @@ class Writes:
         if self._store.get(resource.key, home, name) is not None:
             raise status.already_exists(resource.group, resource.plural, name)
         admission.check(self._store, self._retired(), resource, "CREATE", home)
-        document = {**document, "metadata": metadata}
+        document = self._prepared(resource, {**document, "metadata": metadata}, home, caller)
+        if options.dry_run:
+            return self._store.draft(resource.key, document, now)
+        if resource.plural == "namespaces":
+            self._store.put(("", "serviceaccounts"), {"metadata": {"name": "default", "namespace": name}}, now)
+        return self._store.put(resource.key, document, now)
+
+    def _prepared(self, resource: Resource, document: Document, home: str, caller: Caller) -> Document:
+        """Return an object as it is stored. Raises the refusal of an object that breaks a rule."""
+        metadata, name = document["metadata"], document["metadata"]["name"]
         match resource.plural:
             case "namespaces":
-                document["status"] = {"phase": "Active"}
-                self._store.put(("", "serviceaccounts"), {"metadata": {"name": "default", "namespace": name}}, now)
+                given = namespace_object(name)
+                labels = {**(metadata.get("labels") or {}), **given["metadata"]["labels"]}
+                document |= {**given, "metadata": {**metadata, "labels": labels}}
+            case "secrets":
+                document = _kept_secret(document)
+            case "configmaps":
+                for key, value in (document.get("data") or {}).items():
+                    _text("ConfigMap", "data", key, value)
             case "clusterrolebindings" | "rolebindings":
                 self._check_binding(resource, document, home, caller)
             case "poddisruptionbudgets" if problem := budgets.malformed(document.get("spec")):
                 raise status.invalid(resource.group, resource.kind, name, problem)
+            case signing.PLURAL:
+                document = signing.prepared(document, caller)
             case "clusterroles" | "roles":
                 self._check_role(resource, document, home, caller)
-        return self._store.put(resource.key, document, now)
+        return document
+
+    def update(  # one argument per part of a request
+        self,
+        resource: Resource,
+        document: Document,
+        namespace: str,
+        name: str,
+        caller: Caller,
+        now: dt.datetime,
+        options: WriteOptions,
+    ) -> Document:
+        """Replace an object and return it as stored. A dry run checks everything and stores nothing."""
+        named = str((document.get("metadata") or {}).get("name", ""))
+        if named != name:
+            words = f"the name of the object ({named}) does not match the name on the URL ({name})"
+            raise status.bad_request(words)
+        home, metadata = self._place(resource, document, namespace)
+        held = self._store.get(resource.key, home, name)
+        if held is None:
+            raise status.not_found(resource.group, resource.plural, name)
+        version, uid = metadata.get("resourceVersion"), metadata.get("uid")
+        own = held["metadata"]
+        if (version or own["resourceVersion"], uid or own["uid"]) != (own["resourceVersion"], own["uid"]):
+            raise status.modified(resource.group, resource.plural, name)
+        admission.check(self._store, self._retired(), resource, "UPDATE", home)
+        kept = {it: held[it] for it in ("status",) if it in held}
+        new = self._prepared(resource, {**document, **kept, "metadata": metadata}, home, caller)
+        _check_fixed(resource, name, held, new)
+        draft = self._store.draft(resource.key, new, now)
+        draft["metadata"]["resourceVersion"] = own["resourceVersion"]
+        if options.dry_run or draft == held:
+            return draft
+        return self._store.put(resource.key, new, now)
 
     @staticmethod
     def _place(resource: Resource, document: Document, namespace: str) -> tuple[str, Document]:
@@ -103,14 +166,24 @@ class Writes:
             text = f'user "{caller.name}" is attempting to grant RBAC permissions not currently held'
             raise status.forbidden(text, {"group": RBAC_GROUP, "kind": resource.plural, "name": name})
 
-    def delete(self, resource: Resource, namespace: str, name: str) -> Document:
-        """Delete an object and return Kubernetes' confirmation."""
-        gone = self._store.delete(resource.key, namespace, name)
-        if gone is None:
+    def delete(
+        self, resource: Resource, namespace: str, name: str, options: WriteOptions, now: dt.datetime
+    ) -> Document:
+        """Delete an object and return Kubernetes' answer. A dry run checks everything and deletes nothing."""
+        held = self._store.get(resource.key, namespace, name)
+        if held is None:
             raise status.not_found(resource.group, resource.plural, name)
+        options.check(resource, held)
+        if not options.dry_run:
+            self._store.delete(resource.key, namespace, name)
+            if resource.plural == "namespaces":
+                self._store.clear_namespace(name)
+        if resource.plural == "serviceaccounts":
+            return held
         if resource.plural == "namespaces":
-            self._store.clear_namespace(name)
-        details: Document = {"name": name, "kind": resource.plural, "uid": gone["metadata"]["uid"]}
+            ended = {**held["metadata"], "deletionTimestamp": stamp(now)}
+            return {**held, "metadata": ended, "status": {"phase": "Terminating"}}
+        details: Document = {"name": name, "kind": resource.plural, "uid": held["metadata"]["uid"]}
         if resource.group:
             details["group"] = resource.group
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
@@ -131,3 +204,38 @@ class Writes:
             "spec": spec,
             "status": {"token": token, "expirationTimestamp": until},
         }
+
+
+def _check_fixed(resource: Resource, name: str, held: Document, new: Document) -> None:
+    """Raise a 422 for the change of a field that never changes."""
+    if held.get("roleRef") != new.get("roleRef"):
+        raise status.invalid(resource.group, resource.kind, name, "roleRef: Invalid value: cannot change roleRef")
+    if held.get("immutable") and any(held.get(it) != new.get(it) for it in ("data", "binaryData", "immutable")):
+        words = "data: Forbidden: field is immutable when `immutable` is set"
+        raise status.invalid(resource.group, resource.kind, name, words)
+
+
+def _unusable(kind: str, why: str) -> Problem:
+    return status.bad_request(f'{kind} in version "v1" cannot be handled as a {kind}: {why}')
+
+
+def _text(kind: str, field: str, key: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise _unusable(kind, f"json: cannot unmarshal into field {kind}.{field}.{key} of type string")
+    return value
+
+
+def _kept_secret(document: Document) -> Document:
+    """Return a secret as it is stored: `stringData` becomes `data` in base64. Raises a 400 for other data."""
+    data = dict(document.get("data") or {})
+    for key, value in data.items():
+        try:
+            b64decode(_text("Secret", "data", key, value), validate=True)
+        except ValueError as error:
+            at = next((place for place, it in enumerate(value) if it not in BASE64), len(value))
+            raise _unusable("Secret", f"illegal base64 data at input byte {at}") from error
+    for key, value in (document.get("stringData") or {}).items():
+        _text("Secret", "stringData", key, value)
+        data[key] = b64encode(value.encode()).decode()
+    kept = {key: value for key, value in document.items() if key not in {"data", "stringData"}}
+    return {**kept, **({"data": data} if data else {}), "type": document.get("type") or "Opaque"}

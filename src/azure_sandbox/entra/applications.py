@@ -22,6 +22,14 @@ def sign_in(asked: Asked, directory: Directory, tokens: Tokens) -> Reply:
             "No tenant-identifying information found in either the request or implied by any provided credentials.",
         )
     application = directory.application(asked.client)
+    if application is None and asked.tenant is directory.tenant and directory.registration(asked.client):
+        raise errors.aadsts(
+            asked.request,
+            400,
+            "unauthorized_client",
+            7000229,
+            f"The client application {asked.client} is missing service principal in the tenant {asked.tenant.id}.",
+        )
     if application is None or asked.tenant is not directory.tenant:
         raise errors.unknown_application(
             asked.request, asked.form["client_id"], asked.tenant.display_name or asked.tenant.domain
@@ -46,7 +54,8 @@ def prove(asked: Asked, application: ServicePrincipal, directory: Directory) -> 
         return
     if "client_secret" not in asked.form:
         raise errors.no_credential(asked.request)
-    if _among(asked.form["client_secret"], application.expired_secrets):
+    valid, expired = directory.secrets_of(application)
+    if _among(asked.form["client_secret"], expired):
         raise errors.aadsts(
             asked.request,
             401,
@@ -56,7 +65,7 @@ def prove(asked: Asked, application: ServicePrincipal, directory: Directory) -> 
             "create new keys for your app: https://aka.ms/NewClientSecret, or consider using certificate credentials "
             "for added security: https://aka.ms/certCreds.",
         )
-    if not _among(asked.form["client_secret"], application.secrets):
+    if not _among(asked.form["client_secret"], valid):
         raise errors.aadsts(
             asked.request,
             401,
@@ -67,5 +76,5 @@ def prove(asked: Asked, application: ServicePrincipal, directory: Directory) -> 
         )
 
 
-def _among(secret: str, known: tuple[str, ...]) -> bool:
+def _among(secret: str, known: list[str]) -> bool:
     return any(hmac.compare_digest(secret.encode(), it.encode()) for it in known)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -20,7 +19,7 @@ from azure_sandbox.entra.tokens import (
     LOG_ANALYTICS_APP_ID,
     LOG_ANALYTICS_AUDIENCES,
 )
-from azure_sandbox.front.http import Reply, Request
+from azure_sandbox.front.http import Reply, Request, parsed
 
 RESOURCES = ARM_AUDIENCES | GRAPH_AUDIENCES | AKS_AUDIENCES | LOG_ANALYTICS_AUDIENCES
 OIDC_SCOPES = frozenset({"openid", "profile", "offline_access", "email"})
@@ -60,7 +59,7 @@ class Asked:
         if not text:
             return {}
         try:
-            wanted = json.loads(text)["access_token"]
+            wanted = parsed(text)["access_token"]
             capabilities = (wanted.get("xms_cc") or {}).get("values", [])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise errors.malformed(self.request) from error

@@ -35,7 +35,7 @@ def prove(asked: Asked, application: ServicePrincipal, directory: Directory) -> 
     try:
         header = jwt.get_unverified_header(form["client_assertion"])
         claims = jwt.decode(form["client_assertion"], options=cast("Any", _UNVERIFIED))
-    except jwt.PyJWTError as error:
+    except (jwt.PyJWTError, RecursionError) as error:
         raise _refused(asked, 50027, "JWT token is invalid or malformed.") from error
     if str(claims.get("iss", "")).lower() == application.app_id.lower():
         _by_certificate(asked, application, directory, header, claims)
@@ -46,7 +46,7 @@ def prove(asked: Asked, application: ServicePrincipal, directory: Directory) -> 
 def _by_certificate(
     asked: Asked, application: ServicePrincipal, directory: Directory, header: dict[str, Any], claims: dict[str, Any]
 ) -> None:
-    known = {name: der for der in application.certificates for name in thumbprints(der)}
+    known = {name: der for der in directory.certificates_of(application) for name in thumbprints(der)}
     named = header.get("x5t#S256") or header.get("x5t")
     if not isinstance(named, str):
         raise _refused(asked, 50027, "Invalid JWT token. No certificate thumbprint specified in token header.")

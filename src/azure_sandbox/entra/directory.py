@@ -6,19 +6,23 @@ It knows neither who may read or change the objects over HTTP (`azure_sandbox.gr
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from azure_sandbox.clock import Clock
 from azure_sandbox.entra.conditional import ConditionalAccess
 from azure_sandbox.entra.objects import (
+    Application,
     Device,
     FederatedCredential,
     Grant,
     Group,
     Kind,
+    PasswordCredential,
     Principal,
+    Removable,
     ServicePrincipal,
     Tenant,
     User,
@@ -28,6 +32,7 @@ from azure_sandbox.entra.pim_state import Pim
 from azure_sandbox.entra.sign_ins import SignIns
 
 __all__ = [
+    "Application",
     "Device",
     "Directory",
     "FederatedCredential",
@@ -41,7 +46,8 @@ __all__ = [
     "kind",
 ]
 
-KEPT_DELETED = timedelta(days=30)  # how long a deleted group can be restored
+KEPT_DELETED = timedelta(days=30)  # how long a deleted object can be restored
+SECRET_LASTS = timedelta(days=730)  # a secret of the world, from the start of the sandbox on
 
 
 class Directory:
@@ -62,6 +68,8 @@ class Directory:
         self._objects: dict[str, Principal] = {}
         self._users: dict[str, User] = {}  # by upn
         self._applications: dict[str, ServicePrincipal] = {}  # by appId
+        self._registrations: dict[str, Application] = {}  # by appId
+        self._removed: dict[str, tuple[Removable, datetime]] = {}  # users and applications, by id
 
     def add(self, principal: Principal) -> None:
         """Add an object. Raises ValueError if its ID, UPN or appId is already used."""
@@ -74,8 +82,91 @@ class Directory:
         self._objects[principal.id.lower()] = principal
         if isinstance(principal, User):
             self._users[principal.upn.lower()] = principal
+            principal.created_at = principal.created_at or self.clock.now()
         elif isinstance(principal, ServicePrincipal):
             self._applications[principal.app_id.lower()] = principal
+            principal.created_at = principal.created_at or self.clock.now()
+            if not principal.first_party and self.registration(principal.app_id) is None:
+                self.register(self._registered(principal))
+
+    def _registered(self, principal: ServicePrincipal) -> Application:
+        """Return the registration behind a service principal of the world, with its secrets."""
+        now = self.clock.now()
+        times = [(it, now) for it in principal.secrets] + [(it, now - SECRET_LASTS) for it in principal.expired_secrets]
+        return Application(
+            id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"application {principal.app_id.lower()}")),
+            app_id=principal.app_id,
+            display_name=principal.display_name,
+            created_at=now,
+            passwords=tuple(
+                PasswordCredential(key_id=str(uuid.uuid4()), secret=secret, start=start, end=start + SECRET_LASTS)
+                for secret, start in times
+            ),
+        )
+
+    def register(self, application: Application) -> None:
+        """Add the registration of an application."""
+        self._registrations[application.app_id.lower()] = application
+
+    def registration(self, name: str) -> Application | None:
+        """Return a registration by appId or object ID. Returns None if there is none."""
+        found = self._registrations.get(name.lower())
+        return found or next((it for it in self._registrations.values() if it.id.lower() == name.lower()), None)
+
+    def registrations(self) -> list[Application]:
+        """Return all registrations, in the order of creation."""
+        return list(self._registrations.values())
+
+    def rename(self, user: User, upn: str) -> None:
+        """Change the UPN of a user."""
+        del self._users[user.upn.lower()]
+        user.upn = upn
+        self._users[upn.lower()] = user
+
+    def remove(self, removed: Removable) -> None:
+        """Delete a user, a service principal, or an application with its service principal; each can be restored."""
+        if isinstance(removed, Application):
+            del self._registrations[removed.app_id.lower()]
+            if (principal := self.application(removed.app_id)) is not None:
+                self.remove(principal)
+        else:
+            del self._objects[removed.id.lower()]
+            if isinstance(removed, User):
+                del self._users[removed.upn.lower()]
+            else:
+                del self._applications[removed.app_id.lower()]
+        self._removed[removed.id.lower()] = (removed, self.clock.now())
+
+    def removed(self) -> list[tuple[Removable, datetime]]:
+        """Return the users, service principals and applications that can still be restored, with their end."""
+        now = self.clock.now()
+        return [(it, at) for it, at in self._removed.values() if now < at + KEPT_DELETED]
+
+    def bring_back(self, removed: Removable) -> None:
+        """Restore what `remove` deleted. Raises ValueError if its UPN or appId is used by now."""
+        if isinstance(removed, Application):
+            self.register(removed)
+        else:
+            self.add(removed)
+        del self._removed[removed.id.lower()]
+
+    def forget(self, removed: Removable) -> None:
+        """Delete for good what `remove` deleted."""
+        del self._removed[removed.id.lower()]
+
+    def secrets_of(self, principal: ServicePrincipal) -> tuple[list[str], list[str]]:
+        """Return the secrets that are valid now, and those that have expired."""
+        registration, now = self.registration(principal.app_id), self.clock.now()
+        held = (*principal.passwords, *(registration.passwords if registration else ()))
+        valid = [it.secret for it in held if it.start <= now < it.end]
+        ended = [it.secret for it in held if it.end <= now and it.secret not in principal.secrets]
+        return [*principal.secrets, *valid], [*principal.expired_secrets, *ended]
+
+    def certificates_of(self, principal: ServicePrincipal) -> list[bytes]:
+        """Return the certificates (DER) with which an application may sign in."""
+        registration = self.registration(principal.app_id)
+        keys = (*principal.keys, *(registration.keys if registration else ()))
+        return [*principal.certificates, *(it.certificate for it in keys)]
 
     def add_tenant(self, tenant: Tenant) -> None:
         """Add another tenant."""

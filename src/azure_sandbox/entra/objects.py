@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal["User", "Group", "ServicePrincipal"]
 Relation = Literal["members", "owners"]
@@ -20,9 +20,31 @@ class Tenant:
     display_name: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordCredential:
+    """A secret of an application. Graph shows it once, when it is added."""
+
+    key_id: str
+    secret: str = field(repr=False)
+    start: datetime
+    end: datetime
+    display_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyCredential:
+    """A certificate (DER) of an application."""
+
+    key_id: str
+    certificate: bytes
+    start: datetime
+    end: datetime
+    display_name: str | None = None
+
+
 @dataclass(slots=True, kw_only=True)
 class User:
-    """A user. Without a password, the password grant is refused."""
+    """A user. Without a password, the password grant is refused. `more`: what Graph was told beyond these fields."""
 
     id: str
     upn: str
@@ -33,6 +55,9 @@ class User:
     device: Device = "none"  # state of the device on which the user's browser runs
     roles: frozenset[str] = frozenset()  # template ids of directory roles
     ip: str = "203.0.113.10"  # source address of sign-ins (a documentation address)
+    must_change: bool = False  # the password must be changed at the next sign-in
+    created_at: datetime | None = None  # None: when it is added to the directory
+    more: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +89,26 @@ class ServicePrincipal:
     token_version: int = 1  # of the tokens that it accepts as a resource
     roles: frozenset[str] = frozenset()  # template ids of directory roles
     visible_at: datetime | None = None  # on the clock of operations: when ARM knows it; None: at once
+    first_party: bool = False  # an application of Microsoft's, which is registered in another tenant
+    passwords: tuple[PasswordCredential, ...] = ()
+    keys: tuple[KeyCredential, ...] = ()
+    owners: set[str] = field(default_factory=set)
+    created_at: datetime | None = None  # None: when it is added to the directory
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Application:
+    """The registration of an application: its credentials, its owners (object IDs) and the document of Graph."""
+
+    id: str
+    app_id: str
+    display_name: str
+    created_at: datetime
+    passwords: tuple[PasswordCredential, ...] = ()
+    keys: tuple[KeyCredential, ...] = ()
+    owners: set[str] = field(default_factory=set)
+    more: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +177,7 @@ class Group:
 
 
 Principal = User | ServicePrincipal | Group
+Removable = User | ServicePrincipal | Application
 
 
 def kind(principal: Principal) -> Kind:

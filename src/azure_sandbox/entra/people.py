@@ -77,6 +77,8 @@ class People:
                 50126,
                 "Error validating credentials due to invalid username or password.",
             )
+        if password is not None and user.must_change:
+            raise errors.aadsts(request, 400, "invalid_grant", 50055, "The password is expired.")
         return user
 
     def _chosen(self, name: str) -> User | None:

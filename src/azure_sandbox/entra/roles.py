@@ -19,6 +19,8 @@ ROLES: dict[str, str] = {
     "Security Administrator": "194ae4cb-b126-40b2-bd5b-6091b380977d",
     "Security Reader": "5d6b6bb7-de71-4623-b4af-96380a352509",
     "Reports Reader": "4a5d8f65-41da-4de4-8968-e035b65339cf",
+    "Application Administrator": "9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3",
+    "Cloud Application Administrator": "158c047a-c907-4556-b7ef-446551a6b5f7",
 }
 _GLOBAL = "Global Administrator"
 _GROUPS = {
@@ -41,6 +43,8 @@ _EFFECTIVE: dict[str, set[str]] = {
     "Policy.Read.ConditionalAccess": _SECURITY,
     "Policy.ReadWrite.ConditionalAccess": {_GLOBAL, "Conditional Access Administrator", "Security Administrator"},
     "Application.Read.All": set(ROLES),
+    "Application.ReadWrite.All": {_GLOBAL, "Application Administrator", "Cloud Application Administrator"},
+    "User.ReadWrite.All": {_GLOBAL, "User Administrator"},
     "AuditLog.Read.All": _SECURITY | {"Reports Reader"},
 }
 

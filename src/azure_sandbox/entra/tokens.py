@@ -235,7 +235,11 @@ class Tokens:
 
     def _decoded(self, token: str, options: Any, **expected: Any) -> dict[str, Any]:
         """Return the claims of a token that was signed under this tenant's key ID. Raises PyJWTError."""
-        if jwt.get_unverified_header(token).get("kid") != self.key_id:
+        try:
+            header = jwt.get_unverified_header(token)
+        except RecursionError as error:
+            raise jwt.DecodeError("Invalid header: it nests too deeply") from error
+        if header.get("kid") != self.key_id:
             raise jwt.InvalidSignatureError("Signature verification failed")
         claims: dict[str, Any] = jwt.decode(
             token, self._key.public_key(), algorithms=["RS256"], options=options, **expected

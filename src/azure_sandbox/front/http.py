@@ -14,6 +14,8 @@ from typing import Any
 from urllib.parse import unquote
 
 Body = dict[str, Any] | list[Any] | bytes | str | None
+DEEPEST = 200  # levels of a JSON document
+TOO_DEEP = "exceeded max depth"
 MARK = {"x-azure-sandbox": "true"}
 
 
@@ -25,6 +27,27 @@ class Problem(Exception):
         self.status = status
         self.body = body
         self.headers = dict(headers or {})
+
+
+def on_one_line(text: str) -> str:
+    """Return a text with its control characters escaped, so that none of them acts on a terminal."""
+    return "".join(it if it.isprintable() else repr(it)[1:-1] for it in text)
+
+
+def parsed(text: bytes | str) -> Any:
+    """Return the value of a JSON text. Raises ValueError for any other text, and for one that nests too deeply."""
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(TOO_DEEP) from error
+    level, inner = 0, [value]
+    while inner:
+        level += 1
+        if level > DEEPEST:
+            raise ValueError(TOO_DEEP)
+        lists = (it.values() if isinstance(it, dict) else it for it in inner if isinstance(it, dict | list))
+        inner = [one for it in lists for one in it if isinstance(one, dict | list)]
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +70,7 @@ class Request:
     def json(self) -> dict[str, Any]:
         """Return the body as a JSON object. Raises a 400 Problem for any other body."""
         try:
-            document = json.loads(self.body)
+            document = parsed(self.body)
         except ValueError as error:
             raise Problem(400, _error("InvalidRequestContent", f"The request content was invalid: {error}")) from error
         if not isinstance(document, dict):

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 VALID = timedelta(days=30)
@@ -48,6 +49,11 @@ class Authority:
     def pem(self) -> bytes:
         """Return the CA certificate as PEM."""
         return self._certificate.public_bytes(serialization.Encoding.PEM)
+
+    def java_trust_store(self, password: str) -> bytes:
+        """Return the CA certificate as a PKCS #12 trust store that Java reads."""
+        trusted = pkcs12.PKCS12Certificate(self._certificate, b"azure-sandbox")
+        return pkcs12.serialize_java_truststore([trusted], serialization.BestAvailableEncryption(password.encode()))
 
     def server_context(self, names: Sequence[str]) -> ssl.SSLContext:
         """Return a TLS server context with a new certificate for the names: HTTP/1.1 only, no session resumption."""

@@ -7,8 +7,12 @@ connection sees a cluster's rotated certificates and no TLS session survives the
 from __future__ import annotations
 
 import asyncio
+import binascii
 import logging
+import re
 import ssl
+import time
+from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,15 +23,17 @@ from aiohttp import web
 from azure_sandbox.clock import Clock
 from azure_sandbox.faults.effects import strike
 from azure_sandbox.faults.requests import Faults
-from azure_sandbox.front.http import MARK, Reply, Request, split_path
-from azure_sandbox.front.traffic_report import NOT_MODELLED, Exchange
+from azure_sandbox.front.http import MARK, Reply, Request, on_one_line, split_path
+from azure_sandbox.front.traffic_report import NOT_MODELLED, Exchange, exchange_of
 from azure_sandbox.front.tunnel import Passage, connect
+from azure_sandbox.front.web_server import Server, body_of
 
 __all__ = ["Exchange", "Proxy", "Target", "Unreachable"]
 
 LONGEST_HEAD = 16 * 1024
 HANDSHAKE = 10.0  # seconds
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+NETWORK = re.compile(rb"^proxy-authorization:[ \t]*basic[ \t]+(\S+)", re.IGNORECASE | re.MULTILINE)
 CUT = 0  # status of an exchange whose connection was cut
 
 _log = logging.getLogger(__name__)
@@ -53,8 +59,8 @@ class Unreachable(Exception):
 class Hosts(Protocol):
     """Finds what serves a host."""
 
-    def target(self, host: str, port: int) -> Target | Passage:
-        """Return what serves a host. Raises Unreachable."""
+    def target(self, host: str, port: int, network: str) -> Target | Passage:
+        """Return what serves a host for a client in a network, which has a name or is "". Raises Unreachable."""
 
     def greeting(self, path: str) -> str | None:
         """Return the proxy's own answer to a direct `GET path`. Returns None if it has no answer for the path."""
@@ -123,19 +129,19 @@ class Proxy:
         """Return the HTTP server of one connection to a host."""
 
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
-            asked = await self._read(host, request)
-            reply = await self._reply(target, asked, request)
+            begun = time.monotonic()
+            refusal: Reply | None = None
+            try:
+                body = await body_of(request)
+            except web.HTTPRequestEntityTooLarge as error:
+                body, refusal = b"", _too_large(error)
+            asked = self._read(host, request, body)
+            reply = await self._reply(target, asked, request) if refusal is None else refusal
             if self._observe is not None:
-                self._observe(
-                    Exchange(
-                        at=self._clock.now(),
-                        host=host,
-                        method=asked.method,
-                        path=asked.path,
-                        status=CUT if reply is None else reply.status,
-                        words=_words(reply),
-                    )
-                )
+                took = round((time.monotonic() - begun) * 1000)
+                status = CUT if reply is None else reply.status
+                told = exchange_of(asked, self._clock.now(), status, words=_words(reply), milliseconds=took)
+                self._observe(told)
             if reply is None:
                 if request.transport is not None:
                     request.transport.abort()
@@ -144,7 +150,7 @@ class Proxy:
                 return await _streamed(reply, reply.stream, request, self._mark)
             return _response(reply, self._mark)
 
-        return web.Server(answer, access_log=None, keepalive_timeout=300.0)
+        return Server(answer, self._mark)
 
     async def _reply(self, target: Target, asked: Request, request: web.BaseRequest) -> Reply | None:
         """Return the service's answer, as changed by a fault. None means that the connection is cut."""
@@ -157,7 +163,7 @@ class Proxy:
 
         return await strike(fault, self._faults, asked, lambda it: _answered(target, it), gone)
 
-    async def _read(self, host: str, request: web.BaseRequest) -> Request:
+    def _read(self, host: str, request: web.BaseRequest, body: bytes) -> Request:
         tls = request.get_extra_info("ssl_object")
         return Request(
             method=request.method,
@@ -166,7 +172,7 @@ class Proxy:
             raw_path=request.raw_path,
             query=dict(request.query),
             headers=request.headers,
-            body=await request.read(),
+            body=body,
             peer_certificate=tls.getpeercert(binary_form=True) if tls is not None else None,
             now=self._clock.now(),
         )
@@ -176,10 +182,15 @@ async def _answered(target: Target, request: Request) -> Reply:
     try:
         return await target.handle(request)
     except Exception:  # noqa: BLE001  # the client gets a 500, the log the traceback
-        _log.exception("%s %s%s failed", request.method, request.host, request.path)
+        _log.exception("%s %s%s failed", request.method, request.host, on_one_line(request.path))
         return Reply(
             500, {"error": {"code": "SandboxFailure", "message": "The sandbox failed. Its log shows the error."}}
         )
+
+
+def _too_large(error: web.HTTPRequestEntityTooLarge) -> Reply:
+    """Return the answer to a body that no service reads to its end."""
+    return Reply(413, {"error": {"code": "RequestEntityTooLarge", "message": error.text}}, {"Connection": "close"})
 
 
 def _words(reply: Reply | None) -> str:
@@ -245,7 +256,7 @@ class _Front(asyncio.Protocol):
         host, _, port = address.rpartition(":")
         host = host.lower().rstrip(".")
         try:
-            target = self._proxy.hosts.target(host, int(port) if port.isdecimal() else 0)
+            target = self._proxy.hosts.target(host, int(port) if port.isdecimal() else 0, _network(self._head))
         except Unreachable as reason:
             self._refuse(reason.status, str(reason))
             return
@@ -288,8 +299,9 @@ class _Front(asyncio.Protocol):
             self._say(200, "OK", words)
 
     def _refuse(self, status: int, words: str) -> None:
-        reason = {403: "Forbidden", 431: "Request Header Fields Too Large", 502: "Bad Gateway"}.get(status, "Refused")
-        self._say(status, reason, f"azure sandbox: {words}\n")
+        reasons = {403: "Forbidden", 431: "Request Header Fields Too Large", 502: "Bad Gateway"}
+        reason = reasons.get(status, "Gateway Timeout")
+        self._say(status, reason, f"azure sandbox: {on_one_line(words)}\n")
 
     def _say(self, status: int, reason: str, words: str) -> None:
         assert self._transport is not None  # noqa: S101  # called after connection_made
@@ -300,3 +312,12 @@ class _Front(asyncio.Protocol):
         )
         self._transport.write(head.encode() + body)
         self._transport.close()
+
+
+def _network(head: bytes) -> str:
+    """Return the network that a client names as the user name of the proxy. Empty if it names none."""
+    sent = NETWORK.search(head)
+    try:
+        return b64decode(sent[1]).decode().partition(":")[0] if sent else ""
+    except (binascii.Error, UnicodeDecodeError):
+        return ""

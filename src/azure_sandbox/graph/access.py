@@ -26,11 +26,14 @@ READ_APPLICATIONS = _DIRECTORY_READ | {
     "Application.ReadWrite.All",
     "Application.ReadWrite.OwnedBy",
 }
+WRITE_USERS = frozenset({"User.ReadWrite.All", "Directory.ReadWrite.All"})
+OWN_APPLICATIONS = frozenset({"Application.ReadWrite.OwnedBy"})
 READ_DELETED_GROUPS = _DIRECTORY_READ | {"Group.Read.All", "Group.ReadWrite.All"}
 WRITE_APPLICATIONS = frozenset({"Application.ReadWrite.All", "Directory.ReadWrite.All"})
 READ_ANYTHING = READ_GROUPS | READ_USERS | READ_APPLICATIONS
 READ_POLICIES = frozenset({"Policy.Read.All", "Policy.Read.ConditionalAccess"})
 WRITE_POLICIES = frozenset({"Policy.ReadWrite.ConditionalAccess"})
+READ_DOMAINS = _DIRECTORY_READ | {"Domain.Read.All", "Domain.ReadWrite.All"}
 READ_SIGN_INS = frozenset({"AuditLog.Read.All"})
 READ_DIRECTORY = _DIRECTORY_READ
 _PIM = "Privileged{}Schedule.{}.AzureADGroup"
@@ -46,6 +49,7 @@ READ_RULES = frozenset({"RoleManagementPolicy.Read.AzureADGroup", "RoleManagemen
 WRITE_RULES = frozenset({"RoleManagementPolicy.ReadWrite.AzureADGroup"})
 PIM = frozenset().union(*READ_PIM.values(), *REMOVE_PIM.values(), READ_RULES)
 KNOWN = READ_ANYTHING | CREATE_GROUPS | WRITE_MEMBERS | WRITE_ROLE_ASSIGNABLE | WRITE_APPLICATIONS
+KNOWN |= WRITE_USERS | OWN_APPLICATIONS | READ_DOMAINS
 KNOWN |= READ_POLICIES | WRITE_POLICIES | READ_SIGN_INS | PIM | {"Directory.AccessAsUser.All"}
 
 
@@ -90,6 +94,23 @@ class Caller:
     def must_create_groups(self) -> None:
         """Raise 403 unless the caller may create groups: an application with a permission, a user with a scope."""
         if not self.may_read(CREATE_GROUPS):
+            raise errors.denied()
+
+    def must_write_users(self) -> None:
+        """Raise 403 unless the caller may create and change users."""
+        if not self.holds(WRITE_USERS):
+            raise errors.denied()
+
+    def must_create_applications(self) -> None:
+        """Raise 403 unless the caller may register applications: with a permission, or any user with the scope."""
+        if not self.may_read(WRITE_APPLICATIONS | OWN_APPLICATIONS):
+            raise errors.denied()
+
+    def must_write_application(self, owners: set[str]) -> None:
+        """Raise 403 unless the caller may change an application: with the permission, or as one of its owners."""
+        allowed = OWN_APPLICATIONS | WRITE_APPLICATIONS | {"Directory.AccessAsUser.All"}
+        owns = self.object_id in owners and self.scoped(allowed)
+        if not (owns or self.holds(WRITE_APPLICATIONS)):
             raise errors.denied()
 
     def must_write(self, group: Group, any_of: frozenset[str]) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from multidict import CIMultiDict
 
-from azure_sandbox.front.http import Reply, Request, split_path
+from azure_sandbox.front.http import Problem, Reply, Request, split_path
 from azure_sandbox.graph import errors
 
 MAX_REQUESTS = 20
@@ -40,8 +40,8 @@ async def answer(request: Request, handle: Callable[[Request], Awaitable[Reply]]
 
 def _entries(request: Request) -> list[dict[str, Any]]:
     try:
-        entries = json.loads(request.body)["requests"]
-    except (ValueError, KeyError, TypeError) as error:
+        entries = request.json()["requests"]
+    except (Problem, KeyError) as error:
         raise _bad("Invalid batch payload format.") from error
     if not isinstance(entries, list) or not entries or len(entries) > MAX_REQUESTS:
         raise _bad(f"Number of batch request steps must be between 1 and {MAX_REQUESTS}.")

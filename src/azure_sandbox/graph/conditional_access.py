@@ -17,7 +17,8 @@ from azure_sandbox.entra.tokens import GRAPH_APP_ID
 from azure_sandbox.front.http import Problem, Reply
 from azure_sandbox.graph import access, errors, query
 from azure_sandbox.graph.call import Call
-from azure_sandbox.graph.documents import ROOT, moment
+from azure_sandbox.graph.documents import ROOT
+from azure_sandbox.graph.moments import moment
 from azure_sandbox.graph.policies import completed
 from azure_sandbox.graph.stale import Stale
 

@@ -9,14 +9,20 @@ from typing import Any
 
 from azure_sandbox.entra.directory import Directory, Group, Principal, ServicePrincipal, User
 from azure_sandbox.graph.access import Caller
+from azure_sandbox.graph.credential_documents import keys_shown, passwords_shown
+from azure_sandbox.graph.moments import moment
+from azure_sandbox.graph.properties import GROUP_SELECTABLE, NO_INFO, NOT_VERIFIED, USER_DEFAULTS, USER_SELECTABLE
 
 ROOT = "https://graph.microsoft.com/v1.0"
+MICROSOFT = "f8cdef31-a31e-4b4a-93e4-5f571e91255a"  # the tenant that owns Microsoft's applications
 Document = dict[str, Any]
 
 
-def moment(value: datetime | None) -> str | None:
-    """Return a time in the form that Graph uses, in whole seconds; None stays None."""
-    return None if value is None else f"{value:%Y-%m-%dT%H:%M:%SZ}"
+def location(directory: Directory, object_id: str, kind: str) -> dict[str, str]:
+    """Return the header with the address of a new object (recorded): it has another version and names the tenant."""
+    tenant = directory.tenant.id
+    place = f"https://graph.microsoft.com/v2/{tenant}/directoryObjects/{object_id}/Microsoft.DirectoryServices.{kind}"
+    return {"Location": place}
 
 
 def document(principal: Principal, directory: Directory) -> Document:
@@ -80,11 +86,13 @@ def _group(group: Group) -> Document:
         "visibility": "Private" if group.role_assignable else None,
         "onPremisesProvisioningErrors": [],
         "serviceProvisioningErrors": [],
+        **GROUP_SELECTABLE,
     }
 
 
 def _user(user: User) -> Document:
     return {
+        **USER_SELECTABLE,
         "id": user.id,
         "accountEnabled": user.enabled,
         "businessPhones": [],
@@ -99,23 +107,10 @@ def _user(user: User) -> Document:
         "surname": user.display_name.rpartition(" ")[2],
         "userPrincipalName": user.upn,
         "userType": "Member",
+        "createdDateTime": moment(user.created_at),
         "securityIdentifier": _security_identifier(user.id),
+        **user.more,
     }
-
-
-USER_DEFAULTS = (
-    "businessPhones",
-    "displayName",
-    "givenName",
-    "id",
-    "jobTitle",
-    "mail",
-    "mobilePhone",
-    "officeLocation",
-    "preferredLanguage",
-    "surname",
-    "userPrincipalName",
-)
 
 
 def _service_principal(principal: ServicePrincipal, tenant: str) -> Document:
@@ -128,22 +123,23 @@ def _service_principal(principal: ServicePrincipal, tenant: str) -> Document:
         "appDescription": None,
         "appDisplayName": principal.display_name,
         "appId": principal.app_id,
-        "appOwnerOrganizationId": tenant,
+        "appOwnerOrganizationId": MICROSOFT if principal.first_party else tenant,
         "appRoleAssignmentRequired": False,
         "appRoles": [],
         "applicationTemplateId": None,
+        "createdDateTime": moment(principal.created_at),
         "description": None,
         "disabledByMicrosoftStatus": None,
         "displayName": principal.display_name,
         "homepage": None,
-        "info": None,
-        "keyCredentials": [],
+        "info": NO_INFO,
+        "keyCredentials": keys_shown(principal),
         "loginUrl": None,
         "logoutUrl": None,
         "notes": None,
         "notificationEmailAddresses": [],
         "oauth2PermissionScopes": [],
-        "passwordCredentials": [],
+        "passwordCredentials": passwords_shown(principal),
         "preferredSingleSignOnMode": None,
         "preferredTokenSigningKeyThumbprint": None,
         "replyUrls": [],
@@ -154,7 +150,8 @@ def _service_principal(principal: ServicePrincipal, tenant: str) -> Document:
         "signInAudience": "AzureADMyOrg",
         "tags": [],
         "tokenEncryptionKeyId": None,
-        "verifiedPublisher": None,
+        "verifiedPublisher": NOT_VERIFIED,
+        **principal.more,
     }
 
 
@@ -171,3 +168,10 @@ USER_PROPERTIES = frozenset(_user(User(id=_NOBODY, upn="", display_name="")))
 SERVICE_PRINCIPAL_PROPERTIES = frozenset(
     _service_principal(ServicePrincipal(id=_NOBODY, app_id=_NOBODY, display_name=""), _NOBODY)
 )
+DEFAULTS = {  # by type, what a collection of mixed types shows without `$select`
+    "#microsoft.graph.user": frozenset(USER_DEFAULTS),
+    "#microsoft.graph.group": GROUP_PROPERTIES - set(GROUP_SELECTABLE),
+    "#microsoft.graph.servicePrincipal": SERVICE_PRINCIPAL_PROPERTIES,
+}
+GROUP_DEFAULTS = DEFAULTS["#microsoft.graph.group"]
+USER_DEFAULTS_OF_DELETED = frozenset(USER_DEFAULTS) | {"deletedDateTime"}

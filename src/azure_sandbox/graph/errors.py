@@ -29,6 +29,20 @@ def not_found(object_id: str) -> Problem:
     )
 
 
+def conflict(name: str) -> Problem:
+    """Return Graph's 400 for a value that another object has."""
+    refusal = bad_request(f"Another object with the same value for property {name} already exists.")
+    refusal.body["error"]["details"] = [{"code": "ObjectConflict", "target": name}]
+    return refusal
+
+
+def already_there(relation: str) -> Problem:
+    """Return Graph's 400 for an object that is in a relation already."""
+    return bad_request(
+        f"One or more added object references already exist for the following modified properties: '{relation}'."
+    )
+
+
 def denied() -> Problem:
     """Return Graph's 403 for a missing permission."""
     return problem(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")

@@ -8,7 +8,7 @@ from typing import Any
 
 from azure_sandbox.front.http import Request
 from azure_sandbox.graph import errors
-from azure_sandbox.graph.documents import Document
+from azure_sandbox.graph.documents import DEFAULTS, Document
 
 Expand = Callable[[Document, str], Any]  # from the document and the nested options, the text in parentheses
 Expands = Mapping[str, Expand]
@@ -41,12 +41,13 @@ def _bind(make: Expand, inner: str) -> Callable[[Document], Any]:
 def narrowed(shown: Document, inner: str) -> Document:
     """Return an expanded object with the properties of its nested `$select`; raises 501 for other nested options."""
     if not inner:
-        return shown
+        names = DEFAULTS.get(str(shown.get("@odata.type")), frozenset(shown))
+        return {name: value for name, value in shown.items() if name in names or name.startswith("@")}
     match = _SELECT.fullmatch(inner)
     if match is None:
         raise errors.not_modelled(f"the nested option {inner!r} in $expand")
-    names = {it.strip() for it in match[1].split(",")}
-    return {name: value for name, value in shown.items() if name in names or name.startswith("@")}
+    chosen = {it.strip() for it in match[1].split(",")}
+    return {name: value for name, value in shown.items() if name in chosen or name.startswith("@")}
 
 
 def _split(clause: str) -> list[str]:

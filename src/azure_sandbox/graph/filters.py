@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from azure_sandbox.graph import errors
+from azure_sandbox.graph.properties import NOT_MODELLED
 
 Literal = str | bool | int | None
 Test = Callable[[dict[str, Any]], bool]
@@ -114,6 +115,8 @@ class _Parser:
     def _property(self, name: str) -> str:
         # Names ignore case: AKS's documentation writes `displayname eq '…'`.
         name = next((it for it in self._properties if it.lower() == name.lower()), name)
+        if name in NOT_MODELLED:
+            raise errors.not_modelled(f"the property {name!r} in $filter")
         if name not in self._properties:
             raise errors.bad_request(f"Invalid filter clause: could not find a property named '{name}'.")
         return name

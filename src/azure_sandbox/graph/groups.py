@@ -1,4 +1,4 @@
-"""The routes of groups (create, upsert, read, list, change, delete), of their members and owners, of deleted groups."""
+"""The routes of groups (create, upsert, read, list, change, delete), of their members and owners."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from azure_sandbox.graph import access, errors, expansion, query
 from azure_sandbox.graph.call import Call, referenced
 from azure_sandbox.graph.creation import bindings, check, create_group
 from azure_sandbox.graph.documents import (
+    GROUP_DEFAULTS,
     GROUP_PROPERTIES,
     ROOT,
     SERVICE_PRINCIPAL_PROPERTIES,
     USER_PROPERTIES,
     document,
+    location,
     member,
 )
 
@@ -67,7 +69,15 @@ async def listing(call: Call) -> Reply:
     call.caller.must_read(access.READ_GROUPS)
     shown = [document(it, call.directory) for it in call.groups()]
     searches = ("displayName", "description", "mailNickname")
-    return query.page(call.request, shown, "groups", GROUP_PROPERTIES, expands=_expands(call), searches=searches)
+    return query.page(
+        call.request,
+        shown,
+        "groups",
+        GROUP_PROPERTIES,
+        defaults=GROUP_DEFAULTS,
+        expands=_expands(call),
+        searches=searches,
+    )
 
 
 async def delete(call: Call, group_id: str) -> Reply:
@@ -105,7 +115,7 @@ async def add_reference(call: Call, relation: Relation, group_id: str) -> Reply:
     call.caller.must_write(group, access.WRITE_MEMBERS)
     object_id = referenced(call, call.json().get("@odata.id"))
     if object_id in _held(group, relation) | group.granted(relation, call.request.now):
-        raise errors.bad_request(_exists(relation))
+        raise errors.already_there(relation)
     if object_id == group.id:
         raise errors.bad_request("A group cannot be a member or an owner of itself.")
     _add(call, group, relation, [object_id])
@@ -133,38 +143,6 @@ async def remove_reference(call: Call, relation: Relation, group_id: str, object
     return Reply(204)
 
 
-async def deleted(call: Call) -> Reply:
-    """GET /directory/deletedItems/microsoft.graph.group."""
-    call.caller.must_read(access.READ_DELETED_GROUPS)
-    shown = [document(it, call.directory) for it in call.directory.deleted_groups()]
-    return query.page(call.request, shown, "groups", GROUP_PROPERTIES)
-
-
-async def read_deleted(call: Call, object_id: str) -> Reply:
-    """GET /directory/deletedItems/{id}."""
-    call.caller.must_read(access.READ_DELETED_GROUPS)
-    group = _deleted(call, object_id)
-    shown = {"@odata.type": "#microsoft.graph.group", **document(group, call.directory)}
-    return query.entity(call.request, shown, "directoryObjects")
-
-
-async def restore(call: Call, object_id: str) -> Reply:
-    """POST /directory/deletedItems/{id}/restore."""
-    group = _deleted(call, object_id)
-    call.caller.must_write(group, access.WRITE_GROUPS)
-    call.directory.changing(group)
-    group.deleted_at = None
-    shown = {"@odata.type": "#microsoft.graph.group", **document(group, call.directory)}
-    return Reply(body={"@odata.context": f"{ROOT}/$metadata#directoryObjects/$entity", **shown})
-
-
-def _deleted(call: Call, object_id: str) -> Group:
-    found = call.directory.principal(object_id)
-    if not isinstance(found, Group) or not call.directory.restorable(found):
-        raise errors.not_found(object_id)
-    return found
-
-
 def _must_read(call: Call, group: Group) -> None:
     if not call.caller.may_see(group):
         raise errors.denied()
@@ -179,7 +157,9 @@ def _must_read_any(call: Call) -> None:
 
 def _shown(call: Call, group: Group) -> Reply:
     _must_read(call, group)
-    return query.entity(call.request, document(group, call.directory), "groups", expands=_expands(call))
+    return query.entity(
+        call.request, document(group, call.directory), "groups", defaults=GROUP_DEFAULTS, expands=_expands(call)
+    )
 
 
 def _expands(call: Call) -> query.Expands:
@@ -200,11 +180,11 @@ def _expands(call: Call) -> query.Expands:
 
 def _created(call: Call, group: Group) -> Reply:
     shown = document(group, call.directory)
-    return Reply(
-        201,
-        {"@odata.context": f"{ROOT}/$metadata#groups/$entity", **shown},
-        {"Location": f"{ROOT}/directoryObjects/{group.id}/Microsoft.DirectoryServices.Group"},
-    )
+    whole = {
+        "@odata.context": f"{ROOT}/$metadata#groups/$entity",
+        **{name: value for name, value in shown.items() if name in GROUP_DEFAULTS},
+    }
+    return Reply(201, whole, location(call.directory, group.id, "Group"))
 
 
 def _change(call: Call, group: Group, body: dict[str, Any]) -> Reply:
@@ -224,7 +204,7 @@ def _change(call: Call, group: Group, body: dict[str, Any]) -> Reply:
     call.directory.changing(group)
     known = {*group.members, *group.owners}
     if group.unique_name is None and known & {*new_members, *new_owners}:
-        raise errors.bad_request(_exists("members" if group.members & set(new_members) else "owners"))
+        raise errors.already_there("members" if group.members & set(new_members) else "owners")
     group.display_name = body.get("displayName") or group.display_name
     group.mail_nickname = body.get("mailNickname") or group.mail_nickname
     if "description" in body:
@@ -234,10 +214,6 @@ def _change(call: Call, group: Group, body: dict[str, Any]) -> Reply:
     _add(call, group, "members", [it for it in new_members if it not in group.members])
     _add(call, group, "owners", [it for it in new_owners if it not in group.owners])
     return Reply(204)
-
-
-def _exists(relation: Relation) -> str:
-    return f"One or more added object references already exist for the following modified properties: '{relation}'."
 
 
 def _held(group: Group, relation: Relation) -> set[str]:

@@ -22,7 +22,8 @@ from azure_sandbox.front.http import Problem, Reply
 from azure_sandbox.graph import access, errors, query
 from azure_sandbox.graph import pim_documents as documents
 from azure_sandbox.graph.call import Call
-from azure_sandbox.graph.documents import ROOT, Document, moment
+from azure_sandbox.graph.documents import ROOT, Document
+from azure_sandbox.graph.moments import moment
 
 BASE = "/identityGovernance/privilegedAccess/group"
 _KNOWN = {"accessId", "principalId", "groupId", "action", "scheduleInfo", "justification", "ticketInfo"}

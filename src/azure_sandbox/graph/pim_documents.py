@@ -7,8 +7,9 @@ from typing import Any
 
 from azure_sandbox.entra.directory import Directory, Group
 from azure_sandbox.entra.pim_state import Schedule, ScheduleKind, ScheduleRequest, Stage
-from azure_sandbox.graph.documents import Document, document, moment, type_of
+from azure_sandbox.graph.documents import Document, document, type_of
 from azure_sandbox.graph.expansion import Expands, narrowed
+from azure_sandbox.graph.moments import moment
 
 ROOT = "identityGovernance/privilegedAccess/group"
 NOBODY = "00000000-0000-0000-0000-000000000000"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
-from azure_sandbox.entra.asked import NAMES
 from azure_sandbox.entra.directory import Group, Principal, ServicePrincipal, User
 from azure_sandbox.front.http import Reply
 from azure_sandbox.graph import access, errors, query
@@ -14,11 +12,12 @@ from azure_sandbox.graph.documents import (
     GROUP_PROPERTIES,
     ROOT,
     SERVICE_PRINCIPAL_PROPERTIES,
-    USER_DEFAULTS,
     USER_PROPERTIES,
     document,
     member,
 )
+from azure_sandbox.graph.expansion import narrowed
+from azure_sandbox.graph.properties import USER_DEFAULTS
 
 MAX_CHECKED = 20
 MAX_BY_IDS = 1000
@@ -82,26 +81,6 @@ async def service_principals(call: Call) -> Reply:
     return query.page(call.request, shown, "servicePrincipals", SERVICE_PRINCIPAL_PROPERTIES, searches=searches)
 
 
-async def create_service_principal(call: Call) -> Reply:
-    """POST /servicePrincipals {"appId": …}, for Microsoft's applications only: Conditional Access may need them."""
-    if not call.caller.holds(access.WRITE_APPLICATIONS):
-        raise errors.denied()
-    body = call.json()
-    if unknown := sorted(set(body) - {"appId", "@odata.type"}):
-        raise errors.not_modelled(f"{unknown[0]!r} in a new service principal")
-    app_id = str(body.get("appId", "")).lower()
-    if call.directory.application(app_id) is not None:
-        words = "The service principal cannot be created, updated, or restored because the service principal name "
-        raise errors.problem(409, "Request_MultipleObjectsWithSameKeyValue", f"{words}{app_id} is already in use.")
-    if app_id not in NAMES:
-        words = f"The appId '{app_id}' of the service principal does not reference a valid application object."
-        raise errors.problem(400, "Request_BadRequest", words)
-    made = ServicePrincipal(id=str(uuid.uuid4()), app_id=app_id, display_name=NAMES[app_id])
-    call.directory.add(made)
-    shown = document(made, call.directory)
-    return Reply(201, {"@odata.context": f"{ROOT}/$metadata#servicePrincipals/$entity", **shown})
-
-
 async def directory_object(call: Call, object_id: str) -> Reply:
     """GET /directoryObjects/{id}."""
     call.caller.must_read(access.READ_ANYTHING)
@@ -121,7 +100,7 @@ async def by_ids(call: Call) -> Reply:
         if isinstance(principal, Group):
             principal = call.seen(principal)
         if principal is not None and isinstance(principal, wanted):
-            found.append(member(principal, call.directory, call.caller))
+            found.append(narrowed(member(principal, call.directory, call.caller), ""))
     return Reply(body={"@odata.context": f"{ROOT}/$metadata#directoryObjects", "value": found})
 
 

@@ -10,8 +10,9 @@ from urllib.parse import quote
 
 from azure_sandbox.front.http import Reply, Request
 from azure_sandbox.graph import errors, expansion, search
-from azure_sandbox.graph.documents import ROOT, Document
+from azure_sandbox.graph.documents import DEFAULTS, ROOT, Document
 from azure_sandbox.graph.filters import compile_filter
+from azure_sandbox.graph.properties import NOT_MODELLED
 
 PAGE = 100
 LARGEST_PAGE = 999
@@ -149,10 +150,13 @@ def _selected(
 ) -> Document:
     clause = option(request, "$select")
     if clause is None:
-        names = tuple(defaults) if defaults is not None else tuple(shown)
+        of_type = DEFAULTS.get(str(shown.get("@odata.type")), frozenset(shown))
+        names = frozenset(defaults) if defaults is not None else of_type
         return {name: value for name, value in shown.items() if name in names or name.startswith("@")}
     wanted = [name.strip() for name in clause.split(",")]
     for name in wanted:
+        if name in NOT_MODELLED:
+            raise errors.not_modelled(f"the property {name!r}")
         if name not in shown and (known is None or name not in known):
             raise errors.bad_request(
                 f"Parsing OData Select and Expand failed: Could not find a property named '{name}'."

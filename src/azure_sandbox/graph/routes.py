@@ -1,4 +1,4 @@
-"""The paths of Conditional Access, the sign-in log and Privileged Identity Management (PIM)."""
+"""The paths of applications, Conditional Access, the sign-in log and Privileged Identity Management (PIM)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,33 @@ from typing import Any
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.pim_state import ScheduleKind
 from azure_sandbox.front.http import Reply
-from azure_sandbox.graph import pim, pim_governance, sign_ins
+from azure_sandbox.graph import applications, pim, pim_governance, sign_ins
 from azure_sandbox.graph.call import Call, CallHandler
 from azure_sandbox.graph.conditional_access import BASE as CONDITIONAL
 from azure_sandbox.graph.conditional_access import Policies
 
 Add = Callable[[str, str, CallHandler], None]
 _KINDS: tuple[ScheduleKind, ...] = ("eligibility", "assignment")
+
+
+def add_applications(add: Add) -> None:
+    """Add the routes of applications, and the writes of service principals."""
+    add("GET", "/applications", applications.listing)
+    add("POST", "/applications", applications.create)
+    add("GET", "/applications(appId='{app_id}')", applications.read_by_app_id)
+    add("GET", "/applications/{object_id}", applications.read)
+    add("PATCH", "/applications/{object_id}", applications.update)
+    add("DELETE", "/applications/{object_id}", applications.delete)
+    add("POST", "/servicePrincipals", applications.create_service_principal)
+    add("PATCH", "/servicePrincipals/{object_id}", applications.update_service_principal)
+    add("DELETE", "/servicePrincipals/{object_id}", applications.delete_service_principal)
+    for kind in ("applications", "servicePrincipals"):
+        base = f"/{kind}/{{object_id}}"
+        add("POST", f"{base}/addPassword", _of(applications.add_password, kind))
+        add("POST", f"{base}/removePassword", _of(applications.remove_password, kind))
+        add("GET", f"{base}/owners", _of(applications.owners, kind))
+        add("POST", f"{base}/owners/$ref", _of(applications.add_owner, kind))
+        add("DELETE", f"{base}/owners/{{owner_id}}/$ref", _of(applications.remove_owner, kind))
 
 
 def add_governance(add: Add, directory: Directory) -> None:

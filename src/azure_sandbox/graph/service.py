@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.tokens import GRAPH_AUDIENCES, Claims, InvalidToken, Tokens
 from azure_sandbox.front.http import Reply, Request, Router
-from azure_sandbox.graph import batch, errors, groups, principals, routes
+from azure_sandbox.graph import batch, deleted_items, domains, errors, groups, principals, routes, users
 from azure_sandbox.graph.access import Caller
 from azure_sandbox.graph.call import Call, CallHandler
 from azure_sandbox.graph.throttling import Throttle
 
 HOST = "graph.microsoft.com"
+IN_BETA = ("/groups", "/directoryObjects")  # what Terraform reads there; answered with the properties of v1.0
+FUNCTION = re.compile(
+    r"(microsoft\.graph\.)?(delta|getByIds|getUserOwnedObjects|validateProperties|getAvailableExtensionProperties)|.*\(.*",
+    re.IGNORECASE,
+)
 
 
 class Graph:
@@ -28,6 +35,7 @@ class Graph:
         self.router.add("POST", "/v1.0/$batch", self._batch)
         self._add_groups()
         self._add_principals()
+        routes.add_applications(self._add)
         routes.add_governance(self._add, directory)
 
     async def handle(self, request: Request) -> Reply:
@@ -63,18 +71,22 @@ class Graph:
         ):
             add("GET", f"/groups/{{group_id}}/{name}", handler)
             add("GET", f"/groups/{{group_id}}/{name}/{{cast}}", handler)
-        add("GET", "/directory/deletedItems/microsoft.graph.group", groups.deleted)
-        add("GET", "/directory/deletedItems/{object_id}", groups.read_deleted)
-        add("POST", "/directory/deletedItems/{object_id}/restore", groups.restore)
+        add("GET", "/directory/deletedItems/microsoft.graph.{cast}", deleted_items.listing)
+        add("GET", "/directory/deletedItems/{object_id}", deleted_items.read)
+        add("DELETE", "/directory/deletedItems/{object_id}", deleted_items.delete)
+        add("POST", "/directory/deletedItems/{object_id}/restore", deleted_items.restore)
 
     def _add_principals(self) -> None:
         add = self._add
+        add("GET", "/domains", domains.listing)
         add("GET", "/me", principals.me)
         add("GET", "/users", principals.users)
         add("GET", "/users/$count", principals.count_users)
         add("GET", "/users/{user_id}", principals.user)
+        add("POST", "/users", users.create)
+        add("PATCH", "/users/{user_id}", users.update)
+        add("DELETE", "/users/{user_id}", users.delete)
         add("GET", "/servicePrincipals", principals.service_principals)
-        add("POST", "/servicePrincipals", principals.create_service_principal)
         add("GET", "/servicePrincipals(appId='{app_id}')", principals.service_principal_of)
         add("GET", "/servicePrincipals/{object_id}", principals.service_principal)
         add("POST", "/directoryObjects/getByIds", principals.by_ids)
@@ -96,14 +108,17 @@ class Graph:
     def _add(self, method: str, path: str, handler: CallHandler) -> None:
         async def authenticated(request: Request, **parts: str) -> Reply:
             caller = self._caller(request)
+            _no_function(parts)
             if refusal := self.throttle.pay(request, caller.client):
                 raise refusal
             call = Call(request=request, caller=caller, directory=self._directory)
             if method != "GET":
                 _no_options(request)
-            return await handler(call, **parts)
+            return _located(request, await handler(call, **parts))
 
         self.router.add(method, f"/v1.0{path}", authenticated)
+        if path.startswith(IN_BETA):
+            self.router.add(method, f"/beta{path}", authenticated)
 
     def _caller(self, request: Request) -> Caller:
         authorization = request.headers.get("Authorization")
@@ -132,6 +147,22 @@ def _permissions(claims: Claims) -> frozenset[str] | None:
 def _words(reason: InvalidToken) -> str:
     audience = "audience" in reason.reason.lower()
     return "Access token validation failure. Invalid audience." if audience else f"CompactToken: {reason.reason}"
+
+
+def _no_function(parts: Mapping[str, str]) -> None:
+    """Raise 501 for a function in the place of an id, which would be read as an object that does not exist."""
+    for name, part in parts.items():
+        if name in {"group_id", "user_id", "object_id"} and FUNCTION.fullmatch(part):
+            raise errors.not_modelled(f"the function {part!r}")
+
+
+def _located(request: Request, reply: Reply) -> Reply:
+    """Return a reply with the address that Graph names: of a new object, and (recorded) its own for an action."""
+    if request.method != "POST" or "Location" in reply.headers or reply.status not in {200, 201}:
+        return reply
+    made = reply.body.get("id") if reply.status == 201 and isinstance(reply.body, dict) else None  # noqa: PLR2004
+    place = f"https://{HOST}" if made is None else f"https://{HOST}{request.path}/{made}"
+    return replace(reply, headers={**reply.headers, "Location": place})
 
 
 def _no_options(request: Request) -> None:
@@ -174,6 +205,8 @@ def _stamped(request: Request, reply: Reply) -> Reply:
             "client-request-id": client,
         }
         body = {**body, "error": {**body["error"], "innerError": inner}}
+    if isinstance(body, dict) and request.path.startswith("/beta/") and "@odata.context" in body:
+        body = {**body, "@odata.context": body["@odata.context"].replace("/v1.0/", "/beta/")}
     if isinstance(body, dict):
         headers["Content-Type"] = (
             "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"

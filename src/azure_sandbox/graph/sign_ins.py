@@ -15,7 +15,8 @@ from azure_sandbox.entra.sign_ins import SignIn
 from azure_sandbox.front.http import Reply
 from azure_sandbox.graph import access, errors, query
 from azure_sandbox.graph.call import Call
-from azure_sandbox.graph.documents import Document, moment
+from azure_sandbox.graph.documents import Document
+from azure_sandbox.graph.moments import moment
 
 CONTEXT = "auditLogs/signIns"
 LARGEST_PAGE = 1000

@@ -1,4 +1,4 @@
-"""What ARM shows of Azure Monitor's logs: diagnostic settings of a cluster, and workspaces. Read-only."""
+"""ARM's side of Azure Monitor's logs: diagnostic settings of a cluster, and workspaces, which can only be read."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from azure_sandbox.arm.errors import front, resource_not_found
 from azure_sandbox.arm.front_door import Call, FrontDoor
 from azure_sandbox.arm.state import State
 from azure_sandbox.front.http import Reply
+from azure_sandbox.logs.settings import check_others, read_setting
 from azure_sandbox.logs.state import WORKSPACE_TYPE, Document, Setting, Workspace
 
 GROUP = "/subscriptions/{subscription}/resourceGroups/{group}"
 CLUSTER = GROUP + "/providers/Microsoft.ContainerService/managedClusters/{name}"
 SETTINGS = CLUSTER + "/providers/Microsoft.Insights/diagnosticSettings"
 WORKSPACE = GROUP + "/providers/" + WORKSPACE_TYPE + "/{name}"
+WRITE = "Microsoft.Insights/diagnosticSettings/write"
+LINKED = "Microsoft.OperationalInsights/workspaces/sharedKeys/action"  # that a client needs on the workspace
 JSON = {"content-type": "application/json; charset=utf-8"}
 
 
@@ -19,10 +22,14 @@ class LogRoutes:
     """Routes of Microsoft.Insights/diagnosticSettings and Microsoft.OperationalInsights/workspaces."""
 
     def __init__(self, door: FrontDoor) -> None:
+        self._door = door
         self._state: State = door.state
         read = "Microsoft.Insights/diagnosticSettings/read"
         door.add("GET", SETTINGS, self._settings, scope=CLUSTER, action=read)
         door.add("GET", SETTINGS + "/{setting}", self._setting, scope=CLUSTER, action=read)
+        one = SETTINGS + "/{setting}"
+        door.add("PUT", one, self._put, scope=CLUSTER, action=WRITE)
+        door.add("DELETE", one, self._delete, scope=CLUSTER, action="Microsoft.Insights/diagnosticSettings/delete")
         door.add("GET", WORKSPACE, self._workspace, scope=WORKSPACE, action=f"{WORKSPACE_TYPE}/read")
 
     async def _settings(self, _: Call, subscription: str, group: str, name: str) -> Reply:
@@ -35,6 +42,23 @@ class LogRoutes:
             if it.name.lower() == setting.lower():
                 return Reply(200, _shown(cluster, it), JSON)
         raise front(404, "ResourceNotFound", f"The diagnostic setting '{setting}' was not found.")
+
+    async def _put(self, call: Call, subscription: str, group: str, name: str, setting: str) -> Reply:
+        cluster, found = self._of(subscription, group, name)
+        made = read_setting(setting, call.request.json())
+        self._door.require_linked(call, WRITE, [(LINKED, made.workspace)])
+        if made.workspace.lower() not in self._state.logs.workspaces:
+            raise front(404, "ResourceNotFound", f"The workspace '{made.workspace}' could not be found.")
+        others = [it for it in found if it.name.lower() != setting.lower()]
+        check_others(made, others)
+        self._state.logs.settings[cluster.lower()] = [*others, made]
+        return Reply(200, _shown(cluster, made), JSON)
+
+    async def _delete(self, _: Call, subscription: str, group: str, name: str, setting: str) -> Reply:
+        cluster, found = self._of(subscription, group, name)
+        others = [it for it in found if it.name.lower() != setting.lower()]
+        self._state.logs.settings[cluster.lower()] = others
+        return Reply(204 if len(others) == len(found) else 200)
 
     def _of(self, subscription: str, group: str, name: str) -> tuple[str, list[Setting]]:
         self._state.group(subscription, group)
@@ -77,8 +101,12 @@ def _shown(cluster: str, it: Setting) -> Document:
         {"category": name, "categoryGroup": None, "enabled": True, "retentionPolicy": retention}
         for name in it.categories
     ]
+    logs += [
+        {"category": name, "categoryGroup": None, "enabled": False, "retentionPolicy": retention} for name in it.off
+    ]
     if it.group:
         logs.append({"category": None, "categoryGroup": it.group, "enabled": True, "retentionPolicy": retention})
+    metrics = [{"category": "AllMetrics", "enabled": True, "retentionPolicy": retention}]
     subscription = "/".join(cluster.split("/")[:5])
     storage = None if it.workspace else f"{subscription}/providers/Microsoft.Storage/storageAccounts/audit"
     return {
@@ -94,7 +122,7 @@ def _shown(cluster: str, it: Setting) -> Document:
             "workspaceId": it.workspace or None,
             "eventHubAuthorizationRuleId": None,
             "eventHubName": None,
-            "metrics": [],
+            "metrics": metrics if it.metrics else [],
             "logs": logs,
             "logAnalyticsDestinationType": "Dedicated" if it.dedicated and it.workspace else None,
         },

@@ -54,6 +54,8 @@ class Setting:
     group: str = ""
     workspace: str = ""
     dedicated: bool = True
+    off: tuple[str, ...] = ()  # categories that a client wrote with `enabled: false`
+    metrics: bool = False  # whether AllMetrics is sent
 
     @property
     def sends(self) -> frozenset[str]:

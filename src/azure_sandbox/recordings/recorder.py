@@ -22,6 +22,7 @@ import aiohttp
 from yarl import URL
 
 from azure_sandbox.clock import Clock
+from azure_sandbox.front.environment import LOOPBACK
 from azure_sandbox.front.home import HomeFolder
 from azure_sandbox.front.http import Reply, Request
 from azure_sandbox.front.pki import Authority
@@ -34,7 +35,6 @@ from azure_sandbox.recordings.scrub import Scrubber
 HOSTS = ("management.azure.com", "login.microsoftonline.com", "graph.microsoft.com", "api.loganalytics.io")
 API_SERVERS = ".azmk8s.io"
 HTTPS = 443
-LOOPBACK = "127.0.0.1,localhost,::1"
 NAME = "aks-entra-sandbox recorder CA (trust it nowhere else)"
 BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 BY_HOP = {
@@ -102,7 +102,7 @@ class Recorder:
             **dict.fromkeys((*BUNDLES, "NODE_EXTRA_CA_CERTS"), str(self._bundle)),
         }
 
-    def target(self, host: str, port: int) -> Target | Passage:
+    def target(self, host: str, port: int, _network: str = "") -> Target | Passage:
         """Return the recorded front of a host, or a passage to an API server. Raises Unreachable for other hosts."""
         if port == HTTPS and host in HOSTS:
             return Target(context=self._front, handle=self._ask)

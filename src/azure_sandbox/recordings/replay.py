@@ -33,6 +33,7 @@ NO_TENANT = "00000000-0000-0000-0000-000000000000"
 DOMAIN = "contoso.onmicrosoft.com"
 TENANT_IDS = [re.compile(rf'"{it}": "({GUID.pattern})"') for it in ("tenantID", "tenantId")]  # of a cluster, of others
 RUNNER = "2b7e0ee0-5a1e-4b7e-8d4e-61c2f86d6b11"
+REMOVED, PASSWORD = "<secret>", "In-place-0f-it"  # what a recording has instead of a password, and what is sent
 LONG = timedelta(hours=1)
 CREATED, ACCEPTED, ABSENT = 201, 202, 404
 REFUSED, FAILED = 400, 500  # the first status of each kind
@@ -254,7 +255,7 @@ class Replay:
         url, body = self._known.get(exchange["url"]) or self._translated(exchange["url"]), exchange["request"]
         if isinstance(body, (dict, list)):
             body = _echo(body, *self._held.get(urlsplit(exchange["url"]).path.lower(), (None, None)))
-            body = json.loads(self._translated(json.dumps(body)))
+            body = json.loads(self._translated(json.dumps(body)).replace(REMOVED, PASSWORD))
         reply = await self._send(exchange["method"], url, body)
         self._learn(exchange, reply)
         ours: Any = reply.body

@@ -14,6 +14,7 @@ Document = dict[str, Any]
 HELD = (
     "locks",
     "denials",
+    "fleets",
     "definitions",
     "policies",
     "scale_sets",
@@ -32,6 +33,7 @@ def kept_arm(arm: Arm) -> Document:
         "assignments": encode(list(state.access.all())),
         "roles": encode(state.roles.custom()),
         "plain": encode(list(state.plain.values())),
+        "diagnosticSettings": encode(state.logs.settings),
         **{name: encode(getattr(state, name)) for name in HELD},
         "deleting": [
             it.id.lower() for home in state.subscriptions.values() for it in home.groups.values() if it.deleting
@@ -50,6 +52,7 @@ def restore_arm(kept: Document, arm: Arm) -> None:
     for role in decode(kept["roles"]):
         state.roles.put(role)
     state.access.replace(decode(kept["assignments"]))
+    state.logs.settings |= decode(kept.get("diagnosticSettings", {}))
     for name in HELD:
         held: dict[str, Any] = getattr(state, name)
         held.clear()
@@ -85,6 +88,7 @@ def _cluster(it: ManagedCluster) -> Document:
         "state": it.state,
         "poolStates": it.pool_states,
         "commands": encode(it.commands),
+        "children": encode(it.children),
         "life": _life(it),
         **keys,
     }
@@ -102,6 +106,8 @@ def _restore_cluster(it: ManagedCluster, kept: Document) -> None:
     it.etag, it.uid, it.pool_etags = kept["etag"], kept["uid"], kept["poolEtags"]
     it.state, it.pool_states = kept["state"], kept["poolStates"]
     it.commands = decode(kept["commands"])
+    if "children" in kept:  # a folder of an earlier version has none
+        it.children = decode(kept["children"])
     it.server.live_on({**decode(kept["life"]["plain"]), "store": kept["life"]["store"]})
 
 

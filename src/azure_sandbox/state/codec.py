@@ -9,7 +9,7 @@ import importlib
 from base64 import b64decode, b64encode
 from collections import deque
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -73,9 +73,20 @@ def decode(value: Any) -> Any:
     inner = module.removeprefix(PACKAGE)
     kind = getattr(importlib.import_module(PACKAGE + MOVED.get(inner, inner)), qualified)
     made = object.__new__(kind)
-    for key, it in of.items():
-        object.__setattr__(made, key, decode(it))
+    for key, it in (_defaults(kind) | {key: decode(it) for key, it in of.items()}).items():
+        object.__setattr__(made, key, it)
     return made
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    """Return the defaults of a dataclass: a folder of an earlier version does not know the fields added since."""
+    found: dict[str, Any] = {}
+    for it in fields(kind) if is_dataclass(kind) else ():
+        if it.default is not MISSING:
+            found[it.name] = it.default
+        elif it.default_factory is not MISSING:
+            found[it.name] = it.default_factory()
+    return found
 
 
 _PLAIN: dict[str, tuple[type, Callable[[Any], Any], Callable[[Any], Any]]] = {

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from azure_sandbox.arm.network.client_networks import ClientNetwork
 from azure_sandbox.arm.service import Arm
 from azure_sandbox.entra.directory import Directory, ServicePrincipal
 from azure_sandbox.entra.tokens import Tokens
@@ -36,6 +37,7 @@ class Kept(Protocol):
     arm: Arm
     operator: Operator
     authority: Authority
+    networks: dict[str, ClientNetwork]
 
 
 class Saved:

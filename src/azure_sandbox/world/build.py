@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from azure_sandbox.arm.authorization.roles import Role
+from azure_sandbox.arm.containerservice.child_resources import JWT_AUTHENTICATORS, MANAGED_NAMESPACES
 from azure_sandbox.arm.containerservice.spec import ClusterSpec, PoolSpec, WorkloadSpec
-from azure_sandbox.arm.network.networks import Subnet, VirtualNetwork
+from azure_sandbox.arm.network.client_networks import ClientNetwork
+from azure_sandbox.arm.network.networks import NETWORK_TYPE, Subnet, VirtualNetwork
+from azure_sandbox.arm.resources.management_groups import ManagementGroup
 from azure_sandbox.arm.service import Arm
 from azure_sandbox.arm.state import Quota
 from azure_sandbox.clock import Clock
@@ -134,13 +137,14 @@ def build_arm(world: World, arm: Arm, directory: Directory, names: Names) -> Ope
                 for network in group.virtual_networks:
                     arm.add_network(_network(network, subscription, group))
                 for cluster in group.clusters:
-                    resource = arm.add_cluster(
-                        subscription, group.name, _cluster(world, cluster, names, directory.clock.now())
-                    )
+                    spec = _cluster(world, cluster, names, arm, inner)
+                    resource = arm.add_cluster(subscription, group.name, spec)
                     _govern(cluster, resource, arm, names)
                     _audit(cluster, resource, group.location, arm)
         except ValueError as error:
             raise WorldError(f"subscription {model.name}: {error}") from error
+    arm.state.graph_delay = world.resource_graph_delay
+    _group(world, arm, names)
     if operator.public:
         raise WorldError(f"operator: {operator.display_name!r} is a public client, which has no secret")
     return Operator(
@@ -149,6 +153,24 @@ def build_arm(world: World, arm: Arm, directory: Directory, names: Names) -> Ope
         tenant_id=directory.tenant.id,
         subscription_id=subscriptions[0] if subscriptions else "",
     )
+
+
+def _group(world: World, arm: Arm, names: Names) -> None:
+    ids = {it.name.lower(): key for key, it in arm.state.subscriptions.items()}
+    for model in world.management_groups:
+        group = ManagementGroup(
+            name=model.name,
+            display_name=model.display_name,
+            parent=model.parent,
+            subscriptions=tuple(ids.get(it.lower(), it.lower()) for it in model.subscriptions),
+        )
+        try:
+            arm.add_management_group(group)
+            for it in model.role_assignments:
+                who = names.resolve(it.principal, f"roleAssignments of management group {model.name}")
+                arm.assign(_below(group.id, it.scope), who, it.role, name=it.name, description=it.description)
+        except ValueError as error:
+            raise WorldError(f"managementGroups: {error}") from error
 
 
 def _network(model: NetworkModel, subscription: str, group: ResourceGroupModel) -> VirtualNetwork:
@@ -166,6 +188,25 @@ def _network(model: NetworkModel, subscription: str, group: ResourceGroupModel) 
             text = problem.body["error"]["message"]
             raise WorldError(f"virtualNetworks of {group.name}: {text}") from problem
     return network
+
+
+def build_networks(world: World, arm: Arm) -> dict[str, ClientNetwork]:
+    """Return the networks of clients by name. Raises WorldError for a virtual network that does not exist."""
+    found: dict[str, ClientNetwork] = {}
+    everything = [one.id.lower() for one in arm.state.networks.below("/subscriptions")]
+    for it in world.networks:
+        reached: set[str] = set()
+        for name in it.virtual_networks:
+            group, _, own = name.partition("/")
+            end = name if name.startswith("/") else f"/resourceGroups/{group}/providers/{NETWORK_TYPE}/{own}"
+            ids = {one for one in everything if one.endswith(end.rstrip("/").lower())}
+            if not ids:
+                raise WorldError(f"network {it.name}: no resource group has the virtual network {name!r}")
+            reached |= ids
+        found[it.name] = ClientNetwork(name=it.name, address=it.address, virtual_networks=frozenset(reached))
+    if len(found) < len(world.networks):
+        raise WorldError("networks: two networks have the same name")
+    return found
 
 
 def _define(world: World, arm: Arm, home: str) -> None:
@@ -217,7 +258,17 @@ def _below(scope: str, further: str) -> str:
     return f"{scope}/{further.strip('/')}" if further else scope
 
 
-def _cluster(world: World, model: ClusterModel, names: Names, now: datetime) -> ClusterSpec:
+def _subnet(model: ClusterModel, arm: Arm, group: str) -> str:
+    """Return the id of a cluster's subnet, or an empty string without one. Raises ValueError if it does not exist."""
+    network, _, name = model.subnet.partition("/")
+    found = f"{group}/providers/{NETWORK_TYPE}/{network}/subnets/{name}" if network else model.subnet
+    if found and arm.state.networks.subnet(found) is None:
+        raise ValueError(f"cluster {model.name}: no earlier `virtualNetworks` has {model.subnet!r}")
+    return found
+
+
+def _cluster(world: World, model: ClusterModel, names: Names, arm: Arm, group: str) -> ClusterSpec:
+    now = arm.clock.now()
     where = f"cluster {model.name}: adminGroups"
     return ClusterSpec(
         name=model.name,
@@ -246,6 +297,8 @@ def _cluster(world: World, model: ClusterModel, names: Names, now: datetime) -> 
         tier=model.tier,
         power_state=model.power_state,
         private=model.private,
+        authorized_ip_ranges=tuple(map(str, model.authorized_ip_ranges)),
+        subnet=_subnet(model, arm, group),
         created=_moment(model.created, now),
         ca_created=_moment(model.ca_created, now),
         workloads=tuple(
@@ -254,6 +307,7 @@ def _cluster(world: World, model: ClusterModel, names: Names, now: datetime) -> 
         ),
         declared=declared(model.disruption_budgets, model.webhooks, model.volumes, model.objects),
         maintenance=model.maintenance,
+        children={JWT_AUTHENTICATORS: model.jwt_authenticators, MANAGED_NAMESPACES: model.managed_namespaces},
         real=(model.control_plane or world.control_plane) == "real",
         document=raw_document(world, model),
     )

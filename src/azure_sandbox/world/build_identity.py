@@ -66,6 +66,7 @@ def aks_server(home: Tenant) -> ServicePrincipal:
         id=steady_id("servicePrincipal", home.id, AKS_SERVER_APP_ID),
         app_id=AKS_SERVER_APP_ID,
         display_name=NAMES[AKS_SERVER_APP_ID],
+        first_party=True,
     )
 
 

@@ -15,6 +15,8 @@ from ruamel.yaml import YAML
 from azure_sandbox.arm.authorization.access import normal
 from azure_sandbox.arm.authorization.policies import Definition
 from azure_sandbox.arm.authorization.roles import Role
+from azure_sandbox.arm.containerservice.child_resources import JWT_AUTHENTICATORS, MANAGED_NAMESPACES
+from azure_sandbox.arm.network.client_networks import ClientNetwork
 from azure_sandbox.arm.network.networks import VirtualNetwork
 from azure_sandbox.arm.service import Arm
 from azure_sandbox.arm.state import ManagedCluster, ResourceGroup, State
@@ -34,6 +36,7 @@ class Exported(Protocol):
     directory: Directory
     arm: Arm
     operator: Operator
+    networks: dict[str, ClientNetwork]
 
 
 def export_world(sandbox: Exported) -> Document:
@@ -48,6 +51,22 @@ def export_world(sandbox: Exported) -> Document:
         "operator": sandbox.operator.principal.id,
         "customRoles": [_role(it) for it in state.roles.custom()],
         "subscriptions": [_subscription(state, it.id, home.id) for it in state.subscriptions.values()],
+        "resourceGraphDelay": state.graph_delay,
+        "managementGroups": [
+            {
+                "name": it.name,
+                "displayName": it.display_name,
+                "parent": it.parent,
+                "subscriptions": list(it.subscriptions),
+                "roleAssignments": _governed(state, it.id)["roleAssignments"],
+            }
+            for it in state.management_groups.all()
+        ],
+        "networks": [
+            {"name": it.name, "virtualNetworks": sorted(it.virtual_networks), "address": str(it.address)}
+            for it in sandbox.networks.values()
+            if it.name
+        ],
     }
     if others := [it for it in directory.tenants.values() if it.id != home.id]:
         document["tenants"] = [{"id": it.id, "name": it.domain, "displayName": it.display_name} for it in others]
@@ -126,6 +145,8 @@ def _governed(state: State, scope: str) -> Document:
 def _below(state: State, scope: str, holder: str) -> str | None:
     """Return the rest of a scope below its holder in a world. Returns None if another entry holds the scope."""
     parts = scope.strip("/").split("/")
+    if parts[0].lower() == "providers":  # a management group
+        return "" if normal(scope) == normal(holder) else None
     subscription, group, cluster = 2, 4, 8  # segments of their ids
     for length in (cluster, group, subscription):
         upper = normal("/" + "/".join(parts[:length]))
@@ -207,6 +228,10 @@ def _cluster(state: State, it: ManagedCluster) -> Document:
             {"name": one.name, "namespace": one.namespace, "kind": one.kind, "replicas": one.replicas} for one in own
         ],
         "maintenance": it.maintenance,
+        **{
+            kind: {child.name: child.document["properties"] for (of, _), child in it.children.items() if of == kind}
+            for kind in (JWT_AUTHENTICATORS, MANAGED_NAMESPACES)
+        },
         "auditLog": state.logs.described.get(it.id.lower()),
         "controlPlane": "real" if blueprint.real else None,
         **server.blueprint.declared.written(),

@@ -24,9 +24,11 @@ STATES = {REPORT_ONLY: "reportOnly"}
 
 def identities(directory: Directory) -> Document:
     """Return the keys of a world document about identities."""
-    applications = directory.service_principals()
+    applications = [(it, directory.secrets_of(it)) for it in directory.service_principals()]
     return {
-        "servicePrincipals": [_application(it) for it in applications if it.app_id != AKS_SERVER_APP_ID],
+        "servicePrincipals": [
+            _application(it, *secrets) for it, secrets in applications if it.app_id != AKS_SERVER_APP_ID
+        ],
         "users": [_user(it) for it in directory.users()],
         "groups": [_group(it, directory) for it in directory.every_group()],
         "licences": sorted(directory.licences),
@@ -61,14 +63,14 @@ def _names(ids: Iterable[str]) -> list[str]:
     return sorted(name for name, template in roles.ROLES.items() if template in wanted)
 
 
-def _application(it: ServicePrincipal) -> Document:
-    secret = next(iter((*it.secrets, *it.expired_secrets)), None)
+def _application(it: ServicePrincipal, valid: list[str], expired: list[str]) -> Document:
+    secret = next(iter((*valid, *expired)), None)
     return {
         "name": it.display_name,
         "id": it.id,
         "appId": it.app_id,
         "secret": secret,
-        "secretExpired": not it.secrets and bool(it.expired_secrets),
+        "secretExpired": not valid and bool(expired),
         "enabled": it.enabled,
         "certificates": [
             x509.load_der_x509_certificate(one).public_bytes(Encoding.PEM).decode() for one in it.certificates

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from azure_sandbox.arm.containerservice.durations import DURATIONS
+from azure_sandbox.arm.network.client_networks import INTERNET
 from azure_sandbox.logs.world import AuditEventModel, AuditLogModel
 from azure_sandbox.world.cluster import ActivityModel, BudgetModel, PolicyModel, VolumeModel, WebhookModel
 from azure_sandbox.world.identity import (
@@ -121,8 +122,10 @@ class Scope(Model):
 class ClusterModel(Scope):
     """A managed cluster. `document` is a raw ARM resource, or the path of a JSON file relative to the world file.
 
+    `subnet` of its nodes: `network/subnet` in its resource group, or an ARM id.
     `controlPlane: real` runs a kube-apiserver with etcd from KUBEBUILDER_ASSETS; the world's value is the default.
-    `objects` are Kubernetes manifests. `maintenance` maps names to the properties of maintenance windows in ARM.
+    `objects` are Kubernetes manifests. `maintenance` maps names to the properties of maintenance windows in ARM,
+    `jwtAuthenticators` and `managedNamespaces` those of these child resources.
     """
 
     name: str
@@ -140,6 +143,8 @@ class ClusterModel(Scope):
     tier: Literal["Free", "Standard", "Premium"] = "Free"
     power_state: Literal["Running", "Stopped"] = "Running"
     private: bool = False
+    authorized_ip_ranges: tuple[IPv4Network, ...] = ()
+    subnet: str = ""
     created: Moment | None = None
     ca_created: Moment | None = None
     workloads: tuple[WorkloadModel, ...] = ()
@@ -148,6 +153,8 @@ class ClusterModel(Scope):
     volumes: tuple[VolumeModel, ...] = ()
     objects: tuple[dict[str, Any], ...] = ()
     maintenance: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    jwt_authenticators: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    managed_namespaces: dict[str, dict[str, Any]] = Field(default_factory=dict)
     audit_log: AuditLogModel | None = None
     control_plane: Literal["builtin", "real"] | None = None
     document: dict[str, Any] | str | None = None
@@ -168,6 +175,18 @@ class NetworkModel(Model):
     location: str | None = None
     address_prefixes: tuple[IPv4Network, ...] = Field(min_length=1)
     subnets: tuple[SubnetModel, ...] = ()
+
+
+class ClientNetworkModel(Model):
+    """A network in which clients are: `exec --network NAME` puts a command there.
+
+    `virtualNetworks`: those that it reaches, itself or by peering, as `resource-group/name` or ARM ids. Only there
+    private API servers answer. `address`: with which its clients reach public API servers.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    virtual_networks: tuple[str, ...] = ()
+    address: IPv4Address = INTERNET.address
 
 
 class QuotaModel(Model):
@@ -199,11 +218,22 @@ class SubscriptionModel(Scope):
     resource_groups: tuple[ResourceGroupModel, ...] = ()
 
 
+class ManagementGroupModel(Model):
+    """A management group. `parent` names one above it in the list; `subscriptions` are names or ids of direct ones."""
+
+    name: str
+    display_name: str = ""
+    parent: str = ""
+    subscriptions: tuple[str, ...] = ()
+    role_assignments: tuple[RoleAssignmentModel, ...] = ()
+
+
 class World(Model):
     """A world. Without `operator`, one is generated that is Owner of every subscription.
 
     `throttling`: empty token buckets answer 429. `durations`: seconds of Azure time per kind of operation, such as
     `rotate: 600`; the pace divides them. `controlPlane`: for all clusters, also those that clients create.
+    `resourceGraphDelay`: seconds of Azure time until Azure Resource Graph shows a write.
     """
 
     version: Literal[1]
@@ -222,7 +252,10 @@ class World(Model):
     operator: str | None = None
     custom_roles: tuple[CustomRoleModel, ...] = ()
     subscriptions: tuple[SubscriptionModel, ...] = ()
+    management_groups: tuple[ManagementGroupModel, ...] = ()
+    networks: tuple[ClientNetworkModel, ...] = ()
     throttling: bool = False
+    resource_graph_delay: Annotated[float, Field(ge=0)] = 120.0
     control_plane: Literal["builtin", "real"] = "builtin"
     durations: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     folder: Path = Field(default=Path(), exclude=True)
@@ -332,6 +365,7 @@ _NESTED: dict[str, type[Model]] = {
     "active": TimedModel,
     "activation": PolicyRulesModel,
     "subscriptions": SubscriptionModel,
+    "networks": ClientNetworkModel,
     "resourceGroups": ResourceGroupModel,
     "virtualNetworks": NetworkModel,
     "subnets": SubnetModel,

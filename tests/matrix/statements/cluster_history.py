@@ -16,7 +16,8 @@ from aks_entra.core.evidence.break_glass import Opening, opening_on
 from aks_entra.core.evidence.observations import Evidence
 from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup, WantedTarget
 from aks_entra.core.planning.job import Job
-from aks_entra.core.planning.plan import FleetPlan, Prover
+from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.planning.prover import Prover
 from aks_entra.core.target import RotationPolicy
 from aks_entra.core.verdict.break_glass import report_of
 from aks_entra.core.verdict.report import FleetReport

@@ -18,6 +18,7 @@ from aks_entra.errors import AksEntraError
 from aks_entra.execution.executor import Executor
 from aks_entra.execution.operations import Watch
 from aks_entra.planning import inventory, planner
+from aks_entra.planning.selection import Selection
 from aks_entra.ports.access import AccessPorts
 from aks_entra.ports.migration import Ports
 from aks_entra.probes.checks import Timeouts, stamp
@@ -107,7 +108,8 @@ class StatementCollector:
         try:
             records = self.records(archive)
             ports = self.process().ports
-            rows = await inventory.inventory(ports, self.fleet.selectors, probe=read, read=read, records=records)
+            wanted = Selection(selectors=self.fleet.selectors)
+            rows = await inventory.inventory(ports, wanted, probe=read, read=read, records=records)
         except AksEntraError as error:
             return (Statement(by=by, said="nothing", because=error.message),)
         (row,) = rows

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from aks_entra.core.doors.registry import IDS
 from azure_sandbox.front.proxy import Exchange
 from azure_sandbox.server import Sandbox
 from tests.support.terminal import Terminal
@@ -82,16 +83,32 @@ async def test_inventory_shows_each_cluster(sandbox: RecordedSandbox) -> None:
     shown = await sandbox.terminal.run("aks-entra inventory --subscription prod-eu --probe")
     lines = [re.sub(r" {2,}", " | ", line) for line in shown.splitlines()]
 
-    assert lines[0] == "CLUSTER | IDENTITY | ADMIN GROUPS | LOCAL ACCOUNTS | OLD CREDENTIALS | NODES | STATE"
+    titles = "CLUSTER | IDENTITY | ADMIN GROUPS | LOCAL ACCOUNTS | OLD CREDENTIALS | OTHER WAYS IN | NODES | STATE"
+    assert lines[0] == titles
+    ways = r"\d+ open, \d+ not looked at"
     assert lines[1].startswith("shop-weu/closed | Entra | aks-admins (1) | off | unknown: API server certificate from ")
-    assert lines[2] == "shop-weu/no-rbac | none, no RBAC | – | on | alive | 1 | Running"
-    assert lines[3] == "shop-weu/open | Entra | aks-admins (1) | on | alive | 1 | Running"
-    assert lines[4] == "shop-weu/plain | none | – | on | alive | 1 | Running"
+    assert re.fullmatch(rf"shop-weu/no-rbac \| none, no RBAC \| – \| on \| alive \| {ways} \| 1 \| Running", lines[2])
+    assert re.fullmatch(
+        rf"shop-weu/open \| Entra \| aks-admins \(1\) \| on \| alive \| {ways} \| 1 \| Running", lines[3]
+    )
+    assert re.fullmatch(rf"shop-weu/plain \| none \| – \| on \| alive \| {ways} \| 1 \| Running", lines[4])
     assert lines[5] == "4 clusters · 3 can be migrated · 1 cannot be (no Kubernetes RBAC)"
-    assert "(--read also reads the clusters' CAs)" in lines[6]
+    assert "(--read also reads the clusters' CAs and other ways in)" in lines[6]
 
     listed = await sandbox.terminal.read("aks-entra inventory -g shop-weu -n plain")
     assert [one["posture"]["depth"] for one in listed["clusters"]] == ["listed"]
+    assert sandbox.writes == []
+
+
+async def test_doors_shows_each_way_in(sandbox: RecordedSandbox) -> None:
+    shown = await sandbox.terminal.run("aks-entra doors shop-weu/closed")
+    lines = [re.sub(r" {2,}", " | ", line).strip() for line in shown.splitlines()]
+    assert lines[0] == "DOOR | STATE | BECAUSE | WHAT TO DO"
+    assert lines[1:3] == ["jwt-authenticators | closed | ARM lists no JWT authenticator", "JWT authenticators"]
+    (ssh,) = [line for line in lines if line.startswith("node-ssh |")]
+    assert "| open | nodepool1: everyone with a private key of its local user |" in ssh
+    found = await sandbox.terminal.read("aks-entra doors shop-weu/plain")
+    assert {one["kind"] for one in found["doors"]} == IDS
     assert sandbox.writes == []
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from aks_entra import documents
 from aks_entra.core.evidence.observations import ActivityLogRead, Baseline
 from aks_entra.core.evidence.rotation_debt import Debt, Record, Sighting, old_credentials
+from aks_entra.core.planning.fleet import Fleet, Selector, WantedTarget
 from aks_entra.core.storable import canonical, storable
 from aks_entra.errors import Refused
 from tests.support.cases import NEW_CA, NOW, SHOP, managed
@@ -24,6 +25,7 @@ from tests.support.report_samples import every_verdict, fleet_plan, planned, pos
 
 PLAN = fleet_plan(("all", (planned(posture("shop-01")),)))
 REPORT = every_verdict()
+FLEET = Fleet(name="prod", selectors=(Selector(subscription="s"),), target=WantedTarget())
 BASELINE = Baseline(cluster=SHOP.key, at=NOW, ca="4be1", nodes=(), workloads=(), credential_held=True)
 DEAD = Record(cluster=SHOP.key, sighting=Sighting.CREATED_CLOSED, at=NOW, ca=NEW_CA.fingerprint)
 HALF: Final = "\ud800"
@@ -32,6 +34,7 @@ KINDS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "report": (documents.dump_report(REPORT), documents.load_report),
     "verdict": (documents.dump_verdict(REPORT.verdicts[0]), documents.load_verdict),
     "records": (documents.dump_records((DEAD,)), documents.load_records),
+    "fleet": (documents.dump_fleet(FLEET), documents.load_fleet),
     "baseline": (documents.dump_baseline(BASELINE), documents.load_baseline),
 }
 

@@ -14,7 +14,7 @@ from aks_entra.core.cluster import Identity
 from aks_entra.core.evidence.break_glass import PREFIX, Opening, OpeningRecord, opening_on, strange_tags
 from aks_entra.core.evidence.observations import LocalAccountsDisabled, LocalAccountsEnabled, SignInProven
 from aks_entra.core.evidence.rotation_debt import Debt, old_credentials
-from aks_entra.core.planning.plan import Prover
+from aks_entra.core.planning.prover import Prover
 from aks_entra.core.verdict.break_glass import judge_gone, judge_opening, opening_digest, report_of
 from aks_entra.core.verdict.report import records_of
 from aks_entra.core.verdict.verdict import Outcome, Verdict

@@ -11,7 +11,7 @@ import pytest
 from aks_entra.core.cluster import ClusterId, Identity, Pool
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.execution.operations import Watch
-from aks_entra.ports.migration import Operation
+from aks_entra.ports.operations import Operation
 from tests.support.memory_ports import World
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from aks_entra.core.cluster import ClusterId, Identity, Pool
+from aks_entra.core.creation.new_cluster import MAINTENANCE, ChildResource, NewCluster
 from aks_entra.core.evidence.observations import (
     ClusterCreated,
     Evidence,
@@ -16,7 +17,6 @@ from aks_entra.core.evidence.observations import (
     SignInProven,
     StateSeen,
 )
-from aks_entra.core.new_cluster import NewCluster
 from aks_entra.core.target import AzureRbac, GroupTarget, Target
 from aks_entra.core.verdict.verdict import Grade, Outcome, judge_created
 from aks_entra.errors import AksEntraError, Diverged, Refused, Rejected, TryLater
@@ -24,7 +24,10 @@ from tests.support.memory_model import ADMINS, OTHERS, PROVER, SUBSCRIPTION, TEN
 from tests.support.memory_ports import World
 
 NEW = ClusterId(subscription_id=SUBSCRIPTION, resource_group="new-weu", name="new-01")
-SPEC = NewCluster(cluster=NEW, location="West Europe", admin_group_ids=(), tenant_id=TENANT)
+BODY = {"location": "West Europe", "properties": {}}
+SPEC = NewCluster(cluster=NEW, admin_group_ids=(), tenant_id=TENANT, body=BODY)
+WINDOW = ChildResource(kind=MAINTENANCE, name="aksManagedAutoUpgradeSchedule", properties={"maintenanceWindow": {}})
+WHOLE = replace(SPEC, children=(WINDOW,))
 ASKED = GroupTarget(display_name="new-admins", unique_name="new-admins", members=("dana",))
 EXISTING = GroupTarget(display_name="aks-admins", id=ADMINS)
 
@@ -55,15 +58,17 @@ async def test_created_and_proven() -> None:
 
 async def test_killed_at_any_moment_and_run_again() -> None:
     reference = World()
-    await provision(reference)
+    await provision(reference, WHOLE)
     for moment in range(1, reference.moments + 1):
         world = World()
         world.kill_at = moment
         with pytest.raises(Killed):
-            await provision(world)
-        evidence = await provision(world)
+            await provision(world, WHOLE)
+        evidence = await provision(world, WHOLE)
         assert isinstance(evidence[-1], StateSeen), moment
-        assert world.writes == ["group new-admins", "new-01 Creating"], moment
+        window = "new-01 maintenance window aksManagedAutoUpgradeSchedule"
+        assert sorted(set(world.writes)) == ["group new-admins", "new-01 Creating", window], moment
+        assert world.writes.count("new-01 Creating") == 1, moment
 
 
 async def test_one_that_is_being_made_is_attached_to_and_one_that_is_there_is_left() -> None:
@@ -79,12 +84,12 @@ async def test_one_that_is_being_made_is_attached_to_and_one_that_is_there_is_le
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ({"local_accounts": True}, "local accounts: asked for False, found True"),
-        ({"azure_rbac": False}, "Azure RBAC: asked for True, found False"),
-        ({"identity": Identity.NONE}, "Microsoft Entra ID: asked for managed, found none"),
+        ({"local_accounts": True}, "properties.disableLocalAccounts: asked for true, found false"),
+        ({"azure_rbac": False}, "properties.aadProfile.enableAzureRBAC: asked for true, found false"),
+        ({"identity": Identity.NONE}, "properties.aadProfile.managed: asked for true, found nothing"),
         ({"location": "northeurope"}, "location: asked for westeurope, found northeurope"),
-        ({"tenant_id": "another"}, "tenant: asked for"),
-        ({"groups": (OTHERS,)}, f"admin groups: asked for {ADMINS}, found {OTHERS}"),
+        ({"tenant_id": "another"}, "properties.aadProfile.tenantID: asked for"),
+        ({"groups": (OTHERS,)}, f"adminGroupObjectIDs: asked for {ADMINS}, found {OTHERS}"),
     ],
 )
 async def test_one_that_exists_otherwise_is_refused(how: dict[str, object], said: str) -> None:
@@ -114,14 +119,87 @@ async def test_a_group_that_admits_nobody_is_refused(group: GroupTarget) -> None
     assert world.writes == []
 
 
-async def test_a_creation_that_fails() -> None:
+async def test_a_creation_that_fails_is_repeated_by_the_same_request() -> None:
     world = World()
-    world.ends["Creating"] = ["Failed"]
-    with pytest.raises(Diverged, match="the cluster's creation ended Failed"):
-        await provision(world)
-    with pytest.raises(Diverged, match="the cluster's creation ended Failed"):
-        await provision(world)
+    world.ends["Creating"] = ["Failed", "Canceled", "Succeeded"]
+    for ending in ("Failed", "Canceled"):
+        with pytest.raises(Diverged, match=f"the cluster's creation ended {ending}") as diverged:
+            await provision(world)
+        assert "run the same request again" in diverged.value.remedy
+    evidence = await provision(world)
+    (created,) = [one for one in evidence if isinstance(one, ClusterCreated)]
+    assert not created.changed  # what happened to it before this run is not known
+    assert world.writes.count("new-01 Creating") == 3
     assert world.consumed()
+
+
+async def test_a_failed_creation_that_somebody_repeats_in_this_moment_is_waited_for() -> None:
+    world = World()
+    found = world.add("new-01", "new-weu", identity=Identity.MANAGED, local_accounts=False, azure_rbac=True)
+    found.state = "Failed"
+    calls = iter(range(9))
+
+    def repeats() -> None:
+        if world.calls[-1] == "arm.document" and next(calls) == 1:
+            world.start(found, "Creating", 100)
+
+    world.observers.append(repeats)
+    evidence = await provision(world, SPEC, EXISTING)
+    assert world.writes == ["new-01 Creating"]
+    assert isinstance(evidence[-1], StateSeen)
+
+
+async def test_an_operation_that_ends_otherwise_while_it_is_waited_for_diverges() -> None:
+    world = World()
+    found = world.add("new-01", "new-weu", identity=Identity.MANAGED, local_accounts=False, azure_rbac=True)
+    world.ends["Creating"] = ["Failed"]
+    world.start(found, "Creating", 100)
+    with pytest.raises(Diverged, match="the cluster's creation ended Failed"):
+        await provision(world, SPEC, EXISTING)
+
+
+async def test_what_is_missing_below_a_cluster_is_created_and_what_differs_is_refused() -> None:
+    world = World()
+    world.add("new-01", "new-weu", identity=Identity.MANAGED, local_accounts=False, azure_rbac=True)
+    new = replace(WHOLE, children=(replace(WINDOW, properties={"maintenanceWindow": {"durationHours": 4}}),))
+    await provision(world, new, EXISTING)
+    await provision(world, new, EXISTING)
+    assert world.writes == ["new-01 maintenance window aksManagedAutoUpgradeSchedule"]
+    longer = replace(WHOLE, children=(replace(WINDOW, properties={"maintenanceWindow": {"durationHours": 8}}),))
+    with pytest.raises(Refused) as refused:
+        await provision(world, longer, EXISTING)
+    assert "aksManagedAutoUpgradeSchedule: maintenanceWindow.durationHours: asked for 8, found 4" in str(refused.value)
+    assert len(world.writes) == 1
+
+
+async def test_a_request_that_azure_would_refuse_is_refused_before_the_first_write() -> None:
+    world = World()
+    world.regions = {"northeurope": ()}
+    with pytest.raises(Refused, match="the subscription has no region westeurope") as refused:
+        await provision(world)
+    assert refused.value.code == "NotPossible"
+    world.regions = {"westeurope": ("1",)}
+    world.linked[f"/subscriptions/{SUBSCRIPTION}"] = False
+    with pytest.raises(Refused, match=r"lacks .*resourceGroups/write.*; the runner lacks"):
+        await provision(world)
+    assert world.writes == []
+
+
+async def test_a_private_cluster_is_not_verified_from_outside_of_its_network() -> None:
+    world = World()
+    private = {"location": "westeurope", "properties": {"apiServerAccessProfile": {"enablePrivateCluster": True}}}
+    new = replace(SPEC, body=private)
+    for reachable, outcome in ((False, Outcome.NOT_VERIFIED), (True, Outcome.VERIFIED)):
+        evidence = await provision(world, new, EXISTING)
+        target = Target(tenant_id=TENANT, admin_groups=(EXISTING,), azure_rbac=AzureRbac.ON)
+        ours = [replace(one, changed=True) if isinstance(one, ClusterCreated) else one for one in evidence]
+        verdict = judge_created(NEW, target, tuple(ours))
+        assert verdict.outcome is outcome, (reachable, verdict.because)
+        if not reachable:
+            assert verdict.because[0].startswith("proof needs a worker in the network: the private API server")
+            assert "--work-queue" in verdict.next
+            assert "admin credentials refused by Azure" in verdict.because
+        world.clusters[NEW.key].reachable = True
 
 
 async def test_an_answer_that_was_lost_is_found_again() -> None:
@@ -214,7 +292,7 @@ async def test_nodes_that_do_not_come_diverge() -> None:
 
 async def test_what_cannot_be_read_is_not_taken_for_missing() -> None:
     world = World()
-    world.faults["arm.cluster"] = [Refused("no right", code="AuthorizationFailed", status=403)]
+    world.faults["arm.document"] = [Refused("no right", code="AuthorizationFailed", status=403)]
     with pytest.raises(Refused, match="no right"):
         await provision(world)
     assert world.writes == []

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from aks_entra.core.planning.fleet import ONE_STAGE, GroupSpec, ProverSpec, Selector, StageSpec, WantedGroup
+from aks_entra.core.planning.fleet import ONE_STAGE, GroupSpec, Selector, StageSpec, WantedGroup
 from aks_entra.core.planning.gates import Gate, Hours
+from aks_entra.core.planning.prover import ProverSpec
 from aks_entra.core.planning.rollout import Soak
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
 from aks_entra.errors import Refused
@@ -43,7 +44,9 @@ prover: {{client_id: {GUID}, tenant_id: {GUID}, client_secret_env: PROVER_SECRET
 rollout:
   stages:
     - name: canary
-      groups: [{{name: first, clusters: [shop-02, pay-weu/pay-01]}}, {{name: ring, tags: {{ring: "0"}}}}]
+      groups:
+        - {{name: first, clusters: [shop-02, pay-weu/pay-01]}}
+        - {{name: ring, tags: {{ring: "0"}}, work_queue: spoke-weu}}
       max_concurrency: 1
       max_allowed_failures: 2
       gate_before: false
@@ -86,7 +89,7 @@ def test_a_whole_file_becomes_a_fleet() -> None:
             name="canary",
             groups=(
                 GroupSpec(name="first", clusters=("shop-02", "pay-weu/pay-01")),
-                GroupSpec(name="ring", tags=(("ring", "0"),)),
+                GroupSpec(name="ring", tags=(("ring", "0"),), work_queue="spoke-weu"),
             ),
             max_concurrency=1,
             max_allowed_failures=2,
@@ -183,6 +186,16 @@ def test_the_parameters_of_a_flow_are_checked_by_the_same_model() -> None:
     assert FleetFile.model_validate_json(parsed.model_dump_json()) == parsed
 
 
+def test_doors_that_must_be_closed() -> None:
+    text = SMALL.replace("target: {", "target: {doors: {node-ssh: closed, jwt-authenticators: closed}, ")
+    assert parse_fleet_file(text, "fleet.yaml").to_fleet().target.doors == ("jwt-authenticators", "node-ssh")
+    for wrong in ("{door-of-tomorrow: closed}", "{node-ssh: open}", "{node-ssh: true}", "node-ssh", "[node-ssh]"):
+        with pytest.raises(Refused) as refused:
+            parse_fleet_file(SMALL.replace("target: {", f"target: {{doors: {wrong}, "), "fleet.yaml")
+        assert "target.doors" in refused.value.message, wrong
+        assert refused.value.remedy, wrong
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     binary, large, locked = tmp_path / "b.yaml", tmp_path / "l.yaml", tmp_path / "fleet.yaml"
     binary.write_bytes(b"version: 1\nname: caf\xe9\n")
@@ -206,3 +219,39 @@ def test_a_byte_order_mark_is_no_problem(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbf" + SMALL.replace("\n", "\r\n").encode())
 
     assert load_fleet_file(path).name == "prod"
+
+
+def test_a_fleet_can_be_a_management_group_or_a_tenant_without_some_clusters() -> None:
+    fleet = parse_fleet_file(
+        "version: 1\nname: prod\nclusters: [{management_group: corp, tags: {env: prod}}, {tenant: true}]\n"
+        f"exclude: [{{name: shop-99}}, {{subscription: dev}}, {{id: {CLUSTER}}}]\n"
+        "target: {admin_groups: [{name: aks-admins}]}\n",
+        "fleet.yaml",
+    ).to_fleet()
+    assert fleet.selectors == (
+        Selector(management_group="corp", tags=(("env", "prod"),)),
+        Selector(tenant=True),
+    )
+    assert [one.place for one in fleet.selectors] == ["management group corp", "the tenant"]
+    assert fleet.excluded == (
+        Selector(name="shop-99"),
+        Selector(subscription="dev"),
+        Selector(subscription=CLUSTER.split("/")[2], resource_group="shop-weu", name="shop-01"),
+    )
+
+
+def test_each_kind_of_credential_of_a_prover_is_read() -> None:
+    ids = f"client_id: {GUID}, tenant_id: {GUID}"
+    kinds = {
+        f"{ids}, client_certificate_path: /run/prover.pem": ProverSpec(
+            client_id=GUID, tenant_id=GUID, certificate_path="/run/prover.pem"
+        ),
+        f"{ids}, federated_token_file: /run/token": ProverSpec(client_id=GUID, tenant_id=GUID, token_file="/run/token"),
+        f"client_id: {GUID}, managed_identity: true": ProverSpec(client_id=GUID, managed_identity=True),
+        "managed_identity: true": ProverSpec(managed_identity=True),
+    }
+    for written, meant in kinds.items():
+        group = f"{{name: all, rest: true, prover: {{{written}}}}}"
+        text = f"{SMALL}prover: {{{written}}}\nrollout: {{stages: [{{name: one, groups: [{group}]}}]}}\n"
+        fleet = parse_fleet_file(text, "fleet.yaml").to_fleet()
+        assert (fleet.prover, fleet.stages[0].groups[0].prover) == (meant, meant)

@@ -17,11 +17,13 @@ from flows.grant_access import grant_access
 from flows.inventory_fleet import inventory_fleet
 from flows.migrate_batch import migrate_batch
 from flows.migrate_fleet import migrate_fleet
+from flows.plan_part import plan_part
 from flows.provision_cluster import provision_cluster
 from flows.review_access import review_access
 from flows.rollback_cluster import rollback_cluster
 from flows.sweep_break_glass import sweep_break_glass
 from flows.verify_fleet import verify_fleet
+from flows.verify_part import verify_part
 
 FLEET: dict[str, Any] = {
     "version": 1,
@@ -37,6 +39,8 @@ GRANT: dict[str, Any] = {
     "reason": "CHG-1",
 }
 MAKE: dict[str, Any] = {
+    "version": 1,
+    "kind": "cluster",
     "subscription": "prod-eu",
     "resource_group": "pay-weu",
     "name": "pay-01",
@@ -59,6 +63,9 @@ WRONG: dict[str, Row] = {
     "a batch without members": (migrate_batch, {"plan": "sha256:0", "stage": "all"}, "members"),
     "members that are text": (migrate_batch, {"plan": "sha256:0", "stage": "all", "members": "all"}, "members"),
     "members that are numbers": (migrate_batch, {"plan": "sha256:0", "stage": "all", "members": [1]}, "members"),
+    "members of a part that are text": (plan_part, {"plan": "sha256:0", "members": "all"}, "members"),
+    "a part that is a mapping": (plan_part, {"fleet": FLEET}, "fleet"),
+    "a part of nothing": (verify_part, {"members": []}, "plan_of"),
     "a stage that is a number": (migrate_batch, {"plan": "sha256:0", "stage": 1, "members": []}, "stage"),
     "a batch of nothing": (migrate_batch, {}, "plan"),
     "an unknown parameter": (migrate_fleet, {"fleets": [FLEET]}, "fleets"),
@@ -70,13 +77,15 @@ WRONG: dict[str, Row] = {
     "no cluster": (grant_access, {**GRANT, "cluster": ""}, "cluster"),
     "a way that is none": (grant_access, {**GRANT, "via": "magic"}, "via"),
     "a duration that is a number": (grant_access, {**GRANT, "duration": 2}, "duration"),
-    "no nodes": (provision_cluster, {**MAKE, "nodes": 0}, "nodes"),
-    "too many nodes": (provision_cluster, {**MAKE, "nodes": 1001}, "nodes"),
-    "nodes as text": (provision_cluster, {**MAKE, "nodes": "many"}, "nodes"),
-    "a tier that is none": (provision_cluster, {**MAKE, "tier": "Gold"}, "tier"),
-    "a group with id and name": (provision_cluster, {**MAKE, "admin_groups": [{"id": "17", "name": "a"}]}, "admin_groups"),
-    "groups that are names": (provision_cluster, {**MAKE, "admin_groups": ["aks-admins"]}, "admin_groups"),
-    "tags that are a list": (provision_cluster, {**MAKE, "tags": ["env"]}, "tags"),
+    "no nodes": (provision_cluster, {"cluster": {**MAKE, "node_pools": [{"name": "a", "count": -1}]}}, "count"),
+    "too many nodes": (provision_cluster, {"cluster": {**MAKE, "node_pools": [{"name": "a", "count": 1001}]}}, "count"),
+    "nodes as text": (provision_cluster, {"cluster": {**MAKE, "node_pools": [{"name": "a", "count": "many"}]}}, "count"),
+    "a tier that is none": (provision_cluster, {"cluster": {**MAKE, "tier": "Gold"}}, "tier"),
+    "a group with id and name": (provision_cluster, {"cluster": {**MAKE, "admin_groups": [{"id": "17", "name": "a"}]}}, "admin_groups"),
+    "groups that are names": (provision_cluster, {"cluster": {**MAKE, "admin_groups": ["aks-admins"]}}, "admin_groups"),
+    "tags that are a list": (provision_cluster, {"cluster": {**MAKE, "tags": ["env"]}}, "tags"),
+    "a cluster that is text": (provision_cluster, {"cluster": "cluster.yaml"}, "cluster"),
+    "a cluster without Azure RBAC": (provision_cluster, {"cluster": {**MAKE, "azure_rbac": False}}, "azure_rbac"),
     "a group without a name": (create_group, {**GROUP, "name": " "}, "name"),
     "a group without owners": (create_group, {**GROUP, "owners": []}, "owners"),
     "hours beyond a day": (create_group, {**GROUP, "max_hours": 25}, "max_hours"),

@@ -19,6 +19,7 @@ from aks_entra.errors import Refused, Rejected
 from aks_entra.planning.group_drift import groups_seen, of_cluster
 from aks_entra.planning.inventory import Row, inventory
 from aks_entra.planning.planner import plan_fleet
+from aks_entra.planning.selection import Selection
 from aks_entra.report import inventory_view as view
 from aks_entra.report.evidence_lines import line_of
 from aks_entra.report.inventory_text import render
@@ -158,7 +159,9 @@ async def test_an_inventory_of_a_fleet_file_shows_it() -> None:
     everywhere = (Selector(subscription=SUBSCRIPTION),)
 
     async def rows(*wanted: WantedGroup) -> tuple[Row, ...]:
-        return await inventory(world.process().ports, everywhere, probe=False, read=False, records=(), declared=wanted)
+        return await inventory(
+            world.process().ports, Selection(selectors=everywhere), probe=False, read=False, records=(), declared=wanted
+        )
 
     found = await rows(WANTED, WantedGroup(name="other", create=True, unique_name="nowhere"))
     assert [one.differs for one in found[0].drifts] == [("member dana is missing",)]

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from aks_entra.core.cluster import Depth, Identity
+from aks_entra.core.cluster import Depth, Identity, Posture
 from aks_entra.core.evidence.observations import HandedOut
 from aks_entra.core.evidence.rotation_debt import Debt, Record, Sighting
 from aks_entra.core.planning.fleet import Fleet, Selector
 from aks_entra.core.preflight import GroupFacts
-from aks_entra.errors import Refused
+from aks_entra.errors import AksEntraError, Refused, Rejected, TryLater
 from aks_entra.planning.inventory import inventory
 from aks_entra.planning.planner import plan_fleet
+from aks_entra.planning.selection import Selection
 from tests.support.memory_fleets import GROUPED, WHOLE, fleet_world, rows
 from tests.support.memory_model import ADMINS, SUBSCRIPTION
+from tests.support.memory_ports import World
 
 
 async def test_an_inventory_costs_two_requests_and_one_per_group() -> None:
@@ -90,7 +93,7 @@ async def test_our_own_records_are_cited_and_azures_activity_log_may_contradict_
     opened = HandedOut(at="2026-11-09T09:00:00+00:00", to="dana@contoso.com")
     for readable, told, debt in ((True, [], Debt.NONE), (False, [], Debt.UNKNOWN), (True, [opened], Debt.OWED)):
         world.log_readable, world.handed_out = readable, told
-        (row,) = await inventory(ports, (WHOLE,), probe=False, read=True, records=(rotated, seen))
+        (row,) = await inventory(ports, Selection(selectors=(WHOLE,)), probe=False, read=True, records=(rotated, seen))
         assert row.old_credentials.debt is debt
         plan = await plan_fleet(ports, fleet, (rotated, seen))
         assert plan.clusters[0].disposition == ("nothing to do" if debt is Debt.NONE else "migrate")
@@ -152,3 +155,116 @@ async def test_a_list_that_is_forbidden_says_so(selector: Selector) -> None:
     world.faults["arm.list_clusters"] = [Refused("no right to list", status=403)]
     with pytest.raises(Refused, match="no right to list"):
         await rows(world, selector)
+
+
+TENANT = Selector(tenant=True)
+PROD = Selector(management_group="prod")
+
+
+async def found(world: World, wanted: Selection) -> list[str]:
+    rows = await inventory(world.process().ports, wanted, probe=False, read=False, records=())
+    return [row.posture.cluster.name for row in rows]
+
+
+async def test_an_inventory_of_a_tenant_asks_resource_graph_and_lists_nothing() -> None:
+    world = fleet_world(2)
+    told: list[str] = []
+    wanted = Selection(selectors=(TENANT,), fresh=False, on_note=told.append)
+    assert await found(world, wanted) == ["shop-01", "shop-02"]
+    assert "arm.list_clusters" not in world.calls
+    assert told == ["the clusters of the tenant are shown as Azure Resource Graph knows them: minutes old"]
+
+
+async def test_a_plan_of_a_management_group_reads_its_clusters_from_arm() -> None:
+    world = fleet_world(2)
+    plan = await plan_fleet(world.process().ports, Fleet(name="f", selectors=(PROD,), target=GROUPED), ())
+    assert [one.cluster.name for one in plan.clusters] == ["shop-01", "shop-02"]
+    assert world.calls.count("arm.clusters_in_resource_graph") == 1
+    assert world.calls.count("arm.list_clusters") == 1
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+async def test_without_resource_graph_each_subscription_is_listed(fresh: bool) -> None:
+    world = fleet_world(1)
+    world.faults["arm.clusters_in_resource_graph"] = [Refused("no right to ask", status=403)]
+    told: list[str] = []
+    assert await found(world, Selection(selectors=(PROD,), fresh=fresh, on_note=told.append)) == ["shop-01"]
+    assert told == ["no right to ask; so the subscriptions of management group prod are listed one by one: 1"]
+
+
+async def test_the_error_of_resource_graph_is_raised_if_no_subscription_is_known_either() -> None:
+    world = fleet_world(1)
+    world.faults["arm.clusters_in_resource_graph"] = [Refused("no such management group")]
+    world.faults["arm.subscription_ids"] = [Refused("no right", status=403)]
+    with pytest.raises(Refused, match="no such management group") as refused:
+        await found(world, Selection(selectors=(PROD,)))
+    assert refused.value.field == "clusters[0].management_group"
+
+
+async def test_a_subscription_of_a_tenant_that_cannot_be_listed_is_a_problem() -> None:
+    world = fleet_world(1)
+    world.faults["arm.list_clusters"] = [Refused("no right to list", status=403)]
+    with pytest.raises(Refused, match="no right to list") as refused:
+        await found(world, Selection(selectors=(TENANT,)))
+    assert refused.value.field == "clusters[0].tenant"
+
+
+async def test_one_of_many_subscriptions_that_cannot_be_listed_does_not_hide_the_others() -> None:
+    world = fleet_world(1)
+    arm = world.process().ports.arm
+    told: list[AksEntraError] = []
+
+    class Two:
+        def __getattr__(self, name: str) -> object:
+            return getattr(arm, name)
+
+        async def subscription_ids(self, management_group: str | None = None) -> tuple[str, ...]:
+            assert management_group is None
+            return (SUBSCRIPTION, "other")
+
+        async def clusters_in_resource_graph(self, management_group: str | None) -> AsyncIterator[Posture]:
+            assert management_group is None
+            for posture in tuple[Posture, ...]():
+                yield posture
+            raise TryLater("it is down", after=1)
+
+        async def list_clusters(self, subscription_id: str, group: str | None = None) -> AsyncIterator[Posture]:
+            if subscription_id == "other":
+                raise Rejected("a cluster in the list is malformed")
+            async for posture in arm.list_clusters(subscription_id, group):
+                yield posture
+
+    ports = replace(world.process().ports, arm=Two())  # type: ignore[arg-type]  # it has what a listing asks
+    wanted = Selection(selectors=(TENANT,), on_problem=told.append)
+    rows = await inventory(ports, wanted, probe=False, read=False, records=())
+    assert [row.posture.cluster.name for row in rows] == ["shop-01"]
+    assert [one.message for one in told] == ["a cluster in the list is malformed"]
+
+
+@pytest.mark.parametrize(
+    ("excluded", "left"),
+    [
+        (Selector(name="shop-02"), ["shop-01", "shop-03"]),
+        (Selector(subscription="prod-eu", name="SHOP-03"), ["shop-01", "shop-02"]),
+        (Selector(subscription="prod-eu"), []),
+        (Selector(resource_group="shop-weu"), []),
+        (Selector(tags=(("env", "dev"),)), ["shop-01", "shop-02", "shop-03"]),
+    ],
+)
+async def test_excluded_clusters_are_left_out(excluded: Selector, left: list[str]) -> None:
+    assert await found(fleet_world(), Selection(selectors=(WHOLE,), excluded=(excluded,))) == left
+
+
+@pytest.mark.parametrize(
+    ("excluded", "field", "said"),
+    [
+        (Selector(name="shop-22"), "exclude[0].name", "no cluster of the fleet matches 'shop-22'"),
+        (Selector(resource_group="shop"), "exclude[0].resource_group", "no cluster of the fleet matches 'shop'"),
+        (Selector(subscription="nowhere", name="a"), "exclude[0].subscription", "no subscription nowhere"),
+    ],
+)
+async def test_an_exclusion_that_names_nothing_is_refused(excluded: Selector, field: str, said: str) -> None:
+    """A misspelt name would let the cluster into the fleet."""
+    with pytest.raises(Refused, match=said) as refused:
+        await found(fleet_world(), Selection(selectors=(WHOLE,), excluded=(excluded,)))
+    assert refused.value.field == field

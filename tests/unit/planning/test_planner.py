@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from aks_entra.core.planning.fleet import Fleet, GroupSpec, ProverSpec, StageSpec
+from aks_entra.core.planning.fleet import Fleet, GroupSpec, StageSpec
+from aks_entra.core.planning.parts import FleetPart
+from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.planning.prover import Prover, ProverSpec
 from aks_entra.core.preflight import Severity, Skip
 from aks_entra.core.preflight.audit_callers import AuditedCallers
 from aks_entra.errors import AksEntraError, Refused, Rejected, TryLater
@@ -131,3 +136,63 @@ async def test_an_audit_log_of_nobody_is_refused(name: str, message: str) -> Non
     fleet = Fleet(name="prod", selectors=(WHOLE,), target=GROUPED)
     with pytest.raises(Refused, match=message):
         await plan_fleet(fleet_world(2).process().ports, fleet, (), callers={name: QUIET_LOG})
+
+
+NORTH = StageSpec(
+    name="all",
+    groups=(GroupSpec(name="far", clusters=("shop-01",), work_queue="north"), GroupSpec(name="near", rest=True)),
+)
+
+
+async def test_a_part_is_planned_elsewhere_and_the_plan_is_one() -> None:
+    world, asked = fleet_world(2), []
+
+    async def elsewhere(part: FleetPart) -> FleetPlan:
+        asked.append((part.work_queue, [one.name for one in part.clusters]))
+        plan = await plan_fleet(world.process().ports, part.fleet, ())
+        return replace(plan, prover=Prover(object_id="the worker's"))
+
+    fleet = Fleet(name="prod", selectors=(WHOLE,), target=GROUPED, stages=(NORTH,))
+    plan = await plan_fleet(world.process().ports, fleet, (), elsewhere=elsewhere)
+    assert asked == [("north", ["shop-01"])]
+    assert [(one.cluster.name, one.disposition) for one in plan.clusters] == [
+        ("shop-01", "migrate"),
+        ("shop-02", "migrate"),
+    ]
+    assert [plan.prover_of(one.cluster).object_id for one in plan.clusters] == ["the worker's", PROVER]
+    assert [[one.name for one in batch] for batch in plan.stages[0].batches] == [["shop-01"], ["shop-02"]]
+    alone = await plan_fleet(world.process().ports, fleet, ())
+    assert [plan.prover_of(one.cluster).object_id for one in alone.clusters] == ["the worker's", PROVER]
+    assert alone.prover_of(alone.clusters[0].cluster).object_id == PROVER, "without `elsewhere` it is planned here"
+
+
+async def test_a_part_that_nobody_planned_is_refused_with_the_reason_and_the_rest_is_planned() -> None:
+    async def nobody(part: FleetPart) -> FleetPlan:
+        raise TryLater(f"no worker polls the work queue {part.work_queue}")
+
+    fleet = Fleet(name="prod", selectors=(WHOLE,), target=GROUPED, stages=(NORTH,))
+    plan = await plan_fleet(fleet_world(2).process().ports, fleet, (), elsewhere=nobody)
+    far, near = plan.clusters
+    assert [one.message for one in far.blockers] == [
+        "the cluster could not be read: no worker polls the work queue north"
+    ]
+    assert near.disposition == "migrate"
+
+
+async def test_a_process_without_the_provers_credential_plans_what_only_others_can_read() -> None:
+    laptop, network = fleet_world(1), fleet_world(1)
+    there = replace(NORTH, groups=(GroupSpec(name="far", rest=True, work_queue="north"),))
+    fleet = Fleet(name="prod", selectors=(WHOLE,), target=GROUPED, stages=(there,))
+    laptop.faults["callers.prover"] = [Refused("the prover's secret is missing")]
+
+    async def elsewhere(part: FleetPart) -> FleetPlan:
+        return await plan_fleet(network.process().ports, part.fleet, ())
+
+    plan = await plan_fleet(laptop.process().ports, fleet, (), elsewhere=elsewhere)
+    assert plan.prover.object_id == PROVER
+    assert plan.clusters[0].disposition == "migrate"
+    log = AuditedCallers(since="", until="", events=0, complete=True)
+    with pytest.raises(Refused, match="is planned by another process, which does not have this file"):
+        await plan_fleet(laptop.process().ports, fleet, (), elsewhere=elsewhere, callers={"": log})
+    with pytest.raises(Refused, match="secret is missing"):
+        await plan_fleet(laptop.process().ports, fleet, ())

@@ -15,6 +15,7 @@ from aks_entra.errors import AksEntraError, Refused, Rejected
 from aks_entra.planning.inventory import inventory
 from aks_entra.planning.planner import plan_again, plan_rotations
 from aks_entra.planning.rollback import plan_way_back
+from aks_entra.planning.selection import Selection
 from tests.support.memory_fleets import GROUPED, WHOLE, fleet_world, planned
 from tests.support.memory_ports import World
 
@@ -24,7 +25,7 @@ ODD = KeyError("properties")
 async def test_a_cluster_that_cannot_be_read_is_a_row_with_its_problem() -> None:
     world = fleet_world(3)
     world.faults["arm.certificate_authority"] = [ODD]
-    found = await inventory(world.process().ports, (WHOLE,), probe=True, read=True, records=())
+    found = await inventory(world.process().ports, Selection(selectors=(WHOLE,)), probe=True, read=True, records=())
 
     problems = [row.problem for row in found]
     assert sorted(problems) == ["", "", "unexpected error: KeyError: 'properties'"]
@@ -36,7 +37,7 @@ async def test_a_cluster_that_cannot_be_read_is_a_row_with_its_problem() -> None
 async def test_it_is_a_row_also_where_it_is_the_only_one() -> None:
     world = fleet_world(1)
     world.faults["arm.certificate_authority"] = [ODD]
-    (row,) = await inventory(world.process().ports, (WHOLE,), probe=True, read=True, records=())
+    (row,) = await inventory(world.process().ports, Selection(selectors=(WHOLE,)), probe=True, read=True, records=())
     assert row.problem == "unexpected error: KeyError: 'properties'"
 
 
@@ -103,9 +104,8 @@ async def test_what_one_selector_does_not_find_is_told_and_the_others_are_shown(
 ) -> None:
     world, selectors = two
     told: list[AksEntraError] = []
-    found = await inventory(
-        world.process().ports, selectors, probe=False, read=False, records=(), on_problem=told.append
-    )
+    wanted = Selection(selectors=selectors, on_problem=told.append)
+    found = await inventory(world.process().ports, wanted, probe=False, read=False, records=())
     assert [row.posture.cluster.name for row in found] == ["shop-01", "shop-02"]
     assert [one.field for one in told] == ["clusters[0].subscription", "clusters[2].name"]
     assert told[1].message.startswith("no cluster matches 'nobody'")
@@ -117,8 +117,9 @@ async def test_where_no_selector_finds_anything_it_is_an_error_all_the_same(
     world, selectors = two
     told: list[AksEntraError] = []
     for chosen in (selectors[:1], (selectors[0], selectors[2])):
+        wanted = Selection(selectors=chosen, on_problem=told.append)
         with pytest.raises(Refused, match=r"`clusters\[0\]\.subscription`: "):
-            await inventory(world.process().ports, chosen, probe=False, read=False, records=(), on_problem=told.append)
+            await inventory(world.process().ports, wanted, probe=False, read=False, records=())
 
 
 async def test_a_fleet_is_whole_or_is_not_planned(two: tuple[World, tuple[Selector, ...]]) -> None:

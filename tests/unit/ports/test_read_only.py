@@ -12,8 +12,10 @@ from aks_entra.execution.executor import Executor
 from aks_entra.execution.operations import Watch
 from aks_entra.ports import migration as described
 from aks_entra.ports.directory import Directory
+from aks_entra.ports.doors import Doors
 from aks_entra.ports.host import Host
 from aks_entra.ports.read_only import WRITES, nothing_to_write, only_looking
+from aks_entra.ports.rights import RightsReads
 from aks_entra.probes.checks import Timeouts
 from tests.support.executor_jobs import job_for
 from tests.support.memory_ports import World
@@ -23,11 +25,13 @@ READS = {
         *("tenant_of", "subscription_id", "subscription_ids", "list_clusters", "cluster", "certificate_authority"),
         *("missing_permissions", "is_cluster_admin", "locks", "supported_versions", "policies", "maintenance_windows"),
         *("quotas", "subnet", "published_addresses", "writers", "handed_out", "operation", "hold_admin_credential"),
-        *("deny_assignments", "may", "policy_evaluations", "scale_set_additions", "node_disruption"),
+        *("deny_assignments", "clusters_in_resource_graph"),
+        *("may", "policy_evaluations", "scale_set_additions", "node_disruption"),
+        *("document", "child", "regions", "network", "has_resource_group"),
     },
     "directory": {
         *("group", "contents", "memberships", "groups_named", "group_with_unique_name", "user_id", "is_member"),
-        *("principal", "principals", "groups_of", "direct_groups_of", "members_of"),
+        *("principal", "principals", "users_named", "groups_of", "direct_groups_of", "members_of"),
     },
     "kubernetes": {"handshake", "sign_in", "nodes", "workloads", "inside", "try_credential"},
     "vault": {"holds", "forget", "authority", "hand_in"},  # this process's memory
@@ -43,6 +47,14 @@ READS = {
     "audit": {"callers"},
     "conditional_access": {"in_the_way", "sign_ins"},
     "host": {"home", "tools", "addresses", "reach"},
+    "doors": {"jwt_authenticators", "managed_namespaces"},
+    "rights": {
+        "bindings",
+        "certificate_requests",
+        "fleet_role_assignments",
+        "role_assignments",
+        "service_account_secrets",
+    },
     "log": {"say"},  # the run's log at Prefect's server
 }
 PORTS = {
@@ -56,6 +68,8 @@ PORTS = {
     "audit": described.AuditTrail,
     "conditional_access": described.ConditionalAccess,
     "host": Host,
+    "doors": Doors,
+    "rights": RightsReads,
     "log": described.RunLog,
 }
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import uuid4
 
 import httpx
 import pytest
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.objects import Worker, WorkerStatus, WorkPool
-from prefect.exceptions import ObjectNotFound
+from prefect.client.schemas.objects import Worker, WorkerStatus, WorkPool, WorkQueue
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from aks_entra.errors import Refused
 from aks_entra.prefect_client.deployments import DEPLOY_ALL, find_deployment, read_deployment
-from aks_entra.prefect_client.work_pools import has_workers, lacks_worker
+from aks_entra.prefect_client.work_pools import has_workers, lacks_worker, unpolled_work_queues
 
 
 class Server:
@@ -61,3 +62,42 @@ async def test_only_a_pool_that_needs_a_worker_lacks_one(
     pool = WorkPool(name="pool", type=type_, default_queue_id=uuid4())
     assert await lacks_worker(client(*workers), pool) is lacks
     assert has_workers(pool) is (":" not in type_)
+
+
+NOW_AND_LATER = (None, timedelta(minutes=-2), timedelta(seconds=-5))
+
+
+class Queues(Server):
+    """As much of Prefect's client as makes and reads work queues. `polls`: when each was polled, from now."""
+
+    def __init__(self, polls: dict[str, timedelta | None]) -> None:
+        super().__init__()
+        self.polls = polls
+        self.made: list[str] = []
+        self.too_late = False
+
+    async def read_work_queue_by_name(self, name: str, work_pool_name: str | None = None) -> WorkQueue:
+        if name not in self.polls:
+            raise ObjectNotFound(http_exc=LookupError())
+        ago = self.polls[name]
+        polled = None if ago is None else datetime.now(UTC) + ago
+        said = {"name": name, "work_pool_id": uuid4(), "work_pool_name": work_pool_name, "last_polled": polled}
+        return WorkQueue.model_validate(said)
+
+    async def create_work_queue(self, name: str, work_pool_name: str) -> None:
+        self.made.append(f"{work_pool_name}/{name}")
+        self.polls[name] = None
+        if self.too_late:
+            raise ObjectAlreadyExists(http_exc=LookupError())
+
+
+async def test_work_queues_that_no_worker_polled_in_the_last_minute_are_named_and_missing_ones_are_made() -> None:
+    queues = Queues(dict(zip("abc", NOW_AND_LATER, strict=True)))
+    pool = WorkPool(name="aks-entra", type="process", default_queue_id=uuid4())
+    client = cast("PrefectClient", queues)
+    assert await unpolled_work_queues(client, pool, ("d", "c", "b", "a", "a")) == ("a", "b", "d")
+    assert queues.made == ["aks-entra/d"]
+    queues.too_late = True
+    assert await unpolled_work_queues(client, pool, ("e",)) == ("e",)
+    pushed = WorkPool(name="aks-entra", type="cloud-run:push", default_queue_id=uuid4())
+    assert await unpolled_work_queues(client, pushed, ("a",)) == ()

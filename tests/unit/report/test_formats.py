@@ -15,6 +15,7 @@ import pytest
 from junitparser import JUnitXml
 from rich.console import Console
 
+from aks_entra.core.doors.registry import IDS, KINDS
 from aks_entra.core.evidence.observations import Evidence
 from aks_entra.core.preflight import Skip
 from aks_entra.core.verdict.report import FleetReport
@@ -72,6 +73,21 @@ def test_every_kind_of_evidence_has_a_line() -> None:
         assert line.detail
         if "correlation_id" in {field.name for field in fields(one)}:
             assert line.correlation_id == getattr(one, "correlation_id")  # noqa: B009 - not every kind has it
+
+
+def test_every_way_in_is_shown_with_its_state() -> None:
+    found = every_verdict()
+    page = html.render(found)
+    assert page.count("<summary>Ways in</summary>") == len(found.verdicts)
+    for kind in KINDS:
+        assert page.count(f"<code>{kind.id}</code>") >= len(found.verdicts)
+    assert "system: everyone with a private key of its local user" in page
+    seen, *others = (one["properties"]["waysIn"] for one in json.loads(sarif.render(found))["runs"][0]["results"])
+    assert (seen["node-ssh"], seen["jwt-authenticators"]) == ("open", "closed")
+    assert all(set(one.values()) == {"not looked at"} and set(one) == IDS for one in others)
+    first, second, *_ = csv.DictReader(io.StringIO(csv_rows.render(found)))
+    assert (first["open_doors"], "managed-namespaces" in first["doors_not_looked_at"]) == ("node-ssh", True)
+    assert (second["open_doors"], set(second["doors_not_looked_at"].split())) == ("", set(IDS))
 
 
 def test_evidence_in_words() -> None:

@@ -27,6 +27,7 @@ from aks_entra.core.verdict.verdict import Grade, Outcome, Verdict
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.planning.inventory import inventory
 from aks_entra.planning.planner import plan_fleet
+from aks_entra.planning.selection import Selection
 from aks_entra.verification.fleet import Known, complete_at, kept_evidence, verify_cluster, waits_for_log
 from tests.support.executor_jobs import CREATED, job_for, job_of, planned
 from tests.support.memory_model import ADMINS, PROVER, SUBSCRIPTION, Cluster
@@ -67,7 +68,7 @@ class ClusterHistory:
 
     async def debt(self) -> Debt:
         ports = self.world.process().ports
-        (row,) = await inventory(ports, (WHOLE,), probe=False, read=True, records=self.reports)
+        (row,) = await inventory(ports, Selection(selectors=(WHOLE,)), probe=False, read=True, records=self.reports)
         return row.old_credentials.debt
 
     async def steps(self) -> set[str]:

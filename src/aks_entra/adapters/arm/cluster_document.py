@@ -48,6 +48,7 @@ def posture_of(document: Document) -> Posture:
         fqdn=properties.get("fqdn") or properties.get("privateFQDN"),
         private=bool(access.get("enablePrivateCluster")),
         authorized_ip_ranges=tuple(access.get("authorizedIPRanges") or ()),
+        run_command_disabled=access.get("disableRunCommand") is True,
         node_resource_group=str(properties.get("nodeResourceGroup") or ""),
         tags=tuple(sorted((str(name), str(value)) for name, value in tags.items())),
         etag=document.get("eTag") or document.get("etag"),
@@ -125,8 +126,13 @@ def _pool(pool: Document, network: Document) -> Pool:
         os_type=str(pool.get("osType") or "Linux"),
         vm_size=str(pool.get("vmSize") or ""),
         subnet_id=pool.get("vnetSubnetID"),
+        ssh_access=_ssh_access(pool.get("securityProfile")),
         addresses_per_node=1 + _pods_beside_nodes(pool, network),
     )
+
+
+def _ssh_access(security: object) -> str:
+    return str(security.get("sshAccess") or "") if isinstance(security, Mapping) else ""
 
 
 def _pods_beside_nodes(pool: Document, network: Document) -> int:

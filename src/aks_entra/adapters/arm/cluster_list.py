@@ -6,13 +6,14 @@ subscription, and nothing else runs during that time.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 from urllib.parse import quote
 
 from aks_entra.adapters.arm import documents
 from aks_entra.adapters.arm.clients import CONTAINER_SERVICE, Clients
 from aks_entra.adapters.arm.cluster_document import posture_of
-from aks_entra.adapters.arm.documents import ARM, Document
+from aks_entra.adapters.arm.documents import ARM
 from aks_entra.core.cluster import Posture
 from aks_entra.errors import Rejected
 
@@ -26,14 +27,15 @@ async def pages(clients: Clients, subscription_id: str, resource_group: str | No
     kind = "providers/Microsoft.ContainerService/managedClusters"
     url = f"{ARM}{scope}/{kind}?api-version={CONTAINER_SERVICE}"
     async for page in documents.pages(clients, url, doing):
-        yield [_posture(item, doing) for item in page.get("value") or ()]
+        yield [posture_in(item, doing) for item in page.get("value") or ()]
 
 
-def _posture(item: Document, doing: str) -> Posture:
+def posture_in(item: Any, doing: str) -> Posture:
+    """Return the cluster of an item in a list. Rejected (code Malformed) if the item cannot be read."""
     try:
         return posture_of(item)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        named = str(item.get("id") or "one without an id")[:200]
+        named = str((item.get("id") if isinstance(item, Mapping) else "") or "one without an id")[:200]
         raise Rejected(
             f"could not {doing}: a cluster in the list is malformed ({named}): {type(error).__name__} {error}"[:500],
             remedy="look at this cluster in the portal; if it is correct there, report this as a bug in aks-entra",

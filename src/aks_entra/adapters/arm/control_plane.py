@@ -14,6 +14,7 @@ from aks_entra.adapters.arm import (
     guarded_put,
     permissions,
     policy_restrictions,
+    resource_graph,
     scale_sets,
     subscriptions,
     surroundings,
@@ -23,6 +24,7 @@ from aks_entra.adapters.arm import deny_assignments as deny
 from aks_entra.adapters.arm.activity_log import DELAY
 from aks_entra.adapters.arm.clients import Clients
 from aks_entra.adapters.arm.cluster_document import posture_of
+from aks_entra.adapters.arm.creation import AzureCreation
 from aks_entra.adapters.arm.documents import ask
 from aks_entra.adapters.http.failures import azure, correlation_id, headers_of, service_error, translated
 from aks_entra.adapters.vault import MemoryVault, describe_authority, parse_kubeconfig
@@ -31,7 +33,6 @@ from aks_entra.core.cluster import CertificateAuthority, ClusterId, Posture
 from aks_entra.core.durations import exact_stamp
 from aks_entra.core.evidence.observations import ActivityLogRead, AdminCredentialRefused
 from aks_entra.core.maintenance_windows import MaintenanceWindow
-from aks_entra.core.new_cluster import NewCluster
 from aks_entra.core.preflight import (
     Lock,
     NodeDisruption,
@@ -45,7 +46,8 @@ from aks_entra.core.preflight import (
 from aks_entra.core.steps import Guarded, Step
 from aks_entra.core.storable import storable
 from aks_entra.errors import Refused, TryLater
-from aks_entra.ports.migration import Clock, HeldCredential, KubeconfigSink, Operation, OperationState
+from aks_entra.ports.migration import Clock, HeldCredential, KubeconfigSink
+from aks_entra.ports.operations import Operation, OperationState
 
 if TYPE_CHECKING:
     from azure.mgmt.containerservice.models import CredentialResults
@@ -56,7 +58,7 @@ DISABLED: Final = "Getting static credential"
 _NOT_FOUND: Final = 404
 
 
-class AzureControlPlane:
+class AzureControlPlane(AzureCreation):
     """Reads and writes clusters through ARM. The SDK retries reads; writes are sent once."""
 
     def __init__(self, clients: Clients, vault: MemoryVault, clock: Clock, *, log_delay: float = DELAY) -> None:
@@ -238,25 +240,17 @@ class AzureControlPlane:
                 raise
         place.put(_kubeconfig(answer, cluster))
 
-    async def subscription_ids(self) -> tuple[str, ...]:
-        """Return the ids of the subscriptions that the caller can see."""
+    async def clusters_in_resource_graph(self, management_group: str | None) -> AsyncIterator[Posture]:
+        """Return the clusters that Azure Resource Graph knows, one page at a time. It lags by minutes."""
+        async for page in resource_graph.pages(self._clients, management_group):
+            for posture in page:
+                yield posture
+
+    async def subscription_ids(self, management_group: str | None = None) -> tuple[str, ...]:
+        """Return the ids of the subscriptions that the caller can see, or of those below a management group."""
+        if management_group is not None:
+            return await subscriptions.below(self._clients, management_group)
         return tuple(key for key, _ in await subscriptions.visible(self._clients))
-
-    async def ensure_resource_group(self, subscription_id: str, name: str, location: str) -> bool:
-        """Create the resource group unless it exists. Returns whether it was created."""
-        from azure.mgmt.resource.resources.models import ResourceGroup
-
-        groups = self._clients.resources(subscription_id).resource_groups
-        with azure(f"look for resource group {name}"):
-            if await groups.check_existence(name):
-                return False
-        with azure(f"create resource group {name}", writing=True):
-            await groups.create_or_update(name, ResourceGroup(location=location))
-        return True
-
-    async def create_cluster(self, spec: NewCluster) -> Operation:
-        """PUT a cluster that does not exist (If-None-Match: *). Rejected if it exists."""
-        return await guarded_put.create(self._clients, spec)
 
     async def _at_rest(self, cluster: ClusterId) -> OperationState:
         posture = await self.cluster(cluster)

@@ -17,10 +17,10 @@ from aks_entra.adapters.arm.cluster_document import LEGACY_KEYS, legacy_ids, mov
 from aks_entra.adapters.http.failures import azure, collected, correlation_id
 from aks_entra.adapters.http.readable import readable
 from aks_entra.core.cluster import ClusterId, Identity, Pool, Posture, same_id
-from aks_entra.core.new_cluster import NewCluster
+from aks_entra.core.creation.new_cluster import NewCluster
 from aks_entra.core.steps import Guarded
 from aks_entra.errors import Diverged, Refused, TryLater
-from aks_entra.ports.migration import Operation
+from aks_entra.ports.operations import Operation
 
 if TYPE_CHECKING:
     from azure.mgmt.containerservice.models import ManagedCluster
@@ -142,56 +142,28 @@ async def rotate(clients: Clients, cluster: ClusterId) -> Operation:
     return response.operation(cluster)
 
 
-async def create(clients: Clients, spec: NewCluster) -> Operation:
-    """PUT a cluster that must not exist, with Microsoft Entra ID and Azure RBAC on and local accounts off."""
+async def create(clients: Clients, new: NewCluster, failed: str | None) -> Operation:
+    """PUT a cluster that must not exist, or must be as `failed` says: the ETag of a creation that failed, or empty."""
     from azure.mgmt.containerservice.models import ManagedCluster
 
-    cluster = spec.cluster
-    properties: Properties = {
-        "dnsPrefix": spec.dns_prefix or f"{cluster.name}-{cluster.resource_group}"[:54].strip("-"),
-        "enableRBAC": True,
-        "aadProfile": {
-            "managed": True,
-            "adminGroupObjectIDs": list(spec.admin_group_ids),
-            "enableAzureRBAC": spec.azure_rbac,
-            "tenantID": spec.tenant_id,
-        },
-        "disableLocalAccounts": True,
-        "agentPoolProfiles": [
-            {
-                "name": "nodepool1",
-                "mode": "System",
-                "type": "VirtualMachineScaleSets",
-                "osType": "Linux",
-                "count": spec.node_count,
-                **({"vmSize": spec.node_vm_size} if spec.node_vm_size else {}),
-            }
-        ],
-    }
-    if spec.version:
-        properties["kubernetesVersion"] = spec.version
-    document = {
-        "location": spec.location,
-        "sku": {"name": "Base", "tier": spec.tier},
-        "identity": {"type": "SystemAssigned"},
-        "tags": dict(spec.tags),
-        "properties": properties,
-    }
+    cluster = new.cluster
+    guard: dict[str, Any] = {"etag": "*", "match_condition": MatchConditions.IfMissing}
+    if failed is not None:
+        guard = {"etag": failed, "match_condition": MatchConditions.IfNotModified} if failed else {}
     response = WriteResponse()
     with azure(f"create {cluster}", writing=True):
         poller = await clients.clusters(cluster.subscription_id).managed_clusters.begin_create_or_update(
             cluster.resource_group,
             cluster.name,
-            ManagedCluster(document),
-            etag="*",
-            match_condition=MatchConditions.IfMissing,
+            ManagedCluster(new.document()),
             polling=False,
             raw_response_hook=response,
+            **guard,
             **NO_RETRY,
         )
         document_now = await poller.result()
     answer = posture_of(document_now)
-    wrong = _entra(answer, spec.admin_group_ids, spec.azure_rbac)
+    wrong = _entra(answer, new.admin_group_ids, azure_rbac=True)
     wrong += ["local accounts are on"] if answer.local_accounts else []
     _agree(cluster, "create it", wrong, response)
     return response.operation(cluster)

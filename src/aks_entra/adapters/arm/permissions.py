@@ -49,21 +49,27 @@ async def may(clients: Clients, scope: str, action: str) -> bool | None:
 
 
 async def is_cluster_admin(clients: Clients, cluster: ClusterId, principal_id: str) -> bool | None:
-    """Whether the principal or a group of it holds the role on the cluster or above. None if unreadable."""
+    """Whether the principal or a group of it holds the role on the cluster or above.
+
+    None if unreadable, or if the role is held only under a condition, which is not evaluated here.
+    """
     scope = cluster.resource_id.lower()
     doing = f"read the role assignments on {cluster}"
     listed = clients.authorization(cluster.subscription_id).role_assignments.list_for_scope(
         scope=cluster.resource_id.lstrip("/"), filter=f"assignedTo('{principal_id}')"
     )
 
-    async def holds() -> bool:
+    async def holds() -> bool | None:
+        found: bool | None = False
         with azure(doing):
             async for assignment in every(listed, doing):
                 role = str(assignment.role_definition_id).lower()
                 at = str(assignment.scope).lower().rstrip("/")
                 if role.endswith(f"/{RBAC_CLUSTER_ADMIN}") and (scope == at or scope.startswith(f"{at}/")):
-                    return True
-        return False
+                    if not assignment.condition:
+                        return True
+                    found = None
+        return found
 
     return await readable(holds())
 

@@ -9,8 +9,9 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from aks_entra.adapters.arm.clients import NO_RETRY, Clients
+from aks_entra.adapters.arm.clients import ARM_HOST, NO_RETRY, Clients
 from aks_entra.adapters.http.failures import azure
+from aks_entra.adapters.http.malformed import malformed
 from aks_entra.adapters.http.paging import every
 from aks_entra.core.access.grants import AZURE_ROLES, Ask, Grant, grant_of, is_named_by_us, is_ours
 from aks_entra.core.access.rbac import RoleAssignment, RoleDefinition, covers
@@ -38,17 +39,31 @@ class ClusterRoles:
         With a principal, return only those of the principal and its groups.
         """
         wanted = f"assignedTo('{principal_id}')" if principal_id else None
+        return await self._around(cluster.subscription_id, cluster.resource_id, wanted, str(cluster))
+
+    async def held_at(self, resource_id: str) -> tuple[RoleAssignment, ...]:
+        """Return the role assignments at, above and below any resource in a subscription."""
+        subscription = resource_id.strip("/").split("/")[1]
+        return await self._around(subscription, resource_id, None, resource_id.rpartition("/")[2])
+
+    async def _around(
+        self, subscription_id: str, resource_id: str, wanted: str | None, called: str
+    ) -> tuple[RoleAssignment, ...]:
         found = []
-        doing = f"read the role assignments on {cluster}"
+        doing = f"read the role assignments on {called}"
         with azure(doing):
-            listed = self._clients.authorization(cluster.subscription_id).role_assignments.list_for_scope(
-                scope=cluster.resource_id.lstrip("/"), filter=wanted
+            listed = self._clients.authorization(subscription_id).role_assignments.list_for_scope(
+                scope=resource_id.lstrip("/"), filter=wanted
             )
             async for one in every(listed, doing):
+                if not all(getattr(one, name) for name in ("scope", "role_definition_id", "principal_id")):
+                    raise malformed(
+                        doing, ARM_HOST, "a role assignment without scope, role or principal", writing=False
+                    )
                 scope = str(one.scope)
-                if covers(scope, cluster.resource_id) or covers(cluster.resource_id, scope):
+                if covers(scope, resource_id) or covers(resource_id, scope):
                     found.append(one)
-            return tuple([await self._held(cluster.subscription_id, one) for one in found])
+            return tuple([await self._held(subscription_id, one) for one in found])
 
     async def grants(self, subscription_id: str) -> tuple[Grant, ...]:
         """Return every grant of ours in a subscription, for all clusters. A copy of our mark has `foreign` set."""
@@ -132,6 +147,7 @@ class ClusterRoles:
             principal_type=str(getattr(one, "principal_type", "") or ""),
             scope=str(getattr(one, "scope", "") or "/"),
             description=str(getattr(one, "description", "") or ""),
+            condition=str(getattr(one, "condition", "") or ""),
         )
 
 

@@ -13,6 +13,8 @@ from aks_entra.errors import Refused
 _VERSION: Final = "2022-12-01"
 _ID: Final = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
 _LIST: Final = "list the subscriptions"
+_GROUPS: Final = f"{ARM}/providers/Microsoft.Management/managementGroups"
+_GROUPS_VERSION: Final = "2020-05-01"
 
 
 async def tenant_of(clients: Clients, subscription_id: str) -> str:
@@ -46,6 +48,17 @@ async def visible(clients: Clients) -> list[tuple[str, str]]:
     """Return the id and the display name of each subscription that the caller can see."""
     listed = [one async for page in pages(clients, _url(), _LIST) for one in page.get("value") or ()]
     return [(_text(one, "subscriptionId"), _text(one, "displayName")) for one in listed if isinstance(one, dict)]
+
+
+async def below(clients: Clients, management_group: str) -> tuple[str, ...]:
+    """Return the ids of the subscriptions below a management group, named by its id (not its display name).
+
+    Needs Microsoft.Management/managementGroups/descendants/read. Source: "Management Groups - Get Descendants".
+    """
+    url = f"{_GROUPS}/{quote(management_group)}/descendants?api-version={_GROUPS_VERSION}"
+    doing = f"list the subscriptions below management group {management_group}"
+    found = [one async for page in pages(clients, url, doing) for one in page.get("value") or ()]
+    return tuple(_text(one, "name") for one in found if _text(one, "id").lower().startswith("/subscriptions/"))
 
 
 def _text(document: Document, name: str) -> str:

@@ -80,6 +80,10 @@ class MicrosoftGraph:
         """Return the objects that exist, by id in lower case."""
         return await principals.principals(self._client, ids)
 
+    async def users_named(self, names: tuple[str, ...]) -> Mapping[str, Principal]:
+        """Return the users with these user principal names, by name in lower case."""
+        return await principals.users_named(self._client, names)
+
     async def groups_of(self, principal_id: str) -> frozenset[str]:
         """Return the security groups that contain the principal, also indirectly, as a token carries them."""
         return await principals.groups_of(self._client, principal_id)

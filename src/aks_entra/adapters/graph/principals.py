@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from aks_entra.adapters.graph.client import Document, GraphClient, key
+from aks_entra.adapters.graph.client import Document, GraphClient, key, literal
 from aks_entra.adapters.graph.names import groups_named, is_object_id, user
 from aks_entra.core.access.principals import Principal, PrincipalKind
 from aks_entra.core.preflight import Memberships
 from aks_entra.errors import Refused
 
 READ: Final = "User.Read.All, GroupMember.Read.All and Application.Read.All (or Directory.Read.All)"
+NAMES: Final = "User.ReadBasic.All (or User.Read.All)"
 _KINDS: Final[dict[str, PrincipalKind]] = {
     "#microsoft.graph.user": "User",
     "#microsoft.graph.group": "Group",
@@ -19,6 +20,7 @@ _KINDS: Final[dict[str, PrincipalKind]] = {
 }
 _SELECT: Final = "id,displayName,userPrincipalName,accountEnabled"
 _AT_ONCE: Final = 1000
+_IN_FILTER: Final = 15  # Graph's most values of `in`
 _NOT_FOUND: Final = 404
 
 
@@ -60,6 +62,17 @@ async def principals(client: GraphClient, ids: tuple[str, ...]) -> Mapping[str, 
             kind = _KINDS.get(str(one.get("@odata.type")))
             if kind is not None:
                 found[str(one["id"]).lower()] = _principal(one, kind)
+    return found
+
+
+async def users_named(client: GraphClient, names: tuple[str, ...]) -> Mapping[str, Principal]:
+    """Return the users with these user principal names, by name in lower case."""
+    found: dict[str, Principal] = {}
+    for start in range(0, len(names), _IN_FILTER):
+        values = ",".join(literal(one) for one in names[start : start + _IN_FILTER])
+        query = {"$filter": f"userPrincipalName in ({values})", "$select": _SELECT}
+        for one in await client.list("/users", doing="look for users by name", needs=NAMES, query=query):
+            found[str(one["userPrincipalName"]).lower()] = _principal(one, "User")
     return found
 
 

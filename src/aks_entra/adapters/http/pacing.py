@@ -3,7 +3,8 @@
 The first plan of a fleet needs more requests than Azure allows a subscription at once. If Azure refused them, all would
 be repeated in the same second, so requests wait here before they are sent. If Azure still answers 429 because somebody
 else uses the limit too, the bucket stays empty as long as Azure asks. A fifth of each limit is left to others. Sources:
-"Understand how Azure Resource Manager throttles requests" and "Quotas, SKUs and region availability in AKS".
+"Understand how Azure Resource Manager throttles requests", "Quotas, SKUs and region availability in AKS" and
+"Guidance for throttled requests in Azure Resource Graph".
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ _AKS: Final = tuple(
     )
 )
 _AKS_REST: Final = (60.0, 1.0)
+_GRAPH: Final = "/providers/microsoft.resourcegraph/resources"
+_GRAPH_QUERIES: Final = (15.0, 3.0)  # 15 in five seconds
 
 
 @dataclass(slots=True)
@@ -79,6 +82,8 @@ class Buckets:
         front = self._bucket(
             ("arm", "read" if method in _ARM else "write", subscription), _ARM.get(method, _ARM_WRITES)
         )
+        if path == _GRAPH:
+            return front, self._bucket(("graph",), _GRAPH_QUERIES)
         if "/providers/microsoft.containerservice" not in path:
             return (front,)
         for its, pattern, limit in _AKS:

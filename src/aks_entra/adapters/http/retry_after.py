@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -14,6 +15,7 @@ LONGEST: Final = 120.0
 ALOUD: Final = 15.0
 """A wait of at least so many seconds is logged, and the command line shows the log on stderr."""
 _MILLISECONDS: Final = ("x-ms-retry-after-ms", "retry-after-ms")
+_QUOTA: Final = "x-ms-user-quota-resets-after"  # Azure Resource Graph's, as hh:mm:ss
 _log: Final = logging.getLogger(__name__)
 
 
@@ -23,7 +25,7 @@ def bounded(seconds: float) -> float:
 
 
 def asked(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that a service asks to wait, bounded. It may name milliseconds, seconds or a date.
+    """Return the seconds that a service asks to wait, bounded. It may name milliseconds, seconds, a date or a span.
 
     None if it names no time.
     """
@@ -35,7 +37,7 @@ def asked(headers: Mapping[str, str]) -> float | None:
         return bounded(seconds)
     if said and (at := _date(said)) is not None:
         return bounded((at - (_date(headers.get("Date") or "") or datetime.now(UTC))).total_seconds())
-    return None
+    return _span(headers.get(_QUOTA))
 
 
 def tidy(headers: MutableMapping[str, str]) -> float | None:
@@ -70,6 +72,11 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def _span(text: str | None) -> float | None:
+    found = re.fullmatch(r"(\d{1,2}):(\d{2}):(\d{2})(?:\.\d+)?", text or "")
+    return None if found is None else bounded(int(found[1]) * 3600.0 + int(found[2]) * 60 + int(found[3]))
 
 
 def _date(text: str) -> datetime | None:

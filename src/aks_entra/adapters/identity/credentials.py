@@ -1,24 +1,33 @@
 """Gets the tokens of the runner and the prover from azure-identity, and reads the identity in a token.
 
-The runner is `DefaultAzureCredential` with its documented defaults. A separate prover is a service principal whose
-secret is in an environment variable. The secret is read when it is needed, and stored nowhere else.
+The runner is `DefaultAzureCredential` with its documented defaults. A separate prover has one kind of credential: a
+secret in an environment variable, a certificate or a federated token in a file, or the machine's managed identity. A
+credential is read when it is needed, and stored nowhere else.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import jwt
-from azure.identity.aio import ClientSecretCredential, DefaultAzureCredential
+from azure.identity.aio import (
+    CertificateCredential,
+    ClientSecretCredential,
+    DefaultAzureCredential,
+    ManagedIdentityCredential,
+    WorkloadIdentityCredential,
+)
 
 from aks_entra.adapters.http.failures import azure
 from aks_entra.adapters.http.network import Web
 from aks_entra.adapters.identity.person import PersonCredential
 from aks_entra.core.durations import stamp
-from aks_entra.core.planning.fleet import ProverSpec
-from aks_entra.errors import Refused
+from aks_entra.core.planning.prover import ProverSpec
+from aks_entra.errors import AksEntraError, Refused
 from aks_entra.ports.migration import Caller
 
 if TYPE_CHECKING:
@@ -37,8 +46,12 @@ _LOGIN: Final = "login.microsoftonline.com"
 class Identities:
     """The credentials of one process. Each is made once, because it contains its token cache."""
 
-    def __init__(self, web: Web, prover: ProverSpec | None = None, person: PersonSpec | None = None) -> None:
+    def __init__(
+        self, web: Web, prover: ProverSpec | None = None, person: PersonSpec | None = None, *, egress: str = ""
+    ) -> None:
+        """`egress` is the address with which this machine reaches the internet. Empty: what a token says of it."""
         self._web = web
+        self._egress = egress
         self._spec = prover
         self._person = person
         self._runner = self._default()
@@ -53,13 +66,13 @@ class Identities:
         """Return the identity that calls ARM and Graph. Refused without a credential, or by Entra (code AADSTS…)."""
         with azure("sign in to Azure", host=_LOGIN):  # a person's own client may be valid for Graph only
             token = await self._runner.get_token(GRAPH_SCOPE if self._person else ARM_SCOPE)
-        return caller_in(token.token)
+        return self._caller(token.token)
 
     async def prover(self) -> Caller:
         """Return the identity that proves sign-in: the runner, unless the fleet names another. Refused as `runner`."""
         if self._person is not None and self._spec is None:
             return await self.runner()
-        return caller_in(await self.cluster_token(fresh=False))
+        return self._caller(await self.cluster_token(fresh=False))
 
     async def cluster_token(self, *, fresh: bool) -> str:
         """Return a token of the prover for any AKS API server.
@@ -68,9 +81,18 @@ class Identities:
         A managed identity's token is also cached outside of this process, so it may still be older.
         """
         if fresh or self._prover is None:  # a person has to sign in again: the earlier token carries the old groups
-            self._prover = self._default() if self._spec is None else self._service_principal(self._spec)
-        with azure("get a token for the cluster", host=_LOGIN):
-            token = await self._prover.get_token(AKS_SCOPE)
+            self._prover = self._default() if self._spec is None else self._separate(self._spec)
+        try:
+            with azure("get a token for the cluster", host=_LOGIN):
+                token = await self._prover.get_token(AKS_SCOPE)
+        except AksEntraError as err:
+            if self._spec is None or not self._spec.managed_identity:
+                raise
+            raise Refused(
+                f"the managed identity of this machine gave no token: {err.message}",
+                remedy="run the worker on a machine that has it, and put 169.254.169.254 into NO_PROXY",
+                code="CredentialUnavailable",
+            ) from err
         return token.token
 
     async def close(self) -> None:
@@ -78,6 +100,10 @@ class Identities:
         for credential in {id(one): one for one in (self._runner, self._prover)}.values():
             if credential is not None:
                 await credential.close()
+
+    def _caller(self, token: str) -> Caller:
+        found = caller_in(token)
+        return replace(found, address=self._egress or found.address)
 
     def _default(self) -> AsyncTokenCredential:
         if self._person is not None:
@@ -91,7 +117,34 @@ class Identities:
                 code="CredentialUnavailable",
             ) from err
 
-    def _service_principal(self, spec: ProverSpec) -> AsyncTokenCredential:
+    def _separate(self, spec: ProverSpec) -> AsyncTokenCredential:
+        """Return the credential of a separate prover. Raises Refused if it is missing or cannot be read."""
+        transport = self._web.transport()
+        try:
+            if spec.managed_identity:
+                return ManagedIdentityCredential(client_id=spec.client_id or None, transport=transport)
+            if spec.certificate_path:
+                return CertificateCredential(spec.tenant_id, spec.client_id, spec.certificate_path, transport=transport)
+            if spec.token_file:
+                Path(spec.token_file).read_bytes()  # its absence is an error of the file, not of Entra ID
+                return WorkloadIdentityCredential(
+                    tenant_id=spec.tenant_id,
+                    client_id=spec.client_id,
+                    token_file_path=spec.token_file,
+                    transport=transport,
+                )
+        except OSError as err:
+            file = spec.certificate_path or spec.token_file
+            raise Refused(
+                f"the prover's credential {file} cannot be read: {err.strerror}",
+                remedy="put it where the worker runs",
+                code="CredentialUnavailable",
+            ) from err
+        except ValueError as err:
+            raise Refused("the prover's certificate is no PEM or PKCS12 file", code="CredentialUnavailable") from err
+        return self._with_secret(spec)
+
+    def _with_secret(self, spec: ProverSpec) -> AsyncTokenCredential:
         secret = os.environ.get(spec.secret_from, "")
         if not secret:
             raise Refused(
@@ -118,6 +171,7 @@ def caller_in(token: str) -> Caller:
         object_id=str(claims.get("oid") or claims.get("sub") or ""),
         tenant_id=str(claims.get("tid") or ""),
         name=next((str(name) for name in names if name), ""),
+        address=str(claims.get("ipaddr") or ""),  # only in a person's token: from where Entra ID saw the sign-in
     )
 
 

@@ -45,7 +45,8 @@ def load() -> None:
     """Import the parts of the Kubernetes client that are used. That blocks the calling thread for up to a second."""
     from kubernetes.aio import client
 
-    for _used in (client.AuthenticationV1Api, client.AuthorizationV1Api, client.CoreV1Api, client.AppsV1Api):
+    apis = (client.AuthenticationV1Api, client.AuthorizationV1Api, client.RbacAuthorizationV1Api)
+    for _used in (*apis, client.CoreV1Api, client.AppsV1Api):
         pass  # the client imports each of these when it is first read
 
 
@@ -122,16 +123,19 @@ class ApiServers:
         As admin: with the credential that the vault holds. Refused (code NoCredential) if it holds none.
         """
         async with self.as_admin(posture) if as_admin else self.opened(posture) as api:
-
-            def listing(accept: str) -> Pages:
-                def pages(path: str) -> AsyncIterator[Mapping[str, Any]]:
-                    return self.pages(partial(_listed, api, path, accept))
-
-                return pages
-
             return await look_inside(
-                listing("application/json"), listing(METADATA), posture.ca.fingerprint if posture.ca else ""
+                self.listing(api, "application/json"),
+                self.listing(api, METADATA),
+                posture.ca.fingerprint if posture.ca else "",
             )
+
+    def listing(self, api: ApiClient, accept: str) -> Pages:
+        """Return how to list the objects at a path. With `METADATA` as the Accept header, no value is read."""
+
+        def pages(path: str) -> AsyncIterator[Mapping[str, Any]]:
+            return self.pages(partial(_listed, api, path, accept))
+
+        return pages
 
     async def try_credential(self, posture: Posture, credential: Credential) -> int | None:
         """List one node with one held credential alone, trusting the CA that serves now, and return the HTTP status.

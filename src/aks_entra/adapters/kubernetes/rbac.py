@@ -25,6 +25,17 @@ LABEL: Final = "app.kubernetes.io/managed-by"
 OURS: Final = "aks-entra"
 TEXT: Final = "aks-entra/grant"
 PRINCIPAL: Final = "aks-entra/principal"
+STOCK: Final = frozenset(
+    {
+        ("kubernetes.io/bootstrapping", "rbac-defaults"),
+        ("kubernetes.io/cluster-service", "true"),
+        ("addonmanager.kubernetes.io/mode", "Reconcile"),
+        ("addonmanager.kubernetes.io/mode", "EnsureExists"),
+        ("kubernetes.azure.com/managedby", "aks"),
+    }
+)
+"""The labels of the bindings that Kubernetes and AKS make on every cluster."""
+
 _TIMEOUT: Final = 30
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
@@ -210,12 +221,16 @@ def _binding(item: Mapping[str, Any], roles: Mapping[tuple[str, str, str], tuple
         name=str(metadata.get("name") or ""),
         namespace=namespace,
         role=name,
-        subjects=tuple(
-            Subject(kind=str(one.get("kind") or ""), name=str(one.get("name") or ""))
-            for one in item.get("subjects") or ()
-        ),
+        subjects=tuple(_subject(one, namespace) for one in item.get("subjects") or ()),
         rules=roles.get((kind, namespace if kind == "Role" else "", name), ()),
+        stock=any(label in STOCK for label in (metadata.get("labels") or {}).items()),
     )
+
+
+def _subject(shown: Mapping[str, Any], namespace: str) -> Subject:
+    kind, name = str(shown.get("kind") or ""), str(shown.get("name") or "")
+    home = str(shown.get("namespace") or namespace) if kind == "ServiceAccount" else ""
+    return Subject(kind=kind, name=name, namespace=home)
 
 
 def _grant(item: Mapping[str, Any], posture: Posture) -> Grant:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeAlias, TypeVar
 
 from aks_entra.adapters.http.readable import readable
+from aks_entra.core.access.holders import SYSTEM_NAMESPACES
 from aks_entra.core.preflight import Controller, Inside
 
 Item: TypeAlias = Mapping[str, Any]
@@ -20,7 +21,6 @@ Pages: TypeAlias = Callable[[str], AsyncIterator[Item]]
 """Returns all items of the list at a path, such as `/api/v1/pods`."""
 
 _T = TypeVar("_T")
-_SYSTEM: Final = frozenset({"kube-system", "gatekeeper-system", "calico-system", "tigera-operator", "aks-command"})
 _KUBECONFIG: Final = re.compile(r"kube-?config", re.IGNORECASE)
 _PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
 _RENEWED: Final = frozenset({"kube-root-ca.crt", "extension-apiserver-authentication"})
@@ -47,7 +47,7 @@ async def look_inside(pages: Pages, names: Pages, ca: str = "") -> Inside:
         webhooks=await _readable(_webhooks(pages)),
         pinned_ca=await _readable(_pinned_ca(pages, ca)) if ca else None,
         kubeconfigs=await _readable(_kubeconfigs(names)),
-        static_tokens=await _readable(_static_tokens(names)),
+        static_tokens=await _readable(service_account_secrets(names)),
         masters=await _readable(_masters(pages)),
     )
 
@@ -64,7 +64,7 @@ async def _controllers(pages: Pages) -> tuple[Controller, ...]:
     found = []
     for kind, plural in (("Deployment", "deployments"), ("StatefulSet", "statefulsets"), ("DaemonSet", "daemonsets")):
         items = [item async for item in pages(f"/apis/apps/v1/{plural}")]
-        found += [_controller(kind, item) for item in items if _namespace(item) not in _SYSTEM]
+        found += [_controller(kind, item) for item in items if _namespace(item) not in SYSTEM_NAMESPACES]
     return tuple(found)
 
 
@@ -102,7 +102,7 @@ async def _node_local(pages: Pages, pods: list[Item] | None) -> tuple[str, ...] 
 
 def _local(pod: Item) -> list[str]:
     """Return a pod's volumes on its node's disk. An emptyDir in memory is not on it."""
-    if _namespace(pod) in _SYSTEM:
+    if _namespace(pod) in SYSTEM_NAMESPACES:
         return []
     found = []
     for volume in (pod.get("spec") or {}).get("volumes") or ():
@@ -131,7 +131,11 @@ async def _pinned_ca(pages: Pages, ca: str) -> tuple[str, ...]:
     found = []
     async for item in pages("/api/v1/configmaps"):
         name = str((item.get("metadata") or {}).get("name") or "")
-        if name not in _RENEWED and _namespace(item) not in _SYSTEM and ca in _fingerprints(item.get("data") or {}):
+        if (
+            name not in _RENEWED
+            and _namespace(item) not in SYSTEM_NAMESPACES
+            and ca in _fingerprints(item.get("data") or {})
+        ):
             found.append(_label(item))
     return tuple(found)
 
@@ -150,7 +154,8 @@ async def _kubeconfigs(names: Pages) -> tuple[str, ...]:
     return tuple(_label(one) for one in secrets if _KUBECONFIG.search(_label(one)))
 
 
-async def _static_tokens(names: Pages) -> tuple[str, ...]:
+async def service_account_secrets(names: Pages) -> tuple[str, ...]:
+    """Return the secrets with a token of a service account that does not expire. `names` lists metadata alone."""
     of_type = names("/api/v1/secrets?fieldSelector=type%3Dkubernetes.io%2Fservice-account-token")
     return tuple([_label(item) async for item in of_type])
 
@@ -170,7 +175,7 @@ async def _masters(pages: Pages) -> tuple[str, ...]:
 def _bare(pod: Item) -> bool:
     owned = (pod.get("metadata") or {}).get("ownerReferences")
     over = (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
-    return not owned and not over and _namespace(pod) not in _SYSTEM
+    return not owned and not over and _namespace(pod) not in SYSTEM_NAMESPACES
 
 
 def _owner(pod: Item) -> str:

@@ -25,7 +25,7 @@ from aks_entra.cli.shown import keep
 from aks_entra.core import durations
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.evidence.break_glass import LONGEST, Opening, OpeningRecord
-from aks_entra.core.planning.plan import Prover
+from aks_entra.core.planning.prover import Prover
 from aks_entra.core.steps import EnableLocalAccounts
 from aks_entra.core.verdict.break_glass import judge_gone, report_of
 from aks_entra.core.verdict.verdict import Outcome

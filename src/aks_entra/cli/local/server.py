@@ -94,11 +94,16 @@ def server_environment(place: Local, auth: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def prefect_here(
-    *, port: int | None = None, pool: str = POOL, tell: Callable[[str], None] = lambda _text: None
+    *,
+    port: int | None = None,
+    pool: str = POOL,
+    work_queue: str = "",
+    tell: Callable[[str], None] = lambda _text: None,
 ) -> AsyncIterator[Local]:
     """Start server, deployments and worker. At the end stop them, with every flow run that they started.
 
     With `port` None any free port is used. From then on, the environment of this process points to the server.
+    `work_queue`: the worker takes only the runs of this queue. Empty: those of all queues.
     """
     core_dumps.forbid()  # the limit holds for everything that is started here
     adopt_orphans()
@@ -130,7 +135,8 @@ async def prefect_here(
             tell("starting a worker, deploying the runbooks")
             if await api.set_pool(pool, json.loads((place.checkout / POOL_TEMPLATE).read_text(encoding="utf-8"))):
                 tell(f"work pool {pool}: its base job template was replaced by {POOL_TEMPLATE}")
-            working = ("worker", "start", "--pool", pool, "--type", "process", "--name", "local")
+            working: tuple[str, ...] = ("worker", "start", "--pool", pool, "--type", "process", "--name", "local")
+            working = (*working, "--work-queue", work_queue) if work_queue else working
             worker = await stack.enter_async_context(_kept(place, "worker", working, tell, dict(os.environ)))
             await _deploy(place)
             await _until(lambda: api.online(pool), worker, place, "worker")

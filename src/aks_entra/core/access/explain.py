@@ -50,7 +50,7 @@ def explain(facts: AccessFacts, wanted: ResourceAttributes = EVERYTHING) -> Expl
 
 
 _ORDER: Final = (Effect.BLOCKS, Effect.GRANTS, Effect.UNKNOWN, Effect.WARNS, Effect.TELLS)
-_DECISIVE: Final = frozenset({"A103", "A131", "A150", "A160"})
+_DECISIVE: Final = frozenset({"A103", "A131", "A150", "A154", "A160"})
 
 
 def _kubeconfig(facts: AccessFacts) -> Iterator[Reason]:
@@ -62,11 +62,15 @@ def _kubeconfig(facts: AccessFacts) -> Iterator[Reason]:
             "A112", Effect.UNKNOWN, message, "grant Microsoft.Authorization/roleAssignments/read", ACCESS_ADMIN
         )
         return
-    for one in facts.roles:
-        if one.reaches(scope) and one.role.allows(CREDENTIAL_ACTION):
-            where = f"{scope_in_words(one, facts)}{through_group(facts, one)}"
+    may = [one for one in facts.roles if one.reaches(scope) and one.role.allows(CREDENTIAL_ACTION)]
+    for one in sorted(may, key=lambda one: bool(one.condition)):
+        where = f"{scope_in_words(one, facts)}{through_group(facts, one)}"
+        if one.condition:
+            message = f"role {one.role.name!r} at {where} lets the person fetch the kubeconfig only under a condition"
+            yield reason("A112", Effect.UNKNOWN, message, "read the condition of the role assignment", ACCESS_ADMIN)
+        else:
             yield reason("A110", Effect.TELLS, f"may fetch the kubeconfig: role {one.role.name!r} at {where}")
-            return
+        return
     message = f"may not fetch the kubeconfig (az aks get-credentials): {role} is missing"
     remedy = f"aks-entra access grant {facts.posture.cluster} --to {facts.person.called} --role cluster-user"
     yield reason(
@@ -92,7 +96,7 @@ def _local_accounts(facts: AccessFacts) -> Iterator[Reason]:
     admin_role = "Azure Kubernetes Service Cluster Admin Role"
     if facts.posture.local_accounts:
         holds = any(
-            one.role.allows(ADMIN_ACTION) and one.reaches(facts.posture.cluster.resource_id)
+            one.role.allows(ADMIN_ACTION) and one.reaches(facts.posture.cluster.resource_id) and not one.condition
             for one in facts.roles or ()
         )
         yields = "; this person may fetch it" if holds else f"; anybody with {admin_role} may fetch it"

@@ -94,8 +94,7 @@ def _azure(facts: AccessFacts, wanted: ResourceAttributes) -> Iterator[Reason]:
     for one in inside:
         path = through_group(facts, one)
         if one.reaches(scope) and one.role.allows_data(action):
-            message = f"Azure RBAC: role {one.role.name!r} at {scope_in_words(one, facts)}{path}"
-            yield reason("A151", Effect.GRANTS, message)
+            yield _given(one, f"Azure RBAC: role {one.role.name!r} at {scope_in_words(one, facts)}{path}")
         else:
             why = "does not allow this" if one.reaches(scope) else "does not reach this scope"
             short = action.rpartition("/managedClusters/")[2]
@@ -106,6 +105,14 @@ def _azure(facts: AccessFacts, wanted: ResourceAttributes) -> Iterator[Reason]:
             eligible = next(it for it in facts.eligible or () if same_id(it.group_id, one.principal_id))
             called = f"{facts.name_of(one.principal_id)}, which holds {one.role.name!r}"
             yield _inactive(called, one.principal_id, eligible)
+
+
+def _given(one: RoleAssignment, message: str) -> Reason:
+    if not one.condition:
+        return reason("A151", Effect.GRANTS, message)
+    remedy = "read the condition: az role assignment list --include-inherited"
+    message += " holds under a condition, which is not evaluated here"
+    return reason("A154", Effect.UNKNOWN, message, remedy, ACCESS_ADMIN)
 
 
 def _kubernetes(facts: AccessFacts, wanted: ResourceAttributes) -> Iterator[Reason]:

@@ -36,21 +36,26 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A subject of a binding: kind `User`, `Group` or `ServiceAccount`."""
+    """A subject of a binding: kind `User`, `Group` or `ServiceAccount`. Only a service account has a namespace."""
 
     kind: str
     name: str
+    namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """A RoleBinding (with a namespace) or ClusterRoleBinding, with the rules of the role that it names."""
+    """A RoleBinding (with a namespace) or ClusterRoleBinding, with the rules of the role that it names.
+
+    `stock` says that its labels are those of Kubernetes' default bindings, or of AKS' own.
+    """
 
     name: str
     role: str
     namespace: str = ""
     subjects: tuple[Subject, ...] = ()
     rules: tuple[Rule, ...] = ()
+    stock: bool = False
 
     @property
     def title(self) -> str:
@@ -94,7 +99,10 @@ class RoleDefinition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleAssignment:
-    """A role assignment: role, principal and scope. `description` may contain our mark."""
+    """A role assignment: role, principal and scope. `description` may contain our mark.
+
+    A `condition` (Azure's ABAC) limits what it allows. This program does not evaluate conditions.
+    """
 
     id: str
     role: RoleDefinition
@@ -102,6 +110,12 @@ class RoleAssignment:
     scope: str
     principal_type: str = ""
     description: str = ""
+    condition: str = ""
+
+    @property
+    def called(self) -> str:
+        """The name of its role, and whether it holds only under a condition."""
+        return f"{self.role.name} under a condition" if self.condition else self.role.name
 
     def reaches(self, scope: str) -> bool:
         """Whether its scope contains another scope."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aks_entra.core.access.access_facts import Group
 from aks_entra.core.access.explanation import ADMIN_ACTION
 from aks_entra.core.access.grants import Grant, grant_of
+from aks_entra.core.access.holders import OF_AKS
 from aks_entra.core.access.pim import Kind, Membership
 from aks_entra.core.access.principals import Principal
 from aks_entra.core.access.rbac import Binding, RoleAssignment
@@ -59,7 +60,7 @@ def _static(seen: Seen) -> Iterator[Way]:
         yield _way(seen, "anybody who holds it", "static admin credential (local accounts are on)", "everything")
         for one in seen.roles or ():
             if one.reaches(posture.cluster.resource_id) and one.role.allows(ADMIN_ACTION):
-                how = f"may fetch the static admin credential: {one.role.name}"
+                how = f"may fetch the static admin credential: {one.called}"
                 yield _way(seen, _name(seen, one.principal_id), how, one.scope)
     elif seen.old_credentials is None or seen.old_credentials.debt is not Debt.NONE:
         old = seen.old_credentials
@@ -99,7 +100,7 @@ def _roles(seen: Seen) -> Iterator[Way]:
             yield _way(
                 seen,
                 _name(seen, one.principal_id),
-                f"Azure RBAC: {one.role.name}",
+                f"Azure RBAC: {one.called}",
                 one.scope,
                 until,
                 ours=grant is not None,
@@ -114,7 +115,7 @@ def _bindings(seen: Seen) -> Iterator[Way]:
     for binding in seen.bindings or ():
         grant = ours.get(binding.name)
         for subject in binding.subjects:
-            system = subject.name.startswith("system:") or subject.name in {"clusterAdmin", "clusterUser"}
+            system = subject.name.startswith("system:") or subject.name in OF_AKS
             if subject.kind == "ServiceAccount" or system or subject.name.casefold() in admins:
                 continue
             until = "" if grant is None or grant.until is None else grant.ends

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal, TypeAlias
 
+from aks_entra.core.doors.model import Door
+
 BY_ROLE: Final = "Azure RBAC Cluster Admin"
 """`SignInProven.by` of somebody who gets in by role assignment, where Azure RBAC is on."""
 
@@ -204,6 +206,15 @@ class StateSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DoorsSeen:
+    """The doors of the cluster: each is closed with a proof, open for somebody, or was not looked at."""
+
+    at: str
+    doors: tuple[Door, ...]
+    kind: Literal["doors-seen"] = "doors-seen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HandedOut:
     """A request for an admin credential in the activity log: when and by whom. `ended`: Azure returned a credential.
 
@@ -275,6 +286,7 @@ Evidence: TypeAlias = (
     | StateSeen
     | ActivityLogRead
     | ClusterCreated
+    | DoorsSeen
     | Failure
 )
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from aks_entra.core.cluster import ClusterId, Posture
 from aks_entra.core.planning.gates import Gate
+from aks_entra.core.planning.prover import ProverSpec
 from aks_entra.core.planning.rollout import MemberGroup, Soak, Stage
 from aks_entra.core.preflight import Skip
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
@@ -14,15 +15,32 @@ from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selector:
-    """Selects clusters of a subscription (id or name) by the other fields. ARM names ignore case."""
+    """Selects clusters by the other fields, of a subscription (id or name), a management group or the whole tenant.
 
-    subscription: str
+    ARM names ignore case. A selector that excludes clusters may name no subscription: then it counts everywhere.
+    """
+
+    subscription: str = ""
+    management_group: str | None = None
+    tenant: bool = False
     resource_group: str | None = None
     name: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def wide(self) -> bool:
+        """Whether the selector reaches over several subscriptions."""
+        return self.tenant or self.management_group is not None
+
+    @property
+    def place(self) -> str:
+        """Where it selects clusters, in words."""
+        if self.management_group is not None:
+            return f"management group {self.management_group}"
+        return "the tenant" if self.tenant else f"subscription {self.subscription}"
+
     def matches(self, posture: Posture) -> bool:
-        """Whether the selector selects a cluster of its subscription. Only tag values are case-sensitive."""
+        """Whether the selector selects a cluster of its place. Only tag values are case-sensitive."""
         cluster = posture.cluster
         tags = {name.casefold(): value for name, value in posture.tags}
         return (
@@ -54,15 +72,7 @@ class WantedTarget:
     azure_rbac: AzureRbac = AzureRbac.KEEP
     local_accounts: LocalAccounts = LocalAccounts.OFF
     rotation: RotationPolicy = RotationPolicy.AT_ONCE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProverSpec:
-    """A service principal that proves sign-in. An environment variable holds its secret."""
-
-    client_id: str
-    tenant_id: str
-    secret_from: str  # name of the variable, never its value
+    doors: tuple[str, ...] = ()  # ids of the kinds of doors that must be proven closed, sorted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +84,8 @@ class GroupSpec:
     resource_groups: tuple[str, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
     rest: bool = False
+    work_queue: str = ""  # whose workers read and prove these clusters; empty: the queue of the deployment
+    prover: ProverSpec | None = None  # who proves sign-in there; None: the fleet's prover
 
     def takes(self, posture: Posture) -> bool:
         """Whether the group takes this cluster by name, resource group or tags. `rest` does not count."""
@@ -121,6 +133,7 @@ class Fleet:
     name: str
     selectors: tuple[Selector, ...]
     target: WantedTarget
+    excluded: tuple[Selector, ...] = ()  # clusters of these selectors are not in the fleet
     prover: ProverSpec | None = None
     stages: tuple[StageSpec, ...] = ONE_STAGE
     skip_rules: tuple[Skip, ...] = ()
@@ -134,6 +147,7 @@ def arrange(stages: tuple[StageSpec, ...], postures: tuple[Posture, ...]) -> tup
     """Put every cluster into the first group that takes it, or else into the group that takes the rest.
 
     Raises `ValueError` with the clusters that no group takes. Stages and groups without clusters are left out.
+    The provers of groups are not in the result: only a sign-in shows their object ids.
     """
     rest = next((group for stage in stages for group in stage.groups if group.rest), None)
     members: dict[int, list[ClusterId]] = {}
@@ -149,7 +163,7 @@ def arrange(stages: tuple[StageSpec, ...], postures: tuple[Posture, ...]) -> tup
     arranged = []
     for stage in stages:
         groups = tuple(
-            MemberGroup(name=group.name, members=tuple(members[id(group)]))
+            MemberGroup(name=group.name, members=tuple(members[id(group)]), work_queue=group.work_queue)
             for group in stage.groups
             if id(group) in members
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aks_entra.core.planning.plan import ClusterPlan, Prover
+from aks_entra.core.planning.plan import ClusterPlan
+from aks_entra.core.planning.prover import Prover
 from aks_entra.core.preflight import Skip
 
 

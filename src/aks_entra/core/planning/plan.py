@@ -8,8 +8,8 @@ from typing import Any, Literal
 from aks_entra.core.cluster import ClusterId, Identity, Posture
 from aks_entra.core.digests import Memoized, sha256, without_empty
 from aks_entra.core.evidence.rotation_debt import Debt
-from aks_entra.core.planning.fleet import ProverSpec
-from aks_entra.core.planning.rollout import Soak, Stage
+from aks_entra.core.planning.prover import Prover
+from aks_entra.core.planning.rollout import MemberGroup, Soak, Stage, joined
 from aks_entra.core.preflight import Case, Facts, Finding, Severity, Skip, preflight
 from aks_entra.core.steps import (
     DisableLocalAccounts,
@@ -78,23 +78,6 @@ class ClusterPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prover:
-    """Who proves sign-in: the runner, or a service principal whose secret is in an environment variable."""
-
-    object_id: str
-    client_id: str | None = None
-    tenant_id: str | None = None
-    secret_from: str | None = None  # name of the variable, never its value
-
-    @property
-    def spec(self) -> ProverSpec | None:
-        """The service principal for the wiring. None: the runner proves sign-in."""
-        if self.client_id is None or self.tenant_id is None or self.secret_from is None:
-            return None
-        return ProverSpec(client_id=self.client_id, tenant_id=self.tenant_id, secret_from=self.secret_from)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """How a cluster changed since the plan before, in words. `cluster` is its name for people."""
 
@@ -141,12 +124,12 @@ class FleetPlan(Memoized):
         """Return what `digest` covers."""
         binding: dict[str, Any] = {
             "version": self.version,
-            "prover": asdict(self.prover),
+            "prover": self.prover.bound(),
             "stages": [stage.bound() for stage in self.stages],
             "clusters": [
                 {
                     "cluster": plan.cluster.key,
-                    "target": asdict(plan.target),
+                    "target": plan.target.bound(),
                     "before": asdict(plan.before),
                     "steps": [asdict(step) for step in plan.steps],
                     "disposition": plan.disposition,
@@ -171,6 +154,18 @@ class FleetPlan(Memoized):
         """Return one cluster's plan. Raises `KeyError`."""
         by_key = self.once("by key", lambda: {plan.cluster.key: plan for plan in reversed(self.clusters)})
         return by_key[cluster.key]
+
+    def prover_of(self, cluster: ClusterId) -> Prover:
+        """Return who proves sign-in at a cluster: the prover of its group, or the plan's."""
+        (group,) = self.groups_of((cluster,))
+        return group.prover or self.prover
+
+    def groups_of(self, clusters: tuple[ClusterId, ...]) -> tuple[MemberGroup, ...]:
+        """Return clusters in one group for each work queue and prover. Those of no stage have neither."""
+        groups = [group for stage in self.stages for group in stage.groups]
+        of = self.once("groups", lambda: {member.key: group for group in groups for member in group.members})
+        none = MemberGroup(name="all", members=())
+        return joined(replace(of.get(one.key, none), members=(one,)) for one in clusters)
 
     def planned_again(self, plans: tuple[ClusterPlan, ...], changes: tuple[Change, ...], *, at: str) -> FleetPlan:
         """Return the plan with some clusters planned again because of `changes`. `at` is ISO 8601."""

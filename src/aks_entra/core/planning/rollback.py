@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from aks_entra.core.cluster import Identity, Posture
 from aks_entra.core.evidence.rotation_debt import OldCredentials
 from aks_entra.core.planning.plan import ClusterPlan, FleetPlan
-from aks_entra.core.planning.rollout import MemberGroup, Stage
+from aks_entra.core.planning.rollout import Stage
 from aks_entra.core.preflight import Finding, Lock, Severity
 from aks_entra.core.steps import EnableLocalAccounts, Guarded, ProveSignIn, Step, UpdateEntra, VerifyRestored
 from aks_entra.core.target import LocalAccounts, RotationPolicy, Target
@@ -56,7 +56,7 @@ def rollback_fleet(done: FleetPlan, plans: tuple[ClusterPlan, ...], *, created_a
     members = tuple(plan.cluster for plan in plans if plan.disposition != "nothing to do")
     stage = Stage(
         name="rollback",
-        groups=(MemberGroup(name="all", members=members),),
+        groups=tuple(replace(group, name=group.work_queue or "all") for group in done.groups_of(members)),
         max_concurrency=max((one.max_concurrency for one in done.stages), default=1),
         max_allowed_failures=len(members),
     )

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import in_words
 from aks_entra.core.planning.gates import Gate, Side
+from aks_entra.core.planning.prover import Prover
 
 
 class Gated(Protocol):
@@ -25,10 +26,37 @@ class Gated(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberGroup:
-    """Clusters of a stage that the fleet file groups together."""
+    """Clusters of a stage that the fleet file groups together.
+
+    Workers of `work_queue` read and prove them (empty: the queue of the deployment), as `prover` (None: the plan's).
+    """
 
     name: str
     members: tuple[ClusterId, ...]
+    work_queue: str = ""
+    prover: Prover | None = None
+
+    def only(self, members: set[str]) -> MemberGroup:
+        """Return the group with only these clusters, by key."""
+        return replace(self, members=tuple(one for one in self.members if one.key in members))
+
+    def bound(self) -> dict[str, Any]:
+        """Return what a plan's digest covers of it. Unset fields are left out, as in older digests."""
+        found: dict[str, Any] = {"name": self.name, "members": [member.key for member in self.members]}
+        if self.work_queue:
+            found["work_queue"] = self.work_queue
+        if self.prover:
+            found["prover"] = self.prover.bound()
+        return found
+
+
+def joined(groups: Iterable[MemberGroup]) -> tuple[MemberGroup, ...]:
+    """Join groups with the same work queue and prover into one, in the order of the first of each."""
+    found: dict[tuple[str, Prover | None], MemberGroup] = {}
+    for group in groups:
+        before = found.setdefault((group.work_queue, group.prover), replace(group, members=()))
+        found[group.work_queue, group.prover] = replace(before, members=(*before.members, *group.members))
+    return tuple(found.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,24 +94,27 @@ class Stage:
 
     @property
     def batches(self) -> tuple[tuple[ClusterId, ...], ...]:
-        """The clusters in the order of the stage, cut into batches for one process each. The cut never changes."""
+        """The clusters in the order of the stage, cut into batches for one process each. The cut never changes.
+
+        All clusters of a batch have the same work queue and prover.
+        """
         size = self.batch_size or max(len(self.members), 1)
-        return tuple(self.members[start : start + size] for start in range(0, len(self.members), size))
+        return tuple(
+            group.members[start : start + size]
+            for group in joined(self.groups)
+            for start in range(0, len(group.members), size)
+        )
 
     def only(self, members: set[str], *, gate_before: Gate) -> Stage:
         """Return the stage with only these clusters (by key), another gate before it and none after it."""
-        groups = (
-            replace(group, members=tuple(one for one in group.members if one.key in members)) for group in self.groups
-        )
-        kept = tuple(group for group in groups if group.members)
+        kept = tuple(group for group in (one.only(members) for one in self.groups) if group.members)
         return replace(self, groups=kept, gate_before=gate_before, gate_after=False)
 
     def bound(self) -> dict[str, Any]:
         """Return what a plan's digest covers of the stage. Unset fields are left out, as in older digests."""
-        groups = [{"name": group.name, "members": [member.key for member in group.members]} for group in self.groups]
         found: dict[str, Any] = {
             "name": self.name,
-            "groups": groups,
+            "groups": [group.bound() for group in self.groups],
             "max_concurrency": self.max_concurrency,
             "max_allowed_failures": self.max_allowed_failures,
         }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aks_entra.core.cluster import LinkedRight
+from aks_entra.core.doors.model import Door
 from aks_entra.core.evidence.rotation_debt import OldCredentials
 from aks_entra.core.group_drift import Drift
 from aks_entra.core.maintenance_windows import MaintenanceWindow
@@ -200,6 +201,7 @@ class Facts:
     groups: tuple[GroupFacts, ...] = ()
     drifts: tuple[Drift, ...] = ()  # of the groups that the fleet file declares and that exist
     prover: str = ""  # the name of the identity that proves sign-in
+    prover_address: str = ""  # the IP address with which this process reaches the internet; empty: unknown
     prover_is_cluster_admin: bool | None = False  # Azure RBAC Cluster Admin on this cluster
     runner: str = ""  # object id of the identity that writes; empty: unknown
     missing_permissions: tuple[str, ...] | None = ()
@@ -232,3 +234,4 @@ class Facts:
     callers: AuditedCallers | None = None
     callers_unread: str = ""  # why no audit log could be read
     unread: str = ""  # why the cluster could not be read at all
+    doors: tuple[Door, ...] | None = None  # None: this plan did not look at doors

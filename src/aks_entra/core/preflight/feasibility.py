@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from aks_entra.core.cluster import Identity, same_id
@@ -145,6 +146,44 @@ def reachable(case: Case) -> Iterator[Finding]:
     else:
         remedy = "run the worker in a network that can reach it"
     yield says("B013", f"the {where} cannot be reached from here: {case.facts.unreachable}", remedy)
+
+
+@rule(
+    "W160",
+    "U160",
+    seen_in="`apiServerAccessProfile.authorizedIPRanges`; AKS_ENTRA_EGRESS_ADDRESS, or the claim `ipaddr` of a token",
+    remedy="add the address to the ranges (`az aks update --api-server-authorized-ip-ranges`)",
+)
+def authorized_ranges(case: Case) -> Iterator[Finding]:
+    """An API server with authorised IP ranges that does not answer may not know the address of this process."""
+    ranges, address = case.posture.authorized_ip_ranges, case.facts.prover_address
+    if not case.facts.unreachable or not ranges or case.posture.stopped:
+        return
+    inside = _in_ranges(address, ranges)
+    if inside is None:
+        yield says(
+            "U160",
+            "it is unknown whether the authorised IP ranges of the API server contain the address of this process",
+            "set AKS_ENTRA_EGRESS_ADDRESS to the address with which it reaches the internet",
+            evidence=", ".join(ranges),
+        )
+    elif not inside:
+        yield says(
+            "W160",
+            f"this process reaches the internet as {address}, which is in none of the authorised IP ranges",
+            f"add {address} to the ranges (`az aks update --api-server-authorized-ip-ranges`), "
+            "or run the worker at an address in them",
+            evidence=", ".join(ranges),
+        )
+
+
+def _in_ranges(address: str, ranges: tuple[str, ...]) -> bool | None:
+    """Return whether one of the ranges contains the address. None if the address or a range cannot be read."""
+    try:
+        here = ip_address(address)
+        return any(here in ip_network(one, strict=False) for one in ranges)
+    except ValueError:
+        return None
 
 
 @rule(
@@ -302,6 +341,7 @@ RULES: tuple[Rule, ...] = (
     understood,
     permissions,
     reachable,
+    authorized_ranges,
     certificate_authority,
     not_the_own_cluster,
     version,

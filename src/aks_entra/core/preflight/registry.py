@@ -8,6 +8,7 @@ from typing import Final
 
 from aks_entra.core.preflight import (
     deny_assignments,
+    doors,
     feasibility,
     group_drift,
     groups,
@@ -26,6 +27,7 @@ SECTIONS: Final[tuple[tuple[str, tuple[Rule, ...]], ...]] = (
     ("Is it a good moment", readiness.RULES),
     ("What will the rotation break", rotation.RULES),
     ("Who would undo it", ownership.RULES),
+    ("Which other ways in remain", doors.RULES),
 )
 RULES: Final[tuple[Rule, ...]] = tuple(rule for _, rules in SECTIONS for rule in rules)
 SKIPPABLE: Final = frozenset(one for rule in RULES for one in rule.skippable)

@@ -7,9 +7,12 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from aks_entra.core.cluster import Identity
+from aks_entra.core.doors.model import DoorState
+from aks_entra.core.doors.registry import title_of, unproven, words_of
 from aks_entra.core.evidence.observations import (
     BY_ROLE,
     AdminCredentialRefused,
+    DoorsSeen,
     Evidence,
     Failure,
     GroupEnsured,
@@ -58,7 +61,7 @@ class Weights:
 def weigh(plan: ClusterPlan, evidence: tuple[Evidence, ...]) -> Weights:
     """Weigh everything that must hold at the end, except the old credentials."""
     seen = Weights()
-    for rule in (_looks, _state, _groups, _refusal, _sign_in, _nodes, _workloads):
+    for rule in (_looks, _state, _groups, _refusal, _sign_in, _nodes, _workloads, _doors):
         rule(plan, evidence, seen)
     return seen
 
@@ -171,6 +174,20 @@ def _workloads(plan: ClusterPlan, evidence: tuple[Evidence, ...], seen: Weights)
         seen.wrong.append(f"less available than before: {', '.join(workloads.worse)}")
     else:
         seen.proven.append("workloads as before")
+
+
+def _doors(plan: ClusterPlan, evidence: tuple[Evidence, ...], seen: Weights) -> None:
+    """Weigh the doors. An open door contradicts a target that says it must be closed; any other is only named."""
+    found = last(evidence, DoorsSeen)
+    doors = found.doors if found else ()
+    for door in unproven(doors, plan.target.doors):
+        kept = seen.wrong if door.state is DoorState.OPEN else seen.missing
+        kept.append(
+            f"{title_of(door.kind)} ({door.kind}) must be closed, and is {door.state}: {'; '.join(door.because)}"
+        )
+        seen.next = seen.next or door.remedy
+    if found:
+        seen.proven.append(f"other ways in: {words_of(doors)}")
 
 
 def every(evidence: tuple[Evidence, ...], kind: type[_E]) -> list[_E]:

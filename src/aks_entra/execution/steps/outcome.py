@@ -11,7 +11,7 @@ from aks_entra.execution import node_recovery, write_guards
 from aks_entra.execution.engine import Engine, closed
 from aks_entra.execution.steps import sign_in
 from aks_entra.execution.steps.rotation import try_credentials
-from aks_entra.probes import checks, old_credentials
+from aks_entra.probes import checks, doors, old_credentials
 
 
 async def verify_nodes(engine: Engine, job: Job, _: VerifyOutcome) -> tuple[Evidence, ...]:
@@ -60,6 +60,7 @@ async def _last_look(engine: Engine, job: Job) -> tuple[Evidence, ...]:
                 remedy="see who switched local accounts on, then plan again: a rotation is owed",
             )
         evidence.append(answer)
+    evidence += await doors.look(engine.ports, posture)
     evidence.append(await checks.seen_state(engine.ports, cluster))
     return tuple(evidence)
 

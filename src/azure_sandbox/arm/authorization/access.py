@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from azure_sandbox.arm.authorization.roles import Role, matches
@@ -58,10 +58,11 @@ class Assignment:
 
 
 class RoleAssignments:
-    """All role assignments of a world."""
+    """All role assignments of a world. `above` returns the scopes of the management groups above a scope."""
 
-    def __init__(self) -> None:
+    def __init__(self, above: Callable[[str], tuple[str, ...]] = lambda _: ()) -> None:
         self._assignments: dict[str, Assignment] = {}
+        self._above = above
 
     def add(self, assignment: Assignment) -> None:
         """Add an assignment, or replace the one with its id."""
@@ -99,13 +100,14 @@ class RoleAssignments:
     def held(self, principals: Iterable[str], scope: str) -> Iterator[Assignment]:
         """Return the assignments of these principals (object ids) that apply to a scope."""
         who = {it.lower() for it in principals}
-        return (it for it in self.all() if it.principal.lower() in who and covers(it.scope, scope))
+        scopes = (scope, *self._above(scope))
+        return (it for it in self.all() if it.principal.lower() in who and any(covers(it.scope, one) for one in scopes))
 
     def knows(self, principals: Iterable[str], scope: str) -> bool:
         """Return whether these principals have an assignment at, above or below a scope."""
         who = {it.lower() for it in principals}
-        return any(
-            it.principal.lower() in who and (covers(it.scope, scope) or covers(scope, it.scope)) for it in self.all()
+        return any(True for _ in self.held(principals, scope)) or any(
+            it.principal.lower() in who and covers(scope, it.scope) for it in self.all()
         )
 
     def allows(self, principals: Iterable[str], action: str, scope: str) -> bool:

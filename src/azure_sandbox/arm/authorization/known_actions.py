@@ -58,7 +58,13 @@ ACTIONS: tuple[str, ...] = (
     ),
     *(
         action
-        for kind in ("agentPools", "eventGridFilters", "extensionaddons", "maintenanceConfigurations")
+        for kind in (
+            "agentPools",
+            "eventGridFilters",
+            "extensionaddons",
+            "jwtAuthenticators",
+            "maintenanceConfigurations",
+        )
         for action in _of(f"{_CLUSTER}/{kind}", *_ALL)
     ),
     *(

@@ -14,6 +14,7 @@ _AKS = "Microsoft.ContainerService/managedClusters"
 _DESCRIPTIONS: Final[dict[str, str]] = json.loads(
     files("azure_sandbox.arm.authorization").joinpath("role_descriptions.json").read_text("utf-8")
 )
+_FLEETS = "Microsoft.ContainerService/fleets"
 _LOOK = (
     "Microsoft.Authorization/*/read",
     "Microsoft.Resources/subscriptions/operationresults/read",
@@ -128,6 +129,20 @@ def _role(
     )
 
 
+def _for_members() -> tuple[Role, ...]:
+    """Return the roles of Fleet Manager for the member clusters of a fleet, with the ids that Azure publishes."""
+    name, members = "Azure Kubernetes Fleet Manager RBAC {} for Member Clusters", f"{_FLEETS}/members"
+    read = tuple(f"{members}/{it}/read" for it in _READABLE)
+    write = tuple(f"{members}/{it}/*" for it in _WRITABLE)
+    rbac = tuple(f"{members}/rbac.authorization.k8s.io/{it}/*" for it in ("roles", "rolebindings"))
+    return (
+        _role("463ad26c-fcce-4469-9c7f-5653d8acbab5", name.format("Reader"), *_LOOK, data=read),
+        _role("50346970-0998-40f2-b47d-f3b8809840f8", name.format("Writer"), *_LOOK, data=(*read, *write)),
+        _role("d1f699ed-700a-4c77-a22f-29890ac7b115", name.format("Admin"), *_LOOK, data=(*read, *write, *rbac)),
+        _role("79a36d98-eb96-4a76-ae1d-481dc98d2c23", name.format("Cluster Admin"), *_LOOK, data=(f"{members}/*",)),
+    )
+
+
 _CREDENTIAL = f"{_AKS}/listClusterUserCredential/action"
 ROLES = (
     _role("8e3af657-a8ff-443c-a75c-2fe8c4bcb635", "Owner", "*"),
@@ -219,6 +234,7 @@ ROLES = (
         _CREDENTIAL,
         data=(f"{_AKS}/*",),
     ),
+    *_for_members(),
 )
 BY_ID = {it.id: it for it in ROLES}
 BY_NAME = {it.name.lower(): it for it in ROLES}

@@ -46,15 +46,10 @@ def pools_of(document: Document) -> tuple[Pool, ...]:
             vm_size=it.get("vmSize") or "",
             version=it["currentOrchestratorVersion"],
             labels=tuple(sorted((it.get("nodeLabels") or {}).items())),
+            max_pods=it.get("maxPods") or 110,
         )
         for it in document["properties"]["agentPoolProfiles"]
     )
-
-
-def is_private(document: Document) -> bool:
-    """Return whether the document describes a private cluster, whose API server clients cannot reach."""
-    access = document["properties"].get("apiServerAccessProfile") or {}
-    return bool(access.get("enablePrivateCluster"))
 
 
 class Builder:
@@ -97,7 +92,6 @@ class Builder:
             workloads=tuple(
                 Workload(name=it.name, namespace=it.namespace, kind=it.kind, replicas=it.replicas) for it in workloads
             ),
-            private=is_private(document),
             declared=declared or Declared(),
             real=self._real if real is None else real,
         )

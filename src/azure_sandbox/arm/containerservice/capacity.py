@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from azure_sandbox.arm.containerservice.network_checks import check_access, check_ranges
 from azure_sandbox.arm.errors import provider
 from azure_sandbox.arm.network.addressing import check_subnets
 from azure_sandbox.arm.state import State
@@ -65,8 +66,13 @@ def limit(state: State, subscription: str, location: str, name: str) -> int:
 def check_capacity(state: State, document: Document, held: Document | None, cluster: str) -> None:
     """Raise AKS's 400 if a subnet or a vCPU quota has no room for the nodes of a cluster; only growth is checked.
 
+    The networks of a new cluster are checked as well.
+
     `held` is the document before the change, `cluster` the resource id.
     """
+    if held is None:
+        check_access(document)
+        check_ranges(state, document)
     check_subnets(state, document, held, cluster)
     subscription, location = cluster.split("/")[2], str(document["location"])
     if not any(key[:2] == (subscription.lower(), location) for key in state.quotas):

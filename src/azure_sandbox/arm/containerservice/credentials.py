@@ -74,9 +74,13 @@ class Credentials:
     def _answer(name: str, config: str) -> Reply:
         return Reply(200, {"kubeconfigs": [{"name": name, "value": b64encode(config.encode()).decode()}]}, JSON)
 
+    def of_user(self, call: Call, cluster: ManagedCluster, *, form: str = "", through: str = "") -> Reply:
+        """Return the user kubeconfig. `through` names the action in the ledger; empty: listClusterUserCredential."""
+        return self._answer("clusterUser", self._user_config(call, cluster, form, through))
+
     async def _user(self, call: Call, subscription: str, group: str, name: str) -> Reply:
         cluster = self._state.cluster(subscription, group, name)
-        return self._answer("clusterUser", self._user_config(call, cluster, call.option("format")))
+        return self.of_user(call, cluster, form=call.option("format"))
 
     async def _admin(self, call: Call, subscription: str, group: str, name: str) -> Reply:
         cluster = self._state.cluster(subscription, group, name)

@@ -29,6 +29,16 @@ RESULT = f"{CLUSTER}/commandResults/{{command}}"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Printed:
+    """What a command reads, and how kubectl prints it: `everywhere` adds a column with the namespace."""
+
+    path: str
+    accept: str = "application/json"
+    namespace: str = ""
+    everywhere: bool = False
+
+
 @dataclass(slots=True, kw_only=True)
 class Command:
     """A command that was accepted. Its output exists already; clients see it from `due` on."""
@@ -86,16 +96,16 @@ class RunCommand:
         self, cluster: ManagedCluster, command: str, token: str | None, request: Request
     ) -> tuple[int, str]:
         words = shlex.split(command)
-        path, accept = _kubectl(words)
+        asked_for = _kubectl(words)
         managed = regime_of(cluster.document).identity == "managed"
         certificate = None if managed else cluster.server.generation.admin.certificate.public_bytes(Encoding.DER)
         asked = Request(
             method="GET",
             host=cluster.server.fqdn,
-            path=path,
-            raw_path=path,
+            path=asked_for.path,
+            raw_path=asked_for.path,
             query={},
-            headers={"accept": accept, **({"authorization": f"Bearer {token}"} if managed else {})},
+            headers={"accept": asked_for.accept, **({"authorization": f"Bearer {token}"} if managed else {})},
             peer_certificate=certificate,
             now=request.now,
         )
@@ -109,7 +119,7 @@ class RunCommand:
                 return 1, "error: You must be logged in to the server (Unauthorized)\n"
             return 1, f"Error from server ({reason}): {body.get('message', '')}\n"
         if body.get("kind") == "Table":
-            return 0, _printed(body)
+            return 0, _printed(body, asked_for)
         return 0, json.dumps(body, indent=4) + "\n"
 
     async def _result(self, _: Call, subscription: str, group: str, name: str, command: str) -> Reply:
@@ -140,10 +150,10 @@ def _resource(word: str) -> Resource:
     return found
 
 
-def _kubectl(words: list[str]) -> tuple[str, str]:  # noqa: C901  # one case per flag
-    """Return the path and the Accept header of `kubectl version` or `kubectl get`; raises 501 for other commands."""
+def _kubectl(words: list[str]) -> Printed:  # noqa: C901  # one case per flag
+    """Return what `kubectl version` or `kubectl get` reads; raises 501 for other commands."""
     if words[:2] == ["kubectl", "version"]:
-        return "/version", "application/json"
+        return Printed(path="/version")
     if words[:2] != ["kubectl", "get"]:
         raise not_modelled(f"the command {shlex.join(words)!r} (kubectl get and kubectl version are)")
     namespace, everywhere, as_json, rest = "default", False, False, []
@@ -162,13 +172,18 @@ def _kubectl(words: list[str]) -> tuple[str, str]:  # noqa: C901  # one case per
         else:
             rest.append(word)
     most = 2
-    if not 1 <= len(rest) <= most:
+    if not 1 <= len(rest) <= most or (everywhere and len(rest) == most):
         raise not_modelled(f"the command {shlex.join(words)!r}")
     it = _resource(rest[0])
     path = f"/apis/{it.group}/{it.version}" if it.group else f"/api/{it.version}"
     if it.namespaced and not everywhere:
         path += f"/namespaces/{namespace}"
-    return "/".join([path, it.plural, *rest[1:]]), "application/json" if as_json else TABLE
+    return Printed(
+        path="/".join([path, it.plural, *rest[1:]]),
+        accept="application/json" if as_json else TABLE,
+        namespace=namespace if it.namespaced else "",
+        everywhere=everywhere and it.namespaced,
+    )
 
 
 def _output_form(word: str) -> bool:
@@ -177,12 +192,16 @@ def _output_form(word: str) -> bool:
     return word == "json"
 
 
-def _printed(table: Document) -> str:
+def _printed(table: Document, asked_for: Printed) -> str:
     """Return a table in the form that kubectl prints."""
+    if not table["rows"]:
+        place = f" in {asked_for.namespace} namespace." if asked_for.namespace and not asked_for.everywhere else ""
+        return f"No resources found{place}\n"
     lines = [[it["name"].upper() for it in table["columnDefinitions"]]]
     lines += [[str(cell) for cell in row["cells"]] for row in table["rows"]]
-    if len(lines) == 1:
-        return "No resources found\n"
+    if asked_for.everywhere:
+        homes = ["NAMESPACE", *(row["object"]["metadata"]["namespace"] for row in table["rows"])]
+        lines = [[home, *line] for home, line in zip(homes, lines, strict=True)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = ("   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
     return "".join(f"{line.rstrip()}\n" for line in padded)

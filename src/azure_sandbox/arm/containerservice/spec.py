@@ -60,10 +60,13 @@ class ClusterSpec:
     tier: Literal["Free", "Standard", "Premium"] = "Free"
     power_state: Literal["Running", "Stopped"] = "Running"
     private: bool = False
+    authorized_ip_ranges: tuple[str, ...] = ()
+    subnet: str = ""  # id of the subnet of its nodes; empty: one that AKS made
     created: datetime | None = None
     ca_created: datetime | None = None
     workloads: tuple[WorkloadSpec, ...] = ()
     declared: Declared = field(default_factory=Declared)
     maintenance: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    children: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)  # `jwtAuthenticators`, …
     real: bool = False
     document: Mapping[str, Any] | None = None

@@ -304,7 +304,7 @@ _AS_READ_OF_SUBNETS = (
     *("provisioningState", "ipConfigurations", "privateEndpointNetworkPolicies"),
     *("privateLinkServiceNetworkPolicies", "defaultOutboundAccess"),
 )
-_EMPTY_IN_SUBNETS = ("delegations", "serviceEndpoints")
+_EMPTY_IN_SUBNETS = ("delegations", "serviceEndpoints", "serviceEndpointPolicies", "sharingScope")
 
 
 def _etag(*content: str) -> str:
@@ -320,7 +320,7 @@ def _expandable(call: Call) -> None:
 
 def _only(sent: Document, known: set[str], empty: tuple[str, ...]) -> None:
     """Raise 501 for a property whose effect is not modelled. The properties in `empty` may have an empty value."""
-    said = {key for key in sent if key not in empty or sent[key] not in (None, False, [], {}, {"dnsServers": []})}
+    said = {key for key in sent if key not in empty or sent[key] not in (None, False, "", [], {}, {"dnsServers": []})}
     if unknown := sorted(said - known):
         raise not_modelled(f"the property {', '.join(f'properties.{it}' for it in unknown)}")
 

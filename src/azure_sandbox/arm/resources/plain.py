@@ -37,6 +37,8 @@ IDENTITY_TYPE = "Microsoft.ManagedIdentity/userAssignedIdentities"
 ISOLATION_SINCE = "2024-11-30"  # the first api-version of an identity's `isolationScope`
 REPLICATION = 10.0  # seconds of Azure's time until ARM knows the principal of a new identity: recorded, how long not
 RETENTION = range(7, 731)  # days that a workspace can keep data
+DELETED = f"{SUBSCRIPTION}/providers/Microsoft.OperationalInsights/deletedWorkspaces"
+DELETED_RIGHT = "Microsoft.OperationalInsights/deletedWorkspaces/read"
 KEYS = f"{GROUP}/providers/{WORKSPACE_TYPE}/{{name}}/sharedKeys"
 
 
@@ -64,6 +66,7 @@ class PlainRoutes:
             scopes = (SUBSCRIPTION,) if kind == ADDRESSES else (SUBSCRIPTION, GROUP)
             for scope in scopes:
                 door.add("GET", f"{scope}/{below}", self._list(kind), scope=scope, action=f"{kind}/read")
+        door.add("GET", DELETED, self._deleted, scope=SUBSCRIPTION, action=DELETED_RIGHT)
         door.add(
             "POST",
             KEYS,
@@ -206,6 +209,11 @@ class PlainRoutes:
         }
         zones = {"zones": sent["zones"]} if sent.get("zones") else {}
         return {**standard, **more, **chosen, **read_only}, {"sku": sku, **zones}
+
+    async def _deleted(self, _: Call, subscription: str) -> Reply:
+        """Return no workspace that could be recovered: a deletion is final here."""
+        self._state.subscription(subscription)
+        return Reply(200, {"value": []}, JSON)
 
     async def _keys(self, _: Call, subscription: str, group: str, name: str) -> Reply:
         home = self._state.group(subscription, group)

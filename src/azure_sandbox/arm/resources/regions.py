@@ -12,6 +12,15 @@ _TABLE: Final[dict[str, dict[str, str]]] = json.loads(
 )
 REGIONS: Final = tuple(_TABLE)
 TYPES_SINCE = "2020-01-01"
+ZONES_SINCE = "2022-12-01"
+WITHOUT_ZONES: Final = frozenset(
+    [
+        *("australiacentral", "australiacentral2", "australiasoutheast", "brazilsoutheast", "canadaeast"),
+        *("centraluseuap", "francesouth", "germanynorth", "jioindiacentral", "jioindiawest", "koreasouth"),
+        *("northcentralus", "norwaywest", "southafricawest", "southindia", "swedensouth", "switzerlandwest"),
+        *("uaecentral", "ukwest", "westcentralus", "westindia", "westus"),
+    ]
+)  # of Microsoft's list of Azure regions; all others have three availability zones
 
 
 def is_region(name: str) -> bool:
@@ -28,6 +37,8 @@ def shown(scope: str, name: str, version: str) -> Document:
     pair = row["pair"]
     metadata["pairedRegion"] = [{"name": pair, "id": f"{scope}/locations/{pair}"}] if pair else []
     kind = {"type": "Region"} if version >= TYPES_SINCE else {}
+    zones = [{"logicalZone": it, "physicalZone": f"{name}-az{it}"} for it in ("1", "2", "3")]
+    zoned = version >= ZONES_SINCE and name not in WITHOUT_ZONES
     return {
         "id": f"{scope}/locations/{name}",
         "name": name,
@@ -35,4 +46,5 @@ def shown(scope: str, name: str, version: str) -> Document:
         "displayName": row["displayName"],
         "regionalDisplayName": f"({row['geographyGroup']}) {row['displayName']}",
         "metadata": metadata,
+        **({"availabilityZoneMappings": zones} if zoned else {}),
     }

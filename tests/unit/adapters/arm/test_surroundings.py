@@ -325,6 +325,15 @@ def test_maintenance_windows(document: dict[str, Any], window: MaintenanceWindow
     assert surroundings.window_of(document) == window
 
 
+@pytest.mark.parametrize(
+    ("profile", "access"),
+    [({"securityProfile": {"sshAccess": "EntraId"}}, "EntraId"), ({}, ""), ({"securityProfile": ["LocalUser"]}, "")],
+)
+def test_ssh_access_of_a_pool(profile: dict[str, Any], access: str) -> None:
+    document = {"id": SHOP.resource_id, "properties": {"agentPoolProfiles": [{"name": "a", **profile}]}}
+    assert posture_of(document).pools[0].ssh_access == access
+
+
 def test_addresses_that_a_node_takes() -> None:
     def posture(network: dict[str, Any], **pool: Any) -> int:
         properties = {"networkProfile": network, "agentPoolProfiles": [{"name": "a", "vnetSubnetID": "/s", **pool}]}

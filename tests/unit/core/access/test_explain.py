@@ -95,6 +95,18 @@ CASES: dict[str, tuple[dict[str, Any], ResourceAttributes, bool | None, set[str]
     "policy wants a factor": (policy("enabled", "mfa"), NODES, False, {"A124"}),
     "policy asks nothing": (policy("enabled"), NODES, False, {"A124"}),
     "policy is off": (policy("disabled", "mfa"), NODES, False, set()),
+    "role under a condition": (
+        {"roles": (held(READER, SHOP, condition="@Resource"), held(USER, condition="@Resource"))},
+        PODS,
+        None,
+        {"A154", "A112"},
+    ),
+    "role with and without a condition": (
+        {"roles": (held(READER, SHOP, condition="@"), held(READER, SHOP), held(USER, condition="@"), held(USER))},
+        PODS,
+        True,
+        {"A154", "A151", "A110"},
+    ),
     "role here": ({"roles": (held(READER, SHOP), held(USER))}, PODS, True, {"A151", "A110"}),
     "role of a group": (
         {"roles": (held(READER, SHOP, TEAM),), "groups": frozenset({TEAM}), "names": ((TEAM, "team"),)},

@@ -118,6 +118,11 @@ def test_roles_and_bindings_say_whether_we_gave_them() -> None:
     assert seen(bindings=(binding("User", "dana"),))[0].scope == "all namespaces"
 
 
+def test_a_role_under_a_condition_says_so() -> None:
+    conditional = held(READER, condition="@Resource[…]")
+    assert [one.how for one in seen(roles=(conditional,))] == [f"Azure RBAC: {READER.name} under a condition"]
+
+
 def test_golden_who_gets_in() -> None:
     memberships = (
         Membership(id="1", kind=Kind.ACTIVE, group_id=ADMINS, principal_id=DANA.id, end=NOW),

@@ -177,6 +177,13 @@ def test_a_digest_sees_what_is_set_and_nothing_else() -> None:
         assert other.bound() != plain
     assert [len(batch) for batch in replace(stage, batch_size=2).batches] == [2, 2, 1]
     assert stage.batches == (members,)
+    queues = ("", "north", "", "south", "")
+    queued = (
+        MemberGroup(name=one.name, members=(one,), work_queue=queue) for queue, one in zip(queues, members, strict=True)
+    )
+    split = replace(stage, groups=tuple(queued), batch_size=2)
+    assert [[one.name for one in batch] for batch in split.batches] == [["a", "c"], ["e"], ["b"], ["d"]]
+    assert split.bound() != replace(stage, batch_size=2).bound()
     assert Stage(name="none", groups=()).batches == ()
 
 

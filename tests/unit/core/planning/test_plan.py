@@ -9,8 +9,9 @@ import pytest
 
 from aks_entra.core.cluster import ClusterId, Identity, Posture
 from aks_entra.core.evidence.rotation_debt import Debt, OldCredentials
-from aks_entra.core.planning.fleet import ProverSpec
-from aks_entra.core.planning.plan import Change, ClusterPlan, FleetPlan, Prover, plan_cluster
+from aks_entra.core.planning.plan import Change, ClusterPlan, FleetPlan, plan_cluster
+from aks_entra.core.planning.prover import Prover, ProverSpec
+from aks_entra.core.planning.rollout import MemberGroup, Stage
 from aks_entra.core.steps import Guarded, RotateCertificates, consequence
 from aks_entra.core.target import AzureRbac, GroupTarget, LocalAccounts, RotationPolicy, Target
 from tests.support.access_cases import POSTURE
@@ -164,6 +165,12 @@ def test_a_digest_is_computed_once_however_often_it_is_asked_for() -> None:
     assert replace(plan, ticket_required=True).plan_for(LONELY.cluster) is LONELY
 
 
+def test_doors_that_must_be_closed_are_under_the_digest_of_a_plan() -> None:
+    asked = target(doors=("node-ssh",))
+    assert asked.bound()["doors"] == ("node-ssh",)
+    assert "doors" not in target().bound()
+
+
 def test_what_a_person_reads_is_under_a_digest_of_its_own() -> None:
     plan = fleet_of(plan_cluster(managed(), target(), facts()))
     [cluster] = plan.clusters
@@ -216,6 +223,55 @@ def test_a_prover_of_its_own_is_named_whole(missing: str) -> None:
     whole: dict[str, Any] = {"client_id": "c", "tenant_id": "t", "secret_from": "SECRET"}
     assert Prover(object_id="o", **whole).spec == ProverSpec(**whole)
     assert Prover(object_id="o", **{**whole, missing: None}).spec is None
+
+
+KINDS = (
+    ProverSpec(client_id="c", tenant_id="t", secret_from="SECRET"),
+    ProverSpec(client_id="c", tenant_id="t", certificate_path="/prover.pem"),
+    ProverSpec(client_id="c", tenant_id="t", token_file="/token"),
+    ProverSpec(client_id="c", managed_identity=True),
+    ProverSpec(managed_identity=True),
+)
+
+
+def test_each_kind_of_credential_of_a_prover_is_in_the_plan_and_its_digest() -> None:
+    provers = [Prover.of("o", spec) for spec in KINDS]
+    assert tuple(prover.spec for prover in provers) == KINDS
+    assert len({str(prover.bound()) for prover in provers}) == len(KINDS)
+    assert Prover.of("o", None) == Prover(object_id="o")
+    earlier = {"object_id": "o", "client_id": None, "tenant_id": None, "secret_from": None}
+    assert Prover(object_id="o").bound() == earlier, "plans of earlier versions keep their digests"
+
+
+NORTH, SOUTH, HERE = (replace(POSTURE.cluster, name=name) for name in ("north", "south", "here"))
+
+
+def split() -> FleetPlan:
+    other = Prover.of("other", KINDS[3])
+    groups = (
+        MemberGroup(name="a", members=(NORTH,), work_queue="north"),
+        MemberGroup(name="b", members=(SOUTH,), prover=other),
+    )
+    stage = Stage(name="all", groups=groups)
+    return FleetPlan(name="p", created_at="", prover=Prover(object_id="o"), clusters=(), stages=(stage,))
+
+
+def test_each_cluster_is_proven_by_the_prover_of_its_group_on_its_work_queue() -> None:
+    plan = split()
+    assert [plan.prover_of(one).object_id for one in (NORTH, SOUTH, HERE)] == ["o", "other", "o"]
+    groups = plan.groups_of((HERE, SOUTH, NORTH))
+    assert [(one.work_queue, one.members) for one in groups] == [("", (HERE,)), ("", (SOUTH,)), ("north", (NORTH,))]
+    assert plan.groups_of(()) == ()
+
+
+def test_a_digest_covers_work_queues_and_provers_of_groups() -> None:
+    plan = split()
+    (stage,) = plan.stages
+    alike = [
+        replace(stage, groups=tuple(replace(group, **changed) for group in stage.groups))
+        for changed in ({"work_queue": ""}, {"prover": None}, {})
+    ]
+    assert len({replace(plan, stages=(one,)).digest for one in alike}) == 3
 
 
 def test_a_cluster_that_is_in_no_plan_is_named() -> None:

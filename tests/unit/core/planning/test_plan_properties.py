@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from aks_entra.core.cluster import CertificateAuthority, Identity, Posture
 from aks_entra.core.evidence.rotation_debt import Debt, OldCredentials
-from aks_entra.core.planning.plan import ClusterPlan, Moved, Prover, plan_cluster, remaining
+from aks_entra.core.planning.plan import ClusterPlan, Moved, plan_cluster, remaining
+from aks_entra.core.planning.prover import Prover
 from aks_entra.core.preflight import Facts, Finding, GroupFacts, Severity
 from aks_entra.core.steps import (
     ROTATED,

@@ -11,7 +11,9 @@ from aks_entra.core.cluster import Identity, Posture
 from aks_entra.core.evidence.observations import Evidence
 from aks_entra.core.evidence.rotation_debt import Debt, OldCredentials
 from aks_entra.core.planning.plan import plan_cluster
-from aks_entra.core.planning.rollback import WayBack, gone, plan_rollback
+from aks_entra.core.planning.prover import Prover
+from aks_entra.core.planning.rollback import WayBack, gone, plan_rollback, rollback_fleet
+from aks_entra.core.planning.rollout import MemberGroup
 from aks_entra.core.preflight import Facts, Lock
 from aks_entra.core.steps import EnableLocalAccounts, Guarded, ProveSignIn, UpdateEntra, VerifyRestored, writes
 from aks_entra.core.target import AzureRbac, RotationPolicy, Target
@@ -40,7 +42,7 @@ from tests.support.examples import times
 from tests.support.golden_files import approved, brief
 from tests.support.golden_lines import plan_lines, verdict_lines
 from tests.support.migrated_clusters import GROUPS, UNKNOWN, migrated, reopens
-from tests.support.rollouts import fleet_of
+from tests.support.rollouts import FIRST, SECOND, THIRD, fleet_of, plan_of
 
 
 def test_nobody_left_to_sign_in_is_a_blocker() -> None:
@@ -155,3 +157,16 @@ def test_golden_the_way_back() -> None:
         if plan.steps
     ]
     approved("rollback", [*told, ("a cluster that is gone", [*plan_lines(lost), brief(lost.target)]), *verdicts])
+
+
+def test_a_rollback_is_carried_out_on_the_work_queues_of_the_migration() -> None:
+    done = fleet_of(*map(plan_of, (FIRST, SECOND, THIRD)))
+    other = Prover(object_id="other")
+    groups = (
+        MemberGroup(name="a", members=(FIRST,), work_queue="north", prover=other),
+        MemberGroup(name="b", members=(SECOND, THIRD)),
+    )
+    split = replace(done, stages=(replace(done.stages[0], groups=groups),))
+    plain, back = (rollback_fleet(one, one.clusters, created_at="2026-11-24T09:00:00Z") for one in (done, split))
+    assert plain.stages[0].groups == (MemberGroup(name="all", members=(FIRST, SECOND, THIRD)),)
+    assert back.stages[0].groups == (replace(groups[0], name="north"), replace(groups[1], name="all"))

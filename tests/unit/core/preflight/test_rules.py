@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from aks_entra.core.cluster import Identity, Pool, Posture
+from aks_entra.core.doors.model import closed
+from aks_entra.core.doors.registry import KINDS
 from aks_entra.core.planning.plan import plan_cluster
 from aks_entra.core.preflight import HELD, Controller, Facts, Home, Memberships, Severity, Subnet, Tools
 from aks_entra.core.preflight.audit_callers import AuditedCallers
@@ -22,6 +24,8 @@ from tests.support.rule_cases import (
     SATURDAYS,
     SERVER,
     SPEAKING,
+    SSH_OPEN,
+    STATIC,
     found,
     inside,
     seen,
@@ -60,6 +64,13 @@ def test_a_rule_speaks(rule: str, words: str, before: Posture, wanted: Target, k
         ("B025 W136 U136", managed(), target(), facts()),
         ("B019 I119", managed(), target(), facts(memberships=Memberships(groups=200, person=False))),
         ("W120 I120 U120", managed(), LATER, facts(callers=None)),
+        ("W170 U170", managed(), target(), facts(doors=(SSH_OPEN,))),
+        ("I170", managed(), target(doors=("node-ssh",)), facts(doors=(SSH_OPEN,))),
+        ("W170 I170", managed(), target(doors=("static-credentials",)), facts(doors=(STATIC,))),
+        ("W170 I170", managed(), target(), facts(doors=(STATIC,))),
+        ("I170 I171", managed(), target(), facts(doors=tuple(closed(kind.id, "seen") for kind in KINDS))),
+        ("I170 I171", managed(), target(), facts(doors=None)),
+        ("W170 U170 I170", managed(), target(doors=("node-ssh",)), facts(doors=(closed("node-ssh", "a: Disabled"),))),
         ("B021", managed(), target(), facts(policies=(replace(DENIES, exempt=True),))),
         ("B021", managed(), target(), facts(policies=(replace(DENIES, enforced=False),))),
         ("B021 U121", managed(), target(), facts(policies=(replace(DENIES, effect="Audit"), GROUPS_POLICY))),
@@ -105,6 +116,20 @@ def test_a_rule_speaks(rule: str, words: str, before: Posture, wanted: Target, k
             managed(),
             target(),
             facts(policies=(replace(GROUPS_POLICY, effect="Disabled"), replace(GROUPS_POLICY, exempt=True), DENIES)),
+        ),
+        ("W160 U160", managed(authorized_ip_ranges=("20.0.0.0/8",)), target(), facts()),
+        ("W160 U160", managed(), target(), facts(unreachable="timed out", prover_address="198.51.100.9")),
+        (
+            "W160 U160",
+            managed(authorized_ip_ranges=("20.0.0.0/8", "198.51.100.9/24")),
+            target(),
+            facts(unreachable="timed out", prover_address="198.51.100.9"),
+        ),
+        (
+            "W160 U160",
+            managed(authorized_ip_ranges=("20.0.0.0/8",), power_state="Stopped"),
+            target(),
+            facts(unreachable="timed out"),
         ),
     ],
 )

@@ -17,7 +17,8 @@ from aks_entra.core.evidence.observations import (
     StateSeen,
 )
 from aks_entra.core.evidence.rotation_debt import Debt, Record, Sighting, old_credentials
-from aks_entra.core.planning.plan import FleetPlan, Prover, plan_cluster
+from aks_entra.core.planning.plan import FleetPlan, plan_cluster
+from aks_entra.core.planning.prover import Prover
 from aks_entra.core.planning.rollout import MemberGroup, Stage
 from aks_entra.core.preflight import Skip
 from aks_entra.core.steps import EnableLocalAccounts, ProveSignIn

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from aks_entra.core.doors.model import Door, closed, opened
 from aks_entra.core.evidence.observations import (
     BY_ROLE,
     LOOKING,
@@ -14,6 +15,7 @@ from aks_entra.core.evidence.observations import (
     ClusterCreated,
     Credential,
     CredentialTried,
+    DoorsSeen,
     EntraSet,
     Evidence,
     Failure,
@@ -310,6 +312,28 @@ def test_golden_verdicts() -> None:
         ),
     ]
     approved("verdicts", [*judged, *debts, *more])
+
+
+@pytest.mark.parametrize(
+    ("doors", "outcome", "because"),
+    [
+        ((closed("node-ssh", "a: Disabled"),), Outcome.VERIFIED, "other ways in: not looked at: "),
+        ((opened("node-ssh", "a: everyone", remedy="turn it off"),), Outcome.FAILED, "must be closed, and is open: a:"),
+        ((), Outcome.NOT_VERIFIED, "SSH to nodes as a local user (node-ssh) must be closed, and is not looked at"),
+        (None, Outcome.NOT_VERIFIED, "SSH to nodes as a local user (node-ssh) must be closed, and is not looked at"),
+    ],
+)
+def test_only_a_proof_closes_a_door_that_the_target_wants_closed(
+    doors: tuple[Door, ...] | None, outcome: Outcome, because: str
+) -> None:
+    seen = () if doors is None else (DoorsSeen(at=NOW, doors=doors),)
+    wanted = plan_cluster(managed(), target(doors=("node-ssh",)), facts())
+    verdict = judge(wanted, (*WHOLE, *seen))
+    assert verdict.outcome is outcome, verdict.because
+    assert any(because in one for one in verdict.because), verdict.because
+    assert judge(MIGRATE, (*WHOLE, *seen)).outcome is Outcome.VERIFIED  # its target says nothing about doors
+    if outcome is Outcome.FAILED:
+        assert verdict.next == "turn it off"
 
 
 def test_golden_clusters_that_were_created() -> None:
