@@ -76,8 +76,8 @@ class Clusters:
         validation.check_types(sent)
         known_properties.check_top_level(sent, held.document if held else {})
         known_properties.check(sent.get("properties") or {}, held.properties if held else {})
-        existence.check(name, sent)
         self._door.require_linked(call, f"{CLUSTER_TYPE}/write", linked_access.of_cluster(sent))
+        existence.check(name, sent)
         policies.check(self._state.policies.values(), call.scope, sent)
         if held is None:
             return self._create(call, home, name, sent)
