@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from azure_sandbox.cluster.certificates import KeyPair, client_certificate, new_
 from azure_sandbox.cluster.credentials import Generation
 from azure_sandbox.server import Sandbox
 from tests.control_plane.caller import ARM, Answer, Caller
+from tests.support.two_answers import missing, verdict, without_uid
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.asyncio(loop_scope="module")]
 
@@ -64,7 +64,7 @@ FOREIGN = new_authority(BORN)
 FRONTS = ("builtin", "real")
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
-ALL = {"verb": "*", "group": "*", "resource": "*"}
+ALL = dict.fromkeys(("verb", "group", "resource"), "*")
 WHO_AM_I = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 MAY_I = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -305,7 +305,6 @@ WRITES = [  # in this order
     plain("static", MAPS, method="POST", body=settings("large", 3_200_000), status=413, says="limit is 3145728"),
     plain("static", f"{MAY_I}?dryRun=x", method="POST", body=can_i(**ALL), status=422, says="Unsupported value"),
 ]
-VOLATILE = re.compile(r"X509SHA256=\w+|JTI=\S+")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -366,52 +365,6 @@ async def test_both_servers_approve_a_request_alike(callers: dict[str, Caller]) 
     assert [missing(one.body, other.body) for one, other in zip(builtin, real, strict=True)] == [[], []]
 
 
-def steady(value: Any) -> Any:
-    return VOLATILE.sub("…", value) if isinstance(value, str) else value
-
-
-def without_uid(body: Any) -> Any:
-    """Return a Status without the uid of the deleted object."""
-    details = body.get("details") if isinstance(body, dict) and body.get("kind") == "Status" else None
-    return body if not details else {**body, "details": {key: it for key, it in details.items() if key != "uid"}}
-
-
-def missing(said: Any, real: Any, where: str = "") -> list[str]:
-    """Return what only the built-in server has: keys, types and members of lists of names."""
-    if type(said) is not type(real):
-        return [f"{where}: {said!r}, but {real!r}"]
-    if isinstance(said, dict):
-        gaps = [f"{where}/{key}" for key in said if key not in real]
-        return gaps + [it for key in said if key in real for it in missing(said[key], real[key], f"{where}/{key}")]
-    if isinstance(said, list) and where.endswith(CELLS):  # ages differ, and the real one also has the wide columns
-        return [it for one, other in zip(said, real, strict=False) for it in missing(one, other, where)]
-    if isinstance(said, list):
-        return [it for one in said for it in _nearest(one, real, where)]
-    return []
-
-
-CELLS = "/cells"
-OLDER = {"v1beta1", "v1alpha1"}  # of SelfSubjectReview, which only the built-in server has, for kubectl 1.27
-
-
-def _identity(value: Any) -> Any:
-    """Return what distinguishes the members of a list."""
-    if not isinstance(value, dict):
-        return steady(value)
-    metadata = value.get("metadata") or (value.get("object") or {}).get("metadata") or {}
-    named = metadata.get("name") or value.get("name") or value.get("resource") or value.get("type")
-    return named or value.get("version") or value.get("groupVersion")
-
-
-def _nearest(one: Any, members: list[Any], where: str) -> list[str]:
-    if _identity(one) in OLDER and "authentication.k8s.io" in where:
-        return []
-    same = [it for it in members if _identity(it) == _identity(one)]
-    if not same:
-        return [f"{where}[{_identity(one)!r}]"]
-    return min((missing(one, it, f"{where}[{_identity(one)!r}]") for it in same), key=len)
-
-
 @pytest.mark.parametrize("line", SCRIPT, ids=str)
 async def test_both_servers_give_the_same_answer(callers: dict[str, Caller], line: Line) -> None:
     await compare(callers, line)
@@ -438,12 +391,3 @@ async def compare(callers: dict[str, Caller], line: Line) -> None:
         assert not missing(builtin.body, real.body)
     if line.method == "POST" and line.status == 201 and "status" in real.body:
         assert verdict(builtin.body["status"]) == verdict(real.body["status"])
-
-
-def verdict(status: dict[str, Any]) -> dict[str, Any]:
-    """Return the status of a review without the IDs of a token or certificate."""
-    info = status.get("userInfo")
-    if info is None:
-        return {key: it for key, it in status.items() if key not in {"resourceRules", "nonResourceRules"}}
-    extra = {key: [steady(it) for it in values] for key, values in info.get("extra", {}).items()}
-    return {**info, "extra": extra}

@@ -16,13 +16,6 @@ import pytest
 import pytest_asyncio
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
-from prefect.settings import (
-    PREFECT_API_AUTH_STRING,
-    PREFECT_API_SSL_CERT_FILE,
-    PREFECT_API_URL,
-    PREFECT_HOME,
-    temporary_settings,
-)
 
 from aks_entra import prefect_client
 from aks_entra.fleet_file.model import FleetFile
@@ -35,6 +28,7 @@ from azure_sandbox.server import Sandbox
 from tests.flows.private_networks import SPLIT
 from tests.flows.write_clusters import GROUPS
 from tests.support import prepared_database
+from tests.support.client_of_server import client_of
 from tests.support.patience import SOON
 
 if TYPE_CHECKING:
@@ -234,20 +228,7 @@ class PrefectStack:
     @contextmanager
     def inside(self) -> Iterator[None]:
         """Use this Prefect server and this sandbox inside the block."""
-
-        with (
-            pytest.MonkeyPatch.context() as patch,
-            temporary_settings(
-                {
-                    PREFECT_API_URL: self.api,
-                    PREFECT_API_AUTH_STRING: self.auth,
-                    PREFECT_API_SSL_CERT_FILE: self.environment["PREFECT_API_SSL_CERT_FILE"],
-                    PREFECT_HOME: self.home,
-                }
-            ),
-        ):
-            for name, value in self.environment.items():
-                patch.setenv(name, value)
+        with client_of(self.api, self.auth, self.home, self.environment):
             yield
 
     async def aks_entra(self, *words: str) -> Ended:

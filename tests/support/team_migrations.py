@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import pytest
-from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_HOME, temporary_settings
-
 from aks_entra import prefect_client
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.errors import Refused
@@ -21,6 +18,7 @@ from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
 from azure_sandbox.faults.requests import throttled
 from azure_sandbox.server import Sandbox
+from tests.support.client_of_server import client_of
 from tests.support.part import SOON
 
 if TYPE_CHECKING:
@@ -91,18 +89,7 @@ class Migrations:
     @contextmanager
     def inside(self) -> Iterator[None]:
         """Be a client."""
-        with (
-            pytest.MonkeyPatch.context() as patch,
-            temporary_settings(
-                {
-                    PREFECT_API_URL: self.api,
-                    PREFECT_API_AUTH_STRING: self.authentication or None,
-                    PREFECT_HOME: self.home,
-                }
-            ),
-        ):
-            for name, value in self.client.items():
-                patch.setenv(name, value)
+        with client_of(self.api, self.authentication or None, self.home, self.client):
             yield
 
     async def plan(self, scene: str) -> FleetPlan:

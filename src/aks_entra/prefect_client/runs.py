@@ -214,12 +214,8 @@ async def start_batch(
         idempotency_key=f"{digest}-{stage.name}-{number}-{len(ended) + 1}",
         flow_run_name=f"{which} · plan {names.short(digest)} · attempt {len(ended) + 1}",
         tags=[
-            TAG,
-            names.plan_tag(digest),
-            names.fleet_tag(plan.name),
-            names.stage_tag(stage.name),
-            names.batch_tag(number),
-            own,
+            *(TAG, names.plan_tag(digest), names.fleet_tag(plan.name), names.stage_tag(stage.name)),
+            *(names.batch_tag(number), own),
         ],
         as_subflow=True,
     )

@@ -19,27 +19,29 @@ from azure_sandbox.arm.authorization.roles import Role
 from azure_sandbox.arm.containerservice import existence, maintenance
 from azure_sandbox.arm.containerservice.agent_pools import AgentPools
 from azure_sandbox.arm.containerservice.api_servers import Builder, regime_of
-from azure_sandbox.arm.containerservice.child_resources import JwtAuthenticators, ManagedNamespaces
+from azure_sandbox.arm.containerservice.child_resources import JwtAuthenticators, ManagedNamespaces, children_of
 from azure_sandbox.arm.containerservice.clusters import Clusters, add_node_group
 from azure_sandbox.arm.containerservice.credential_ledger import Ledger
 from azure_sandbox.arm.containerservice.credentials import Credentials
-from azure_sandbox.arm.containerservice.document import add_created_parts, complete, derived, merge, short
+from azure_sandbox.arm.containerservice.document import add_created_parts, complete, derived, merge
 from azure_sandbox.arm.containerservice.durations import Durations
 from azure_sandbox.arm.containerservice.fleets import FleetRoutes, fleet_id
 from azure_sandbox.arm.containerservice.maintenance import Maintenance
 from azure_sandbox.arm.containerservice.operations import Operations
 from azure_sandbox.arm.containerservice.run_command import RunCommand
 from azure_sandbox.arm.containerservice.scale_sets import ScaleSets
-from azure_sandbox.arm.containerservice.spec import ClusterSpec, LockLevel, PoolSpec
+from azure_sandbox.arm.containerservice.spec import ClusterSpec, LockLevel
 from azure_sandbox.arm.containerservice.upgrades import Upgrades
 from azure_sandbox.arm.containerservice.validation import check_new, check_types, check_whole
 from azure_sandbox.arm.containerservice.versions import DEFAULT, OFFERS, Offer
+from azure_sandbox.arm.containerservice.world_cluster import restore_read_only, sent_for
 from azure_sandbox.arm.front_door import FrontDoor
 from azure_sandbox.arm.insights.activity_log import Entry
 from azure_sandbox.arm.insights.routes import Monitor
 from azure_sandbox.arm.network.networks import VirtualNetwork
 from azure_sandbox.arm.network.routes import NetworkRoutes
-from azure_sandbox.arm.resources.management_groups import ManagementGroup, ManagementGroupRoutes
+from azure_sandbox.arm.resources.management_group_routes import ManagementGroupRoutes
+from azure_sandbox.arm.resources.management_groups import ManagementGroup
 from azure_sandbox.arm.resources.plain import PlainRoutes
 from azure_sandbox.arm.resources.regions import is_region
 from azure_sandbox.arm.resources.registration import Registration
@@ -47,16 +49,7 @@ from azure_sandbox.arm.resources.resource_graph import ResourceGraph
 from azure_sandbox.arm.resources.resource_list import ResourceList
 from azure_sandbox.arm.resources.subscriptions import Subscriptions
 from azure_sandbox.arm.resources.tags import TagRoutes
-from azure_sandbox.arm.state import (
-    ChildResource,
-    ManagedCluster,
-    ManagementLock,
-    Operation,
-    Quota,
-    ResourceGroup,
-    State,
-    Subscription,
-)
+from azure_sandbox.arm.state import ManagedCluster, ManagementLock, Operation, Quota, ResourceGroup, State, Subscription
 from azure_sandbox.arm.throttling import Throttle
 from azure_sandbox.clock import Clock
 from azure_sandbox.cluster.declared import resource_of
@@ -196,7 +189,7 @@ class Arm:
             raise ValueError(
                 f"cluster {spec.name}: a real control plane calls its webhooks, and the sandbox serves none"
             )
-        sent = _sent(spec, group, home.tenant)
+        sent = sent_for(spec, group, home.tenant)
         try:
             for manifest in spec.declared.objects:
                 resource_of(manifest)
@@ -210,7 +203,7 @@ class Arm:
         except Problem as problem:
             raise ValueError(f"cluster {spec.name}: {problem.body.get('message') or problem.body}") from problem
         add_created_parts(document, subscription=home.id, name=spec.name)
-        state = _restore(document, spec)
+        state = restore_read_only(document, spec)
         created = spec.created or self.clock.now() - YEAR
         server = self._build(
             group,
@@ -226,10 +219,7 @@ class Arm:
             subscription=home.id, group=group.name, name=spec.name, document=document, server=server
         )
         cluster.maintenance = {key: deepcopy(dict(it)) for key, it in spec.maintenance.items()}
-        for kind, children in spec.children.items():
-            for name, child in children.items():
-                held = ChildResource(name=name, document={"properties": deepcopy(dict(child))})
-                cluster.children[kind, name.lower()] = held
+        cluster.children = children_of(spec)
         cluster.set_state(state)
         cluster.touch()
         if cluster.stopped:
@@ -335,73 +325,3 @@ class Arm:
         """Add a management lock to a scope."""
         lock = ManagementLock(scope=scope.rstrip("/"), name=name, level=level, notes=notes)
         self._state.locks[lock.id.lower()] = lock
-
-
-def _sent(spec: ClusterSpec, group: ResourceGroup, tenant: str) -> Document:
-    """Return the PUT body that would create the cluster of a spec."""
-    if spec.document is not None:
-        sent: Document = deepcopy(dict(spec.document))
-        sent.setdefault("location", spec.location or group.location)
-        sent.setdefault("properties", {}).setdefault("dnsPrefix", spec.name)
-        return sent
-    pools = spec.pools or (PoolSpec(name="nodepool1", count=spec.nodes),)
-    properties: Document = {
-        "dnsPrefix": f"{spec.name}-dns",
-        "kubernetesVersion": spec.version,
-        "enableRBAC": spec.kubernetes_rbac,
-        "disableLocalAccounts": not spec.local_accounts,
-        "agentPoolProfiles": [_pool(it, spec.subnet) for it in pools],
-    }
-    entra = spec.entra_tenant or tenant
-    match spec.identity:
-        case "legacy":
-            apps = {name: derived(group.subscription, spec.name, name) for name in ("clientAppID", "serverAppID")}
-            properties["aadProfile"] = {**apps, "tenantID": entra}
-        case "managed":
-            properties["aadProfile"] = {
-                "managed": True,
-                "enableAzureRBAC": spec.azure_rbac,
-                "adminGroupObjectIDs": list(spec.admin_groups),
-                "tenantID": entra,
-            }
-        case "none":
-            pass
-    if spec.private:
-        properties["apiServerAccessProfile"] = {"enablePrivateCluster": True, "enablePrivateClusterPublicFQDN": True}
-    if spec.authorized_ip_ranges:
-        access = properties.setdefault("apiServerAccessProfile", {"enablePrivateCluster": False})
-        access["authorizedIPRanges"] = list(spec.authorized_ip_ranges)
-    return {
-        "location": spec.location or group.location,
-        "tags": dict(spec.tags),
-        "sku": {"name": "Base", "tier": spec.tier},
-        "properties": properties,
-    }
-
-
-def _pool(it: PoolSpec, subnet: str) -> Document:
-    pool: Document = {"name": it.name, "count": it.count, "mode": it.mode, "vmSize": it.vm_size}
-    if it.low is not None or it.high is not None:
-        pool |= {"enableAutoScaling": True, "minCount": it.low or it.count, "maxCount": it.high or it.count}
-    if subnet:
-        pool["vnetSubnetID"] = subnet
-    if it.labels:
-        pool["nodeLabels"] = dict(it.labels)
-    return pool
-
-
-def _restore(document: Document, spec: ClusterSpec) -> str:
-    """Restore the read-only properties that a raw document gives, and return its provisioning state."""
-    properties = document["properties"]
-    if spec.document is None:
-        properties["powerState"] = {"code": spec.power_state}
-        for pool in properties["agentPoolProfiles"]:
-            pool["powerState"] = {"code": spec.power_state}
-        return "Succeeded"
-    raw: Document = dict(spec.document).get("properties") or {}
-    for key in ("currentKubernetesVersion", "fqdn", "privateFQDN", "azurePortalFQDN", "powerState"):
-        if key in raw:
-            properties[key] = deepcopy(raw[key])
-    if "fqdn" not in properties:
-        properties["fqdn"] = f"{spec.name}-{short(spec.name)}.hcp.{document['location']}.azmk8s.io"
-    return str(raw.get("provisioningState", "Succeeded"))

@@ -15,6 +15,7 @@ from azure_sandbox.arm.containerservice.clusters import CLUSTER, JSON
 from azure_sandbox.arm.containerservice.credentials import Credentials
 from azure_sandbox.arm.containerservice.operations import Course, Operations, ticks
 from azure_sandbox.arm.containerservice.paging import SKIP, page_of
+from azure_sandbox.arm.containerservice.spec import ClusterSpec
 from azure_sandbox.arm.errors import bad_request, provider, resource_not_found
 from azure_sandbox.arm.front_door import Call, FrontDoor
 from azure_sandbox.arm.state import CLUSTER_TYPE, ChildResource, ManagedCluster, State
@@ -26,6 +27,15 @@ SETTLING = 60.0  # seconds; recorded: about a minute
 PAGE = 500
 _QUIET = Course(kind="Updating", length="tags", quiet=True)
 """The course of a write of a child: the cluster's own provisioning state stays as it is."""
+
+
+def children_of(spec: ClusterSpec) -> dict[tuple[str, str], ChildResource]:
+    """Return the child resources that a world gives to a cluster, by kind and name in lower case."""
+    return {
+        (kind, name.lower()): ChildResource(name=name, document={"properties": deepcopy(dict(properties))})
+        for kind, children in spec.children.items()
+        for name, properties in children.items()
+    }
 
 
 class ChildResources:
