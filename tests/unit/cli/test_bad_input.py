@@ -79,7 +79,7 @@ TYPED = {
     "plan none.yaml": "none.yaml: no such file",
     "plan binary": "binary:1: is not UTF-8 text",
     "plan huge.yaml": "huge.yaml: ",
-    "plan plan.json": " problems",
+    "plan plan.json": "this is no fleet file: it says `aks-entra/plan`",
     "plan fleet.yaml other.yaml": "other.yaml",
     "plan fleet.yaml --skip-rule W120": "W120 is skipped without a reason",
     "plan fleet.yaml --skip-rule =x": "--skip-rule =x: there is no rule",
@@ -192,7 +192,7 @@ TYPED = {
     f"{GLASS} --duration 45m --reason INC-1 -f no/such/k": "no/such",
     f"{GLASS} --duration 45m --reason INC-1 -f fleet.yaml": "fleet.yaml: ",
     f"{GLASS.replace('shop-01', 'nobody')} --duration 45m --reason INC-1 --file k": "nobody",
-    f"{GLASS.replace('shop-weu/shop-01', 'a/b/c')} --duration 45m --reason INC-1 --file k": "a/b/c",
+    f"{GLASS.replace('shop-weu/shop-01', 'a/b/c')} --duration 45m --reason INC-1 --file k": "'a/b/c' names no cluster",
     # access
     "kubeconfig": "'--resource-group'",
     "kubeconfig -g shop-weu": "'--name'",

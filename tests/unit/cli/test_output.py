@@ -201,7 +201,7 @@ def test_version() -> None:
         (["inventry"], "No such command 'inventry'. Did you mean 'inventory'?"),
         (["plan"], "Missing argument 'FLEET.yaml'"),
         (["plan", "a", "-o", "yaml"], "Invalid value for '--output'"),
-        (["inventory", "--prob"], "No such option: --prob (Possible options: --probe)"),
+        (["inventory", "--prob"], "No such option: --prob (Possible options: --by, --probe)"),
         (["verify"], "Missing argument 'FLEET.yaml|PLAN.json'"),
         (["report"], "Missing argument 'DIGEST|FILE'"),
         (["skip", "4f1c"], "Missing argument 'CLUSTER'"),

@@ -363,14 +363,12 @@ async def _lease(held: AsyncExitStack, cluster: ClusterId, *, patience: float = 
 async def _found(session: Session, request: Request) -> ClusterId:
     """Return the cluster that was named. Raises Refused if no cluster, or several, have this name."""
     name, arm = request.cluster, session.ports.arm
-    if name.startswith("/"):
-        return await cluster_named(arm, name, "")
+    if "/" in name:
+        found = await cluster_named(arm, name, request.subscription or "")
+        return found if name.startswith("/") else (await arm.cluster(found)).cluster
     if not request.subscription:
         raise Refused("no subscription is named", remedy="add --subscription NAME|ID, or set AZURE_SUBSCRIPTION_ID")
     subscription = await arm.subscription_id(request.subscription)
-    group, slash, short = name.rpartition("/")
-    if slash:
-        return (await arm.cluster(ClusterId(subscription_id=subscription, resource_group=group, name=short))).cluster
     hits = [
         one.cluster async for one in arm.list_clusters(subscription) if one.cluster.name.casefold() == name.casefold()
     ]
