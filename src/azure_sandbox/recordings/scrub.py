@@ -159,7 +159,8 @@ class Scrubber:
             return self._runs(piece, words)
         if not all(it.isprintable() or it in "\r\n\t" for it in inner):
             return self._runs(piece, words)
-        return b64encode(self.text(inner).encode()).decode()
+        scrubbed = b64encode(self.text(inner).encode()).decode()
+        return self._runs(piece, words) if scrubbed == piece else scrubbed  # a secret may happen to decode into words
 
     def _jwt(self, token: str) -> str:
         head, claims, signature = token.split(".")
