@@ -14,8 +14,10 @@ class WorldDoors:
 
     authenticators: tuple[JwtAuthenticator, ...] | Exception = ()
     namespaces: tuple[str, ...] | Exception = ()
+    asked: int = 0  # how often somebody looked
 
     async def jwt_authenticators(self, _: ClusterId) -> tuple[JwtAuthenticator, ...]:
+        self.asked += 1
         if isinstance(self.authenticators, Exception):
             raise self.authenticators
         return self.authenticators

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from aks_entra.core.cluster import ClusterId, Identity, Posture
+from aks_entra.core.doors.facts import DoorFacts
+from aks_entra.core.doors.registry import doors_of
 from aks_entra.core.evidence.rotation_debt import Record
 from aks_entra.core.planning.fleet import AUDIT_DAYS, Fleet, ReadAs, arrange
 from aks_entra.core.planning.parts import parts_of, with_provers
@@ -29,6 +31,10 @@ from aks_entra.probes import checks
 from aks_entra.probes.doors import look
 
 _SIDE_BY_SIDE: Final = 20
+_DOORS_UP_TO: Final = 100
+"""Clusters of a plan that looks at doors although the fleet file asks for none. Each look costs two of AKS's requests,
+which Azure allows once a second for all clusters of a subscription.
+"""
 
 
 async def plan_fleet(
@@ -109,6 +115,7 @@ async def plan_fleet(
         callers=audited,
         audit_days=fleet.audit_days,
         read=fleet.read,
+        doors=bool(target.doors) or len(here) <= _DOORS_UP_TO,
     )
     plans = await reader.each(
         here,
@@ -235,6 +242,7 @@ class _Asked:
     callers: Mapping[str, AuditedCallers]
     audit_days: int
     read: ReadAs
+    doors: bool = True  # ask Azure and the cluster about doors, or take only what ARM's list shows
 
 
 def _read_as(before: ClusterPlan) -> ReadAs:
@@ -282,5 +290,7 @@ async def _plan(ports: Ports, reader: FleetReader, posture: Posture, target: Tar
         read = ReadAs.PROVER if refused else asked.read
         facts = await around(ports, reader, posture, steps, facts, audit_days=asked.audit_days, read=read)
     if (steps or target.doors) and not posture.stopped:
-        facts = replace(facts, doors=next((seen.doors for seen in await look(ports, posture)), None))
+        seen = await look(ports, posture) if asked.doors else ()
+        doors = seen[0].doors if seen else None if asked.doors else doors_of(DoorFacts(posture=posture))
+        facts = replace(facts, doors=doors)
     return plan_cluster(posture, target, facts, asked.skips)

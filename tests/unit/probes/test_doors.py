@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,7 @@ from aks_entra.probes.unread import read
 from aks_entra.verification.verifier import verify
 from tests.support.executor_jobs import job_for
 from tests.support.memory_doors import WorldDoors
+from tests.support.memory_fleets import GROUPED, fleet_world, planned
 from tests.support.memory_model import ADMINS
 from tests.support.memory_ports import World
 
@@ -123,3 +125,17 @@ async def test_a_cluster_without_steps_is_looked_at_if_a_door_must_be_closed() -
     wanted = WantedTarget(admin_groups=(WantedGroup(id=ADMINS),), doors=("jwt-authenticators",))
     plan = (await job_for(world, wanted)).plan
     assert "W170" in {one.rule for one in plan.findings}
+
+
+@pytest.mark.parametrize(("count", "wanted", "asks"), [(100, False, 100), (101, False, 0), (101, True, 101)])
+async def test_the_plan_of_a_large_fleet_asks_about_doors_only_if_the_fleet_file_does(
+    count: int, wanted: bool, asks: int
+) -> None:
+    world = fleet_world(count)
+    world.doors = WorldDoors(authenticators=(GITHUB,))
+    target = replace(GROUPED, doors=("jwt-authenticators",) if wanted else ())
+    plan = await planned(world, target)
+    assert world.doors.asked == asks
+    rules = {finding.rule for finding in plan.clusters[0].findings}
+    assert ("I170" in rules) == (asks == 100)  # with the wish in the file it is W170
+    assert "I171" in rules, "what nobody looked at is named"
