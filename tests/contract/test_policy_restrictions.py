@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from aks_entra.core.steps import (
     UpdateEntra,
 )
 from aks_entra.errors import AksEntraError
-from azure_sandbox.arm.authorization.policies import PolicyAssignment, find_definition
+from azure_sandbox.arm.authorization.policies import PolicyAssignment, PolicyExemption, find_definition
 from azure_sandbox.arm.authorization.policy_rules import TYPE, WrittenDefinition
 from azure_sandbox.front.http import Reply
 from azure_sandbox.server import Sandbox
@@ -103,12 +104,15 @@ async def test_only_what_becomes_non_compliant_by_the_plan_is_reported(opened: O
 async def test_a_cluster_that_is_exempt_or_not_bound_is_not_denied(opened: Opener, box: Sandbox) -> None:
     made = assign(box, {"field": "type", "equals": TYPE})
     assert await asked(opened, "plain", DisableLocalAccounts()) != []
-    exemption = {
-        "id": f"{GROUP}/providers/Microsoft.Authorization/policyExemptions/e",
-        "properties": {"policyAssignmentId": made.id.upper()},
-    }
-    box.faults.add("GET", "/policyExemptions$", answer=Reply(200, {"value": [exemption]}))
+    exemption = PolicyExemption(scope=GROUP, name="e", assignment=made.id.upper(), until=None, properties={})
+    properties = {"policyAssignmentId": made.id.upper()}
+    box.arm.state.exemptions["e"] = replace(exemption, properties=properties)
     assert await asked(opened, "plain", DisableLocalAccounts()) == []
+    del box.arm.state.exemptions["e"]
+    past = {"id": exemption.id, "properties": {**properties, "expiresOn": "2020-01-01T00:00:00Z"}}
+    for listed, exempt in (({"id": exemption.id, "properties": properties}, True), (past, False)):
+        box.faults.add("GET", "/policyExemptions$", answer=Reply(200, {"value": [listed]}))
+        assert (await asked(opened, "plain", DisableLocalAccounts()) == []) is exempt, "the answer of ARM missed it"
     loose = {**made.shown(SUBSCRIPTION)}
     loose["properties"]["enforcementMode"] = "DoNotEnforce"
     box.faults.add("GET", "/policyAssignments$", answer=Reply(200, {"value": [loose]}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -143,3 +144,51 @@ async def test_what_cannot_be_checked_is_refused(client: ArmClient) -> None:
     client.caller = client.outsider
     status, _, text = await client.refused("POST", CHECK, asked(held))
     assert (status, "Microsoft.PolicyInsights/checkPolicyRestrictions/read" in text) == (403, True)
+
+
+EXEMPTION = f"{CLUSTER}/providers/Microsoft.Authorization/policyExemptions/shop"
+
+
+def exempt(**more: Any) -> dict[str, Any]:
+    return {"properties": {"policyAssignmentId": ASSIGNMENT, "exemptionCategory": "Waiver", **more}}
+
+
+async def test_an_exemption_lets_a_write_through_until_it_expires(client: ArmClient) -> None:
+    await client.send("PUT", DEFINITION, rule({"field": "type", "equals": TYPE}))
+    await client.send("PUT", ASSIGNMENT, assigned())
+    held = await client.get(CLUSTER)
+    assert (await client.refused("PUT", CLUSTER, held))[1] == "RequestDisallowedByPolicy"
+    end = client.clock.now() + timedelta(hours=1)
+    made = await client.send("PUT", EXEMPTION, exempt(expiresOn=end.isoformat()))
+    assert made.status == 201
+    assert (await client.send("PUT", EXEMPTION, exempt(expiresOn=end.isoformat()))).status == 200
+    assert await evaluations(client, held) == []
+    await client.finish(await client.send("PUT", CLUSTER, held))
+    listed = f"{GROUP}/providers/Microsoft.Authorization/policyExemptions"
+    assert (await client.get(listed))["value"] == [await client.get(EXEMPTION)]
+    assert (await client.get(f"{listed}?$filter=atScope()"))["value"] == []
+    client.clock.advance(timedelta(hours=2))
+    assert (await client.get(listed))["value"] != [], "an expired exemption stays in the list"
+    assert (await client.refused("PUT", CLUSTER, held))[1] == "RequestDisallowedByPolicy"
+    assert len(await evaluations(client, held)) == 1
+    await client.send("PUT", EXEMPTION, exempt())  # without an end
+    assert await evaluations(client, held) == []
+    assert (await client.send("DELETE", EXEMPTION)).status == 200
+    assert (await client.send("DELETE", EXEMPTION)).status == 204
+    assert (await client.refused("GET", EXEMPTION))[:2] == (404, "PolicyExemptionNotFound")
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (exempt(exemptionCategory="Because"), "InvalidPolicyExemption"),
+        (exempt(expiresOn="soon"), "InvalidPolicyExemption"),
+        (exempt(policyAssignmentId=f"{ASSIGNMENT}-2"), "PolicyAssignmentNotFound"),
+        (exempt(policyDefinitionReferenceIds=["a"]), "SandboxNotModelled"),
+        ({}, "InvalidPolicyExemption"),
+    ],
+)
+async def test_a_wrong_exemption_is_refused(client: ArmClient, body: dict[str, Any], code: str) -> None:
+    await client.send("PUT", DEFINITION, rule({"field": "type", "equals": TYPE}))
+    await client.send("PUT", ASSIGNMENT, assigned())
+    assert (await client.refused("PUT", EXEMPTION, body))[1] == code

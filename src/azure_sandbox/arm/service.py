@@ -12,6 +12,7 @@ from azure_sandbox.arm.authorization.access import Assignment, normal
 from azure_sandbox.arm.authorization.deny_assignment_routes import DenyAssignmentRoutes
 from azure_sandbox.arm.authorization.locks import LockRoutes
 from azure_sandbox.arm.authorization.policies import PolicyAssignment
+from azure_sandbox.arm.authorization.policy_exemptions import PolicyExemptionRoutes
 from azure_sandbox.arm.authorization.policy_routes import PolicyRoutes
 from azure_sandbox.arm.authorization.role_assignments import RoleAssignmentRoutes
 from azure_sandbox.arm.authorization.role_definitions import RoleDefinitionRoutes
@@ -130,8 +131,9 @@ class Arm:
         RoleAssignmentRoutes(door, directory)
         RoleDefinitionRoutes(door)
         Upgrades(door, settings.offers)
-        around = (Maintenance, ScaleSets, Monitor, ResourceGraph, NetworkRoutes, LogRoutes)
-        for routes in (*around, ManagementGroupRoutes, LockRoutes, PolicyRoutes, DenyAssignmentRoutes, FleetRoutes):
+        around = (Maintenance, ScaleSets, Monitor, ResourceGraph, NetworkRoutes, LogRoutes, ManagementGroupRoutes)
+        rules = (LockRoutes, PolicyRoutes, PolicyExemptionRoutes, DenyAssignmentRoutes, FleetRoutes)
+        for routes in (*around, *rules):
             routes(door)
         RunCommand(door, durations)
         Subscriptions(door, page=settings.page_size, delete_cluster=clusters.delete)

@@ -11,7 +11,7 @@ from typing import Any
 from azure_sandbox.arm.authorization.access import RoleAssignments, covers, normal
 from azure_sandbox.arm.authorization.custom_roles import RoleDefinitions
 from azure_sandbox.arm.authorization.deny_assignments import DenyAssignment
-from azure_sandbox.arm.authorization.policies import PolicyAssignment
+from azure_sandbox.arm.authorization.policies import PolicyAssignment, PolicyExemption
 from azure_sandbox.arm.authorization.policy_rules import WrittenDefinition
 from azure_sandbox.arm.containerservice.spec import LockLevel
 from azure_sandbox.arm.errors import group_not_found, resource_not_found, subscription_not_found
@@ -243,6 +243,7 @@ class State:
     networks: Networks = field(default_factory=Networks)
     quotas: dict[tuple[str, str, str], Quota] = field(default_factory=dict)  # by subscription, region and quota name
     policies: dict[str, PolicyAssignment] = field(default_factory=dict)
+    exemptions: dict[str, PolicyExemption] = field(default_factory=dict)
     definitions: dict[str, WrittenDefinition] = field(default_factory=dict)  # of policies, that clients wrote
     scale_sets: dict[str, Document] = field(default_factory=dict)  # what was put on scale sets, by id in lower case
     activity: ActivityLog = field(default_factory=ActivityLog)

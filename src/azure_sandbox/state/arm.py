@@ -16,6 +16,7 @@ HELD = (
     "denials",
     "fleets",
     "definitions",
+    "exemptions",
     "policies",
     "scale_sets",
     "registered",

@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from aks_entra.adapters.arm.clients import Clients
 from aks_entra.adapters.arm.surroundings import pages, read
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.durations import when
 from aks_entra.core.preflight import ADMIN_GROUPS_POLICY, LOCAL_ACCOUNTS_POLICY, Policy
 
 DEFAULTS: Final = {LOCAL_ACCOUNTS_POLICY: "Audit", ADMIN_GROUPS_POLICY: "DeployIfNotExists"}
@@ -26,7 +29,7 @@ _PARAMETER: Final = re.compile(r"^\[parameters\('([^']+)'\)\]$", re.IGNORECASE)
 Document = Mapping[str, Any]
 
 
-async def policies(clients: Clients, cluster: ClusterId) -> tuple[Policy, ...] | None:
+async def policies(clients: Clients, cluster: ClusterId, now: datetime) -> tuple[Policy, ...] | None:
     """Return the policy assignments that apply to the cluster. None if unreadable."""
     assigned = await assignments(clients, cluster)
     if assigned is None:
@@ -35,7 +38,7 @@ async def policies(clients: Clients, cluster: ClusterId) -> tuple[Policy, ...] |
     found = [policy for one in near for policy in await _opened(clients, one)]
     if not found:
         return ()
-    exempt = await exempted(clients, cluster)
+    exempt = await exemptions(clients, cluster, now)
     return tuple(
         Policy(
             name=policy.name,
@@ -43,10 +46,10 @@ async def policies(clients: Clients, cluster: ClusterId) -> tuple[Policy, ...] |
             definition=policy.definition,
             effect=policy.effect,
             enforced=policy.enforced,
-            exempt=assignment.lower() in exempt,
+            exempt=exempt.cover(assignment, reference),
             admin_groups=policy.admin_groups,
         )
-        for assignment, policy in found
+        for assignment, reference, policy in found
     )
 
 
@@ -56,14 +59,40 @@ async def assignments(clients: Clients, cluster: ClusterId) -> list[Document] | 
     return None if found is None else list(found)
 
 
-async def exempted(clients: Clients, cluster: ClusterId) -> frozenset[str]:
-    """Return the ids, in lower case, of the assignments from which the cluster is exempt. Unreadable: none."""
-    exemptions = await pages(clients, f"{_group(cluster)}/{_PROVIDER}/policyExemptions?api-version={_EXEMPTIONS}")
-    return frozenset(
-        str((one.get("properties") or {}).get("policyAssignmentId") or "").lower()
-        for one in exemptions or ()
-        if _above(str(one.get("id") or "").lower().partition("/providers/microsoft.authorization")[0], cluster)
+@dataclass(frozen=True, slots=True)
+class Exemptions:
+    """Of which assignments a cluster is exempt now: pairs of id and, for a part of an initiative, its reference."""
+
+    pairs: frozenset[tuple[str, str]] = frozenset()
+
+    def cover(self, assignment: str, reference: str = "") -> bool:
+        """Whether an assignment does not bind the cluster, or not by the definition with this reference in it."""
+        whole = assignment.lower()
+        return (whole, "") in self.pairs or (bool(reference) and (whole, reference.lower()) in self.pairs)
+
+
+async def exemptions(clients: Clients, cluster: ClusterId, now: datetime) -> Exemptions:
+    """Return the exemptions of the cluster that have not expired. Unreadable: none.
+
+    An expired exemption stays in the list and exempts nothing. Source: "Azure Policy exemption structure".
+    """
+    found = await pages(clients, f"{_group(cluster)}/{_PROVIDER}/policyExemptions?api-version={_EXEMPTIONS}")
+    return Exemptions(
+        frozenset(
+            (str(properties.get("policyAssignmentId") or "").lower(), reference)
+            for one in found or ()
+            if _above(str(one.get("id") or "").lower().partition("/providers/microsoft.authorization")[0], cluster)
+            if _in_force(properties := one.get("properties") or {}, now)
+            for reference in [str(it).lower() for it in properties.get("policyDefinitionReferenceIds") or ()] or [""]
+        )
     )
+
+
+def _in_force(exemption: Document, now: datetime) -> bool:
+    """Whether an exemption has no end, or one that has not come. It is not in force if its end cannot be read."""
+    until = exemption.get("expiresOn")
+    end = None if until is None else when(str(until))
+    return until is None or (end is not None and end > now)
 
 
 def is_enforced(assignment: Document) -> bool:
@@ -93,23 +122,24 @@ def _above(scope: str, cluster: ClusterId) -> bool:
     )
 
 
-async def _opened(clients: Clients, assignment: Document) -> list[tuple[str, Policy]]:
-    """Return the policies about sign-in in an assignment, each with the assignment's id."""
+async def _opened(clients: Clients, assignment: Document) -> list[tuple[str, str, Policy]]:
+    """Return the policies about sign-in in an assignment: the assignment's id, the reference in it, the policy."""
     properties = assignment.get("properties") or {}
     definition = str(properties.get("policyDefinitionId") or "").lower()
     given = {str(name): (one or {}).get("value") for name, one in (properties.get("parameters") or {}).items()}
     identity = str(assignment.get("id") or "")
     if "/policysetdefinitions/" not in definition:
-        return [(identity, _policy(assignment, definition, given))] if _guid(definition) in DEFAULTS else []
+        return [(identity, "", _policy(assignment, definition, given))] if _guid(definition) in DEFAULTS else []
     initiative = await read(clients, str(properties.get("policyDefinitionId")), _VERSION)
     if initiative is None:
         # An initiative that may not be read could deny anything: report the policy that would lock us out as unknown
-        return [(identity, _policy(assignment, LOCAL_ACCOUNTS_POLICY, {"effect": None}))]
+        return [(identity, "", _policy(assignment, LOCAL_ACCOUNTS_POLICY, {"effect": None}))]
     whole = initiative.get("properties") or {}
     defaults = {str(name): (one or {}).get("defaultValue") for name, one in (whole.get("parameters") or {}).items()}
     return [
         (
             identity,
+            str(member.get("policyDefinitionReferenceId") or ""),
             _policy(assignment, str(member["policyDefinitionId"]).lower(), _passed(member, {**defaults, **given})),
         )
         for member in whole.get("policyDefinitions") or ()

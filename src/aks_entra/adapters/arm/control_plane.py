@@ -123,13 +123,13 @@ class AzureControlPlane(AzureCreation):
 
     async def policies(self, cluster: ClusterId) -> tuple[Policy, ...] | None:
         """Return the policy assignments on the cluster that are about sign-in. None if unreadable."""
-        return await policies.policies(self._clients, cluster)
+        return await policies.policies(self._clients, cluster, self._clock.now())
 
     async def policy_evaluations(
         self, cluster: ClusterId, steps: tuple[Step, ...]
     ) -> tuple[PolicyEvaluation, ...] | None:
         """Return what Azure Policy denies or reports of the steps' PUTs and of the way back. None if unreadable."""
-        return await policy_restrictions.policy_evaluations(self._clients, cluster, steps)
+        return await policy_restrictions.policy_evaluations(self._clients, cluster, steps, self._clock.now())
 
     async def maintenance_windows(self, cluster: ClusterId) -> tuple[MaintenanceWindow, ...] | None:
         """Return the cluster's maintenance configurations. None if unreadable."""

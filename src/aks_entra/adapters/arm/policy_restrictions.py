@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 from aks_entra.adapters.arm import azure_policy, documents
@@ -37,7 +38,7 @@ Document = Mapping[str, Any]
 
 
 async def policy_evaluations(
-    clients: Clients, cluster: ClusterId, steps: tuple[Step, ...]
+    clients: Clients, cluster: ClusterId, steps: tuple[Step, ...], now: datetime
 ) -> tuple[PolicyEvaluation, ...] | None:
     """Return what policies deny or report of the steps' PUTs and of the way back. None if unreadable or malformed.
 
@@ -60,7 +61,7 @@ async def policy_evaluations(
         if before is None:
             return None
         found = [one for one in found if one.effect != "audit" or replace(one, write="") not in before]
-    return await _named(clients, cluster, found) if found else ()
+    return await _named(clients, cluster, found, now) if found else ()
 
 
 class _Questions:
@@ -141,22 +142,26 @@ def _evaluation(shown: Document) -> PolicyEvaluation:
         name=identity.rpartition("/")[2],
         scope=identity[: identity.lower().rfind("/providers/microsoft.authorization/")],
         definition=str(policy["policyDefinitionId"]).rpartition("/")[2].lower(),
+        reference=str(policy.get("policyDefinitionReferenceId") or ""),
         effect=effect if certain and effect in {"deny", "audit"} else None,
     )
 
 
-async def _named(clients: Clients, cluster: ClusterId, found: list[PolicyEvaluation]) -> tuple[PolicyEvaluation, ...]:
+async def _named(
+    clients: Clients, cluster: ClusterId, found: list[PolicyEvaluation], now: datetime
+) -> tuple[PolicyEvaluation, ...]:
     """Give the evaluations the names for people, and leave out assignments that are known not to bind the cluster."""
     assigned = {str(one.get("id") or "").lower(): one for one in await azure_policy.assignments(clients, cluster) or ()}
-    exempt = await azure_policy.exempted(clients, cluster) if assigned else frozenset()
+    exempt = await azure_policy.exemptions(clients, cluster, now) if assigned else azure_policy.Exemptions()
     free = {
         key
         for key, one in assigned.items()
-        if key in exempt or not azure_policy.is_enforced(one) or not azure_policy.reaches(one, cluster)
+        if not azure_policy.is_enforced(one) or not azure_policy.reaches(one, cluster)
     }
     titles = {key: str((one.get("properties") or {}).get("displayName") or "") for key, one in assigned.items()}
     return tuple(
         replace(one, name=titles.get(one.assignment.lower()) or one.name)
         for one in found
         if one.assignment.lower() not in free
+        and not (one.assignment.lower() in assigned and exempt.cover(one.assignment, one.reference))
     )

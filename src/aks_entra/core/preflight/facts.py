@@ -79,6 +79,7 @@ class PolicyEvaluation:
     """What Azure Policy says of one PUT. `effect` is `deny`, `audit`, or None if the answer has another one.
 
     `write` says in words what the PUT does. `assignment` is the assignment's id, `definition` the definition's name.
+    `reference` names the definition in its initiative, or is empty.
     """
 
     write: str
@@ -87,6 +88,7 @@ class PolicyEvaluation:
     scope: str
     definition: str
     effect: str | None
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

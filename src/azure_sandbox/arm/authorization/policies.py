@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -148,6 +149,37 @@ class PolicyAssignment:
                 "enforcementMode": "Default" if self.enforced else "DoNotEnforce",
             },
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyExemption:
+    """The exemption of a scope from an assignment. `until` None: it does not expire."""
+
+    scope: str
+    name: str
+    assignment: str
+    until: dt.datetime | None
+    properties: Document
+
+    @property
+    def id(self) -> str:
+        """The resource id."""
+        return f"{self.scope}/providers/Microsoft.Authorization/policyExemptions/{self.name}"
+
+    def shown(self) -> Document:
+        """Return the exemption as a resource."""
+        kind = "Microsoft.Authorization/policyExemptions"
+        return {"id": self.id, "name": self.name, "type": kind, "properties": self.properties}
+
+
+def binding(
+    assignments: Iterable[PolicyAssignment], exemptions: Iterable[PolicyExemption], scope: str, now: dt.datetime
+) -> list[PolicyAssignment]:
+    """Return the assignments from which nothing exempts a scope now."""
+    free = {
+        normal(it.assignment) for it in exemptions if covers(it.scope, scope) and (it.until is None or it.until > now)
+    }
+    return [it for it in assignments if normal(it.id) not in free]
 
 
 def find_definition(

@@ -1,4 +1,4 @@
-"""The routes of Azure Policy: assignments, definitions and exemptions, and what policies would say of a write.
+"""The routes of Azure Policy: assignments and definitions, and what policies would say of a write.
 
 `checkPolicyRestrictions` answers as the example of its specification (2024-10-01) does; nobody recorded it.
 """
@@ -14,6 +14,7 @@ from azure_sandbox.arm.authorization.policies import (
     BUILT_IN,
     Definition,
     PolicyAssignment,
+    binding,
     find_definition,
     violated,
 )
@@ -36,7 +37,7 @@ def _subscription(scope: str) -> str:
 
 
 class PolicyRoutes:
-    """The routes of policy assignments, definitions and exemptions."""
+    """The routes of policy assignments and definitions."""
 
     def __init__(self, door: FrontDoor) -> None:
         self._state: State = door.state
@@ -47,9 +48,6 @@ class PolicyRoutes:
         door.add("GET", ASSIGNMENT, self._get, scope=scope, action=held + "read", options=("$expand",))
         door.add("PUT", ASSIGNMENT, self._put, scope=scope, action=held + "write")
         door.add("DELETE", ASSIGNMENT, self._delete, scope=scope, action=held + "delete")
-        exemptions = f"/{{scope:path}}/{PROVIDER}/policyExemptions"
-        read = f"{act}Exemptions/read"
-        door.add("GET", exemptions, self._exemptions, scope=scope, action=read, options=("$filter",))
         definitions = f"{PROVIDER}/policyDefinitions"
         for root, where in (("/subscriptions/{subscription}/", "/subscriptions/{subscription}"), ("/", "")):
             action = f"{act}Definitions/read" if where else None
@@ -76,7 +74,8 @@ class PolicyRoutes:
             raise not_modelled(f"checkPolicyRestrictions for the type {content.get('type')}")
         scope = f"/subscriptions/{subscription}/resourceGroups/{group}/providers/{TYPE}/{content.get('name')}"
         effects = {"Deny", "Audit"} if sent.get("includeAuditEffect") is True else {"Deny"}
-        found = [it for it in violated(self._state.policies.values(), scope, content) if it.effect in effects]
+        bound = binding(self._state.policies.values(), self._state.exemptions.values(), scope, call.request.now)
+        found = [it for it in violated(bound, scope, content) if it.effect in effects]
         evaluations = [
             {
                 "policyInfo": {
@@ -189,9 +188,6 @@ class PolicyRoutes:
     async def _delete(self, _: Call, scope: str, name: str) -> Reply:
         found = self._state.policies.pop(self._key(scope, name), None)
         return Reply(204) if found is None else Reply(200, found.shown(_subscription(scope)), JSON)
-
-    async def _exemptions(self, _call: Call, scope: str) -> Reply:  # noqa: ARG002  # the route's own name
-        return Reply(200, {"value": []}, JSON)  # a world has no exemptions
 
     async def _definitions(self, call: Call, subscription: str = "") -> Reply:
         wanted = call.option("$filter").replace(" ", "").lower()

@@ -71,7 +71,7 @@ DENIED = Policy(name="No local", scope=SUBSCRIPTION, definition=LOCAL_ACCOUNTS_P
 
 async def seen(*assigned: dict[str, Any], **others: Any) -> tuple[Policy, ...] | None:
     arm = Arm({ASSIGNMENTS: {"value": list(assigned)}, EXEMPTIONS: {"value": []}, **others})
-    return await policies(clients(arm), SHOP)
+    return await policies(clients(arm), SHOP, NOW)
 
 
 async def test_a_policy_that_denies() -> None:
@@ -120,6 +120,39 @@ async def test_an_exempt_cluster() -> None:
     assert await seen(DENY, **{EXEMPTIONS: (403, {})}) == (DENIED,)
 
 
+@pytest.mark.parametrize(
+    ("until", "exempt"),
+    [
+        (None, True),
+        ("2026-12-01T00:00:00Z", True),
+        ("2026-12-01T00:00:00", True),
+        ("2026-11-24T08:59:59.0000000Z", False),
+        ("soon", False),
+    ],
+)
+async def test_an_exemption_that_expired_or_has_no_readable_end_exempts_nothing(
+    until: str | None, exempt: bool
+) -> None:
+    properties = {"policyAssignmentId": DENY["id"], "expiresOn": until}
+    exemption = {"id": f"{GROUP}/providers/Microsoft.Authorization/policyExemptions/e", "properties": properties}
+    found = await seen(DENY, **{EXEMPTIONS: {"value": [exemption]}})
+    assert found is not None
+    assert [one.exempt for one in found] == [exempt]
+
+
+@pytest.mark.parametrize(("references", "exempt"), [([], True), (["Local"], True), (["other"], False)])
+async def test_an_exemption_from_a_part_of_an_initiative_covers_that_part(references: list[str], exempt: bool) -> None:
+    member = {"policyDefinitionId": f"{BUILT_IN}{LOCAL_ACCOUNTS_POLICY}", "policyDefinitionReferenceId": "local"}
+    initiative = "/providers/Microsoft.Authorization/policySetDefinitions/baseline"
+    assigned = assignment(initiative)
+    properties = {"policyAssignmentId": assigned["id"], "policyDefinitionReferenceIds": references}
+    exemption = {"id": f"{GROUP}/providers/Microsoft.Authorization/policyExemptions/e", "properties": properties}
+    document = {"properties": {"policyDefinitions": [member]}}
+    found = await seen(assigned, **{EXEMPTIONS: {"value": [exemption]}, initiative: document})
+    assert found is not None
+    assert [one.exempt for one in found] == [exempt]
+
+
 async def test_an_initiative_is_opened() -> None:
     definition = {
         "properties": {
@@ -151,7 +184,7 @@ async def test_an_initiative_is_opened() -> None:
 
 async def test_what_may_not_be_read_is_unknown() -> None:
     arm = Arm({ASSIGNMENTS: (403, {}), EVENTS: (501, {})})
-    assert await policies(clients(arm), SHOP) is None
+    assert await policies(clients(arm), SHOP, NOW) is None
     assert await activity_log.writers(clients(arm), SHOP, NOW) is None
     assert await surroundings.published_addresses(clients(arm), SHOP, "MC_shop") is None
     assert (await surroundings.subnet(clients(arm), f"{GROUP}/subnets/nodes")).free is None
@@ -159,7 +192,7 @@ async def test_what_may_not_be_read_is_unknown() -> None:
 
 async def test_throttling_is_said() -> None:
     with pytest.raises(TryLater):
-        await policies(clients(Arm({ASSIGNMENTS: (429, {"error": {"code": "x", "message": "slow down"}})})), SHOP)
+        await policies(clients(Arm({ASSIGNMENTS: (429, {"error": {"code": "x", "message": "slow down"}})})), SHOP, NOW)
 
 
 async def test_lists_are_read_to_their_last_page_and_never_elsewhere() -> None:
@@ -167,12 +200,12 @@ async def test_lists_are_read_to_their_last_page_and_never_elsewhere() -> None:
     arm = Arm(
         {ASSIGNMENTS: {"value": [], "nextLink": second}, f"{ASSIGNMENTS}/next": {"value": [DENY]}, EXEMPTIONS: {}}
     )
-    assert await policies(clients(arm), SHOP) == (DENIED,)
+    assert await policies(clients(arm), SHOP, NOW) == (DENIED,)
     foreign = Arm({ASSIGNMENTS: {"value": [], "nextLink": "https://example.com/x/y/z"}})
     with pytest.raises(Refused, match="is sent to no other host"):
-        await policies(clients(foreign), SHOP)
+        await policies(clients(foreign), SHOP, NOW)
     gone = Arm({ASSIGNMENTS: {"value": [], "nextLink": f"https://management.azure.com{ASSIGNMENTS}/gone"}})
-    assert await policies(clients(gone), SHOP) is None
+    assert await policies(clients(gone), SHOP, NOW) is None
 
 
 async def test_who_wrote_the_cluster() -> None:
