@@ -153,6 +153,7 @@ async def _report(
     tell: Callable[[str], None],
 ) -> FleetReport:
     held_credentials = _hand_in(session, plan, request.kubeconfigs)
+    _say_queues(plan)
     groups = await groups_seen(session.ports, plan)
     began = session.ports.clock.now()
     done = 0
@@ -176,6 +177,17 @@ async def _report(
         verdicts=verdicts,
         skip_rules=plan.skip_rules,
     )
+
+
+def _say_queues(plan: FleetPlan) -> None:
+    """Say that this machine looks at clusters whose groups have a work queue, because it may not reach them."""
+    queues = sorted({group.work_queue for stage in plan.stages for group in stage.groups if group.work_queue})
+    if queues:
+        output.say(
+            f"clusters of the work queues {', '.join(queues)} are looked at from here, not by their workers",
+            "  → start the deployment verify-fleet: its runs look from inside their networks",
+            style="warning",
+        )
 
 
 async def _kept(plan: FleetPlan, folder: list[Path] | None, settings: Settings) -> dict[str, tuple[Evidence, ...]]:

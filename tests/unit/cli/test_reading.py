@@ -175,9 +175,11 @@ async def test_a_plan_that_was_not_carried_out_is_not_proven(sandbox: RecordedSa
 
 
 async def test_verify_names_what_is_left_and_stores_its_report(sandbox: RecordedSandbox) -> None:
-    shown = await sandbox.terminal.type("mkdir kept && aks-entra verify fleet.yaml --evidence kept")
+    in_queue = "sed 's/rest: true/rest: true, work_queue: spoke/' fleet.yaml > f.yaml"
+    shown = await sandbox.terminal.type(f"mkdir kept && {in_queue} && aks-entra verify f.yaml --evidence kept")
 
     assert shown.status == 1
+    assert "clusters of the work queues spoke are looked at from here, not by their workers" in shown.err
     assert re.search(r"shop-weu/closed +not verified +left to do: rotate certificates · ", shown.out)
     assert re.search(r"shop-weu/no-rbac +refused +B003", shown.out)
     assert re.search(r"shop-weu/open +not verified +left to do: disable local accounts, rotate certificates", shown.out)
