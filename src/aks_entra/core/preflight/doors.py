@@ -46,11 +46,14 @@ def open_doors(case: Case) -> Iterator[Finding]:
                 "I170", f"{title_of(door.kind)} ({door.kind}) stays open: {'; '.join(door.because)}", door.remedy
             )
     if unread := [door for door in others if door.state is DoorState.NOT_LOOKED_AT]:
-        reasons = dict.fromkeys("; ".join(door.because) for door in unread)
-        kinds = {why: ", ".join(door.kind for door in unread if "; ".join(door.because) == why) for why in reasons}
-        found = "; ".join(f"{kinds[why]} ({why})" for why in reasons)
-        remedies = "; ".join(dict.fromkeys(door.remedy for door in unread if door.remedy))
-        yield says("I171", f"ways in that nobody looked at: {found}", remedies)
+        kinds = ", ".join(door.kind for door in unread)
+        reasons = {"; ".join(door.because) for door in unread}
+        remedies = {door.remedy for door in unread}
+        if len(reasons) == len(remedies) == 1:
+            yield says("I171", f"ways in that nobody looked at: {kinds} ({reasons.pop()})", remedies.pop())
+        else:
+            remedy = f"see why, and which rights would help: `aks-entra doors {case.posture.cluster}`"
+            yield says("I171", f"ways in that nobody looked at: {kinds}", remedy)
 
 
 def _stays(case: Case, door: Door) -> bool:

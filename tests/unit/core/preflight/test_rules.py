@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from aks_entra.core.cluster import Identity, Pool, Posture
-from aks_entra.core.doors.model import closed
+from aks_entra.core.doors.facts import Unread
+from aks_entra.core.doors.model import closed, not_looked_at
 from aks_entra.core.doors.registry import KINDS
 from aks_entra.core.planning.plan import plan_cluster
 from aks_entra.core.preflight import HELD, Controller, Facts, Home, Memberships, Severity, Subnet, Tools
@@ -213,3 +214,11 @@ def test_the_second_of_two_is_looked_at_too(
     found = [one for one in plan.findings if one.rule == rule_id]
     assert len(found) == said
     assert not [one for one in found if "ranges" in one.remedy and "(a, b, c)" not in one.remedy]
+
+
+def test_several_reasons_why_nobody_looked_at_doors_are_left_to_the_command() -> None:
+    refused = not_looked_at("run-command", Unread(why="a very long answer of the API server", remedy="grant a right"))
+    (finding,) = found(plan_cluster(managed(), target(), facts(doors=(refused,))), "I171")
+    assert "run-command" in finding.message
+    assert "very long answer" not in finding.message
+    assert finding.remedy == "see why, and which rights would help: `aks-entra doors shop-weu/shop-01`"
