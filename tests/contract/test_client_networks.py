@@ -48,6 +48,9 @@ async def test_a_plan_reads_its_own_network_and_says_why_it_does_not_reach_the_o
     assert found["near"].isdisjoint({"B013", "W160"})
     (near,) = [one for one in plan.clusters if one.cluster.name == "near"]
     assert near.disposition == "migrate"
+    (far,) = [one for one in plan.clusters if one.cluster.name == "far"]
+    (unread,) = [finding.message for finding in far.findings if finding.rule == "U140"]
+    assert "the proxy cannot reach far" in unread
 
 
 def test_a_persons_token_says_from_which_address_they_signed_in() -> None:

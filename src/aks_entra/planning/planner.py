@@ -290,7 +290,7 @@ async def _plan(ports: Ports, reader: FleetReader, posture: Posture, target: Tar
         read = ReadAs.PROVER if refused else asked.read
         facts = await around(ports, reader, posture, steps, facts, audit_days=asked.audit_days, read=read)
     if (steps or target.doors) and not posture.stopped:
-        seen = await look(ports, posture) if asked.doors else ()
+        seen = await look(ports, posture, unreachable=unreachable) if asked.doors else ()
         doors = seen[0].doors if seen else None if asked.doors else doors_of(DoorFacts(posture=posture))
         facts = replace(facts, doors=doors)
     return plan_cluster(posture, target, facts, asked.skips)

@@ -62,7 +62,7 @@ async def around(
         _subnets(ports, reader, posture),
         reader.known(lambda: _quotas(ports, reader, posture)),
         reader.known(lambda: home_of(ports, reader)),
-        workloads_of(ports, posture, read),
+        workloads_of(ports, posture, read, unreachable=facts.unreachable),
         _callers(ports, posture, facts, audit_days),
     )
     return replace(

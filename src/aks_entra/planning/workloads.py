@@ -31,8 +31,13 @@ class Seen:
     handed_out: bool = False
 
 
-async def workloads_of(ports: Ports, posture: Posture, read: ReadAs) -> Seen:
-    """Read the workloads as the prover, and where it cannot, with the admin credential if the fleet asks for that."""
+async def workloads_of(ports: Ports, posture: Posture, read: ReadAs, *, unreachable: str = "") -> Seen:
+    """Read the workloads as the prover, and where it cannot, with the admin credential if the fleet asks for that.
+
+    `unreachable`: why the API server did not answer a moment ago. Then it is not asked again.
+    """
+    if unreachable:
+        return Seen(inside=None, because=unreachable)
     seen, refused = await _as_prover(ports, posture)
     if read is not ReadAs.ADMIN_CREDENTIAL or not refused:
         return seen

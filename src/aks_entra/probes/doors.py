@@ -18,11 +18,14 @@ from aks_entra.probes.unread import read
 _CLUSTERS: Final = "Microsoft.ContainerService/managedClusters"
 
 
-async def look(ports: Ports, posture: Posture) -> tuple[DoorsSeen, ...]:
-    """Return every door of a cluster whose posture was just read. Without a port for it, return nothing."""
+async def look(ports: Ports, posture: Posture, *, unreachable: str = "") -> tuple[DoorsSeen, ...]:
+    """Return every door of a cluster whose posture was just read. Without a port for it, return nothing.
+
+    `unreachable`: why the API server did not answer a moment ago. Then it is not asked again.
+    """
     if ports.doors is None:
         return ()
-    facts = await add_rights(await _facts(ports.doors, ports.clock, posture), ports, posture)
+    facts = await add_rights(await _facts(ports.doors, ports.clock, posture), ports, posture, unreachable=unreachable)
     return (DoorsSeen(at=checks.stamp(ports.clock), doors=doors_of(facts)),)
 
 

@@ -33,12 +33,17 @@ _NO_TOKEN: Final = Unread(
 _STOPPED: Final = Unread(why="the cluster is stopped", remedy="start it: `az aks start`")
 
 
-async def add_rights(facts: DoorFacts, ports: Ports, posture: Posture) -> DoorFacts:
-    """Return the facts with who holds rights on a cluster. Without a port for it, return them unchanged."""
+async def add_rights(facts: DoorFacts, ports: Ports, posture: Posture, *, unreachable: str = "") -> DoorFacts:
+    """Return the facts with who holds rights on a cluster. Without a port for it, return them unchanged.
+
+    `unreachable`: why the API server does not answer; what only it knows is not read.
+    """
     if (reads := ports.rights) is None:
         return facts
     clock, cluster = ports.clock, posture.cluster
     closed = _STOPPED if posture.stopped else None if posture.identity is Identity.MANAGED else _NO_TOKEN
+    if unreachable and closed is None:
+        closed = Unread(why=unreachable, remedy="look from a network that reaches the API server")
 
     async def inside(call: Callable[[Posture], Awaitable[_T]]) -> _T | Unread:
         return await read(clock, "", lambda: call(posture)) if closed is None else closed

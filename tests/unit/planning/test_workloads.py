@@ -13,7 +13,8 @@ from aks_entra.core.target import RotationPolicy
 from aks_entra.errors import AksEntraError, Refused, TryLater
 from aks_entra.planning.planner import plan_again
 from tests.support.cases import INSIDE
-from tests.support.memory_fleets import GROUPED, planned
+from tests.support.memory_doors import WorldDoors
+from tests.support.memory_fleets import GROUPED, fleet_world, planned
 from tests.support.memory_ports import World
 
 FETCH, AS_ADMIN = "arm.hold_admin_credential", "kubernetes.inside as admin"
@@ -150,3 +151,14 @@ async def test_without_a_rotation_nothing_is_fetched() -> None:
     plan = await planned(world, replace(GROUPED, rotation=RotationPolicy.LATER), read=ReadAs.ADMIN_CREDENTIAL)
     assert plan.clusters[0].disposition == "migrate"
     assert FETCH not in world.calls
+
+
+async def test_an_api_server_that_does_not_answer_is_not_asked_for_workloads_or_doors() -> None:
+    """A laptop outside of a private network would wait for each of these reads."""
+    world = fleet_world(1)
+    world.clusters[next(iter(world.clusters))].reachable = False
+    world.doors = WorldDoors()
+    (plan,) = (await planned(world, read=ReadAs.ADMIN_CREDENTIAL)).clusters
+    assert "B013" in {finding.rule for finding in plan.findings}
+    assert not {"kubernetes.inside", "kubernetes.inside as admin", "arm.hold_admin_credential"} & set(world.calls)
+    assert world.doors.asked == 1, "what ARM knows of doors is read all the same"
