@@ -17,6 +17,7 @@ from aks_entra.documents import load_plan
 from aks_entra.errors import TryLater
 from aks_entra.prefect_client.names import WORK_POOL
 from aks_entra.prefect_client.work_pools import ensure_work_queue, is_polled
+from tests.flows.private_networks import SUBSCRIPTION
 from tests.support.patience import SOON
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ async def test_a_fleet_in_two_private_networks_is_planned_and_migrated_from_outs
 ) -> None:
     fleet = tmp_path / "fleet.yaml"
     with fleet.open("w") as file:
-        YAML(typ="safe").dump(stack.fleet("split", STAGE), file)
+        clusters = [{"subscription": SUBSCRIPTION, "resource_group": "split"}]
+        YAML(typ="safe").dump({**stack.fleet("split", STAGE), "clusters": clusters}, file)
     with stack.inside():
         hosts = [one.server.fqdn for one in stack.sandbox.arm.state.clusters.values() if "/split/" in one.id]
         for host in hosts:

@@ -6,8 +6,9 @@ Azure shows which grants exist and when they end. If a mark is damaged, our own 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from math import inf
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -19,6 +20,10 @@ from aks_entra.core.cluster import Posture
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 AT_A_TIME: Final = 10
+REACH: Final = 20.0
+"""Seconds for which an API server that does not answer is asked again. All grants wait for the slowest answer, and
+another sweep follows.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +81,7 @@ async def clusters_of(granter: Granter, subscriptions: Iterable[str]) -> tuple[t
 
 async def look(granter: Granter, subscriptions: tuple[str, ...], clusters: tuple[Posture, ...]) -> Seen:
     """Return every grant: role assignments of the subscriptions, bindings of the clusters."""
-    roles, bound = _patient(granter, granter.access.roles.grants), _patient(granter, granter.bound)
+    roles, bound = _patient(granter, granter.access.roles.grants), _patient(granter, granter.bound, most=REACH)
     by_azure, dark = await _each(subscriptions, roles, lambda one: f"subscription {one}")
     inside, shut = await _each(clusters, bound, lambda one: f"cluster {one.cluster}")
     found = (*by_azure, *inside)
@@ -126,9 +131,12 @@ async def _id(granter: Granter, subscription: str) -> tuple[str, ...]:
         return (await granter.ports.arm.subscription_id(subscription),)
 
 
-def _patient(granter: Granter, read: Callable[[_T], Awaitable[_R]]) -> Callable[[_T], Awaitable[_R]]:
-    """Make a read wait out throttling, up to the timeout for grants."""
-    return lambda thing: until(granter.ports.clock, granter.patience, lambda: read(thing), "this could not be read")
+def _patient(
+    granter: Granter, read: Callable[[_T], Awaitable[_R]], *, most: float = inf
+) -> Callable[[_T], Awaitable[_R]]:
+    """Make a read wait out throttling, up to the timeout for grants and at most for `most` seconds."""
+    patience = replace(granter.patience, timeout=min(granter.patience.timeout, most))
+    return lambda thing: until(granter.ports.clock, patience, lambda: read(thing), "this could not be read")
 
 
 def _not_ended(grant: Grant, error: Exception) -> Ended:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from aks_entra.access.grant_sweep import Unseen, clusters_of, look, sweep
+from aks_entra.access.grant_sweep import REACH, Unseen, clusters_of, look, sweep
 from aks_entra.access.grants import Granter, Patience
 from aks_entra.core.access.explanation import Token
 from aks_entra.core.access.grants import Grant, Via
@@ -100,12 +100,12 @@ class Bindings(Roles):
         return Answer(allowed=any(one.principal_id == token.object_id for one in self.world.grants.values()))
 
 
-def engine(world: World) -> Granter:
+def engine(world: World, timeout: float = 20) -> Granter:
     side = cast("Any", world)
     roles, bindings = cast("Any", Roles(world)), cast("Any", Bindings(world))
     access = AccessPorts(roles=roles, bindings=bindings, pim=roles, policies=roles)
     ports = Ports(**dict.fromkeys(Ports.__dataclass_fields__, side))
-    return Granter(ports=ports, access=access, patience=Patience(timeout=20, poll_interval=5))
+    return Granter(ports=ports, access=access, patience=Patience(timeout=timeout, poll_interval=5))
 
 
 def world(*grants: Grant, **wrong: Exception | list[Exception]) -> World:
@@ -160,6 +160,16 @@ async def test_what_is_throttled_is_waited_for_and_named_when_it_stays_so() -> N
     there.wrong[f"grants of {HERE}"] = [TryLater("throttled", after=5) for _ in range(9)]
     swept = await sweep(engine(there), (HERE,))
     assert (len(swept.ended), len(swept.unseen)) == (1, 1)
+
+
+async def test_an_api_server_that_does_not_answer_delays_the_end_of_the_others_by_seconds() -> None:
+    """A private cluster that this worker does not reach never answers. All grants wait for the slowest answer."""
+    there = world(bound("one"), SHUT)
+    there.wrong["grants of shop-02"] = [TryLater("nobody answers", after=5) for _ in range(200)]
+    swept = await sweep(engine(there, timeout=600), (HERE,))
+    assert [one.grant.id for one in swept.ended] == ["rolebindings/shop/one"]
+    assert there.time - NOW <= timedelta(seconds=REACH)
+    assert "nobody answers" in swept.unseen[0].error
 
 
 async def test_a_grant_that_cannot_be_ended_is_a_row_and_the_others_end() -> None:
