@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from aks_entra.core.doors.model import Door, DoorState
 from aks_entra.core.doors.registry import complete, title_of, unproven
@@ -10,6 +11,9 @@ from aks_entra.core.doors.role_assignments import STATIC_CREDENTIALS
 from aks_entra.core.preflight.context import Case
 from aks_entra.core.preflight.finding import Finding, Rule, rule, says
 from aks_entra.core.target import LocalAccounts
+
+_SHORT: Final = 120
+"""Characters of a remedy that a plan shows beside others. The command that lists the doors shows each in full."""
 
 
 @rule(
@@ -52,8 +56,9 @@ def open_doors(case: Case) -> Iterator[Finding]:
         if len(reasons) == len(remedies) == 1:
             yield says("I171", f"ways in that nobody looked at: {kinds} ({reasons.pop()})", remedies.pop())
         else:
-            remedy = f"see why, and which rights would help: `aks-entra doors {case.posture.cluster}`"
-            yield says("I171", f"ways in that nobody looked at: {kinds}", remedy)
+            rights = sorted(remedy for remedy in remedies if remedy and len(remedy) <= _SHORT)
+            why = f"see why, and which rights would help: `aks-entra doors {case.posture.cluster}`"
+            yield says("I171", f"ways in that nobody looked at: {kinds}", "; ".join((*rights, why)))
 
 
 def _stays(case: Case, door: Door) -> bool:

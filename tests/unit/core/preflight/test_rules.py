@@ -217,8 +217,14 @@ def test_the_second_of_two_is_looked_at_too(
 
 
 def test_several_reasons_why_nobody_looked_at_doors_are_left_to_the_command() -> None:
-    refused = not_looked_at("run-command", Unread(why="a very long answer of the API server", remedy="grant a right"))
-    (finding,) = found(plan_cluster(managed(), target(), facts(doors=(refused,))), "I171")
+    answer = Unread(why="a very long answer of the API server", remedy=f"the prover needs {'many ' * 30}rights")
+    refused = not_looked_at("impersonation", answer)
+    unread = not_looked_at("run-command", Unread(why="you lack a right", remedy="grant a right"))
+    (finding,) = found(plan_cluster(managed(), target(), facts(doors=(refused, unread))), "I171")
+    assert "impersonation" in finding.message
     assert "run-command" in finding.message
     assert "very long answer" not in finding.message
-    assert finding.remedy == "see why, and which rights would help: `aks-entra doors shop-weu/shop-01`"
+    assert finding.remedy == (
+        "grant a right; look again: `aks-entra doors`; "
+        "see why, and which rights would help: `aks-entra doors shop-weu/shop-01`"
+    )
