@@ -15,8 +15,12 @@ from aks_entra.adapters.kubernetes.handshake import handshake
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.documents import load_plan
 from aks_entra.errors import TryLater
+from aks_entra.fleet_file.model import FleetFile
 from aks_entra.prefect_client.names import WORK_POOL
 from aks_entra.prefect_client.work_pools import ensure_work_queue, is_polled
+from aks_entra.settings import Settings
+from aks_entra.wiring import open_session
+from tasks.planning import plan_fleet
 from tests.flows.private_networks import SUBSCRIPTION
 from tests.support.patience import SOON
 
@@ -96,3 +100,25 @@ async def test_a_fleet_in_two_private_networks_is_planned_and_migrated_from_outs
         report = await stack.report(run.id)
         assert [one.outcome for one in report.verdicts] == [Outcome.VERIFIED, Outcome.VERIFIED, Outcome.REFUSED]
         assert stack.writes("split").count("POST rotateClusterCertificates") == 2
+
+
+async def test_a_run_plans_one_group_as_its_prover_and_another_by_its_work_queue(
+    stack: PrefectStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (robot,) = [one for one in stack.sandbox.directory.service_principals() if one.display_name == "robot"]
+    tenant = stack.sandbox.operator.tenant_id
+    prover = {"client_id": robot.app_id, "tenant_id": tenant, "client_secret_env": "ROBOT_SECRET"}
+    groups = [
+        {"name": "here", "clusters": ["quiet/open"], "prover": prover},
+        {"name": "there", "rest": True, "work_queue": "spoke-nobody"},
+    ]
+    fleet = FleetFile.model_validate(stack.fleet("quiet", {"name": "all", "groups": groups})).to_fleet()
+    with stack.inside():
+        monkeypatch.setenv("ROBOT_SECRET", "the-robot")
+        async with open_session(Settings()):
+            plan = await plan_fleet.fn(fleet)
+    (here,) = [group for group in plan.stages[0].groups if group.name == "here"]
+    assert (here.prover or plan.prover).object_id == robot.id
+    by_name = {one.cluster.name: one for one in plan.clusters}
+    assert "no worker polls the work queue spoke-nobody" in by_name["unknown"].blockers[0].message
+    assert not [one for one in by_name["open"].blockers if "work queue" in one.message]
