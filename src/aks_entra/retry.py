@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
@@ -11,6 +11,9 @@ from aks_entra.errors import TryLater
 from aks_entra.ports.migration import Clock
 
 _T = TypeVar("_T")
+
+REACH: Final = 20.0
+"""Seconds for which an API server that does not answer, or refuses a new token, is asked again."""
 
 
 async def persist(clock: Clock, limit: float, call: Callable[[], Awaitable[_T]]) -> _T:

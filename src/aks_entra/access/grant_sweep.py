@@ -16,14 +16,11 @@ from aks_entra.access.grants import Ended, Granter, until
 from aks_entra.bounded_gather import bounded_gather
 from aks_entra.core.access.grants import Grant, due
 from aks_entra.core.cluster import Posture
+from aks_entra.retry import REACH
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 AT_A_TIME: Final = 10
-REACH: Final = 20.0
-"""Seconds for which an API server that does not answer is asked again. All grants wait for the slowest answer, and
-another sweep follows.
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +77,11 @@ async def clusters_of(granter: Granter, subscriptions: Iterable[str]) -> tuple[t
 
 
 async def look(granter: Granter, subscriptions: tuple[str, ...], clusters: tuple[Posture, ...]) -> Seen:
-    """Return every grant: role assignments of the subscriptions, bindings of the clusters."""
+    """Return every grant: role assignments of the subscriptions, bindings of the clusters.
+
+    An API server that does not answer is given up soon: all grants wait for the slowest answer, and another sweep
+    follows.
+    """
     roles, bound = _patient(granter, granter.access.roles.grants), _patient(granter, granter.bound, most=REACH)
     by_azure, dark = await _each(subscriptions, roles, lambda one: f"subscription {one}")
     inside, shut = await _each(clusters, bound, lambda one: f"cluster {one.cluster}")

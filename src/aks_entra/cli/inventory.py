@@ -91,7 +91,7 @@ def inventory(
     the others are shown, and the exit code is 1. Use - as FILE to write CSV to standard output.
     """
     with output.guarded():
-        inventory_summary.board((), by)
+        inventory_summary.grouping(by)
         if csv is not None and str(csv) != "-":
             writable(csv, replace=True)
         narrow = _Narrow(resource_group, name, tuple(sorted(_pair(one) for one in tag or [])))

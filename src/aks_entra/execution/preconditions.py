@@ -27,12 +27,10 @@ from aks_entra.planning.preflight_facts import (
 from aks_entra.planning.reader import Reading, needed_actions
 from aks_entra.ports.migration import Ports
 from aks_entra.probes import checks
-from aks_entra.retry import persist
+from aks_entra.retry import REACH, persist
 
 ASKED_BEFORE: Final = EnableEntra | UpdateEntra | DisableLocalAccounts | RotateCertificates
 """The steps before which everything is checked again."""
-
-_REACH: Final = 20.0  # seconds during which an API server that does not answer is tried again
 
 
 async def require(
@@ -146,7 +144,7 @@ async def _shown(ports: Ports, posture: Posture) -> tuple[Posture, str]:
         return posture, ""
     fqdn = posture.fqdn
     try:
-        serving = await persist(ports.clock, _REACH, lambda: ports.kubernetes.handshake(fqdn))
+        serving = await persist(ports.clock, REACH, lambda: ports.kubernetes.handshake(fqdn))
     except AksEntraError as error:
         return posture, error.message
     return replace(posture, serving=serving), ""

@@ -167,7 +167,7 @@ class FleetFile(_Part):
     clusters: Annotated[tuple[ClustersFile, ...], Field(min_length=1, max_length=MAX_CLUSTERS)]
     """The clusters of the fleet."""
     exclude: Annotated[tuple[ExcludedFile, ...], Field(max_length=MAX_CLUSTERS)] = ()
-    """Clusters that `clusters` selects and that are left out. A name that matches none is an error."""
+    """Clusters that `clusters` selects and that are left out. A name that matches no cluster is an error."""
     target: TargetFile
     """The target state of each cluster."""
     prover: ProverFile | None = None

@@ -21,14 +21,13 @@ from aks_entra.ports.migration import Ports
 from aks_entra.probes import checks
 from aks_entra.probes.doors import look
 from aks_entra.probes.old_credentials import activity_log
-from aks_entra.retry import persist
+from aks_entra.retry import REACH, persist
 
 _T = TypeVar("_T")
 
 Progress: TypeAlias = Callable[[int, int, str], None]
 """Called with (done, total, what was just read)."""
 
-_REACH: Final = 20.0  # seconds: how long an API server that does not answer is tried again
 _LOG: Final = 300.0  # seconds: how long throttling of the activity log is waited out
 
 
@@ -97,7 +96,7 @@ class FleetReader(Reading):
             return posture, "it has no address yet"
         fqdn = posture.fqdn
         try:
-            serving = await persist(self._ports.clock, _REACH, lambda: self._ports.kubernetes.handshake(fqdn))
+            serving = await persist(self._ports.clock, REACH, lambda: self._ports.kubernetes.handshake(fqdn))
         except AksEntraError as error:
             return posture, error.message
         return replace(posture, serving=serving, depth=Depth.PROBED), ""

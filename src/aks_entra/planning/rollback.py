@@ -70,7 +70,10 @@ async def plan_way_back(
 
 
 async def _missing(arm: ControlPlane, now: Posture, steps: tuple[Step, ...]) -> tuple[str, ...] | None:
-    """Return the rights that the steps need and the runner lacks. None if one is unknown and none is missing."""
+    """Return the rights that the steps need and the runner lacks.
+
+    Returns None if none is known to be missing, but one could not be read.
+    """
     missing = await arm.missing_permissions(now.cluster, needed_actions(steps))
     answers = [(right, await arm.may(right.scope, right.action)) for right in now.linked]
     lacking = (*(missing or ()), *(str(right) for right, answer in answers if answer is False))

@@ -15,9 +15,8 @@ from aks_entra.core.planning.fleet import ReadAs
 from aks_entra.core.preflight import Inside
 from aks_entra.errors import AksEntraError
 from aks_entra.ports.migration import Ports
-from aks_entra.retry import persist
+from aks_entra.retry import REACH, persist
 
-_REACH: Final = 20.0  # seconds: how long an API server that refuses the prover is asked again
 _NOT_ON: Final = "Microsoft Entra ID is not on yet, so nobody can sign in"
 _REFUSED: Final = frozenset({401, 403})
 
@@ -52,7 +51,7 @@ async def _as_prover(ports: Ports, posture: Posture) -> tuple[Seen, bool]:
     if posture.identity is not Identity.MANAGED:
         return Seen(inside=None, because=_NOT_ON), True
     try:
-        inside = await persist(ports.clock, _REACH, lambda: ports.kubernetes.inside(posture))
+        inside = await persist(ports.clock, REACH, lambda: ports.kubernetes.inside(posture))
     except AksEntraError as error:
         return Seen(inside=None, because=error.message), error.status in _REFUSED
     return Seen(inside=inside), bool(inside.unread)
@@ -63,11 +62,11 @@ async def _as_admin(ports: Ports, posture: Posture) -> Seen:
     held, handed_out = ports.vault.holds(posture.cluster), False
     try:
         if not held:
-            answer = await persist(ports.clock, _REACH, lambda: ports.arm.hold_admin_credential(posture.cluster))
+            answer = await persist(ports.clock, REACH, lambda: ports.arm.hold_admin_credential(posture.cluster))
             if isinstance(answer, AdminCredentialRefused):
                 return Seen(inside=None, because=answer.message)
             handed_out = True
-        inside = await persist(ports.clock, _REACH, lambda: ports.kubernetes.inside(posture, as_admin=True))
+        inside = await persist(ports.clock, REACH, lambda: ports.kubernetes.inside(posture, as_admin=True))
         return Seen(inside=inside, handed_out=handed_out)
     except AksEntraError as error:
         return Seen(inside=None, because=f"with the admin credential: {error.message}", handed_out=handed_out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,11 +35,9 @@ def board(rows: Iterable[Row], by: str) -> tuple[Line, ...]:
     Raises:
         Refused: `by` is none of these.
     """
-    groups: dict[str, list[Row]] = {}
+    key, groups = grouping(by), dict[str, list[Row]]()
     for row in rows:
-        groups.setdefault(_key(row.posture, by), []).append(row)
-    if not groups:
-        _key(None, by)
+        groups.setdefault(key(row.posture), []).append(row)
     lines = (line_of(name, members) for name, members in groups.items())
     return tuple(sorted(lines, key=lambda line: (-line.clusters, line.name)))
 
@@ -78,16 +76,15 @@ def _shown(line: Line) -> dict[str, Any]:
     }
 
 
-def _key(posture: Posture | None, by: str) -> str:
+def grouping(by: str) -> Callable[[Posture], str]:
+    """Return what names the group of a cluster. Raises Refused as `board` does."""
     kind, _, name = by.partition(":")
     if kind not in {"subscription", "posture", "tag"} or bool(name) != (kind == "tag"):
         raise Refused(
             f"clusters cannot be grouped by {by!r}", field=_FIELD, remedy="write subscription, posture or tag:NAME"
         )
-    if posture is None:
-        return ""
     if kind == "subscription":
-        return posture.cluster.subscription_id.lower()
+        return lambda posture: posture.cluster.subscription_id.lower()
     if kind == "posture":
-        return f"{identity(posture)}, local accounts {'on' if posture.local_accounts else 'off'}"
-    return next((value for key, value in posture.tags if key.casefold() == name.casefold()), UNTAGGED)
+        return lambda posture: f"{identity(posture)}, local accounts {'on' if posture.local_accounts else 'off'}"
+    return lambda posture: next((it for key, it in posture.tags if key.casefold() == name.casefold()), UNTAGGED)

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from aks_entra.access.grant_sweep import REACH, Unseen, clusters_of, look, sweep
+from aks_entra.access.grant_sweep import Unseen, clusters_of, look, sweep
 from aks_entra.access.grants import Granter, Patience
 from aks_entra.core.access.explanation import Token
 from aks_entra.core.access.grants import Grant, Via
@@ -20,6 +20,7 @@ from aks_entra.core.cluster import ClusterId, Posture
 from aks_entra.errors import Refused, TryLater
 from aks_entra.ports.access import AccessPorts, Answer
 from aks_entra.ports.migration import Caller, Ports
+from aks_entra.retry import REACH
 from tests.support.access_cases import CLUSTER, NOW, POSTURE, TENANT, grant
 
 HERE = CLUSTER.subscription_id
