@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from aks_entra.adapters.credential_file import read_credentials
 from aks_entra.core.evidence.found_credentials import Kind, Life
+from aks_entra.core.evidence.rotation_debt import Record
 from aks_entra.core.planning.fleet import Selector
 from aks_entra.core.verdict.report import records_of_verdict
 from aks_entra.core.verdict.verdict import Outcome
@@ -43,7 +44,7 @@ def certificate_of(kubeconfig: bytes) -> bytes:
     return base64.b64decode(user["client-certificate-data"])
 
 
-async def asked(session: Session, content: bytes, records: tuple = ()) -> dict[Kind, Answer]:
+async def asked(session: Session, content: bytes, records: tuple[Record, ...] = ()) -> dict[Kind, Answer]:
     answers = await trace(session.ports, read_credentials(content), EVERYWHERE, records)
     return {one.found.kind: one for one in answers}
 
@@ -73,8 +74,9 @@ async def test_a_leaked_kubeconfig_is_alive_until_the_rotation_and_dead_after_it
     assert api_server == []  # nothing was presented: a handshake sends no request
     for kind in (Kind.CERTIFICATE, Kind.STATIC_TOKEN):
         assert before[kind].judgement.life is Life.ALIVE, before[kind].judgement
-        assert before[kind].posture is not None
-        assert before[kind].posture.cluster.key == cluster("plain").key
+        posture = before[kind].posture
+        assert posture is not None
+        assert posture.cluster.key == cluster("plain").key
         assert before[kind].known_by == "its CA serves there now"
     assert before[Kind.CERTIFICATE].found.groups == ("system:masters",)
     assert [one.to for one in before[Kind.CERTIFICATE].fetched], "the activity log names who fetched it"

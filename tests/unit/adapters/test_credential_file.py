@@ -44,7 +44,7 @@ class Pair:
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealed or NoEncryption())
 
 
-def made(*names: x509.NameAttribute, by: Pair | None = None, ca: bool = False, extensions: bool = True) -> Pair:
+def made(*names: x509.NameAttribute[str], by: Pair | None = None, ca: bool = False, extensions: bool = True) -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name(names)
     builder = (
@@ -80,13 +80,13 @@ def encoded(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def kubeconfig(ca: bytes = CA.pem, **user: Any) -> bytes:
+def kubeconfig(user: dict[str, Any] | None = None, *, ca: bytes = CA.pem, **more: Any) -> bytes:
     document: dict[str, Any] = {
         "apiVersion": "v1",
         "current-context": "pay",
         "contexts": [{"name": "pay", "context": {"cluster": "c", "user": "u"}}],
         "clusters": [{"name": "c", "cluster": {"server": SERVER, "certificate-authority-data": encoded(ca)}}],
-        "users": [{"name": "u", "user": user}],
+        "users": [{"name": "u", "user": {**(user or {}), **more}}],
     }
     return json.dumps(document).encode()
 
@@ -108,7 +108,7 @@ def token(**claims: Any) -> str:
 
 
 def test_an_admin_kubeconfig_carries_a_certificate_and_a_token() -> None:
-    certificate, static = read_credentials(kubeconfig(**pair(), token=SECRET))
+    certificate, static = read_credentials(kubeconfig(pair(), token=SECRET))
     assert (certificate.kind, static.kind) == (Kind.CERTIFICATE, Kind.STATIC_TOKEN)
     assert (certificate.subject, certificate.groups) == ("masterclient", ("system:masters",))
     assert (certificate.signed, certificate.has_key) == (True, True)
@@ -128,15 +128,15 @@ def test_an_admin_kubeconfig_carries_a_certificate_and_a_token() -> None:
     ],
 )
 def test_a_certificate_with_another_key_or_none_does_not_have_its_key(key: bytes, *, has_key: bool) -> None:
-    assert only(kubeconfig(**pair(key=key))).has_key is has_key
+    assert only(kubeconfig(pair(key=key))).has_key is has_key
 
 
 def test_a_certificate_of_another_ca_is_not_signed_by_the_one_in_the_file() -> None:
-    found = only(kubeconfig(ca=OTHER.pem, **pair()))
+    found = only(kubeconfig(pair(), ca=OTHER.pem))
     assert not found.signed
     assert found.issuer_key != found.authority_key
     assert found.authority_key, "an identifier is computed for a CA that has none"
-    alone = only(kubeconfig(ca=b"", **pair(BARE)))
+    alone = only(kubeconfig(pair(BARE), ca=b""))
     assert (alone.authority, alone.issuer_key, alone.subject) == (None, "", "O=nameless")
 
 
@@ -152,13 +152,13 @@ def test_a_certificate_of_another_ca_is_not_signed_by_the_one_in_the_file() -> N
     ],
 )
 def test_other_users_of_a_kubeconfig(user: dict[str, Any], kind: Kind, subject: str, elsewhere: str) -> None:
-    found = only(kubeconfig(**user))
+    found = only(kubeconfig(user))
     assert (found.kind, found.subject, found.elsewhere) == (kind, subject, elsewhere)
     assert SECRET not in repr(found)
 
 
 def test_data_in_the_file_counts_before_a_path() -> None:
-    found = read_credentials(kubeconfig(**pair(), **{"client-certificate": "x"}, token=SECRET, tokenFile="y"))
+    found = read_credentials(kubeconfig({**pair(), "client-certificate": "x"}, token=SECRET, tokenFile="y"))
     assert [one.elsewhere for one in found] == ["", ""]
 
 
@@ -235,4 +235,4 @@ def test_a_malformed_kubeconfig_is_refused(content: bytes) -> None:
 
 def test_data_that_is_not_base64_is_no_certificate() -> None:
     with pytest.raises(Refused, match="carries no credential"):
-        read_credentials(kubeconfig(**{"client-certificate-data": "é"}))
+        read_credentials(kubeconfig({"client-certificate-data": "é"}))
