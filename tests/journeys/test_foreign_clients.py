@@ -17,10 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from aks_entra.core.verdict.verdict import Outcome as Verdicts
+from aks_entra.documents import dump_report
 from azure_sandbox.server import Sandbox
 from azure_sandbox.world.model import World
 from tests.journeys.clients import LOCAL_ACCOUNTS_ARE_OFF, LOGIN
 from tests.support.terminal import Outcome, Terminal
+from tests.support.verdict_cases import report_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -153,6 +156,27 @@ async def test_prowler_judges_each_cluster(sandbox: Sandbox, terminal: Terminal)
     local = {name: judged["aks_cluster_local_accounts_disabled", name] for name in ("plain", "guarded", "closed")}
     assert local == {"plain": "FAIL", "guarded": "FAIL", "closed": "PASS"}
     assert not_modelled(sandbox) == []
+
+
+async def test_an_auditor_checks_a_signed_report_with_cosign_alone(terminal: Terminal) -> None:
+    needs("cosign", "cosign")
+    (terminal.home / "kept.json").write_text(dump_report(report_of()))
+    await terminal.run(
+        "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem && chmod 600 key.pem"
+    )
+    await terminal.run("openssl pkey -in key.pem -pubout -out key.pub")
+    await terminal.run("aks-entra report kept.json --json report.json --attest report.intoto.json --key key.pem")
+    check = (
+        "cosign verify-blob-attestation --key key.pub --insecure-ignore-tlog=true "
+        "--type https://in-toto.io/attestation/test-result/v0.1 --signature report.intoto.json "
+    )
+    checked = await terminal.type(f"{check} report.json")
+    assert "Verified OK" in checked.out + checked.err
+    (terminal.home / "report.json").write_text(dump_report(report_of(outcome=Verdicts.FAILED)))
+    assert (await terminal.type(f"{check} report.json")).status != 0
+    other = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 | openssl pkey -pubout -out key.pub"
+    await terminal.run(f"{other} && aks-entra report kept.json --json report.json")
+    assert (await terminal.type(f"{check} report.json")).status != 0
 
 
 class Terraform:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,10 +13,11 @@ import typer
 from aks_entra.cli import output
 from aks_entra.cli.deferred import prefect_client
 from aks_entra.cli.earlier_reports import read_report, unreachable
-from aks_entra.cli.plan_input import write_new
+from aks_entra.cli.plan_input import writable, write_new
 from aks_entra.documents import dump_report
 from aks_entra.errors import AksEntraError, Refused
-from aks_entra.report import csv_rows, html, junit, sarif, verdict_text
+from aks_entra.host.file_trust import POSIX
+from aks_entra.report import attestation, csv_rows, html, junit, sarif, verdict_text
 
 if TYPE_CHECKING:
     from aks_entra.core.verdict.report import FleetReport
@@ -50,11 +52,23 @@ def report(
     ] = None,
     csv: Annotated[Path | None, _file("--csv", "Write CSV with one line for each cluster.")] = None,
     json: Annotated[Path | None, _file("--json", "Write the report itself, with all evidence.")] = None,
+    attest: Annotated[
+        Path | None,
+        _file("--attest", "Sign the report: write an in-toto statement in a DSSE envelope. Needs --key."),
+    ] = None,
+    key: Annotated[
+        Path | None, _file("--key", "Private key (PEM) that signs. Only its owner may be able to read the file.")
+    ] = None,
     format_: output.Output = output.Format.TABLE,
 ) -> None:
-    """Show a report, or write it as HTML, JUnit, SARIF, CSV or JSON. Use - as FILE to write to standard output."""
+    """Show a report, or write it as HTML, JUnit, SARIF, CSV or JSON. Use - as FILE to write to standard output.
+
+    --attest signs the file that --json writes, or else the report file itself. An auditor checks the signature with
+    `cosign verify-blob-attestation`, and needs nothing of this program.
+    """
     file = Path(source)
     with output.guarded():
+        signed = _Signing.of(attest, key, json, file) if attest or key else None
         found = read_report(file) if file.is_file() else output.run(_kept(source))
     with output.guarded():
         wanted = {"html": html, "junit": junit, "sarif": sarif, "csv": csv, "json": json}
@@ -66,12 +80,54 @@ def report(
             else:
                 write_new(file, text, replace=True)
                 output.say(f"{kind}: {file}", style="dim")
+        if signed is not None:
+            signed.write(found)
     if any(str(file) == "-" for file in files.values()):
         return
     if format_ is output.Format.JSON:
         output.emit_document(_as("json", found))
         return
     output.emit(*verdict_text.render(found))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Signing:
+    """What is to be signed: the file that an auditor gets, the envelope's file and the private key (PEM)."""
+
+    subject: Path
+    envelope: Path
+    key: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, envelope: Path | None, key: Path | None, json: Path | None, source: Path) -> _Signing:
+        """Check the options. Raises Refused before anything is written."""
+        if envelope is None or key is None:
+            missing, there = ("--key", "--attest") if key is None else ("--attest", "--key")
+            output.usage(f"{there} needs {missing} too", remedy=f"add {missing} FILE")
+        subject = json or source
+        if str(subject) == "-" or (json is None and not source.is_file()):
+            output.usage(
+                "--attest signs a file, and there is none",
+                remedy="add --json FILE: the auditor needs that file beside the signature",
+            )
+        writable(envelope, replace=True)
+        return cls(subject=subject, envelope=envelope, key=_private(key))
+
+    def write(self, report: FleetReport) -> None:
+        """Write the envelope for the subject as it is on disk."""
+        statement = attestation.statement(report, self.subject.name, self.subject.read_bytes())
+        write_new(self.envelope, attestation.sign(statement, self.key), replace=True)
+        output.say(f"attestation of {self.subject}: {self.envelope}", style="dim")
+
+
+def _private(key: Path) -> bytes:
+    """Read the private key. Raises Refused if somebody else can read the file too."""
+    try:
+        if POSIX and key.stat().st_mode & 0o077:
+            raise Refused(f"{key}: other users can read this private key", remedy=f"chmod 600 {key}", field="--key")
+        return key.read_bytes()
+    except OSError as error:
+        raise Refused(f"{key}: {error.strerror}", remedy="name the file with the private key", field="--key") from None
 
 
 async def _kept(source: str) -> FleetReport:

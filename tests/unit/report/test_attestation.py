@@ -1,0 +1,84 @@
+"""The signed statement about a report, checked with the public key alone, as an auditor does."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+
+import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+)
+
+from aks_entra.core.verdict.verdict import Outcome
+from aks_entra.errors import Refused
+from aks_entra.report.attestation import PAYLOAD, sign, statement
+from tests.support.verdict_cases import report_of
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+
+
+def pem(key: PrivateKeyTypes, sealed: KeySerializationEncryption | None = None) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealed or NoEncryption())
+
+
+@pytest.mark.parametrize(
+    ("outcome", "result", "place"),
+    [
+        (Outcome.VERIFIED, "PASSED", "passedTests"),
+        (Outcome.NOT_VERIFIED, "WARNED", "warnedTests"),
+        (Outcome.SKIPPED, "WARNED", "warnedTests"),
+        (Outcome.FAILED, "FAILED", "failedTests"),
+        (Outcome.REFUSED, "FAILED", "failedTests"),
+    ],
+)
+def test_only_verified_clusters_pass(outcome: Outcome, result: str, place: str) -> None:
+    report = report_of(outcome=outcome)
+    made = statement(report, "report.json", b"content")
+    assert made["subject"] == [{"name": "report.json", "digest": {"sha256": hashlib.sha256(b"content").hexdigest()}}]
+    assert made["predicate"]["result"] == result
+    assert {name for name in ("passedTests", "warnedTests", "failedTests") if made["predicate"][name]} == {place}
+    assert made["predicate"][place] == [one.cluster.resource_id for one in report.verdicts]
+    assert made["predicate"]["configuration"][0]["name"] == "plan"
+
+
+def test_the_signature_covers_the_type_and_the_statement() -> None:
+    made = statement(report_of(), "report.json", b"content")
+    envelope = json.loads(sign(made, pem(KEY)))
+    body = base64.b64decode(envelope["payload"])
+    signature = base64.b64decode(envelope["signatures"][0]["sig"])
+    signed = f"DSSEv1 {len(PAYLOAD)} {PAYLOAD} {len(body)} ".encode() + body  # as the specification says
+    assert json.loads(body) == made
+    KEY.public_key().verify(signature, signed, ec.ECDSA(SHA256()))
+    with pytest.raises(InvalidSignature):
+        KEY.public_key().verify(signature, signed.replace(b"PASSED", b"WARNED"), ec.ECDSA(SHA256()))
+
+
+def test_an_ed25519_key_signs_too() -> None:
+    assert json.loads(sign({"a": 1}, pem(ed25519.Ed25519PrivateKey.generate())))["signatures"]
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        (b"", "no private key"),
+        (b"-----BEGIN PRIVATE KEY-----\nhidden\n-----END PRIVATE KEY-----\n", "no private key"),
+        (pem(x25519.X25519PrivateKey.generate()), "no private key"),
+        (pem(ec.generate_private_key(ec.SECP256K1())), "no private key"),
+        (pem(KEY, BestAvailableEncryption(b"closed")), "sealed with a passphrase"),
+    ],
+)
+def test_a_key_that_cannot_sign_is_refused_without_quoting_it(key: bytes, words: str) -> None:
+    with pytest.raises(Refused, match=words) as refused:
+        sign({}, key)
+    assert "hidden" not in str(refused.value)
+    assert refused.value.__suppress_context__
