@@ -68,6 +68,8 @@ class WorldArm(WorldCreation):
             ]
             if resource_group is not None and not found:
                 raise Refused(f"no resource group {resource_group}", code="ResourceGroupNotFound", status=404)
+        if self._world.slow_lists:
+            await self._world.clock.sleep(5)
         for posture in found:
             assert posture.cluster.subscription_id == subscription_id
             yield posture

@@ -24,10 +24,11 @@ _LOOK_ANYWAY: Final = 10
 
 @dataclass(slots=True)
 class _Round:
-    """The next list call, and how many callers wait for it."""
+    """The next list call, and how many callers wait for it. Nobody joins it once the list was `asked` for."""
 
-    listing: asyncio.Task[dict[str, bool]]
     waiting: int = field(default=0)
+    asked: bool = field(default=False)
+    listing: asyncio.Task[dict[str, bool]] = field(init=False)
 
 
 class Watch:
@@ -141,11 +142,15 @@ class Watch:
                 return
 
     async def _next_list(self, subscription_id: str) -> dict[str, bool]:
-        """Return which clusters the subscription's next list shows at rest. Cancel it once nobody waits for it."""
+        """Return which clusters the subscription's next list shows at rest. Cancel it once nobody waits for it.
+
+        A list that was asked for already may be older than the write that a caller waits for.
+        """
         key = subscription_id.lower()
         coming = self._rounds.get(key)
-        if coming is None:
-            coming = self._rounds[key] = _Round(asyncio.create_task(self._list(subscription_id)))
+        if coming is None or coming.asked:
+            coming = self._rounds[key] = _Round()
+            coming.listing = asyncio.create_task(self._list(subscription_id, coming))
         coming.waiting += 1
         try:
             return await asyncio.shield(coming.listing)
@@ -156,10 +161,12 @@ class Watch:
                 if self._rounds.get(key) is coming:
                     del self._rounds[key]
 
-    async def _list(self, subscription_id: str) -> dict[str, bool]:
+    async def _list(self, subscription_id: str, mine: _Round) -> dict[str, bool]:
         after = self._poll_interval
         while True:
+            mine.asked = False
             await self._clock.sleep(after)
+            mine.asked = True
             asked, found = self._clock.now(), dict[str, bool]()
             try:
                 async for posture in self._arm.list_clusters(subscription_id):
