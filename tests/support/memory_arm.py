@@ -81,7 +81,7 @@ class WorldArm(WorldCreation):
 
     async def certificate_authority(self, cluster: ClusterId) -> CertificateAuthority:
         with self._world.call("arm.certificate_authority"):
-            return self._world.find(cluster).ca
+            return self._vault.trust(self._world.find(cluster))
 
     async def missing_permissions(self, cluster: ClusterId, actions: tuple[str, ...]) -> tuple[str, ...] | None:
         with self._world.call("arm.missing_permissions"):

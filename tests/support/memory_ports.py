@@ -69,6 +69,8 @@ COMPLETE = timedelta(minutes=20)  # after which the activity log has every entry
 class World:
     """Everything that outlives a process: Azure, the directory, the journal, time."""
 
+    slow_lists = False  # whether a list takes 5 s, and shows how the clusters were when it was asked for
+
     def __init__(self) -> None:
         self.clock = WorldClock()
         self.clusters: dict[str, Cluster] = {}
@@ -109,7 +111,6 @@ class World:
             for name, said in (("kubectl", "v1.34.1"), ("kubelogin", "v0.2.19/abc"))
         }
         self.without_effect: set[str] = set()  # operations that end well and change nothing
-        self.slow_lists = False  # a list takes 5 s, and shows how the clusters were when it was asked for
         self.lost_urls = False  # ARM forgets operations at once
         self.ends: dict[str, list[str]] = defaultdict(list)  # by kind of operation: how the next ones end
         self.faults: dict[str, list[BaseException]] = defaultdict(list)

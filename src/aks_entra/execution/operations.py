@@ -82,7 +82,11 @@ class Watch:
 
     async def at_rest(self, cluster: ClusterId) -> Posture:
         """Read the cluster once no ARM operation runs on it or its pools."""
-        began, waits = self._clock.now(), False
+        return (await self.found_and_at_rest(cluster))[1]
+
+    async def found_and_at_rest(self, cluster: ClusterId) -> tuple[Posture, Posture]:
+        """Return the cluster as it is now, and once no ARM operation runs on it or its pools. Often they are one."""
+        began, found = self._clock.now(), None
         while True:
             self._within_timeout(began, cluster)
             try:
@@ -91,18 +95,13 @@ class Watch:
                 await self._clock.sleep(error.after)
                 continue
             if posture.at_rest:
-                if waits:
+                if found is not None:
                     self._log.say(cluster, f"the cluster is at rest after {self._since(began)}: {_state(posture)}")
-                return posture
-            if not waits:
+                return found or posture, posture
+            if found is None:
                 self._log.say(cluster, f"the step waits until no operation runs on the cluster: {_state(posture)}")
-            waits = True
+            found = found or posture
             await self._until_worth_a_look(cluster)
-
-    async def rotating(self, cluster: ClusterId) -> bool:
-        """Return whether ARM shows that the cluster's certificates are being rotated."""
-        posture = await self._read(cluster)
-        return posture.rotating
 
     def running_until(self, cluster: ClusterId, state: str, *, asked_at: str = "") -> str:
         """Return when an operation was last known to run, as evidence writes it; empty if it never ran.
