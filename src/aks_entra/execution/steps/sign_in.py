@@ -27,7 +27,10 @@ async def prove(engine: Engine, job: Job, posture: Posture, moment: Moment) -> S
     """Sign in with a new token, by an admin group or by role, and check that it may do everything."""
     wait = partial(_no_sign_in, engine, job, posture, moment)
     try:
-        proven = await sign_in.sign_in(engine.ports, job, posture, moment, engine.of(job.plan.cluster).groups_at)
+        cluster = job.plan.cluster
+        proven = await sign_in.sign_in(
+            engine.ports, job, posture, moment, engine.of(cluster).groups_at, engine.is_member
+        )
     except TryLater as error:
         wait(error.message, error)
     except (Rejected, Refused) as error:
