@@ -45,7 +45,7 @@ Key: TypeAlias = tuple[str, ...]
 _NAME: Final = r"[^/]+"
 _SUBSCRIPTION: Final = rf"/subscriptions/{_NAME}"
 _GROUP: Final = rf"{_SUBSCRIPTION}/resourcegroups/{_NAME}"
-_AKS: Final = "/providers/microsoft.containerservice"
+_AKS: Final = "microsoft.containerservice/"
 _CLUSTERS: Final = r"/providers/microsoft\.containerservice/managedclusters"
 _OPERATIONS: Final = rf"/providers/microsoft\.containerservice/locations/{_NAME}/operations/{_NAME}"
 _LISTED: Final = tuple(
@@ -72,7 +72,7 @@ def limits_of(method: str, path: str) -> tuple[tuple[Key, Limit], ...]:
     front: tuple[Key, Limit] = ((arm.name, subscription), arm)
     if path == _GRAPH:
         return front, ((RESOURCE_GRAPH.name,), RESOURCE_GRAPH)
-    if _AKS not in path:
+    if not path.rpartition("/providers/")[2].startswith(_AKS):  # the last provider in a path serves it
         return (front,)
     for its, pattern, limit in _LISTED:
         if its == method and (found := pattern.fullmatch(path)):

@@ -36,6 +36,8 @@ CLUSTER = f"{SUBSCRIPTION}/resourceGroups/G{AKS}/managedClusters/C"
         ("PUT", CLUSTER, ARM_WRITES, AKS_CLUSTER_WRITES),
         ("GET", f"{SUBSCRIPTION}{AKS}/locations/westeurope/operations/1", ARM_READS, AKS_OPERATIONS),
         ("POST", f"{CLUSTER}/rotateClusterCertificates", ARM_WRITES, AKS_REST),
+        ("GET", f"{CLUSTER}/maintenanceConfigurations", ARM_READS, AKS_REST),
+        ("GET", f"{CLUSTER}/providers/Microsoft.Authorization/permissions", ARM_READS, None),
     ],
 )
 def test_each_request_counts_against_arm_and_the_service_behind_it(
