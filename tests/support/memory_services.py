@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from aks_entra.core.access.principals import Principal, PrincipalKind
-from aks_entra.core.cluster import ClusterId, Identity, Posture, ServingCertificate
+from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Posture, ServingCertificate
 from aks_entra.core.doctor import Reach, Tool
 from aks_entra.core.evidence.lasting import lasting
 from aks_entra.core.evidence.observations import Baseline, Credential, Evidence, Node, Workload
@@ -158,23 +158,30 @@ class WorldKubernetes:
     def __init__(self, world: World, vault: WorldVault) -> None:
         self._world = world
         self._vault = vault
+        self._token: tuple[datetime, tuple[str, ...]] | None = None  # when it was asked for, and the groups in it
 
     async def handshake(self, fqdn: str) -> ServingCertificate:
         with self._world.call("kubernetes.handshake"):
             cluster = next(one for one in self._world.clusters.values() if one.fqdn == fqdn)
             if not cluster.reachable:
                 raise TryLater("nobody answers", after=10)
-            return ServingCertificate(issuer="CN=ca", issuer_key=None, not_before=cluster.ca.not_before, not_after=FAR)
+            ca = cluster.ca
+            return ServingCertificate(
+                issuer="CN=ca", issuer_key=ca.fingerprint, not_before=ca.not_before, not_after=FAR
+            )
 
-    async def sign_in(self, posture: Posture, *, fresh: bool) -> SignedIn:
+    async def sign_in(self, posture: Posture, *, since: datetime | None) -> SignedIn:
         with self._world.call("kubernetes.sign_in"):
-            assert fresh
+            assert since is not None
+            if self._token is None or self._token[0] < since:
+                groups = self._world.token_groups or tuple(
+                    group.id for group in self._world.groups.values() if PROVER in group.members
+                )
+                self._token = (self._world.now(), groups)
+            asked, groups = self._token
             cluster = self._up(posture)
             if cluster.identity is not Identity.MANAGED or self._world.now() < cluster.knows_tokens_at:
                 raise TryLater("the API server refuses the token", code="Unauthorized", status=NOBODY)
-            groups = self._world.token_groups or tuple(
-                group.id for group in self._world.groups.values() if PROVER in group.members
-            )
             admin = bool({one.lower() for one in cluster.groups} & set(groups))
             everything = admin or cluster.binding or (cluster.azure_rbac and PROVER in cluster.roles)
             everything = everything and not cluster.limited
@@ -182,7 +189,7 @@ class WorldKubernetes:
                 username=PROVER,
                 groups=(*groups, "system:authenticated"),
                 everything=everything,
-                issued_at=(self._world.token_from or self._world.now()).isoformat(),
+                issued_at=(self._world.token_from or asked).isoformat(),
             )
 
     async def nodes(self, posture: Posture) -> tuple[Node, ...]:
@@ -309,6 +316,17 @@ class WorldVault:
     def __init__(self, world: World) -> None:
         self._world = world
         self.held: dict[str, Static] = {}
+        self.read: dict[str, CertificateAuthority] = {}  # by cluster: the CA that was read last
+
+    def trust(self, cluster: Cluster) -> CertificateAuthority:
+        self.read[cluster.id.key] = cluster.ca
+        return cluster.ca
+
+    def certificate_authority(self, cluster: ClusterId) -> CertificateAuthority | None:
+        return self.read.get(cluster.key)
+
+    def issued(self, cluster: ClusterId, issuer_key: str) -> bool:
+        return cluster.key in self.read and self.read[cluster.key].fingerprint == issuer_key
 
     def holds(self, cluster: ClusterId) -> bool:
         return cluster.key in self.held

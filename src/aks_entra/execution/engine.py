@@ -14,9 +14,11 @@ from aks_entra.core.steps import Guarded, Step
 from aks_entra.core.target import LocalAccounts
 from aks_entra.execution import preconditions, write_guards
 from aks_entra.execution.operations import Watch
+from aks_entra.execution.shared_readings import SharedReadings
 from aks_entra.ports.migration import HeldCredential, Ports
 from aks_entra.ports.operations import Operation
 from aks_entra.probes import checks
+from aks_entra.probes.authorities import Authorities
 from aks_entra.probes.checks import Timeouts
 from aks_entra.probes.deadlines import Deadlines
 
@@ -46,6 +48,9 @@ class Engine:
         self.watch = watch
         self.timeouts = timeouts
         self.deadlines = Deadlines(ports.clock, timeouts.poll_interval)
+        self.authorities = Authorities(ports)
+        self._readings = SharedReadings(ports)
+        self._memberships = SharedReadings(ports)
         self._memory: dict[str, Memory] = {}
         self._group_locks: dict[str, asyncio.Lock] = {}
         self._fences: dict[str, Callable[[], Awaitable[None]]] = {}
@@ -56,6 +61,7 @@ class Engine:
 
     def forget(self, cluster: ClusterId) -> None:
         """Drop the credential held of a cluster, and its memory."""
+        self.authorities.forget(cluster)
         self.ports.vault.forget(cluster)
         self._memory.pop(cluster.key, None)
 
@@ -73,8 +79,15 @@ class Engine:
 
     async def observe(self, cluster: ClusterId) -> Posture:
         """Wait until the cluster is at rest, and read it with its CA."""
-        posture = await self.watch.at_rest(cluster)
-        return posture.with_ca(await self.ports.arm.certificate_authority(cluster))
+        return await self.with_ca(await self.watch.at_rest(cluster))
+
+    async def read(self, cluster: ClusterId) -> Posture:
+        """Read the cluster with its CA, in whichever state it is."""
+        return await self.with_ca(await self.ports.arm.cluster(cluster))
+
+    async def with_ca(self, posture: Posture) -> Posture:
+        """Return a posture that was read just now with its CA, which is read only if it can have changed."""
+        return posture.with_ca(await self.authorities.of(posture))
 
     async def expected_before(self, job: Job, step: Step) -> Guarded:
         """Return the state that the approved steps before this one lead to, with groups that exist by now."""
@@ -83,8 +96,20 @@ class Engine:
     async def ask_again(self, job: Job, step: Step, posture: Posture) -> None:
         """Check again, before a write, what could bar a way in or a way back, and that the cluster is still ours."""
         if not job.plan.restores:
-            await preconditions.require(self.ports, job.plan, step, posture, job.skips)
+            reading = self._readings.of(job.plan.cluster)
+            await preconditions.require(self.ports, job.plan, step, posture, job.skips, reading=reading)
         await self.still_ours(job.plan.cluster)
+
+    async def is_member(self, group: str, principal: str, token: str) -> bool | None:
+        """Ask for a membership, as a proof of sign-in does. Clusters share an answer that is younger than the token."""
+        return await self._memberships.present().once(
+            "member", f"{group} {principal} {token}", lambda: self.ports.directory.is_member(group, principal)
+        )
+
+    def group_written(self) -> None:
+        """Read everything about groups anew, because this process created one."""
+        self._readings.forget()
+        self._memberships.forget()
 
     async def still_ours(self, cluster: ClusterId) -> None:
         """Ask the cluster's fence. Raises Refused when another process may hold the cluster."""

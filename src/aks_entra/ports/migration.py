@@ -197,8 +197,10 @@ class Kubernetes(Protocol):
     async def handshake(self, fqdn: str) -> ServingCertificate:
         """Do a TLS handshake without a credential. TryLater when nobody answers."""
 
-    async def sign_in(self, posture: Posture, *, fresh: bool) -> SignedIn:
-        """Sign in as the prover. `fresh` asks for a token newer than any cached one, because tokens carry groups.
+    async def sign_in(self, posture: Posture, *, since: datetime | None) -> SignedIn:
+        """Sign in as the prover, with a token that this process asked for at `since` or later; None: at any time.
+
+        Tokens carry the groups of the time of their issue.
 
         TryLater when it does not answer, or refuses the token with 401 (groups and webhooks take a while).
         """
@@ -233,6 +235,12 @@ class Vault(Protocol):
 
     def authority(self, cluster: ClusterId) -> str | None:
         """Return the CA certificate (PEM, public) that served last. None before it was read."""
+
+    def certificate_authority(self, cluster: ClusterId) -> CertificateAuthority | None:
+        """Return the CA that was read last. None before it was read."""
+
+    def issued(self, cluster: ClusterId, issuer_key: str) -> bool:
+        """Whether the CA that was read last has this key identifier (hex). False for an empty one."""
 
     def hand_in(self, cluster: ClusterId, kubeconfig: str) -> HeldCredential:
         """Hold the credential of an old admin kubeconfig (YAML text). Refused if it carries no static credential."""

@@ -16,6 +16,8 @@ async def ensure_admin_group(engine: Engine, job: Job, step: EnsureAdminGroup) -
     group = step.group
     async with engine.group_lock(group.reference):
         ensured, facts = await admin_group.ensure(engine.ports, group, job.prover.object_id)
+        if ensured.created:
+            engine.group_written()
     if facts.members == 0:
         text = f"group {group.display_name} has no members yet"
         engine.deadlines.later(job.plan.cluster, "members", engine.timeouts.sign_in, text)
@@ -34,7 +36,7 @@ async def set_entra(engine: Engine, job: Job, step: EnableEntra | UpdateEntra) -
     posture = await engine.watch.at_rest(cluster)
     if write_guards.entra_differences(wanted, posture):
         write_guards.as_expected(expected, posture)
-        await engine.ask_again(job, step, await engine.observe(cluster))
+        await engine.ask_again(job, step, await engine.with_ca(posture))
         ids = checks.object_ids(step.admin_groups, groups)
         if isinstance(step, EnableEntra):
             call = engine.ports.arm.enable_entra(cluster, expected, step.tenant_id, ids, step.azure_rbac)
