@@ -36,6 +36,7 @@ servicePrincipals:
 operator: operator
 groups:
   - {{name: aks-admins, id: {admins}, members: [operator]}}
+throttling: true
 durations: {{update: {long}, enable-entra: {long}, rotate: {long}}}
 subscriptions:
   - name: bench
@@ -78,9 +79,13 @@ class Failed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """The sandbox's exchanges, Prefect's API, the environment of a shell, and the process ID of `aks-entra up`."""
+    """The sandbox's exchanges, Prefect's API, the environment of a shell, and the process ID of `aks-entra up`.
+
+    `pauses`: the folder with the pauses of the flow runs' event loops.
+    """
 
     folder: Path
+    pauses: Path
     exchanges: list[Exchange]
     environment: Mapping[str, str]
     api: str
@@ -122,7 +127,7 @@ async def place(folder: Path, world: Path, *, operation: float) -> AsyncIterator
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        for name in ("home", "tmp"):
+        for name in ("home", "tmp", "pauses"):
             (folder / name).mkdir()
         environment = {
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
@@ -137,9 +142,17 @@ async def place(folder: Path, world: Path, *, operation: float) -> AsyncIterator
             "AKS_ENTRA_LOOK_INTERVAL": str(10 / pace),
         }
         api = f"http://127.0.0.1:{port}/api"
-        async with _up(folder / "up.log", port, environment) as pid:
+        recorded = {"PYTHONPATH": str(meter.PAUSES), "BENCH_PAUSES": str(folder / "pauses")}
+        async with _up(folder / "up.log", port, {**environment, **recorded}) as pid:
             shell = {**environment, "PREFECT_API_URL": api, "PREFECT_HOME": str(folder / "state" / "prefect")}
-            yield Place(folder=folder, exchanges=exchanges, environment=shell, api=api, up=pid)
+            yield Place(
+                folder=folder,
+                pauses=folder / "pauses",
+                exchanges=exchanges,
+                environment=shell,
+                api=api,
+                up=pid,
+            )
 
 
 @asynccontextmanager
