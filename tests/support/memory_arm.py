@@ -68,6 +68,8 @@ class WorldArm(WorldCreation):
             ]
             if resource_group is not None and not found:
                 raise Refused(f"no resource group {resource_group}", code="ResourceGroupNotFound", status=404)
+        if self._world.slow_lists:
+            await self._world.clock.sleep(5)
         for posture in found:
             assert posture.cluster.subscription_id == subscription_id
             yield posture
@@ -79,7 +81,7 @@ class WorldArm(WorldCreation):
 
     async def certificate_authority(self, cluster: ClusterId) -> CertificateAuthority:
         with self._world.call("arm.certificate_authority"):
-            return self._world.find(cluster).ca
+            return self._vault.trust(self._world.find(cluster))
 
     async def missing_permissions(self, cluster: ClusterId, actions: tuple[str, ...]) -> tuple[str, ...] | None:
         with self._world.call("arm.missing_permissions"):

@@ -69,6 +69,8 @@ COMPLETE = timedelta(minutes=20)  # after which the activity log has every entry
 class World:
     """Everything that outlives a process: Azure, the directory, the journal, time."""
 
+    slow_lists = False  # whether a list takes 5 s, and shows how the clusters were when it was asked for
+
     def __init__(self) -> None:
         self.clock = WorldClock()
         self.clusters: dict[str, Cluster] = {}

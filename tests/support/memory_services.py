@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from aks_entra.core.access.principals import Principal, PrincipalKind
-from aks_entra.core.cluster import ClusterId, Identity, Posture, ServingCertificate
+from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Posture, ServingCertificate
 from aks_entra.core.doctor import Reach, Tool
 from aks_entra.core.evidence.lasting import lasting
 from aks_entra.core.evidence.observations import Baseline, Credential, Evidence, Node, Workload
@@ -164,7 +164,10 @@ class WorldKubernetes:
             cluster = next(one for one in self._world.clusters.values() if one.fqdn == fqdn)
             if not cluster.reachable:
                 raise TryLater("nobody answers", after=10)
-            return ServingCertificate(issuer="CN=ca", issuer_key=None, not_before=cluster.ca.not_before, not_after=FAR)
+            ca = cluster.ca
+            return ServingCertificate(
+                issuer="CN=ca", issuer_key=ca.fingerprint, not_before=ca.not_before, not_after=FAR
+            )
 
     async def sign_in(self, posture: Posture, *, fresh: bool) -> SignedIn:
         with self._world.call("kubernetes.sign_in"):
@@ -309,6 +312,17 @@ class WorldVault:
     def __init__(self, world: World) -> None:
         self._world = world
         self.held: dict[str, Static] = {}
+        self.read: dict[str, CertificateAuthority] = {}  # by cluster: the CA that was read last
+
+    def trust(self, cluster: Cluster) -> CertificateAuthority:
+        self.read[cluster.id.key] = cluster.ca
+        return cluster.ca
+
+    def certificate_authority(self, cluster: ClusterId) -> CertificateAuthority | None:
+        return self.read.get(cluster.key)
+
+    def issued(self, cluster: ClusterId, issuer_key: str) -> bool:
+        return cluster.key in self.read and self.read[cluster.key].fingerprint == issuer_key
 
     def holds(self, cluster: ClusterId) -> bool:
         return cluster.key in self.held

@@ -42,6 +42,15 @@ class Kubeconfig:
     held: Held = field(default_factory=Held, repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trusted:
+    """A public CA certificate (PEM), its description, and its key identifier in hex (empty: it has none)."""
+
+    pem: str
+    authority: CertificateAuthority
+    key: str
+
+
 class MemoryVault:
     """The vault of one process. It ends with the process."""
 
@@ -49,7 +58,7 @@ class MemoryVault:
         """`now` returns the present time with its time zone, because an expired certificate proves nothing."""
         self._now = now
         self._held: dict[str, Held] = {}
-        self._authorities: dict[str, str] = {}
+        self._authorities: dict[str, _Trusted] = {}
 
     def __repr__(self) -> str:
         return f"<vault: {len(self._held)} held>"
@@ -90,18 +99,32 @@ class MemoryVault:
         """Return the credential of a cluster, so that an adapter can try it. None if the vault holds none."""
         return self._held.get(cluster.key)
 
-    def trust(self, cluster: ClusterId, ca_pem: str) -> None:
-        """Remember the public CA certificate that serves now."""
-        self._authorities[cluster.key] = ca_pem
+    def trust(self, cluster: ClusterId, ca_pem: str) -> CertificateAuthority:
+        """Remember the public CA certificate that serves now, and describe it."""
+        certificate = _first(ca_pem)
+        trusted = _Trusted(pem=ca_pem, authority=_described(certificate), key=_key_identifier(certificate))
+        self._authorities[cluster.key] = trusted
+        return trusted.authority
 
     def authority(self, cluster: ClusterId) -> str | None:
         """Return the CA certificate (PEM) that served last. None before it was read."""
-        return self._authorities.get(cluster.key)
+        trusted = self._authorities.get(cluster.key)
+        return trusted.pem if trusted else None
+
+    def certificate_authority(self, cluster: ClusterId) -> CertificateAuthority | None:
+        """Return the CA that was read last. None before it was read."""
+        trusted = self._authorities.get(cluster.key)
+        return trusted.authority if trusted else None
+
+    def issued(self, cluster: ClusterId, issuer_key: str) -> bool:
+        """Whether the CA that was read last has this key identifier (hex). False for an empty one."""
+        trusted = self._authorities.get(cluster.key)
+        return trusted is not None and bool(issuer_key) and trusted.key == issuer_key
 
     def trusts(self, cluster: ClusterId, ca: CertificateAuthority) -> bool:
         """Whether the remembered CA certificate is the one described."""
-        ca_pem = self.authority(cluster)
-        return ca_pem is not None and describe_authority(ca_pem).fingerprint == ca.fingerprint
+        known = self.certificate_authority(cluster)
+        return known is not None and known.fingerprint == ca.fingerprint
 
 
 def parse_kubeconfig(text: str | bytes) -> Kubeconfig:
@@ -132,11 +155,22 @@ def parse_kubeconfig(text: str | bytes) -> Kubeconfig:
 
 def describe_authority(ca_pem: str) -> CertificateAuthority:
     """Return the SHA-256 of the DER (hex) and the validity of the first certificate in a CA bundle (PEM)."""
+    return _described(_first(ca_pem))
+
+
+def _first(ca_pem: str) -> x509.Certificate:
     try:
-        certificate = x509.load_pem_x509_certificates(ca_pem.encode("ascii"))[0]
+        return x509.load_pem_x509_certificates(ca_pem.encode("ascii"))[0]
     except (ValueError, IndexError) as err:
         raise Refused("the kubeconfig carries no readable CA certificate", code="MalformedKubeconfig") from err
-    return _described(certificate)
+
+
+def _key_identifier(certificate: x509.Certificate) -> str:
+    """Return the subject key identifier in hex, as certificates name it that this CA issues. Empty without one."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
+    except (x509.ExtensionNotFound, ValueError):
+        return ""
 
 
 def _described(certificate: x509.Certificate) -> CertificateAuthority:

@@ -193,8 +193,12 @@ class BreakGlass:
     async def _state(self, cluster: ClusterId) -> tuple[Evidence, ...]:
         """Return the present state, or nothing if it cannot be read."""
         clock = self._ports.clock
+
+        async def look() -> Posture:
+            return await checks.read(self._ports, cluster)
+
         try:
-            return (await persist(clock, self._timeouts.look, lambda: checks.seen_state(self._ports, cluster)),)
+            return (await persist(clock, self._timeouts.look, lambda: checks.seen_state(clock, look)),)
         except Exception:  # noqa: BLE001 - the first error is reported; this only adds to it
             return ()
 

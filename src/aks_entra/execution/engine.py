@@ -17,6 +17,7 @@ from aks_entra.execution.operations import Watch
 from aks_entra.ports.migration import HeldCredential, Ports
 from aks_entra.ports.operations import Operation
 from aks_entra.probes import checks
+from aks_entra.probes.authorities import Authorities
 from aks_entra.probes.checks import Timeouts
 from aks_entra.probes.deadlines import Deadlines
 
@@ -46,6 +47,7 @@ class Engine:
         self.watch = watch
         self.timeouts = timeouts
         self.deadlines = Deadlines(ports.clock, timeouts.poll_interval)
+        self.authorities = Authorities(ports)
         self._memory: dict[str, Memory] = {}
         self._group_locks: dict[str, asyncio.Lock] = {}
         self._fences: dict[str, Callable[[], Awaitable[None]]] = {}
@@ -56,6 +58,7 @@ class Engine:
 
     def forget(self, cluster: ClusterId) -> None:
         """Drop the credential held of a cluster, and its memory."""
+        self.authorities.forget(cluster)
         self.ports.vault.forget(cluster)
         self._memory.pop(cluster.key, None)
 
@@ -73,8 +76,15 @@ class Engine:
 
     async def observe(self, cluster: ClusterId) -> Posture:
         """Wait until the cluster is at rest, and read it with its CA."""
-        posture = await self.watch.at_rest(cluster)
-        return posture.with_ca(await self.ports.arm.certificate_authority(cluster))
+        return await self.with_ca(await self.watch.at_rest(cluster))
+
+    async def read(self, cluster: ClusterId) -> Posture:
+        """Read the cluster with its CA, in whichever state it is."""
+        return await self.with_ca(await self.ports.arm.cluster(cluster))
+
+    async def with_ca(self, posture: Posture) -> Posture:
+        """Return a posture that was read just now with its CA, which is read only if it can have changed."""
+        return posture.with_ca(await self.authorities.of(posture))
 
     async def expected_before(self, job: Job, step: Step) -> Guarded:
         """Return the state that the approved steps before this one lead to, with groups that exist by now."""

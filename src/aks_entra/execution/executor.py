@@ -114,8 +114,8 @@ class Executor:
         held = unstarted(plan)
         if held is not None:
             raise Refused("; ".join(held.because), remedy=held.next, cluster=str(plan.cluster))
-        rotating = await self._watch.rotating(plan.cluster)
-        posture = await self._engine.observe(plan.cluster)
+        found, posture = await self._watch.found_and_at_rest(plan.cluster)
+        posture = await self._engine.with_ca(posture)
         left = remaining_steps(plan, Guarded.of(posture), await checks.existing_groups(self._ports, plan))
         if isinstance(left, Moved):
             raise Refused(
@@ -124,7 +124,7 @@ class Executor:
                 cluster=str(plan.cluster),
             )
         write_guards.not_through_break_glass(plan, posture, left)
-        if rotating and plan.rotates and plan.rotates not in left:
+        if found.rotating and plan.rotates and plan.rotates not in left:
             self._engine.of(plan.cluster).attached = True
         return left or (VerifyOutcome(rotated=False, local_accounts_off=closed(job)),)
 

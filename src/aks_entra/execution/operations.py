@@ -24,10 +24,11 @@ _LOOK_ANYWAY: Final = 10
 
 @dataclass(slots=True)
 class _Round:
-    """The next list call, and how many callers wait for it."""
+    """The next list call, and how many callers wait for it. Nobody joins it once the list was `asked` for."""
 
-    listing: asyncio.Task[dict[str, bool]]
     waiting: int = field(default=0)
+    asked: bool = field(default=False)
+    listing: asyncio.Task[dict[str, bool]] = field(init=False)
 
 
 class Watch:
@@ -81,7 +82,11 @@ class Watch:
 
     async def at_rest(self, cluster: ClusterId) -> Posture:
         """Read the cluster once no ARM operation runs on it or its pools."""
-        began, waits = self._clock.now(), False
+        return (await self.found_and_at_rest(cluster))[1]
+
+    async def found_and_at_rest(self, cluster: ClusterId) -> tuple[Posture, Posture]:
+        """Return the cluster as it is now, and once no ARM operation runs on it or its pools. Often they are one."""
+        began, found = self._clock.now(), None
         while True:
             self._within_timeout(began, cluster)
             try:
@@ -90,18 +95,13 @@ class Watch:
                 await self._clock.sleep(error.after)
                 continue
             if posture.at_rest:
-                if waits:
+                if found is not None:
                     self._log.say(cluster, f"the cluster is at rest after {self._since(began)}: {_state(posture)}")
-                return posture
-            if not waits:
+                return found or posture, posture
+            if found is None:
                 self._log.say(cluster, f"the step waits until no operation runs on the cluster: {_state(posture)}")
-            waits = True
+            found = found or posture
             await self._until_worth_a_look(cluster)
-
-    async def rotating(self, cluster: ClusterId) -> bool:
-        """Return whether ARM shows that the cluster's certificates are being rotated."""
-        posture = await self._read(cluster)
-        return posture.rotating
 
     def running_until(self, cluster: ClusterId, state: str, *, asked_at: str = "") -> str:
         """Return when an operation was last known to run, as evidence writes it; empty if it never ran.
@@ -141,11 +141,15 @@ class Watch:
                 return
 
     async def _next_list(self, subscription_id: str) -> dict[str, bool]:
-        """Return which clusters the subscription's next list shows at rest. Cancel it once nobody waits for it."""
+        """Return which clusters the subscription's next list shows at rest. Cancel it once nobody waits for it.
+
+        A list that was asked for already may be older than the write that a caller waits for.
+        """
         key = subscription_id.lower()
         coming = self._rounds.get(key)
-        if coming is None:
-            coming = self._rounds[key] = _Round(asyncio.create_task(self._list(subscription_id)))
+        if coming is None or coming.asked:
+            coming = self._rounds[key] = _Round()
+            coming.listing = asyncio.create_task(self._list(subscription_id, coming))
         coming.waiting += 1
         try:
             return await asyncio.shield(coming.listing)
@@ -156,10 +160,12 @@ class Watch:
                 if self._rounds.get(key) is coming:
                     del self._rounds[key]
 
-    async def _list(self, subscription_id: str) -> dict[str, bool]:
+    async def _list(self, subscription_id: str, mine: _Round) -> dict[str, bool]:
         after = self._poll_interval
         while True:
+            mine.asked = False
             await self._clock.sleep(after)
+            mine.asked = True
             asked, found = self._clock.now(), dict[str, bool]()
             try:
                 async for posture in self._arm.list_clusters(subscription_id):

@@ -234,6 +234,12 @@ class Vault(Protocol):
     def authority(self, cluster: ClusterId) -> str | None:
         """Return the CA certificate (PEM, public) that served last. None before it was read."""
 
+    def certificate_authority(self, cluster: ClusterId) -> CertificateAuthority | None:
+        """Return the CA that was read last. None before it was read."""
+
+    def issued(self, cluster: ClusterId, issuer_key: str) -> bool:
+        """Whether the CA that was read last has this key identifier (hex). False for an empty one."""
+
     def hand_in(self, cluster: ClusterId, kubeconfig: str) -> HeldCredential:
         """Hold the credential of an old admin kubeconfig (YAML text). Refused if it carries no static credential."""
 

@@ -5,7 +5,7 @@ Nothing here writes, waits or judges.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Posture
@@ -141,11 +141,11 @@ def _worse(before: Workload, now: Workload | None) -> str:
     return f"{before.label}: {now.available} of {expected} available" if now.available < expected else ""
 
 
-async def seen_state(ports: Ports, cluster: ClusterId) -> StateSeen:
-    """Read the cluster and its CA once more. The evidence carries the time before the read."""
-    at = stamp(ports.clock)
-    posture = await read(ports, cluster)
-    return state(at, posture, stamp(ports.clock))
+async def seen_state(clock: Clock, look: Callable[[], Awaitable[Posture]]) -> StateSeen:
+    """Read a cluster with its CA by `look`. The evidence carries the time before the read."""
+    at = stamp(clock)
+    posture = await look()
+    return state(at, posture, stamp(clock))
 
 
 def state(at: str, posture: Posture, answered: str) -> StateSeen:

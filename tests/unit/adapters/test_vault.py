@@ -154,3 +154,23 @@ def test_when_a_token_was_issued() -> None:
     assert issued_at(jwt.encode({"iat": "soon"}, "k" * 32)) == ""
     assert issued_at(jwt.encode({}, "k" * 32)) == ""
     assert issued_at("opaque") == ""
+
+
+def test_the_vault_says_whether_the_authority_that_was_read_last_has_a_key() -> None:
+    vault, name = MemoryVault(), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca")])
+    assert vault.certificate_authority(SHOP) is None
+    assert not vault.issued(SHOP, "")
+    plain = Authority("ca")
+    assert vault.trust(SHOP, plain.pem.decode()) == vault.certificate_authority(SHOP)
+    assert not vault.issued(SHOP, "")  # it names no key, so no serving certificate shows that it is still the one
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    named = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number()).add_extension(named, critical=False)
+    builder = builder.not_valid_before(NOW).not_valid_after(NOW + timedelta(days=9))
+    vault.trust(SHOP, builder.sign(key, SHA256()).public_bytes(Encoding.PEM).decode())
+
+    assert vault.issued(SHOP, named.digest.hex())
+    other = ec.generate_private_key(ec.SECP256R1()).public_key()
+    assert not vault.issued(SHOP, x509.SubjectKeyIdentifier.from_public_key(other).digest.hex())

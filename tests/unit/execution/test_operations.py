@@ -11,7 +11,7 @@ import pytest
 from aks_entra.core.cluster import ClusterId, Identity, Pool
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.execution.operations import Watch
-from aks_entra.ports.operations import Operation
+from aks_entra.ports.operations import Operation, OperationState
 from tests.support.memory_ports import World
 
 
@@ -44,6 +44,29 @@ async def test_many_waiters_share_one_list_per_interval() -> None:
     assert counted["arm.list_clusters"] == 4
     assert counted["arm.operation"] == 20  # each asked once, when the list showed it at rest
     assert counted["arm.cluster"] == 0
+
+
+async def test_a_list_that_was_asked_for_before_a_write_says_nothing_about_its_operation() -> None:
+    world = World()
+    watch = watching(world)
+    other, cluster = world.add("other"), world.add("mine", fqdn="mine.azmk8s.io")
+    waits = asyncio.create_task(watch.settled(world.start(other, "Updating", 1e6)))
+    under_way: list[asyncio.Task[OperationState]] = []
+
+    def writes_meanwhile() -> None:
+        if not under_way and world.calls[-1] == "arm.list_clusters":
+            under_way.append(asyncio.ensure_future(begin()))
+
+    async def begin() -> OperationState:
+        return await watch.settled(world.start(cluster, "Updating", 50))
+
+    world.slow_lists = True
+    world.observers.append(writes_meanwhile)
+    await world.clock.sleep(31)
+    assert (await under_way[0]).succeeded
+    waits.cancel()
+
+    assert world.calls.count("arm.operation") == 1  # an older list showed the cluster at rest
 
 
 async def test_nobody_waits_nobody_asks() -> None:

@@ -27,7 +27,7 @@ from aks_entra.adapters.arm.cluster_document import posture_of
 from aks_entra.adapters.arm.creation import AzureCreation
 from aks_entra.adapters.arm.documents import ask
 from aks_entra.adapters.http.failures import azure, correlation_id, headers_of, service_error, translated
-from aks_entra.adapters.vault import MemoryVault, describe_authority, parse_kubeconfig
+from aks_entra.adapters.vault import MemoryVault, parse_kubeconfig
 from aks_entra.core.access.deny_assignments import DenyAssignment
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Posture
 from aks_entra.core.durations import exact_stamp
@@ -92,10 +92,7 @@ class AzureControlPlane(AzureCreation):
             answer = await self._clients.clusters(
                 cluster.subscription_id
             ).managed_clusters.list_cluster_user_credentials(cluster.resource_group, cluster.name)
-        ca_pem = parse_kubeconfig(_kubeconfig(answer, cluster)).ca_pem
-        authority = describe_authority(ca_pem)
-        self._vault.trust(cluster, ca_pem)
-        return authority
+        return self._vault.trust(cluster, parse_kubeconfig(_kubeconfig(answer, cluster)).ca_pem)
 
     async def missing_permissions(self, cluster: ClusterId, actions: tuple[str, ...]) -> tuple[str, ...] | None:
         """Return the ARM actions that the caller lacks on the cluster. None if that cannot be read."""

@@ -34,7 +34,7 @@ async def set_entra(engine: Engine, job: Job, step: EnableEntra | UpdateEntra) -
     posture = await engine.watch.at_rest(cluster)
     if write_guards.entra_differences(wanted, posture):
         write_guards.as_expected(expected, posture)
-        await engine.ask_again(job, step, await engine.observe(cluster))
+        await engine.ask_again(job, step, await engine.with_ca(posture))
         ids = checks.object_ids(step.admin_groups, groups)
         if isinstance(step, EnableEntra):
             call = engine.ports.arm.enable_entra(cluster, expected, step.tenant_id, ids, step.azure_rbac)

@@ -72,4 +72,4 @@ async def verify_restored(engine: Engine, job: Job, step: VerifyRestored) -> tup
         engine.forget(cluster)
     else:
         seen = (await sign_in.prove(engine, job, posture, Moment.AFTER),)
-    return (*seen, await checks.seen_state(engine.ports, cluster))
+    return (*seen, await checks.seen_state(engine.ports.clock, lambda: engine.read(cluster)))

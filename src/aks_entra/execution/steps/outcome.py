@@ -61,7 +61,7 @@ async def _last_look(engine: Engine, job: Job) -> tuple[Evidence, ...]:
             )
         evidence.append(answer)
     evidence += await doors.look(engine.ports, posture)
-    evidence.append(await checks.seen_state(engine.ports, cluster))
+    evidence.append(await checks.seen_state(engine.ports.clock, lambda: engine.read(cluster)))
     return tuple(evidence)
 
 

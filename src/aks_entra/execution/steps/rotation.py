@@ -26,7 +26,7 @@ async def record_baseline(engine: Engine, job: Job, step: RecordBaseline) -> tup
             engine.of(cluster).held = answer
         else:
             refused = (answer,)
-    await store_baseline(engine, job, await checks.read(engine.ports, cluster))
+    await store_baseline(engine, job, await engine.read(cluster))
     return refused
 
 
@@ -52,8 +52,10 @@ async def store_baseline(engine: Engine, job: Job, posture: Posture, *, closed_a
 async def rotate(engine: Engine, job: Job, step: RotateCertificates) -> tuple[Evidence, ...]:
     """Rotate while the CA is still the one in the plan. Wait for a rotation that runs already; never start a second."""
     cluster = job.plan.cluster
-    attached = await engine.watch.rotating(cluster)
-    posture = await engine.observe(cluster)
+    found, posture = await engine.watch.found_and_at_rest(cluster)
+    if found.rotating:
+        engine.authorities.forget(cluster)
+    attached, posture = found.rotating, await engine.with_ca(posture)
     if checks.authority(posture).fingerprint == step.ca_before:
         attached = False
         expected = await engine.expected_before(job, step)
@@ -65,6 +67,7 @@ async def rotate(engine: Engine, job: Job, step: RotateCertificates) -> tuple[Ev
         await write_guards.same_ca(engine.ports.arm, cluster, step.ca_before)
         await engine.still_ours(cluster)
         engine.of(cluster).asked_at = engine.stamp()
+        engine.authorities.forget(cluster)
         await engine.finish(job, step, await engine.ports.arm.rotate_certificates(cluster))
         posture = await engine.observe(cluster)
         same = checks.authority(posture).fingerprint == step.ca_before

@@ -12,7 +12,7 @@ from aks_entra.core.steps import ProveSignIn
 from aks_entra.errors import AksEntraError, Diverged, Refused, Rejected, TryLater
 from aks_entra.execution import write_guards
 from aks_entra.execution.engine import Engine
-from aks_entra.probes import checks, sign_in
+from aks_entra.probes import sign_in
 
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
@@ -20,7 +20,7 @@ _FORBIDDEN: Final = 403
 
 async def prove_sign_in(engine: Engine, job: Job, _: ProveSignIn) -> tuple[Evidence, ...]:
     """Sign in at this API server with a fresh token, before anything is closed."""
-    return (await prove(engine, job, await checks.read(engine.ports, job.plan.cluster), Moment.BEFORE),)
+    return (await prove(engine, job, await engine.read(job.plan.cluster), Moment.BEFORE),)
 
 
 async def prove(engine: Engine, job: Job, posture: Posture, moment: Moment) -> SignInProven:
