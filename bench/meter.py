@@ -151,13 +151,14 @@ class FlowRuns:
 
 
 @asynccontextmanager
-async def watched(worker: int) -> AsyncIterator[FlowRuns]:
-    """Read the figures of a worker's flow runs until the context ends."""
+async def watched(*workers: int) -> AsyncIterator[FlowRuns]:
+    """Read the figures of these workers' flow runs until the context ends."""
     runs = FlowRuns()
 
     async def look() -> None:
         while True:
-            runs.look(worker)
+            for worker in workers:
+                runs.look(worker)
             await asyncio.sleep(EVERY)
 
     looking = asyncio.create_task(look())

@@ -10,7 +10,6 @@ import asyncio
 import json
 import math
 import os
-import signal
 import sys
 import tempfile
 import time
@@ -24,7 +23,7 @@ import httpx
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import by_hand, figures, meter, table
-from bench.place import FLEET, OPERATIONS, Failed, Place, place, prefect, write_world
+from bench.place import FLEET, OPERATIONS, Failed, Place, place, prefect, run, say, write_world
 from bench.traffic import traffic
 
 PAGE = 200
@@ -34,9 +33,6 @@ SETTLED = 600.0  # seconds until Prefect's server has recorded all events
 
 async def main(arguments: argparse.Namespace) -> None:
     """Measure, and print the table."""
-    loop, me = asyncio.get_running_loop(), asyncio.current_task()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, lambda: me and me.cancel())
     ways = tuple(by_hand.possible()) if arguments.az else ()
     if arguments.az and len(ways) < len(by_hand.WAYS):
         say("az, kubectl or kubelogin is not on PATH, so less is compared; `make clients` builds them")
@@ -164,11 +160,6 @@ async def read(http: httpx.AsyncClient, path: str, body: Mapping[str, Any]) -> l
     return found
 
 
-def say(text: str) -> None:
-    """Print progress on stderr."""
-    print(f"# {text}", file=sys.stderr, flush=True)
-
-
 def parse() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, prog="make bench ARGS=…")
@@ -183,14 +174,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # after a shell's `&`, SIGINT is ignored, also by our children
-    try:
-        asyncio.run(main(parse()))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        say("stopped; nothing is left running")
-        sys.exit(130)
-    except Failed as error:
-        say(str(error))
-        sys.exit(1)
+    run(main(parse()))

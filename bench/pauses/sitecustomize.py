@@ -65,14 +65,19 @@ class Looker(threading.Thread):
         super().__init__(name="bench-pauses", daemon=True)
         self._beat = beat
         self._watched = threading.get_ident()
-        self.late = ""
+        self._late: list[str] = []
 
     def run(self) -> None:
         """Look 20 times a second."""
         while True:
             time.sleep(WORTH / 2)
             if time.perf_counter() - self._beat.due > WORTH / 2:
-                self.late = self._where()
+                self._late.append(self._where())
+
+    def seen(self) -> str:
+        """Return what ran in the middle of the pause that just ended."""
+        late, self._late = self._late, []
+        return late[len(late) // 2] if late else ""
 
     def _where(self) -> str:
         frame = sys._current_frames().get(self._watched)  # noqa: SLF001  # documented
@@ -100,7 +105,7 @@ def install(folder: Path, run: str) -> None:
             lookers: list[Looker] = []
 
             def tell(pause: float, waited: float) -> None:
-                said = {"run": run, "pause": pause, "waited": waited, "where": "".join(one.late for one in lookers)}
+                said = {"run": run, "pause": pause, "waited": waited, "where": "".join(one.seen() for one in lookers)}
                 with (folder / f"{os.getpid()}.jsonl").open("a", encoding="utf-8") as file:
                     file.write(json.dumps(said) + "\n")
 
