@@ -41,7 +41,7 @@ async def main(arguments: argparse.Namespace) -> None:
         say(f"starting a sandbox with {arguments.clusters} clusters, and Prefect")
         others = arguments.az * len(ways)
         write_world(folder / "world.yaml", clusters=arguments.clusters, by_hand=others)
-        (folder / "fleet.yaml").write_text(FLEET.format(concurrency=arguments.concurrency), encoding="utf-8")
+        (folder / "fleet.yaml").write_text(FLEET.format(concurrency=arguments.concurrency, more=""), encoding="utf-8")
         async with place(folder, folder / "world.yaml", operation=arguments.operation) as here:
             fleet = await migrate(here, arguments)
             hands = await walk(here, ways, arguments.az) if ways else ()

@@ -54,7 +54,7 @@ target:
   admin_groups: [{{name: aks-admins}}]
 rollout:
   stages:
-    - {{name: all, groups: [{{name: all, rest: true}}], max_concurrency: {concurrency}}}
+    - {{name: all, groups: [{{name: all, rest: true}}], max_concurrency: {concurrency}{more}}}
 """
 CLUSTER = (
     "          - {{name: {name}, nodes: 3, workloads: [{{name: shop, replicas: 2}}, {{name: pay, replicas: 2}}]}}\n"

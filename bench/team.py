@@ -29,8 +29,6 @@ from bench.table import MIB, Row, at_least, at_most, table
 from bench.traffic import Traffic, traffic
 from tests.team.stack import HOSTS, Stack, missing, stack
 
-BATCHES = "      batch_size: {batch_size}\n"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Team:
@@ -75,7 +73,7 @@ async def main(arguments: argparse.Namespace) -> None:
         folder = Path(name)
         write_world(folder / "world.yaml", clusters=arguments.clusters, by_hand=0)
         size = math.ceil(arguments.clusters / arguments.batches)
-        fleet = FLEET.format(concurrency=arguments.concurrency) + BATCHES.format(batch_size=size)
+        fleet = FLEET.format(concurrency=arguments.concurrency, more=f", batch_size: {size}")
         (folder / "fleet.yaml").write_text(fleet, encoding="utf-8")
         for part in ("home", "tmp"):
             (folder / part).mkdir()
