@@ -75,4 +75,4 @@ async def ask(run: UUID, state: RolloutState, gate: AskForApproval) -> RolloutSt
         instead_of=gate.instead_of,
         ticket=plan.ticket_required,
     )
-    return replace(await read(run, plan), ended=state.ended, answer=answer)
+    return state.answered(await read(run, plan), answer)

@@ -36,8 +36,8 @@ async def test_a_member_of_the_admin_group_may_do_everything(opened: Opener) -> 
     async with opened() as session:
         posture = await seen(session, "guarded")
         me = await session.ports.callers.prover()
-        for fresh in (False, True):
-            there = await session.ports.kubernetes.sign_in(posture, fresh=fresh)
+        for since in (None, session.ports.clock.now()):
+            there = await session.ports.kubernetes.sign_in(posture, since=since)
             assert there.username == me.object_id
             assert ADMINS in there.groups
             assert there.everything
@@ -50,7 +50,7 @@ async def test_an_outsider_is_authenticated_but_forbidden(opened: Opener, monkey
     spec = ProverSpec(client_id=READER["appId"], tenant_id=TENANT, secret_from="PROVER_SECRET")
     async with opened(spec) as session:
         posture = await seen(session, "guarded")
-        there = await session.ports.kubernetes.sign_in(posture, fresh=True)
+        there = await session.ports.kubernetes.sign_in(posture, since=session.ports.clock.now())
         assert there.username == READER["id"]
         assert not there.everything
         with pytest.raises(Refused, match="cannot list resource") as refused:
@@ -93,7 +93,7 @@ async def test_a_cluster_without_entra_id_refuses_entra_tokens(opened: Opener) -
     async with opened() as session:
         posture = await seen(session, "plain")
         with pytest.raises(TryLater, match="does not accept the prover's token") as later:
-            await session.ports.kubernetes.sign_in(posture, fresh=True)
+            await session.ports.kubernetes.sign_in(posture, since=session.ports.clock.now())
         assert later.value.status == 401
         assert await session.ports.kubernetes.try_credential(posture, Credential.STATIC_TOKEN) is None
 
@@ -102,7 +102,7 @@ async def test_a_stopped_cluster_does_not_answer(opened: Opener) -> None:
     async with opened() as session:
         posture = await session.ports.arm.cluster(cluster("asleep", "pay-weu"))
         with pytest.raises((TryLater, Refused)):
-            await session.ports.kubernetes.sign_in(posture, fresh=False)
+            await session.ports.kubernetes.sign_in(posture, since=None)
 
 
 async def test_old_credentials_work_until_the_rotation(opened: Opener) -> None:
@@ -134,7 +134,7 @@ async def test_old_credentials_work_until_the_rotation(opened: Opener) -> None:
         assert after.ca != before.ca
         assert await kubernetes.handshake(after.fqdn or "") != serving
         assert await tried(after) == [401, 401]
-        assert (await kubernetes.sign_in(after, fresh=True)).everything
+        assert (await kubernetes.sign_in(after, since=session.ports.clock.now())).everything
         assert [one.ready for one in await kubernetes.nodes(after)] == [True, True]
         session.ports.vault.forget(me)
         assert await tried(after) == [None, None]
@@ -146,9 +146,9 @@ async def test_a_ca_that_was_replaced_is_read_again(opened: Opener) -> None:
         before = await seen(session, "guarded")
         assert (await session.watch.settled(await arm.rotate_certificates(before.cluster))).succeeded
         with pytest.raises(TryLater) as later:
-            await session.ports.kubernetes.sign_in(before, fresh=False)
+            await session.ports.kubernetes.sign_in(before, since=None)
         assert later.value.code == "CertificateNotTrusted"
-        there = await session.ports.kubernetes.sign_in(await arm.cluster(before.cluster), fresh=False)
+        there = await session.ports.kubernetes.sign_in(await arm.cluster(before.cluster), since=None)
         assert there.everything
 
 

@@ -138,7 +138,6 @@ ONLY_WHERE: dict[str, str] = {
     "Microsoft.Authorization/permissions/read": "Azure asks for it; the sandbox tells everybody their own permissions",
     "Microsoft.Authorization/policySetDefinitions/read": "a policy initiative reaches the cluster",
     "Microsoft.Authorization/policyExemptions/read": "a policy reaches the cluster; unread, none is taken to be exempt",
-    "Microsoft.ContainerService/managedClusters/agentPools/read": "pools changed while the cluster was written",
     "Microsoft.ContainerService/locations/operations/read": "an operation of somebody else is followed",
     "Microsoft.ContainerService/locations/operationresults/read": "as above",
     "Microsoft.ContainerService/fleets/members/read": "a fleet exists in a subscription that the identity sees",
@@ -198,16 +197,11 @@ def world(name: str, *, without: str = "") -> dict[str, Any]:
 RECORDED = ("look", "migrate")
 """Their runs record the actions that requests need. An action that no request needs cannot be missing."""
 
-NEEDED_AND_NOT_MISSED = {
-    ("migrate", "Microsoft.ContainerService/managedClusters/agentPools/read"),
-}
-"""Actions that a request needs, but without which the work succeeds."""
-
 
 def never_needed(name: str, action: str) -> bool:
     """Return whether no request of a recorded run needs an action of its role. The recorded run proves it."""
     recorded = name in RECORDED and action in role(name)["Actions"]
-    return recorded and action in ONLY_WHERE and (name, action) not in NEEDED_AND_NOT_MISSED
+    return recorded and action in ONLY_WHERE
 
 
 LESS = [

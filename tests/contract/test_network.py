@@ -47,7 +47,7 @@ async def test_a_proxy_that_does_not_answer_is_named_without_its_password(
             monkeypatch.setenv(variable, "http://dana:hush@127.0.0.1:1")
         for asking in (
             session.ports.kubernetes.handshake(posture.fqdn or ""),
-            session.ports.kubernetes.sign_in(posture, fresh=False),
+            session.ports.kubernetes.sign_in(posture, since=None),
         ):
             with pytest.raises(TryLater, match=r"the proxy 127\.0\.0\.1:1 cannot be reached") as later:
                 await asking

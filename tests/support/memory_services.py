@@ -158,6 +158,7 @@ class WorldKubernetes:
     def __init__(self, world: World, vault: WorldVault) -> None:
         self._world = world
         self._vault = vault
+        self._token: tuple[datetime, tuple[str, ...]] | None = None  # when it was asked for, and the groups in it
 
     async def handshake(self, fqdn: str) -> ServingCertificate:
         with self._world.call("kubernetes.handshake"):
@@ -169,15 +170,18 @@ class WorldKubernetes:
                 issuer="CN=ca", issuer_key=ca.fingerprint, not_before=ca.not_before, not_after=FAR
             )
 
-    async def sign_in(self, posture: Posture, *, fresh: bool) -> SignedIn:
+    async def sign_in(self, posture: Posture, *, since: datetime | None) -> SignedIn:
         with self._world.call("kubernetes.sign_in"):
-            assert fresh
+            assert since is not None
+            if self._token is None or self._token[0] < since:
+                groups = self._world.token_groups or tuple(
+                    group.id for group in self._world.groups.values() if PROVER in group.members
+                )
+                self._token = (self._world.now(), groups)
+            asked, groups = self._token
             cluster = self._up(posture)
             if cluster.identity is not Identity.MANAGED or self._world.now() < cluster.knows_tokens_at:
                 raise TryLater("the API server refuses the token", code="Unauthorized", status=NOBODY)
-            groups = self._world.token_groups or tuple(
-                group.id for group in self._world.groups.values() if PROVER in group.members
-            )
             admin = bool({one.lower() for one in cluster.groups} & set(groups))
             everything = admin or cluster.binding or (cluster.azure_rbac and PROVER in cluster.roles)
             everything = everything and not cluster.limited
@@ -185,7 +189,7 @@ class WorldKubernetes:
                 username=PROVER,
                 groups=(*groups, "system:authenticated"),
                 everything=everything,
-                issued_at=(self._world.token_from or self._world.now()).isoformat(),
+                issued_at=(self._world.token_from or asked).isoformat(),
             )
 
     async def nodes(self, posture: Posture) -> tuple[Node, ...]:

@@ -14,6 +14,7 @@ from aks_entra.core.steps import Guarded, Step
 from aks_entra.core.target import LocalAccounts
 from aks_entra.execution import preconditions, write_guards
 from aks_entra.execution.operations import Watch
+from aks_entra.execution.shared_readings import SharedReadings
 from aks_entra.ports.migration import HeldCredential, Ports
 from aks_entra.ports.operations import Operation
 from aks_entra.probes import checks
@@ -48,6 +49,8 @@ class Engine:
         self.timeouts = timeouts
         self.deadlines = Deadlines(ports.clock, timeouts.poll_interval)
         self.authorities = Authorities(ports)
+        self._readings = SharedReadings(ports)
+        self._memberships = SharedReadings(ports)
         self._memory: dict[str, Memory] = {}
         self._group_locks: dict[str, asyncio.Lock] = {}
         self._fences: dict[str, Callable[[], Awaitable[None]]] = {}
@@ -93,8 +96,20 @@ class Engine:
     async def ask_again(self, job: Job, step: Step, posture: Posture) -> None:
         """Check again, before a write, what could bar a way in or a way back, and that the cluster is still ours."""
         if not job.plan.restores:
-            await preconditions.require(self.ports, job.plan, step, posture, job.skips)
+            reading = self._readings.of(job.plan.cluster)
+            await preconditions.require(self.ports, job.plan, step, posture, job.skips, reading=reading)
         await self.still_ours(job.plan.cluster)
+
+    async def is_member(self, group: str, principal: str, token: str) -> bool | None:
+        """Ask for a membership, as a proof of sign-in does. Clusters share an answer that is younger than the token."""
+        return await self._memberships.present().once(
+            "member", f"{group} {principal} {token}", lambda: self.ports.directory.is_member(group, principal)
+        )
+
+    def group_written(self) -> None:
+        """Read everything about groups anew, because this process created one."""
+        self._readings.forget()
+        self._memberships.forget()
 
     async def still_ours(self, cluster: ClusterId) -> None:
         """Ask the cluster's fence. Raises Refused when another process may hold the cluster."""

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from aks_entra.bounded_gather import bounded_gather
-from aks_entra.core.cluster import ClusterId
-from aks_entra.core.planning.plan import ClusterPlan, Moved, remaining
+from aks_entra.core.cluster import ClusterId, Posture
+from aks_entra.core.planning.plan import ClusterPlan
 from aks_entra.core.preflight import Skip
-from aks_entra.core.steps import EnsureAdminGroup, Guarded
+from aks_entra.core.steps import EnsureAdminGroup
 from aks_entra.errors import AksEntraError
 from aks_entra.execution import preconditions
 from aks_entra.planning.reader import Reading
-from aks_entra.planning.recheck import moved
+from aks_entra.planning.recheck import Now, look_again
 from aks_entra.ports.migration import Ports
-from aks_entra.probes import checks
 
 _SIDE_BY_SIDE: Final = 20
 
@@ -24,25 +23,18 @@ async def changes(
 ) -> dict[ClusterId, tuple[str, ...]]:
     """Return the clusters that changed, or that a finding bars which their plan does not show, with the reasons.
 
-    `skips` are the rules that a person accepted.
+    `skips` are the rules that a person accepted. A cluster that cannot be read, or on which an operation runs, is left
+    out. The same questions are asked again before its first write.
     """
-    found = await moved(ports, plans)
-    return found | await barred(ports, tuple(one for one in plans if one.cluster not in found), skips)
-
-
-async def barred(
-    ports: Ports, plans: tuple[ClusterPlan, ...], skips: tuple[Skip, ...]
-) -> dict[ClusterId, tuple[str, ...]]:
-    """Return the clusters that may not do the steps that are left, with the reasons.
-
-    A cluster that cannot be read, or on which an operation runs, is left out. The same questions are asked again
-    before its first write.
-    """
+    seen = await look_again(ports, plans)
     reading = Reading(ports)
 
     async def of(plan: ClusterPlan) -> tuple[str, ...]:
+        now = seen[plan.cluster]
+        if now.differences or now.posture is None:
+            return now.differences
         try:
-            return await _found(ports, reading, plan, skips)
+            return await _barred(ports, reading, plan, now, now.posture, skips)
         except AksEntraError:
             return ()
 
@@ -50,17 +42,14 @@ async def barred(
     return {plan.cluster: words for plan, words in zip(plans, found, strict=True) if words}
 
 
-async def _found(ports: Ports, reading: Reading, plan: ClusterPlan, skips: tuple[Skip, ...]) -> tuple[str, ...]:
-    posture = await reading.patiently(lambda: ports.arm.cluster(plan.cluster))
-    if not posture.at_rest or posture.stopped:
+async def _barred(
+    ports: Ports, reading: Reading, plan: ClusterPlan, now: Now, posture: Posture, skips: tuple[Skip, ...]
+) -> tuple[str, ...]:
+    """Return why the steps that are left may not be done."""
+    if not any(isinstance(step, preconditions.ASKED_BEFORE) for step in now.left):
         return ()
-    posture = posture.with_ca(await reading.patiently(lambda: ports.arm.certificate_authority(plan.cluster)))
-    groups = await reading.patiently(lambda: checks.existing_groups(ports, plan))
-    left = remaining(plan, Guarded.of(posture), groups)
-    if isinstance(left, Moved) or not any(isinstance(step, preconditions.ASKED_BEFORE) for step in left):
-        return ()
-    found = await preconditions.found_now(ports, reading, (plan, left), posture, skips)
+    found = await preconditions.found_now(ports, reading, (plan, now.left), posture, skips)
     strange: tuple[str, ...] = ()
-    if any(isinstance(step, EnsureAdminGroup) for step in left):
-        strange = await preconditions.strange_groups(ports, plan, groups)
+    if any(isinstance(step, EnsureAdminGroup) for step in now.left):
+        strange = await preconditions.strange_groups(ports, plan, dict(now.groups))
     return (*(f"{one.rule} {one.message}" for one in found), *strange)

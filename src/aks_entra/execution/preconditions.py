@@ -34,16 +34,26 @@ ASKED_BEFORE: Final = EnableEntra | UpdateEntra | DisableLocalAccounts | RotateC
 
 
 async def require(
-    ports: Ports, plan: ClusterPlan, step: Step, posture: Posture, skips: tuple[Skip, ...], *, unknown: bool = True
+    ports: Ports,
+    plan: ClusterPlan,
+    step: Step,
+    posture: Posture,
+    skips: tuple[Skip, ...],
+    *,
+    unknown: bool = True,
+    reading: Reading | None = None,
 ) -> None:
     """Check everything again before a step. With `unknown=False`, only what is known to bar the way counts.
+
+    `reading` shares with other clusters what is the same for them. None: nothing is shared.
 
     Raises:
         Refused: a way in or a way back is barred (the code is the rule's id), or an admin group changed.
         TryLater: a service asked to be called later.
     """
     steps = plan.steps[plan.steps.index(step) :]
-    found = await found_now(ports, Reading(ports, at_once=True), (plan, steps), posture, skips)
+    reading = reading or Reading(ports, at_once=True)
+    found = await found_now(ports, reading, (plan, steps), posture, skips)
     if not unknown:
         found = tuple(one for one in found if not one.rule.startswith("U"))
     if found:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, TypeVar
+from functools import partial
+from typing import Final, TypeVar, cast
 
 from aks_entra.core.cluster import Posture
 from aks_entra.core.preflight import GroupFacts, Memberships
@@ -50,11 +51,19 @@ class Reading:
             return None
 
     async def once(self, kind: str, name: str, call: Callable[[], Awaitable[_T]]) -> _T:
-        """Read once what several clusters share, even if they ask at the same time."""
+        """Read once what several clusters share, even if they ask at the same time.
+
+        A read that fails, or that nobody waits for any more, is made again for the next cluster that asks.
+        """
         key = (kind, name.casefold())
         if key not in self._shared:
             self._shared[key] = asyncio.ensure_future(self.patiently(call))
-        return await self._shared[key]  # type: ignore[return-value]  # one kind has one type of answer
+            self._shared[key].add_done_callback(partial(self._keep, key))
+        return cast("_T", await asyncio.shield(self._shared[key]))  # one kind has one type of answer
+
+    def _keep(self, key: tuple[str, str], answer: asyncio.Future[object]) -> None:
+        if answer.cancelled() or answer.exception() is not None:
+            self._shared.pop(key, None)
 
     async def groups(self, ids: Iterable[str], prover: str) -> tuple[GroupFacts, ...]:
         """Read each group once. A group that cannot be read is unknown."""

@@ -197,8 +197,10 @@ class Kubernetes(Protocol):
     async def handshake(self, fqdn: str) -> ServingCertificate:
         """Do a TLS handshake without a credential. TryLater when nobody answers."""
 
-    async def sign_in(self, posture: Posture, *, fresh: bool) -> SignedIn:
-        """Sign in as the prover. `fresh` asks for a token newer than any cached one, because tokens carry groups.
+    async def sign_in(self, posture: Posture, *, since: datetime | None) -> SignedIn:
+        """Sign in as the prover, with a token that this process asked for at `since` or later; None: at any time.
+
+        Tokens carry the groups of the time of their issue.
 
         TryLater when it does not answer, or refuses the token with 401 (groups and webhooks take a while).
         """

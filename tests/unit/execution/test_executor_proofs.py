@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from aks_entra.core.cluster import Identity
-from aks_entra.core.evidence.observations import AdminCredentialRefused
+from aks_entra.core.evidence.observations import AdminCredentialRefused, CredentialTried, Moment, SignInProven
 from aks_entra.core.steps import RecordBaseline
 from aks_entra.core.verdict.verdict import Grade, Outcome
 from aks_entra.errors import Diverged, Refused, Rejected, TryLater
 from aks_entra.probes.checks import authority
-from tests.support.executor_jobs import job_for
-from tests.support.memory_model import ADMINS, posture_of
+from tests.support.executor_jobs import STARTS, job_for
+from tests.support.memory_model import ADMINS, OTHERS, Group, posture_of
 from tests.support.memory_ports import World
 
 
@@ -139,3 +139,27 @@ async def test_a_prover_without_a_token_is_refused_at_once() -> None:
     assert verdict.because == ("at prove-sign-in: the secret expired",)
     assert world.now() == before
     assert cluster.local_accounts
+
+
+@pytest.mark.parametrize("start", STARTS)
+async def test_each_old_credential_is_refused_within_a_minute_of_a_sign_in_under_the_new_authority(start: str) -> None:
+    world = World()
+    world.groups[OTHERS] = Group(id=OTHERS, name="others", members={"eve"})
+    world.add(**STARTS[start])
+    job = await job_for(world)
+    world.calls.clear()
+
+    verdict = await world.process().executor.migrate(job)
+
+    assert verdict.outcome is Outcome.VERIFIED, verdict.because
+    refused = [one for one in verdict.evidence if isinstance(one, CredentialTried) and one.moment is Moment.AFTER]
+    members = [one for one in verdict.evidence if isinstance(one, SignInProven) and one.moment is Moment.AFTER]
+    assert bool(refused) is ("closed" not in start)
+    for one in refused:
+        beside = [each for each in members if each.ca == one.ca and seconds_between(each.at, one.at) <= 60]
+        assert beside, (one, members)
+    assert world.calls.count("kubernetes.sign_in") <= 9  # the API server knows no token for a while, and nodes settle
+
+
+def seconds_between(one: str, other: str) -> float:
+    return abs((datetime.fromisoformat(one) - datetime.fromisoformat(other)).total_seconds())

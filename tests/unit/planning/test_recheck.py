@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -21,7 +22,7 @@ from aks_entra.errors import Refused, TryLater
 from aks_entra.planning.planner import plan_again, plan_fleet, plan_rotations
 from aks_entra.planning.recheck import look_again, maintenance_windows, moved, shown_writes
 from tests.support.memory_fleets import GROUPED, WHOLE, fleet_world
-from tests.support.memory_model import ADMINS, Group
+from tests.support.memory_model import ADMINS, Group, posture_of
 from tests.support.memory_ports import World
 
 
@@ -39,6 +40,7 @@ async def test_only_what_leads_nowhere_in_the_plan_has_moved() -> None:
     busy.azure_rbac, busy.state = True, "Updating"
     stopped.azure_rbac, stopped.power_state = True, "Stopped"
     unread.azure_rbac = True
+    unread.etag += 1  # it was written, so its CA has to be read
 
     ports = world.process().ports
     world.faults["arm.cluster"] = [TryLater("throttled", after=1)]
@@ -157,6 +159,7 @@ async def test_what_is_due_to_write_is_read_from_azure_now() -> None:
     assert isinstance(first.rotates, RotateCertificates)
     done.local_accounts = False
     done.generation += 1
+    done.etag += 1
     half.local_accounts = False
     moved_.azure_rbac = True
     busy.state = "Updating"
@@ -172,6 +175,56 @@ async def test_what_is_due_to_write_is_read_from_azure_now() -> None:
     done.local_accounts = True  # somebody opened it again: the old plan would close and rotate it
     [again] = (await look_again(ports, plan.clusters[:1])).values()
     assert again.due_to_write
+
+
+@pytest.mark.parametrize("readable", [True, False], ids=["listed", "the list may not be read"])
+async def test_the_clusters_of_a_stage_are_read_with_one_list_and_none_was_written_since_the_plan(
+    *, readable: bool
+) -> None:
+    world = fleet_world(6)
+    plan = await plan_fleet(world.process().ports, Fleet(name="prod", selectors=(WHOLE,), target=GROUPED), ())
+    world.calls.clear()
+    world.faults["arm.list_clusters"] = [] if readable else [Refused("not allowed")]
+
+    found = await look_again(world.process().ports, plan.clusters)
+
+    assert all(now.due_to_write and not now.differences for now in found.values())
+    assert world.calls.count("arm.list_clusters") == 1
+    assert world.calls.count("arm.cluster") == (0 if readable else 6)
+    assert "arm.certificate_authority" not in world.calls
+
+
+def written(world: World, name: str) -> None:
+    world.clusters[posed(world, name)].etag += 1
+
+
+def without_etag(world: World, name: str) -> None:
+    world.clusters[posed(world, name)].shows_etag = False
+
+
+@pytest.mark.parametrize("happens", [written, without_etag])
+async def test_the_authority_of_a_cluster_that_may_have_been_rotated_since_the_plan_is_read(
+    happens: Callable[[World, str], None],
+) -> None:
+    world = fleet_world(1)
+    plan = await plan_fleet(world.process().ports, Fleet(name="prod", selectors=(WHOLE,), target=GROUPED), ())
+    world.clusters[posed(world, "shop-01")].generation += 1
+    happens(world, "shop-01")
+
+    [now] = (await look_again(world.process().ports, plan.clusters)).values()
+
+    assert now.differences
+    assert world.calls.count("arm.certificate_authority") == 2  # by the plan, and now
+
+
+async def test_a_plan_that_was_made_during_an_operation_knows_no_authority() -> None:
+    world = fleet_world(1)
+    world.clusters[posed(world, "shop-01")].state = "RotatingClusterCertificates"
+    plan = await plan_fleet(world.process().ports, Fleet(name="prod", selectors=(WHOLE,), target=GROUPED), ())
+    cluster = world.clusters[posed(world, "shop-01")]
+    assert plan.clusters[0].etag == ""
+    cluster.state = "Succeeded"
+    assert plan.clusters[0].authority_of(posture_of(cluster)) is None
 
 
 async def test_what_azure_shows_to_have_been_written_since_the_plan() -> None:

@@ -62,7 +62,7 @@ async def test_without_a_port_nobody_looks() -> None:
     assert await looked(None) == {}
 
 
-async def test_a_migration_and_a_look_afterwards_both_say_which_doors_are_open() -> None:
+async def test_a_look_after_a_migration_says_which_doors_are_open_that_azure_is_seldom_asked_about() -> None:
     world = World()
     world.add(identity=Identity.MANAGED)
     world.doors = WorldDoors(authenticators=(GITHUB,))
@@ -72,13 +72,29 @@ async def test_a_migration_and_a_look_afterwards_both_say_which_doors_are_open()
     ]
     verdict = await world.process().executor.migrate(job)
     assert verdict.outcome is Outcome.VERIFIED, verdict.because
-    said = "other ways in: open: jwt-authenticators; not looked at: node-ssh"
+    said = "other ways in: not looked at: jwt-authenticators, managed-namespaces, node-ssh"
     assert any(one.startswith(said) for one in verdict.because)
     process = world.process()
     again = await verify(process.ports, process.timeouts, job)
-    for evidence in (verdict.evidence, again):
+    for evidence, state in ((verdict.evidence, DoorState.NOT_LOOKED_AT), (again, DoorState.OPEN)):
         (seen,) = [one for one in evidence if isinstance(one, DoorsSeen)]
-        assert {door.kind: door.state for door in seen.doors}["jwt-authenticators"] is DoorState.OPEN
+        (door,) = [one for one in seen.doors if one.kind == "jwt-authenticators"]
+        assert door.state is state
+        assert (door.remedy == "look at it: `aks-entra doors shop-weu/shop-01`") is (state is DoorState.NOT_LOOKED_AT)
+
+
+@pytest.mark.parametrize("named", ["jwt-authenticators", "managed-namespaces"])
+async def test_a_migration_asks_about_the_doors_that_the_fleet_file_names(named: str) -> None:
+    world = World()
+    world.add(identity=Identity.MANAGED)
+    world.doors = WorldDoors()
+    job = await job_for(world, WantedTarget(admin_groups=(WantedGroup(id=ADMINS),), doors=(named,)))
+    verdict = await world.process().executor.migrate(job)
+    (seen,) = [one for one in verdict.evidence if isinstance(one, DoorsSeen)]
+    states = {door.kind: door.state for door in seen.doors}
+    assert verdict.outcome is Outcome.VERIFIED, verdict.because
+    asked = {kind for kind in ("jwt-authenticators", "managed-namespaces") if states[kind] is DoorState.CLOSED}
+    assert asked == {named}
 
 
 async def test_reads_of_doors_that_fail_do_not_fail_a_migration() -> None:

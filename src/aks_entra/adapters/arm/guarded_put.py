@@ -1,8 +1,10 @@
 """The guarded PUT: read the cluster, compare it, send it back with one change, and check the response.
 
 A PUT replaces the resource. So it sends back everything that was read, also properties that this SDK does not know, but
-not the properties that ARM marks read-only. One race is left: without an ETag, ARM may accept somebody's change between
-our GET and our PUT (arm-wire-facts: eTag is optional). The response then differs, and Diverged is raised.
+not the properties that ARM marks read-only. A PUT names every node pool, and the document that was read just before it
+shows them all: a pool that is being made keeps the cluster from being at rest. One race is left: ARM may accept
+somebody's change between our GET and our PUT if it shows no ETag, or if a pool alone is changed (arm-wire-facts: eTag
+is optional, and a change of a pool does not change the cluster's). The response then differs, and Diverged is raised.
 """
 
 from __future__ import annotations
@@ -14,8 +16,7 @@ from azure.core import MatchConditions
 
 from aks_entra.adapters.arm.clients import NO_RETRY, Clients
 from aks_entra.adapters.arm.cluster_document import LEGACY_KEYS, legacy_ids, moved, posture_of
-from aks_entra.adapters.http.failures import azure, collected, correlation_id
-from aks_entra.adapters.http.readable import readable
+from aks_entra.adapters.http.failures import azure, correlation_id
 from aks_entra.core.cluster import ClusterId, Identity, Pool, Posture, same_id
 from aks_entra.core.creation.new_cluster import NewCluster
 from aks_entra.core.steps import Guarded
@@ -178,17 +179,9 @@ async def _put(
     check: Callable[[Posture, Mapping[str, Any]], list[str]],
     tags: Tags = (),
 ) -> Operation:
-    pools = await _pools(clients, cluster)
     document = await read(clients, cluster)
     before = posture_of(document)
     _compare(before, expected, doing)
-    if pools is not None and pools != _names(before.pools):
-        raise TryLater(
-            f"could not {doing} on {cluster}: somebody else is changing its node pools",
-            after=30,
-            code="PoolsMoved",
-            remedy="nothing was written; aks-entra compares them again before the next attempt",
-        )
     change(document["properties"])
     if tags:
         document["tags"] = _tagged(document.get("tags") or {}, tags)
@@ -220,13 +213,6 @@ def _tagged(there: Mapping[str, str], tags: Tags) -> dict[str, str]:
     ours = {name.casefold() for name, _ in tags}
     kept = {name: value for name, value in there.items() if name.casefold() not in ours}
     return {**kept, **{name: value for name, value in tags if value is not None}}
-
-
-async def _pools(clients: Clients, cluster: ClusterId) -> frozenset[str] | None:
-    """Return the names in the list of node pools, because a PUT must name every pool. None if unreadable."""
-    listed = clients.clusters(cluster.subscription_id).agent_pools.list(cluster.resource_group, cluster.name)
-    found = await readable(collected(listed, f"list the node pools of {cluster}"))
-    return None if found is None else frozenset(str(pool.name) for pool in found)
 
 
 def _names(pools: tuple[Pool, ...]) -> frozenset[str]:

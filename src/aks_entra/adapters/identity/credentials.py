@@ -7,6 +7,7 @@ credential is read when it is needed, and stored nowhere else.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -56,6 +57,8 @@ class Identities:
         self._person = person
         self._runner = self._default()
         self._prover = None if prover else self._runner  # a separate prover is made on first use
+        self._asked: datetime | None = None  # when the prover's present credential was first asked for a token
+        self._asking = asyncio.Lock()
 
     @property
     def runner_credential(self) -> AsyncTokenCredential:
@@ -72,16 +75,24 @@ class Identities:
         """Return the identity that proves sign-in: the runner, unless the fleet names another. Refused as `runner`."""
         if self._person is not None and self._spec is None:
             return await self.runner()
-        return self._caller(await self.cluster_token(fresh=False))
+        return self._caller(await self.cluster_token(since=None))
 
-    async def cluster_token(self, *, fresh: bool) -> str:
+    async def cluster_token(self, *, since: datetime | None) -> str:
         """Return a token of the prover for any AKS API server.
 
-        `fresh` asks for a token that this process did not cache, because a token carries the groups of its issue time.
-        A managed identity's token is also cached outside of this process, so it may still be older.
+        With `since`, return one that was asked for at that time or later, because a token carries the groups of its
+        issue time. Callers that ask at the same time get the same one. A managed identity's token is also cached
+        outside of this process, so it may still be older.
         """
-        if fresh or self._prover is None:  # a person has to sign in again: the earlier token carries the old groups
+        async with self._asking:
+            return await self._cluster_token(since)
+
+    async def _cluster_token(self, since: datetime | None) -> str:
+        late = since is not None and (self._asked is None or self._asked < since)
+        if late or self._prover is None:  # a person has to sign in again: the earlier token carries the old groups
             self._prover = self._default() if self._spec is None else self._separate(self._spec)
+            self._asked = None
+        asked = self._asked or datetime.now(UTC)
         try:
             with azure("get a token for the cluster", host=_LOGIN):
                 token = await self._prover.get_token(AKS_SCOPE)
@@ -93,6 +104,7 @@ class Identities:
                 remedy="run the worker on a machine that has it, and put 169.254.169.254 into NO_PROXY",
                 code="CredentialUnavailable",
             ) from err
+        self._asked = asked
         return token.token
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -63,14 +64,16 @@ class ApiServers:
         """Do a TLS handshake without a credential. TryLater when nobody answers."""
         return await handshake(fqdn, timeout=self._timeout)
 
-    async def sign_in(self, posture: Posture, *, fresh: bool) -> SignedIn:
+    async def sign_in(self, posture: Posture, *, since: datetime | None) -> SignedIn:
         """Return the prover's user at the API server, and whether it may do everything there.
+
+        The token was asked for at `since` or later; None: at any time.
 
         TryLater (code Unauthorized) when the token is not accepted yet, because groups and webhooks take a while.
         """
         from kubernetes.aio import client
 
-        token = await self._identities.cluster_token(fresh=fresh)
+        token = await self._identities.cluster_token(since=since)
         async with self.as_prover(posture, token) as api:
             review = await answer_of(
                 client.AuthenticationV1Api(api).create_self_subject_review_without_preload_content(
@@ -98,7 +101,7 @@ class ApiServers:
         """Return all nodes, as the prover sees them."""
         from kubernetes.aio import client
 
-        token = await self._identities.cluster_token(fresh=False)
+        token = await self._identities.cluster_token(since=None)
         async with self.as_prover(posture, token) as api:
             items = [item async for item in self.pages(client.CoreV1Api(api).list_node_without_preload_content)]
         return tuple(_node(item) for item in items)
@@ -107,7 +110,7 @@ class ApiServers:
         """Return all deployments, daemon sets and stateful sets, as the prover sees them."""
         from kubernetes.aio import client
 
-        token = await self._identities.cluster_token(fresh=False)
+        token = await self._identities.cluster_token(since=None)
         async with self.as_prover(posture, token) as api:
             apps = client.AppsV1Api(api)
             kinds = {
@@ -197,7 +200,7 @@ class ApiServers:
     @asynccontextmanager
     async def opened(self, posture: Posture) -> AsyncIterator[ApiClient]:
         """Open a client of one API server as the prover. Errors of the connection are translated."""
-        async with self.as_prover(posture, await self._identities.cluster_token(fresh=False)) as api:
+        async with self.as_prover(posture, await self._identities.cluster_token(since=None)) as api:
             yield api
 
     @asynccontextmanager

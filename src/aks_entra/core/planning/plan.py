@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from aks_entra.core.cluster import ClusterId, Identity, Posture
+from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Posture
 from aks_entra.core.digests import Memoized, sha256, without_empty
 from aks_entra.core.evidence.rotation_debt import Debt
 from aks_entra.core.maintenance_windows import MaintenanceWindow
@@ -45,6 +45,7 @@ class ClusterPlan:
     rotation_planned: str = ""  # when the rotation follows that these steps leave owed, in words
     debt_through: str = ""  # until when `debt` was proven (ISO 8601); empty: in a plan of an earlier version
     maintenance_windows: tuple[MaintenanceWindow, ...] | None = ()  # None: they could not be read
+    etag: str = ""  # the cluster's ETag before its CA was read; empty: ARM shows none, or an operation was running
 
     @property
     def blockers(self) -> tuple[Finding, ...]:
@@ -67,6 +68,16 @@ class ClusterPlan:
         for step in self.steps:
             state = state.after(step)
         return state
+
+    def authority_of(self, posture: Posture) -> CertificateAuthority | None:
+        """Return the CA of a posture that was read now, if nobody wrote the cluster since the plan was made.
+
+        The ETag changes with every write, and a rotation is a write. None: the CA has to be read. Of the CA, a plan
+        knows the fingerprint alone.
+        """
+        if not self.etag or self.etag != posture.etag or not posture.at_rest or self.before.ca is None:
+            return None
+        return CertificateAuthority(fingerprint=self.before.ca, not_before="")
 
     @property
     def restores(self) -> bool:
@@ -218,6 +229,7 @@ def plan_cluster(posture: Posture, target: Target, facts: Facts, skips: tuple[Sk
         debt=facts.old_credentials.debt,
         debt_because=facts.old_credentials.because,
         debt_through=facts.old_credentials.through,
+        etag=(posture.etag or "") if posture.at_rest else "",
         stopped=posture.stopped,
         maintenance_windows=facts.maintenance_windows,
     )

@@ -111,6 +111,13 @@ class RolloutState:
             and settled(one, self.verdicts[one.cluster.key])
         )
 
+    def answered(self, read: RolloutState, answer: Approval) -> RolloutState:
+        """The state after an answer at a gate. `read` is what Prefect's server shows now.
+
+        What Azure showed is kept. The answer was there when this process began: nobody waited for it since then.
+        """
+        return replace(read, ended=self.ended, answer=answer, to_write=self.to_write, maintenance=self.maintenance)
+
     def result(self, place: int) -> StageResult:
         """A stage's verdicts against its failure budget, and how its batches ended."""
         stage, ended = self.plan.stages[place], self.ended.get(place, ())

@@ -16,6 +16,8 @@ async def ensure_admin_group(engine: Engine, job: Job, step: EnsureAdminGroup) -
     group = step.group
     async with engine.group_lock(group.reference):
         ensured, facts = await admin_group.ensure(engine.ports, group, job.prover.object_id)
+        if ensured.created:
+            engine.group_written()
     if facts.members == 0:
         text = f"group {group.display_name} has no members yet"
         engine.deadlines.later(job.plan.cluster, "members", engine.timeouts.sign_in, text)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import Final, NoReturn
 
 from aks_entra.core.cluster import Posture
+from aks_entra.core.durations import when
 from aks_entra.core.evidence.observations import Evidence, Moment, SignInProven
 from aks_entra.core.planning.job import Job
 from aks_entra.core.steps import ProveSignIn
 from aks_entra.errors import AksEntraError, Diverged, Refused, Rejected, TryLater
 from aks_entra.execution import write_guards
 from aks_entra.execution.engine import Engine
-from aks_entra.probes import sign_in
+from aks_entra.probes import checks, sign_in
 
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
+_MINUTE: Final = timedelta(minutes=1)
+"""An old credential is proven dead by a refusal, and by a member's sign-in of the same minute."""
 
 
 async def prove_sign_in(engine: Engine, job: Job, _: ProveSignIn) -> tuple[Evidence, ...]:
@@ -23,11 +27,24 @@ async def prove_sign_in(engine: Engine, job: Job, _: ProveSignIn) -> tuple[Evide
     return (await prove(engine, job, await engine.read(job.plan.cluster), Moment.BEFORE),)
 
 
+async def prove_lately(engine: Engine, job: Job, posture: Posture, moment: Moment) -> SignInProven:
+    """Return this run's last proof if it is of the same minute and under the CA that serves now, or prove again."""
+    last, now = engine.of(job.plan.cluster).proven, engine.ports.clock.now()
+    at = when(last.at) if last else None
+    same = last is not None and last.moment is moment and last.ca == checks.authority(posture).fingerprint
+    if last and at and same and now - at < _MINUTE:
+        return last
+    return await prove(engine, job, posture, moment)
+
+
 async def prove(engine: Engine, job: Job, posture: Posture, moment: Moment) -> SignInProven:
     """Sign in with a new token, by an admin group or by role, and check that it may do everything."""
     wait = partial(_no_sign_in, engine, job, posture, moment)
     try:
-        proven = await sign_in.sign_in(engine.ports, job, posture, moment, engine.of(job.plan.cluster).groups_at)
+        cluster = job.plan.cluster
+        proven = await sign_in.sign_in(
+            engine.ports, job, posture, moment, engine.of(cluster).groups_at, engine.is_member
+        )
     except TryLater as error:
         wait(error.message, error)
     except (Rejected, Refused) as error:

@@ -69,6 +69,15 @@ def gated(**gate: Any) -> RolloutState:
 RUN = RunStage(place=0, batches=((1, (FIRST,)),), writes=True)
 
 
+def test_what_azure_showed_before_an_answer_was_read_is_not_asked_for_again() -> None:
+    asking = at(to_write=frozenset({FIRST}), reached=REACHED, maintenance={FIRST.key: (SATURDAY,)})
+    now = at(reached=REACHED, approvals={"before": approved()})
+    answered = asking.answered(now, approved())
+    assert isinstance(next_action(now, NOW), RecheckStage)
+    assert next_action(answered, NOW) == RUN
+    assert answered.maintenance == asking.maintenance
+
+
 @pytest.mark.parametrize(
     ("state", "action"),
     [
