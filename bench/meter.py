@@ -1,18 +1,23 @@
-"""CPU and peak memory of processes, read from Linux's /proc. CPU includes children that were waited for."""
+"""CPU, memory and open files of processes, read from Linux's /proc. CPU includes children that were waited for."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import resource
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.figures import Others, Pause
+
 TICKS = os.sysconf("SC_CLK_TCK")
 EVERY = 0.25  # seconds between two readings
 FLOW_RUN = b"PREFECT__FLOW_RUN_ID="
+PAUSES = Path(__file__).with_name("pauses")  # the folder whose sitecustomize.py records pauses
+COMMANDS, NAMED = 4, 0.05  # how many other commands are named, and how many cores each has kept busy
 
 
 def cpu(pid: int) -> float:
@@ -61,13 +66,53 @@ def find(pid: int, *words: str) -> int:
     raise LookupError(f"no process `{' '.join(words)}` is running")
 
 
+def processes() -> dict[int, tuple[str, float]]:
+    """Return the name and the CPU seconds of each process of this machine."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            found[int(entry.name)] = (entry.joinpath("comm").read_text(encoding="utf-8").strip(), cpu(int(entry.name)))
+    return found
+
+
+def others(
+    before: Mapping[int, tuple[str, float]],
+    after: Mapping[int, tuple[str, float]],
+    ours: Collection[int],
+    *,
+    busy: float,
+    wall: float,
+) -> Others:
+    """Return what else ran for `wall` seconds.
+
+    `before` and `after` are what `processes` returned, and `busy` the CPU seconds of all others. Processes that began
+    and ended in between are in `busy`, and with their parents if those have waited for them.
+    """
+    commands: dict[str, float] = {}
+    for pid, (name, used) in after.items():
+        if pid not in ours:
+            commands[name] = commands.get(name, 0.0) + (used - before.get(pid, ("", 0.0))[1]) / wall
+    largest = sorted(commands.items(), key=lambda it: -it[1])[:COMMANDS]
+    named = {name: cores for name, cores in largest if cores >= NAMED}
+    return Others(cores=max(0.0, busy) / wall, of=os.cpu_count() or 1, commands=named)
+
+
+def pauses(folder: Path, run: str) -> tuple[Pause, ...]:
+    """Return the pauses of a flow run's event loops, those first that other processes caused least of."""
+    lines = (line for file in folder.glob("*.jsonl") for line in file.read_text(encoding="utf-8").splitlines())
+    found = (json.loads(line) for line in lines)
+    ours = (Pause(**{key: one[key] for key in ("pause", "waited", "where")}) for one in found if one["run"] == run)
+    return tuple(sorted(ours, key=lambda it: -it.own))
+
+
 @dataclass(slots=True)
 class Seen:
-    """The highest CPU seconds and bytes of memory that were read for a flow run's process."""
+    """The highest CPU seconds, bytes of memory and number of open files that were read for a flow run's process."""
 
     run: str
     cpu: float = 0.0
     memory: int = 0
+    files: int = 0
 
 
 @dataclass(slots=True)
@@ -90,6 +135,7 @@ class FlowRuns:
                 one = self.seen[pid]
                 one.cpu = max(one.cpu, cpu(pid))
                 one.memory = max(one.memory, _peak(pid))
+                one.files = max(one.files, len(os.listdir(f"/proc/{pid}/fd")))  # noqa: PTH208  # numbers, no paths
 
     def cpu(self, run: str) -> float:
         """Return the CPU seconds of a flow run's processes."""
@@ -99,15 +145,20 @@ class FlowRuns:
         """Return the peak memory in bytes of the largest of a flow run's processes."""
         return max(one.memory for one in self.seen.values() if one.run == run)
 
+    def files(self, run: str) -> int:
+        """Return the most files that one of a flow run's processes had open."""
+        return max(one.files for one in self.seen.values() if one.run == run)
+
 
 @asynccontextmanager
-async def watched(worker: int) -> AsyncIterator[FlowRuns]:
-    """Read the figures of a worker's flow runs until the context ends."""
+async def watched(*workers: int) -> AsyncIterator[FlowRuns]:
+    """Read the figures of these workers' flow runs until the context ends."""
     runs = FlowRuns()
 
     async def look() -> None:
         while True:
-            runs.look(worker)
+            for worker in workers:
+                runs.look(worker)
             await asyncio.sleep(EVERY)
 
     looking = asyncio.create_task(look())
