@@ -6,15 +6,16 @@ import asyncio
 import json
 import os
 import resource
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from bench.figures import Others, Pause
 
 TICKS = os.sysconf("SC_CLK_TCK")
-EVERY = 0.25  # seconds between two readings
+EVERY, SELDOM = 0.25, 4  # seconds between two looks at flow runs, and how many of them for one at all processes
 FLOW_RUN = b"PREFECT__FLOW_RUN_ID="
 PAUSES = Path(__file__).with_name("pauses")  # the folder whose sitecustomize.py records pauses
 COMMANDS, NAMED = 4, 0.05  # how many other commands are named, and how many cores each has kept busy
@@ -66,35 +67,42 @@ def find(pid: int, *words: str) -> int:
     raise LookupError(f"no process `{' '.join(words)}` is running")
 
 
-def processes() -> dict[int, tuple[str, float]]:
-    """Return the name and the CPU seconds of each process of this machine."""
-    found = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            found[int(entry.name)] = (entry.joinpath("comm").read_text(encoding="utf-8").strip(), cpu(int(entry.name)))
-    return found
+@dataclass(slots=True)
+class Commands:
+    """The CPU seconds of each process of this machine since the first look, by process ID, with its command's name.
 
-
-def others(
-    before: Mapping[int, tuple[str, float]],
-    after: Mapping[int, tuple[str, float]],
-    ours: Collection[int],
-    *,
-    busy: float,
-    wall: float,
-) -> Others:
-    """Return what else ran for `wall` seconds.
-
-    `before` and `after` are what `processes` returned, and `busy` the CPU seconds of all others. Processes that began
-    and ended in between are in `busy`, and with their parents if those have waited for them.
+    What a process used after the last look at it is missed. `ours`: this process and all that it started.
     """
-    commands: dict[str, float] = {}
-    for pid, (name, used) in after.items():
-        if pid not in ours:
-            commands[name] = commands.get(name, 0.0) + (used - before.get(pid, ("", 0.0))[1]) / wall
-    largest = sorted(commands.items(), key=lambda it: -it[1])[:COMMANDS]
-    named = {name: cores for name, cores in largest if cores >= NAMED}
-    return Others(cores=max(0.0, busy) / wall, of=os.cpu_count() or 1, commands=named)
+
+    ours: set[int] = field(default_factory=set)
+    before: dict[int, float] | None = None
+    seen: dict[int, tuple[str, float]] = field(default_factory=dict)
+
+    def look(self) -> None:
+        """Read the figures of all processes."""
+        self.ours.update((os.getpid(), *descendants(os.getpid())))
+        now = {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError, ValueError):
+                begin, _, end = (entry / "stat").read_text(encoding="utf-8").rpartition(")")
+                now[int(entry.name)] = begin.partition("(")[2], sum(map(int, end.split()[11:13])) / TICKS
+        self.note(now)
+
+    def note(self, now: Mapping[int, tuple[str, float]]) -> None:
+        """Take the figures of all processes."""
+        if self.before is None:
+            self.before = {pid: used for pid, (_, used) in now.items()}
+        self.seen.update(now)
+
+    def others(self, *, busy: float, wall: float) -> Others:
+        """Return what else ran for `wall` seconds. `busy`: the CPU seconds of all others."""
+        cores: dict[str, float] = {}
+        for pid, (name, used) in self.seen.items():
+            if pid not in self.ours:
+                cores[name] = cores.get(name, 0.0) + (used - (self.before or {}).get(pid, 0.0)) / wall
+        largest = sorted(cores.items(), key=lambda it: -it[1])[:COMMANDS]
+        named = {name: number for name, number in largest if number >= NAMED}
+        return Others(cores=max(0.0, busy) / wall, of=os.cpu_count() or 1, commands=named)
 
 
 def pauses(folder: Path, run: str) -> tuple[Pause, ...]:
@@ -151,19 +159,21 @@ class FlowRuns:
 
 
 @asynccontextmanager
-async def watched(*workers: int) -> AsyncIterator[FlowRuns]:
-    """Read the figures of these workers' flow runs until the context ends."""
-    runs = FlowRuns()
+async def watched(*workers: int) -> AsyncIterator[tuple[FlowRuns, Commands]]:
+    """Read the figures of these workers' flow runs, and of all processes, until the context ends."""
+    runs, commands = FlowRuns(), Commands()
 
     async def look() -> None:
-        while True:
+        for turn in count():
             for worker in workers:
                 runs.look(worker)
+            if turn % SELDOM == 0:
+                commands.look()
             await asyncio.sleep(EVERY)
 
     looking = asyncio.create_task(look())
     try:
-        yield runs
+        yield runs, commands
     finally:
         looking.cancel()
         with suppress(asyncio.CancelledError):

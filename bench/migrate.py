@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import json
 import math
-import os
 import sys
 import tempfile
 import time
@@ -66,10 +65,10 @@ async def migrate(here: Place, arguments: argparse.Namespace) -> figures.Fleet:
     digest = json.loads((here.folder / "plan.json").read_text(encoding="utf-8"))["digest"]
     worker, server = meter.find(here.up, "worker", "start"), meter.find(here.up, "server", "start")
     before = meter.tree_cpu(worker), meter.tree_cpu(server), time.process_time(), len(here.exchanges)
-    machine, commands, processes = meter.machine_cpu(), meter.children_cpu(), meter.processes()
+    machine, commands = meter.machine_cpu(), meter.children_cpu()
     say("aks-entra migrate plan.json --yes")
     began = time.monotonic()
-    async with meter.watched(worker) as runs:
+    async with meter.watched(worker) as (runs, processes):
         said = await here.type(
             "aks-entra migrate plan.json --yes --approver bench --reason bench -o json || [ $? = 1 ]"
         )
@@ -77,10 +76,7 @@ async def migrate(here: Place, arguments: argparse.Namespace) -> figures.Fleet:
     client, served = meter.tree_cpu(worker) - before[0], meter.tree_cpu(server) - before[1]
     sandbox, exchanges = time.process_time() - before[2], tuple(here.exchanges)
     migrated = meter.children_cpu() - commands
-    others = meter.others(
-        processes,
-        meter.processes(),
-        {os.getpid(), here.up, *meter.descendants(here.up)},
+    others = processes.others(
         busy=meter.machine_cpu() - machine - (client + served + sandbox + migrated),
         wall=wall,
     )

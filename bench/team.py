@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 import tempfile
 import time
@@ -97,9 +96,9 @@ async def migrate(folder: Path, parts: Stack, heard: list[Exchange], arguments: 
     pids = {name: one.process.pid for name, one in parts.parts.items() if one.process}
     before = {name: meter.tree_cpu(pid) for name, pid in pids.items()}
     machine, commands, own, asked = meter.machine_cpu(), meter.children_cpu(), time.process_time(), len(heard)
-    processes, began = meter.processes(), time.monotonic()
+    began = time.monotonic()
     say("aks-entra migrate plan.json --yes")
-    async with meter.watched(*(pids[host] for host in HOSTS)) as runs:
+    async with meter.watched(*(pids[host] for host in HOSTS)) as (runs, processes):
         line = "aks-entra migrate plan.json --yes --approver bench --reason bench -o json || [ $? = 1 ]"
         said = json.loads(await typed(line, folder, environment))
     wall, sandbox = time.monotonic() - began, time.process_time() - own
@@ -115,10 +114,7 @@ async def migrate(folder: Path, parts: Stack, heard: list[Exchange], arguments: 
         cpu=cpu,
         sandbox=sandbox,
         memory=max(one.memory for one in runs.seen.values()),
-        others=meter.others(
-            processes,
-            meter.processes(),
-            {os.getpid(), *pids.values(), *(child for pid in pids.values() for child in meter.descendants(pid))},
+        others=processes.others(
             busy=meter.machine_cpu() - machine - sum(cpu.values()) - sandbox,
             wall=wall,
         ),

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.meter import PAUSES, others, pauses
+from bench.meter import PAUSES, Commands, pauses
 from bench.pauses.sitecustomize import EVERY, FLOW_RUN, FOLDER, Beat
 
 BUSY = """
@@ -73,8 +73,22 @@ def test_a_pause_counts_without_the_share_of_others(tmp_path: Path) -> None:
 
 
 def test_others_are_named_by_what_they_used_without_our_own() -> None:
-    before = {1: ("pytest", 10.0), 2: ("python", 5.0)}
-    after = {1: ("pytest", 16.0), 2: ("python", 9.0), 3: ("mypy", 2.0), 4: ("bash", 0.1)}
-    found = others(before, after, {2}, busy=9.0, wall=10.0)
+    seen = Commands(ours={2})
+    seen.note({1: ("pytest", 10.0), 2: ("python", 5.0)})
+    seen.note({1: ("pytest", 13.0), 2: ("python", 9.0), 3: ("mypy", 2.0), 4: ("bash", 0.1)})
+    seen.note({1: ("pytest", 16.0)})
+    found = seen.others(busy=9.0, wall=10.0)
     assert (found.cores, found.commands) == (0.9, {"pytest": 0.6, "mypy": 0.2})
-    assert others({}, {}, (), busy=-0.1, wall=1.0).cores == 0.0
+    assert seen.others(busy=-0.1, wall=10.0).cores == 0.0
+
+
+def test_a_process_that_works_is_seen() -> None:
+    seen = Commands()
+    seen.look()
+    sum(range(3_000_000))
+    seen.look()
+    name, used = seen.seen[os.getpid()]
+    assert name
+    assert seen.before is not None
+    assert used > seen.before[os.getpid()]
+    assert os.getpid() in seen.ours
