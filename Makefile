@@ -125,12 +125,25 @@ test-kubernetes: install kubernetes dist  ## run flow runs in pods of a real Kub
 		$(BIN)/python -m pytest -p no:randomly -m kubernetes $(ARGS)
 
 .PHONY: bench
-bench: install  ## measure what a migration costs, compared with the same work by hand
+bench: install  ## measure what a migration costs, compared with the same work by hand (bench/README.md)
 	@eval "$$(clients/build --print-env)"; $(BIN)/python bench/migrate.py $(ARGS)
+
+.PHONY: bench-team
+bench-team: install  ## measure a migration in five batches on PostgreSQL, Redis, two replicas and two hosts (needs root)
+	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --require-hashes --no-deps -r deployments/container/container.lock
+	@$(BIN)/python bench/team.py $(ARGS)
+
+.PHONY: bench-inventory
+bench-inventory: install  ## measure an inventory of 1,000 clusters, and of a tenant with 10,000
+	@$(BIN)/python bench/inventory.py $(ARGS)
 
 .PHONY: bench-start-up
 bench-start-up: install  ## measure the CPU of `aks-entra --help` and of `inventory` of one cluster
 	@$(BIN)/python bench/start_up.py $(ARGS)
+
+.PHONY: bench-simulate
+bench-simulate: install  ## simulate rollouts of 1,000 to 100,000 clusters (ARGS="--held-against FILE …": compare with measurements)
+	@$(BIN)/python bench/simulate.py $(ARGS)
 
 .PHONY: bench-sandbox
 bench-sandbox: install  ## measure a thousand clusters in one sandbox: start, memory, requests a second (ARGS="--moto …/moto_server")

@@ -1,18 +1,24 @@
-"""CPU and peak memory of processes, read from Linux's /proc. CPU includes children that were waited for."""
+"""CPU, memory and open files of processes, read from Linux's /proc. CPU includes children that were waited for."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import resource
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
+from bench.figures import Others, Pause
+
 TICKS = os.sysconf("SC_CLK_TCK")
-EVERY = 0.25  # seconds between two readings
+EVERY, SELDOM = 0.25, 4  # seconds between two looks at flow runs, and how many of them for one at all processes
 FLOW_RUN = b"PREFECT__FLOW_RUN_ID="
+PAUSES = Path(__file__).with_name("pauses")  # the folder whose sitecustomize.py records pauses
+COMMANDS, NAMED = 4, 0.05  # how many other commands are named, and how many cores each has kept busy
 
 
 def cpu(pid: int) -> float:
@@ -62,12 +68,59 @@ def find(pid: int, *words: str) -> int:
 
 
 @dataclass(slots=True)
+class Commands:
+    """The CPU seconds of each process of this machine since the first look, by process ID, with its command's name.
+
+    What a process used after the last look at it is missed. `ours`: this process and all that it started.
+    """
+
+    ours: set[int] = field(default_factory=set)
+    before: dict[int, float] | None = None
+    seen: dict[int, tuple[str, float]] = field(default_factory=dict)
+
+    def look(self) -> None:
+        """Read the figures of all processes."""
+        self.ours.update((os.getpid(), *descendants(os.getpid())))
+        now = {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError, ValueError):
+                begin, _, end = (entry / "stat").read_text(encoding="utf-8").rpartition(")")
+                now[int(entry.name)] = begin.partition("(")[2], sum(map(int, end.split()[11:13])) / TICKS
+        self.note(now)
+
+    def note(self, now: Mapping[int, tuple[str, float]]) -> None:
+        """Take the figures of all processes."""
+        if self.before is None:
+            self.before = {pid: used for pid, (_, used) in now.items()}
+        self.seen.update(now)
+
+    def others(self, *, busy: float, wall: float) -> Others:
+        """Return what else ran for `wall` seconds. `busy`: the CPU seconds of all others."""
+        cores: dict[str, float] = {}
+        for pid, (name, used) in self.seen.items():
+            if pid not in self.ours:
+                cores[name] = cores.get(name, 0.0) + (used - (self.before or {}).get(pid, 0.0)) / wall
+        largest = sorted(cores.items(), key=lambda it: -it[1])[:COMMANDS]
+        named = {name: number for name, number in largest if number >= NAMED}
+        return Others(cores=max(0.0, busy) / wall, of=os.cpu_count() or 1, commands=named)
+
+
+def pauses(folder: Path, run: str) -> tuple[Pause, ...]:
+    """Return the pauses of a flow run's event loops, those first that other processes caused least of."""
+    lines = (line for file in folder.glob("*.jsonl") for line in file.read_text(encoding="utf-8").splitlines())
+    found = (json.loads(line) for line in lines)
+    ours = (Pause(**{key: one[key] for key in ("pause", "waited", "where")}) for one in found if one["run"] == run)
+    return tuple(sorted(ours, key=lambda it: -it.own))
+
+
+@dataclass(slots=True)
 class Seen:
-    """The highest CPU seconds and bytes of memory that were read for a flow run's process."""
+    """The highest CPU seconds, bytes of memory and number of open files that were read for a flow run's process."""
 
     run: str
     cpu: float = 0.0
     memory: int = 0
+    files: int = 0
 
 
 @dataclass(slots=True)
@@ -90,6 +143,7 @@ class FlowRuns:
                 one = self.seen[pid]
                 one.cpu = max(one.cpu, cpu(pid))
                 one.memory = max(one.memory, _peak(pid))
+                one.files = max(one.files, len(os.listdir(f"/proc/{pid}/fd")))  # noqa: PTH208  # numbers, no paths
 
     def cpu(self, run: str) -> float:
         """Return the CPU seconds of a flow run's processes."""
@@ -99,20 +153,27 @@ class FlowRuns:
         """Return the peak memory in bytes of the largest of a flow run's processes."""
         return max(one.memory for one in self.seen.values() if one.run == run)
 
+    def files(self, run: str) -> int:
+        """Return the most files that one of a flow run's processes had open."""
+        return max(one.files for one in self.seen.values() if one.run == run)
+
 
 @asynccontextmanager
-async def watched(worker: int) -> AsyncIterator[FlowRuns]:
-    """Read the figures of a worker's flow runs until the context ends."""
-    runs = FlowRuns()
+async def watched(*workers: int) -> AsyncIterator[tuple[FlowRuns, Commands]]:
+    """Read the figures of these workers' flow runs, and of all processes, until the context ends."""
+    runs, commands = FlowRuns(), Commands()
 
     async def look() -> None:
-        while True:
-            runs.look(worker)
+        for turn in count():
+            for worker in workers:
+                runs.look(worker)
+            if turn % SELDOM == 0:
+                commands.look()
             await asyncio.sleep(EVERY)
 
     looking = asyncio.create_task(look())
     try:
-        yield runs
+        yield runs, commands
     finally:
         looking.cancel()
         with suppress(asyncio.CancelledError):

@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import json
 import math
-import signal
 import sys
 import tempfile
 import time
@@ -22,18 +21,17 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import by_hand, figures, meter
-from bench.place import FLEET, OPERATIONS, Failed, Place, place, prefect, write_world
+from bench import by_hand, figures, meter, table
+from bench.place import FLEET, OPERATIONS, Failed, Place, place, prefect, run, say, write_world
+from bench.traffic import traffic
 
 PAGE = 200
-SETTLED = 60.0  # seconds until Prefect's server has recorded all events
+PAUSES = 5  # how many pauses are printed with what ran in them
+SETTLED = 600.0  # seconds until Prefect's server has recorded all events
 
 
 async def main(arguments: argparse.Namespace) -> None:
     """Measure, and print the table."""
-    loop, me = asyncio.get_running_loop(), asyncio.current_task()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, lambda: me and me.cancel())
     ways = tuple(by_hand.possible()) if arguments.az else ()
     if arguments.az and len(ways) < len(by_hand.WAYS):
         say("az, kubectl or kubelogin is not on PATH, so less is compared; `make clients` builds them")
@@ -42,14 +40,20 @@ async def main(arguments: argparse.Namespace) -> None:
         say(f"starting a sandbox with {arguments.clusters} clusters, and Prefect")
         others = arguments.az * len(ways)
         write_world(folder / "world.yaml", clusters=arguments.clusters, by_hand=others)
-        (folder / "fleet.yaml").write_text(FLEET.format(concurrency=arguments.concurrency), encoding="utf-8")
+        (folder / "fleet.yaml").write_text(FLEET.format(concurrency=arguments.concurrency, more=""), encoding="utf-8")
         async with place(folder, folder / "world.yaml", operation=arguments.operation) as here:
             fleet = await migrate(here, arguments)
             hands = await walk(here, ways, arguments.az) if ways else ()
-    print(f"\n{arguments.clusters} clusters, {arguments.concurrency} at a time; by hand: {arguments.az}, one by one\n")
-    print("\n".join(figures.table(fleet, hands)))
+    names = ["aks-entra", *(hand.name for hand in hands)]
+    by_themselves = f"; by hand: {arguments.az} clusters, one after the other" if hands else ""
+    print(f"\n{arguments.clusters} clusters, {arguments.concurrency} at a time{by_themselves}\n")
+    print("\n".join(table.table(tuple(table.rows(fleet, hands)), *names)))
+    heads = ("migration", "plan", *names[1:])
+    print("\nrequests per cluster\n\n" + "\n".join(table.table(tuple(table.kinds(fleet, hands)), *heads)))
+    for one in fleet.pauses[:PAUSES]:
+        print(f"\nin a pause of {one.own * 1000:.0f} ms: {one.where}")
     if arguments.json:
-        arguments.json.write_text(json.dumps(figures.document(fleet, hands), indent=2) + "\n", encoding="utf-8")
+        arguments.json.write_text(json.dumps(table.document(fleet, hands), indent=2) + "\n", encoding="utf-8")
 
 
 async def migrate(here: Place, arguments: argparse.Namespace) -> figures.Fleet:
@@ -57,20 +61,25 @@ async def migrate(here: Place, arguments: argparse.Namespace) -> figures.Fleet:
     typed = meter.children_cpu()
     say("aks-entra plan fleet.yaml --out plan.json")
     await here.type("aks-entra plan fleet.yaml --out plan.json")
+    planned = meter.children_cpu() - typed
     digest = json.loads((here.folder / "plan.json").read_text(encoding="utf-8"))["digest"]
     worker, server = meter.find(here.up, "worker", "start"), meter.find(here.up, "server", "start")
     before = meter.tree_cpu(worker), meter.tree_cpu(server), time.process_time(), len(here.exchanges)
     machine, commands = meter.machine_cpu(), meter.children_cpu()
     say("aks-entra migrate plan.json --yes")
     began = time.monotonic()
-    async with meter.watched(worker) as runs:
+    async with meter.watched(worker) as (runs, processes):
         said = await here.type(
             "aks-entra migrate plan.json --yes --approver bench --reason bench -o json || [ $? = 1 ]"
         )
     wall = time.monotonic() - began
     client, served = meter.tree_cpu(worker) - before[0], meter.tree_cpu(server) - before[1]
-    sandbox, exchanges = time.process_time() - before[2], here.exchanges[before[3] :]
-    others = meter.machine_cpu() - machine - (client + served + sandbox + meter.children_cpu() - commands)
+    sandbox, exchanges = time.process_time() - before[2], tuple(here.exchanges)
+    migrated = meter.children_cpu() - commands
+    others = processes.others(
+        busy=meter.machine_cpu() - machine - (client + served + sandbox + migrated),
+        wall=wall,
+    )
     async with prefect(here) as http:
         names, batch = await flow_runs(http, f"plan:{digest.removeprefix('sha256:')[:12]}")
         tasks = await task_runs(http, batch)
@@ -82,14 +91,21 @@ async def migrate(here: Place, arguments: argparse.Namespace) -> figures.Fleet:
         operation=arguments.operation,
         verified=sum(it["outcome"] == "verified" for it in json.loads(said)["report"]["verdicts"]),
         tasks=tasks,
-        client={"worker": client - sum(parts.values()), **parts},
+        client={
+            "command `plan`": planned,
+            "command `migrate`": migrated,
+            "worker": client - sum(parts.values()),
+            **parts,
+        },
         server=served,
-        typed=meter.children_cpu() - typed,
         sandbox=sandbox,
-        others=max(0.0, others) / wall,
+        others=others,
         memory=runs.memory(batch),
+        files=runs.files(batch),
+        pauses=meter.pauses(here.pauses, batch),
         wall=wall,
-        requests=figures.by_host(exchanges),
+        plan=traffic(exchanges[: before[3]], arguments.clusters),
+        migration=traffic(exchanges[before[3] :], arguments.clusters),
     )
 
 
@@ -140,11 +156,6 @@ async def read(http: httpx.AsyncClient, path: str, body: Mapping[str, Any]) -> l
     return found
 
 
-def say(text: str) -> None:
-    """Print progress on stderr."""
-    print(f"# {text}", file=sys.stderr, flush=True)
-
-
 def parse() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, prog="make bench ARGS=…")
@@ -159,14 +170,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # after a shell's `&`, SIGINT is ignored, also by our children
-    try:
-        asyncio.run(main(parse()))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        say("stopped; nothing is left running")
-        sys.exit(130)
-    except Failed as error:
-        say(str(error))
-        sys.exit(1)
+    run(main(parse()))

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ servicePrincipals:
 operator: operator
 groups:
   - {{name: aks-admins, id: {admins}, members: [operator]}}
+throttling: true
 durations: {{update: {long}, enable-entra: {long}, rotate: {long}}}
 subscriptions:
   - name: bench
@@ -53,7 +54,7 @@ target:
   admin_groups: [{{name: aks-admins}}]
 rollout:
   stages:
-    - {{name: all, groups: [{{name: all, rest: true}}], max_concurrency: {concurrency}}}
+    - {{name: all, groups: [{{name: all, rest: true}}], max_concurrency: {concurrency}{more}}}
 """
 CLUSTER = (
     "          - {{name: {name}, nodes: 3, workloads: [{{name: shop, replicas: 2}}, {{name: pay, replicas: 2}}]}}\n"
@@ -78,9 +79,13 @@ class Failed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """The sandbox's exchanges, Prefect's API, the environment of a shell, and the process ID of `aks-entra up`."""
+    """The sandbox's exchanges, Prefect's API, the environment of a shell, and the process ID of `aks-entra up`.
+
+    `pauses`: the folder with the pauses of the flow runs' event loops.
+    """
 
     folder: Path
+    pauses: Path
     exchanges: list[Exchange]
     environment: Mapping[str, str]
     api: str
@@ -88,26 +93,75 @@ class Place:
 
     async def type(self, line: str) -> str:
         """Run a line in a shell and return its output. Raises Failed with the end of its stderr."""
-        process = await asyncio.create_subprocess_exec(
-            "bash",
-            "-ec",
-            line,
-            cwd=self.folder,
-            env=self.environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-        try:
-            out, err = await process.communicate()
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        if process.returncode:
-            said = "\n".join(err.decode(errors="replace").splitlines()[-PROBLEM_LINES:])
-            raise Failed(f"`{line.strip()}` ended with exit code {process.returncode}:\n{said}")
-        return out.decode()
+        return await typed(line, self.folder, self.environment)
+
+
+async def typed(line: str, folder: Path, environment: Mapping[str, str]) -> str:
+    """Run a line in a shell in a folder and return its output. Raises Failed with the end of its stderr."""
+    process = await asyncio.create_subprocess_exec(
+        "bash",
+        "-ec",
+        line,
+        cwd=folder,
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        out, err = await process.communicate()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode:
+        said = "\n".join(err.decode(errors="replace").splitlines()[-PROBLEM_LINES:])
+        raise Failed(f"`{line.strip()}` ended with exit code {process.returncode}:\n{said}")
+    return out.decode()
+
+
+def say(text: str) -> None:
+    """Print progress on stderr."""
+    print(f"# {text}", file=sys.stderr, flush=True)
+
+
+def run(measuring: Coroutine[None, None, None]) -> None:
+    """Run a measurement. It ends what it started when it is interrupted or its terminal goes away."""
+
+    async def stoppable() -> None:
+        loop, me = asyncio.get_running_loop(), asyncio.current_task()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, lambda: me and me.cancel())
+        await measuring
+
+    # After a shell's `&`, SIGINT is ignored, also by our children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        asyncio.run(stoppable())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        say("stopped; nothing is left running")
+        sys.exit(130)
+    except Failed as error:
+        say(str(error))
+        sys.exit(1)
+
+
+def azure_environment(folder: Path, sandbox: Sandbox, pace: float) -> dict[str, str]:
+    """Return the environment of a client of a sandbox, with a home and our poll intervals in `folder`.
+
+    The documented intervals are shortened by the sandbox's pace. The sandbox shortens Retry-After for az likewise.
+    """
+    return {
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "LC_ALL": "C.UTF-8",
+        "HOME": str(folder / "home"),
+        "TMPDIR": str(folder / "tmp"),
+        **sandbox.environment,
+        "AKS_ENTRA_HOME": str(folder / "state"),
+        "AKS_ENTRA_POLL_INTERVAL": str(30 / pace),
+        "AKS_ENTRA_REQUEST_RATE": str(pace),
+        "AKS_ENTRA_LOOK_INTERVAL": str(10 / pace),
+    }
 
 
 @asynccontextmanager
@@ -122,24 +176,21 @@ async def place(folder: Path, world: Path, *, operation: float) -> AsyncIterator
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        for name in ("home", "tmp"):
+        for name in ("home", "tmp", "pauses"):
             (folder / name).mkdir()
-        environment = {
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-            "LC_ALL": "C.UTF-8",
-            "HOME": str(folder / "home"),
-            "TMPDIR": str(folder / "tmp"),
-            **sandbox.environment,
-            "AKS_ENTRA_HOME": str(folder / "state"),
-            # The documented intervals at this pace. The sandbox shortens Retry-After for az in the same way.
-            "AKS_ENTRA_POLL_INTERVAL": str(30 / pace),
-            "AKS_ENTRA_REQUEST_RATE": str(pace),
-            "AKS_ENTRA_LOOK_INTERVAL": str(10 / pace),
-        }
+        environment = azure_environment(folder, sandbox, pace)
         api = f"http://127.0.0.1:{port}/api"
-        async with _up(folder / "up.log", port, environment) as pid:
+        recorded = {"PYTHONPATH": str(meter.PAUSES), "BENCH_PAUSES": str(folder / "pauses")}
+        async with _up(folder / "up.log", port, {**environment, **recorded}) as pid:
             shell = {**environment, "PREFECT_API_URL": api, "PREFECT_HOME": str(folder / "state" / "prefect")}
-            yield Place(folder=folder, exchanges=exchanges, environment=shell, api=api, up=pid)
+            yield Place(
+                folder=folder,
+                pauses=folder / "pauses",
+                exchanges=exchanges,
+                environment=shell,
+                api=api,
+                up=pid,
+            )
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -226,6 +227,23 @@ async def test_graphs_client_gets_a_bounded_wait(asked: str, told: str | None) -
     with pytest.raises(Refused, match=r"leads to https://example\.org"):
         await transport.handle_async_request(httpx.Request("GET", "https://example.org/"))
     await transport.aclose()
+
+
+async def test_a_thousand_requests_to_graph_do_not_wait_in_httpx() -> None:
+    now, most = 0, 0
+
+    async def answer(_: httpx.Request) -> httpx.Response:
+        nonlocal now, most
+        now, most = now + 1, max(most, now + 1)
+        await asyncio.sleep(0)
+        now -= 1
+        return httpx.Response(200)
+
+    transport = OwnHost(httpx.MockTransport(answer))
+    asked = (httpx.Request("GET", "https://graph.microsoft.com/v1.0/me") for _ in range(1000))
+    answers = await asyncio.gather(*map(transport.handle_async_request, asked))
+    assert {one.status_code for one in answers} == {200}
+    assert 1 < most <= 50  # fewer than the 100 connections of its pool
 
 
 async def test_a_wait_without_bound_from_arm_does_not_stop_a_read(box: Sandbox, opened: Opener) -> None:

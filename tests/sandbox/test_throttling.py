@@ -94,6 +94,12 @@ async def test_lists_of_a_subscription_have_the_largest_bucket_and_polls_their_o
     assert (await client.send("GET", f"{SCOPE}/{CLUSTERS}")).status == 200
 
 
+async def test_what_another_provider_serves_of_a_cluster_is_not_counted_at_aks(client: ArmClient) -> None:
+    for _ in range(61):
+        assert (await client.send("GET", f"{CLUSTER}/providers/Microsoft.Authorization/permissions")).status == 200
+    assert (await client.send("POST", f"{CLUSTER}/listClusterUserCredential")).status == 200
+
+
 async def test_each_region_has_its_own_quota() -> None:
     here, there = ClusterSpec(name="shop-01"), ClusterSpec(name="shop-02", location="northeurope")
     client = ArmClient(here, there, settings=ArmSettings(throttling=True), clock=stopped_clock())

@@ -14,7 +14,7 @@ from aks_entra.cli import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deployments").rglob("*.md")],
+    [*ROOT.glob("*.md"), *(page for name in ("docs", "deployments", "bench") for page in (ROOT / name).rglob("*.md"))],
     key=lambda page: page.as_posix(),
 )
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")

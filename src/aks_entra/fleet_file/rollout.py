@@ -178,11 +178,11 @@ class StageFile(Part):
     """Name of the stage."""
     groups: Annotated[tuple[GroupFile, ...], Field(min_length=1, max_length=MAX_STAGES)]
     """The clusters of the stage, in groups."""
-    max_concurrency: Annotated[int, Field(ge=1, le=100, strict=True)] = 5
+    max_concurrency: Annotated[int, Field(ge=1, le=1000, strict=True)] = 5
     """How many clusters are migrated at a time."""
     max_allowed_failures: Annotated[int, Field(ge=0, le=MAX_CLUSTERS, strict=True)] = 0
     """With more failures than this, the following stages are not started."""
-    max_concurrency_per_subscription: Annotated[int, Field(ge=1, le=100, strict=True)] | None = None
+    max_concurrency_per_subscription: Annotated[int, Field(ge=1, le=1000, strict=True)] | None = None
     """How many clusters of one subscription are migrated at a time. Default: `max_concurrency`."""
     batch_size: Annotated[int, Field(ge=1, le=MAX_CLUSTERS, strict=True)] | None = None
     """How many clusters one process migrates. Default: all clusters of the stage."""

@@ -135,10 +135,11 @@ class Throttle:
     def pass_provider(self, request: Request, subscription: str, region: str) -> None:
         """Count a request at AKS, in the region that the path leads to ("" for lists, which cover all regions).
 
+        The last provider in a path serves it: role assignments of a cluster are Microsoft.Authorization's.
         Raises AKS's 429 if the bucket is empty and the sandbox throttles. Its wording is not recorded.
         """
         path = request.path.rstrip("/").lower()
-        if "/providers/microsoft.containerservice" not in path:
+        if not path.rpartition("/providers/")[2].startswith("microsoft.containerservice/"):
             return
         key: tuple[str, ...] = ("aks", region, subscription.lower())
         limit = EVERYTHING_ELSE

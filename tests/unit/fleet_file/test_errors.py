@@ -135,7 +135,7 @@ FIELDS = {
     "group name twice": (SMALL + ROLLOUT.replace("}]}]}", "}, {name: A, clusters: [x]}]}]}"), "groups[1].name: another group of the stage has this name", "its own name"),
     "cluster twice": (SMALL + ROLLOUT.replace("rest: true", "clusters: [x, X]"), "clusters[1]: X is already in an earlier group", "list each cluster once"),
     "no concurrency": (SMALL + ROLLOUT.replace("name: one", "name: one, max_concurrency: 0"), "max_concurrency: 0 is too small", "1 or more"),
-    "much concurrency": (SMALL + ROLLOUT.replace("name: one", "name: one, max_concurrency: 1000"), "max_concurrency: 1000 is too large", "100 or less"),
+    "much concurrency": (SMALL + ROLLOUT.replace("name: one", "name: one, max_concurrency: 1001"), "max_concurrency: 1001 is too large", "1000 or less"),
     "concurrency as text": (SMALL + ROLLOUT.replace("name: one", 'name: one, max_concurrency: "2"'), "must be a whole number, not the text `2`", "max_concurrency: 5"),
     "concurrency 1.5": (SMALL + ROLLOUT.replace("name: one", "name: one, max_concurrency: 1.5"), "must be a whole number, not `1.5`", "max_concurrency: 5"),
     "concurrency true": (SMALL + ROLLOUT.replace("name: one", "name: one, max_concurrency: true"), "must be a whole number, not true", "max_concurrency: 5"),

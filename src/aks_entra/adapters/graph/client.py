@@ -7,6 +7,7 @@ It must not know what the documents mean.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
@@ -41,6 +42,8 @@ _ONCE: Final = RetryHandlerOption(max_retries=0, should_retry=False)
 
 _NATIVE: Final = ResponseHandlerOption(NativeResponseHandler())
 _NOT_FOUND: Final = 404
+_AT_ONCE: Final = 50
+"""Requests that are sent at the same time. httpx looks at each waiting request when another ends, so few wait there."""
 
 
 class OwnHost(httpx.AsyncBaseTransport):
@@ -51,12 +54,14 @@ class OwnHost(httpx.AsyncBaseTransport):
 
     def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
         self._inner = inner
+        self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request. Raises Refused (code ForeignUrl) for another host, scheme or port."""
         if not leads_to(str(request.url), GRAPH_HOST):
             raise foreign(str(request.url), GRAPH_HOST)
-        response = await self._inner.handle_async_request(request)
+        async with self._places:
+            response = await self._inner.handle_async_request(request)
         say("Microsoft Graph asks to wait", tidy(response.headers) or 0)
         return response
 

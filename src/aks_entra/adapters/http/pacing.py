@@ -2,9 +2,8 @@
 
 The first plan of a fleet needs more requests than Azure allows a subscription at once. If Azure refused them, all would
 be repeated in the same second, so requests wait here before they are sent. If Azure still answers 429 because somebody
-else uses the limit too, the bucket stays empty as long as Azure asks. A fifth of each limit is left to others. Sources:
-"Understand how Azure Resource Manager throttles requests", "Quotas, SKUs and region availability in AKS" and
-"Guidance for throttled requests in Azure Resource Graph".
+else uses the limit too, the bucket stays empty as long as Azure asks. A fifth of each limit is left to others.
+`core.estimate.limits` has the limits and their sources.
 """
 
 from __future__ import annotations
@@ -20,32 +19,9 @@ from azure.core.pipeline.policies import AsyncHTTPPolicy
 
 from aks_entra.adapters.http.failures import retry_after
 from aks_entra.adapters.http.retry_after import say
+from aks_entra.core.estimate.limits import SHARE, Key, Limit, limits_of
 
-SHARE: Final = 0.8
 _THROTTLED: Final = 429
-_NAME: Final = r"[^/]+"
-_SUBSCRIPTION: Final = rf"/subscriptions/{_NAME}"
-_GROUP: Final = rf"{_SUBSCRIPTION}/resourcegroups/{_NAME}"
-_CLUSTERS: Final = r"/providers/microsoft\.containerservice/managedclusters"
-_ARM: Final = {"GET": (250.0, 25.0), "HEAD": (250.0, 25.0)}
-_ARM_WRITES: Final = (200.0, 10.0)
-_AKS: Final = tuple(
-    (method, re.compile(path), limit)
-    for method, path, limit in (
-        ("GET", f"({_SUBSCRIPTION}){_CLUSTERS}", (500.0, 1.0)),
-        ("GET", f"({_GROUP}){_CLUSTERS}", (60.0, 1.0)),
-        ("GET", f"({_GROUP}{_CLUSTERS}/{_NAME})", (60.0, 1.0)),
-        ("PUT", f"({_GROUP}{_CLUSTERS}/{_NAME})", (20.0, 1 / 60)),
-        (
-            "GET",
-            f"({_SUBSCRIPTION})/providers/microsoft\\.containerservice/locations/{_NAME}/operations/{_NAME}",
-            (200.0, 2.0),
-        ),
-    )
-)
-_AKS_REST: Final = (60.0, 1.0)
-_GRAPH: Final = "/providers/microsoft.resourcegraph/resources"
-_GRAPH_QUERIES: Final = (15.0, 3.0)  # 15 in five seconds
 
 
 @dataclass(slots=True)
@@ -77,24 +53,11 @@ class Buckets:
 
     def of(self, method: str, path: str) -> tuple[Bucket, ...]:
         """Return the buckets of a request: first ARM's, then that of AKS if the request is for AKS."""
-        path = path.rstrip("/").lower()
-        subscription = (re.match(_SUBSCRIPTION, path) or [""])[0]
-        front = self._bucket(
-            ("arm", "read" if method in _ARM else "write", subscription), _ARM.get(method, _ARM_WRITES)
-        )
-        if path == _GRAPH:
-            return front, self._bucket(("graph",), _GRAPH_QUERIES)
-        if "/providers/microsoft.containerservice" not in path:
-            return (front,)
-        for its, pattern, limit in _AKS:
-            if its == method and (found := pattern.fullmatch(path)):
-                return front, self._bucket(("aks", method, pattern.pattern, found[1]), limit)
-        return front, self._bucket(("aks", subscription), _AKS_REST)
+        return tuple(self._bucket(key, limit) for key, limit in limits_of(method, path))
 
-    def _bucket(self, key: tuple[str, ...], limit: tuple[float, float]) -> Bucket:
+    def _bucket(self, key: Key, limit: Limit) -> Bucket:
         if key not in self._buckets:
-            burst, rate = limit
-            self._buckets[key] = Bucket(burst * SHARE, rate * SHARE * self._scale)
+            self._buckets[key] = Bucket(limit.burst * SHARE, limit.rate * SHARE * self._scale)
         return self._buckets[key]
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Posture
 from aks_entra.core.digests import Memoized, sha256, without_empty
 from aks_entra.core.evidence.rotation_debt import Debt
+from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.planning.prover import Prover
 from aks_entra.core.planning.rollout import MemberGroup, Soak, Stage, joined
 from aks_entra.core.preflight import Case, Facts, Finding, Severity, Skip, preflight
@@ -43,6 +44,7 @@ class ClusterPlan:
     stopped: bool = False
     rotation_planned: str = ""  # when the rotation follows that these steps leave owed, in words
     debt_through: str = ""  # until when `debt` was proven (ISO 8601); empty: in a plan of an earlier version
+    maintenance_windows: tuple[MaintenanceWindow, ...] | None = ()  # None: they could not be read
     etag: str = ""  # the cluster's ETag before its CA was read; empty: ARM shows none, or an operation was running
 
     @property
@@ -229,6 +231,7 @@ def plan_cluster(posture: Posture, target: Target, facts: Facts, skips: tuple[Sk
         debt_through=facts.old_credentials.through,
         etag=(posture.etag or "") if posture.at_rest else "",
         stopped=posture.stopped,
+        maintenance_windows=facts.maintenance_windows,
     )
 
 

@@ -1,0 +1,1 @@
+"""How long a plan takes: durations of Azure's operations, its request limits, gates, windows and concurrency."""
