@@ -6,11 +6,14 @@ Results are neither cached nor persisted. A step looks before it acts, and what 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from inspect import signature
 from typing import Any, Final, ParamSpec, TypeVar
 
-from prefect import Task, task
+from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.task_engine import run_task_async
+from prefect.utilities.annotations import quote
 
 from aks_entra.errors import TryLater
 from aks_entra.prefect_client.names import SEPARATOR, RunName
@@ -26,19 +29,41 @@ HOURS: Final = 3 * 3600.0
 """Timeout in seconds, longer than any step may take (`Timeouts.step`): the last resort against a hang."""
 
 
+class ObservableTask(Task[P, R]):
+    """A task that is called with values only, in a flow, and begins at once.
+
+    Prefect takes the values as they are. Otherwise it searches all of a plan, twice for each task run, for results of
+    other tasks to wait for. The server is told that the task runs and how it ended, not that it is about to run.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the coroutine that runs the task. Its function and its name get the values themselves."""
+        values = {name: quote(value) for name, value in signature(self.fn).bind(*args, **kwargs).arguments.items()}
+        return self._run(values)
+
+    async def _run(self, values: dict[str, Any]) -> Any:
+        run = await self.create_local_run(parameters=values)
+        return await run_task_async(self, task_run=run, parameters=values)
+
+
 def observable(
     name: str, *, of: str | None = "job.plan.cluster"
 ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Task[P, Coroutine[Any, Any, R]]]:
     """Make a task named `<name> · <cluster>`. `of` is the parameter with the cluster; None: only `<name>`."""
-    return task(
-        name=name,
-        task_run_name=RunName(f"{name}{SEPARATOR}{{{of}}}" if of else name),
-        retries=MANY,
-        retry_condition_fn=try_later,
-        timeout_seconds=HOURS,
-        cache_policy=NO_CACHE,
-        persist_result=False,
-    )
+
+    def task(work: Callable[P, Coroutine[Any, Any, R]]) -> Task[P, Coroutine[Any, Any, R]]:
+        return ObservableTask(
+            work,
+            name=name,
+            task_run_name=RunName(f"{name}{SEPARATOR}{{{of}}}" if of else name),
+            retries=MANY,
+            retry_condition_fn=try_later,
+            timeout_seconds=HOURS,
+            cache_policy=NO_CACHE,
+            persist_result=False,
+        )
+
+    return task
 
 
 async def try_later(_task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:

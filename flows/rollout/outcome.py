@@ -30,7 +30,7 @@ from tasks.planning import shown_writes
 
 async def leave_out(plan: FleetPlan, clusters: tuple[ClusterId, ...], because: str, reason: Reason) -> None:
     """Store verdicts that say why clusters were not begun. They keep the evidence of earlier attempts."""
-    known = await migration_records.verdicts(plan.digest) if clusters else {}
+    known = await migration_records.verdicts(plan.digest, clusters)
     for member in clusters:
         own = plan.plan_for(member)
         so_far = await migration_records.evidence_so_far(own, plan.digest, known.get(member.key))

@@ -79,7 +79,7 @@ async def run_batch(
     state = ended.state
     said = f"{state.name}{f': {state.message}' if state.message else ''}" if state else "without a state"
     tell(f"stage {stage.name}: batch {number} ended {said}")
-    known = await migration_records.verdicts(plan.digest)
+    known = await migration_records.verdicts(plan.digest, members)
     for member in members:
         if member.key not in known:  # the process died before it stored a verdict
             await failures.note(member)

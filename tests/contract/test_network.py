@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from aks_entra.adapters.kubernetes.handshake import handshake
@@ -76,3 +78,17 @@ async def test_each_usual_variable_for_a_ca_bundle_is_read(
     async with opened() as session:
         me = await session.ports.callers.runner()
         assert (await session.ports.directory.group(ADMINS, prover=me.object_id)).exists
+
+
+async def test_a_netrc_file_gives_no_password_to_azure_and_hinders_no_request(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """curl's file with the passwords of hosts: a request with a token must not get one of them as well."""
+    lines = [
+        f"machine {host} login dana password hush\n" for host in ("management.azure.com", "login.microsoftonline.com")
+    ]
+    (tmp_path / "netrc").write_text("".join(lines), encoding="utf-8")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    async with opened() as session:
+        assert (await session.ports.arm.cluster(cluster("guarded"))).cluster == cluster("guarded")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from aks_entra.core.cluster import Identity, Posture
@@ -279,6 +279,11 @@ KINDS: Final[dict[type, StepKind]] = {
 def consequence(step: Step, *, tier: str = "Standard") -> Consequence:
     """Return the consequences of a step. Durations are from recorded updates and the documented rotation."""
     return KINDS[type(step)].consequence(step, tier)
+
+
+def kind_of(step: type[Step]) -> str:
+    """Return the `kind` of a type of step."""
+    return str(next(one.default for one in fields(step) if one.name == "kind"))
 
 
 def writes(step: Step) -> bool:

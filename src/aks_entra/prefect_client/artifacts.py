@@ -6,8 +6,12 @@ Nothing is overwritten, so that a later reader sees what was known at which time
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate
@@ -18,11 +22,14 @@ from prefect.client.schemas.filters import (
     ArtifactFilterFlowRunId,
     ArtifactFilterKey,
 )
+from prefect.client.schemas.objects import ArtifactCollection
 from prefect.client.schemas.sorting import ArtifactCollectionSort, ArtifactSort
 from prefect.context import FlowRunContext, TaskRunContext
+from prefect.settings import get_current_settings
 
 from aks_entra.documents import pack, unpack
 from aks_entra.errors import Refused
+from aks_entra.prefect_client.coalesced import CoalescedRequests
 from aks_entra.text.safe import for_storage
 
 PAGE = 200
@@ -96,14 +103,35 @@ async def show(key: str, *, kind: str, data: str, description: str = "") -> None
 
 
 async def get(key: str) -> Stored | None:
-    """Return the newest text under a key, or None."""
+    """Return the newest text under a key, or None. Keys that are asked for at the same time share a request."""
+    return await _keys_asked_for().ask(key)
+
+
+_by_server: Final[
+    WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str | None, CoalescedRequests[str, Stored | None]]]
+] = WeakKeyDictionary()
+
+
+def _keys_asked_for() -> CoalescedRequests[str, Stored | None]:
+    """Return what reads keys in the present event loop at the present server."""
+    here = _by_server.setdefault(asyncio.get_running_loop(), {})
+    return here.setdefault(get_current_settings().api.url, CoalescedRequests(_read_keys))
+
+
+async def _read_keys(keys: frozenset[str]) -> Mapping[str, Stored | None]:
     async with get_client() as client:
-        found = await client.read_artifacts(
-            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])),
-            sort=ArtifactSort.CREATED_DESC,
-            limit=1,
-        )
-    return next((_stored(one.key, one.data, one.created, one.flow_run_id) for one in found), None)
+        return await newest_of(client, keys)
+
+
+async def newest_of(client: PrefectClient, keys: frozenset[str]) -> dict[str, Stored | None]:
+    """Return the newest text under each of these keys, or None where there is none."""
+    wanted = sorted(keys)
+    found: dict[str, Stored | None] = dict.fromkeys(wanted)
+    for start in range(0, len(wanted), PAGE):
+        some = ArtifactCollectionFilterKey(any_=wanted[start : start + PAGE])
+        page = await client.read_latest_artifacts(artifact_filter=ArtifactCollectionFilter(key=some), limit=PAGE)
+        found |= {one.key: _latest(one) for one in page}
+    return found
 
 
 async def versions(key: str) -> tuple[Stored, ...]:
@@ -145,7 +173,7 @@ async def newest(prefix: str) -> tuple[Stored, ...]:
                 offset=offset,
             )
             found += [
-                _stored(one.key, one.data, one.created, one.flow_run_id)
+                _latest(one)
                 for one in page
                 if (one.type or "").startswith(OURS)  # not the pages for people
                 and (one.key or "").startswith(prefix)  # the server's "like" finds it anywhere in a key
@@ -177,6 +205,10 @@ async def of_runs(client: PrefectClient, runs: tuple[UUID, ...], prefix: str) ->
         if len(page) < PAGE:
             break
     return tuple(reversed(found))
+
+
+def _latest(one: ArtifactCollection) -> Stored:
+    return _stored(one.key, one.data, one.updated, one.flow_run_id)  # it was created with the first text of its key
 
 
 def _stored(key: str | None, data: object, created: object, flow_run: UUID | None) -> Stored:

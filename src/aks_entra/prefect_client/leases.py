@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 from uuid import UUID
@@ -28,6 +28,7 @@ from aks_entra.bounded_gather import bounded_gather
 from aks_entra.core.cluster import ClusterId
 from aks_entra.errors import Refused, TryLater
 from aks_entra.prefect_client import artifacts
+from aks_entra.prefect_client.coalesced import CoalescedRequests
 from aks_entra.prefect_client.names import key, slug
 from aks_entra.text.markdown import for_markdown
 
@@ -49,22 +50,33 @@ class Hold:
     client: PrefectClient
     lease: UUID
     what: str
+    _renewal: CoalescedRequests[UUID, None] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_renewal", CoalescedRequests(self._renew))
 
     async def still_held(self) -> None:
         """Renew the lease now, at the server. A process that was paused may have lost its clusters to another one.
+
+        Clusters that ask at the same time share a renewal, which begins after they asked.
 
         Raises:
             Refused: with code ClaimLost, the server no longer knows the lease.
             TryLater: the server does not answer.
         """
         try:
-            await self.client.renew_concurrency_lease(self.lease, LEASE)
+            await self._renewal.ask(self.lease)
         except httpx.HTTPStatusError as error:
             if error.response.status_code in _LOST:
                 raise _lost(self.what) from error
             raise TryLater("Prefect's server does not say whether the lease is held", after=ASKED_EVERY) from error
         except httpx.TransportError as error:
             raise TryLater("Prefect's server does not answer whether the lease is held", after=ASKED_EVERY) from error
+
+    async def _renew(self, leases: frozenset[UUID]) -> dict[UUID, None]:
+        for lease in leases:
+            await self.client.renew_concurrency_lease(lease, LEASE)
+        return dict.fromkeys(leases)
 
 
 class Leases:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Final, Literal
 from uuid import UUID
@@ -21,6 +22,7 @@ from aks_entra.core.evidence.rotation_debt import Record, Sighting
 from aks_entra.core.planning.approval import Approval
 from aks_entra.core.planning.gates import Side
 from aks_entra.core.planning.plan import ClusterPlan, FleetPlan
+from aks_entra.core.steps import KINDS, kind_of
 from aks_entra.core.verdict.report import FleetReport, records_of
 from aks_entra.core.verdict.verdict import Outcome, Verdict
 from aks_entra.errors import Refused
@@ -181,13 +183,19 @@ async def store_verdict_or_say(digest: str, verdict: Verdict, *, again: tuple[fl
     raise AssertionError  # pragma: no cover - the last turn returns
 
 
-async def verdicts(digest: str) -> dict[str, Verdict]:
+async def verdicts(digest: str, clusters: Iterable[ClusterId] | None = None) -> dict[str, Verdict]:
     """Return the newest verdict of each cluster under the plan, by `ClusterId.key`.
 
     A cluster whose verdict cannot be read has a failed one that says so: it is not proven, and is read again.
+    `clusters`: only those of these clusters are read. None: those of all.
     """
     prefix = key("verdict", hexadecimal(digest))
-    found = read(await artifacts.newest(prefix), documents.load_verdict)
+    if clusters is None:
+        stored = await artifacts.newest(prefix)
+    else:
+        asked = await asyncio.gather(*(artifacts.get(key(prefix, slug(one))) for one in clusters))
+        stored = tuple(one for one in asked if one is not None)
+    found = read(stored, documents.load_verdict)
     known = {verdict.cluster.key: verdict for _, verdict in found.read}
     if found.unread:
         members = {slug(one): one for one in await clusters_of(digest)}
@@ -232,7 +240,8 @@ async def surviving_evidence(plan: ClusterPlan, digest: str) -> tuple[Evidence, 
     read is a failed look that names it: the cluster is read again, and its report says what is missing.
     """
     prefix = key("evidence", hexadecimal(digest), slug(plan.cluster))
-    found = read(await artifacts.newest(prefix), documents.load_verdict)
+    stored = await asyncio.gather(*(artifacts.get(key(prefix, kind_of(step))) for step in KINDS))
+    found = read([one for one in stored if one is not None], documents.load_verdict)
     by_key = {name: verdict.evidence for name, verdict in found.read}
     seen = tuple(
         one

@@ -54,7 +54,7 @@ def member_of(plan: FleetPlan, name: str) -> ClusterId:
 async def skip(plan: FleetPlan, cluster: ClusterId, *, by: str, reason: str) -> LeftOut:
     """Skip a cluster from its next turn on. A step that runs already continues; the verdict keeps its state."""
     left_out = LeftOut(by=one_line("by", by), reason=one_line("reason", reason), at=stamp(progress.now()))
-    known = (await migration_records.verdicts(plan.digest)).get(cluster.key)
+    known = (await migration_records.verdicts(plan.digest, (cluster,))).get(cluster.key)
     if known is not None and known.outcome is Outcome.VERIFIED:
         raise Refused(f"{cluster} is verified: nothing of it is left to skip", remedy="leave it")
     await artifacts.put(_key(plan.digest, cluster), json.dumps(asdict(left_out)), kind="skip")
@@ -64,7 +64,7 @@ async def skip(plan: FleetPlan, cluster: ClusterId, *, by: str, reason: str) -> 
 
 async def retry(plan: FleetPlan, cluster: ClusterId, *, by: str) -> None:
     """Let the next resume try a cluster again under the same plan, even if it was refused or skipped."""
-    known = (await migration_records.verdicts(plan.digest)).get(cluster.key)
+    known = (await migration_records.verdicts(plan.digest, (cluster,))).get(cluster.key)
     if known is not None and known.outcome is Outcome.VERIFIED:
         raise Refused(f"{cluster} is verified: there is nothing to try again", remedy="leave it")
     if await left_out(plan.digest, cluster) is not None:

@@ -19,6 +19,7 @@ from aks_entra.core.steps import (
     VerifyOutcome,
     VerifyRestored,
     consequence,
+    kind_of,
     writes,
 )
 from tests.support.cases import ADMINS, CREATE, OLD_CA, managed, posture
@@ -55,3 +56,7 @@ def test_golden_steps_and_what_they_cost() -> None:
         (f"beside the CA {ca}", one.differences(now, ca_before=ca)) for one, now in pairs for ca in (None, "99d0", "x")
     ]
     approved("steps", [*costs, *default, *after, *compared])
+
+
+def test_the_kind_of_a_type_is_the_kind_of_its_steps() -> None:
+    assert [kind_of(type(step)) for step in STEPS] == [step.kind for step in STEPS]

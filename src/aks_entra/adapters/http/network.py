@@ -1,7 +1,8 @@
 """Gives every client the same trusted certificates, the same proxy, and the same check of the host.
 
 Libraries disagree: some read SSL_CERT_FILE, some REQUESTS_CA_BUNDLE, and aiohttp only what was set before its import.
-Here, all of them count at the time of a connection. It must not know what is sent over the connection.
+Here, all of them count at the time of a connection; Azure's clients look for a proxy once for each host. It must not
+know what is sent over the connection.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from aiohttp.helpers import get_env_proxy_for_url
 from azure.core.pipeline import PipelineRequest
 from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.pipeline.transport import AioHttpTransport
@@ -62,18 +64,33 @@ def proxy_for(host: str, *, port: int = 443) -> SplitResult | None:
 class _Pool:
     """The part of a client session that Azure's transport uses. It sends a URL verbatim.
 
-    aiohttp would encode the URL again with other escapes. The URL of an operation is signed, so it must not change.
+    aiohttp would encode the URL again with other escapes. The URL of an operation is signed, so it must not change. It
+    would also read the environment and ~/.netrc for each request, in a thread, and give a host a password from there.
     """
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
+        self._proxies: dict[tuple[str, str | None], dict[str, Any]] = {}
         self.auto_decompress = session.auto_decompress
 
     async def __aenter__(self) -> Self:
         return self
 
     def request(self, method: str, url: str, **options: Any) -> Awaitable[aiohttp.ClientResponse]:
-        return self._session.request(method, URL(url, encoded=_ENCODED.match(url) is not None), **options)
+        target = URL(url, encoded=_ENCODED.match(url) is not None)
+        return self._session.request(method, target, **{**options, **self._proxy_of(target)})
+
+    def _proxy_of(self, target: URL) -> dict[str, Any]:
+        """Return the options that name the environment's proxy for a host, with its password. Empty without one."""
+        origin = (target.scheme, target.host)
+        if origin not in self._proxies:
+            try:
+                proxy, password = get_env_proxy_for_url(target)
+            except LookupError:
+                self._proxies[origin] = {}
+            else:
+                self._proxies[origin] = {"proxy": proxy, "proxy_auth": password}
+        return self._proxies[origin]
 
     async def close(self) -> None:
         await self._session.close()
@@ -154,7 +171,6 @@ class Web:
         self._pool = _Pool(
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=trust()),
-                trust_env=True,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,  # azure-core decompresses by itself
             )
