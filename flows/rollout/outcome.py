@@ -28,8 +28,11 @@ from flows.rollout.look import verify_each
 from tasks.planning import shown_writes
 
 
-async def leave_out(plan: FleetPlan, clusters: tuple[ClusterId, ...], because: str, reason: Reason) -> None:
-    """Store verdicts that say why clusters were not begun. They keep the evidence of earlier attempts."""
+async def leave_out(
+    plan: FleetPlan, clusters: tuple[ClusterId, ...], because: str, reason: Reason
+) -> tuple[Verdict, ...]:
+    """Store verdicts that say why clusters were not begun, and return them. They keep evidence of earlier attempts."""
+    found = []
     known = await migration_records.verdicts(plan.digest) if clusters else {}
     for member in clusters:
         own = plan.plan_for(member)
@@ -37,6 +40,8 @@ async def leave_out(plan: FleetPlan, clusters: tuple[ClusterId, ...], because: s
         verdict = unfinished(own, so_far, because, reason)
         tell_verdict(verdict)
         await migration_records.store_verdict(plan.digest, verdict)
+        found.append(verdict)
+    return tuple(found)
 
 
 async def close(run: UUID, state: RolloutState, end: End | WaitUntil) -> State[Any]:

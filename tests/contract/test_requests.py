@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from aks_entra.core.estimate import requests
 from aks_entra.core.estimate.limits import AKS_LISTS, AKS_OPERATIONS, AKS_REST, ARM_READS, ARM_WRITES, Limit, limits_of
 from aks_entra.core.evidence.observations import Evidence
-from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup, WantedTarget
 from aks_entra.core.planning.job import Job
-from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.steps import Step
-from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.execution.executor import InProcess
 from aks_entra.execution.steps.registry import Part
-from aks_entra.planning.planner import plan_fleet
-from aks_entra.settings import Settings
-from aks_entra.wiring import Session, open_session
+from aks_entra.wiring import Session
 from azure_sandbox.front.proxy import Exchange
-from tests.contract.sandbox_environment import in_environment
 from tests.contract.small_world import ADMINS, SUBSCRIPTION
 
 COUNTED = (ARM_READS, ARM_WRITES, AKS_REST)

@@ -35,7 +35,7 @@ async def test_a_cancelled_batch_reports_the_progress_of_each_cluster_and_is_res
     with stack.inside():
         plan = await stack.plan("stopped", UNGATED)
         run = await prefect_client.start_migration(plan.digest)
-        now = await until(run.id, lambda now: any("rotate" in one.step and not one.ended for one in now.steps))
+        now = await until(run.id, lambda now: any("rotate" in one.title and not one.ended for one in now.steps))
         (batch,) = now.batches
         async with get_client() as client:
             await client.set_flow_run_state(batch.id, Cancelling())
@@ -61,7 +61,7 @@ async def test_cancelling_a_coordinator_cancels_its_batches(stack: PrefectStack,
         long = OperationFault(kind="slow-operation", operation="rotate", cluster="first", factor=60)
         stack.sandbox.faults.operations.add(long)
         run = await prefect_client.start_migration(plan.digest)
-        now = await until(run.id, lambda now: any("rotate" in one.step and not one.ended for one in now.steps))
+        now = await until(run.id, lambda now: any("rotate" in one.title and not one.ended for one in now.steps))
         (batch,) = now.batches
         async with get_client() as client:
             await client.set_flow_run_state(run.id, Cancelling())
