@@ -12,6 +12,7 @@ from prefect.states import Cancelling
 from aks_entra import prefect_client
 from aks_entra.cli.run_endings import unreported
 from aks_entra.core.verdict.verdict import Outcome, Reason
+from aks_entra.prefect_client import artifacts, names
 from aks_entra.prefect_client.run_end import await_end
 from azure_sandbox.faults.operations import OperationFault
 from tests.flows.coordinator import batch_of
@@ -49,6 +50,10 @@ async def test_a_cancelled_batch_reports_the_progress_of_each_cluster_and_is_res
             "stopped before its turn: nothing was written",
         ]
         assert all("--resume" in one.next for one in found.values())
+        page = await artifacts.get(names.key("page-progress", names.short(plan.digest)))
+        assert page is not None
+        assert "# stopped: 2 of 2 clusters ended" in page.packed
+        assert page.flow_run == run.id
         state = await batch_of(plan)
         assert state.is_completed(), state.message
         assert {one.outcome for one in (await prefect_client.verdicts(plan.digest)).values()} == {Outcome.VERIFIED}
