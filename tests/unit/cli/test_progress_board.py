@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -28,12 +29,12 @@ RUN = UUID("0b7d5c1e-3f2a-4e89-9c64-d8a1b5e7f302")
 SCREEN = 24  # lines of a small terminal
 
 
-def run(state: str = "Running", *, name: str = "able-fox", **how: object) -> RunView:
+def run(state: str = "Running", *, name: str = "able-fox", **how: Any) -> RunView:
     view = RunView(id=RUN, name=name, state=state, message="", ended=False, completed=False)
-    return replace(view, **how)  # type: ignore[arg-type]
+    return replace(view, **how)
 
 
-def now(state: str = "Running", *batches: RunView, **how: object) -> Snapshot:
+def now(state: str = "Running", *batches: RunView, **how: Any) -> Snapshot:
     return Snapshot(run=run(state, **how), batches=batches)
 
 
