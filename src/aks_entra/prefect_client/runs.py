@@ -1,4 +1,4 @@
-"""Starting and following flow runs by the names of their deployments, and resuming what died."""
+"""Starting flow runs by the names of their deployments, finding them, and resuming what died."""
 
 from __future__ import annotations
 
