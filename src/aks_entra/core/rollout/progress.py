@@ -246,6 +246,7 @@ def overview(plan: FleetPlan, clusters: Sequence[ClusterProgress], now: datetime
     """Return the overview of a rollout whose clusters are as `progress_of` returns them."""
     verdicts = Counter(one.verdict for one in clusters if one.ended)
     under_way = [one for one in clusters if not one.ended and one.steps]
+    against = [one for one in clusters if one.ended and one.counts_against]
     stages, rest = [], iter(clusters)
     for stage in plan.stages:
         ended = sum(next(rest).ended for _ in stage.members)
@@ -258,9 +259,7 @@ def overview(plan: FleetPlan, clusters: Sequence[ClusterProgress], now: datetime
         waiting=len(clusters) - verdicts.total() - len(under_way),
         steps=_steps(under_way),
         stages=tuple(stages),
-        attention=tuple(
-            sorted((one for one in clusters if one.counts_against), key=lambda one: WORST_FIRST.index(one.verdict))
-        ),
+        attention=tuple(sorted(against, key=lambda one: WORST_FIRST.index(one.verdict))),
         running=_running(clusters, now),
     )
 

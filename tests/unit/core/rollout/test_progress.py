@@ -173,6 +173,12 @@ def test_the_worst_clusters_come_first_in_the_order_of_the_plan() -> None:
     assert [one.cluster[-4:] for one in overview(fleet(5, 5), found, NOW).attention[:2]] == ["0004", "0005"]
 
 
+def test_a_note_about_a_failure_without_a_verdict_is_no_failure_yet() -> None:
+    (one,) = clusters(1)
+    odd = replace(at_step(one, 0, seconds=1), counts_against=True)
+    assert overview(fleet(1, 1), (odd,), NOW).attention == ()
+
+
 def test_steps_that_take_much_longer_than_usual_are_slow_and_come_first() -> None:
     members = clusters(6)
     found = (
