@@ -20,6 +20,7 @@ from aks_entra.core.verdict.verdict import Reason, Verdict
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import progress
 from aks_entra.prefect_client.batch_permission import permission
+from aks_entra.prefect_client.batch_progress import BatchTracker, noted
 from aks_entra.prefect_client.concurrency import ConcurrencySlots, Failures, coordinator
 from aks_entra.prefect_client.leases import Leases, hold_leases
 from aks_entra.prefect_client.lineage import named
@@ -65,15 +66,17 @@ async def migrate_members(plan: str, stage: str, members: list[str]) -> State[An
     ]
 
     ended: list[Verdict] = []
+    tracker = BatchTracker(fleet, clusters)
 
     async def in_turn(job: Job, leases: Leases) -> Reason:
         async with waiting_for_slot(slots.of(job.plan.cluster), job):
             why = await reason_not_to_begin(current, job, failures)
             if why is not None:
-                await leave_out(fleet, (job.plan.cluster,), why.because, why.reason)
+                tracker.give(*await leave_out(fleet, (job.plan.cluster,), why.because, why.reason))
                 return why.reason
             tell(f"{job.plan.cluster}: the migration begins, under plan {short(job.digest)}")
-            verdict = await migrate_member(job, leases)
+            verdict = await migrate_member(job, leases, tracker)
+            tracker.give(verdict)
             ended.append(verdict)
             if counts_against(job.plan, verdict):
                 await failures.note(job.plan.cluster)
@@ -88,6 +91,7 @@ async def migrate_members(plan: str, stage: str, members: list[str]) -> State[An
             look_only=not allowed.writes,
         ),
         hold_leases(clusters) as held,
+        noted(tracker),
     ):
         _, *left = await asyncio.gather(
             load_clients(), *(in_turn(job, held) for job in jobs), return_exceptions=True

@@ -15,7 +15,7 @@ from prefect.states import Completed, Failed
 
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.planning import rollback
-from aks_entra.prefect_client import migration_records, names, records, runs, start_migration
+from aks_entra.prefect_client import following, migration_records, names, records, runs, start_migration
 from aks_entra.prefect_client.liveness import register
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
@@ -37,10 +37,10 @@ async def rollback_cluster(plan: str, clusters: list[str] | None = None) -> Stat
     await migration_records.store_plan(back)
     await migration_records.show_plan(back)
     run = await start_migration(back.digest)
-    seen = await runs.look_at(run.id)
+    seen = await following.look_at(run.id)
     while not seen.ended:  # it is suspended at its gate and continues in another process
         await asyncio.sleep(runs.EVERY)
-        seen = await runs.look_at(run.id)
+        seen = await following.look_at(run.id)
     message = f"plan {names.short(back.digest)}: {seen.message} · {seen.page}"
     return Completed(message=message) if seen.completed else Failed(message=message)
 

@@ -12,6 +12,7 @@ from aks_entra.core.evidence.observations import Evidence
 from aks_entra.core.planning.job import Job
 from aks_entra.core.steps import Step
 from aks_entra.core.verdict.verdict import Outcome, Verdict
+from aks_entra.prefect_client.batch_progress import BatchTracker
 from aks_entra.prefect_client.break_glass_records import still_free
 from aks_entra.prefect_client.leases import Leases
 from aks_entra.prefect_client.migration_records import store_verdict_or_say
@@ -26,6 +27,7 @@ class BatchRunner:
     """What the executor's loop leaves to a batch: the lease, the tasks, and the record of a cancelled cluster."""
 
     leases: Leases
+    tracker: BatchTracker
 
     @asynccontextmanager
     async def hold(self, cluster: ClusterId) -> AsyncIterator[StillOurs]:
@@ -35,20 +37,22 @@ class BatchRunner:
 
     async def remaining(self, job: Job) -> tuple[Step, ...]:
         """Run the task that reads which steps are left."""
-        return await look(job)
+        with self.tracker.step(job.plan.cluster, look.name):
+            return await look(job)
 
     async def perform(self, job: Job, step: Step, part: Part) -> tuple[Evidence, ...]:
         """Run the task of one part of a step."""
-        return await perform(job, step, part)
+        with self.tracker.step(job.plan.cluster, part.title):
+            return await perform(job, step, part)
 
     async def stopped(self, job: Job, evidence: tuple[Evidence, ...], at: Step | None) -> None:
         """Store how far the cancelled cluster got."""
         await store_stopped_verdict(job, evidence, at)
 
 
-async def migrate_member(job: Job, leases: Leases) -> Verdict:
+async def migrate_member(job: Job, leases: Leases, tracker: BatchTracker) -> Verdict:
     """Migrate one cluster and store its verdict. Only a cancellation is raised: the rest of the batch continues."""
-    verdict = await current_session().executor.migrate(job, BatchRunner(leases=leases))
+    verdict = await current_session().executor.migrate(job, BatchRunner(leases=leases, tracker=tracker))
     if problem := await store_verdict_or_say(job.digest, verdict):
         verdict = replace(verdict, outcome=Outcome.FAILED, because=(problem, *verdict.because), grade=None)
     tell_verdict(verdict)

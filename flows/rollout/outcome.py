@@ -28,15 +28,20 @@ from flows.rollout.look import verify_each
 from tasks.planning import shown_writes
 
 
-async def leave_out(plan: FleetPlan, clusters: tuple[ClusterId, ...], because: str, reason: Reason) -> None:
-    """Store verdicts that say why clusters were not begun. They keep the evidence of earlier attempts."""
-    known = await migration_records.verdicts(plan.digest, clusters)
+async def leave_out(
+    plan: FleetPlan, clusters: tuple[ClusterId, ...], because: str, reason: Reason
+) -> tuple[Verdict, ...]:
+    """Store verdicts that say why clusters were not begun, and return them. They keep evidence of earlier attempts."""
+    found = []
+    known = await migration_records.verdicts(plan.digest, clusters) if clusters else {}
     for member in clusters:
         own = plan.plan_for(member)
         so_far = await migration_records.evidence_so_far(own, plan.digest, known.get(member.key))
         verdict = unfinished(own, so_far, because, reason)
         tell_verdict(verdict)
         await migration_records.store_verdict(plan.digest, verdict)
+        found.append(verdict)
+    return tuple(found)
 
 
 async def close(run: UUID, state: RolloutState, end: End | WaitUntil) -> State[Any]:

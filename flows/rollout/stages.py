@@ -14,9 +14,10 @@ from aks_entra.core.planning.rollout import Stage, stage_result
 from aks_entra.core.rollout.actions import FinishStage, RunStage
 from aks_entra.core.rollout.next_action import RolloutState
 from aks_entra.core.verdict.verdict import Reason
-from aks_entra.prefect_client import concurrency, events, migration_records, progress, run_end, runs
+from aks_entra.prefect_client import concurrency, events, migration_records, progress, progress_page, run_end, runs
 from aks_entra.prefect_client.run_log import tell
 from aks_entra.prefect_client.waiting import postpone
+from aks_entra.settings import Settings
 from flows.rollout.gates import read
 from flows.rollout.outcome import leave_out
 
@@ -38,8 +39,9 @@ async def run_stage(run: UUID, state: RolloutState, todo: RunStage) -> RolloutSt
     async def one(batch: tuple[int, tuple[ClusterId, ...]]) -> str:
         return await run_batch(run, plan, stage, *batch, underway)
 
-    # a process without a free place would only wait
-    ended = await bounded_gather(one, todo.batches, at_once=stage.max_concurrency)
+    async with progress_page.shown(run, plan, state.verdicts, request_rate=Settings().request_rate):
+        # a process without a free place would only wait
+        ended = await bounded_gather(one, todo.batches, at_once=stage.max_concurrency)
     if NOT_TAKEN in ended:
         untaken = [members for (_, members), how in zip(todo.batches, ended, strict=True) if how == NOT_TAKEN]
         queues = sorted({group.work_queue for members in untaken for group in plan.groups_of(members)} - {""})

@@ -304,7 +304,7 @@ async def test_the_stage_after_a_batch_that_did_not_end_well_is_not_begun(
         run = await prefect_client.start_migration(plan.digest)
         await until(run.id, lambda now: now.gate is not None)
         await log.approve(run.id)
-        now = await until(run.id, lambda now: any("rotate" in one.step and not one.ended for one in now.steps))
+        now = await until(run.id, lambda now: any("rotate" in one.title and not one.ended for one in now.steps))
         (batch,) = now.batches
         async with get_client() as client:
             label = (await client.read_flow_run(batch.id)).labels[PROCESS]

@@ -58,7 +58,7 @@ async def test_a_killed_coordinator_is_resumed_and_finds_its_living_batch(stack:
         await until(run.id, lambda now: now.gate is not None)
         await prefect_client.decide(str(run.id), plan.digest, **APPROVAL)
         with no_operation_is_seen_to_end(stack):
-            now = await until(run.id, lambda now: any(step.step == "prove sign-in" for step in now.steps))
+            now = await until(run.id, lambda now: any(step.title == "prove sign-in" for step in now.steps))
             with pytest.raises(Refused, match="nothing to resume"):
                 await prefect_client.resume(str(run.id), plan.digest)
             await kill(run.id)

@@ -12,6 +12,7 @@ from prefect.states import Cancelling
 from aks_entra import prefect_client
 from aks_entra.cli.run_endings import unreported
 from aks_entra.core.verdict.verdict import Outcome, Reason
+from aks_entra.prefect_client import artifacts, names
 from aks_entra.prefect_client.run_end import await_end
 from azure_sandbox.faults.operations import OperationFault
 from tests.flows.coordinator import batch_of
@@ -35,7 +36,7 @@ async def test_a_cancelled_batch_reports_the_progress_of_each_cluster_and_is_res
     with stack.inside():
         plan = await stack.plan("stopped", UNGATED)
         run = await prefect_client.start_migration(plan.digest)
-        now = await until(run.id, lambda now: any("rotate" in one.step and not one.ended for one in now.steps))
+        now = await until(run.id, lambda now: any("rotate" in one.title and not one.ended for one in now.steps))
         (batch,) = now.batches
         async with get_client() as client:
             await client.set_flow_run_state(batch.id, Cancelling())
@@ -49,6 +50,10 @@ async def test_a_cancelled_batch_reports_the_progress_of_each_cluster_and_is_res
             "stopped before its turn: nothing was written",
         ]
         assert all("--resume" in one.next for one in found.values())
+        page = await artifacts.get(names.key("page-progress", names.short(plan.digest)))
+        assert page is not None
+        assert "# stopped: 2 of 2 clusters ended" in page.packed
+        assert page.flow_run == run.id
         state = await batch_of(plan)
         assert state.is_completed(), state.message
         assert {one.outcome for one in (await prefect_client.verdicts(plan.digest)).values()} == {Outcome.VERIFIED}
@@ -61,7 +66,7 @@ async def test_cancelling_a_coordinator_cancels_its_batches(stack: PrefectStack,
         long = OperationFault(kind="slow-operation", operation="rotate", cluster="first", factor=60)
         stack.sandbox.faults.operations.add(long)
         run = await prefect_client.start_migration(plan.digest)
-        now = await until(run.id, lambda now: any("rotate" in one.step and not one.ended for one in now.steps))
+        now = await until(run.id, lambda now: any("rotate" in one.title and not one.ended for one in now.steps))
         (batch,) = now.batches
         async with get_client() as client:
             await client.set_flow_run_state(run.id, Cancelling())

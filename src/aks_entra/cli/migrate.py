@@ -16,7 +16,7 @@ from aks_entra.cli.decision import Approver, Reason, Ticket, signed_in
 from aks_entra.cli.deferred import prefect_client
 from aks_entra.cli.local.server import prefect_here
 from aks_entra.cli.plan import plan_of
-from aks_entra.cli.plan_input import is_plan, read_plan
+from aks_entra.cli.plan_input import is_plan, read_plan, read_settings
 from aks_entra.cli.progress_board import board
 from aks_entra.cli.run_endings import detached, leave, unreported
 from aks_entra.cli.shown import print_report, show_plan
@@ -213,7 +213,7 @@ async def carry_out(request: Request, format_: output.Format) -> None:
             return
         output.say(f"run {run.name} · {page}")
         try:
-            plan = await _follow(run.id, request)
+            plan = await _follow(run.id, request, format_)
         except asyncio.CancelledError:
             detached(run.id, page, local=request.local)
             raise
@@ -274,13 +274,14 @@ async def _members(request: Request, digest: str) -> None:
         await leave_out(plan, list(request.skip), reason=request.reason, by=by)
 
 
-async def _follow(run: UUID, request: Request) -> FleetPlan | None:
+async def _follow(run: UUID, request: Request, format_: output.Format) -> FleetPlan | None:
     """Show progress until the run ends. At a gate say how to approve, or approve. Returns the plan, if there is one."""
     plan: FleetPlan | None = None
     first = ""
     shown_plans = {request.plan.digest} if request.plan else set[str]()  # `rollback` showed its own
     seen: set[str] = set()
-    with board() as shown:
+    stored = prefect_client.StoredVerdicts()
+    with board(format_, request_rate=read_settings().request_rate) as shown:
         async for now in prefect_client.follow(run):
             moved = now.gate is not None and plan is not None and now.gate.plan != plan.digest
             if (plan is None or moved) and (digest := await prefect_client.noted_plan(run)):
@@ -289,7 +290,7 @@ async def _follow(run: UUID, request: Request) -> FleetPlan | None:
                 if moved or (request.source is not None and not is_plan(request.source)):
                     show_plan(plan)
                     shown_plans.add(plan.digest)
-            shown.show(now)
+            shown.show(now, plan, await stored.with_batches(plan, now.batches) if plan else None)
             if now.gate and plan and now.gate.asked not in seen:
                 seen.add(now.gate.asked)
                 if request.yes and plan.digest not in shown_plans:

@@ -183,6 +183,12 @@ def say(*lines: str, style: str = "") -> None:
     stderr().print(rich_text.Text(text, style=styles.get(style, "")), soft_wrap=True)
 
 
+def say_json(document: object) -> None:
+    """Print progress for programs on stderr, as one line of JSON."""
+    sys.stderr.write(f"{for_json(json.dumps(document, ensure_ascii=False))}\n")
+    sys.stderr.flush()
+
+
 @contextmanager
 def progress(text: str) -> Iterator[Callable[[str], None]]:
     """Show on stderr that work is under way; the returned function changes the text.

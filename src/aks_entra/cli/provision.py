@@ -215,7 +215,7 @@ async def _provision(request: Request, *, local: bool, format_: output.Format) -
         page = prefect_client.page_of(run.id)
         output.say(f"run {run.name} · {page}")
         try:
-            with board() as shown:
+            with board(format_) as shown:
                 async for now in prefect_client.follow(run.id):
                     shown.show(now)
         except asyncio.CancelledError:

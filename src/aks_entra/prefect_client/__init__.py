@@ -25,6 +25,7 @@ from aks_entra.prefect_client.fleet_runs import (
     require_idle,
     runs_begun,
 )
+from aks_entra.prefect_client.following import RunView, Snapshot, StoredVerdicts, follow, look_at
 from aks_entra.prefect_client.grant_records import announce as announce_grant
 from aks_entra.prefect_client.last_plan import last_plan_of
 from aks_entra.prefect_client.leases import hold_lease, hold_leases
@@ -59,12 +60,7 @@ from aks_entra.prefect_client.overview import Waiting, waiting
 from aks_entra.prefect_client.part_runs import plan_elsewhere
 from aks_entra.prefect_client.run_end import await_end
 from aks_entra.prefect_client.runs import (
-    RunView,
-    Snapshot,
-    StepView,
     find_run,
-    follow,
-    look_at,
     require_online,
     require_server,
     resume,
@@ -87,7 +83,7 @@ __all__ = [
     "PrefectJournal",
     "RunView",
     "Snapshot",
-    "StepView",
+    "StoredVerdicts",
     "Waiting",
     "announce_grant",
     "announce_opening",

@@ -102,6 +102,29 @@ async def show(key: str, *, kind: str, data: str, description: str = "") -> None
         )
 
 
+class Renewed:
+    """One artifact that is written again in its place, for what matters only in its newest state.
+
+    With a `kind` of ours it holds a packed text, with one of Prefect's a page for people.
+    """
+
+    def __init__(self, key: str, *, kind: str, ours: bool = True) -> None:
+        self._key, self._type, self._ours = key, f"{OURS}{kind}" if ours else kind, ours
+        self._id: UUID | None = None
+
+    async def put(self, text: str) -> None:
+        """Write the text. The first time makes the artifact."""
+        data = pack(text) if self._ours else for_storage(text)
+        async with get_client() as client:
+            if self._id is None:
+                made = await client.create_artifact(
+                    ArtifactCreate(key=self._key, type=self._type, data=data, flow_run_id=current_flow_run())
+                )
+                self._id = made.id
+            else:  # the client's `update_artifact` also sends an event with the whole text
+                await client.request("PATCH", "/artifacts/{id}", path_params={"id": self._id}, json={"data": data})
+
+
 async def get(key: str) -> Stored | None:
     """Return the newest text under a key, or None. Keys that are asked for at the same time share a request."""
     return await _keys_asked_for().ask(key)

@@ -1,10 +1,8 @@
-"""Starting and following flow runs by the names of their deployments, and resuming what died."""
+"""Starting flow runs by the names of their deployments, finding them, and resuming what died."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -14,15 +12,11 @@ from prefect.client.schemas.filters import (
     FlowFilter,
     FlowFilterName,
     FlowRunFilter,
-    FlowRunFilterId,
     FlowRunFilterState,
     FlowRunFilterStateType,
     FlowRunFilterTags,
-    TaskRunFilter,
-    TaskRunFilterFlowRunId,
 )
-from prefect.client.schemas.objects import FlowRun, TaskRun
-from prefect.client.schemas.sorting import FlowRunSort, TaskRunSort
+from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import arun_deployment
 from prefect.settings import get_current_settings
 
@@ -31,9 +25,8 @@ from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.planning.rollout import Stage
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import authentication, names
-from aks_entra.prefect_client.approvals import Gate, gate_of
 from aks_entra.prefect_client.deployments import TAG, read_deployment
-from aks_entra.prefect_client.flow_run_list import PAGE, all_runs
+from aks_entra.prefect_client.flow_run_list import all_runs
 from aks_entra.prefect_client.leases import free
 from aks_entra.prefect_client.liveness import LIVE_STATES, Liveness, set_to_crashed, settled
 from aks_entra.prefect_client.waiting import WAITING
@@ -41,49 +34,6 @@ from aks_entra.prefect_client.work_pools import lacks_worker, read_work_pool
 
 EVERY: Final = 2.0
 """Poll interval at Prefect's server, in seconds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunView:
-    """A flow run as an observer sees it. `state` is Prefect's name of its state; `ended` says whether it is final."""
-
-    id: UUID
-    name: str
-    state: str
-    message: str
-    ended: bool
-    completed: bool
-    waits: bool = False  # for a time, without a process; `message` says what it waits for, and until when
-
-    @property
-    def page(self) -> str:
-        """Its page in Prefect's UI."""
-        return names.run_page(self.id)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepView:
-    """A task run: the step, its cluster, its state, when it began and how long it has run."""
-
-    id: UUID
-    flow_run: UUID | None
-    step: str
-    cluster: str
-    state: str
-    ended: bool
-    completed: bool
-    began: datetime | None
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """A migration's state at one moment."""
-
-    run: RunView
-    gate: Gate | None = None
-    batches: tuple[RunView, ...] = ()
-    steps: tuple[StepView, ...] = ()
 
 
 async def require_server() -> str:
@@ -165,12 +115,6 @@ async def start_fleet(fleet: Mapping[str, Any]) -> FlowRun:
     return await start(names.MIGRATE_FLEET, {"fleet": dict(fleet)})
 
 
-async def look_at(run: UUID) -> RunView:
-    """Return the state of one run."""
-    async with get_client() as client:
-        return _view(await client.read_flow_run(run))
-
-
 async def tag_run(run: UUID, digest: str, fleet: str) -> None:
     """Put the tags of a plan and its fleet on a run that was started before its plan was known."""
     async with get_client() as client:
@@ -219,33 +163,6 @@ async def start_batch(
         ],
         as_subflow=True,
     )
-
-
-async def follow(run: UUID, *, every: float = EVERY) -> AsyncGenerator[Snapshot, None]:
-    """Yield a snapshot every few seconds until the run ended. Each costs three or four queries for any fleet size.
-
-    Steps are those of a coordinator's batches, or of the run itself as long as it has no plan.
-    """
-    steps: dict[UUID, StepView] = {}
-    async with get_client() as client:
-        while True:
-            found = await client.read_flow_run(run)
-            plans = [tag for tag in found.tags if tag.startswith("plan:")]  # several, when clusters moved meanwhile
-            batches = await _batches(client, plans, found) if plans else ()
-            working = tuple(batch.id for batch in batches) if plans else (run,)
-            steps = {id_: step for id_, step in steps.items() if step.flow_run in working}
-            for one in await _recent_steps(client, working, steps):
-                steps[one.id] = one
-            view = _view(found)
-            yield Snapshot(
-                run=view,
-                gate=await gate_of(client, found),
-                batches=tuple(_view(batch) for batch in batches),
-                steps=tuple(steps.values()),
-            )
-            if view.ended:
-                return
-            await asyncio.sleep(every)
 
 
 async def find_run(name: str) -> FlowRun:
@@ -321,78 +238,3 @@ async def stages_begun(*digests: str) -> frozenset[str]:
     async with get_client() as client:
         found = [run for digest in digests if digest for run in await runs_of(client, digest)]
     return frozenset(stage for run in found if (stage := names.stage_of(run.tags)) is not None)
-
-
-async def _batches(client: PrefectClient, plans: list[str], coordinator: FlowRun) -> tuple[FlowRun, ...]:
-    """Return the batches of the coordinator's plans (their tags) that ran while or after it began."""
-    found = await all_runs(
-        client,
-        flow_run_filter=FlowRunFilter(
-            tags=FlowRunFilterTags(any_=plans), id=FlowRunFilterId(not_any_=[coordinator.id])
-        ),
-        sort=FlowRunSort.EXPECTED_START_TIME_ASC,
-    )
-    since = coordinator.created
-    return tuple(
-        run
-        for run in found
-        if names.stage_of(run.tags) is not None
-        and (
-            since is None
-            or run.end_time is None
-            or run.end_time > since
-            or names.coordinator_tag(coordinator.id) in run.tags
-        )
-    )
-
-
-async def _recent_steps(
-    client: PrefectClient, flow_runs: tuple[UUID, ...], known: Mapping[UUID, StepView]
-) -> list[StepView]:
-    """Return task runs, newest first, up to the page on which all steps are known to have ended."""
-    changed: list[StepView] = []
-    for offset in range(0, 10**6, PAGE):
-        if not flow_runs:
-            break
-        page = await client.read_task_runs(
-            task_run_filter=TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=list(flow_runs))),
-            sort=TaskRunSort.EXPECTED_START_TIME_DESC,
-            limit=PAGE,
-            offset=offset,
-        )
-        fresh = [_step(one) for one in page if one.id not in known or not known[one.id].ended]
-        changed += fresh
-        if len(page) < PAGE or not fresh:
-            break
-    return changed
-
-
-def _view(run: FlowRun) -> RunView:
-    state = run.state
-    return RunView(
-        id=run.id,
-        name=run.name,
-        state=(state.name or state.type.value.title()) if state else "Unknown",
-        message=(state.message or "") if state else "",
-        ended=bool(state and state.is_final()),
-        completed=bool(state and state.is_completed()),
-        waits=bool(state and state.name == WAITING),
-    )
-
-
-def _step(run: TaskRun) -> StepView:
-    # Prefect gives a task run no field of ours except its name and its tags, and a tag for each cluster would fill the
-    # UI's list of tags. `tasks.azure_task` makes the name of the title, this separator and the cluster.
-    step, _, cluster = run.name.partition(names.SEPARATOR)
-    state = run.state
-    return StepView(
-        id=run.id,
-        flow_run=run.flow_run_id,
-        step=step,
-        cluster=cluster,
-        state=(state.name or state.type.value.title()) if state else "Unknown",
-        ended=bool(state and state.is_final()),
-        completed=bool(state and state.is_completed()),
-        began=run.start_time,
-        seconds=run.total_run_time.total_seconds() if run.end_time else run.estimated_run_time.total_seconds(),
-    )

@@ -1,0 +1,71 @@
+"""How long the rest of a rollout takes, from the durations that it had so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from statistics import median
+from typing import Final
+
+from aks_entra.core.durations import moment
+from aks_entra.core.estimate.durations import Durations, Span
+from aks_entra.core.estimate.expected import remaining_time
+from aks_entra.core.estimate.model import AtWork
+from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.rollout.progress import ClusterProgress, seconds_of_steps
+from aks_entra.core.steps import KINDS, Step, VerifyOutcome
+
+_TITLES: Final = frozenset(kind.title for kind in KINDS.values())
+LOOK: Final = "look"
+"""The task that reads which steps are left. It is no step of a plan."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DurationsSoFar(Durations):
+    """Durations of steps as they were in this rollout, by their titles, in seconds; for other steps those published."""
+
+    took: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    def of(self, step: Step, *, tier: str = "Standard") -> Span:
+        """Return the seconds of a step. The last one has several parts, each with a title of its own."""
+        titles = {KINDS[type(step)].title}
+        if isinstance(step, VerifyOutcome):
+            titles = {title for title in self.took if title not in _TITLES and title != LOOK}
+        known = [self.took[title] for title in titles if title in self.took]
+        if not known:
+            return Durations.of(self, step, tier=tier)
+        return Span(sum(map(min, known)), sum(map(median, known)), sum(map(max, known)))
+
+
+def time_left(plan: FleetPlan, clusters: Sequence[ClusterProgress], now: datetime, *, request_rate: float = 1.0) -> str:
+    """Return how long the rest takes, in words. Empty if nothing is left.
+
+    `request_rate`: the setting of that name. People's approvals are counted, and their time is not known.
+    """
+    expected = remaining_time(
+        plan,
+        now,
+        ended=[one.key for one in clusters if one.ended],
+        at_work={
+            one.key: AtWork(title=step.title, since=moment(step.began))
+            for one in clusters
+            if (step := one.running) is not None
+        },
+        durations=DurationsSoFar(took=seconds_of_steps(clusters)),
+        request_rate=request_rate,
+    )
+    if not expected.total.likely:
+        return ""
+    asked = expected.approvals
+    people = f" and {asked} approval{'' if asked == 1 else 's'}" if asked else ""
+    return f"{_about(expected.total.likely)}{people} left"
+
+
+def _about(seconds: float) -> str:
+    """Return a rough time: to the minute, and from an hour on to five minutes."""
+    minutes = max(round(seconds / 60), 1)
+    if minutes < 60:  # noqa: PLR2004 - minutes of an hour
+        return f"about {minutes} min"
+    hours, rest = divmod(5 * round(minutes / 5), 60)
+    return f"about {hours} h {rest:02} min" if rest else f"about {hours} h"
