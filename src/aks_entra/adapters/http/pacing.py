@@ -114,7 +114,7 @@ class Line:
 class Buckets:
     """The buckets of one process. `scale` multiplies the published rates, for a subscription with higher limits.
 
-    With `shared`, requests wait until `hear` says who else uses their buckets, or `go_on` that nobody can say it.
+    With `shared`, requests wait until `hear` says who else uses their buckets, or `go_on` that nobody can say it now.
     """
 
     def __init__(self, scale: float, clock: Callable[[], float] = time.monotonic, *, shared: bool = False) -> None:
@@ -224,15 +224,24 @@ class Buckets:
             line.changed()
         return soon
 
-    def go_on(self) -> None:
-        """Go on without the others, who cannot be asked: with the part of the other buckets, or all of it."""
+    def go_on(self, *, alone: bool) -> None:
+        """Go on without the others, who cannot be asked: where this process has no part yet, with a small one.
+
+        `alone`: this lasts so long that it takes the same part as of the other buckets, or all if it has none.
+        """
         now = self.clock()
-        known = [line.claim.in_use for line in self._of_all.values() if line.begun and line.claim.in_use > 0]
+        known = min((line.claim.in_use for line in self._of_all.values() if line.claim.in_use > 0), default=1.0)
         for key, line in self._of_all.items():
+            claim = line.claim
+            if claim.in_use > 0:
+                continue
+            if alone:
+                claim.in_use = claim.next = known
+            claim.sharers = max(2, claim.sharers)
             if not line.begun:
-                line.claim.in_use = line.claim.next = min(known, default=1.0)
                 line.begin(now, (), key)
-                line.changed()
+            line.bucket.resize(now, claim.rate)
+            line.changed()
 
     def leave(self) -> dict[str, Use]:
         """Give back every part. Returns what is still missing from each bucket."""

@@ -192,13 +192,17 @@ def test_the_others_learn_how_long_azure_asked_to_wait(board: Board) -> None:
     assert third.line.bucket.blocked(board.now) == 20
 
 
-def test_without_the_server_a_process_goes_on_with_what_it_has(board: Board) -> None:
+def test_without_the_server_a_process_goes_on_with_a_small_part_and_after_a_while_with_what_it_has(
+    board: Board,
+) -> None:
     one, other = Process("a", board), Process("b", board)
-    one.buckets.go_on()
+    one.buckets.go_on(alone=False)
+    assert (one.share, one.send()) == (JOINING / 2, 0)
+    one.buckets.go_on(alone=True)
     assert one.share == 1
     settle(one, other)
     new = one.buckets.of("GET", "/subscriptions/b")[0]
-    one.buckets.go_on()
+    one.buckets.go_on(alone=True)
     assert (one.share, new.bucket.share) == (0.5, 0.5)
 
 
@@ -241,17 +245,14 @@ def test_only_a_process_that_was_known_to_live_has_time_after_an_outage() -> Non
 ACTIONS: dict[str, Callable[[Process], object]] = {"write": Process.write, "read": Process.read, "send": Process.send}
 
 
+def histories(processes: int) -> st.SearchStrategy[list[tuple[str, int, float]]]:
+    """What happens to which process, and after how many seconds."""
+    actions = st.sampled_from(["write", "read", "send", "renew", "leave", "die", "wait"])
+    return st.lists(st.tuples(actions, st.integers(1, processes), st.floats(0, RENEWED_EVERY)), max_size=120)
+
+
 @settings(max_examples=300)
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(["write", "read", "send", "renew", "leave", "die", "wait"]),
-            st.integers(0, 5),
-            st.floats(0, RENEWED_EVERY),
-        ),
-        max_size=120,
-    )
-)
+@given(st.integers(1, 6).flatmap(histories))
 def test_whatever_joins_leaves_and_dies_azures_bucket_never_overflows(history: list[tuple[str, int, float]]) -> None:
     """Six processes at most. They state and read in any order, and always send as much as they may."""
     living: dict[int, Living] = {}
