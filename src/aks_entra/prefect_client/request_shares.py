@@ -88,10 +88,10 @@ class RequestShares:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(None if math.isinf(pause) else pause):
                 await self.buckets.touched.wait()
-        self.buckets.touched.clear()
 
     async def renew(self, client: PrefectClient) -> float:
         """State what this process uses, and hear what the others use. Returns the seconds until the next time."""
+        self.buckets.touched.clear()
         uses = self.buckets.state()
         if not uses and not self._written:
             return math.inf
@@ -105,6 +105,7 @@ class RequestShares:
 
     def _without_server(self) -> float:
         """Go on although the server does not answer. Returns the seconds until it is asked again."""
+        self.buckets.touched.clear()
         self.buckets.go_on(alone=self.buckets.clock() - self._heard_at > LEASE)
         return RETRIED_AFTER
 
@@ -115,6 +116,8 @@ class RequestShares:
 
     async def leave(self, client: PrefectClient) -> None:
         """State that this process uses nothing any more, and what is still missing from its buckets."""
+        if self._sessions:  # another session was opened meanwhile
+            return
         uses = self.buckets.leave()
         if self._written:
             await self._write(client, uses, left=True)
@@ -148,21 +151,22 @@ class RequestShares:
 
     async def _read(self, client: PrefectClient) -> list[Statement]:
         """Return the statements of the others. One that nobody needs any more is deleted."""
-        answer = await client.request(
-            "POST", "/variables/filter", json={"variables": {"name": {"like_": f"{PREFIX}%"}}, "limit": _MOST}
-        )
-        sent = answer.headers.get("date")
-        now = parsedate_to_datetime(sent) if sent else datetime.now(UTC)
-        found = []
-        for one in answer.json():
-            name, age = str(one["name"]), (now - datetime.fromisoformat(one["updated"])).total_seconds()
-            if name.startswith(self._name):
-                continue
-            if age > FORGOTTEN:
-                with contextlib.suppress(ObjectNotFound):
-                    await client.delete_variable_by_name(name)
-                continue
-            found.append(as_statement(name, max(0.0, age), one["value"]))
+        found: list[Statement] = []
+        offset, more = 0, True
+        while more:
+            wanted = {"variables": {"name": {"like_": f"{PREFIX}%"}}, "limit": _MOST, "offset": offset}
+            answer = await client.request("POST", "/variables/filter", json=wanted)
+            sent = answer.headers.get("date")
+            now = parsedate_to_datetime(sent) if sent else datetime.now(UTC)
+            page = answer.json()
+            offset, more = offset + len(page), len(page) == _MOST
+            for one in page:
+                name, age = str(one["name"]), (now - datetime.fromisoformat(one["updated"])).total_seconds()
+                if not name.startswith(self._name):
+                    found.append(as_statement(name, max(0.0, age), one["value"]))
+        for old in [one for one in found if one.age > FORGOTTEN]:
+            with contextlib.suppress(ObjectNotFound):
+                await client.delete_variable_by_name(old.process)
         return found
 
 

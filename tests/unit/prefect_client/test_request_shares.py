@@ -50,6 +50,8 @@ def test_a_variable_that_somebody_else_wrote_claims_one_bucket_and_two_minutes_a
 async def test_requests_go_on_without_prefects_server(tmp_path: Path) -> None:
     with client_of(NOBODY, "", tmp_path, {}):
         async with request_shares(FAST).used() as buckets, buckets.turn("GET", "/subscriptions/a") as lines:
+            async with request_shares(FAST).used() as same:
+                assert same is buckets
             assert [(line.bucket.share, line.bucket.in_flight) for line in lines] == [(JOINING / 2, 1)]
         async with request_shares(FAST).used() as again:
             assert again is buckets  # the next session of the process remembers what the first one sent

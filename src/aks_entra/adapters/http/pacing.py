@@ -93,7 +93,7 @@ class Line:
         return 0.0 if math.isinf(wait) else wait + self.waiting / (self.bucket.rate * self.bucket.share)
 
     def begin(self, now: float, ended: Iterable[Statement], key: str) -> None:
-        """Take the part that the claim allows. Nobody else uses the bucket: it is as full as Azure's must be."""
+        """Take the part that the claim allows: an empty one, or as full as Azure's must be if nobody else uses it."""
         bucket = self.bucket
         bucket.resize(now, self.claim.rate)
         missing, since = self.owed
