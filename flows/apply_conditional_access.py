@@ -15,8 +15,8 @@ from aks_entra.prefect_client.liveness import register
 from aks_entra.prefect_client.names import RunName
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
-from aks_entra.wiring import open_session
 from tasks.access import apply_policy, check_policy
+from tasks.session import open_session
 
 
 @flow(name="apply-conditional-access", flow_run_name=RunName("policy {policy.name}"), persist_result=False)

@@ -16,8 +16,8 @@ from aks_entra.prefect_client.liveness import register
 from aks_entra.prefect_client.names import RunName
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
-from aks_entra.wiring import open_session
 from tasks.access import create_group as create
+from tasks.session import open_session
 
 Name = Annotated[str, Field(min_length=1, max_length=256, pattern=r"\S")]
 

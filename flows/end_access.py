@@ -20,8 +20,8 @@ from aks_entra.prefect_client.liveness import register
 from aks_entra.prefect_client.names import END_ACCESS
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
-from aks_entra.wiring import open_session
 from tasks.access import sweep
+from tasks.session import open_session
 
 LOST = "it is unknown where it gave access; see `aks-entra access list`, then delete this artifact"
 

@@ -32,8 +32,8 @@ from aks_entra.prefect_client.waiting import postpone
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
 from aks_entra.typed_text import typed
-from aks_entra.wiring import open_session
 from tasks.access import check_request, end_access, give_access, name_request
+from tasks.session import open_session
 
 Said = Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S"), AfterValidator(typed)]
 

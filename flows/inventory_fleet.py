@@ -17,8 +17,8 @@ from aks_entra.prefect_client import artifacts, pages
 from aks_entra.prefect_client.liveness import register
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
-from aks_entra.wiring import open_session
 from tasks.planning import take_inventory
+from tasks.session import open_session
 
 
 @flow(name="inventory-fleet", persist_result=False)

@@ -33,11 +33,12 @@ from aks_entra.prefect_client.stored_documents import words_of
 from aks_entra.report.run_lines import unsettled
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
-from aks_entra.wiring import load_clients, open_session
+from aks_entra.wiring import load_clients
 from flows.rollout.cancellation import cancel_in_order, waiting_for_slot
 from flows.rollout.member import migrate_member
 from flows.rollout.outcome import leave_out
 from tasks.planning import read_windows
+from tasks.session import open_session
 
 
 @flow(name="migrate-batch", persist_result=False)

@@ -50,13 +50,13 @@ from aks_entra.prefect_client.stored_documents import written_under
 from aks_entra.prefect_client.waiting import postpone
 from aks_entra.report.run_lines import line_of_action, line_of_plan
 from aks_entra.settings import Settings
-from aks_entra.wiring import open_session
 from flows.rollout import gates
 from flows.rollout.cancellation import cancel_batches, cancel_in_order
 from flows.rollout.outcome import close
 from flows.rollout.rotation import start_rotation
 from flows.rollout.stages import finish_stage, run_stage
 from tasks.planning import plan_fleet
+from tasks.session import open_session
 
 
 @flow(name=names.COORDINATOR, persist_result=False)

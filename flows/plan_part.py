@@ -17,8 +17,8 @@ from aks_entra.prefect_client.migration_records import load_plan
 from aks_entra.prefect_client.part_runs import store_part
 from aks_entra.prefect_client.run_log import PrefectLog
 from aks_entra.settings import Settings
-from aks_entra.wiring import open_session
 from tasks.planning import plan_changes, plan_fleet, plan_rotations
+from tasks.session import open_session
 
 
 @flow(name="plan-part", persist_result=False)

@@ -26,8 +26,8 @@ from aks_entra.prefect_client.run_log import PrefectLog
 from aks_entra.report.run_lines import line_of_verdict
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
-from aks_entra.wiring import open_session
 from tasks.provision import check_creation, create_admin_group, create_cluster, failed, resolve_names
+from tasks.session import open_session
 
 
 @flow(

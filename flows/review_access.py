@@ -15,8 +15,8 @@ from aks_entra.prefect_client import access_pages, grant_records, stored_evidenc
 from aks_entra.prefect_client.liveness import register
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
-from aks_entra.wiring import open_session
 from tasks.access import find_clusters, review_cluster
+from tasks.session import open_session
 
 AT_A_TIME = 10
 

@@ -18,8 +18,8 @@ from aks_entra.planning import rollback
 from aks_entra.prefect_client import following, migration_records, names, records, runs, start_migration
 from aks_entra.prefect_client.liveness import register
 from aks_entra.settings import Settings
-from aks_entra.wiring import open_session
 from tasks.rollback import plan_way_back
+from tasks.session import open_session
 
 
 @flow(name="rollback-cluster", persist_result=False)

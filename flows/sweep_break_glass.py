@@ -30,8 +30,9 @@ from aks_entra.prefect_client.names import SWEEP_BREAK_GLASS
 from aks_entra.probes.checks import stamp
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
-from aks_entra.wiring import current_session, open_session
+from aks_entra.wiring import current_session
 from tasks.rollback import close_opening, look_at_opening, look_for_openings
+from tasks.session import open_session
 
 OVER = frozenset({Outcome.NOT_VERIFIED, Outcome.SKIPPED})
 """Verdicts that end an opening: it is closed again (a rotation is owed), or its cluster no longer exists."""

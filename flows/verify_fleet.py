@@ -22,9 +22,9 @@ from aks_entra.report.run_lines import unsettled
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
 from aks_entra.verification.fleet import Known, kept_evidence, waits_for_log
-from aks_entra.wiring import open_session
 from flows.rollout.look import verify_each
 from tasks.planning import plan_fleet
+from tasks.session import open_session
 from tasks.verification import look_at_groups, wait_for_log
 
 

@@ -18,8 +18,8 @@ from aks_entra.prefect_client.liveness import register
 from aks_entra.prefect_client.run_log import PrefectLog
 from aks_entra.settings import Settings
 from aks_entra.verification.fleet import Known, kept_evidence
-from aks_entra.wiring import open_session
 from flows.rollout.look import verify_here
+from tasks.session import open_session
 from tasks.verification import look_at_groups
 
 

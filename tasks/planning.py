@@ -16,8 +16,9 @@ from aks_entra.planning.inventory import Row
 from aks_entra.planning.selection import Selection
 from aks_entra.prefect_client import plan_elsewhere, records
 from aks_entra.settings import Settings
-from aks_entra.wiring import current_session, open_session
+from aks_entra.wiring import current_session
 from tasks.azure_task import observable
+from tasks.session import open_session
 
 
 @observable("plan fleet", of="fleet.name")

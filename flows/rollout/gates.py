@@ -12,9 +12,9 @@ from aks_entra.core.rollout.next_action import RolloutState
 from aks_entra.prefect_client import approvals, events, fleet_runs, migration_records, pages, progress, rollout, runs
 from aks_entra.prefect_client.decisions import question_of
 from aks_entra.settings import Settings
-from aks_entra.wiring import open_session
 from flows.rollout.parts import plan_what_changed
 from tasks.planning import due_to_write, read_windows
+from tasks.session import open_session
 
 
 async def read(run: UUID, plan: FleetPlan) -> RolloutState:

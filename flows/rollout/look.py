@@ -19,7 +19,7 @@ from aks_entra.prefect_client.part_runs import verify_elsewhere
 from aks_entra.prefect_client.run_log import PrefectLog
 from aks_entra.settings import Settings
 from aks_entra.verification.fleet import Known
-from aks_entra.wiring import open_session
+from tasks.session import open_session
 from tasks.verification import verify_cluster
 
 AT_A_TIME = 20

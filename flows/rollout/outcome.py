@@ -23,9 +23,9 @@ from aks_entra.report.run_lines import unsettled
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
 from aks_entra.verification.fleet import Known, kept_evidence
-from aks_entra.wiring import open_session
 from flows.rollout.look import verify_each
 from tasks.planning import shown_writes
+from tasks.session import open_session
 
 
 async def leave_out(

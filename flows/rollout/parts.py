@@ -14,8 +14,8 @@ from aks_entra.planning.unreadable_cluster import plan_of_unreadable_again
 from aks_entra.prefect_client.part_runs import plan_again_elsewhere
 from aks_entra.prefect_client.run_log import tell
 from aks_entra.settings import Settings
-from aks_entra.wiring import open_session
 from tasks.planning import plan_changes, plan_rotations
+from tasks.session import open_session
 
 
 async def plan_what_changed(plan: FleetPlan, clusters: tuple[ClusterId, ...]) -> FleetPlan | None:

@@ -28,6 +28,7 @@ from aks_entra.probes.checks import Timeouts
 from aks_entra.settings import Settings
 
 if TYPE_CHECKING:
+    from aks_entra.adapters.http.pacing import Buckets
     from aks_entra.core.evidence.rotation_debt import Record
     from aks_entra.execution.executor import Executor
     from aks_entra.ports.access import AccessPorts, PersonSpec
@@ -67,6 +68,7 @@ async def open_session(
     log: RunLog | None = None,
     person: PersonSpec | None = None,
     look_only: bool = False,
+    buckets: Buckets | None = None,
 ) -> AsyncIterator[Session]:
     """Open everything that reaches the world, and close it at the end.
 
@@ -79,11 +81,14 @@ async def open_session(
         log: Where people read what happens. None: nowhere.
         person: A person who signs in for calls to Graph. None: the identity that runs this process.
         look_only: Whether the ports, and with them the executor, refuse to write.
+        buckets: The parts of Azure's request buckets that this process may use. None: all of them.
     """
     from aks_entra.adapters.assembly import open_services  # noqa: PLC0415 - see the first paragraph
 
     core_dumps.forbid()  # from here on this process holds credentials
-    services = open_services(settings, SystemClock(), journal or MemoryJournal(), prover=prover, person=person)
+    services = open_services(
+        settings, SystemClock(), journal or MemoryJournal(), prover=prover, person=person, buckets=buckets
+    )
     async with services as (opened, access):
         writing = replace(opened, log=NoLog() if log is None else log)
         ports = only_looking(writing) if look_only else writing

@@ -16,6 +16,7 @@ from aks_entra.adapters.arm.clients import Clients
 from aks_entra.adapters.arm.control_plane import AzureControlPlane
 from aks_entra.adapters.first_use import on_first_use
 from aks_entra.adapters.http.network import Web
+from aks_entra.adapters.http.pacing import Buckets
 from aks_entra.adapters.identity.credentials import Identities
 from aks_entra.adapters.vault import MemoryVault
 from aks_entra.core.planning.prover import ProverSpec
@@ -38,16 +39,22 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, clock: Clock, journal: Journal, *, prover: ProverSpec | None, person: PersonSpec | None
+    settings: Settings,
+    clock: Clock,
+    journal: Journal,
+    *,
+    prover: ProverSpec | None,
+    person: PersonSpec | None,
+    buckets: Buckets | None = None,
 ) -> AsyncIterator[tuple[Ports, AccessPorts]]:
-    """Make the ports. At the end, close the clients that were used."""
+    """Make the ports. At the end, close the clients that were used. `buckets`: the process's own, if it has some."""
     logging.getLogger("azure").setLevel(logging.ERROR)  # it also raises its errors, and we report those
     async with AsyncExitStack() as to_close:
         web = Web(connect=settings.connect_timeout, read=settings.request_timeout)
         to_close.push_async_callback(web.close)
         identities = Identities(web, prover, person, egress=settings.egress_address)
         to_close.push_async_callback(identities.close)
-        clients = Clients(identities, web, rate=settings.request_rate)
+        clients = Clients(identities, web, buckets or Buckets(settings.request_rate))
         to_close.push_async_callback(clients.close)
         adapters = _Adapters(settings, clock, web, identities, clients, to_close)
         ports = Ports(

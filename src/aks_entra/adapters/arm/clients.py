@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from azure.core import AsyncPipelineClient
@@ -35,10 +34,10 @@ NO_RETRY: Final[dict[str, Any]] = {"retry_total": 0, "retry_connect": 0, "retry_
 class Clients:
     """The clients of one process. Each is imported and built once per subscription."""
 
-    def __init__(self, identities: Identities, web: Web, *, rate: float = 1.0) -> None:
+    def __init__(self, identities: Identities, web: Web, buckets: Buckets) -> None:
         self._credential = identities.runner_credential
         self._web = web
-        self._buckets = Buckets(rate, time.monotonic)
+        self._buckets = buckets
         self._made: dict[tuple[str, str], Any] = {}
 
     def clusters(self, subscription_id: str) -> ContainerServiceClient:
