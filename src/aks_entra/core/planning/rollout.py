@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from aks_entra.core.cluster import ClusterId
@@ -120,7 +120,7 @@ class Stage:
         }
         for side in ("gate_before", "gate_after"):
             gate = as_gate(getattr(self, side))
-            found[side] = asdict(gate) if gate and gate != Gate() else gate is not None
+            found[side] = gate.bound() if gate and gate != Gate() else gate is not None
         for name in ("batch_size", "max_concurrency_per_subscription"):
             if (value := getattr(self, name)) is not None:
                 found[name] = value
@@ -148,7 +148,7 @@ class Soak:
 
     def bound(self) -> dict[str, Any]:
         """Return what a plan's digest covers of it."""
-        return {"after": self.after, "gate": asdict(self.before)}
+        return {"after": self.after, "gate": self.before.bound()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
