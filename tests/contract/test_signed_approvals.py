@@ -95,6 +95,7 @@ async def test_a_person_signs_and_the_signature_counts(opened: Opener, as_user: 
         assert (found.missing, found.refused) == ("", ())
         assert found.people[0].name == "dana@contoso.com"
         assert (await counted(session, two, asked=replace(ASKED, stage="prod"))).missing == ""
+        assert set(json.loads(one.commitment.key)) == {"kty", "crv", "x", "y"}  # no private part is stored
         assert json.loads(one.entra_key)["kid"] == jwt.get_unverified_header(one.id_token)["kid"]
         both = replace(GATE, approvers=replace(GATE.approvers, at_least=2))
         assert (await counted(session, one, one, gate=both)).missing == "1 of 2 signed approvals"

@@ -88,7 +88,10 @@ class EntraApprovals:
         member = member_by_token(sign_in, approvers)
         if member is not None or not sign_in.object_id:
             return member
-        found = [await self._directory.is_member(group, sign_in.object_id) for group in approvers.groups]
+        try:
+            found = [await self._directory.is_member(group, sign_in.object_id) for group in approvers.groups]
+        except Refused:  # no such group, or no credential for Graph
+            return None
         return True if True in found else None if None in found else False
 
     async def _published(self, tenant: str) -> dict[str, dict[str, Any]]:

@@ -23,6 +23,10 @@ class Gated(Protocol):
     def gate_before(self) -> bool | Gate:
         """Return the gate before the stage. True means an approval, False no gate."""
 
+    @property
+    def gate_after(self) -> bool | Gate:
+        """Return the gate after the stage."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberGroup:
@@ -175,6 +179,13 @@ def without_approval(stages: Iterable[Gated], rotation: Soak | None = None) -> t
     """Return what would begin without an approval, in words: stages, and the rotation after a soak."""
     found = [f"stage {one.name}" for one in stages if (gate := as_gate(one.gate_before)) is None or not gate.approval]
     return (*found, *(("the rotation after the soak",) if rotation and not rotation.before.approval else ()))
+
+
+def needs_requester(stages: Iterable[Gated], rotation: Soak | None = None) -> bool:
+    """Whether somebody must not approve what they started: then the run has to name who started it."""
+    gates = [as_gate(side) for one in stages for side in (one.gate_before, one.gate_after)]
+    gates += [rotation.before] if rotation else []
+    return any(gate.approvers.not_requester for gate in gates if gate and gate.approvers)
 
 
 def as_gate(given: bool | Gate) -> Gate | None:

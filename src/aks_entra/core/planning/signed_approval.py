@@ -149,9 +149,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """Who signed, why other signatures do not count, and what is missing. Empty `missing`: the gate may open."""
+    """Who signed with which codes, why others do not count, and what is missing. Empty `missing`: the gate may open."""
 
     people: tuple[SignIn, ...]
+    codes: tuple[str, ...]
     refused: tuple[str, ...]
     missing: str
 
@@ -170,18 +171,20 @@ def count(gate: Gate, asked: Asked, signatures: Iterable[Signature], *, at: Iter
     if approvers is None:
         raise ValueError("this gate has no approvers")
     people: dict[str, SignIn] = {}
+    codes = []
     refused = []
     for one in signatures:
         why = why_not(one, gate, approvers, asked, moments)
         if one.sign_in is not None and not why:
             people.setdefault(one.sign_in.object_id.lower(), one.sign_in)
+            codes.append(one.signed.code)
         else:
             who = one.sign_in.words if one.sign_in else f"approval code {one.signed.code}"
             refused.append(f"{who}: {why}")
     missing = ""
     if len(people) < approvers.at_least:
         missing = f"{len(people)} of {approvers.at_least} signed approvals"
-    return Count(people=tuple(people.values()), refused=tuple(refused), missing=missing)
+    return Count(people=tuple(people.values()), codes=tuple(codes), refused=tuple(refused), missing=missing)
 
 
 def why_not(signature: Signature, gate: Gate, approvers: Approvers, asked: Asked, moments: tuple[datetime, ...]) -> str:
@@ -252,6 +255,16 @@ def _wrong_person(sign_in: SignIn, approvers: Approvers, asked: Asked, member: b
         if asked.requester.casefold() in {sign_in.object_id.casefold(), sign_in.name.casefold()} - {""}:
             return "the person started the run, and may not approve it"
     return ""
+
+
+def not_accepted(gate: Gate | None, groups: frozenset[str]) -> str:
+    """Return why a worker that accepts approvers of these groups alone does not accept a gate. Empty: it does."""
+    if not groups:
+        return ""
+    if gate is None or gate.approvers is None:
+        return "this worker begins nothing that the approvers of its groups did not sign"
+    others = sorted({one.lower() for one in gate.approvers.groups} - groups)
+    return f"this worker does not accept approvers of group {', '.join(others)}" if others else ""
 
 
 def member_by_token(sign_in: SignIn, approvers: Approvers) -> bool | None:

@@ -19,6 +19,7 @@ from aks_entra.core.planning.signed_approval import (
     Statement,
     count,
     member_by_token,
+    not_accepted,
     sign_in_of,
 )
 from tests.support.signed_approvals import APPROVING, ASKED, CLIENT, GATE, NOW, STATEMENT, TENANT, sign_in, signature
@@ -38,6 +39,7 @@ def counted(*signatures: Signature, gate: Gate = GATE, asked: Asked = ASKED, at:
 def test_an_approval_that_a_member_signed_counts() -> None:
     found = counted(GIVEN)
     assert (found.missing, found.refused) == ("", ())
+    assert found.codes == (GIVEN.signed.code,)
     assert found.words == "dana@contoso.com (object id dana-id)"
 
 
@@ -172,6 +174,12 @@ def test_a_gate_without_approvers_counts_no_signatures() -> None:
         count(Gate(), ASKED, [GIVEN], at=[LATER])
 
 
+def test_an_approval_that_nobody_signed_is_a_claim() -> None:
+    claimed = Approval(plan="p", stage="s", moment="before", decision="approve", approver="dana", reason="")
+    assert claimed.by == "dana, a claim"
+    assert replace(claimed, signed=GIVEN.signed.code).by == "dana, signed at Microsoft Entra ID"
+
+
 def test_a_recorded_approval_says_what_was_asked() -> None:
     recorded = Approval(
         plan="sha256:0123",
@@ -253,6 +261,17 @@ def test_who_has_to_sign_is_said_in_words() -> None:
 def test_approvers_are_part_of_what_a_plans_digest_covers_only_if_there_are_some() -> None:
     assert "approvers" not in Gate().bound()
     assert Gate(approvers=APPROVERS).bound()["approvers"]["groups"] == (APPROVING,)
+
+
+def test_a_worker_accepts_only_the_groups_that_it_names() -> None:
+    accepted = frozenset({APPROVING})
+    assert not_accepted(GATE, accepted) == ""
+    assert not_accepted(replace(GATE, approvers=replace(APPROVERS, groups=(APPROVING.upper(),))), accepted) == ""
+    foreign = replace(GATE, approvers=replace(APPROVERS, groups=(APPROVING, "mine")))
+    assert not_accepted(foreign, accepted) == "this worker does not accept approvers of group mine"
+    assert "did not sign" in not_accepted(Gate(), accepted)
+    assert "did not sign" in not_accepted(None, accepted)
+    assert not_accepted(None, frozenset()) == ""
 
 
 def test_the_text_that_is_signed_never_changes() -> None:
