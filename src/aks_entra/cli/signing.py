@@ -150,7 +150,7 @@ async def _stored(port: Approvals, one: ToSign, signed: SignedApproval) -> Signe
             f"this signature would not count: {own.refused[0]}", remedy=f"the gate waits for {one.approvers.words}"
         )
     await prefect_client.store_signed(signed)
-    found = await prefect_client.count_signed(read, one.conditions, one.approvers, asked, at=[now])
+    found = await prefect_client.count_stored(read, one.conditions, one.approvers, asked, at=[now])
     return Signed(gate=one.gate, code=signed.code, name=_name(own.people[0]), missing=found.missing)
 
 

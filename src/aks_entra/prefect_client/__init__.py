@@ -75,8 +75,7 @@ from aks_entra.prefect_client.runs import (
 )
 from aks_entra.prefect_client.scheduled_sweeps import EndNotScheduled
 from aks_entra.prefect_client.schedules import overdue_schedules
-from aks_entra.prefect_client.signed_approvals import counted as count_signed
-from aks_entra.prefect_client.signed_approvals import requester_of, store_signed
+from aks_entra.prefect_client.signed_approvals import count_stored, requester_of, store_signed
 from aks_entra.prefect_client.skips import is_cancelled, member_of, retry, skip, stop, stop_batches
 
 __all__ = [
@@ -99,7 +98,7 @@ __all__ = [
     "asks_for_authentication",
     "await_end",
     "await_run",
-    "count_signed",
+    "count_stored",
     "decide",
     "deployed_fleets",
     "deployment_pages",

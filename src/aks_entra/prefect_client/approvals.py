@@ -35,6 +35,7 @@ from aks_entra.core.durations import stamp
 from aks_entra.core.planning.approval import Approval
 from aks_entra.core.planning.gates import Side as Moment
 from aks_entra.core.planning.signed_approval import Count
+from aks_entra.documents import dump_signed_approval
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import artifacts, events, migration_records, names
 from aks_entra.prefect_client.decisions import Question, answers_of, decided
@@ -182,7 +183,9 @@ async def ask_anew(
                 if missing := what_is_missing(found, said["code"]):
                     tell(f"the gate stays shut: {missing}")
                     continue
-                decision = replace(decision, approver=found.words, signed=" ".join(found.codes))
+                decision = replace(
+                    decision, approver=found.words, signed=tuple(map(dump_signed_approval, found.signed))
+                )
         except Pause:
             digits = names.short(asked.plan)
             command = f"aks-entra approve {str(artifacts.own_flow_run())[:8]} --plan {digits} --reason …"

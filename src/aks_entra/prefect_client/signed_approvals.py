@@ -32,16 +32,39 @@ async def store_signed(signed: SignedApproval) -> None:
     await artifacts.put(name, text, kind="signed-approval", page=pages.signed_approval_page(signed))
 
 
-async def counted(read: Read, gate: Gate, approvers: Approvers, asked: Approval, *, at: Iterable[datetime]) -> Count:
-    """Count the stored signatures for the gate of a run that an approval answers, at one of these moments.
+async def count_stored(
+    read: Read, gate: Gate, approvers: Approvers, asked: Approval, *, at: Iterable[datetime]
+) -> Count:
+    """Count the signatures that people stored for the gate of a run that an approval answers.
 
     A stored document that cannot be read does not count, and stops nothing.
     """
     found = await artifacts.newest(_prefix(asked.plan, asked.moment, asked.stage))
-    signed = tuple(one for _, one in readable(found, documents.load_signed_approval).read)
+    signed = (one for _, one in readable(found, documents.load_signed_approval).read)
     own = tuple(one for one in signed if one.statement.run == asked.run)
-    signatures = await read(own, approvers) if own else ()
-    return count(gate, Asked.of(asked, await requester_of(UUID(asked.run))), signatures, at=at)
+    return await _counted(read, gate, approvers, asked, own, at=at)
+
+
+async def count_recorded(
+    read: Read, gate: Gate, approvers: Approvers, approval: Approval, *, at: Iterable[datetime]
+) -> Count:
+    """Count the signatures in the record of an approval. Raises Refused if one of them cannot be read."""
+    signed = tuple(documents.load_signed_approval(text) for text in approval.signed)
+    return await _counted(read, gate, approvers, approval, signed, at=at)
+
+
+async def _counted(
+    read: Read,
+    gate: Gate,
+    approvers: Approvers,
+    asked: Approval,
+    signed: tuple[SignedApproval, ...],
+    *,
+    at: Iterable[datetime],
+) -> Count:
+    signatures = await read(signed, approvers) if signed else ()
+    requester = await requester_of(UUID(asked.run)) if approvers.not_requester else None
+    return count(gate, Asked.of(asked, requester), signatures, at=at)
 
 
 async def requester_of(run: UUID) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from aks_entra.core.planning.signed_approval import Count
 from aks_entra.errors import Refused
 from aks_entra.prefect_client.approvals import decide, form, what_is_missing, words_of
+from tests.support.signed_approvals import signature
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 OTHER = "sha256:" + "fedcba9876543210" * 4
@@ -97,11 +99,12 @@ def test_where_people_sign_a_typed_name_without_an_approval_code_decides_nothing
 
 
 def test_an_approval_code_opens_a_gate_only_if_its_signature_counts() -> None:
-    counts = Count(people=(), codes=("a" * 24,), refused=(), missing="")
-    assert what_is_missing(counts, "a" * 24) == ""
+    signed = signature().signed
+    counts = Count(people=(), signed=(signed,), refused=(), missing="")
+    assert what_is_missing(counts, signed.code) == ""
     assert what_is_missing(counts, "b" * 24) == f"the approval code {'b' * 24} does not count"
-    too_few = Count(people=(), codes=("a" * 24,), refused=("dana: too late",), missing="1 of 2 signed approvals")
-    assert what_is_missing(too_few, "a" * 24) == "1 of 2 signed approvals; dana: too late"
+    too_few = replace(counts, refused=("dana: too late",), missing="1 of 2 signed approvals")
+    assert what_is_missing(too_few, signed.code) == "1 of 2 signed approvals; dana: too late"
 
 
 def test_what_is_typed_at_the_form_is_stored_on_one_line_with_nothing_hidden() -> None:

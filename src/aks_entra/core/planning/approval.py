@@ -37,7 +37,7 @@ class Approval:
     run: str = ""  # the flow run that asked; empty: an earlier version did not store it, so it counts for no run
     question: str = ""  # Prefect's pause key of the suspension that was answered
     facts: str = ""  # `FleetPlan.facts_digest` of what was shown
-    signed: str = ""  # the approval codes of the signatures that counted; empty: nobody signed
+    signed: tuple[str, ...] = ()  # documents of the signed approvals that counted; empty: nobody signed
 
     @property
     def proof(self) -> str:

@@ -149,12 +149,17 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """Who signed with which codes, why others do not count, and what is missing. Empty `missing`: the gate may open."""
+    """Who signed what, why other signatures do not count, and what is missing. Empty `missing`: the gate may open."""
 
     people: tuple[SignIn, ...]
-    codes: tuple[str, ...]
+    signed: tuple[SignedApproval, ...]
     refused: tuple[str, ...]
     missing: str
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The approval codes that count."""
+        return tuple(one.code for one in self.signed)
 
     @property
     def words(self) -> str:
@@ -171,20 +176,20 @@ def count(gate: Gate, asked: Asked, signatures: Iterable[Signature], *, at: Iter
     if approvers is None:
         raise ValueError("this gate has no approvers")
     people: dict[str, SignIn] = {}
-    codes = []
+    signed = []
     refused = []
     for one in signatures:
         why = why_not(one, gate, approvers, asked, moments)
         if one.sign_in is not None and not why:
             people.setdefault(one.sign_in.object_id.lower(), one.sign_in)
-            codes.append(one.signed.code)
+            signed.append(one.signed)
         else:
             who = one.sign_in.words if one.sign_in else f"approval code {one.signed.code}"
             refused.append(f"{who}: {why}")
     missing = ""
     if len(people) < approvers.at_least:
         missing = f"{len(people)} of {approvers.at_least} signed approvals"
-    return Count(people=tuple(people.values()), codes=tuple(codes), refused=tuple(refused), missing=missing)
+    return Count(people=tuple(people.values()), signed=tuple(signed), refused=tuple(refused), missing=missing)
 
 
 def why_not(signature: Signature, gate: Gate, approvers: Approvers, asked: Asked, moments: tuple[datetime, ...]) -> str:
