@@ -41,9 +41,7 @@ async def apply_conditional_access(policy: PolicyFile, enforce: bool = False) ->
                 about=events.policy_subject(policy.name),
             )
             if decision.decision == "reject":
-                return Completed(
-                    name="Rejected", message=for_log(f"rejected by {decision.approver} ({decision.reason})")
-                )
+                return Completed(name="Rejected", message=for_log(f"rejected by {decision.by} ({decision.reason})"))
         applied = await apply_policy(request, enforce=enforce)
         await access_pages.show_policy(policy.name, applied)
     met = sum(one.applied for one in applied.sign_ins or ())

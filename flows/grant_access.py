@@ -72,7 +72,7 @@ async def grant_access(
             ask = await name_request(cluster, subscription or "", (to, role, namespace, via), end, reason, requested_by)
             decision = await decide(ask)
             if decision.decision == "reject":
-                because = for_log(f"rejected by {decision.approver} ({decision.reason})")
+                because = for_log(f"rejected by {decision.by} ({decision.reason})")
                 return Completed(name="Rejected", message=because)
             grant = await give(run, ask, Approval(digest=decision.plan, approver=decision.approver, separate=True))
             await events.emit(events.access_granted(ask, grant, decision))

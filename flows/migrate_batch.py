@@ -37,6 +37,7 @@ from aks_entra.wiring import load_clients
 from flows.rollout.cancellation import cancel_in_order, waiting_for_slot
 from flows.rollout.member import migrate_member
 from flows.rollout.outcome import leave_out
+from flows.rollout.signatures import read_signatures
 from tasks.planning import read_windows
 from tasks.session import open_session
 
@@ -60,7 +61,11 @@ async def migrate_members(plan: str, stage: str, members: list[str]) -> State[An
     fleet = await load_plan_of(plan, *named(started_by))
     place, clusters = members_of_stage(fleet, stage, members)
     current, prover = fleet.stages[place], the_prover(fleet, clusters)
-    allowed = await permission(fleet, place, started_by, allow_ungated=Settings().allow_ungated)
+    settings = Settings()
+    groups = frozenset(one.strip().lower() for one in settings.approver_groups.split(",") if one.strip())
+    allowed = await permission(
+        fleet, place, started_by, allow_ungated=settings.allow_ungated, read=read_signatures, groups=groups
+    )
     slots, failures = ConcurrencySlots(fleet.digest, current), Failures(fleet.digest, current, coordinator=started_by)
     jobs = [
         Job(digest=fleet.digest, plan=fleet.plan_for(one), prover=prover, skips=fleet.skip_rules) for one in clusters

@@ -6,13 +6,17 @@ from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
+from aks_entra.core.planning.approval import Approval
 from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.planning.signed_approval import Count
 from aks_entra.core.rollout.actions import ArriveAtGate, AskForApproval, ReadMaintenanceWindows, RecheckStage
 from aks_entra.core.rollout.next_action import RolloutState
 from aks_entra.prefect_client import approvals, events, fleet_runs, migration_records, pages, progress, rollout, runs
 from aks_entra.prefect_client.decisions import question_of
+from aks_entra.prefect_client.signed_approvals import count_stored
 from aks_entra.settings import Settings
 from flows.rollout.parts import plan_what_changed
+from flows.rollout.signatures import read_signatures
 from tasks.planning import due_to_write, read_windows
 from tasks.session import open_session
 
@@ -61,6 +65,14 @@ async def arrive(state: RolloutState, gate: ArriveAtGate) -> RolloutState:
 async def ask(run: UUID, state: RolloutState, gate: AskForApproval) -> RolloutState:
     """Suspend the run: its process ends, and the process that resumes it reads the answer here."""
     plan, requested = state.plan, fleet_runs.requested()
+    asked = plan.stages[gate.place].gate(gate.side)
+    approvers = asked.approvers if asked else None
+
+    async def count_signatures(approval: Approval) -> Count:
+        assert asked is not None  # noqa: S101 - approvers belong to a gate
+        assert approvers is not None  # noqa: S101 - it is called only if there are some
+        return await count_stored(read_signatures, asked, approvers, approval, at=[progress.now()])
+
     answer = await approvals.ask_anew(
         question_of(plan, gate.place, gate.side),
         partial(
@@ -74,5 +86,6 @@ async def ask(run: UUID, state: RolloutState, gate: AskForApproval) -> RolloutSt
         about=events.stage_subject(plan, gate.place, gate.side, requested=requested),
         instead_of=gate.instead_of,
         ticket=plan.ticket_required,
+        signatures=count_signatures if approvers else None,
     )
     return state.answered(await read(run, plan), answer)

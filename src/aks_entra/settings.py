@@ -18,6 +18,10 @@ class Settings(BaseSettings):
     allow_ungated: bool = Field(
         default=False, description="of a worker: whether stages whose gate asks nobody (`gate_before: false`) may begin"
     )
+    approver_groups: str = Field(
+        default="",
+        description="of a worker: object ids, separated by commas; approvals count only if people of these groups sign",
+    )
 
     poll_interval: float = Field(
         default=30.0, gt=0, description="between two lists of a subscription, while operations run in it"

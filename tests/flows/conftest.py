@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).parents[2]
 SUBSCRIPTION = "3e8b1a70-6c2f-4d95-b0e4-8f7a2c5d9163"
 ADMINS = "0a470931-6e9e-4f00-8f55-490bde0505c3"
+APPROVALS = "8d1f7c3e-5b2a-4c96-a0d4-1e9b6f3c7a25"
+APPROVING = "c2d9a7e1-4f38-4b6c-8e50-9a1b7d3f2c64"
 ROBOT = "9a3d8f5e-52b4-4d0c-8f1b-6d9f0f3c7a21"
 GRAPH = ", ".join(
     (
@@ -61,11 +63,14 @@ tenant: {{id: 7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32, name: contoso.onmicrosoft.co
 servicePrincipals:
   - {{name: operator, graphPermissions: [{GRAPH}]}}
   - {{name: robot, id: {ROBOT}, secret: the-robot}}
+  - {{name: approvals, appId: {APPROVALS}, publicClient: true, redirectUris: ["http://localhost"],
+      delegatedPermissions: [openid, profile], groupMembershipClaims: SecurityGroup}}
 users:
   - {{name: dana, upn: dana@contoso.com}}
   - {{name: glass, upn: glass@contoso.com}}
 groups:
   - {{name: aks-admins, id: {ADMINS}, members: [operator]}}
+  - {{name: approving, id: {APPROVING}, members: [dana, glass]}}
 operator: operator
 subscriptions:
   - id: {SUBSCRIPTION}
@@ -175,6 +180,8 @@ subscriptions:
           {{name: a, nodes: 1, identity: managed, adminGroups: [aks-admins]}},
           {{name: b, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: forged, location: westeurope, clusters: [
+          {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: signed, location: westeurope, clusters: [
           {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: measured, location: westeurope, clusters: [
           {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}

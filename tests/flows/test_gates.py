@@ -67,7 +67,10 @@ async def test_a_gate_accepts_only_an_approval_of_its_own_plan(stack: PrefectSta
         digits = prefect_client.short(plan.digest)
         for line in (
             *("the gate before stage canary needs an approval", f"the run waits for a decision on {digits}"),
-            *(f"{digits} was approved by dana@contoso.com (CHG-1042)", "stage canary begins: 1 cluster in 1 batch"),
+            *(
+                f"{digits} was approved by dana@contoso.com, a claim (CHG-1042)",
+                "stage canary begins: 1 cluster in 1 batch",
+            ),
             *("gated/first · look: these steps are left", "gated/first · rotate certificates: certificates rotated"),
             "gated/first · rotate certificates: Azure accepted the write (correlation id",
             "gated/first: verified (proof: credential refused)",
@@ -87,7 +90,7 @@ async def test_a_rejection_writes_nothing(stack: PrefectStack, until: Until) -> 
         )
         ended = await until(run.id, lambda now: now.run.ended)
         assert ended.run.state == "Rejected"
-        assert "rejected by dana@contoso.com (not this week)" in ended.run.message
+        assert "rejected by dana@contoso.com, a claim (not this week)" in ended.run.message
         report = await stack.report(run.id)
         assert [one.outcome for one in report.verdicts] == [Outcome.SKIPPED]
         assert stack.writes("rejected") == []

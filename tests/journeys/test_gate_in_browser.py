@@ -247,7 +247,7 @@ async def test_a_person_reads_the_plan_and_approves_exactly_that_one(
     await expect(page.get_by_text("this run carries out plan").first).to_be_visible()
     _, batch = await coordinator_and_batch(installation, f"plan:{digits}")
     logs = await logs_of(installation, run, batch["id"])
-    assert f"{digits} was approved by {APPROVER} (CHG-1042)" in logs
+    assert f"{digits} was approved by {APPROVER}, a claim (CHG-1042)" in logs
     assert f"shop-weu/{name} · look: these steps are left: enable Entra, prove sign-in" in logs
     assert foreign == []
     await page.close()
@@ -267,7 +267,7 @@ async def test_a_person_rejects_and_nothing_was_written(
     assert (await ui.submit(dialog))["status"] == "ACCEPT"
     outcome = await installation.terminal.type(f"aks-entra migrate --follow {run}")
     assert outcome.status == 1
-    assert f"rejected by {APPROVER} (not this week)" in outcome.out + outcome.err
+    assert f"rejected by {APPROVER}, a claim (not this week)" in outcome.out + outcome.err
     await page.goto(address)
     await expect(page.get_by_text("Rejected", exact=True).first).to_be_visible()  # a hidden tag names the fleet
     assert len(installation.requests.writes()) == before

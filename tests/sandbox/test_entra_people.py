@@ -18,6 +18,13 @@ from tests.support.identity_client import AKS, AKS_CLIENT, AKS_SCOPE, AZURE_CLI,
 GRAPH_SCOPE = "https://graph.microsoft.com/.default"
 HTML = {"Accept": "text/html"}
 ROLE = "Groups Administrator"
+APPROVALS: dict[str, Any] = {
+    "name": "approvals",
+    "publicClient": True,
+    "redirectUris": ["http://localhost"],
+    "delegatedPermissions": ["openid", "profile"],
+    "groupMembershipClaims": "SecurityGroup",
+}
 
 
 @pytest.fixture
@@ -34,6 +41,7 @@ def client() -> IdentityClient:
                 {"name": "stranger", "publicClient": True},
                 {"name": "portal", "secret": "s3cret", "delegatedPermissions": ["Group.Read.All"]},
                 {"name": "api", "tokenVersion": 2},
+                APPROVALS,
             ],
         }
     )
@@ -182,3 +190,45 @@ async def test_a_wrong_authorization_request_is_refused(client: IdentityClient) 
         assert (await authorize(client, **change)).status == 501
     behalf = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "client_id": AKS_CLIENT}
     assert (await client.entra_send("POST", f"/{client.tenant}/oauth2/v2.0/token", behalf)).status == 501
+
+
+async def identity_of(client: IdentityClient, application: str, scope: str) -> dict[str, Any]:
+    back = await authorize(client, client_id=client.app(application), scope=scope)
+    code = parse_qs(urlsplit(back.headers["Location"]).query)["code"][0]
+    form = {"grant_type": "authorization_code", "client_id": client.app(application), "scope": scope, "code": code}
+    signed = await client.token(**form, redirect_uri="http://localhost:54321", code_verifier="verifier")
+    (key,) = client.tokens.keys()["keys"]
+    found: dict[str, Any] = jwt.decode(
+        signed["id_token"], jwt.PyJWK(key), algorithms=["RS256"], audience=client.app(application)
+    )
+    return found
+
+
+async def test_an_application_can_ask_for_nothing_but_an_id_token(client: IdentityClient) -> None:
+    found = await identity_of(client, "approvals", "openid profile offline_access")
+    assert found["iss"] == f"https://login.microsoftonline.com/{client.tenant}/v2.0"
+    assert (found["nonce"], found["tid"], found["preferred_username"]) == ("n", client.tenant, f"alice@{DOMAIN}")
+    assert found["groups"] == [client.id("admins")]
+    without_consent = await authorize(client, scope="openid profile")
+    assert "AADSTS65001" in without_consent.headers["Location"]
+    assert body(await authorize(client, scope="profile"))["error_codes"] == [70011]
+
+
+async def test_an_id_token_names_groups_only_if_the_application_asks_for_them(client: IdentityClient) -> None:
+    found = await identity_of(client, "access-tool", f"{GRAPH_SCOPE} openid")
+    assert "groups" not in found
+
+
+async def test_an_id_token_links_to_graph_if_the_user_has_too_many_groups() -> None:
+    groups = [{"name": f"group-{number}", "members": [f"alice@{DOMAIN}"]} for number in range(201)]
+    crowded = IdentityClient(
+        {
+            "users": [{"name": "Alice", "upn": f"alice@{DOMAIN}"}],
+            "groups": groups,
+            "servicePrincipals": [PIM_CLIENT, APPROVALS],
+        }
+    )
+    found = await identity_of(crowded, "approvals", "openid profile")
+    assert "groups" not in found
+    assert found["_claim_names"] == {"groups": "src1"}
+    assert found["_claim_sources"]["src1"]["endpoint"].endswith(f"/users/{found['oid']}/getMemberObjects")

@@ -135,6 +135,7 @@ async def test_a_change_of_an_application_governs_how_it_signs_in(client: Identi
         "publicClient": {"redirectUris": ["http://localhost"]},
         "web": {"redirectUris": ["https://a.example/"]},
         "api": {"requestedAccessTokenVersion": None},
+        "groupMembershipClaims": "SecurityGroup",
         "tags": ["b"],
     }
     assert (await client.send("PATCH", path, change)).status == 204
@@ -142,6 +143,8 @@ async def test_a_change_of_an_application_governs_how_it_signs_in(client: Identi
     assert (shown["tags"], shown["web"]["implicitGrantSettings"]["enableIdTokenIssuance"]) == (["b"], False)
     held = _held(client, principal["id"])
     assert (held.public, held.redirects, held.token_version) == (True, ("http://localhost", "https://a.example/"), 1)
+    assert held.group_claims
+    assert (await client.send("PATCH", path, {"groupMembershipClaims": "All"})).status == 501
     found = await client.get(f"/servicePrincipals/{principal['id']}")
     assert (found["displayName"], found["tags"], found["accountEnabled"]) == ("renamed", ["a"], True)
     off = {"accountEnabled": False, "notes": "closed"}

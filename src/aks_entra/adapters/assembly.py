@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from aks_entra.adapters.graph.conditional_access import GraphConditionalAccess
     from aks_entra.adapters.graph.directory import MicrosoftGraph
     from aks_entra.adapters.host.this_host import ThisHost
+    from aks_entra.adapters.identity.approvals import EntraApprovals
     from aks_entra.adapters.kubernetes.api_server import ApiServers
     from aks_entra.adapters.kubernetes.rbac import KubernetesRbac
     from aks_entra.adapters.log_analytics import LogAnalytics
@@ -70,6 +71,7 @@ async def open_services(
             conditional_access=on_first_use(lambda: adapters.policies),
             rights=on_first_use(lambda: adapters.rights),
             doors=on_first_use(lambda: adapters.doors),
+            approvals=on_first_use(lambda: adapters.approvals),
         )
         yield ports, on_first_use(lambda: adapters.access)
 
@@ -127,6 +129,12 @@ class _Adapters:
         from aks_entra.adapters.arm.doors import ArmDoors
 
         return ArmDoors(self._clients)
+
+    @cached_property
+    def approvals(self) -> EntraApprovals:
+        from aks_entra.adapters.identity.approvals import EntraApprovals
+
+        return EntraApprovals(self._web, on_first_use(lambda: self.directory))
 
     @cached_property
     def audit(self) -> LogAnalytics:

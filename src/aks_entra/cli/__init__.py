@@ -37,6 +37,8 @@ class _Commands(LazyGroup):
         "plan": Command("aks_entra.cli.plan", "Show what a migration would change. This is the dry run."),
         "migrate": Command("aks_entra.cli.migrate", "Migrate a fleet: stages, gates, batches, verdicts."),
         "approve": Command("aks_entra.cli.migrate", "Approve or reject a plan at a gate."),
+        "sign": Command("aks_entra.cli.signing", "Sign an approval at Microsoft Entra ID, and print its code."),
+        "approvals": Command("aks_entra.cli.approvals", "Print what signed approvals need in Microsoft Entra ID."),
         "gates": Command("aks_entra.cli.gates", "List the runs that wait for an approval or for a time."),
         "metrics": Command("aks_entra.cli.metrics", "Serve gates, verdicts, rotations and break-glass to Prometheus."),
         "skip": Command("aks_entra.cli.skip_and_stop", "Leave clusters out of a rollout that is running."),

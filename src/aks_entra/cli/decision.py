@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aks_entra.cli import output
 from aks_entra.cli.deferred import wiring
+from aks_entra.core.planning.rollout import needs_requester
 from aks_entra.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aks_entra.core.planning.rollout import Gated, Soak
+    from aks_entra.ports.migration import Caller
 
 Approver = Annotated[
     str | None,
@@ -37,6 +44,15 @@ Ticket = Annotated[
 
 async def signed_in() -> str:
     """Return the name of the identity that runs the command. An approval records it as a claim."""
-    async with wiring.open_session(Settings()) as session:
-        caller = await session.ports.callers.runner()
+    caller = await _caller()
     return caller.name or caller.object_id
+
+
+async def requester_for(stages: Iterable[Gated], rotation: Soak | None) -> str:
+    """Return the object id of the identity that starts a run, if somebody must not approve it. Empty if not needed."""
+    return (await _caller()).object_id if needs_requester(stages, rotation) else ""
+
+
+async def _caller() -> Caller:
+    async with wiring.open_session(Settings()) as session:
+        return await session.ports.callers.runner()

@@ -12,7 +12,7 @@ import typer
 
 from aks_entra.cli import output
 from aks_entra.cli import without_gates as ungated
-from aks_entra.cli.decision import Approver, Reason, Ticket, signed_in
+from aks_entra.cli.decision import Approver, Reason, Ticket, requester_for, signed_in
 from aks_entra.cli.deferred import prefect_client
 from aks_entra.cli.local.server import prefect_here
 from aks_entra.cli.plan import plan_of
@@ -20,6 +20,7 @@ from aks_entra.cli.plan_input import is_plan, read_plan, read_settings
 from aks_entra.cli.progress_board import board
 from aks_entra.cli.run_endings import detached, leave, unreported
 from aks_entra.cli.shown import print_report, show_plan
+from aks_entra.cli.signing import NoBrowser, sign_all, to_sign
 from aks_entra.cli.skip_and_stop import leave_out, try_again
 from aks_entra.core.verdict.verdict import Outcome, restored
 from aks_entra.errors import Refused, Rejected
@@ -181,22 +182,56 @@ def approve(
     reject: Annotated[
         bool, typer.Option("--reject", help="Reject the plan: this stage and all later stages are skipped.")
     ] = False,
+    no_browser: NoBrowser = False,
 ) -> None:
-    """Approve or reject a plan at a gate. The decision applies to exactly this plan."""
-    output.run(decide_at_gate(run, plan, reason=reason, ticket=ticket, approver=approver, reject=reject))
+    """Approve or reject a plan at a gate. The decision applies to exactly this plan.
+
+    If the fleet file names `approvers`, the command shows the plan, and you sign the approval at Microsoft Entra ID.
+    """
+    output.run(
+        decide_at_gate(run, plan, reason=reason, ticket=ticket, approver=approver, reject=reject, no_browser=no_browser)
+    )
 
 
 async def decide_at_gate(
-    run: str, plan: str, *, reason: str, approver: str | None, reject: bool, ticket: str = ""
+    run: str,
+    plan: str,
+    *,
+    reason: str,
+    approver: str | None,
+    reject: bool,
+    ticket: str = "",
+    no_browser: bool = False,
 ) -> None:
-    """Answer the gate of a waiting run in the name of `approver`. Default: the identity that is signed in."""
+    """Answer the gate of a waiting run, signed if its fleet file says so, or else in the name of `approver`.
+
+    Default of `approver`: the identity that is signed in.
+    """
     await prefect_client.require_server()
-    name = approver or await signed_in()
-    gate = await prefect_client.decide(
-        run, plan, decision="reject" if reject else "approve", approver=name, reason=reason, ticket=ticket
-    )
+    gate = await prefect_client.gate_named(run, plan)
+    signing = await to_sign(gate)
     numbered = f", ticket {ticket}" if ticket else ""
-    output.say(f"✓ {'rejected' if reject else 'approved'} by {name} ({reason}{numbered})", style="good")
+    if signing is not None and not reject:
+        if approver is not None:
+            raise Refused("--approver is a claim, and this gate takes signed approvals", remedy="leave it out")
+        (signed,) = await sign_all((signing,), reason, ticket, no_browser=no_browser)
+        if signed.missing:
+            output.say(f"✓ signed by {signed.name} ({reason}{numbered}): {signed.missing} so far", style="good")
+            output.say(f"  another person: aks-entra approve {run} --plan {plan} --reason …")
+            return
+        name, code, how = signed.name, signed.code, "signed at Microsoft Entra ID"
+    else:
+        name, code, how = approver or await signed_in(), "none" if signing else "", "a claim"
+    await prefect_client.decide(
+        str(gate.run),
+        gate.plan,
+        decision="reject" if reject else "approve",
+        approver=name,
+        reason=reason,
+        ticket=ticket,
+        code=code,
+    )
+    output.say(f"✓ {'rejected' if reject else 'approved'} by {name}, {how} ({reason}{numbered})", style="good")
     output.say(f"  {gate.page}")
 
 
@@ -235,8 +270,9 @@ async def _start(request: Request) -> FlowRun:
         if digest is None:
             raise Refused(f"run {old.name} died before it had a plan", remedy="start it again from the fleet file")
         await _members(request, digest)
-        token = await _token(await prefect_client.load_plan(digest), request)
-        return await prefect_client.resume(str(old.id), digest, token=token, tell=output.say)
+        stored = await prefect_client.load_plan(digest)
+        token, requester = await _token(stored, request), await requester_for(stored.stages, stored.rotation)
+        return await prefect_client.resume(str(old.id), digest, token=token, requester=requester, tell=output.say)
     if request.plan is not None:
         return await _start_plan(request.plan, request)
     if request.source is None:
@@ -249,14 +285,16 @@ async def _start(request: Request) -> FlowRun:
         plan = await plan_of(wanted, None)
         show_plan(plan)
         return await _start_plan(plan, request)
-    return await prefect_client.start_fleet(fleet.to_parameter())
+    requester = await requester_for(wanted.stages, wanted.rotation)
+    return await prefect_client.start_fleet(fleet.to_parameter(), requester=requester)
 
 
 async def _start_plan(plan: FleetPlan, request: Request) -> FlowRun:
     """Store a plan and start a coordinator for it. If stages begin without an approval, record who typed that."""
     ungated.require_typed(plan.stages, plan.rotation, typed=request.without_gates)
     await prefect_client.store_plan(plan)
-    return await prefect_client.start_migration(plan.digest, token=await _token(plan, request))
+    token, requester = await _token(plan, request), await requester_for(plan.stages, plan.rotation)
+    return await prefect_client.start_migration(plan.digest, token=token, requester=requester)
 
 
 async def _token(plan: FleetPlan, request: Request) -> str:
@@ -305,7 +343,11 @@ async def _at_gate(gate: Gate, plan: FleetPlan, request: Request, first: str) ->
     """Say how to approve. With --yes, approve exactly the plan that the command was given or that --plan names."""
     stage, digits = plan.stages[gate.stage].name, prefect_client.short(plan.digest)
     output.say(f"Gate {gate.moment} stage {stage}: waiting for approval · {gate.page}", style="warning")
-    if not request.yes:
+    conditions = plan.stages[gate.stage].gate(gate.moment)
+    signed = conditions is not None and conditions.approvers is not None
+    if request.yes and signed:
+        output.say("  --yes cannot sign: a person signs this approval at Microsoft Entra ID", style="warning")
+    if not request.yes or signed:
         output.say(f"  aks-entra approve {str(gate.run)[:8]} --plan {digits} --reason CHG-…")
         return
     if request.follow is not None and not prefect_client.hexadecimal(gate.plan).startswith(request.approves):
@@ -329,7 +371,7 @@ async def _at_gate(gate: Gate, plan: FleetPlan, request: Request, first: str) ->
         reason=request.reason,
         ticket=request.ticket,
     )
-    output.say(f"  ✓ approved by --yes: plan {digits}, as {name} ({request.reason})", style="good")
+    output.say(f"  ✓ approved by --yes: plan {digits}, as {name}, a claim ({request.reason})", style="good")
 
 
 def _sound(plan: FleetPlan, report: FleetReport) -> bool:

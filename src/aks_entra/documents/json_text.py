@@ -25,6 +25,7 @@ from aks_entra.core.evidence.observations import Baseline
 from aks_entra.core.evidence.rotation_debt import Record
 from aks_entra.core.planning.fleet import Fleet
 from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.planning.signed_approval import SignedApproval
 from aks_entra.core.storable import storable
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Verdict
@@ -53,6 +54,7 @@ _BASELINE: Final = _Form("baseline", Baseline)
 _FLEET: Final = _Form("fleet", Fleet)
 _RECORDS: Final = _Form("records", tuple[Record, ...])
 _OPENING: Final = _Form("opening", OpeningRecord)
+_SIGNED_APPROVAL: Final = _Form("signed-approval", SignedApproval)
 
 VERSION: Final = 1
 """Of the documents that this program writes, and the newest that it reads."""
@@ -163,6 +165,16 @@ def dump_records(records: tuple[Record, ...]) -> str:
 def load_records(text: str) -> tuple[Record, ...]:
     """Read records. Refused when malformed."""
     return _load(_RECORDS, text)[0]
+
+
+def dump_signed_approval(signed: SignedApproval) -> str:
+    """`{"kind": "aks-entra/signed-approval", "version": 1, "signed-approval": {…}}`."""
+    return _dump(_SIGNED_APPROVAL, signed)
+
+
+def load_signed_approval(text: str) -> SignedApproval:
+    """Read a signed approval. Refused when malformed. Its signatures are not checked here."""
+    return _load(_SIGNED_APPROVAL, text)[0]
 
 
 def pack(text: str) -> str:

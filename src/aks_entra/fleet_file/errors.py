@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from aks_entra.errors import Refused, SeveralRefused
 from aks_entra.fleet_file.yaml_lines import Document, Path, Problem, Value, dotted
@@ -170,7 +171,7 @@ def _mistake(  # noqa: C901, PLR0911, PLR0912 - a table: one line for each kind 
 
 
 def _choice(within: type[BaseModel] | None, key: str, value: Any, where: Path) -> Mistake:
-    annotation = within.model_fields[key].annotation if within else None
+    annotation = _fields(within)[key].annotation if within else None
     words = next(([str(one.value) for one in kind] for kind in _enums_in(annotation)), [])
     close = difflib.get_close_matches(str(value).casefold(), words, n=1) if isinstance(value, str) else []
     if isinstance(value, bool):
@@ -197,7 +198,7 @@ def _not_a_list(key: str, value: Any, where: Path) -> Mistake:
 
 def _not_a_mapping(value: Any, where: Path, model: type[BaseModel]) -> Mistake:
     here = _model_at(model, where)
-    keys = _or(list(here.model_fields)) if here else "a name and its value"
+    keys = _or(list(_fields(here))) if here else "a name and its value"
     if value is None:
         return Mistake("has no value", f"write {keys} below it")
     if where and where[0] == "clusters" and isinstance(value, str) and value.startswith("/"):
@@ -207,7 +208,7 @@ def _not_a_mapping(value: Any, where: Path, model: type[BaseModel]) -> Mistake:
 
 def _known(where: Path, within: type[BaseModel] | None, model: type[BaseModel]) -> str:
     """Say which key was probably meant, and which keys are allowed."""
-    allowed = list(within.model_fields) if within else []
+    allowed = list(_fields(within)) if within else []
     meant = _meant(where, model)
     if meant != where:
         return f"did you mean `{meant[-1]}`? Allowed here: {_or(allowed)}"
@@ -222,7 +223,7 @@ def _known(where: Path, within: type[BaseModel] | None, model: type[BaseModel]) 
 def _meant(where: Path, model: type[BaseModel]) -> Path:
     """Return the path that was probably meant by a path with an unknown key, or the same path if none is likely."""
     within = _model_at(model, where[:-1])
-    plain = {_plain(name): name for name in within.model_fields} if within else {}
+    plain = {_plain(name): name for name in _fields(within)} if within else {}
     key = _plain(str(where[-1]))
     other = _OTHER_NAMES.get(key)
     if other in plain.values():
@@ -237,10 +238,15 @@ def _model_at(model: type[BaseModel], path: Path) -> type[BaseModel] | None:
     for part in path:
         if isinstance(part, int):
             continue
-        if here is None or part not in here.model_fields:
+        if here is None or part not in _fields(here):
             return None
-        here = _model_in(here.model_fields[part].annotation)
+        here = _model_in(_fields(here)[part].annotation)
     return here
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields of a model by their keys in the file: `not` is a word of Python, and its field is `not_`."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
@@ -258,7 +264,7 @@ def _enums_in(annotation: Any) -> Iterator[type[Enum]]:
 
 def _places(model: type[BaseModel], under: str = "") -> Iterator[tuple[str, str]]:
     """Yield each key of the format, and the path above it."""
-    for name, field in model.model_fields.items():
+    for name, field in _fields(model).items():
         yield name, under
         inner = _model_in(field.annotation)
         if inner is not None:
@@ -266,7 +272,7 @@ def _places(model: type[BaseModel], under: str = "") -> Iterator[tuple[str, str]
 
 
 def _described(within: type[BaseModel] | None, key: str) -> str:
-    description = within.model_fields[key].description if within else None
+    description = _fields(within)[key].description if within else None
     return (description or "required").rstrip(".")
 
 

@@ -217,11 +217,11 @@ class FleetFile(_Part):
 
     def to_parameter(self) -> dict[str, Any]:
         """Return the fleet as the parameter of a flow: its own values without `runs`, as JSON."""
-        return self.model_dump(mode="json", exclude={"runs"}, exclude_defaults=True)
+        return self.model_dump(mode="json", exclude={"runs"}, exclude_defaults=True, by_alias=True)
 
     def to_fleet(self) -> Fleet:
         """Return the same as a core value."""
-        soak = self.rollout.rotation.to_soak() if self.rollout and self.rollout.rotation else None
+        soak = self.rollout.rotation.to_soak(self.rollout.approvers) if self.rollout and self.rollout.rotation else None
         target = self.target.to_wanted()
         return Fleet(
             name=self.name,
@@ -229,7 +229,9 @@ class FleetFile(_Part):
             excluded=tuple(entry.to_selector() for entry in self.exclude),
             target=replace(target, rotation=RotationPolicy.LATER) if soak else target,
             prover=self.prover.to_spec() if self.prover else None,
-            stages=tuple(stage.to_spec() for stage in self.rollout.stages) if self.rollout else ONE_STAGE,
+            stages=tuple(stage.to_spec(self.rollout.approvers) for stage in self.rollout.stages)
+            if self.rollout
+            else ONE_STAGE,
             skip_rules=tuple(skip.to_skip() for skip in self.skip_rules),
             ticket_required=bool(self.rollout and self.rollout.change_ticket is ChangeTicket.REQUIRED),
             audit_days=self.audit_days,

@@ -14,6 +14,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from aks_entra.core.durations import moment, span, stamp
+from aks_entra.core.planning.approvers import Approvers
 from aks_entra.core.planning.fleet import GroupSpec, StageSpec
 from aks_entra.core.planning.gates import Gate, Hours
 from aks_entra.core.planning.rollout import Soak
@@ -22,6 +23,7 @@ from aks_entra.fleet_file.fields import (
     MAX_CLUSTERS,
     ClockTime,
     Day,
+    Guid,
     Instant,
     Label,
     Names,
@@ -107,6 +109,42 @@ class GroupFile(Part):
         )
 
 
+class Excluded(StrEnum):
+    """Who may not approve, although the groups contain the person."""
+
+    REQUESTER = "requester"
+
+
+class ApproversFile(Part):
+    """The people who have to sign an approval at Microsoft Entra ID."""
+
+    tenant_id: Guid
+    """Tenant in which they sign in."""
+    client_id: Guid
+    """The application through which they sign in. `aks-entra approvals setup` prints how to make it."""
+    groups: Annotated[tuple[Guid, ...], Field(min_length=1, max_length=20)]
+    """Object ids of the groups whose members may approve."""
+    at_least: Annotated[int, Field(ge=1, le=10, strict=True)] = 1
+    """How many different people have to sign."""
+    not_: Annotated[Excluded | None, Field(alias="not")] = None
+    """`requester`: the person who started the run may not approve it."""
+
+    @model_validator(mode="after")
+    def _groups_once(self) -> ApproversFile:
+        once("groups", list(self.groups), "this group is listed twice", "remove one of the two")
+        return self
+
+    def to_approvers(self) -> Approvers:
+        """Return the same as a core value."""
+        return Approvers(
+            tenant_id=self.tenant_id,
+            client_id=self.client_id,
+            groups=self.groups,
+            at_least=self.at_least,
+            not_requester=self.not_ is Excluded.REQUESTER,
+        )
+
+
 class ApprovalFile(Part):
     """A person's decision about the exact plan when the stage begins."""
 
@@ -114,6 +152,15 @@ class ApprovalFile(Part):
     """`false`: nobody is asked, as with `approval: false`."""
     expires_after: Span = "24h"
     """How long an approval is valid before its stage begins. After that a new approval is needed."""
+    approvers: ApproversFile | None = None
+    """Who has to sign the approval. Default: the approvers of the rollout."""
+
+    @model_validator(mode="after")
+    def _asks_them(self) -> ApprovalFile:
+        if self.approvers and not self.required:
+            remedy = "remove `approvers`, or `required: false`"
+            raise Mistakes([Mistake("nobody is asked, so nobody can sign", remedy, at=("approvers",))])
+        return self
 
 
 class WindowFile(Part):
@@ -154,9 +201,14 @@ class GateFile(Part):
     maintenance_window: StrictBool = False
     """No cluster is started outside its own maintenance window in Azure. A cluster without one does not wait."""
 
-    def to_gate(self, *, approval: bool) -> bool | Gate:
-        """Return the same as a core value. `approval` is the default for a gate that does not say whether to ask."""
+    def to_gate(self, *, approval: bool, approvers: ApproversFile | None = None) -> bool | Gate:
+        """Return the same as a core value.
+
+        `approval` is the default for a gate that does not say whether to ask, `approvers` for one that does not say
+        who signs.
+        """
         wanted = self.approval or ApprovalFile(required=approval)
+        signers = (wanted.approvers or approvers) if wanted.required else None
         gate = Gate(
             approval=wanted.required,
             expires_after=_seconds(wanted.expires_after),
@@ -164,6 +216,7 @@ class GateFile(Part):
             not_before=stamp(moment(self.not_before)) if self.not_before else "",
             window=self.window.to_hours() if self.window else None,
             maintenance_window=self.maintenance_window,
+            approvers=signers.to_approvers() if signers else None,
         )
         return gate.approval if gate in {Gate(), Gate(approval=False)} else gate
 
@@ -203,15 +256,15 @@ class StageFile(Part):
         )
         return self
 
-    def to_spec(self) -> StageSpec:
-        """Return the same as a core value."""
+    def to_spec(self, approvers: ApproversFile | None = None) -> StageSpec:
+        """Return the same as a core value. `approvers`: those of the rollout."""
         return StageSpec(
             name=self.name,
             groups=tuple(group.to_spec() for group in self.groups),
             max_concurrency=self.max_concurrency,
             max_allowed_failures=self.max_allowed_failures,
-            gate_before=self.gate_before.to_gate(approval=True),
-            gate_after=self.gate_after.to_gate(approval=False),
+            gate_before=self.gate_before.to_gate(approval=True, approvers=approvers),
+            gate_after=self.gate_after.to_gate(approval=False, approvers=approvers),
             batch_size=self.batch_size,
             max_concurrency_per_subscription=self.max_concurrency_per_subscription,
         )
@@ -232,9 +285,9 @@ class RotationFile(Part):
     gate: GateOrBoolean = GateFile(approval=ApprovalFile())
     """The gate before the rotation, as before a stage."""
 
-    def to_soak(self) -> Soak:
-        """Return the same as a core value."""
-        return Soak(after=_seconds(self.after), gate=self.gate.to_gate(approval=True))
+    def to_soak(self, approvers: ApproversFile | None = None) -> Soak:
+        """Return the same as a core value. `approvers`: those of the rollout."""
+        return Soak(after=_seconds(self.after), gate=self.gate.to_gate(approval=True, approvers=approvers))
 
 
 class RolloutFile(Part):
@@ -244,6 +297,8 @@ class RolloutFile(Part):
     """The stages, in order."""
     change_ticket: ChangeTicket = ChangeTicket.OPTIONAL
     """Whether an approval must name a change ticket."""
+    approvers: ApproversFile | None = None
+    """Who has to sign the approvals of all gates at Microsoft Entra ID. Default: nobody; a typed name is a claim."""
     rotation: RotationFile | None = None
     """Rotates the certificates later in the same rollout, instead of in the stages."""
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     )
     from aks_entra.core.preflight.audit_callers import AuditedCallers
     from aks_entra.core.steps import Guarded, Step
+    from aks_entra.ports.approvals import Approvals
     from aks_entra.ports.directory import Directory
     from aks_entra.ports.doors import Doors
     from aks_entra.ports.host import Host
@@ -351,4 +352,5 @@ class Ports:
     conditional_access: ConditionalAccess | None = None
     rights: RightsReads | None = None
     doors: Doors | None = None
+    approvals: Approvals | None = None
     log: RunLog = field(default_factory=NoLog)

@@ -6,7 +6,7 @@ second, so that command lines import it inside functions.
 
 from aks_entra.core.planning.approval import Approval
 from aks_entra.prefect_client import _entry  # noqa: F401 - first: Prefect's settings are read when it is imported
-from aks_entra.prefect_client.approvals import Gate, decide, gates
+from aks_entra.prefect_client.approvals import Gate, decide, gate_named, gate_waiting, gates
 from aks_entra.prefect_client.authentication import asks_for_authentication
 from aks_entra.prefect_client.break_glass_records import announce_opening, opening_of, store_opening
 from aks_entra.prefect_client.decisions import store_without_gates
@@ -32,6 +32,7 @@ from aks_entra.prefect_client.leases import hold_lease, hold_leases
 from aks_entra.prefect_client.metrics import measure
 from aks_entra.prefect_client.migration_records import (
     PrefectJournal,
+    frozen_plan,
     load_plan,
     load_report,
     noted_plan,
@@ -70,6 +71,7 @@ from aks_entra.prefect_client.runs import (
 )
 from aks_entra.prefect_client.scheduled_sweeps import EndNotScheduled
 from aks_entra.prefect_client.schedules import overdue_schedules
+from aks_entra.prefect_client.signed_approvals import count_stored, requester_of, store_signed
 from aks_entra.prefect_client.skips import is_cancelled, member_of, retry, skip, stop, stop_batches
 
 __all__ = [
@@ -92,6 +94,7 @@ __all__ = [
     "asks_for_authentication",
     "await_end",
     "await_run",
+    "count_stored",
     "decide",
     "deployed_fleets",
     "deployment_pages",
@@ -99,6 +102,9 @@ __all__ = [
     "follow",
     "found_deployments",
     "found_notifications",
+    "frozen_plan",
+    "gate_named",
+    "gate_waiting",
     "gates",
     "hexadecimal",
     "hold_lease",
@@ -122,6 +128,7 @@ __all__ = [
     "request",
     "request_with_content",
     "requested_deployment",
+    "requester_of",
     "require_idle",
     "require_no_runs_left",
     "require_online",
@@ -139,6 +146,7 @@ __all__ = [
     "store_opening",
     "store_plan",
     "store_report",
+    "store_signed",
     "store_verdict",
     "store_without_gates",
     "switched_off_deployments",

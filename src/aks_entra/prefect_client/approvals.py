@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
@@ -34,6 +34,8 @@ from pydantic import Field, ValidationError, create_model
 from aks_entra.core.durations import stamp
 from aks_entra.core.planning.approval import Approval
 from aks_entra.core.planning.gates import Side as Moment
+from aks_entra.core.planning.signed_approval import Count
+from aks_entra.documents import dump_signed_approval
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import artifacts, events, migration_records, names
 from aks_entra.prefect_client.decisions import Question, answers_of, decided
@@ -41,6 +43,7 @@ from aks_entra.prefect_client.flow_run_list import all_runs
 from aks_entra.prefect_client.liveness import register, unregister
 from aks_entra.prefect_client.run_log import tell
 from aks_entra.prefect_client.waiting import NO_ERROR
+from aks_entra.text.markdown import for_markdown
 from aks_entra.text.safe import visible
 from aks_entra.typed_text import one_line
 
@@ -65,8 +68,10 @@ class Gate:
         return names.run_page(self.run)
 
 
-def form(digest: str, question: str, *, ticket: bool = False) -> type[RunInput]:
+def form(digest: str, question: str, *, ticket: bool = False, signed: bool = False) -> type[RunInput]:
     """Return the form of a gate. `question` is markdown; `ticket`: whether a change ticket is required.
+
+    `signed`: whether an approval has to be signed, so that the form asks for its code.
 
     No field that decides has a default, so that an empty answer approves nothing. Every field is text, because a choice
     in this dialog of Prefect's V1 UI (3.8.8) closes as soon as it opens. The descriptions of the fields are plain text,
@@ -87,7 +92,11 @@ def form(digest: str, question: str, *, ticket: bool = False) -> type[RunInput]:
         ),
         "approver": (
             Annotated[str, Field(pattern=_SAID, max_length=200)],
-            Field(description="Who decides. It is a claim, not a proof, unless a proxy signs people in."),
+            Field(
+                description="Who decides. The signatures prove who it was."
+                if signed
+                else "Who decides. It is a claim, not a proof, unless a proxy signs people in."
+            ),
         ),
         "reason": (
             Annotated[str, Field(pattern=_SAID, max_length=500)],
@@ -100,6 +109,11 @@ def form(digest: str, question: str, *, ticket: bool = False) -> type[RunInput]:
             else Field(default="", description="The change ticket, if there is one."),
         ),
     }
+    if signed:
+        fields["code"] = (
+            Annotated[str, Field(pattern=r"^\s*([0-9a-f]{24}|none)\s*$")],
+            Field(description="Type the approval code that aks-entra sign RUN prints, or none for a rejection."),
+        )
     model: type[RunInput] = create_model("Decision", __base__=RunInput, **fields)
     return model.with_initial_data(description=question)
 
@@ -125,6 +139,7 @@ async def ask_anew(
     about: events.Subject,
     instead_of: Approval | None = None,
     ticket: bool = False,
+    signatures: Callable[[Approval], Awaitable[Count]] | None = None,
 ) -> Approval:
     """Suspend the flow run until a person decides.
 
@@ -137,13 +152,17 @@ async def ask_anew(
         about: what the events of the gate say about it.
         instead_of: the approval that expired, if there was one.
         ticket: whether a change ticket is required.
+        signatures: counts the signatures for an approval. None: a typed name is enough.
     """
+    missing = ""
     base = names.key(asked.key, instead_of.at if instead_of else "")
     for attempt in itertools.count(1):
         pause = names.key(base, str(attempt))
         try:
             await unregister()
-            answer = await _suspend(form(asked.plan, question(), ticket=ticket), pause, asked.plan, about, instead_of)
+            page = f"**The last answer did not open the gate: {for_markdown(missing)}.**\n\n" if missing else ""
+            asking = form(asked.plan, f"{page}{question()}", ticket=ticket, signed=signatures is not None)
+            answer = await _suspend(asking, pause, asked.plan, about, instead_of)
             run = await register()  # answered: this process carries the run on
             said = words_of(answer)
             decision = Approval(
@@ -159,6 +178,14 @@ async def ask_anew(
                 reason=said["reason"],
                 ticket=said["ticket"],
             )
+            if signatures is not None and decision.decision == "approve":
+                found = await signatures(decision)
+                if missing := what_is_missing(found, said["code"]):
+                    tell(f"the gate stays shut: {missing}")
+                    continue
+                decision = replace(
+                    decision, approver=found.words, signed=tuple(map(dump_signed_approval, found.signed))
+                )
         except Pause:
             digits = names.short(asked.plan)
             command = f"aks-entra approve {str(artifacts.own_flow_run())[:8]} --plan {digits} --reason …"
@@ -173,6 +200,13 @@ async def ask_anew(
         tell(_words_of_decision(decision))
         return decision
     raise AssertionError  # pragma: no cover - count() never ends
+
+
+def what_is_missing(found: Count, code: str) -> str:
+    """Return why an approval with this code does not open a gate. Empty if it does."""
+    if not found.missing and code in found.codes:
+        return ""
+    return "; ".join((found.missing or f"the approval code {code} does not count", *found.refused))
 
 
 async def _suspend(
@@ -190,7 +224,7 @@ async def _suspend(
 def _words_of_decision(decision: Approval) -> str:
     verb = "approved" if decision.decision == "approve" else "rejected"
     ticket = f", ticket {decision.ticket}" if decision.ticket else ""
-    return f"{names.short(decision.plan)} was {verb} by {decision.approver} ({decision.reason}{ticket})"
+    return f"{names.short(decision.plan)} was {verb} by {decision.by} ({decision.reason}{ticket})"
 
 
 async def gates(run: str | None = None) -> tuple[Gate, ...]:
@@ -213,16 +247,52 @@ async def gate_of(client: PrefectClient, run: FlowRun) -> Gate | None:
 
 
 async def decide(
-    run: str, plan: str, *, decision: Literal["approve", "reject"], approver: str, reason: str, ticket: str = ""
+    run: str,
+    plan: str,
+    *,
+    decision: Literal["approve", "reject"],
+    approver: str,
+    reason: str,
+    ticket: str = "",
+    code: str = "",
 ) -> Gate:
     """Answer a gate. `run`: the beginning of its id; `plan`: the digest, or at least six digits of it.
+
+    `code` is the approval code, at a gate whose approvals are signed; it is `none` for a rejection there.
 
     Raises:
         Refused: no such run waits, it waits for another plan, or the form refuses the answer.
     """
     for field, text in (("approver", approver), ("reason", reason), ("ticket", ticket)):
         one_line(field, text)
-    digits = names.hexadecimal(plan).lower()
+    gate = await gate_named(run, plan)
+    answer = {"decision": decision, "plan": gate.plan, "approver": approver, "reason": reason}
+    answer |= {name: value for name, value in (("ticket", ticket), ("code", code)) if value}
+    async with get_client() as client:
+        result = await client.resume_flow_run(gate.run, run_input=answer)
+    if result.status is not SetStateStatus.ACCEPT:
+        why = getattr(result.details, "reason", "") or "Prefect's server did not say why"
+        raise Refused(f"the gate did not take the answer: {why}", remedy="give --reason, --approver and --ticket")
+    return gate
+
+
+async def gate_named(run: str, plan: str) -> Gate:
+    """Return the gate of a run (the beginning of its id) that asks about a plan (at least six digits of its digest).
+
+    Raises Refused if no such run waits, or if it waits for another plan.
+    """
+    gate, digits = await gate_waiting(run), names.hexadecimal(plan).lower()
+    if len(digits) < migration_records.SHORTEST or not names.hexadecimal(gate.plan).startswith(digits):
+        raise Refused(
+            f"run {gate.run_name} waits for plan {names.short(gate.plan)}, not for {digits or 'nothing'}",
+            remedy=f"read that plan, then approve it by its own digest: --plan {names.short(gate.plan)}",
+            code="PlanMismatch",
+        )
+    return gate
+
+
+async def gate_waiting(run: str) -> Gate:
+    """Return the gate at which a run (the beginning of its id) waits. Raises Refused unless exactly one waits."""
     waiting = await gates(run)
     if not waiting:
         raise Refused(
@@ -231,22 +301,7 @@ async def decide(
         )
     if len(waiting) > 1:
         raise Refused(f"{len(waiting)} waiting runs begin with {run!r}", remedy="give more digits of the run's id")
-    gate = waiting[0]
-    if len(digits) < migration_records.SHORTEST or not names.hexadecimal(gate.plan).startswith(digits):
-        raise Refused(
-            f"run {gate.run_name} waits for plan {names.short(gate.plan)}, not for {digits or 'nothing'}",
-            remedy=f"read that plan, then approve it by its own digest: --plan {names.short(gate.plan)}",
-            code="PlanMismatch",
-        )
-    answer = {"decision": decision, "plan": gate.plan, "approver": approver, "reason": reason}
-    if ticket:
-        answer["ticket"] = ticket
-    async with get_client() as client:
-        result = await client.resume_flow_run(gate.run, run_input=answer)
-    if result.status is not SetStateStatus.ACCEPT:
-        why = getattr(result.details, "reason", "") or "Prefect's server did not say why"
-        raise Refused(f"the gate did not take the answer: {why}", remedy="give --reason, --approver and --ticket")
-    return gate
+    return waiting[0]
 
 
 async def _answered(run: UUID, question: str) -> str:

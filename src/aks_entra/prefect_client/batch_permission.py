@@ -19,11 +19,13 @@ from aks_entra.core.durations import stamp
 from aks_entra.core.planning.approval import decided_at
 from aks_entra.core.planning.gates import Gate
 from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.planning.signed_approval import not_accepted
 from aks_entra.core.rollout.versions import version_mismatch
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import decisions, migration_records, names, progress, runs
 from aks_entra.prefect_client.lineage import lineage, named
 from aks_entra.prefect_client.names import short
+from aks_entra.prefect_client.signed_approvals import Read, count_recorded
 from aks_entra.prefect_client.waiting import WAITING
 
 _REMEDY: Final = "start migrate-fleet with this plan: it waits at the gate and starts its batches itself"
@@ -37,7 +39,9 @@ class Permission:
     writes: bool
 
 
-async def permission(plan: FleetPlan, place: int, coordinator: str | None, *, allow_ungated: bool) -> Permission:
+async def permission(
+    plan: FleetPlan, place: int, coordinator: str | None, *, allow_ungated: bool, read: Read, groups: frozenset[str]
+) -> Permission:
     """Return what a batch of a stage may do.
 
     Args:
@@ -45,10 +49,12 @@ async def permission(plan: FleetPlan, place: int, coordinator: str | None, *, al
         place: the place of the stage in the plan.
         coordinator: the run that the batch names.
         allow_ungated: the worker's setting.
+        read: checks signatures, where the approval has to be signed.
+        groups: the groups whose approvers the worker accepts, by its setting. Empty: any.
 
     Raises:
         Refused: no coordinator that runs now was approved for exactly this stage of this plan, or it runs another
-            version of aks-entra.
+            version of aks-entra, or too few of the approvers signed.
     """
     stage = plan.stages[place]
     what = f"stage {stage.name} of plan {short(plan.digest)}"
@@ -61,7 +67,7 @@ async def permission(plan: FleetPlan, place: int, coordinator: str | None, *, al
         for run in await _candidates(client, plan, coordinator):
             trouble = await _not_at_work(client, run, plan, place)
             if not trouble:
-                return await _approved(run.id, plan, place, allow_ungated=allow_ungated)
+                return await _approved(run.id, plan, place, allow_ungated=allow_ungated, read=read, groups=groups)
             why = why or trouble
     raise Refused(f"{what} was not approved for this run: {why or 'its coordinator is not known'}", remedy=_REMEDY)
 
@@ -97,7 +103,9 @@ async def _not_at_work(client: PrefectClient, run: FlowRun, plan: FleetPlan, pla
     return ""
 
 
-async def _approved(run: UUID, plan: FleetPlan, place: int, *, allow_ungated: bool) -> Permission:
+async def _approved(
+    run: UUID, plan: FleetPlan, place: int, *, allow_ungated: bool, read: Read, groups: frozenset[str]
+) -> Permission:
     """Return what the coordinator was approved for. Raises Refused if its approval does not count."""
     stage, work = plan.stages[place], await progress.work_of(run)
     if work is None:
@@ -112,12 +120,23 @@ async def _approved(run: UUID, plan: FleetPlan, place: int, *, allow_ungated: bo
     if not work.writes:
         return Permission(coordinator=run, writes=False)
     gate = await gate_before(run, plan, place, allow_ungated=allow_ungated, began=work.began)
+    if why := not_accepted(gate, groups):
+        remedy = (
+            "name the groups of AKS_ENTRA_APPROVER_GROUPS under `rollout.approvers` of the fleet file, and plan again"
+        )
+        raise Refused(f"stage {stage.name} of plan {short(plan.digest)} is not begun: {why}", remedy=remedy)
     if gate is None or not gate.approval:
         return Permission(coordinator=run, writes=True)
-    given = decided_at(await decisions.decided(run, decisions.question_of(plan, place, "before")))
-    if given is None or not any(gate.counts(given, at) for at in (progress.now(), work.began)):
+    approval = await decisions.decided(run, decisions.question_of(plan, place, "before"))
+    given, moments = decided_at(approval), (progress.now(), work.began)
+    if given is None or not any(gate.counts(given, at) for at in moments):
         late = f", or too long ago ({stamp(given)})" if given else ""
         raise Refused(f"stage {stage.name} of plan {short(plan.digest)} was not approved{late}", remedy=_REMEDY)
+    if gate.approvers is not None and approval is not None:
+        found = await count_recorded(read, gate, gate.approvers, approval, at=moments)
+        if found.missing:
+            why = "; ".join((found.missing, *found.refused))
+            raise Refused(f"stage {stage.name} of plan {short(plan.digest)} was not approved: {why}", remedy=_REMEDY)
     return Permission(coordinator=run, writes=True)
 
 

@@ -118,7 +118,12 @@ def gate_expired(about: Subject, approval: Approval) -> Event:
 
 def gate_decided(about: Subject, approval: Approval) -> Event:
     """A person approved or rejected."""
-    said = {"approver": approval.approver, "reason": approval.reason, "ticket": approval.ticket}
+    said = {
+        "approver": approval.approver,
+        "signed": bool(approval.signed),
+        "reason": approval.reason,
+        "ticket": approval.ticket,
+    }
     name = GATE_APPROVED if approval.decision == "approve" else GATE_REJECTED
     return _of_gate(name, about, approval.plan, said)
 

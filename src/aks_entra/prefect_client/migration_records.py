@@ -151,8 +151,9 @@ async def approval(digest: str, stage: str, moment: Side) -> Approval | None:
 def read_approval(stored: Stored) -> Approval | None:
     """Return a recorded decision, or None if the artifact is damaged or holds something else."""
     try:
-        return Approval(**json.loads(stored.text))
-    except (TypeError, ValueError, Refused):
+        found = json.loads(stored.text)
+        return Approval(**{**found, "signed": tuple(found.get("signed", ()))})
+    except (AttributeError, TypeError, ValueError, Refused):
         return None
 
 

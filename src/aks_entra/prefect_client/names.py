@@ -111,6 +111,7 @@ def resumed_by(tags: list[str]) -> str | None:
 
 
 _FLEET_TAG: Final = "aks-entra-fleet:"
+_REQUESTER_TAG: Final = "requester:"
 
 
 def fleet_tag(name: str) -> str:
@@ -136,6 +137,19 @@ def typed_tag(token: str) -> str:
 def typed(tags: list[str]) -> list[str]:
     """Return the tokens of such decisions from a run's tags."""
     return [tag.removeprefix("typed:") for tag in tags if tag.startswith("typed:")]
+
+
+def started_tags(token: str, requester: str) -> tuple[str, ...]:
+    """Return the tags of a coordinator that a command starts.
+
+    `token`: of a typed decision, or empty. `requester`: the object id of the person, or empty. It is a claim.
+    """
+    return (*((typed_tag(token),) if token else ()), *((f"{_REQUESTER_TAG}{requester}",) if requester else ()))
+
+
+def requester(tags: list[str]) -> str | None:
+    """Return who started a run with these tags, or None if they do not say."""
+    return next((tag.removeprefix(_REQUESTER_TAG) for tag in tags if tag.startswith(_REQUESTER_TAG)), None)
 
 
 def stage_key(stage: str) -> str:

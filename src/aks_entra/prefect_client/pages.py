@@ -21,6 +21,7 @@ from aks_entra.text.safe import visible
 
 if TYPE_CHECKING:
     from aks_entra.core.planning.approval import Approval
+    from aks_entra.core.planning.signed_approval import SignedApproval
 
 _UNSEALED = (
     "**No digest covers the findings of this plan**: an earlier version made it, or somebody changed its file. "
@@ -103,7 +104,16 @@ def approval_page(approval: Approval) -> str:
     verb = "approved" if approval.decision == "approve" else "rejected"
     return (
         f"{approval.moment} stage {strong(approval.stage)} of plan {code(short(approval.plan))}: {verb} by "
-        f"{for_markdown(approval.approver)} ({for_markdown(approval.reason)}{_ticket(approval)})"
+        f"{for_markdown(approval.approver)}, {approval.proof} ({for_markdown(approval.reason)}{_ticket(approval)})"
+    )
+
+
+def signed_approval_page(signed: SignedApproval) -> str:
+    """Say what a person signed, without the token. Who it was is known when the signatures are checked."""
+    said = signed.statement
+    return (
+        f"approval code {code(signed.code)}: {said.decision} {said.side} stage {strong(said.stage)} of plan "
+        f"{code(short(said.plan))} in run {code(said.run[:8])} ({for_markdown(said.reason)})"
     )
 
 

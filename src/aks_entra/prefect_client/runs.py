@@ -94,10 +94,11 @@ async def start(
         )
 
 
-async def start_migration(digest: str, *, token: str = "") -> FlowRun:
+async def start_migration(digest: str, *, token: str = "", requester: str = "") -> FlowRun:
     """Start a coordinator for a stored plan. Raises Refused while another one carries the plan out.
 
     `token`: names the decision that its stages may begin without an approval (`decisions.store_without_gates`).
+    `requester`: object id of the person who starts it.
     """
     async with get_client() as client:
         for run in await runs_of(client, digest, coordinators=True, live=True):
@@ -106,13 +107,13 @@ async def start_migration(digest: str, *, token: str = "") -> FlowRun:
                 remedy=f"follow it: {names.run_page(run.id)}; if its machine died: aks-entra migrate --resume "
                 f"{str(run.id)[:8]}",
             )
-    tags = (names.typed_tag(token),) if token else ()
+    tags = names.started_tags(token, requester)
     return await start(names.MIGRATE_FLEET, {"plan": digest}, digest=digest, tags=tags)
 
 
-async def start_fleet(fleet: Mapping[str, Any]) -> FlowRun:
+async def start_fleet(fleet: Mapping[str, Any], *, requester: str = "") -> FlowRun:
     """Start a coordinator that plans a fleet first; `fleet` is a fleet file's content."""
-    return await start(names.MIGRATE_FLEET, {"fleet": dict(fleet)})
+    return await start(names.MIGRATE_FLEET, {"fleet": dict(fleet)}, tags=names.started_tags("", requester))
 
 
 async def tag_run(run: UUID, digest: str, fleet: str) -> None:
@@ -179,7 +180,7 @@ async def find_run(name: str) -> FlowRun:
 
 
 async def resume(
-    run: str, digest: str, *, token: str = "", tell: Callable[[str], None] = lambda _text: None
+    run: str, digest: str, *, token: str = "", requester: str = "", tell: Callable[[str], None] = lambda _text: None
 ) -> FlowRun:
     """Set dead runs of a plan to Crashed and start a new coordinator. Raises Refused while the old one lives or waits.
 
@@ -208,7 +209,7 @@ async def resume(
         await set_to_crashed(client, tuple(dead))
         crashed = [one.id for one in await runs_of(client, digest) if one.state and one.state.is_crashed()]
         await free(client, tuple(crashed))
-    tags = (names.resumes_tag(run), *((names.typed_tag(token),) if token else ()))
+    tags = (names.resumes_tag(run), *names.started_tags(token, requester))
     return await start(names.MIGRATE_FLEET, {"plan": digest}, digest=digest, name=f"resumes {run[:8]}", tags=tags)
 
 

@@ -12,7 +12,7 @@ COMMANDS = {  # name: (module with `register(app)`, help)
     "exec": ("start", "Run a command inside a new sandbox."),
     "up": ("start", "Run a sandbox until Ctrl-C."),
     "env": ("enter", "Print the export lines that bring a shell into a running sandbox."),
-    "sign-in": ("enter", "Enter the code of a device-code sign-in as a user of the world."),
+    "sign-in": ("enter", "Sign in as a user of the world, by device code or at the address for a browser."),
     "clock": ("running", "Show or advance the clock of a running sandbox."),
     "fault": ("running", "Inject faults into a running sandbox."),
     "report": ("running", "Show what a running sandbox was asked."),

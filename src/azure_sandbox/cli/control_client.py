@@ -54,13 +54,17 @@ def port_around() -> int | None:
     return parts.port if parts.hostname in {"127.0.0.1", "localhost"} else None
 
 
-def opener_through(port: int) -> urllib.request.OpenerDirector:
-    """Return an opener that trusts the CA of the sandbox on a port, and uses its proxy. Raises NoSandbox."""
+def opener_through(port: int, *handlers: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
+    """Return an opener that trusts the CA of the sandbox on a port, and uses its proxy. Raises NoSandbox.
+
+    `handlers` replace urllib's own of the same kind.
+    """
     exports = dict(line.removeprefix("export ").partition("=")[::2] for line in environment_of(port).splitlines())
     (bundle,) = shlex.split(exports["SSL_CERT_FILE"])
     return urllib.request.build_opener(
         urllib.request.ProxyHandler({"https": f"http://127.0.0.1:{port}"}),
         urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=bundle)),
+        *handlers,
     )
 
 

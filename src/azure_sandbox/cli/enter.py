@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from azure_sandbox.cli.browser_sign_in import sign_in_at
 from azure_sandbox.cli.control_client import CREDENTIALS, NoSandbox, environment_of, port_around
 from azure_sandbox.cli.device_sign_in import NotSignedIn, sign_in
 from azure_sandbox.cli.running import (
@@ -32,13 +33,22 @@ def env(port: ProxyPortOption = DEFAULT_PORT, network: NetworkOption = "", *, pe
 
 
 def sign_in_command(
-    code: Annotated[str, typer.Argument(help="The code that the terminal shows.")],
+    code: Annotated[
+        str,
+        typer.Argument(metavar="CODE|URL", help="The code, or the address of the sign-in page.", show_default=False),
+    ],
     name: Annotated[str, typer.Option("--as", help="The user who signs in: display name, UPN or object ID.")],
     port: PortOption = None,
 ) -> None:
-    """Enter the CODE of a device-code sign-in as a user of the world, as a person does at microsoft.com/devicelogin."""
+    """Sign in as a user of the world: with the CODE of a device-code sign-in, or at the URL that opens in a browser.
+
+    For a URL whose answer the application expects in the address bar, it prints the address to paste.
+    """
     at = wanted_port(port)
     try:
+        if code.startswith("https://"):
+            typer.echo(sign_in_at(code, name, at))
+            return
         typer.echo(f"{sign_in(code, name, at)} has signed in")
     except NoSandbox as error:
         fail(f"no sandbox is up on port {at} ({error}); start one with: aks-entra-sandbox up", 1)

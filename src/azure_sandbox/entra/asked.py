@@ -126,6 +126,9 @@ def _resource_of(request: Request, scope: str, *, application: bool) -> tuple[st
             raise errors.invalid_scope(request, name)
         resources.add(resource)
         permissions.add(permission)
+    asked = OIDC_SCOPES & set(scope.split())
+    if not resources and "openid" in asked and not application:
+        return "https://graph.microsoft.com", asked - {"offline_access"}  # Graph owns the OpenID permissions
     if len(resources) != 1:
         raise errors.invalid_scope(request, scope)
     return resources.pop(), frozenset(permissions - {".default"})

@@ -87,6 +87,7 @@ class ServicePrincipal:
     delegated: frozenset[str] = frozenset()  # permissions with admin consent: Graph's by name, else resource/name
     redirects: tuple[str, ...] = ()
     token_version: int = 1  # of the tokens that it accepts as a resource
+    group_claims: bool = False  # `groupMembershipClaims: SecurityGroup`: its ID tokens name the user's groups
     roles: frozenset[str] = frozenset()  # template ids of directory roles
     visible_at: datetime | None = None  # on the clock of operations: when ARM knows it; None: at once
     first_party: bool = False  # an application of Microsoft's, which is registered in another tenant

@@ -214,7 +214,8 @@ class People:
 
     def _id_token(self, asked: Asked, user: User, nonce: str | None) -> str:
         tenant, now = self._directory.tenant.id, int(asked.request.now.timestamp())
-        claims = {
+        client = self._directory.application(asked.client)
+        claims: dict[str, Any] = {
             "aud": asked.client,
             "iss": f"https://{HOST}/{tenant}/v2.0",
             "iat": now,
@@ -228,6 +229,8 @@ class People:
             "upn": user.upn,
             "ver": "2.0",
         }
+        if client is not None and client.group_claims:
+            claims |= self._tokens.groups_claim(user)
         return self._tokens.sign(claims if nonce is None else {**claims, "nonce": nonce})
 
 

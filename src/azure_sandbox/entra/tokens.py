@@ -170,6 +170,10 @@ class Tokens:
             claims = _second_version(claims, resource.app_id)
         return self.sign(claims | dict(more or {}))
 
+    def groups_claim(self, user: User) -> dict[str, Any]:
+        """Return the claim that names a user's security groups, or the link to Graph if they are too many."""
+        return _groups(sorted(self.directory.groups_of(user.id)), self.directory.tenant.id, f"users/{user.id}")
+
     def sign(self, claims: Mapping[str, Any]) -> str:
         """Sign claims with the tenant's key."""
         header = {"kid": self.key_id, "x5t": self.key_id}

@@ -51,6 +51,7 @@ PIM = frozenset().union(*READ_PIM.values(), *REMOVE_PIM.values(), READ_RULES)
 KNOWN = READ_ANYTHING | CREATE_GROUPS | WRITE_MEMBERS | WRITE_ROLE_ASSIGNABLE | WRITE_APPLICATIONS
 KNOWN |= WRITE_USERS | OWN_APPLICATIONS | READ_DOMAINS
 KNOWN |= READ_POLICIES | WRITE_POLICIES | READ_SIGN_INS | PIM | {"Directory.AccessAsUser.All"}
+KNOWN |= {"openid", "profile", "email"}  # OpenID permissions, for which Graph is the resource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,12 +138,16 @@ def _merged(name: str, default: object, held: object, value: object) -> object:
 
 
 def _settle(application: Application, principal: ServicePrincipal, sent: dict[str, Any]) -> None:
-    """Let the settings of an application govern how it signs in: redirects, public client, version of tokens."""
+    """Let the settings of an application govern how it signs in: redirects, public client, tokens."""
     whole = {**APPLICATION, **application.more}
     if {"publicClient", "web", "spa", "isFallbackPublicClient"} & set(sent):
         places = [whole[it].get("redirectUris") or [] for it in ("publicClient", "web", "spa")]
         principal.redirects = tuple(one for it in places for one in it)
         principal.public = bool(whole["isFallbackPublicClient"] or places[0])
+    if "groupMembershipClaims" in sent:
+        if whole["groupMembershipClaims"] not in {None, "None", "SecurityGroup"}:
+            raise errors.not_modelled(f"groupMembershipClaims {whole['groupMembershipClaims']!r}")
+        principal.group_claims = whole["groupMembershipClaims"] == "SecurityGroup"
     if "api" in sent:
         principal.token_version = int(whole["api"].get("requestedAccessTokenVersion") or 1)
 

@@ -56,6 +56,7 @@ def service_principal(model: ServicePrincipalModel, home: Tenant, folder: Path) 
         delegated=frozenset(model.delegated_permissions),
         redirects=model.redirect_uris,
         token_version=model.token_version,
+        group_claims=model.group_membership_claims is not None,
         roles=template_ids(frozenset(model.roles)),
     )
 

@@ -81,6 +81,7 @@ def _application(it: ServicePrincipal, valid: list[str], expired: list[str]) -> 
         "delegatedPermissions": sorted(it.delegated),
         "redirectUris": list(it.redirects),
         "tokenVersion": it.token_version,
+        "groupMembershipClaims": "SecurityGroup" if it.group_claims else None,
         "federatedCredentials": [
             {"name": one.name, "issuer": one.issuer, "subject": one.subject, "audience": one.audience}
             for one in it.federated

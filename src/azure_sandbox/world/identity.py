@@ -84,7 +84,7 @@ class ServicePrincipalModel(Model):
 
     `certificates` are PEM texts, or paths relative to the world file. Users sign in with a `publicClient`. Its
     `delegatedPermissions` have admin consent: Graph's by name, others as `resource/name`. `tokenVersion` is the version
-    of the tokens that it accepts as a resource.
+    of the tokens that it accepts as a resource. With `groupMembershipClaims` its ID tokens name the user's groups.
     """
 
     name: str
@@ -101,6 +101,7 @@ class ServicePrincipalModel(Model):
     delegated_permissions: tuple[str, ...] = ()
     redirect_uris: tuple[str, ...] = ()
     token_version: Literal[1, 2] = 1
+    group_membership_claims: Literal["SecurityGroup"] | None = None
 
     @model_validator(mode="after")
     def _known(self) -> ServicePrincipalModel:

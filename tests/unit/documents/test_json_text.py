@@ -18,10 +18,12 @@ from aks_entra.documents import (
     dump_baseline,
     dump_plan,
     dump_report,
+    dump_signed_approval,
     dump_verdict,
     load_baseline,
     load_plan,
     load_report,
+    load_signed_approval,
     load_verdict,
     pack,
     unpack,
@@ -29,6 +31,7 @@ from aks_entra.documents import (
 from aks_entra.errors import Refused
 from tests.support.cases import CREATE, NOW, SHOP, WHOLE, facts, posture, target
 from tests.support.rollouts import fleet_of
+from tests.support.signed_approvals import signature
 from tests.support.verdict_cases import report_of
 
 PLAN = fleet_of(plan_cluster(posture(), target(CREATE), facts()))
@@ -149,3 +152,12 @@ def test_a_plan_document_may_say_how_long_the_plan_takes() -> None:
     assert [(one["binds"], one["binds_at"], one["rounds"]) for one in told["stages"]] == [
         ("operation", "rotate certificates", 1)
     ]
+
+
+def test_a_signed_approval_comes_back_with_the_same_code() -> None:
+    signed = signature().signed
+    text = dump_signed_approval(signed)
+    assert load_signed_approval(text) == signed
+    assert load_signed_approval(text).code == signed.code
+    with pytest.raises(Refused, match="malformed at id_token"):
+        load_signed_approval(text.replace('"a.b.c"', "7"))

@@ -15,6 +15,9 @@ CLUSTER = (
 )
 SMALL = "version: 1\nname: prod\nclusters: [{subscription: prod-eu}]\ntarget: {admin_groups: [{name: aks-admins}]}\n"
 ROLLOUT = "rollout: {stages: [{name: one, groups: [{name: a, rest: true}]}]}\n"
+GUID = "7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32"
+APPROVERS = f"approvers: {{tenant_id: {GUID}, client_id: {GUID}, not: requester, groups: [{GUID}]}}"
+SIGNED = ROLLOUT.replace("{stages:", "{" + APPROVERS + ", stages:")
 
 SYNTAX = {
     "a tab": ("version: 1\nclusters:\n\t- a\n", "fleet.yaml:3: the line contains a tab", "indent with spaces"),
@@ -156,6 +159,14 @@ FIELDS = {
     "window in a folder of zones": (SMALL + ROLLOUT.replace("name: one", "name: one, gate_before: {window: {timezone: Europe, start: 01:00, end: 02:00}}"), "timezone: `Europe` is not a time zone", "Europe/Amsterdam"),
     "approval as a word": (SMALL + ROLLOUT.replace("name: one", "name: one, gate_before: {approval: dana}"), "gate_before.approval: must be true or false", "approval: true"),
     "approval for ever": (SMALL + ROLLOUT.replace("name: one", "name: one, gate_before: {approval: {expires_after: never}}"), "expires_after: `never` is not a duration", "45m"),
+    "approvers without a group": (SMALL + SIGNED.replace(f"groups: [{GUID}]", "groups: []"), "rollout.approvers.groups: is empty", "write a value"),
+    "approvers by name": (SMALL + SIGNED.replace(f"groups: [{GUID}]", "groups: [cab]"), "approvers.groups[0]: `cab` is not an id", "write a GUID"),
+    "approvers of no application": (SMALL + SIGNED.replace(f"client_id: {GUID}, ", ""), "approvers.client_id: is missing", "add `client_id: …`"),
+    "approvers twice": (SMALL + SIGNED.replace(f"[{GUID}]", f"[{GUID}, {GUID}]"), "approvers.groups[1]: this group is listed twice", "remove one"),
+    "nobody signs": (SMALL + SIGNED.replace("groups:", "at_least: 0, groups:", 1), "approvers.at_least: 0 is too small", "1 or more"),
+    "not somebody": (SMALL + SIGNED.replace("not: requester", "not: dana"), "approvers.not: the text `dana` is not a valid value", "write requester"),
+    "not, misspelt": (SMALL + SIGNED.replace("not:", "nots:"), "approvers.nots: unknown key", "did you mean `not`?"),
+    "approvers of a gate that asks nobody": (SMALL + ROLLOUT.replace("name: one", "name: one, gate_before: {approval: {required: false, " + APPROVERS + "}}"), "approval.approvers: nobody is asked", "remove `approvers`"),
     "batches of none": (SMALL + ROLLOUT.replace("name: one", "name: one, batch_size: 0"), "batch_size: 0 is too small", "1 or more"),
     "no ticket at all": (SMALL + ROLLOUT.replace("{stages:", "{change_ticket: never, stages:"), "change_ticket: the text `never` is not a valid value", "optional or required"),
     "Fleet Manager's key": (SMALL + ROLLOUT.replace("name: one", "name: one, maxConcurrency: 1"), "maxConcurrency: unknown key", "did you mean `max_concurrency`?"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aks_entra.core.planning.approvers import Approvers
 from aks_entra.core.planning.fleet import ONE_STAGE, GroupSpec, Selector, StageSpec, WantedGroup
 from aks_entra.core.planning.gates import Gate, Hours
 from aks_entra.core.planning.prover import ProverSpec
@@ -158,6 +159,31 @@ def test_gates_are_true_false_or_what_they_wait_for() -> None:
     assert parsed.to_fleet().ticket_required
     for dumped in (parsed.model_dump(mode="json"), parsed.model_dump(mode="json", exclude_defaults=True)):
         assert FleetFile.model_validate(dumped) == parsed
+
+
+def test_the_approvers_of_the_rollout_sign_at_each_gate_that_has_no_others() -> None:
+    who = f"tenant_id: {GUID}, client_id: {GUID}"
+    text = SMALL + (
+        "rollout:\n"
+        f"  approvers: {{{who}, groups: [{GUID.upper()}], at_least: 2, not: requester}}\n"
+        "  stages:\n"
+        "    - {name: one, groups: [{name: a, clusters: [x]}], gate_after: true}\n"
+        "    - name: two\n"
+        "      groups: [{name: b, rest: true}]\n"
+        f"      gate_before: {{approval: {{approvers: {{{who}, groups: [{CLUSTER[15:51]}]}}}}}}\n"
+        "      gate_after: {wait: 1h}\n"
+        "  rotation: {after: 7d}\n"
+    )
+    parsed = parse_fleet_file(text, "fleet.yaml")
+    fleet = parsed.to_fleet()
+
+    everywhere = Approvers(tenant_id=GUID, client_id=GUID, groups=(GUID,), at_least=2, not_requester=True)
+    one, two = fleet.stages
+    assert (one.gate_before, one.gate_after) == (Gate(approvers=everywhere), Gate(approvers=everywhere))
+    assert two.gate_before == Gate(approvers=Approvers(tenant_id=GUID, client_id=GUID, groups=(CLUSTER[15:51],)))
+    assert two.gate_after == Gate(approval=False, wait=3600)
+    assert fleet.rotation == Soak(after=7 * 86_400, gate=Gate(approvers=everywhere))
+    assert FleetFile.model_validate(parsed.to_parameter()) == parsed
 
 
 def test_a_rotation_after_a_soak_is_a_later_one() -> None:

@@ -11,6 +11,7 @@ from aks_entra.errors import Refused
 from aks_entra.execution.executor import Executor
 from aks_entra.execution.operations import Watch
 from aks_entra.ports import migration as described
+from aks_entra.ports.approvals import Approvals
 from aks_entra.ports.directory import Directory
 from aks_entra.ports.doors import Doors
 from aks_entra.ports.host import Host
@@ -55,6 +56,7 @@ READS = {
         "role_assignments",
         "service_account_secrets",
     },
+    "approvals": {"sign", "read"},  # a person signs in; nothing is written
     "log": {"say"},  # the run's log at Prefect's server
 }
 PORTS = {
@@ -70,6 +72,7 @@ PORTS = {
     "host": Host,
     "doors": Doors,
     "rights": RightsReads,
+    "approvals": Approvals,
     "log": described.RunLog,
 }
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from prefect.utilities.schema_tools.validation import validate
 from pydantic import ValidationError
 
+from aks_entra.core.planning.signed_approval import Count
 from aks_entra.errors import Refused
-from aks_entra.prefect_client.approvals import decide, form, words_of
+from aks_entra.prefect_client.approvals import decide, form, what_is_missing, words_of
+from tests.support.signed_approvals import signature
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 OTHER = "sha256:" + "fedcba9876543210" * 4
@@ -84,6 +87,24 @@ def test_a_decision_on_this_plan_is_one(plan: str, decision: str) -> None:
     answer = {**GOOD, "plan": plan, "decision": decision}
     assert validate(answer, model.model_json_schema()) == []
     assert answer.items() <= model.model_validate(answer).model_dump().items()
+
+
+@pytest.mark.parametrize("code", [None, "", "yes", "0" * 23, "0" * 25, f"{'0' * 24} {'0' * 24}"])
+def test_where_people_sign_a_typed_name_without_an_approval_code_decides_nothing(code: str | None) -> None:
+    model = form(DIGEST, "?", signed=True)
+    with pytest.raises(ValidationError, match="code"):
+        model.model_validate({**GOOD, "code": code} if code is not None else GOOD)
+    for good in ("0123456789abcdef01234567", "none"):
+        assert validate({**GOOD, "code": good}, model.model_json_schema()) == []
+
+
+def test_an_approval_code_opens_a_gate_only_if_its_signature_counts() -> None:
+    signed = signature().signed
+    counts = Count(people=(), signed=(signed,), refused=(), missing="")
+    assert what_is_missing(counts, signed.code) == ""
+    assert what_is_missing(counts, "b" * 24) == f"the approval code {'b' * 24} does not count"
+    too_few = replace(counts, refused=("dana: too late",), missing="1 of 2 signed approvals")
+    assert what_is_missing(too_few, signed.code) == "1 of 2 signed approvals; dana: too late"
 
 
 def test_what_is_typed_at_the_form_is_stored_on_one_line_with_nothing_hidden() -> None:

@@ -12,7 +12,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from aks_entra.prefect_client.names import deployment_page, run_page
+from aks_entra.prefect_client.names import deployment_page, requester, run_page, started_tags
 
 API, PAGE = "http://127.0.0.1:4200/api", "https://prefect.contoso.com/orchestration"
 CLOUD = "https://api.prefect.cloud/api/accounts/a/workspaces/w"
@@ -33,3 +33,9 @@ def test_a_link_opens_the_page_that_is_the_default(settings: dict[Any, Any], bas
     with temporary_settings(settings):
         assert run_page("0199") == f"{base}/runs/flow-run/0199"
         assert deployment_page("0199") == f"{base}/deployments/deployment/0199"
+
+
+def test_a_run_says_who_started_it_if_its_command_noted_that() -> None:
+    assert requester(list(started_tags("t", "dana-id"))) == "dana-id"
+    assert requester(list(started_tags("t", ""))) is None
+    assert started_tags("", "") == ()

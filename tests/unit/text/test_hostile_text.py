@@ -302,8 +302,8 @@ ORDINARY: Final = (
 def test_an_ordinary_name_is_readable_in_the_source_and_on_the_page(name: str) -> None:
     page = pages.approval_page(Planter(lambda _field: name).make(Approval))
 
-    assert f"by {name} ({name}, ticket {name})" in page
-    assert f"by {name} ({name}, ticket {name})" in words(page)
+    assert f"by {name}, signed at Microsoft Entra ID ({name}, ticket {name})" in page
+    assert f"by {name}, signed at Microsoft Entra ID ({name}, ticket {name})" in words(page)
 
 
 @given(text=attacks)
@@ -311,6 +311,6 @@ def test_an_ordinary_name_is_readable_in_the_source_and_on_the_page(name: str) -
 def test_a_reader_sees_every_character_of_a_name(text: str) -> None:
     one: dict[str, Any] = {"plan": "0" * 64, "stage": "s", "moment": "before", "decision": "approve", "reason": "r"}
     page = words(pages.approval_page(Approval(approver=f"a{text}z", **one)))
-    shown = page.replace("\N{NO-BREAK SPACE}", " ").partition(": approved by ")[2].removesuffix(" (r)")
+    shown = page.replace("\N{NO-BREAK SPACE}", " ").partition(": approved by ")[2].removesuffix(", a claim (r)")
 
     assert shown == visible(f"a{text}z")

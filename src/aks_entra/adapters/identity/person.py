@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from azure.identity import CredentialUnavailableError, DeviceCodeCredential, InteractiveBrowserCredential
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aks_entra.ports.access import PersonSpec
 
 ANY_TENANT: Final = "organizations"
+_T = TypeVar("_T")
 
 
 class PersonCredential:
@@ -53,7 +54,7 @@ class PersonCredential:
         """
         options["enable_cae"] = True
         async with self._turn:
-            return await _in_own_thread(lambda: self._inner.get_token(*scopes, **options))
+            return await in_own_thread(lambda: self._inner.get_token(*scopes, **options))
 
     async def close(self) -> None:
         """Close the connection."""
@@ -79,11 +80,12 @@ def _trusted() -> dict[str, str]:
     return {"connection_verify": bundle} if bundle else {}
 
 
-async def _in_own_thread(work: Callable[[], AccessToken]) -> AccessToken:
+async def in_own_thread(work: Callable[[], _T]) -> _T:
+    """Wait for work in a daemon thread of its own, so that the process can end while a person takes minutes."""
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[AccessToken] = loop.create_future()
+    done: asyncio.Future[_T] = loop.create_future()
 
-    def settle(token: AccessToken | None, error: BaseException | None) -> None:
+    def settle(token: _T | None, error: BaseException | None) -> None:
         if not done.done():
             if token is None:
                 done.set_exception(error or CredentialUnavailableError("no token"))

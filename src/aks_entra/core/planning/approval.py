@@ -24,7 +24,7 @@ RESUMED: Final = "Resuming"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """A decision at a gate. `approver` is not proven unless a proxy authenticates people."""
+    """A decision at a gate. `approver` is a claim, unless people signed at Microsoft Entra ID (`signed`)."""
 
     plan: str
     stage: str
@@ -37,6 +37,17 @@ class Approval:
     run: str = ""  # the flow run that asked; empty: an earlier version did not store it, so it counts for no run
     question: str = ""  # Prefect's pause key of the suspension that was answered
     facts: str = ""  # `FleetPlan.facts_digest` of what was shown
+    signed: tuple[str, ...] = ()  # documents of the signed approvals that counted; empty: nobody signed
+
+    @property
+    def proof(self) -> str:
+        """What stands behind `approver`, in words."""
+        return "signed at Microsoft Entra ID" if self.signed else "a claim"
+
+    @property
+    def by(self) -> str:
+        """Who decided, for people, and whether that is proven."""
+        return f"{self.approver}, {self.proof}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

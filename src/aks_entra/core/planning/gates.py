@@ -6,13 +6,14 @@ state.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 from aks_entra.core.durations import in_words, moment, stamp
 from aks_entra.core.maintenance_windows import MaintenanceWindow, opened
+from aks_entra.core.planning.approvers import Approvers
 
 Side: TypeAlias = Literal["before", "after"]
 
@@ -64,6 +65,12 @@ class Gate:
     not_before: str = ""  # ISO 8601 in UTC
     window: Hours | None = None
     maintenance_window: bool = False  # the windows of all clusters that have some must be open together
+    approvers: Approvers | None = None  # who has to sign the approval; None: a typed name is enough
+
+    def bound(self) -> dict[str, Any]:
+        """Return what a plan's digest covers of it. Approvers are left out if there are none, as in older digests."""
+        found = asdict(self)
+        return found if self.approvers else {name: value for name, value in found.items() if name != "approvers"}
 
     @property
     def timed(self) -> bool:
@@ -75,12 +82,16 @@ class Gate:
         return at - decided_at < timedelta(seconds=self.expires_after)
 
     @property
+    def _signed(self) -> str:
+        return f": {self.approvers.words}" if self.approvers else ""
+
+    @property
     def conditions(self) -> tuple[str, ...]:
         """Each condition, in words."""
         return tuple(
             words
             for there, words in (
-                (self.approval, f"approval (valid {in_words(self.expires_after)})"),
+                (self.approval, f"approval (valid {in_words(self.expires_after)}){self._signed}"),
                 (self.wait, f"wait {in_words(self.wait)}"),
                 (self.not_before, f"not before {self.not_before}"),
                 (self.window, f"window {self.window.words if self.window else ''}"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from aks_entra.core.cluster import ClusterId
@@ -22,6 +22,10 @@ class Gated(Protocol):
     @property
     def gate_before(self) -> bool | Gate:
         """Return the gate before the stage. True means an approval, False no gate."""
+
+    @property
+    def gate_after(self) -> bool | Gate:
+        """Return the gate after the stage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +124,7 @@ class Stage:
         }
         for side in ("gate_before", "gate_after"):
             gate = as_gate(getattr(self, side))
-            found[side] = asdict(gate) if gate and gate != Gate() else gate is not None
+            found[side] = gate.bound() if gate and gate != Gate() else gate is not None
         for name in ("batch_size", "max_concurrency_per_subscription"):
             if (value := getattr(self, name)) is not None:
                 found[name] = value
@@ -148,7 +152,7 @@ class Soak:
 
     def bound(self) -> dict[str, Any]:
         """Return what a plan's digest covers of it."""
-        return {"after": self.after, "gate": asdict(self.before)}
+        return {"after": self.after, "gate": self.before.bound()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +179,13 @@ def without_approval(stages: Iterable[Gated], rotation: Soak | None = None) -> t
     """Return what would begin without an approval, in words: stages, and the rotation after a soak."""
     found = [f"stage {one.name}" for one in stages if (gate := as_gate(one.gate_before)) is None or not gate.approval]
     return (*found, *(("the rotation after the soak",) if rotation and not rotation.before.approval else ()))
+
+
+def needs_requester(stages: Iterable[Gated], rotation: Soak | None = None) -> bool:
+    """Whether somebody must not approve what they started: then the run has to name who started it."""
+    gates = [as_gate(side) for one in stages for side in (one.gate_before, one.gate_after)]
+    gates += [rotation.before] if rotation else []
+    return any(gate.approvers.not_requester for gate in gates if gate and gate.approvers)
 
 
 def as_gate(given: bool | Gate) -> Gate | None:

@@ -234,7 +234,7 @@ def _stop(state: RolloutState, place: int, result: StageResult) -> End:
 
 
 def _reject(state: RolloutState, answer: Approval) -> End:
-    because = f"{answer.moment} stage {answer.stage}: rejected by {answer.approver} ({answer.reason})"
+    because = f"{answer.moment} stage {answer.stage}: rejected by {answer.by} ({answer.reason})"
     return replace(_stop(state, state.current, _halt(because)), reached=state.current, rejected=True)
 
 

@@ -249,7 +249,7 @@ def test_a_finished_stage_that_is_no_longer_proven_ends_the_rollout() -> None:
 def test_a_rejection_ends_the_rollout_before_anything_is_read_again() -> None:
     end = next_action(at(answer=approved(decision="reject")), NOW)
     assert isinstance(end, End)
-    assert (end.stopped, end.reached) == ("before stage canary: rejected by dana (not today)", 0)
+    assert (end.stopped, end.reached) == ("before stage canary: rejected by dana, a claim (not today)", 0)
     assert end.rejected
     assert isinstance(next_action(at(answer=approved()), NOW), RecheckStage)
 

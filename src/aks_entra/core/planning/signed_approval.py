@@ -1,0 +1,320 @@
+"""Approvals that people sign at Microsoft Entra ID: what is signed, and which signatures count at a gate.
+
+A person signs in once. The `nonce` of the ID token commits to the first approval and to a fresh public key, as in
+OpenPubkey (https://github.com/openpubkey/openpubkey). That key then signs approvals for `KEY_LASTS`. The cryptography
+is checked elsewhere: this module gets the claims of ID tokens whose signatures hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+from aks_entra.core.durations import in_words, when
+from aks_entra.core.planning.approval import CLOCKS, Approval
+from aks_entra.core.planning.approvers import Approvers
+from aks_entra.core.planning.gates import DAY, Gate, Side
+from aks_entra.core.storable import canonical
+
+KEY_LASTS: Final = timedelta(seconds=DAY)
+"""How long after its sign-in a key may sign approvals."""
+SIGN_IN_TAKES: Final = timedelta(hours=1)
+"""The longest time from the making of a key to the ID token that commits to it."""
+ISSUER: Final = "https://login.microsoftonline.com/{tenant}/v2.0"
+"""The issuer of ID tokens of the v2.0 endpoint (`iss`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """What a person approves: a gate of one run, about one plan with these findings. `at` is ISO 8601 in UTC."""
+
+    decision: Literal["approve", "reject"]
+    plan: str
+    facts: str
+    stage: str
+    side: Side
+    run: str
+    reason: str
+    ticket: str
+    at: str
+
+    @property
+    def text(self) -> str:
+        """The text that is signed: JSON with sorted keys."""
+        return canonical({"kind": "aks-entra/approval", "version": 1, **asdict(self)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commitment:
+    """What the `nonce` of a sign-in commits to. `key` is a public key (JWK as JSON), fresh for this sign-in."""
+
+    approval: str  # digest of the first statement's text
+    key: str
+    at: str  # when the key was made, ISO 8601 in UTC
+
+    @property
+    def nonce(self) -> str:
+        """The `nonce` of the sign-in: 64 hex digits."""
+        return _digits(canonical({"kind": "aks-entra/sign-in", "version": 1, **asdict(self)}))
+
+
+def commitment(first: Statement, key: str) -> Commitment:
+    """Return what the sign-in for a first approval commits to."""
+    return Commitment(approval=_digits(first.text), key=key, at=first.at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedApproval:
+    """A statement with its proof. Nothing in it opens anything: `id_token` is for the approvers' application alone."""
+
+    statement: Statement
+    commitment: Commitment
+    id_token: str
+    signature: str  # of the statement's text, a compact JWS made with the key of the commitment
+    entra_key: str  # Entra's key that signed the ID token, as Entra published it that day (JWK as JSON)
+
+    @property
+    def code(self) -> str:
+        """The approval code: 24 hex digits that name exactly this document. It proves nothing by itself."""
+        return _digits(canonical(asdict(self)))[:24]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignIn:
+    """The claims of an ID token whose signature holds, or of a token that was presented as one.
+
+    `groups`: None if the token names no groups; `overage`: because they are too many for it. `person`: False for the
+    token of an application, and for an access token.
+    """
+
+    issuer: str
+    audience: str
+    tenant_id: str
+    object_id: str
+    name: str
+    nonce: str
+    issued_at: datetime
+    groups: tuple[str, ...] | None = None
+    overage: bool = False
+    person: bool = True
+
+    @property
+    def words(self) -> str:
+        """`dana@contoso.com (object id 3f…)`."""
+        return f"{self.name} (object id {self.object_id})" if self.name else f"object id {self.object_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """A signed approval as it was read: the sign-in behind it, or the problem with its signatures.
+
+    `member`: whether the person is in one of the approvers' groups. None if that is unknown.
+    """
+
+    signed: SignedApproval
+    sign_in: SignIn | None = None
+    member: bool | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The gate that a signature has to be for, and who started the run.
+
+    `requester`: an object id or a name. Empty: no person started it (a schedule did). None: that is unknown.
+    """
+
+    plan: str
+    facts: str
+    stage: str
+    side: Side
+    run: str
+    requester: str | None = None
+
+    @classmethod
+    def of(cls, approval: Approval, requester: str | None) -> Asked:
+        """Return the gate that a recorded approval answered."""
+        return cls(
+            plan=approval.plan,
+            facts=approval.facts,
+            stage=approval.stage,
+            side=approval.moment,
+            run=approval.run,
+            requester=requester,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """Who signed what, why other signatures do not count, and what is missing. Empty `missing`: the gate may open."""
+
+    people: tuple[SignIn, ...]
+    signed: tuple[SignedApproval, ...]
+    refused: tuple[str, ...]
+    missing: str
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The approval codes that count."""
+        return tuple(one.code for one in self.signed)
+
+    @property
+    def words(self) -> str:
+        """Who signed: the names for people, in the order of their signatures."""
+        return ", ".join(one.words for one in self.people)
+
+
+def count(gate: Gate, asked: Asked, signatures: Iterable[Signature], *, at: Iterable[datetime]) -> Count:
+    """Count the signatures at a gate that has approvers. One that counted at one of the moments `at` counts.
+
+    Raises ValueError for a gate without approvers.
+    """
+    approvers, moments = gate.approvers, tuple(at)
+    if approvers is None:
+        raise ValueError("this gate has no approvers")
+    people: dict[str, SignIn] = {}
+    signed = []
+    refused = []
+    for one in signatures:
+        why = why_not(one, gate, approvers, asked, moments)
+        if one.sign_in is not None and not why:
+            people.setdefault(one.sign_in.object_id.lower(), one.sign_in)
+            signed.append(one.signed)
+        else:
+            who = one.sign_in.words if one.sign_in else f"approval code {one.signed.code}"
+            refused.append(f"{who}: {why}")
+    missing = ""
+    if len(people) < approvers.at_least:
+        missing = f"{len(people)} of {approvers.at_least} signed approvals"
+    return Count(people=tuple(people.values()), signed=tuple(signed), refused=tuple(refused), missing=missing)
+
+
+def why_not(signature: Signature, gate: Gate, approvers: Approvers, asked: Asked, moments: tuple[datetime, ...]) -> str:
+    """Return why a signature does not count. Empty if it counts."""
+    if signature.problem:
+        return signature.problem
+    if signature.sign_in is None:
+        return "its sign-in could not be read"
+    signed, sign_in = signature.signed, signature.sign_in
+    return (
+        _another_question(signed.statement, asked)
+        or _another_sign_in(signed.commitment, sign_in, approvers)
+        or _wrong_time(signed, sign_in, gate, moments)
+        or _wrong_person(sign_in, approvers, asked, signature.member)
+    )
+
+
+def _another_question(statement: Statement, asked: Asked) -> str:
+    for words, given, wanted in (
+        ("the decision", statement.decision, "approve"),
+        ("plan", statement.plan, asked.plan),
+        ("findings", statement.facts, asked.facts),
+        ("stage", statement.stage, asked.stage),
+        ("side of the stage", statement.side, asked.side),
+        ("run", statement.run, asked.run),
+    ):
+        if given != wanted:
+            return f"it is for another question: {words} {given or 'unknown'}, not {wanted or 'unknown'}"
+    return ""
+
+
+def _another_sign_in(commitment: Commitment, sign_in: SignIn, approvers: Approvers) -> str:
+    if not sign_in.person:
+        return "it is the token of an application, or an access token, not a person's ID token"
+    tenant = approvers.tenant_id.lower()
+    if sign_in.tenant_id.lower() != tenant or sign_in.issuer != ISSUER.format(tenant=tenant):
+        return f"the sign-in is of tenant {sign_in.tenant_id or 'unknown'}, not of {tenant}"
+    if sign_in.audience.lower() != approvers.client_id.lower():
+        return f"the sign-in is for application {sign_in.audience or 'unknown'}, not for {approvers.client_id}"
+    if sign_in.nonce != commitment.nonce:
+        return "the sign-in does not commit to this key: its nonce is another one"
+    return ""
+
+
+def _wrong_time(signed: SignedApproval, sign_in: SignIn, gate: Gate, moments: tuple[datetime, ...]) -> str:
+    made, said = when(signed.commitment.at), when(signed.statement.at)
+    if made is None or said is None:
+        return "it has no time"
+    if not made - CLOCKS <= sign_in.issued_at <= made + SIGN_IN_TAKES:
+        return "the sign-in was not made for this key: its time is another one"
+    if not made - CLOCKS <= said <= sign_in.issued_at + KEY_LASTS:
+        return f"its key signs for {in_words(DAY)} after the sign-in, and not at {signed.statement.at}"
+    if not any(said <= at + CLOCKS and gate.counts(said, at) for at in moments):
+        return f"it is of {signed.statement.at}, and an approval is valid for {in_words(gate.expires_after)}"
+    return ""
+
+
+def _wrong_person(sign_in: SignIn, approvers: Approvers, asked: Asked, member: bool | None) -> str:
+    if not sign_in.object_id:
+        return "the sign-in does not say who it is"
+    if member is None:
+        return "it could not be read whether the person is in a group of the approvers"
+    if not member:
+        return "the person is in no group of the approvers"
+    if approvers.not_requester:
+        if asked.requester is None:
+            return "it is not known who started the run, and that person may not approve it"
+        if asked.requester.casefold() in {sign_in.object_id.casefold(), sign_in.name.casefold()} - {""}:
+            return "the person started the run, and may not approve it"
+    return ""
+
+
+def not_accepted(gate: Gate | None, groups: frozenset[str]) -> str:
+    """Return why a worker that accepts approvers of these groups alone does not accept a gate. Empty: it does."""
+    if not groups:
+        return ""
+    if gate is None or gate.approvers is None:
+        return "this worker begins nothing that the approvers of its groups did not sign"
+    others = sorted({one.lower() for one in gate.approvers.groups} - groups)
+    return f"this worker does not accept approvers of group {', '.join(others)}" if others else ""
+
+
+def member_by_token(sign_in: SignIn, approvers: Approvers) -> bool | None:
+    """Return whether the token names a group of the approvers. None: it has too many groups to name them."""
+    if sign_in.overage:
+        return None
+    return not {one.lower() for one in sign_in.groups or ()}.isdisjoint(one.lower() for one in approvers.groups)
+
+
+def _digits(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sign_in_of(claims: dict[str, Any]) -> SignIn:
+    """Return what the claims of a token say. Raises ValueError if a claim that is needed is missing or malformed.
+
+    Source: https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference.
+    """
+    groups, names = claims.get("groups"), claims.get("_claim_names")
+    try:
+        issued_at = datetime.fromtimestamp(int(claims["iat"]), UTC)
+    except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
+        raise ValueError("the token does not say when it was issued") from error
+    if groups is not None and not (isinstance(groups, list) and all(isinstance(one, str) for one in groups)):
+        raise ValueError("the token's `groups` is no list of ids")
+    return SignIn(
+        issuer=_text(claims, "iss"),
+        audience=_text(claims, "aud"),
+        tenant_id=_text(claims, "tid"),
+        object_id=_text(claims, "oid"),
+        name=_text(claims, "preferred_username") or _text(claims, "name"),
+        nonce=_text(claims, "nonce"),
+        issued_at=issued_at,
+        groups=None if groups is None else tuple(groups),
+        overage=isinstance(names, dict) and "groups" in names,
+        person=not _ACCESS & set(claims),
+    )
+
+
+_ACCESS: Final = frozenset({"appid", "appidacr", "azp", "azpacr", "idtyp", "scp"})
+"""Claims of access tokens. A person's ID token has none of them."""
+
+
+def _text(claims: dict[str, Any], name: str) -> str:
+    value = claims.get(name, "")
+    if not isinstance(value, str):
+        raise ValueError(f"the token's `{name}` is no text")  # noqa: TRY004 - the caller knows one error
+    return value

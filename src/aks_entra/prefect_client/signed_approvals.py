@@ -1,0 +1,80 @@
+"""Approvals that people signed at Microsoft Entra ID, stored at Prefect's server, and how many of them count at a gate.
+
+Anybody may store one: it proves itself by its signatures, and never by where it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
+from typing import TypeAlias
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+
+from aks_entra import documents
+from aks_entra.core.planning.approval import Approval
+from aks_entra.core.planning.approvers import Approvers
+from aks_entra.core.planning.gates import Gate
+from aks_entra.core.planning.signed_approval import Asked, Count, Signature, SignedApproval, count
+from aks_entra.prefect_client import artifacts, names, pages
+from aks_entra.prefect_client.stored_documents import read as readable
+
+Read: TypeAlias = Callable[[tuple[SignedApproval, ...], Approvers], Awaitable[tuple[Signature, ...]]]
+"""Checks the signatures of signed approvals, as the port `Approvals` does."""
+
+
+async def store_signed(signed: SignedApproval) -> None:
+    """Store a signed approval, where every run of its plan finds it."""
+    said = signed.statement
+    name = names.key(_prefix(said.plan, said.side, said.stage), signed.code)
+    text = documents.dump_signed_approval(signed)
+    await artifacts.put(name, text, kind="signed-approval", page=pages.signed_approval_page(signed))
+
+
+async def count_stored(
+    read: Read, gate: Gate, approvers: Approvers, asked: Approval, *, at: Iterable[datetime]
+) -> Count:
+    """Count the signatures that people stored for the gate of a run that an approval answers.
+
+    A stored document that cannot be read does not count, and stops nothing.
+    """
+    found = await artifacts.newest(_prefix(asked.plan, asked.moment, asked.stage))
+    signed = (one for _, one in readable(found, documents.load_signed_approval).read)
+    own = tuple(one for one in signed if one.statement.run == asked.run)
+    return await _counted(read, gate, approvers, asked, own, at=at)
+
+
+async def count_recorded(
+    read: Read, gate: Gate, approvers: Approvers, approval: Approval, *, at: Iterable[datetime]
+) -> Count:
+    """Count the signatures in the record of an approval. Raises Refused if one of them cannot be read."""
+    signed = tuple(documents.load_signed_approval(text) for text in approval.signed)
+    return await _counted(read, gate, approvers, approval, signed, at=at)
+
+
+async def _counted(
+    read: Read,
+    gate: Gate,
+    approvers: Approvers,
+    asked: Approval,
+    signed: tuple[SignedApproval, ...],
+    *,
+    at: Iterable[datetime],
+) -> Count:
+    signatures = await read(signed, approvers) if signed else ()
+    requester = await requester_of(UUID(asked.run)) if approvers.not_requester else None
+    return count(gate, Asked.of(asked, requester), signatures, at=at)
+
+
+async def requester_of(run: UUID) -> str | None:
+    """Return who started a run: an object id or a name, as a claim. Empty: a schedule did. None: that is unknown."""
+    async with get_client() as client:
+        found = await client.read_flow_run(run)
+    said = found.parameters.get("request")
+    by = said.get("by") if isinstance(said, dict) else None
+    return names.requester(found.tags) or (str(by) if by else None) or ("" if found.auto_scheduled else None)
+
+
+def _prefix(plan: str, side: str, stage: str) -> str:
+    return names.key("signed-approval", names.hexadecimal(plan), side, names.stage_key(stage))

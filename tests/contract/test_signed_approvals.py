@@ -1,0 +1,197 @@
+"""A person signs an approval at Entra ID over the wire, and it is read again with Entra's published keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+from aks_entra.core.durations import moment, stamp
+from aks_entra.core.planning.approvers import Approvers
+from aks_entra.core.planning.gates import Gate
+from aks_entra.core.planning.signed_approval import Asked, Count, SignedApproval, Statement, count
+from aks_entra.core.storable import canonical
+from aks_entra.errors import Refused
+from aks_entra.ports.approvals import Approvals, Browser
+from aks_entra.wiring import Session, SystemClock
+from azure_sandbox.cli.browser_sign_in import sign_in_at
+from azure_sandbox.server import Sandbox
+from tests.contract.small_world import TENANT, WORLD, Opener
+
+APP, OTHER_APP = "8d1f7c3e-5b2a-4c96-a0d4-1e9b6f3c7a25", "4b7e2d9c-1a6f-4830-9c5d-7f2e8a1b3d46"
+APPROVING = "c2d9a7e1-4f38-4b6c-8e50-9a1b7d3f2c64"
+_CLIENT = "publicClient: true, redirectUris: ['http://localhost'], delegatedPermissions: [openid, profile]"
+SIGNING = (
+    WORLD.replace("users:\n", "users:\n  - {name: erin, upn: erin@contoso.com}\n  - {name: mallory, upn: m@c.com}\n")
+    .replace(
+        "servicePrincipals:\n",
+        "servicePrincipals:\n"
+        f"  - {{name: approvals, appId: {APP}, {_CLIENT}, groupMembershipClaims: SecurityGroup}}\n"
+        f"  - {{name: other, appId: {OTHER_APP}, {_CLIENT}, groupMembershipClaims: SecurityGroup}}\n",
+    )
+    .replace("groups:\n", f"groups:\n  - {{name: approving, id: {APPROVING}, members: [dana, erin]}}\n")
+)
+CROWDED = SIGNING.replace(
+    "groups:\n", "groups:\n" + "".join(f"  - {{name: g{n}, members: [dana]}}\n" for n in range(201))
+)
+signing = pytest.mark.parametrize("box", [{"world": SIGNING}], indirect=True)
+GATE = Gate(approvers=Approvers(tenant_id=TENANT, client_id=APP, groups=(APPROVING,)))
+ASKED = Asked(plan="sha256:0123", facts="sha256:fedc", stage="canary", side="before", run="run-1")
+AsUser = Callable[[str], Browser]
+
+
+def statement(**other: Any) -> Statement:
+    said = {"decision": "approve", "reason": "CHG-1", "ticket": "", "at": stamp(SystemClock().now())}
+    return Statement(
+        plan=ASKED.plan, facts=ASKED.facts, **{"stage": "canary", "side": "before", "run": "run-1"} | said | other
+    )
+
+
+@pytest.fixture
+def as_user(box: Sandbox) -> AsUser:
+    """Return a function that gives the browser of a user on another machine: the address is pasted."""
+    port = int(box.environment["HTTPS_PROXY"].rpartition(":")[2])
+
+    def browser(name: str) -> Browser:
+        told: list[str] = []
+        return Browser(
+            tell=told.append, open=pytest.fail, pasted=lambda: sign_in_at(told[0].rpartition(" ")[2], name, port)
+        )
+
+    return browser
+
+
+def approvals(session: Session) -> Approvals:
+    assert session.ports.approvals is not None
+    return session.ports.approvals
+
+
+async def counted(session: Session, *signed: SignedApproval, gate: Gate = GATE, asked: Asked = ASKED) -> Count:
+    assert gate.approvers is not None
+    read = await approvals(session).read(signed, gate.approvers)
+    return count(gate, asked, read, at=[SystemClock().now()])
+
+
+async def signed_by(session: Session, browser: Browser, one: Statement, gate: Gate = GATE) -> SignedApproval:
+    assert gate.approvers is not None
+    (found,) = await approvals(session).sign((one,), gate.approvers, browser)
+    return found
+
+
+@signing
+async def test_a_person_signs_and_the_signature_counts(opened: Opener, as_user: AsUser) -> None:
+    async with opened() as session:
+        assert GATE.approvers is not None
+        later = statement(stage="prod")
+        one, two = await approvals(session).sign((statement(), later), GATE.approvers, as_user("dana"))
+        found = await counted(session, one)
+        assert (found.missing, found.refused) == ("", ())
+        assert found.people[0].name == "dana@contoso.com"
+        assert (await counted(session, two, asked=replace(ASKED, stage="prod"))).missing == ""
+        assert set(json.loads(one.commitment.key)) == {"kty", "crv", "x", "y"}  # no private part is stored
+        assert json.loads(one.entra_key)["kid"] == jwt.get_unverified_header(one.id_token)["kid"]
+        both = replace(GATE, approvers=replace(GATE.approvers, at_least=2))
+        assert (await counted(session, one, one, gate=both)).missing == "1 of 2 signed approvals"
+        erin = await signed_by(session, as_user("erin"), statement())
+        assert (await counted(session, one, erin, gate=both)).missing == ""
+
+
+@signing
+async def test_a_browser_on_this_machine_brings_the_answer_to_a_loopback_address(opened: Opener, box: Sandbox) -> None:
+    port = int(box.environment["HTTPS_PROXY"].rpartition(":")[2])
+    async with opened() as session:
+        told: list[str] = []
+        browser = Browser(tell=told.append, open=lambda url: sign_in_at(url, "dana", port))
+        assert (await counted(session, await signed_by(session, browser, statement()))).missing == ""
+        asked = parse_qs(urlsplit(told[0].rpartition(" ")[2]).query)
+        assert (asked["scope"], asked["code_challenge_method"]) == (["openid profile"], ["S256"])
+
+
+@signing
+async def test_what_was_not_signed_so_is_refused(opened: Opener, as_user: AsUser) -> None:
+    async with opened() as session:
+        one = await signed_by(session, as_user("dana"), statement())
+        key = ec.generate_private_key(ec.SECP256R1())
+        mine = canonical(ECAlgorithm.to_jwk(key.public_key(), as_dict=True))
+        forged_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        claims = jwt.decode(one.id_token, options={"verify_signature": False})
+        kid = jwt.get_unverified_header(one.id_token)["kid"]
+        made_up = {**RSAAlgorithm.to_jwk(forged_key.public_key(), as_dict=True), "kid": "mine"}
+        forged = {
+            name: jwt.encode(claims, forged_key, algorithm="RS256", headers={"kid": name}) for name in ("mine", kid)
+        }
+        altered = replace(one.statement, reason="CHG-2")
+        bad = {
+            "another text was signed": replace(one, statement=altered),
+            "Signature verification failed": replace(one, commitment=replace(one.commitment, key=mine)),
+            "its nonce is another one": replace(
+                one,
+                statement=altered,
+                commitment=replace(one.commitment, key=mine),
+                signature=jwt.api_jws.encode(altered.text.encode(), key, algorithm="ES256"),
+            ),
+            "does not publish the key": replace(one, id_token=forged["mine"], entra_key=canonical(made_up)),
+            "a signature does not hold: Signature": replace(one, id_token=forged[kid]),
+            "Not enough segments": replace(one, id_token="no token"),
+            "a signature does not hold": replace(one, commitment=replace(one.commitment, key="[]")),
+        }
+        for words, document in bad.items():
+            found = await counted(session, document)
+            assert found.people == ()
+            assert words in found.refused[0]
+        kept = replace(one, entra_key="{}")
+        assert "does not publish the key" in (await counted(session, kept)).refused[0]
+
+
+@signing
+async def test_a_sign_in_elsewhere_or_by_somebody_else_is_refused(opened: Opener, as_user: AsUser) -> None:
+    other = replace(GATE, approvers=Approvers(tenant_id=TENANT, client_id=OTHER_APP, groups=(APPROVING,)))
+    async with opened() as session:
+        wrong_app = await signed_by(session, as_user("dana"), statement(), other)
+        assert "the sign-in is for application" in (await counted(session, wrong_app)).refused[0]
+        mallory = await signed_by(session, as_user("mallory"), statement())
+        assert "in no group of the approvers" in (await counted(session, mallory)).refused[0]
+        late = await signed_by(session, as_user("dana"), statement())
+        day = [moment(late.statement.at).replace(year=2030)]
+        assert GATE.approvers is not None
+        read = await approvals(session).read([late], GATE.approvers)
+        assert "an approval is valid for 1d" in count(GATE, ASKED, read, at=day).refused[0]
+
+
+@signing
+async def test_entras_refusal_is_shown_in_its_words(opened: Opener, as_user: AsUser) -> None:
+    unknown = replace(GATE, approvers=Approvers(tenant_id=TENANT, client_id=TENANT, groups=(APPROVING,)))
+    async with opened() as session:
+        browser = replace(as_user("dana"), pasted=lambda: "http://localhost/?error=access_denied&state=other")
+        with pytest.raises(Refused, match="belongs to another sign-in"):
+            await signed_by(session, browser, statement())
+        with pytest.raises(Refused, match="not the address at which the browser ended"):
+            await signed_by(session, replace(browser, pasted=lambda: "what?"), statement())
+        told: list[str] = []
+
+        def denied() -> str:
+            state = parse_qs(urlsplit(told[0].rpartition(" ")[2]).query)["state"][0]
+            said = "AADSTS65004%3A+the+user+canceled.+Trace+ID%3A+1"
+            return f"http://localhost/?error=access_denied&error_description={said}&state={state}"
+
+        with pytest.raises(Refused, match=r"did not sign the person in: AADSTS65004: the user canceled\. ") as refused:
+            await signed_by(session, Browser(tell=told.append, open=print, pasted=denied), statement())
+        assert refused.value.code == "AADSTS65004"
+        with pytest.raises(Exception, match="AADSTS700016"):
+            await signed_by(session, as_user("dana"), statement(), unknown)
+
+
+@pytest.mark.parametrize("box", [{"world": CROWDED}], indirect=True)
+async def test_graph_is_asked_about_a_person_with_too_many_groups(opened: Opener, as_user: AsUser) -> None:
+    async with opened() as session:
+        assert (await counted(session, await signed_by(session, as_user("dana"), statement()))).missing == ""
+        elsewhere = replace(GATE, approvers=Approvers(tenant_id=TENANT, client_id=APP, groups=(APPROVING[:-1] + "5",)))
+        found = await counted(session, await signed_by(session, as_user("dana"), statement()), gate=elsewhere)
+        assert "group" in found.refused[0]
