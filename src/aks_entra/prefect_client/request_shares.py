@@ -37,6 +37,8 @@ RETRIED_AFTER: Final = 5.0
 """Seconds until the next statement after one that failed."""
 PATIENCE: Final = 10.0
 """Seconds that the server has for an answer."""
+RETRIES_AT_THE_END: Final = 2
+"""No statement follows the last one. SQLite refuses a write while it is busy with others."""
 FORGOTTEN: Final = 1200.0
 """Seconds after which a statement is deleted: by then every bucket is full again."""
 PAGE: Final = 150
@@ -110,8 +112,8 @@ class RequestShares:
         return RETRIED_AFTER
 
     async def _leave(self) -> None:
-        with contextlib.suppress(Exception), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-            async with get_client(httpx_settings={"timeout": PATIENCE}) as client:
+        with contextlib.suppress(Exception), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: RETRIES_AT_THE_END}):
+            async with asyncio.timeout(PATIENCE), get_client() as client:
                 await self.leave(client)
 
     async def leave(self, client: PrefectClient) -> None:
