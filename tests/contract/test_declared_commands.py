@@ -50,6 +50,9 @@ def test_inventory_plan_and_verify_report_drift_and_write_nothing(tmp_path: Path
     plan = typed("plan", str(fleet), "-o", "json")
     assert plan.exit_code == 0, plan.output
     (cluster,) = json.loads(plan.stdout)["plan"]["clusters"]
+    (time,) = json.loads(plan.stdout)["expected_time"]["stages"]
+    assert (time["clusters"], time["at_a_time"], time["approvals"]) == (1, 1, 1)
+    assert time["work"]["likely"] > 0
     said = {one["rule"]: one["message"] for one in cluster["findings"]}
     assert said["W150"] == f"admin group Administrators differs from the fleet file: {DRIFT}"
     also = "also has 2 members that the fleet file does not declare: they stay"

@@ -42,6 +42,7 @@ def test_one_bad_part_is_named_and_the_rest_is_shown(tmp_path: Path, monkeypatch
     plan = typed("plan", "fleet.yaml", "--out", "plan.json")
     assert plan.exit_code == 0, plan.output
     assert "evidence/torn.json cannot be read: " in plan.stderr
+    assert "Expected time\n  stage all  " in plan.stdout
 
     back = typed("rollback", "plan.json", "--out", "back.json")
     assert back.exit_code == 0, back.output

@@ -175,6 +175,8 @@ def test_a_plan_as_markdown() -> None:
         "\n## Nothing to do (1)\n\n- **shop-weu/done** rotated on 2026-03-02\n",
         "\n## On every cluster of these stages\n\n- ⚠ **W103**",
         "\n- ⚠ **W102** the plan turns Azure RBAC for Kubernetes off",
+        "\n## Expected time\n\n| stage | clusters | time | what binds |\n|---|---|---|---|\n| stage canary | 1 cluster | about 30",
+        "\n- the time until a person approves is not known: 3 approvals\n",
         "\n**Who gains access:** aks-new (on 1 cluster); aks-admins",
     ):
         assert part in text

@@ -37,9 +37,6 @@ AKS_OPERATIONS: Final = Limit("reads of AKS' operations", 200, 2)
 AKS_REST: Final = Limit("other requests to AKS", 60, 1)
 RESOURCE_GRAPH: Final = Limit("queries of Azure Resource Graph", 15, 3)  # 15 in five seconds
 
-PER_SUBSCRIPTION: Final = frozenset({ARM_READS, ARM_WRITES, AKS_LISTS, AKS_OPERATIONS, AKS_REST})
-"""Limits of all requests of one identity to a subscription. The others count for a cluster, a group or an identity."""
-
 Key: TypeAlias = tuple[str, ...]
 
 _NAME: Final = r"[^/]+"

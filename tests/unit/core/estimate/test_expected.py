@@ -17,10 +17,10 @@ from aks_entra.core.estimate.model import AtWork, Binding, StageTime
 from aks_entra.core.estimate.requests import requests_of
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.planning.gates import Gate, Hours
-from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.planning.plan import FleetPlan, plan_cluster
 from aks_entra.core.planning.rollout import Soak
 from aks_entra.core.target import RotationPolicy
-from tests.support.cases import SHOP
+from tests.support.cases import SHOP, facts, managed, target
 from tests.support.rollouts import CANARY, FIRST, HOUR, NOW, PLAN, REST, SECOND, THIRD, plan_of, rollout, stage
 
 EACH = sum((PUBLISHED.of(step) for step in plan_of(SHOP).steps), Span())
@@ -148,7 +148,8 @@ def test_maintenance_windows_of_clusters_count_where_the_gate_names_them() -> No
 
 
 def test_maintenance_windows_that_could_not_be_read_are_named() -> None:
-    plans = (replace(plan_of(FIRST), maintenance_windows=None), plan_of(SECOND))
+    unread = plan_cluster(managed(), target(), facts(maintenance_windows=None))
+    plans = (replace(unread, cluster=FIRST), plan_of(SECOND))
     gated = stage("all", FIRST, SECOND, gate_before=Gate(maintenance_window=True))
 
     assert only(rollout(gated, plans=plans)).unknown == (
