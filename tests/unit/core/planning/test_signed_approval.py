@@ -273,8 +273,8 @@ def test_a_worker_accepts_only_the_approvers_that_it_names() -> None:
     assert not_accepted(replace(GATE, approvers=replace(APPROVERS, groups=(APPROVING.upper(),))), accepted) == ""
     foreign = replace(GATE, approvers=replace(APPROVERS, groups=(APPROVING, "mine")))
     assert not_accepted(foreign, accepted) == f"this worker does not accept the approvers {TENANT}/{CLIENT}/mine"
-    for other in ({"tenant_id": "mine"}, {"client_id": "mine"}):
-        assert "mine" in not_accepted(replace(GATE, approvers=replace(APPROVERS, **other)), accepted)
+    for other in (replace(APPROVERS, tenant_id="mine"), replace(APPROVERS, client_id="mine")):
+        assert "mine" in not_accepted(replace(GATE, approvers=other), accepted)
     assert "did not sign" in not_accepted(replace(GATE, approval=False), accepted)
     assert "did not sign" in not_accepted(Gate(), accepted)
     assert "did not sign" in not_accepted(None, accepted)
