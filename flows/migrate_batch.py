@@ -62,9 +62,9 @@ async def migrate_members(plan: str, stage: str, members: list[str]) -> State[An
     place, clusters = members_of_stage(fleet, stage, members)
     current, prover = fleet.stages[place], the_prover(fleet, clusters)
     settings = Settings()
-    groups = frozenset(one.strip().lower() for one in settings.approver_groups.split(",") if one.strip())
+    accepted = frozenset(one.strip().lower() for one in settings.approvers.split(",") if one.strip())
     allowed = await permission(
-        fleet, place, started_by, allow_ungated=settings.allow_ungated, read=read_signatures, groups=groups
+        fleet, place, started_by, allow_ungated=settings.allow_ungated, read=read_signatures, accepted=accepted
     )
     slots, failures = ConcurrencySlots(fleet.digest, current), Failures(fleet.digest, current, coordinator=started_by)
     jobs = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aks_entra.core.planning.approvers import Approvers
 from aks_entra.core.planning.signed_approval import Signature, SignedApproval
 from aks_entra.settings import Settings
-from aks_entra.wiring import open_session
+from tasks.session import open_session
 
 
 async def read_signatures(signed: tuple[SignedApproval, ...], approvers: Approvers) -> tuple[Signature, ...]:

@@ -18,9 +18,9 @@ class Settings(BaseSettings):
     allow_ungated: bool = Field(
         default=False, description="of a worker: whether stages whose gate asks nobody (`gate_before: false`) may begin"
     )
-    approver_groups: str = Field(
+    approvers: str = Field(
         default="",
-        description="of a worker: object ids, separated by commas; approvals count only if people of these groups sign",
+        description="of a worker: `tenant id/client id/group id`, several with commas: who approves what it begins",
     )
 
     poll_interval: float = Field(

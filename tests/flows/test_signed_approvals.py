@@ -86,9 +86,9 @@ async def test_a_stage_begins_when_two_people_signed_and_a_typed_name_opens_noth
         await prefect_client.decide(str(run.id), plan.digest, **TYPED, code=code)
         await until(run.id, lambda now: bool(now.batches))
         with pytest.raises(Refused, match="was not approved: 0 of 2 signed approvals; approval code"):
-            await permission(plan, 0, str(run.id), allow_ungated=False, read=not_signed, groups=frozenset())
+            await permission(plan, 0, str(run.id), allow_ungated=False, read=not_signed, accepted=frozenset())
         assert (
-            await permission(plan, 0, str(run.id), allow_ungated=False, read=read_signatures, groups=frozenset())
+            await permission(plan, 0, str(run.id), allow_ungated=False, read=read_signatures, accepted=frozenset())
         ).writes
         ended = await until(run.id, lambda now: now.run.ended)
         assert ended.run.completed, ended.run.message

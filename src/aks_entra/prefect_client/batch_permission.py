@@ -40,7 +40,7 @@ class Permission:
 
 
 async def permission(
-    plan: FleetPlan, place: int, coordinator: str | None, *, allow_ungated: bool, read: Read, groups: frozenset[str]
+    plan: FleetPlan, place: int, coordinator: str | None, *, allow_ungated: bool, read: Read, accepted: frozenset[str]
 ) -> Permission:
     """Return what a batch of a stage may do.
 
@@ -50,7 +50,7 @@ async def permission(
         coordinator: the run that the batch names.
         allow_ungated: the worker's setting.
         read: checks signatures, where the approval has to be signed.
-        groups: the groups whose approvers the worker accepts, by its setting. Empty: any.
+        accepted: the approvers that the worker accepts, by its setting. Empty: any.
 
     Raises:
         Refused: no coordinator that runs now was approved for exactly this stage of this plan, or it runs another
@@ -67,7 +67,7 @@ async def permission(
         for run in await _candidates(client, plan, coordinator):
             trouble = await _not_at_work(client, run, plan, place)
             if not trouble:
-                return await _approved(run.id, plan, place, allow_ungated=allow_ungated, read=read, groups=groups)
+                return await _approved(run.id, plan, place, allow_ungated=allow_ungated, read=read, accepted=accepted)
             why = why or trouble
     raise Refused(f"{what} was not approved for this run: {why or 'its coordinator is not known'}", remedy=_REMEDY)
 
@@ -104,7 +104,7 @@ async def _not_at_work(client: PrefectClient, run: FlowRun, plan: FleetPlan, pla
 
 
 async def _approved(
-    run: UUID, plan: FleetPlan, place: int, *, allow_ungated: bool, read: Read, groups: frozenset[str]
+    run: UUID, plan: FleetPlan, place: int, *, allow_ungated: bool, read: Read, accepted: frozenset[str]
 ) -> Permission:
     """Return what the coordinator was approved for. Raises Refused if its approval does not count."""
     stage, work = plan.stages[place], await progress.work_of(run)
@@ -120,10 +120,8 @@ async def _approved(
     if not work.writes:
         return Permission(coordinator=run, writes=False)
     gate = await gate_before(run, plan, place, allow_ungated=allow_ungated, began=work.began)
-    if why := not_accepted(gate, groups):
-        remedy = (
-            "name the groups of AKS_ENTRA_APPROVER_GROUPS under `rollout.approvers` of the fleet file, and plan again"
-        )
+    if why := not_accepted(gate, accepted):
+        remedy = "name the approvers of AKS_ENTRA_APPROVERS under `rollout.approvers` of the fleet file, and plan again"
         raise Refused(f"stage {stage.name} of plan {short(plan.digest)} is not begun: {why}", remedy=remedy)
     if gate is None or not gate.approval:
         return Permission(coordinator=run, writes=True)

@@ -187,8 +187,9 @@ def count(gate: Gate, asked: Asked, signatures: Iterable[Signature], *, at: Iter
             who = one.sign_in.words if one.sign_in else f"approval code {one.signed.code}"
             refused.append(f"{who}: {why}")
     missing = ""
-    if len(people) < approvers.at_least:
-        missing = f"{len(people)} of {approvers.at_least} signed approvals"
+    needed = max(approvers.at_least, 1)  # a plan may come from anywhere
+    if len(people) < needed:
+        missing = f"{len(people)} of {needed} signed approvals"
     return Count(people=tuple(people.values()), signed=tuple(signed), refused=tuple(refused), missing=missing)
 
 
@@ -262,14 +263,19 @@ def _wrong_person(sign_in: SignIn, approvers: Approvers, asked: Asked, member: b
     return ""
 
 
-def not_accepted(gate: Gate | None, groups: frozenset[str]) -> str:
-    """Return why a worker that accepts approvers of these groups alone does not accept a gate. Empty: it does."""
-    if not groups:
+def not_accepted(gate: Gate | None, accepted: frozenset[str]) -> str:
+    """Return why a worker that accepts only these approvers does not accept a gate. Empty: it does.
+
+    `accepted` has texts `tenant id/client id/group id` in lower case; empty: any. The application counts, because
+    another one could be made to put other values into the claim `groups`.
+    """
+    if not accepted:
         return ""
-    if gate is None or gate.approvers is None:
-        return "this worker begins nothing that the approvers of its groups did not sign"
-    others = sorted({one.lower() for one in gate.approvers.groups} - groups)
-    return f"this worker does not accept approvers of group {', '.join(others)}" if others else ""
+    if gate is None or not gate.approval or gate.approvers is None:
+        return "this worker begins nothing that its approvers did not sign"
+    who = gate.approvers
+    others = sorted({f"{who.tenant_id}/{who.client_id}/{group}".lower() for group in who.groups} - accepted)
+    return f"this worker does not accept the approvers {', '.join(others)}" if others else ""
 
 
 def member_by_token(sign_in: SignIn, approvers: Approvers) -> bool | None:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aks_entra.adapters.http.pacing import IDLE, SHARE, Buckets
+from aks_entra.adapters.http.pacing import IDLE, Buckets
 from aks_entra.adapters.http.shares import JOINING, LEASE, RENEWED_EVERY, Claim, Listener, Statement, Use, debt
+from aks_entra.core.estimate.limits import SHARE
 
 SUBSCRIPTION = "/subscriptions/a"
 AKS = f"{SUBSCRIPTION}/resourceGroups/g/providers/Microsoft.ContainerService/managedClusters/x/agentPools"

@@ -263,12 +263,19 @@ def test_approvers_are_part_of_what_a_plans_digest_covers_only_if_there_are_some
     assert Gate(approvers=APPROVERS).bound()["approvers"]["groups"] == (APPROVING,)
 
 
-def test_a_worker_accepts_only_the_groups_that_it_names() -> None:
-    accepted = frozenset({APPROVING})
+def test_a_plan_that_wants_no_signature_from_its_approvers_still_needs_one() -> None:
+    assert counted(gate=replace(GATE, approvers=replace(APPROVERS, at_least=0))).missing == "0 of 1 signed approvals"
+
+
+def test_a_worker_accepts_only_the_approvers_that_it_names() -> None:
+    accepted = frozenset({f"{TENANT}/{CLIENT}/{APPROVING}"})
     assert not_accepted(GATE, accepted) == ""
     assert not_accepted(replace(GATE, approvers=replace(APPROVERS, groups=(APPROVING.upper(),))), accepted) == ""
     foreign = replace(GATE, approvers=replace(APPROVERS, groups=(APPROVING, "mine")))
-    assert not_accepted(foreign, accepted) == "this worker does not accept approvers of group mine"
+    assert not_accepted(foreign, accepted) == f"this worker does not accept the approvers {TENANT}/{CLIENT}/mine"
+    for other in (replace(APPROVERS, tenant_id="mine"), replace(APPROVERS, client_id="mine")):
+        assert "mine" in not_accepted(replace(GATE, approvers=other), accepted)
+    assert "did not sign" in not_accepted(replace(GATE, approval=False), accepted)
     assert "did not sign" in not_accepted(Gate(), accepted)
     assert "did not sign" in not_accepted(None, accepted)
     assert not_accepted(None, frozenset()) == ""
