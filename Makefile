@@ -141,6 +141,10 @@ bench-inventory: install  ## measure an inventory of 1,000 clusters, and of a te
 bench-start-up: install  ## measure the CPU of `aks-entra --help` and of `inventory` of one cluster
 	@$(BIN)/python bench/start_up.py $(ARGS)
 
+.PHONY: bench-simulate
+bench-simulate: install  ## simulate rollouts of 1,000 to 100,000 clusters (ARGS="--held-against FILE …": compare with measurements)
+	@$(BIN)/python bench/simulate.py $(ARGS)
+
 .PHONY: bench-sandbox
 bench-sandbox: install  ## measure a thousand clusters in one sandbox: start, memory, requests a second (ARGS="--moto …/moto_server")
 	@$(BIN)/python bench/sandbox.py $(ARGS)

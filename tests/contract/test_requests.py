@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -46,7 +43,7 @@ subscriptions:
     resourceGroups:
       - name: few
         location: westeurope
-        clusters: &few
+        clusters:
           - {{name: a, nodes: 1}}
           - {{name: b, nodes: 1}}
       - name: more
@@ -62,8 +59,8 @@ subscriptions:
 class Counting(InProcess):
     """Runs the steps here, and notes with how many exchanges each began and ended."""
 
-    def __init__(self, session: Session, heard: list[Exchange], settings: Any) -> None:
-        super().__init__(session.executor, session.ports, settings)
+    def __init__(self, session: Session, heard: list[Exchange]) -> None:
+        super().__init__(session.executor, session.ports, session.timeouts)
         self._heard = heard
         self.start: Counter[Limit] = Counter()
         self.steps: dict[str, Counter[Limit]] = {}
@@ -89,3 +86,50 @@ def counts(exchanges: list[Exchange]) -> Counter[Limit]:
             if not any(limit in POLLS for limit in limits):
                 found.update(limit for limit in limits if limit in COUNTED)
     return found
+
+
+async def planned(session: Session, heard: list[Exchange], group: str) -> tuple[FleetPlan, Counter[Limit]]:
+    fleet = Fleet(
+        name="prod",
+        selectors=(Selector(subscription=SUBSCRIPTION, resource_group=group),),
+        target=WantedTarget(admin_groups=(WantedGroup(id=ADMINS),)),
+    )
+    began = len(heard)
+    plan = await plan_fleet(session.ports, fleet, ())
+    return plan, counts(heard[began:])
+
+
+def table(plan: Mapping[Limit, int], start: Mapping[Limit, int], steps: Mapping[str, Mapping[Limit, int]]) -> str:
+    """Return the tables as the module spells them, so that they can be pasted there."""
+    names = {ARM_READS: "ARM_READS", ARM_WRITES: "ARM_WRITES", AKS_REST: "AKS_REST"}
+
+    def row(counted: Mapping[Limit, int]) -> str:
+        return "{" + ", ".join(f"{names[one]}: {counted[one]}" for one in COUNTED if counted.get(one)) + "}"
+
+    lines = [f"PLAN = {row(plan)}", f"START = {row(start)}", "STEPS = {"]
+    return "\n".join([*lines, *(f'    "{kind}": {row(counted)},' for kind, counted in steps.items()), "}"])
+
+
+async def test_the_table_of_requests_is_what_a_plan_and_a_migration_ask(tmp_path: Path) -> None:
+    (tmp_path / "world.yaml").write_text(WORLD)
+    heard: list[Exchange] = []
+    quick = Settings(
+        poll_interval=30 / PACE, look_interval=10 / PACE, group_reads=2, group_read_gap=0, request_rate=PACE
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        async with (
+            in_environment(patch, tmp_path / "world.yaml", pace=PACE, replication=0, observe=heard.append),
+            open_session(quick) as session,
+        ):
+            few, two = await planned(session, heard, "few")
+            _, four = await planned(session, heard, "more")
+            first, second = (Job(digest=few.digest, plan=plan, prover=few.prover) for plan in few.clusters)
+            runner = Counting(session, heard)
+            outcomes = [(await session.executor.migrate(first)).outcome]
+            outcomes.append((await session.executor.migrate(second, runner)).outcome)
+    assert outcomes == [Outcome.VERIFIED, Outcome.VERIFIED]
+    more = {limit: (four[limit] - two[limit]) // 2 for limit in COUNTED}
+
+    counted = table(more, runner.start, runner.steps)
+
+    assert counted == table(requests.PLAN, requests.START, requests.STEPS), f"paste into requests.py:\n{counted}"

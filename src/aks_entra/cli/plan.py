@@ -19,6 +19,9 @@ from aks_entra.cli import output
 from aks_entra.cli.deferred import prefect_client, wiring
 from aks_entra.cli.earlier_reports import EvidenceFrom, gather
 from aks_entra.cli.plan_input import located, read_fleet, read_settings, teller, with_skips, writable, write_new
+from aks_entra.core.durations import moment
+from aks_entra.core.estimate.durations import recorded
+from aks_entra.core.estimate.expected import expected_time
 from aks_entra.core.planning.fleet import ReadAs
 from aks_entra.documents import dump_plan
 from aks_entra.errors import AksEntraError
@@ -29,6 +32,7 @@ from aks_entra.report.plan_text import render
 from aks_entra.report.plan_view import view_of
 
 if TYPE_CHECKING:
+    from aks_entra.core.estimate.durations import Durations
     from aks_entra.core.evidence.rotation_debt import Record
     from aks_entra.core.planning.fleet import Fleet
     from aks_entra.core.planning.parts import FleetPart
@@ -133,9 +137,9 @@ def plan(
     try:
         audit = Audit(files=tuple(audit_log or ()), days=audit_days)
         read = ReadAs.ADMIN_CREDENTIAL if read_with_admin else None
-        made = output.run(_plan(fleet, out, evidence, skip_rule or [], audit, read))
+        made, durations = output.run(_plan(fleet, out, evidence, skip_rule or [], audit, read))
         _save(made, out)
-        _show(made, format_)
+        _show(made, durations, format_)
     except typer.Exit as leaving:
         if detailed_exitcode and leaving.exit_code == output.ExitCode.REFUSED:
             raise typer.Exit(output.ExitCode.FAILED) from None
@@ -159,24 +163,32 @@ async def _plan(
     skip_rules: list[str],
     audit: Audit,
     read: ReadAs | None,
-) -> FleetPlan:
+) -> tuple[FleetPlan, Durations]:
     fleet = with_skips(read_fleet(path), skip_rules)
     fleet = replace(fleet, read=read or fleet.read)
     if out is not None:
         writable(out, replace=True)
     with located(path):
-        return await plan_of(fleet, evidence, audit)
+        return await _with_durations(fleet, evidence, audit)
 
 
-async def plan_of(fleet: Fleet, evidence: list[Path] | None, audit: Audit | None = None) -> FleetPlan:
+async def plan_of(fleet: Fleet, evidence: list[Path] | None) -> FleetPlan:
     """Read everything that a plan of the fleet needs, and plan it."""
+    plan, _ = await _with_durations(fleet, evidence, None)
+    return plan
+
+
+async def _with_durations(
+    fleet: Fleet, evidence: list[Path] | None, audit: Audit | None
+) -> tuple[FleetPlan, Durations]:
+    """Return a plan of the fleet, and how long its steps take, as earlier reports tell."""
     settings = read_settings()
     if audit is not None and audit.days is not None:
         fleet = replace(fleet, audit_days=audit.days)
     with output.progress(f"planning {fleet.name} (reading only)") as tell:
         records = await gather(evidence, settings)
         async with wiring.open_session(settings, prover=fleet.prover) as session:
-            return await planner.plan_fleet(
+            plan = await planner.plan_fleet(
                 session.ports,
                 fleet,
                 records,
@@ -185,6 +197,7 @@ async def plan_of(fleet: Fleet, evidence: list[Path] | None, audit: Audit | None
                 on_note=lambda note: output.say(note, style="dim"),
                 elsewhere=partial(_elsewhere, settings, records),
             )
+    return plan, recorded(records, poll_interval=settings.poll_interval)
 
 
 async def _elsewhere(settings: Settings, records: tuple[Record, ...], part: FleetPart) -> FleetPlan:
@@ -213,11 +226,14 @@ def _save(made: FleetPlan, out: Path | None) -> None:
     output.say(f"plan saved to {out}", style="dim")
 
 
-def _show(made: FleetPlan, format_: PlanFormat) -> None:
+def _show(made: FleetPlan, durations: Durations, format_: PlanFormat) -> None:
+    rate = read_settings().request_rate
     if format_ is PlanFormat.JSON:
-        output.emit_document(dump_plan(made))
+        expected = expected_time(made, moment(made.created_at), durations=durations, request_rate=rate)
+        output.emit_document(dump_plan(made, expected))
         return
+    view = view_of(made, durations=durations, request_rate=rate)
     if format_ is PlanFormat.MARKDOWN:
-        output.emit_text(markdown(view_of(made)))
+        output.emit_text(markdown(view))
         return
-    output.emit(*render(view_of(made)))
+    output.emit(*render(view))

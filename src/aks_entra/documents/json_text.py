@@ -11,7 +11,7 @@ import binascii
 import gzip
 import json
 import zlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import when
+from aks_entra.core.estimate.model import ExpectedTime
 from aks_entra.core.evidence.break_glass import OpeningRecord
 from aks_entra.core.evidence.observations import Baseline
 from aks_entra.core.evidence.rotation_debt import Record
@@ -59,9 +60,18 @@ LARGEST: Final = 64 * 1024 * 1024
 """Bytes of an unpacked document. A plan of a thousand clusters takes 2.4 MB."""
 
 
-def dump_plan(plan: FleetPlan) -> str:
-    """`{"kind": "aks-entra/plan", "digest": …, "facts": …, "plan": {…}}`; `facts` is the plan's `facts_digest`."""
-    return _dump(_PLAN, plan, digest=plan.digest, facts=plan.facts_digest)
+def dump_plan(plan: FleetPlan, expected: ExpectedTime | None = None) -> str:
+    """`{"kind": "aks-entra/plan", "digest": …, "facts": …, "plan": {…}}`; `facts` is the plan's `facts_digest`.
+
+    With an expected time, the document has `expected_time` too. No digest covers it, and `load_plan` ignores it.
+    """
+    more = {"expected_time": _in_seconds(expected)} if expected else {}
+    return _dump(_PLAN, plan, digest=plan.digest, facts=plan.facts_digest, **more)
+
+
+def _in_seconds(expected: ExpectedTime) -> dict[str, Any]:
+    stages = [{**asdict(stage), "rounds": stage.rounds} for stage in expected.stages]
+    return {**asdict(expected), "stages": stages, "approvals": expected.approvals, "unknown": expected.unknown}
 
 
 def load_plan(text: str, *, under: str = "") -> FleetPlan:
@@ -197,8 +207,8 @@ def _megabytes(size: int) -> str:
     return f"{size / 1024 / 1024:.0f} MiB"
 
 
-def _dump(form: _Form[_T], value: _T, **digests: str) -> str:
-    document: dict[str, Any] = {"kind": f"aks-entra/{form.kind}", **digests}
+def _dump(form: _Form[_T], value: _T, **more: Any) -> str:
+    document: dict[str, Any] = {"kind": f"aks-entra/{form.kind}", **more}
     content = storable(form.adapter.dump_python(value, mode="json"))
     if "version" not in content:
         document["version"] = VERSION

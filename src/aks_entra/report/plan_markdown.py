@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aks_entra.core.preflight import Finding
+from aks_entra.report.expected_time import TITLE, TimeView
 from aks_entra.report.plan_view import NOTHING_WRITTEN, ONE_WAY, SEVERITY_MARKS, ClusterView, PlanView, size
 from aks_entra.text.markdown import code, for_markdown, for_markdown_table_cell, strong
 
@@ -68,11 +69,24 @@ def _lines(view: PlanView) -> Iterator[str]:
         yield "## On every cluster of these stages"
         yield ""
         yield from map(_finding, view.everywhere)
+    yield from _time(view.time) if view.time else ()
     if view.changes:
         yield ""
         yield f"**Who gains access:** {'; '.join(map(for_markdown, view.gains)) or 'nobody new'}  "
         yield f"**Who loses access:** {'; '.join(map(for_markdown, view.loses)) or 'nobody'}  "
         yield f"**Who proves sign-in:** {code(view.prover)} (a service principal, not a person)"
+
+
+def _time(view: TimeView) -> Iterator[str]:
+    yield ""
+    yield f"## {TITLE}"
+    yield ""
+    yield "| stage | clusters | time | what binds |"
+    yield "|---|---|---|---|"
+    for row in view.rows:
+        yield f"| {' | '.join(map(for_markdown_table_cell, row))} |"
+    yield ""
+    yield from (f"- {for_markdown(note)}" for note in view.notes)
 
 
 def _cluster(cluster: ClusterView) -> Iterator[str]:

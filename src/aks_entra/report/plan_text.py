@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from aks_entra.core.preflight import Finding, Severity
+from aks_entra.report.expected_time import TITLE, TimeView
 from aks_entra.report.plan_view import NOTHING_WRITTEN, ONE_WAY, SEVERITY_MARKS, ClusterView, PlanView, StepView, size
 from aks_entra.report.terminal import joined, safe_line, side_by_side, stacked
 
@@ -49,9 +50,19 @@ def render(view: PlanView) -> Iterator[RenderableType]:
             safe_line("Who proves sign-in:", "bold"), safe_line(f"{view.prover} (a service principal, not a person)")
         )
         yield people
+    yield from _time(view.time) if view.time else ()
     yield from (safe_line(f"Later: {one}", "bold yellow") for one in (view.later,) if one)
     yield safe_line(f"{view.summary} · {NOTHING_WRITTEN}", "bold")
     yield safe_line(f"plan {view.digest}")
+
+
+def _time(view: TimeView) -> Iterator[RenderableType]:
+    yield safe_line(TITLE, "bold")
+    grid = Table.grid(padding=(0, 2))
+    for row in view.rows:
+        grid.add_row(*map(safe_line, row))
+    yield _indented(grid, 2)
+    yield _indented(stacked(*(safe_line(note, "dim") for note in view.notes)), 2)
 
 
 def _changes(view: PlanView) -> Iterator[RenderableType]:
@@ -99,5 +110,5 @@ def _findings(findings: tuple[Finding, ...]) -> RenderableType:
     return _indented(grid, 4)
 
 
-def _indented(grid: Table, by: int) -> Padding:
+def _indented(grid: RenderableType, by: int) -> Padding:
     return Padding(grid, (0, 0, 0, by), expand=False)

@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from aks_entra.core.cluster import Identity
+from aks_entra.core.durations import when
+from aks_entra.core.estimate.durations import PUBLISHED, Durations
+from aks_entra.core.estimate.expected import expected_time
 from aks_entra.core.planning.gates import Gate, Side
 from aks_entra.core.planning.plan import ClusterPlan, FleetPlan
 from aks_entra.core.planning.rollout import Stage
@@ -26,6 +29,7 @@ from aks_entra.core.steps import (
     VerifyRestored,
     consequence,
 )
+from aks_entra.report.expected_time import TimeView, time_view
 
 SEVERITY_MARKS: Final = {Severity.BLOCKER: "✗", Severity.WARNING: "⚠", Severity.INFO: "i", Severity.UNKNOWN: "?"}
 NOTHING_WRITTEN: Final = "nothing has been written"
@@ -82,6 +86,7 @@ class PlanView:
     follows: str = ""  # the plan whose rotation this plan carries out
     later: str = ""  # the rotation that it leaves for later, and when that is due
     moved: tuple[tuple[str, tuple[str, ...]], ...] = ()  # what changed since the plan that it replaces, by cluster
+    time: TimeView | None = None  # None: no cluster has a step, or the plan does not say when it was made
 
     @property
     def changes(self) -> bool:
@@ -89,8 +94,13 @@ class PlanView:
         return bool(self.stages)
 
 
-def view_of(plan: FleetPlan) -> PlanView:
-    """Return the plan as it is shown, with everything that a person needs to decide."""
+def view_of(plan: FleetPlan, *, durations: Durations = PUBLISHED, request_rate: float = 1.0) -> PlanView:
+    """Return the plan as it is shown, with everything that a person needs to decide.
+
+    Its expected time counts from the moment at which it was made. `request_rate`: the setting of that name.
+    """
+    made = when(plan.created_at)
+    expected = expected_time(plan, made, durations=durations, request_rate=request_rate) if made else None
     at_work = [one for one in plan.clusters if one.disposition == "migrate"]
     everywhere = _shared(at_work)
     return PlanView(
@@ -110,6 +120,7 @@ def view_of(plan: FleetPlan) -> PlanView:
         follows=plan.follows,
         later=plan.rotation.words if plan.rotation else "",
         moved=tuple((change.cluster, change.differences) for change in plan.changes),
+        time=time_view(expected) if expected and expected.stages else None,
     )
 
 

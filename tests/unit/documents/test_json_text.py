@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from aks_entra.core.durations import moment
+from aks_entra.core.estimate.expected import expected_time
 from aks_entra.core.evidence.observations import Baseline, Node, Workload
 from aks_entra.core.planning.plan import plan_cluster
 from aks_entra.core.verdict.verdict import judge
@@ -134,3 +136,16 @@ def test_a_plan_of_an_earlier_version_is_read_and_says_that_its_findings_stand_u
     kept = load_plan(dump_plan(old))
     assert (kept.unsealed, kept.facts_digest != PLAN.facts_digest) == (True, True)
     assert not load_plan(dump_plan(PLAN)).unsealed
+
+
+def test_a_plan_document_may_say_how_long_the_plan_takes() -> None:
+    text = dump_plan(PLAN, expected_time(PLAN, moment(PLAN.created_at)))
+    told = json.loads(text)["expected_time"]
+
+    assert load_plan(text) == PLAN
+    assert json.loads(dump_plan(PLAN)).keys() == json.loads(text).keys() - {"expected_time"}
+    assert told["total"] == {"low": 1147.0, "likely": 1863.0, "high": 3900.0}
+    assert (told["since"], told["approvals"], told["unknown"]) == (PLAN.created_at, 1, [])
+    assert [(one["binds"], one["binds_at"], one["rounds"]) for one in told["stages"]] == [
+        ("operation", "rotate certificates", 1)
+    ]

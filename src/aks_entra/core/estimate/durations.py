@@ -88,11 +88,11 @@ class Durations:
 
     def _of(self, step: Step, tier: str) -> Span:
         if not writes(step):
-            return LOOKS[type(step)]
+            return LOOKS.get(type(step), _LOOK)
         if isinstance(step, RotateCertificates) and self.rotations:
             return Span(min(self.rotations), median(self.rotations), max(self.rotations))
         least, most = (60.0 * minutes for minutes in consequence(step, tier=tier).minutes)
-        likely = MEDIANS[type(step)]
+        likely = MEDIANS.get(type(step), (least + most) / 2)
         return Span(min(least, likely), likely, most) + Span(0.0, self.poll_interval / 2, self.poll_interval)
 
     @property
@@ -105,6 +105,7 @@ class Durations:
         return f"{count} earlier rotation{'' if count == 1 else 's'} of your own; for the rest {published}"
 
 
+_LOOK: Final = Span(2, 5, 60)
 PUBLISHED: Final = Durations()
 
 

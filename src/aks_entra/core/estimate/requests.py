@@ -13,19 +13,33 @@ from typing import Final
 from aks_entra.core.estimate.limits import AKS_REST, ARM_READS, ARM_WRITES, Limit
 from aks_entra.core.steps import Step
 
-PLAN: Final[Mapping[Limit, int]] = {ARM_READS: 14, ARM_WRITES: 3, AKS_REST: 4}
+PLAN: Final[Mapping[Limit, int]] = {ARM_READS: 12, ARM_WRITES: 3, AKS_REST: 3}
 """Of one cluster more in a first plan."""
 
 START: Final[Mapping[Limit, int]] = {ARM_READS: 1, ARM_WRITES: 1, AKS_REST: 1}
 """Of one cluster more, until the first step of its migration begins."""
 
-STEPS: Final[Mapping[str, Mapping[Limit, int]]] = {}
+STEPS: Final[Mapping[str, Mapping[Limit, int]]] = {
+    "enable-entra": {ARM_READS: 8, ARM_WRITES: 3},
+    "prove-sign-in": {ARM_READS: 1},
+    "record-baseline": {ARM_READS: 1, ARM_WRITES: 1, AKS_REST: 1},
+    "disable-local-accounts": {ARM_READS: 8, ARM_WRITES: 4, AKS_REST: 1},
+    "rotate-certificates": {ARM_READS: 7, ARM_WRITES: 4, AKS_REST: 3},
+    "verify-outcome": {ARM_READS: 6, ARM_WRITES: 1, AKS_REST: 1},
+}
 """Of each step, by its `kind`."""
+
+_AS_MANY_AS: Final = {
+    "update-entra": "enable-entra",
+    "enable-local-accounts": "disable-local-accounts",
+    "verify-restored": "verify-outcome",
+}
+"""Rarer steps, each with the one that asks the same questions."""
 
 
 def requests_of(steps: Iterable[Step]) -> Mapping[Limit, int]:
-    """Return the requests of a cluster's migration with these steps. A step without a row costs nothing."""
+    """Return the requests of a cluster's migration with these steps. Steps without a row ask none of these services."""
     found = Counter(START)
     for step in steps:
-        found.update(STEPS.get(step.kind, {}))
+        found.update(STEPS.get(_AS_MANY_AS.get(step.kind, step.kind), {}))
     return found
