@@ -51,6 +51,7 @@ class _Commands(LazyGroup):
             "aks_entra.cli.break_glass", "Open local accounts for a limited time, then close them.", _FOR | _FILE
         ),
         "doors": Command("aks_entra.cli.doors", "Show the other ways into a cluster, and who can use them."),
+        "whose": Command("aks_entra.cli.whose", "Say which cluster a leaked credential belongs to, and if it is dead."),
         "access": Command("aks_entra.cli.access", "Explain, grant, request and end access to clusters."),
         "kubeconfig": Command(
             "aks_entra.cli.kubeconfig", "Write a kubeconfig for kubelogin, without a credential.", _MODE

@@ -47,7 +47,7 @@ class Record:
 
     `uid` is ARM's `resourceUID` and `etag` the cluster's ETag then; empty: not known. `began` (of a rotation) is when
     the CA before was last seen to serve, and `running` (of a rotation or a creation) when it was last seen running;
-    `since` and `because` (of "known-dead") are those of the answer then.
+    `since` and `because` (of "known-dead") are those of the answer then. `replaced` is the CA that a rotation ended.
     """
 
     cluster: str
@@ -61,6 +61,7 @@ class Record:
     running: str = ""
     since: str = ""
     because: str = ""
+    replaced: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

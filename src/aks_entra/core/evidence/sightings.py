@@ -64,6 +64,7 @@ def _records(cluster: str, evidence: tuple[Evidence, ...], source: str) -> Itera
                     etag=one.etag,
                     began=began.get(one.ca_before, ""),
                     running=one.running,
+                    replaced=one.ca_before,
                 )
             case ClusterCreated(changed=True) if len(closed_under) == 1:
                 ca = next(iter(closed_under))
@@ -101,7 +102,8 @@ def _plain(one: Evidence, seen: partial[Record]) -> Iterator[Record]:
                 how = f"activity log: {'handed out to' if receipt.ended else 'asked for by'} {receipt.to}"
                 yield replace(seen(sighting=Sighting.ACCOUNTS_ON, at=receipt.at), source=how)
         case CertificatesRotated():
-            yield seen(sighting=Sighting.FOUND_ROTATED, at=one.at, ca=one.ca_after, etag=one.etag)
+            rotated = seen(sighting=Sighting.FOUND_ROTATED, at=one.at, ca=one.ca_after, etag=one.etag)
+            yield replace(rotated, replaced=one.ca_before)
         case CredentialTried() if accepted_after_rotation(one):
             yield seen(sighting=Sighting.LET_IN, at=one.at, ca=one.ca)
         case _:

@@ -1,0 +1,223 @@
+"""Decide which cluster a found credential belongs to, and whether it still opens it. Nothing is presented to anybody.
+
+A certificate authority (CA) of a cluster serves until it is rotated. A client certificate works while the CA that
+signed it serves. A static token is handed out with that CA, and a rotation replaces it too, which is known only where a
+report proved it. Source: "Certificate rotation in Azure Kubernetes Service (AKS)".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from aks_entra.core.cluster import CertificateAuthority, Posture
+from aks_entra.core.durations import when
+from aks_entra.core.evidence.rotation_debt import Record, Sighting
+
+ASK: Final = "find its owner, and take it away in the cluster (`kubectl get serviceaccounts -A`)"
+TRY: Final = "`--try` presents it once to the API server, whose audit log shows that"
+ROTATE: Final = "rotate the cluster's certificates (`aks-entra plan`, `rotation: at-once`): nothing else ends it"
+
+
+class Kind(StrEnum):
+    """What a file carries."""
+
+    CERTIFICATE = "client certificate"
+    STATIC_TOKEN = "static token"  # noqa: S105 - the name of a kind, not a secret
+    ENTRA_TOKEN = "Microsoft Entra ID token"  # noqa: S105 - as above
+    SERVICE_ACCOUNT_TOKEN = "service account token"  # noqa: S105 - as above
+    PASSWORD = "password"  # noqa: S105 - as above
+    AUTHORITY = "CA certificate"
+    COMMAND = "sign-in command"
+
+
+class Life(StrEnum):
+    """Whether a credential still opens its cluster."""
+
+    ALIVE = "alive"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
+    HARMLESS = "no credential"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundCredential:
+    """What a file says about one credential. It contains no secret.
+
+    `authority` is the CA in the file, and `authority_key` its key identifier (hex). `issuer_key` is the key identifier
+    of the CA that signed the certificate, and `signed` whether that is the CA in the file. Times are ISO 8601 in UTC,
+    and empty if the credential has none.
+    """
+
+    kind: Kind
+    name: str = ""  # of the kubeconfig's context or user
+    server: str = ""  # host name of the API server that the file names
+    subject: str = ""  # who it signs in
+    groups: tuple[str, ...] = ()
+    issuer: str = ""
+    issuer_key: str = ""
+    authority: CertificateAuthority | None = None
+    authority_key: str = ""
+    signed: bool = False
+    has_key: bool = True
+    not_before: str = ""
+    not_after: str = ""
+    elsewhere: str = ""  # the file that has the credential, if this one only names it
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return the key identifiers of the CA that it came with."""
+        return tuple(dict.fromkeys(one for one in (self.issuer_key, self.authority_key) if one))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """Whether a credential lives, why, and what to do next (empty: nothing)."""
+
+    life: Life
+    because: str
+    next: str = ""
+
+
+_STATIC: Final = frozenset({Kind.CERTIFICATE, Kind.STATIC_TOKEN})
+_AUTHORITATIVE: Final = _STATIC | {Kind.AUTHORITY}
+"""The kinds that belong to one CA of one cluster."""
+
+
+def cluster_of(
+    found: FoundCredential, postures: Iterable[Posture], records: Iterable[Record]
+) -> tuple[Posture | None, str]:
+    """Return the cluster of a credential, and how it is known. None if nothing names it.
+
+    The CA counts before the server's name, because a name can be given to another cluster later.
+    """
+    there = tuple(postures)
+    if found.kind in _AUTHORITATIVE:
+        fingerprint = found.authority.fingerprint if found.authority else ""
+        keys = {one.cluster: one for one in records if fingerprint and fingerprint in {one.ca, one.replaced}}
+        for posture in there:
+            if posture.cluster.key in keys:
+                source = keys[posture.cluster.key].source
+                return posture, f"a report saw its CA there{f' ({source})' if source else ''}"
+        for posture in there:
+            if posture.serving is not None and posture.serving.issuer_key in found.keys:
+                return posture, "its CA serves there now"
+    host = found.server.casefold()
+    named = next((one for one in there if host and (one.fqdn or "").casefold() == host), None)
+    return named, "the file names its API server" if named else ""
+
+
+def judge(found: FoundCredential, posture: Posture | None, records: Iterable[Record], now: str) -> Judgement:
+    """Decide whether a credential still works.
+
+    `posture` is its cluster, with what was read of the CA there. `now` is ISO 8601.
+    """
+    plain = _by_itself(found, now)
+    if plain is not None:
+        return plain
+    if posture is None:
+        return Judgement(
+            life=Life.UNKNOWN,
+            because="no cluster that this identity can see, and no report, has its CA or its server",
+            next="look at more subscriptions (`--tenant`), or name the reports (`--evidence`)",
+        )
+    return _by_authority(found, posture, tuple(one for one in records if one.cluster in {"", posture.cluster.key}))
+
+
+def _by_itself(found: FoundCredential, now: str) -> Judgement | None:
+    """Return what the file alone shows. None if the cluster's CA decides."""
+    ended, at = when(found.not_after), when(now)
+    if found.kind is Kind.AUTHORITY:
+        answer = Judgement(life=Life.HARMLESS, because="a CA certificate is public and opens nothing")
+    elif found.kind is Kind.COMMAND:
+        answer = Judgement(life=Life.HARMLESS, because=f"it runs {found.subject}, which signs in anew each time")
+    elif found.elsewhere:
+        because = f"the credential is in another file: {found.elsewhere}"
+        answer = Judgement(life=Life.UNKNOWN, because=because, next="run `aks-entra whose` on that file")
+    elif ended and at and ended <= at:
+        answer = Judgement(life=Life.DEAD, because=f"it expired on {found.not_after}")
+    elif found.kind is Kind.ENTRA_TOKEN:
+        because = f"Kubernetes accepts it until {found.not_after or 'its end'}, wherever {found.subject} has rights"
+        what = "revoke the account's sessions, and take its rights away"
+        answer = Judgement(life=Life.ALIVE, because=because, next=what)
+    elif found.kind in _STATIC:
+        return None
+    else:
+        because = f"nothing but its API server knows whether a {found.kind} still works"
+        answer = Judgement(life=Life.UNKNOWN, because=because, next=ASK)
+    return answer
+
+
+def _by_authority(found: FoundCredential, posture: Posture, records: tuple[Record, ...]) -> Judgement:
+    """Decide by the CA that serves now."""
+    serves = _serves(found, posture)
+    if serves is None:
+        return Judgement(
+            life=Life.UNKNOWN,
+            because="it is not known under which CA it was issued, or which CA serves now",
+            next=f"look again with rights on {posture.cluster}, or: {TRY}",
+        )
+    if serves:
+        if found.kind is Kind.CERTIFICATE and not found.has_key:
+            because = "its CA serves now; this file lacks the private key, and whoever has the key gets in"
+        else:
+            because = "its CA serves now; closed local accounts do not end what was handed out before"
+        return Judgement(life=Life.ALIVE, because=because, next=ROTATE)
+    current = posture.ca.fingerprint if posture.ca else ""
+    let_in = next((one for one in records if one.sighting is Sighting.LET_IN and one.ca in {current, None}), None)
+    if let_in is not None:
+        because = f"its CA was replaced, but a credential from before was let in on {let_in.at} ({let_in.source})"
+        return Judgement(life=Life.UNKNOWN, because=because, next=TRY)
+    lost = next((one for one in records if one.sighting is Sighting.UNREADABLE), None)
+    if found.kind is Kind.CERTIFICATE:
+        return Judgement(
+            life=Life.DEAD, because=f"the CA that signed it was replaced{_replaced(found, posture, records)}"
+        )
+    proven = next(
+        (one for one in records if one.sighting is Sighting.KNOWN_DEAD and current and one.ca == current), None
+    )
+    if proven is not None and lost is None:
+        because = f"a report proved that tokens from before are refused under the CA that serves now ({proven.source})"
+        return Judgement(life=Life.DEAD, because=because)
+    unread = f", and {lost.source} cannot be read" if lost is not None else ""
+    because = f"the CA that it came with was replaced, but no report shows that its token was refused since{unread}"
+    return Judgement(life=Life.UNKNOWN, because=because, next=TRY)
+
+
+def _serves(found: FoundCredential, posture: Posture) -> bool | None:
+    """Whether the CA that the credential came with serves now. None if that is not known.
+
+    A certificate that the CA in the file did not sign is compared by its own issuer.
+    """
+    trusted = found.authority is not None and (found.kind is Kind.STATIC_TOKEN or found.signed)
+    if trusted and found.authority is not None and posture.ca is not None:
+        return found.authority.fingerprint == posture.ca.fingerprint
+    key = found.issuer_key if found.kind is Kind.CERTIFICATE else found.authority_key
+    if not key or posture.serving is None or not posture.serving.issuer_key:
+        return None
+    return key == posture.serving.issuer_key
+
+
+def _replaced(found: FoundCredential, posture: Posture, records: tuple[Record, ...]) -> str:
+    """Say when the CA was replaced, as far as that is known, and from where."""
+    own = found.authority.fingerprint if found.authority and found.signed else ""
+    rotation = next((one for one in records if own and one.replaced == own), None)
+    if rotation is not None:
+        return f" on {rotation.at}{f' ({rotation.source})' if rotation.source else ''}"
+    return f": the CA that serves now is valid from {posture.ca.not_before} on" if posture.ca else ""
+
+
+def generation(found: FoundCredential) -> str:
+    """Name the CA that a credential came with: the beginning of its SHA-256 and from when it is valid. May be empty."""
+    if found.authority is not None and (found.kind is not Kind.CERTIFICATE or found.signed):
+        return f"CA {found.authority.fingerprint[:12]}, valid from {found.authority.not_before[:10]} on"
+    return f"CA with the key {found.issuer_key[:12]}" if found.issuer_key else ""
+
+
+def since(found: FoundCredential) -> str:
+    """Return from when on somebody could have fetched the credential (ISO 8601). Empty: not known."""
+    if found.authority is not None and (found.kind is Kind.STATIC_TOKEN or found.signed):
+        return found.authority.not_before
+    return found.not_before

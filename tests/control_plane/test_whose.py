@@ -1,0 +1,58 @@
+"""Leaked kubeconfigs of a real kube-apiserver, over several rotations: each is named rightly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aks_entra.adapters.credential_file import read_credentials
+from aks_entra.core.cluster import ClusterId
+from aks_entra.core.evidence.found_credentials import Kind, Life
+from aks_entra.core.planning.fleet import Selector
+from aks_entra.host.private_file import PrivateFile
+from aks_entra.planning.found_credentials import trace
+from aks_entra.planning.selection import Selection
+from aks_entra.settings import Settings
+from aks_entra.wiring import open_session
+from tests.control_plane.real_sandbox import GUARDED, PLAIN, SUBSCRIPTION, path_of, real_sandbox
+
+pytestmark = pytest.mark.control_plane
+
+NODES = "/api/v1/nodes"
+NAMES = ("plain", "guarded")
+ROTATIONS = 2
+
+
+async def test_files_of_every_generation_belong_to_their_cluster_and_only_the_last_ones_live(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with real_sandbox(tmp_path, PLAIN, GUARDED) as caller:
+        for name, value in caller.sandbox.environment.items():
+            monkeypatch.setenv(name, value)
+        leaked: list[tuple[str, int, bytes]] = []
+        keys = {}
+        async with open_session(Settings(poll_interval=0.2, look_interval=0.2)) as session:
+            for round_ in range(ROTATIONS + 1):
+                for name in NAMES:
+                    file = tmp_path / f"{name}-{round_}.kubeconfig"
+                    cluster = ClusterId(subscription_id=SUBSCRIPTION, resource_group="shop", name=name)
+                    await session.ports.arm.hand_out_admin_kubeconfig(cluster, PrivateFile.reserve(file))
+                    leaked.append((name, round_, file.read_bytes()))
+                    keys[name, round_] = caller.generation(name)
+                    if round_ < ROTATIONS:
+                        await caller.arm("POST", f"{path_of(name)}/rotateClusterCertificates")
+            wanted = Selection(selectors=(Selector(tenant=True),), fresh=False)
+            for name, round_, content in leaked:
+                answers = await trace(session.ports, read_credentials(content), wanted, ())
+                found = {one.found.kind: one for one in answers}
+                for one in found.values():
+                    assert one.posture is not None
+                    assert one.posture.cluster.name == name, one.known_by
+                heard = await caller.ask(name, NODES, certificate=keys[name, round_])
+                says = found[Kind.CERTIFICATE].judgement
+                assert (says.life, heard.status) in {(Life.ALIVE, 200), (Life.DEAD, 401)}, says
+                token = found[Kind.STATIC_TOKEN].judgement
+                heard = await caller.ask(name, NODES, token=keys[name, round_].token)
+                # that a rotation ends a token too is proven only where a report tried one
+                assert (token.life, heard.status) in {(Life.ALIVE, 200), (Life.UNKNOWN, 401)}, token

@@ -1,0 +1,238 @@
+"""What a file says about the credentials in it. The certificates are made here, so each differs in one thing."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+)
+from cryptography.x509.oid import NameOID
+
+from aks_entra.adapters.credential_file import read_credentials
+from aks_entra.core.evidence.found_credentials import FoundCredential, Kind
+from aks_entra.errors import Refused
+
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+SECRET = "0123456789abcdef" * 8
+SERVER = "https://pay-01.hcp.westeurope.azmk8s.io:443"
+
+
+@dataclass(frozen=True)
+class Pair:
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    @property
+    def pem(self) -> bytes:
+        return self.certificate.public_bytes(Encoding.PEM)
+
+    def key_pem(self, sealed: KeySerializationEncryption | None = None) -> bytes:
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, sealed or NoEncryption())
+
+
+def made(*names: x509.NameAttribute[str], by: Pair | None = None, ca: bool = False, extensions: bool = True) -> Pair:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name(names)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(by.certificate.subject if by else subject)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(BEGAN)
+        .not_valid_after(BEGAN + timedelta(days=365))
+    )
+    if ca:
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    if extensions and ca:
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    if extensions and by is not None:
+        issued_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(by.key.public_key())
+        builder = builder.add_extension(issued_by, critical=False)
+    return Pair(builder.sign((by or Pair(None, key)).key, SHA256()), key)  # type: ignore[arg-type]  # it signs itself
+
+
+CA = made(x509.NameAttribute(NameOID.COMMON_NAME, "ca"), ca=True)
+OTHER = made(x509.NameAttribute(NameOID.COMMON_NAME, "ca"), ca=True, extensions=False)
+CLIENT = made(
+    x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:masters"),
+    x509.NameAttribute(NameOID.COMMON_NAME, "masterclient"),
+    by=CA,
+)
+BARE = made(x509.NameAttribute(NameOID.ORGANIZATION_NAME, "nameless"), by=OTHER, extensions=False)
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def kubeconfig(user: dict[str, Any] | None = None, *, ca: bytes = CA.pem, **more: Any) -> bytes:
+    document: dict[str, Any] = {
+        "apiVersion": "v1",
+        "current-context": "pay",
+        "contexts": [{"name": "pay", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": SERVER, "certificate-authority-data": encoded(ca)}}],
+        "users": [{"name": "u", "user": {**(user or {}), **more}}],
+    }
+    return json.dumps(document).encode()
+
+
+def pair(one: Pair = CLIENT, key: bytes | None = None) -> dict[str, str]:
+    return {
+        "client-certificate-data": encoded(one.pem),
+        "client-key-data": encoded(one.key_pem() if key is None else key),
+    }
+
+
+def only(content: bytes) -> FoundCredential:
+    (found,) = read_credentials(content)
+    return found
+
+
+def token(**claims: Any) -> str:
+    return jwt.encode(claims, "a key of thirty-two bytes, no less", algorithm="HS256")
+
+
+def test_an_admin_kubeconfig_carries_a_certificate_and_a_token() -> None:
+    certificate, static = read_credentials(kubeconfig(pair(), token=SECRET))
+    assert (certificate.kind, static.kind) == (Kind.CERTIFICATE, Kind.STATIC_TOKEN)
+    assert (certificate.subject, certificate.groups) == ("masterclient", ("system:masters",))
+    assert (certificate.signed, certificate.has_key) == (True, True)
+    assert certificate.issuer_key == certificate.authority_key == static.authority_key
+    assert certificate.server == static.server == "pay-01.hcp.westeurope.azmk8s.io"
+    assert certificate.not_after == "2027-01-01T00:00:00Z"
+    assert SECRET not in repr((certificate, static))
+
+
+@pytest.mark.parametrize(
+    ("key", "has_key"),
+    [
+        (b"", False),
+        (b"no key", False),
+        (OTHER.key_pem(), False),
+        (CLIENT.key_pem(BestAvailableEncryption(b"closed")), True),
+    ],
+)
+def test_a_certificate_with_another_key_or_none_does_not_have_its_key(key: bytes, *, has_key: bool) -> None:
+    assert only(kubeconfig(pair(key=key))).has_key is has_key
+
+
+def test_a_certificate_of_another_ca_is_not_signed_by_the_one_in_the_file() -> None:
+    found = only(kubeconfig(pair(), ca=OTHER.pem))
+    assert not found.signed
+    assert found.issuer_key != found.authority_key
+    assert found.authority_key, "an identifier is computed for a CA that has none"
+    alone = only(kubeconfig(pair(BARE), ca=b""))
+    assert (alone.authority, alone.issuer_key, alone.subject) == (None, "", "O=nameless")
+
+
+@pytest.mark.parametrize(
+    ("user", "kind", "subject", "elsewhere"),
+    [
+        ({"username": "admin", "password": SECRET}, Kind.PASSWORD, "admin", ""),
+        ({"exec": {"command": "kubelogin"}}, Kind.COMMAND, "kubelogin", ""),
+        ({"exec": {"args": []}}, Kind.COMMAND, "a plug-in", ""),
+        ({"auth-provider": {"name": "azure"}}, Kind.COMMAND, "azure", ""),
+        ({"client-certificate": "client.pem"}, Kind.CERTIFICATE, "", "client.pem"),
+        ({"tokenFile": "token.txt"}, Kind.STATIC_TOKEN, "", "token.txt"),
+    ],
+)
+def test_other_users_of_a_kubeconfig(user: dict[str, Any], kind: Kind, subject: str, elsewhere: str) -> None:
+    found = only(kubeconfig(user))
+    assert (found.kind, found.subject, found.elsewhere) == (kind, subject, elsewhere)
+    assert SECRET not in repr(found)
+
+
+def test_data_in_the_file_counts_before_a_path() -> None:
+    found = read_credentials(kubeconfig({**pair(), "client-certificate": "x"}, token=SECRET, tokenFile="y"))
+    assert [one.elsewhere for one in found] == ["", ""]
+
+
+def test_a_user_without_a_context_is_seen_too() -> None:
+    document = json.loads(kubeconfig(token=SECRET))
+    document["contexts"] = []
+    (found,) = read_credentials(json.dumps(document).encode())
+    assert (found.name, found.server) == ("u", "pay-01.hcp.westeurope.azmk8s.io")
+    document["clusters"] = []
+    assert only(json.dumps(document).encode()).server == ""
+
+
+def test_a_pem_file_tells_the_ca_from_the_certificate() -> None:
+    authority, certificate = read_credentials(CA.pem + CLIENT.pem + CLIENT.key_pem())
+    assert (authority.kind, certificate.kind) == (Kind.AUTHORITY, Kind.CERTIFICATE)
+    assert (certificate.signed, certificate.has_key) == (True, True)
+    assert certificate.authority == authority.authority
+    alone = only(CLIENT.pem)
+    assert (alone.authority, alone.signed, alone.has_key) == (None, False, False)
+
+
+@pytest.mark.parametrize(
+    ("claims", "kind", "subject", "server", "not_after"),
+    [
+        (
+            {"aud": "6dae42f8-4368-4678-94ff-3960e28e3630", "upn": "dana@contoso.com", "exp": 1_800_000_000},
+            Kind.ENTRA_TOKEN,
+            "dana@contoso.com",
+            "",
+            "2027-01-15T08:00:00Z",
+        ),
+        ({"iss": "https://sts.windows.net/x/", "appid": "app"}, Kind.ENTRA_TOKEN, "app", "", ""),
+        (
+            {"iss": "https://pay-01.hcp.westeurope.azmk8s.io", "sub": "system:serviceaccount:a:b", "aud": ["x"]},
+            Kind.SERVICE_ACCOUNT_TOKEN,
+            "system:serviceaccount:a:b",
+            "pay-01.hcp.westeurope.azmk8s.io",
+            "",
+        ),
+        (
+            {"iss": "kubernetes/serviceaccount", "sub": "s", "exp": 10**30},
+            Kind.SERVICE_ACCOUNT_TOKEN,
+            "s",
+            "",
+            "",
+        ),
+    ],
+)
+def test_a_bare_jwt_says_who_issued_it(
+    claims: dict[str, Any], kind: Kind, subject: str, server: str, not_after: str
+) -> None:
+    found = only(f"Bearer {token(**claims)}\n".encode())
+    assert (found.kind, found.subject, found.server, found.not_after) == (kind, subject, server, not_after)
+
+
+def test_a_bare_text_without_spaces_is_a_static_token() -> None:
+    assert only(SECRET.encode()).kind is Kind.STATIC_TOKEN
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"two words of text", b"\xff\xfe", b"-----BEGIN CERTIFICATE-----\nx\n", b"a: [", kubeconfig(), b"short"],
+)
+def test_a_file_without_a_credential_is_refused(content: bytes) -> None:
+    with pytest.raises(Refused, match="carries no credential that is known here"):
+        read_credentials(content)
+
+
+@pytest.mark.parametrize("content", [b"users: 3\n", b"users: [{user: {}}]\n", b"clusters: {a: b}\nusers: []\n"])
+def test_a_malformed_kubeconfig_is_refused(content: bytes) -> None:
+    with pytest.raises(Refused, match="not a kubeconfig with clusters"):
+        read_credentials(content)
+
+
+def test_data_that_is_not_base64_is_no_certificate() -> None:
+    with pytest.raises(Refused, match="carries no credential"):
+        read_credentials(kubeconfig({"client-certificate-data": "é"}))
