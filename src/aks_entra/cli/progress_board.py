@@ -15,13 +15,12 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
-from rich.text import Text
 
 from aks_entra.cli import output
 from aks_entra.core.rollout.progress import FEW, LINE, ClusterProgress, Overview, StepProgress, StepState, overview
 from aks_entra.report import progress_lines
 from aks_entra.report.progress_lines import duration, short_title
-from aks_entra.report.terminal import safe_line, side_by_side
+from aks_entra.report.terminal import SafeText, safe_line, side_by_side
 from aks_entra.report.time_left import LOOK, time_left
 from aks_entra.report.verdict_text import STYLES
 
@@ -167,7 +166,9 @@ def lines_of(clusters: Sequence[ClusterProgress], now: datetime) -> Table:
         line = [_step(step, now) for step in one.steps if not (step.title == LOOK and step.state is StepState.DONE)]
         if one.ended:
             line.append(safe_line(_verdict(one), STYLES_OF_WORDS[one.verdict]))
-        table.add_row(safe_line(one.cluster), side_by_side(*line) if one.steps or one.ended else Text("waits", "dim"))
+        table.add_row(
+            safe_line(one.cluster), side_by_side(*line) if one.steps or one.ended else safe_line("waits", "dim")
+        )
     return table
 
 
@@ -203,12 +204,12 @@ def _took(seconds: float, before: str) -> str:
     return f"{before}{duration(seconds)}" if seconds >= WORTH_TELLING else ""
 
 
-def _step(step: StepProgress, now: datetime) -> Text:
+def _step(step: StepProgress, now: datetime) -> SafeText:
     mark, style = MARKS[step.state]
     return safe_line(f"{mark} {short_title(step.title)}{_took(step.lasts(now), ' ')}  ", style)
 
 
-def _counts(whole: Overview) -> Iterator[Text]:
+def _counts(whole: Overview) -> Iterator[SafeText]:
     """Yield the counts, each in the colour of its verdict."""
     for place, (word, number) in enumerate(whole.counts):
         yield safe_line(f"{' · ' if place else ''}{word} {number:,}", STYLES_OF_WORDS.get(word, ""))
@@ -217,7 +218,7 @@ def _counts(whole: Overview) -> Iterator[Text]:
 STYLES_OF_WORDS: Final = {"without a verdict": "bold red", **{str(outcome): style for outcome, style in STYLES.items()}}
 
 
-def _line(text: str, style: str = "") -> Text:
+def _line(text: str, style: str = "") -> SafeText:
     """Return text that takes one line, however narrow the terminal is."""
     line = safe_line(text, style)
     line.no_wrap, line.overflow = True, "ellipsis"

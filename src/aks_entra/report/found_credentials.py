@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from rich.text import Text
-
 from aks_entra.core.evidence.found_credentials import Life
 from aks_entra.planning.found_credentials import Answer
-from aks_entra.report.terminal import safe_line, side_by_side
+from aks_entra.report.terminal import SafeText, safe_line, side_by_side
 
 _STYLES: Final = {Life.ALIVE: "bold red", Life.DEAD: "green", Life.UNKNOWN: "magenta", Life.HARMLESS: "dim"}
 _MOST: Final = 20  # receivers that are listed
 
 
-def render(answers: Iterable[Answer]) -> Iterator[Text]:
+def render(answers: Iterable[Answer]) -> Iterator[SafeText]:
     """Yield the lines: one block for each credential."""
     for answer in answers:
         found, judged = answer.found, answer.judgement

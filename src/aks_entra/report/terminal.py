@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from rich.table import Table
 from rich.text import Text
 
 from aks_entra.text.safe import for_terminal
+
+SafeText: TypeAlias = Text
+"""A text that one of these functions made."""
 
 
 def safe_line(text: str, style: str = "") -> Text:
