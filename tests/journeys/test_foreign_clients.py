@@ -79,6 +79,7 @@ target:
   admin_groups: [{{name: aks-admins}}]
   azure_rbac: keep
 """
+PROGRAM = f"{shlex.quote(sys.executable)} -c 'from aks_entra.cli import main; main()'"
 QUICK = {"AKS_ENTRA_POLL_INTERVAL": "0.3", "AKS_ENTRA_LOOK_INTERVAL": "0.3", "AKS_ENTRA_GROUP_READ_GAP": "0.1"}
 
 
@@ -165,7 +166,8 @@ async def test_an_auditor_checks_a_signed_report_with_cosign_alone(terminal: Ter
         "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem && chmod 600 key.pem"
     )
     await terminal.run("openssl pkey -in key.pem -pubout -out key.pub")
-    await terminal.run("aks-entra report kept.json --json report.json --attest report.intoto.json --key key.pem")
+    report = f"{PROGRAM} report kept.json --json report.json"
+    await terminal.run(f"{report} --attest report.intoto.json --key key.pem")
     check = (
         "cosign verify-blob-attestation --key key.pub --insecure-ignore-tlog=true "
         "--type https://in-toto.io/attestation/test-result/v0.1 --signature report.intoto.json "
@@ -175,7 +177,7 @@ async def test_an_auditor_checks_a_signed_report_with_cosign_alone(terminal: Ter
     (terminal.home / "report.json").write_text(dump_report(report_of(outcome=Verdicts.FAILED)))
     assert (await terminal.type(f"{check} report.json")).status != 0
     other = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 | openssl pkey -pubout -out key.pub"
-    await terminal.run(f"{other} && aks-entra report kept.json --json report.json")
+    await terminal.run(f"{other} && {report}")
     assert (await terminal.type(f"{check} report.json")).status != 0
 
 
@@ -233,9 +235,8 @@ async def test_our_migration_is_drift_for_terraform_until_its_configuration_says
     await terraform.apply(entra=False, local_account_disabled=False)
     (terminal.home / "fleet.yaml").write_text(FLEET)
     terminal.environment |= {**QUICK, "PYTHONPATH": os.pathsep.join(it for it in sys.path if it)}
-    program = f"{shlex.quote(sys.executable)} -c 'from aks_entra.cli import main; main()'"
-    await terminal.run(f"{program} plan fleet.yaml --out plan.json")
-    await terminal.run(f"{program} migrate plan.json --local --yes")
+    await terminal.run(f"{PROGRAM} plan fleet.yaml --out plan.json")
+    await terminal.run(f"{PROGRAM} migrate plan.json --local --yes")
 
     drift = await terraform.plan(entra=False, local_account_disabled=False)
     assert drift.status == CHANGES, drift
