@@ -33,6 +33,8 @@ _FIELDS = {
     "eventchannels": "channels",
     "category": "category",
 }
+_PLACES = {"resourcegroupname", "resourceuri", "resourceid", "resourceprovider", "correlationid"}
+"""The patterns of "Activity Logs - List" exclude each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,9 +154,13 @@ _CODES |= {404: "NotFound", 409: "Conflict", 412: "PreconditionFailed", 429: "To
 
 
 def parse(filter_: str, refuse: Callable[[str], Problem]) -> tuple[dt.datetime | None, dt.datetime | None, Document]:
-    """Return the start, the end and the other fields of a `$filter`; raises what `refuse` makes of an unknown term."""
+    """Return the start, the end and the other fields of a `$filter`.
+
+    Raises what `refuse` makes of an unknown term, and of a second one about the place.
+    """
     since = until = None
     rest: Document = {}
+    used: set[str] = set()
     for part in re.split(r"\s+and\s+", filter_, flags=re.IGNORECASE) if filter_.strip() else ():
         found = _TERM.fullmatch(part)
         if found is None:
@@ -169,6 +175,11 @@ def parse(filter_: str, refuse: Callable[[str], Problem]) -> tuple[dt.datetime |
             else:
                 raise refuse(f"The filter {part!r} is not valid.")
         elif name in _FIELDS and operator == "eq":
+            if name in _PLACES and not _PLACES.isdisjoint(used):
+                raise refuse(
+                    f"The filter {filter_!r} is not supported: it may name one of {', '.join(sorted(_PLACES))}."
+                )
+            used.add(name)
             rest[_FIELDS[name]] = value
         else:
             raise refuse(f"The filter {part!r} is not valid.")
