@@ -165,6 +165,10 @@ async def test_the_activity_log_shows_who_requested_which_write(client: ArmClien
     assert [it["status"]["value"] for it in stops] == ["Succeeded", "Accepted", "Started"]
     chosen = (await client.get(f"{LOG}?$filter={since}&$select=caller,status&api-version=2015-04-01"))["value"]
     assert set(chosen[0]) == {"caller", "status"}
+    of_aks = f"{LOG}?$filter={since} and resourceProvider eq 'Microsoft.ContainerService'&api-version=2015-04-01"
+    assert (await client.get(of_aks))["value"] == sorted(
+        [*found, *stops], key=lambda it: it["eventTimestamp"], reverse=True
+    )
 
 
 async def test_the_activity_log_refuses_an_older_start_and_unknown_filters(client: ArmClient) -> None:
@@ -173,6 +177,9 @@ async def test_the_activity_log_refuses_an_older_start_and_unknown_filters(clien
     assert (await client.refused("GET", f"{LOG}?$filter={begin}&api-version=2015-04-01"))[0] == 400
     assert (await client.refused("GET", f"{LOG}?api-version=2015-04-01"))[0] == 400
     assert (await client.refused("GET", f"{LOG}?$filter=colour eq 'red'&api-version=2015-04-01"))[0] == 400
+    begin = f"eventTimestamp ge '{client.clock.now() - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}'"
+    both = f"{begin} and resourceProvider eq 'Microsoft.ContainerService' and resourceUri eq '{PLAIN}'"
+    assert (await client.refused("GET", f"{LOG}?$filter={both}&api-version=2015-04-01"))[0] == 400
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from azure_sandbox.arm.containerservice.spec import ClusterSpec, PoolSpec
+from azure_sandbox.arm.service import ArmSettings
 from tests.support.arm_client import ADMINS, GROUP, SCOPE, ArmClient, cluster_id
 
 CLUSTER = cluster_id("shop-01")
@@ -15,7 +16,8 @@ IDENTITY = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/
 @pytest.fixture(name="client")
 def a_client() -> ArmClient:
     pools = (PoolSpec(name="system"), PoolSpec(name="user", mode="User"))
-    return ArmClient(ClusterSpec(name="shop-01", identity="managed", admin_groups=(ADMINS,), pools=pools))
+    shop = ClusterSpec(name="shop-01", identity="managed", admin_groups=(ADMINS,), pools=pools)
+    return ArmClient(shop, settings=ArmSettings(page_size=1))
 
 
 async def test_a_scale_set_is_listed_for_each_pool_and_named_as_its_nodes(client: ArmClient) -> None:
@@ -39,3 +41,14 @@ async def test_what_is_put_on_a_scale_set_is_gone_after_a_rotation(client: ArmCl
     assert (await client.refused("PATCH", one, {"sku": {}}))[0] == 501
     await client.finish(await client.send("POST", f"{CLUSTER}/rotateClusterCertificates"))
     assert (await client.get(SETS))["value"] == before
+
+
+async def test_the_list_of_a_subscription_has_what_the_caller_may_read_page_by_page(client: ArmClient) -> None:
+    everywhere = f"{SCOPE}/providers/Microsoft.Compute/virtualMachineScaleSets"
+    there = (await client.get(SETS))["value"]
+    first = await client.get(everywhere)
+    assert first["value"] == there[:1]
+    assert await client.get(first["nextLink"]) == {"value": there[1:]}
+    assert (await client.refused("GET", f"{everywhere}?api-version=2024-07-01&$skiptoken=x"))[0] == 400
+    client.caller = client.outsider
+    assert (await client.refused("GET", everywhere))[:2] == (403, "AuthorizationFailed")

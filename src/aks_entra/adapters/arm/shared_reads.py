@@ -27,8 +27,8 @@ FRESH: Final = 60.0
 """Seconds since the begin of a read for which its answer serves others.
 
 The clusters that a batch closes at the same time ask the same just before their writes. Azure itself needs longer until
-a new role or policy assignment counts: up to 10 and 5 minutes (sources: "Troubleshoot Azure RBAC" and "Details of the
-policy assignment structure").
+a new role or policy assignment counts: up to 10 and about 5 minutes (sources: "Troubleshoot Azure RBAC" and "Get
+compliance data of Azure resources").
 """
 
 _OPERATIONS: Final = re.compile(r"/providers/microsoft\.containerservice/locations/[^/]+/operation", re.IGNORECASE)

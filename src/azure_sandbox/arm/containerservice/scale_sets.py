@@ -25,13 +25,13 @@ GROUP = f"{SUBSCRIPTION}/resourceGroups/{{group}}"
 ONE = f"{GROUP}/providers/{TYPE}/{{name}}"
 JSON = {"content-type": "application/json; charset=utf-8"}
 PATCHED = {"identity", "tags"}
-PAGE = 100
 
 
 class ScaleSets:
-    """The routes of scale sets."""
+    """The routes of scale sets; `page` is the number of them on a page of a subscription's list."""
 
-    def __init__(self, door: FrontDoor) -> None:
+    def __init__(self, door: FrontDoor, *, page: int) -> None:
+        self._page = page
         self._door = door
         self._state: State = door.state
         door.add("GET", f"{GROUP}/providers/{TYPE}", self._list, scope=GROUP, action=f"{TYPE}/read")
@@ -97,7 +97,7 @@ class ScaleSets:
         token = call.option("$skiptoken") or "0"
         if not token.isdecimal():
             raise front(400, "InvalidSkipToken", "The skip token cannot be read.")
-        end = int(token) + PAGE
+        end = int(token) + self._page
         body: Document = {"value": seen[int(token) : end]}
         if end < len(seen):
             query = f"api-version={call.version}&%24skiptoken={end}"
