@@ -53,7 +53,7 @@ class Reading:
     async def once(self, kind: str, name: str, call: Callable[[], Awaitable[_T]]) -> _T:
         """Read once what several clusters share, even if they ask at the same time.
 
-        A read that fails, or that nobody waits for any more, is made again for the next cluster that asks.
+        A read that fails is made again for the next cluster that asks. A cancelled cluster ends no other's read.
         """
         key = (kind, name.casefold())
         if key not in self._shared:

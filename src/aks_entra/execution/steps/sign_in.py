@@ -38,7 +38,7 @@ async def prove_lately(engine: Engine, job: Job, posture: Posture, moment: Momen
 
 
 async def prove(engine: Engine, job: Job, posture: Posture, moment: Moment) -> SignInProven:
-    """Sign in with a new token, by an admin group or by role, and check that it may do everything."""
+    """Sign in by an admin group or by role, and check that the prover may do everything."""
     wait = partial(_no_sign_in, engine, job, posture, moment)
     try:
         cluster = job.plan.cluster
