@@ -106,6 +106,10 @@ class Engine:
             "member", f"{group} {principal} {token}", lambda: self.ports.directory.is_member(group, principal)
         )
 
+    def membership_lost(self) -> None:
+        """Ask for memberships anew, because the directory does not show one any more that it showed before."""
+        self._memberships.forget()
+
     def group_written(self) -> None:
         """Read everything about groups anew, because this process created one."""
         self._readings.forget()

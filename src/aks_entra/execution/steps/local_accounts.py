@@ -28,6 +28,7 @@ async def disable_local_accounts(engine: Engine, job: Job, step: DisableLocalAcc
         write_guards.as_expected(expected, posture)
         before = engine.of(cluster).proven
         if before is None or not await sign_in_probe.still_in(engine.ports, job, posture, before):
+            engine.membership_lost()
             proven = (await sign_in.prove(engine, job, posture, Moment.BEFORE),)
         await engine.ask_again(job, step, posture)
         await engine.finish(job, step, await arm.set_local_accounts(cluster, expected, enabled=False))
