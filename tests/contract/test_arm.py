@@ -121,11 +121,13 @@ async def test_rights_are_read_in_advance(opened: Opener, box: Sandbox) -> None:
         me = await session.ports.callers.runner()
         assert await arm.missing_permissions(cluster("plain"), (WRITE, READ)) == ()
         assert await arm.is_cluster_admin(cluster("plain"), me.object_id) is False
-        box.arm.assign(
-            f"/subscriptions/{SUBSCRIPTION}/resourceGroups/shop-weu",
-            ADMINS,
-            "Azure Kubernetes Service RBAC Cluster Admin",
-        )
+    box.arm.assign(
+        f"/subscriptions/{SUBSCRIPTION}/resourceGroups/shop-weu",
+        ADMINS,
+        "Azure Kubernetes Service RBAC Cluster Admin",
+    )
+    async with opened() as session:
+        arm = session.ports.arm
         assert await arm.is_cluster_admin(cluster("plain"), me.object_id) is True
         assert await arm.is_cluster_admin(cluster("azure-rbac", "pay-weu"), me.object_id) is False
 

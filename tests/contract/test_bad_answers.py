@@ -18,7 +18,7 @@ from aks_entra.core.preflight import Severity
 from aks_entra.errors import AksEntraError, Refused, Rejected, TryLater
 from aks_entra.planning import planner
 from aks_entra.settings import Settings
-from aks_entra.wiring import Session, open_session
+from aks_entra.wiring import open_session
 from azure_sandbox.front.http import Reply
 from azure_sandbox.front.proxy import Exchange
 from azure_sandbox.server import Sandbox
@@ -65,6 +65,7 @@ ANSWERS = {
     "numbers in a list": Reply(200, {"value": [17], "items": [17]}),
     "text for a list": Reply(200, {"value": "none", "items": "none"}),
 }
+QUICK = Settings(poll_interval=0.02, look_interval=0.02, group_reads=2, group_read_gap=0)
 FLEET = Fleet(
     name="shop",
     selectors=(Selector(subscription="prod-eu", resource_group="shop-weu", name="guarded"),),
@@ -75,23 +76,25 @@ FLEET = Fleet(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSandbox:
     box: Sandbox
-    session: Session
     seen: list[Exchange]
     known: FleetPlan
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def opened(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OpenSandbox]:
-    """Yield one sandbox and session for all tests, because a plan writes nothing."""
+    """Yield one sandbox for all tests, because a plan writes nothing."""
     world = tmp_path_factory.mktemp("world") / "world.yaml"
     world.write_text(WORLD)
     seen: list[Exchange] = []
     with pytest.MonkeyPatch.context() as patch:
         async with in_environment(patch, world, pace=100_000, replication=0, observe=seen.append) as box:
-            quick = Settings(poll_interval=0.02, look_interval=0.02, group_reads=2, group_read_gap=0)
-            async with open_session(quick) as session:
-                known = await planner.plan_fleet(session.ports, FLEET, ())
-                yield OpenSandbox(box=box, session=session, seen=seen, known=known)
+            yield OpenSandbox(box=box, seen=seen, known=await planned())
+
+
+async def planned() -> FleetPlan:
+    """Plan in a session of its own, because a session keeps what its plans share."""
+    async with open_session(QUICK) as session:
+        return await planner.plan_fleet(session.ports, FLEET, ())
 
 
 def doubts(plan: FleetPlan) -> set[str]:
@@ -107,7 +110,7 @@ async def test_an_invalid_answer_is_repeated_unknown_or_refused(opened: OpenSand
         opened.box.faults.add(method, path, host=host, answer=answer)
         plan, error = None, None
         try:
-            plan = await planner.plan_fleet(opened.session.ports, FLEET, ())
+            plan = await planned()
         except AksEntraError as said:
             error = said
         assert opened.box.faults.waiting == (), what

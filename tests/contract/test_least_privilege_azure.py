@@ -15,6 +15,7 @@ from aks_entra.access import explain as access_survey
 from aks_entra.access import grants
 from aks_entra.core.access.explain import explain
 from aks_entra.core.access.grants import Approval, Level
+from aks_entra.core.cluster import ClusterId
 from aks_entra.core.evidence.break_glass import Opening
 from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup, WantedTarget
 from aks_entra.core.planning.job import Job
@@ -30,6 +31,7 @@ from aks_entra.planning.inventory import inventory
 from aks_entra.planning.planner import plan_fleet
 from aks_entra.planning.rollback import plan_way_back
 from aks_entra.planning.selection import Selection
+from aks_entra.probes import doors
 from aks_entra.settings import Settings
 from aks_entra.verification import verifier
 from aks_entra.wiring import Session, open_session
@@ -77,11 +79,18 @@ async def planned(session: Session, selector: Selector, *wanted: WantedGroup) ->
     return await plan_fleet(session.ports, Fleet(name="prod", selectors=(selector,), target=target), ())
 
 
+async def doors_said(session: Session, said: Said, place: ClusterId) -> None:
+    """Look at the doors of a cluster, as `aks-entra doors` does."""
+    (seen,) = await doors.look(session.ports, await session.ports.arm.cluster(place))
+    said.extend(f"{'; '.join(door.because)} {door.remedy}" for door in seen.doors)
+
+
 async def look(session: Session, said: Said, _: Path) -> bool:
     rows = await inventory(session.ports, Selection(selectors=(EVERYWHERE,)), probe=True, read=True, records=())
     said.extend(row.problem for row in rows)
     plan = await planned(session, EVERYWHERE)
     said.plan(plan)
+    await doors_said(session, said, cluster("guarded"))
     (one,) = [it for it in plan.clusters if it.cluster.name == "guarded"]
     seen = await verifier.verify(session.ports, session.timeouts, Job(digest=plan.digest, plan=one, prover=plan.prover))
     said.verdict(judge_current_state(one, seen))
@@ -94,6 +103,7 @@ async def look(session: Session, said: Said, _: Path) -> bool:
 async def migrate(session: Session, said: Said, folder: Path) -> bool:
     plan = await planned(session, Selector(subscription=SUBSCRIPTION, name="plain"), NEW)
     said.plan(plan)
+    await doors_said(session, said, cluster("plain"))
     job = Job(digest=plan.digest, plan=plan.clusters[0], prover=plan.prover)
     there = await session.executor.migrate(job)
     said.verdict(there)
@@ -138,6 +148,7 @@ ONLY_WHERE: dict[str, str] = {
     "Microsoft.Authorization/permissions/read": "Azure asks for it; the sandbox tells everybody their own permissions",
     "Microsoft.Authorization/policySetDefinitions/read": "a policy initiative reaches the cluster",
     "Microsoft.Authorization/policyExemptions/read": "a policy reaches the cluster; unread, none is taken to be exempt",
+    "Microsoft.PolicyInsights/checkPolicyRestrictions/read": "a policy reaches the cluster; test_policy_restrictions",
     "Microsoft.ContainerService/managedClusters/agentPools/read": "pools changed while the cluster was written",
     "Microsoft.ContainerService/locations/operations/read": "an operation of somebody else is followed",
     "Microsoft.ContainerService/locations/operationresults/read": "as above",

@@ -122,11 +122,13 @@ NO_ADMIN = {
 
 @BOX
 async def test_a_deny_assignment_is_read_and_bars_the_way_back(opened: Opener, box: Sandbox) -> None:
+    ops = cluster("ops-01", "ops-weu")
     async with opened() as session:
-        ports, ops = session.ports, cluster("ops-01", "ops-weu")
-        assert await ports.arm.deny_assignments(ops) == ()
-        made = DenyAssignment(scope=f"/subscriptions/{SUBSCRIPTION}", name="no", properties=dict(NO_ADMIN))
-        box.arm.state.denials[made.id.lower()] = made
+        assert await session.ports.arm.deny_assignments(ops) == ()
+    made = DenyAssignment(scope=f"/subscriptions/{SUBSCRIPTION}", name="no", properties=dict(NO_ADMIN))
+    box.arm.state.denials[made.id.lower()] = made
+    async with opened() as session:
+        ports = session.ports
         (found,) = await ports.arm.deny_assignments(ops) or ()
         assert (found.name, found.scope, found.conditional) == ("no-admin", f"/subscriptions/{SUBSCRIPTION}", False)
         assert found.denied((FORBIDDEN,)) == (FORBIDDEN,)
@@ -139,5 +141,6 @@ async def test_a_deny_assignment_is_read_and_bars_the_way_back(opened: Opener, b
         with pytest.raises(Refused) as refused:
             await ports.arm.hold_admin_credential(ops)
         assert refused.value.code == "DenyAssignmentAuthorizationFailed"
-        made.properties["doNotApplyToChildScopes"] = True
-        assert await ports.arm.deny_assignments(ops) == ()
+    made.properties["doNotApplyToChildScopes"] = True
+    async with opened() as session:
+        assert await session.ports.arm.deny_assignments(ops) == ()

@@ -128,8 +128,9 @@ async def test_a_role_with_a_condition_is_no_full_access(opened: Opener, box: Sa
         before = await doors(session, place.name, place.resource_group)
         assert "reader" in before["impersonation"].because[1]
         assert await session.ports.arm.is_cluster_admin(place, READER["id"])
-        (held,) = [one for one in box.arm.state.access.all() if one.role.name.endswith("RBAC Cluster Admin")]
-        box.arm.state.access.add(replace(held, condition="@Resource[Microsoft.ContainerService/…] StringEquals 'a'"))
+    (held,) = [one for one in box.arm.state.access.all() if one.role.name.endswith("RBAC Cluster Admin")]
+    box.arm.state.access.add(replace(held, condition="@Resource[Microsoft.ContainerService/…] StringEquals 'a'"))
+    async with opened() as session:
         found = await doors(session, place.name, place.resource_group)
         assert await session.ports.arm.is_cluster_admin(place, READER["id"]) is None
     for kind in ("client-certificates", "service-account-tokens", "impersonation", "conditional-roles"):

@@ -230,9 +230,9 @@ async def test_graphs_client_gets_a_bounded_wait(asked: str, told: str | None) -
 
 async def test_a_wait_without_bound_from_arm_does_not_stop_a_read(box: Sandbox, opened: Opener) -> None:
     throttled = {"error": {"code": "TooManyRequests", "message": "slow down"}}
-    async with opened() as session:
-        for said in ("nan", "-7", "soon"):
-            box.faults.add("GET", "/locks$", host=ARM, answer=Reply(429, throttled, {"Retry-After": said}))
+    for said in ("nan", "-7", "soon"):
+        box.faults.add("GET", "/locks$", host=ARM, answer=Reply(429, throttled, {"Retry-After": said}))
+        async with opened() as session:
             assert await session.ports.arm.locks(GUARDED, "") == ()
     assert box.faults.waiting == ()
 

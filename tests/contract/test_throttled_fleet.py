@@ -99,7 +99,7 @@ async def test_a_fleet_causes_no_429(tmp_path: Path, clusters: int, pace: float)
         plan = await planner.plan_fleet(session.ports, FLEET, ())
         assert len(plan.clusters) == clusters
         assert said.count(TOO_MANY) == 0
-        assert len(said) > 5 * clusters  # more than the buckets' capacity
+        assert len(said) > 2 * clusters  # those for a CA and maintenance windows fill the bucket of AKS
         if clusters >= 200:
             assert set(await migrate(session, plan, 100)) == {Outcome.VERIFIED}
             assert said.count(TOO_MANY) == 0

@@ -226,6 +226,13 @@ SPEAKING = [
     ),
     ("U122", "it is unknown whether a maintenance window", managed(), target(), facts(maintenance_windows=(ODD,))),
     ("U122", "could not be read", managed(), target(), facts(maintenance_windows=None)),
+    (
+        "I122",
+        "were not read: the gate before the stage reads them",
+        managed(),
+        target(),
+        facts(maintenance_windows=None, windows_unasked="the gate before the stage reads them, and waits for them"),
+    ),
     ("B023", "expired on 2026-11-01", managed(serving=seen("2026-11-01T00:00:00Z")), target(), facts()),
     ("W123", "expired on 2026-11-01", replace(SHUT, serving=seen("2026-11-01T00:00:00Z")), target(), facts()),
     ("W123", "expires on 2026-12-01", managed(serving=seen("2026-12-01T00:00:00Z")), LATER, facts()),

@@ -36,17 +36,33 @@ class ClusterId:
         return cls(subscription_id=match["subscription"], resource_group=match["group"], name=match["name"])
 
     @property
+    def subscription(self) -> str:
+        """The ARM id of the subscription."""
+        return f"/subscriptions/{self.subscription_id}"
+
+    @property
+    def group(self) -> str:
+        """The ARM id of the resource group."""
+        return f"{self.subscription}/resourceGroups/{self.resource_group}"
+
+    @property
     def resource_id(self) -> str:
         """The ARM id in the case that Azure documents."""
-        return (
-            f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
-            f"/providers/Microsoft.ContainerService/managedClusters/{self.name}"
-        )
+        return f"{self.group}/providers/Microsoft.ContainerService/managedClusters/{self.name}"
 
     @property
     def key(self) -> str:
         """The ARM id in lower case. It is equal for two spellings of one cluster."""
         return self.resource_id.lower()
+
+    def is_within(self, scope: str) -> bool:
+        """Whether a scope contains the cluster. ARM lists what a management group has only if the group does."""
+        scope = scope.rstrip("/").lower()
+        return (
+            scope.startswith("/providers/microsoft.management/managementgroups/")
+            or self.key == scope
+            or self.key.startswith(f"{scope}/")
+        )
 
     def __str__(self) -> str:
         return f"{self.resource_group}/{self.name}"

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from aks_entra.core.cluster import ClusterId, Identity, Posture
-from aks_entra.core.doors.facts import DoorFacts
+from aks_entra.core.doors.facts import shown_by
+from aks_entra.core.doors.model import Door
 from aks_entra.core.doors.registry import doors_of
 from aks_entra.core.evidence.rotation_debt import Record
 from aks_entra.core.planning.fleet import AUDIT_DAYS, Fleet, ReadAs, arrange
 from aks_entra.core.planning.parts import parts_of, with_provers
 from aks_entra.core.planning.plan import Change, ClusterPlan, FleetPlan, plan_cluster
 from aks_entra.core.planning.prover import Prover
+from aks_entra.core.planning.rollout import Stage
 from aks_entra.core.preflight import Facts, Skip, skip_refused
 from aks_entra.core.preflight.audit_callers import AuditedCallers
 from aks_entra.core.target import RotationPolicy, Target
@@ -31,9 +33,9 @@ from aks_entra.probes import checks
 from aks_entra.probes.doors import look
 
 _SIDE_BY_SIDE: Final = 20
-_DOORS_UP_TO: Final = 100
-"""Clusters of a plan that looks at doors although the fleet file asks for none. Each look costs two of AKS's requests,
-which Azure allows once a second for all clusters of a subscription.
+_WINDOWS_UP_TO: Final = 100
+"""Clusters of a plan that reads the maintenance windows of each. Each read takes one of the requests that AKS allows
+once a second for all clusters of a subscription, and each cluster's CA takes one already.
 """
 
 
@@ -115,7 +117,7 @@ async def plan_fleet(
         callers=audited,
         audit_days=fleet.audit_days,
         read=fleet.read,
-        doors=bool(target.doors) or len(here) <= _DOORS_UP_TO,
+        windows_unasked=_windows_unasked(stages, len(here)),
     )
     plans = await reader.each(
         here,
@@ -200,6 +202,7 @@ async def _plans_anew(
             callers={},
             audit_days=AUDIT_DAYS,
             read=_read_as(before),
+            windows_unasked=_windows_unasked(plan.stages, len(clusters)),
         )
         wanted = replace(before.target, admin_groups=groups, rotation=rotation or before.target.rotation)
         planned = before.rotation_planned if rotation is None else ""
@@ -242,7 +245,21 @@ class _Asked:
     callers: Mapping[str, AuditedCallers]
     audit_days: int
     read: ReadAs
-    doors: bool = True  # ask Azure and the cluster about doors, or take only what ARM's list shows
+    windows_unasked: Mapping[str, str]  # why the maintenance windows of a cluster (by key) are not read
+
+
+def _windows_unasked(stages: tuple[Stage, ...], count: int) -> dict[str, str]:
+    """Return why the maintenance windows of clusters (by key) are not read, in a plan of `count` clusters."""
+    waits, large = (
+        "the gate before the stage reads them, and waits for them",
+        f"the plan has more than {_WINDOWS_UP_TO} clusters; a gate with `maintenance_window` reads them and waits",
+    )
+    return {
+        member.key: waits if stage.waits_for_maintenance else large
+        for stage in stages
+        for member in stage.members
+        if stage.waits_for_maintenance or count > _WINDOWS_UP_TO
+    }
 
 
 def _read_as(before: ClusterPlan) -> ReadAs:
@@ -288,9 +305,18 @@ async def _plan(ports: Ports, reader: FleetReader, posture: Posture, target: Tar
         # what is not read yet is a U; a cluster that is refused for certain needs no credential
         refused = any(finding.rule.startswith("B") for finding in draft.blockers)
         read = ReadAs.PROVER if refused else asked.read
-        facts = await around(ports, reader, posture, steps, facts, audit_days=asked.audit_days, read=read)
+        unasked = asked.windows_unasked.get(cluster.key, "")
+        facts = await around(
+            ports, reader, posture, steps, facts, audit_days=asked.audit_days, read=read, windows_unasked=unasked
+        )
     if (steps or target.doors) and not posture.stopped:
-        seen = await look(ports, posture, unreachable=unreachable) if asked.doors else ()
-        doors = seen[0].doors if seen else None if asked.doors else doors_of(DoorFacts(posture=posture))
-        facts = replace(facts, doors=doors)
+        facts = replace(facts, doors=await _doors(ports, posture, target, unreachable))
     return plan_cluster(posture, target, facts, asked.skips)
+
+
+async def _doors(ports: Ports, posture: Posture, target: Target, unreachable: str) -> tuple[Door, ...] | None:
+    """Return the doors, of which Azure and the cluster are asked only if the fleet file names one. None: no port."""
+    if not target.doors:
+        return doors_of(shown_by(posture)) if ports.doors else None
+    seen = await look(ports, posture, unreachable=unreachable)
+    return seen[0].doors if seen else None

@@ -13,6 +13,7 @@ from typing import Final
 
 from aks_entra.core.cluster import ClusterId, LinkedRight, Posture
 from aks_entra.core.doctor import Tool, version_in
+from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.planning.fleet import ReadAs
 from aks_entra.core.preflight import ConditionalAccessPolicy, Denial, Facts, Home, Quota, Subnet, Tools, Writer
 from aks_entra.core.preflight.audit_callers import AuditedCallers
@@ -36,8 +37,12 @@ async def around(
     *,
     audit_days: int = 0,
     read: ReadAs = ReadAs.PROVER,
+    windows_unasked: str = "",
 ) -> Facts:
-    """Add the facts that the rules about these steps need. With `audit_days` 0 the audit log is not read."""
+    """Add the facts that the rules about these steps need.
+
+    With `audit_days` 0 the audit log is not read. `windows_unasked`: why the maintenance windows are not read.
+    """
     cluster, arm = posture.cluster, ports.arm
     policies, evaluations = await asyncio.gather(
         reader.known(lambda: arm.policies(cluster)),
@@ -58,7 +63,7 @@ async def around(
     if not any(isinstance(step, RotateCertificates) for step in steps):
         return facts
     windows, subnets, quotas, home, seen, (callers, unread) = await asyncio.gather(
-        reader.known(lambda: arm.maintenance_windows(cluster)),
+        _windows(ports, reader, posture, windows_unasked),
         _subnets(ports, reader, posture),
         reader.known(lambda: _quotas(ports, reader, posture)),
         reader.known(lambda: home_of(ports, reader)),
@@ -70,6 +75,7 @@ async def around(
         scale_set_additions=await reader.known(lambda: arm.scale_set_additions(cluster)),
         node_disruption=await reader.known(lambda: arm.node_disruption(cluster)),
         maintenance_windows=windows,
+        windows_unasked=windows_unasked,
         subnets=subnets,
         quotas=quotas,
         home=home,
@@ -80,6 +86,12 @@ async def around(
         callers=callers,
         callers_unread=unread,
     )
+
+
+async def _windows(
+    ports: Ports, reader: Reading, posture: Posture, unasked: str
+) -> tuple[MaintenanceWindow, ...] | None:
+    return None if unasked else await reader.known(lambda: ports.arm.maintenance_windows(posture.cluster))
 
 
 async def _writers(ports: Ports, posture: Posture) -> tuple[Writer, ...] | None:

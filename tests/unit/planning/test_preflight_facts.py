@@ -9,6 +9,8 @@ import pytest
 
 from aks_entra.core.cluster import LinkedRight, Pool
 from aks_entra.core.doctor import Tool
+from aks_entra.core.planning.fleet import ONE_STAGE, GroupSpec, StageSpec
+from aks_entra.core.planning.gates import Gate
 from aks_entra.core.preflight import Endpoint, Home
 from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
 from aks_entra.errors import Refused
@@ -169,3 +171,28 @@ async def test_before_entra_is_on_nobody_looks_inside() -> None:
     finding = next(one for one in (await planned(world)).clusters[0].findings if one.rule == "U140")
     assert "Microsoft Entra ID is not on yet" in finding.message
     assert "kubernetes.inside" not in world.calls
+
+
+WAITING = StageSpec(
+    name="all", groups=(GroupSpec(name="all", rest=True),), gate_before=Gate(approval=True, maintenance_window=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("count", "stages", "reads", "why"),
+    [
+        (100, ONE_STAGE, 100, ""),
+        (101, ONE_STAGE, 0, "the plan has more than 100 clusters"),
+        (1, (WAITING,), 0, "the gate before the stage reads them, and waits for them"),
+    ],
+)
+async def test_maintenance_windows_are_read_unless_a_gate_waits_for_them_or_the_plan_is_large(
+    count: int, stages: tuple[StageSpec, ...], reads: int, why: str
+) -> None:
+    world = fleet_world(count)
+    plan = await planned(world, stages=stages)
+    assert Counter(world.calls)["arm.maintenance_windows"] == reads
+    said = [finding.message for finding in plan.clusters[0].findings if finding.rule == "I122"]
+    assert (said == []) is (reads > 0)
+    assert all(why in one for one in said)
+    assert "U122" not in {finding.rule for finding in plan.clusters[0].findings}

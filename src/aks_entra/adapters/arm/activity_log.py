@@ -12,8 +12,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
+from aks_entra.adapters.arm import documents
 from aks_entra.adapters.arm.clients import Clients
-from aks_entra.adapters.arm.surroundings import MOST, pages
+from aks_entra.adapters.arm.documents import ARM, Document
+from aks_entra.adapters.arm.shared_reads import ChangedBy
+from aks_entra.adapters.arm.surroundings import MOST, UNREADABLE, pages
+from aks_entra.adapters.http.readable import readable
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import exact_stamp
 from aks_entra.core.evidence.observations import ActivityLogRead, HandedOut
@@ -25,7 +29,11 @@ LOGGED: Final = timedelta(days=89)
 DELAY: Final = 1200.0
 """Seconds after which the activity log contains every request."""
 
+MOST_PAGES: Final = 20
+"""Pages of a subscription's log. A plan reads 20 clusters side by side: more pages cost more than asking for each."""
+
 _VERSION: Final = "2015-04-01"
+_VALUES: Final = "providers/Microsoft.Insights/eventtypes/management/values"
 _WRITE: Final = "microsoft.containerservice/managedclusters/write"
 _PROFILE: Final = "/accessProfiles/clusterAdmin"
 _HANDED_OUT: Final = frozenset(
@@ -48,11 +56,14 @@ class _Log:
 
 async def writers(clients: Clients, cluster: ClusterId, now: datetime) -> tuple[Writer, ...] | None:
     """Return who wrote the cluster: each caller once, with its newest write, newest first. None if unreadable."""
-    log = await _read(clients, cluster, cluster.resource_id, now)
-    if log is None:
-        return None
+    events = await _of_many(clients, cluster, now)
+    if events is None:
+        log = await _read(clients, cluster, cluster.resource_id, now)
+        if log is None:
+            return None
+        events = log.events
     newest: dict[str, Writer] = {}
-    for event in log.events:
+    for event in events:
         caller, at = str(event.get("caller") or ""), str(event.get("eventTimestamp") or "")
         if _value(event, "operationName") != _WRITE or not caller:
             continue
@@ -98,16 +109,55 @@ def _before(at: str, moment: datetime) -> bool:
         return True
 
 
+async def _of_many(clients: Clients, cluster: ClusterId, now: datetime) -> list[Document] | None:
+    """Return the events of a cluster from one read of the subscription's log, if this session is about all of it.
+
+    None if this session is about single clusters, if that read is refused or is not whole, or if an event does not say
+    which resource it is about.
+    """
+    name = f"log {cluster.subscription}"
+    if clients.shared.widest(cluster.subscription) is None or name in clients.shared.too_long:
+        return None
+    found = await clients.shared.once(
+        ChangedBy.EVERY_WRITE, name, lambda: readable(_by_resource(clients, cluster, now, name), UNREADABLE)
+    )
+    return None if found is None else found.get(cluster.key, [])
+
+
+async def _by_resource(
+    clients: Clients, cluster: ClusterId, now: datetime, name: str
+) -> dict[str, list[Document]] | None:
+    """Return the events of AKS in a subscription in the last 89 days, by resource. None as in `_of_many`."""
+    wanted = quote(f"eventTimestamp ge '{_begin(now)}' and resourceProvider eq 'Microsoft.ContainerService'")
+    url = f"{ARM}{cluster.subscription}/{_VALUES}?api-version={_VERSION}&$filter={wanted}"
+    found, read = dict[str, list[Document]](), 0
+    async for page in documents.pages(clients, url, f"read the activity log of {cluster.subscription}"):
+        events, read = page.get("value"), read + 1
+        if not isinstance(events, list):
+            return None
+        for event in events:
+            resource = event.get("resourceId") if isinstance(event, Mapping) else None
+            if not isinstance(resource, str):
+                return None
+            found.setdefault(resource.rstrip("/").lower(), []).append(event)
+        if read >= MOST_PAGES and page.get("nextLink"):
+            clients.shared.too_long.add(name)
+            return None
+    return found
+
+
+def _begin(now: datetime) -> str:
+    return (now - LOGGED).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 async def _read(clients: Clients, cluster: ClusterId, resource: str, now: datetime) -> _Log | None:
     """Return the events of a resource in the last 89 days, or None if unreadable.
 
     If there are more events than we read, the log covers only the time since the oldest event that was read.
     """
-    begin = now - LOGGED
-    since = begin.strftime("%Y-%m-%dT%H:%M:%SZ")
+    since = _begin(now)
     wanted = quote(f"eventTimestamp ge '{since}' and resourceUri eq '{resource}'")
-    path = f"/subscriptions/{cluster.subscription_id}/providers/Microsoft.Insights/eventtypes/management/values"
-    found = await pages(clients, f"{path}?api-version={_VERSION}&$filter={wanted}")
+    found = await pages(clients, f"{cluster.subscription}/{_VALUES}?api-version={_VERSION}&$filter={wanted}")
     if found is None:
         return None
     if len(found) < MOST:

@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from aks_entra.adapters.arm.clients import Clients
-from aks_entra.adapters.arm.surroundings import pages, read
+from aks_entra.adapters.arm.shared_reads import ChangedBy
+from aks_entra.adapters.arm.surroundings import read, whole
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import when
 from aks_entra.core.preflight import ADMIN_GROUPS_POLICY, LOCAL_ACCOUNTS_POLICY, Policy
@@ -54,9 +55,21 @@ async def policies(clients: Clients, cluster: ClusterId, now: datetime) -> tuple
 
 
 async def assignments(clients: Clients, cluster: ClusterId) -> list[Document] | None:
-    """Return the documents of the policy assignments on and above the cluster's resource group. None if unreadable."""
-    found = await pages(clients, f"{_group(cluster)}/{_PROVIDER}/policyAssignments?api-version={_VERSION}")
-    return None if found is None else list(found)
+    """Return the documents of all policy assignments that may reach the cluster, and of others. None if unreadable."""
+    return await _of_all(clients, cluster, f"policyAssignments?api-version={_VERSION}")
+
+
+async def _of_all(clients: Clients, cluster: ClusterId, what: str) -> list[Document] | None:
+    """Return a list of the subscription, or of the resource group if that may not be read. None if neither may.
+
+    Without a filter, ARM lists what a scope has, what it inherits, and what is below it. Source: "Policy Assignments -
+    List" and "Policy Exemptions - List".
+    """
+    for scope in (cluster.subscription, cluster.group):
+        found = await whole(clients, ChangedBy.AUTHORIZATION, f"{scope}/{_PROVIDER}/{what}")
+        if found is not None:
+            return found
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +89,12 @@ async def exemptions(clients: Clients, cluster: ClusterId, now: datetime) -> Exe
 
     An expired exemption stays in the list and exempts nothing. Source: "Azure Policy exemption structure".
     """
-    found = await pages(clients, f"{_group(cluster)}/{_PROVIDER}/policyExemptions?api-version={_EXEMPTIONS}")
+    found = await _of_all(clients, cluster, f"policyExemptions?api-version={_EXEMPTIONS}")
     return Exemptions(
         frozenset(
             (str(properties.get("policyAssignmentId") or "").lower(), reference)
             for one in found or ()
-            if _above(str(one.get("id") or "").lower().partition("/providers/microsoft.authorization")[0], cluster)
+            if cluster.is_within(str(one.get("id") or "").lower().partition("/providers/microsoft.authorization")[0])
             if _in_force(properties := one.get("properties") or {}, now)
             for reference in [str(it).lower() for it in properties.get("policyDefinitionReferenceIds") or ()] or [""]
         )
@@ -101,25 +114,16 @@ def is_enforced(assignment: Document) -> bool:
     return str(properties.get("enforcementMode") or "Default").casefold() != "donotenforce"
 
 
-def _group(cluster: ClusterId) -> str:
-    return f"/subscriptions/{cluster.subscription_id}/resourceGroups/{cluster.resource_group}"
+def binds(assignment: Document, cluster: ClusterId) -> bool:
+    """Whether an assignment has an effect on the cluster, unless the cluster is exempt."""
+    return is_enforced(assignment) and reaches(assignment, cluster)
 
 
 def reaches(assignment: Document, cluster: ClusterId) -> bool:
     """Whether the scope of an assignment contains the cluster, and no excluded scope does."""
     properties = assignment.get("properties") or {}
-    out = any(_above(str(scope).lower(), cluster) for scope in properties.get("notScopes") or ())
-    return not out and _above(str(properties.get("scope") or "").lower(), cluster)
-
-
-def _above(scope: str, cluster: ClusterId) -> bool:
-    """Whether a scope contains the cluster. ARM lists a management group's assignment only if it does."""
-    scope = scope.rstrip("/")
-    return (
-        scope.startswith("/providers/microsoft.management/managementgroups/")
-        or cluster.key == scope
-        or cluster.key.startswith(f"{scope}/")
-    )
+    out = any(cluster.is_within(str(scope)) for scope in properties.get("notScopes") or ())
+    return not out and cluster.is_within(str(properties.get("scope") or ""))
 
 
 async def _opened(clients: Clients, assignment: Document) -> list[tuple[str, str, Policy]]:
@@ -130,7 +134,10 @@ async def _opened(clients: Clients, assignment: Document) -> list[tuple[str, str
     identity = str(assignment.get("id") or "")
     if "/policysetdefinitions/" not in definition:
         return [(identity, "", _policy(assignment, definition, given))] if _guid(definition) in DEFAULTS else []
-    initiative = await read(clients, str(properties.get("policyDefinitionId")), _VERSION)
+    identifier = str(properties.get("policyDefinitionId"))
+    initiative = await clients.shared.once(
+        ChangedBy.AUTHORIZATION, f"initiative {identifier}", lambda: read(clients, identifier, _VERSION)
+    )
     if initiative is None:
         # An initiative that may not be read could deny anything: report the policy that would lock us out as unknown
         return [(identity, "", _policy(assignment, LOCAL_ACCOUNTS_POLICY, {"effect": None}))]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from azure.core import AsyncPipelineClient
 from azure.core.pipeline import policies
 
+from aks_entra.adapters.arm.shared_reads import ForgetAfterWrites, SharedReads
 from aks_entra.adapters.http.malformed import WholeAnswers
 from aks_entra.adapters.http.network import OwnHostOnly, Web
 from aks_entra.adapters.http.pacing import Buckets, PacingPolicy
@@ -40,6 +41,7 @@ class Clients:
         self._web = web
         self._buckets = Buckets(rate, time.monotonic)
         self._made: dict[tuple[str, str], Any] = {}
+        self.shared = SharedReads()
 
     def clusters(self, subscription_id: str) -> ContainerServiceClient:
         """Microsoft.ContainerService."""
@@ -110,6 +112,7 @@ class Clients:
 
     async def close(self) -> None:
         """Close every client, but not the connection pool."""
+        await self.shared.close()
         for client in self._made.values():
             await client.close()
         self._made.clear()
@@ -117,7 +120,7 @@ class Clients:
     def _options(self) -> dict[str, Any]:
         return {
             "transport": self._web.transport(ARM_HOST),
-            "per_call_policies": [OwnHostOnly(ARM_HOST)],
+            "per_call_policies": [OwnHostOnly(ARM_HOST), ForgetAfterWrites(self.shared)],
             "per_retry_policies": [PacingPolicy(self._buckets), WholeAnswers()],
         }
 

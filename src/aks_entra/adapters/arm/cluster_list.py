@@ -26,6 +26,7 @@ async def pages(clients: Clients, subscription_id: str, resource_group: str | No
         scope += f"/resourceGroups/{quote(resource_group)}"
     kind = "providers/Microsoft.ContainerService/managedClusters"
     url = f"{ARM}{scope}/{kind}?api-version={CONTAINER_SERVICE}"
+    clients.shared.listed(scope)
     async for page in documents.pages(clients, url, doing):
         yield [posture_in(item, doing) for item in page.get("value") or ()]
 

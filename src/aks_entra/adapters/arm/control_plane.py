@@ -21,6 +21,7 @@ from aks_entra.adapters.arm import (
 )
 from aks_entra.adapters.arm import azure_policy as policies
 from aks_entra.adapters.arm import deny_assignments as deny
+from aks_entra.adapters.arm import node_disruption as disruption
 from aks_entra.adapters.arm.activity_log import DELAY
 from aks_entra.adapters.arm.clients import Clients
 from aks_entra.adapters.arm.cluster_document import posture_of
@@ -145,7 +146,7 @@ class AzureControlPlane(AzureCreation):
 
     async def node_disruption(self, cluster: ClusterId) -> NodeDisruption | None:
         """Return what may stop an operation that recreates nodes. None if unreadable, or if its preview has ended."""
-        return await surroundings.node_disruption(self._clients, cluster)
+        return await disruption.node_disruption(self._clients, cluster)
 
     async def scale_set_additions(self, cluster: ClusterId) -> tuple[ScaleSetAddition, ...] | None:
         """Return what somebody put on the scale sets of the nodes, and AKS did not. None if unreadable."""

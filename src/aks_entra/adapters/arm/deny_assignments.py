@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from aks_entra.adapters.arm import surroundings
 from aks_entra.adapters.arm.clients import Clients
+from aks_entra.adapters.arm.shared_reads import ChangedBy
 from aks_entra.core.access.deny_assignments import DenyAssignment, Principal
 from aks_entra.core.cluster import ClusterId, same_id
 
@@ -14,9 +15,15 @@ _VERSION: Final = "2022-04-01"
 
 
 async def deny_assignments(clients: Clients, cluster: ClusterId) -> tuple[DenyAssignment, ...] | None:
-    """Return the deny assignments on the cluster and above it. None if unreadable or malformed."""
-    path = f"{cluster.resource_id}/providers/Microsoft.Authorization/denyAssignments"
-    items = await surroundings.pages(clients, f"{path}?api-version={_VERSION}&$filter=atScope()")
+    """Return the deny assignments on the cluster and above it. None if unreadable or malformed.
+
+    The list of the subscription shows what is at, above and below it (source: "List Azure deny assignments"), and is
+    read once for its clusters. If it cannot be read, or an item in it has no scope, the cluster's own list is read.
+    """
+    kind = f"providers/Microsoft.Authorization/denyAssignments?api-version={_VERSION}"
+    items = await surroundings.whole(clients, ChangedBy.AUTHORIZATION, f"{cluster.subscription}/{kind}")
+    if items is None or not all(_scope(one) for one in items):
+        items = await surroundings.pages(clients, f"{cluster.resource_id}/{kind}&$filter=atScope()")
     if items is None:
         return None
     try:
@@ -26,9 +33,17 @@ async def deny_assignments(clients: Clients, cluster: ClusterId) -> tuple[DenyAs
         return None
 
 
+def _scope(item: Mapping[str, Any]) -> str:
+    """Return the scope that an item names. Empty if it names none."""
+    properties = item.get("properties")
+    return str(properties.get("scope") or "") if isinstance(properties, Mapping) else ""
+
+
 def _reaches(properties: Mapping[str, Any], cluster: ClusterId) -> bool:
-    here = same_id(str(properties.get("scope") or "").rstrip("/"), cluster.resource_id)
-    return here or not properties.get("doNotApplyToChildScopes")
+    scope = str(properties.get("scope") or "")
+    if same_id(scope.rstrip("/"), cluster.resource_id):
+        return True
+    return cluster.is_within(scope) and not properties.get("doNotApplyToChildScopes")
 
 
 def _assignment(properties: Mapping[str, Any]) -> DenyAssignment:

@@ -13,10 +13,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from aks_entra.adapters.arm import azure_policy, documents
+from aks_entra.adapters.arm import azure_policy, cluster_documents, documents
 from aks_entra.adapters.arm.clients import CONTAINER_SERVICE, Clients
 from aks_entra.adapters.arm.documents import ARM
-from aks_entra.adapters.arm.guarded_put import Properties, change_entra, read, set_entra
+from aks_entra.adapters.arm.guarded_put import Properties, change_entra, set_entra
 from aks_entra.adapters.http.readable import readable
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.preflight import WAY_BACK, PolicyEvaluation
@@ -42,9 +42,13 @@ async def policy_evaluations(
 ) -> tuple[PolicyEvaluation, ...] | None:
     """Return what policies deny or report of the steps' PUTs and of the way back. None if unreadable or malformed.
 
-    What a policy reports of the cluster already now, or only of the way back, is left out.
+    What a policy reports of the cluster already now, or only of the way back, is left out. ARM is not asked if the
+    assignments could be read and none of them can bind the cluster.
     """
-    document = (await read(clients, cluster)).as_dict(exclude_readonly=True)
+    assigned = await azure_policy.assignments(clients, cluster)
+    if assigned is not None and not any(azure_policy.binds(one, cluster) for one in assigned):
+        return ()
+    document = await cluster_documents.sendable(clients, cluster)
     try:
         bodies = list(_bodies(document, steps))
     except (KeyError, TypeError):  # not the cluster that the steps were planned for
@@ -115,8 +119,7 @@ def _existing(groups: tuple[str, ...]) -> tuple[str, ...]:
 
 
 async def _asked(clients: Clients, cluster: ClusterId, body: Document) -> tuple[PolicyEvaluation, ...] | None:
-    group = f"/subscriptions/{cluster.subscription_id}/resourceGroups/{cluster.resource_group}"
-    url = f"{ARM}{group}/providers/Microsoft.PolicyInsights/checkPolicyRestrictions?api-version={_VERSION}"
+    url = f"{ARM}{cluster.group}/providers/Microsoft.PolicyInsights/checkPolicyRestrictions?api-version={_VERSION}"
     content = {**body, "type": _TYPE, "name": cluster.name}
     question = {
         "resourceDetails": {"resourceContent": content, "apiVersion": CONTAINER_SERVICE},
@@ -153,11 +156,7 @@ async def _named(
     """Give the evaluations the names for people, and leave out assignments that are known not to bind the cluster."""
     assigned = {str(one.get("id") or "").lower(): one for one in await azure_policy.assignments(clients, cluster) or ()}
     exempt = await azure_policy.exemptions(clients, cluster, now) if assigned else azure_policy.Exemptions()
-    free = {
-        key
-        for key, one in assigned.items()
-        if not azure_policy.is_enforced(one) or not azure_policy.reaches(one, cluster)
-    }
+    free = {key for key, one in assigned.items() if not azure_policy.binds(one, cluster)}
     titles = {key: str((one.get("properties") or {}).get("displayName") or "") for key, one in assigned.items()}
     return tuple(
         replace(one, name=titles.get(one.assignment.lower()) or one.name)

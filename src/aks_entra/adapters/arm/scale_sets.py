@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from aks_entra.adapters.arm import guarded_put
+from aks_entra.adapters.arm import cluster_documents
 from aks_entra.adapters.arm.clients import Clients
-from aks_entra.adapters.arm.surroundings import pages
+from aks_entra.adapters.arm.shared_reads import ChangedBy
+from aks_entra.adapters.arm.surroundings import pages, whole
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.preflight import ScaleSetAddition
 
@@ -28,11 +29,10 @@ Document = Mapping[str, Any]
 
 async def additions(clients: Clients, cluster: ClusterId) -> tuple[ScaleSetAddition, ...] | None:
     """Return what somebody else put on the cluster's scale sets. None if unreadable or malformed."""
-    document = (await guarded_put.read(clients, cluster)).as_dict()
+    document = await cluster_documents.document(clients, cluster)
     properties: Document = document.get("properties") or {}
-    nodes = f"/subscriptions/{cluster.subscription_id}/resourceGroups/{properties.get('nodeResourceGroup') or ''}"
-    path = f"{nodes}/providers/Microsoft.Compute/virtualMachineScaleSets?api-version={_COMPUTE}"
-    found = await pages(clients, path)
+    nodes = f"{cluster.subscription}/resourceGroups/{properties.get('nodeResourceGroup') or ''}"
+    found = await _scale_sets(clients, cluster, nodes)
     if found is None:
         return None
     identities = frozenset(_identities(document))
@@ -46,6 +46,21 @@ async def additions(clients: Clients, cluster: ClusterId) -> tuple[ScaleSetAddit
         )
     except (AttributeError, KeyError, TypeError):
         return None
+
+
+async def _scale_sets(clients: Clients, cluster: ClusterId, nodes: str) -> list[Document] | None:
+    """Return the scale sets in the node resource group (its id). None if unreadable.
+
+    A session about a whole subscription lists it once. ARM may leave out what the caller may not see there, so a group
+    that seems to have no scale set is asked itself.
+    """
+    kind = f"providers/Microsoft.Compute/virtualMachineScaleSets?api-version={_COMPUTE}"
+    if clients.shared.widest(cluster.subscription):
+        everywhere = await whole(clients, ChangedBy.CLUSTERS, f"{cluster.subscription}/{kind}")
+        prefix = f"{nodes}/".lower()
+        if found := [one for one in everywhere or () if str(one.get("id") or "").lower().startswith(prefix)]:
+            return found
+    return await pages(clients, f"{nodes}/{kind}")
 
 
 def _added(scale_set: Document, identities: frozenset[str], tags: frozenset[str]) -> Iterator[str]:

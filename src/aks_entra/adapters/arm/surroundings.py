@@ -14,11 +14,12 @@ from urllib.parse import urlsplit
 from aks_entra.adapters.arm import documents
 from aks_entra.adapters.arm.clients import Clients
 from aks_entra.adapters.arm.documents import ARM, Document
+from aks_entra.adapters.arm.shared_reads import ChangedBy
 from aks_entra.adapters.http.failures import azure, collected
 from aks_entra.adapters.http.readable import readable
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.maintenance_windows import MaintenanceWindow
-from aks_entra.core.preflight import NodeDisruption, Quota, Subnet
+from aks_entra.core.preflight import Quota, Subnet
 
 RESERVED: Final = 5
 """The number of addresses that Azure reserves in every subnet."""
@@ -26,10 +27,11 @@ RESERVED: Final = 5
 MOST: Final = 2000
 """The number of items of one list after which no further page is read."""
 
+UNREADABLE: Final = frozenset({401, 403, 404, 501})
+"""The statuses with which ARM says that this caller, or nobody, can read something."""
+
 _NETWORK: Final = "2024-05-01"
-_PREVIEW: Final = "2026-08-02-preview"  # of clusters; a preview ends about a year later
 _COMPUTE: Final = "2024-07-01"
-_UNREADABLE: Final = frozenset({401, 403, 404, 501})
 
 
 async def supported_versions(clients: Clients, subscription_id: str, location: str) -> tuple[str, ...] | None:
@@ -40,7 +42,7 @@ async def supported_versions(clients: Clients, subscription_id: str, location: s
             found = await clients.clusters(subscription_id).managed_clusters.list_kubernetes_versions(location)
         return [str(one.version) for one in found.values_property or () if one.version]
 
-    offered = await readable(offers(), _UNREADABLE)
+    offered = await readable(offers(), UNREADABLE)
     if offered is None:
         return None
     return tuple(sorted(offered, key=lambda version: [int(part) for part in version.split(".")]))
@@ -50,7 +52,7 @@ async def maintenance_windows(clients: Clients, cluster: ClusterId) -> tuple[Mai
     """Return the cluster's maintenance configurations. None if unreadable."""
     configurations = clients.clusters(cluster.subscription_id).maintenance_configurations
     listed = configurations.list_by_managed_cluster(cluster.resource_group, cluster.name)
-    found = await readable(collected(listed, f"read the maintenance windows of {cluster}"), _UNREADABLE)
+    found = await readable(collected(listed, f"read the maintenance windows of {cluster}"), UNREADABLE)
     return None if found is None else tuple(window_of(one.as_dict()) for one in found)
 
 
@@ -112,30 +114,6 @@ async def quotas(clients: Clients, subscription_id: str, location: str) -> tuple
     )
 
 
-async def node_disruption(clients: Clients, cluster: ClusterId) -> NodeDisruption | None:
-    """Return the node disruption policy and the upgrade gates. None if unreadable or malformed.
-
-    The documents name the policy's property, and `enabled` of a gate, but not the gate's own property. So every
-    property of `upgradeSettings` with `gate` in its name counts as one.
-    """
-    document = await read(clients, cluster.resource_id, _PREVIEW)
-    try:
-        properties = document["properties"] if document is not None else None
-        if properties is None:
-            return None
-        policy = (properties.get("nodeDisruptionProfile") or {}).get("nodeDisruptionPolicy") or "Allow"
-        scopes = [("the cluster", properties)]
-        scopes += [(f"pool {pool['name']}", pool) for pool in properties.get("agentPoolProfiles") or ()]
-        gated = tuple(name for name, scope in scopes if _gated(scope.get("upgradeSettings") or {}))
-    except (AttributeError, KeyError, TypeError):
-        return None
-    return NodeDisruption(policy=str(policy), gated=gated)
-
-
-def _gated(settings: Document) -> bool:
-    return any("gate" in name.casefold() and (value or {}).get("enabled") for name, value in settings.items())
-
-
 async def published_addresses(clients: Clients, cluster: ClusterId, node_resource_group: str) -> tuple[str, ...] | None:
     """Return public addresses in the node resource group, and the front ends of load balancers. None if unreadable."""
     group = f"/subscriptions/{cluster.subscription_id}/resourceGroups/{node_resource_group}"
@@ -155,7 +133,7 @@ async def published_addresses(clients: Clients, cluster: ClusterId, node_resourc
 async def read(clients: Clients, path: str, version: str) -> Document | None:
     """GET one document of ARM. Returns None if it may not be read, does not exist, or ARM does not offer it."""
     url = f"{ARM}{path}?api-version={version}"
-    return await readable(documents.get(clients, url, _doing(url)), _UNREADABLE)
+    return await readable(documents.get(clients, url, _doing(url)), UNREADABLE)
 
 
 async def pages(clients: Clients, path: str) -> list[Document] | None:
@@ -169,7 +147,28 @@ async def pages(clients: Clients, path: str) -> list[Document] | None:
                 break
         return found
 
-    return await readable(items(), _UNREADABLE)
+    return await readable(items(), UNREADABLE)
+
+
+async def whole(clients: Clients, changed_by: ChangedBy, path: str) -> list[Document] | None:
+    """Return the items of a list, read once for all that ask.
+
+    None if it is unreadable or malformed, or has `MOST` items or more: what is not whole proves nothing.
+    """
+    url = f"{ARM}{path}"
+
+    async def items() -> list[Document] | None:
+        found = list[Document]()
+        async for page in documents.pages(clients, url, _doing(url)):
+            value = page.get("value")
+            if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+                return None
+            found += value
+            if len(found) >= MOST:
+                return None
+        return found
+
+    return await clients.shared.once(changed_by, path, lambda: readable(items(), UNREADABLE))
 
 
 def _doing(url: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 from aks_entra.core.cluster import Posture
@@ -74,3 +74,16 @@ class DoorFacts:
     credential_readers: Holders | Unread = NOBODY_LOOKED  # who may fetch a static credential, other than this program
     conditional_roles: Holders | Unread = NOBODY_LOOKED
     fleet_roles: Holders | Unread = NOBODY_LOOKED
+
+
+def shown_by(posture: Posture) -> DoorFacts:
+    """Return the facts that a posture shows, for a plan that asks for no others.
+
+    Each look takes two of the requests that AKS allows once a second for all clusters of a subscription.
+    """
+    unasked = Unread(
+        why="a plan asks about them only if `target.doors` names a door",
+        remedy=f"look at them: `aks-entra doors {posture.cluster}`",
+    )
+    others = {one.name: unasked for one in fields(DoorFacts) if one.name != "posture"}
+    return DoorFacts(posture=posture, **others)

@@ -83,6 +83,12 @@ class Stage:
         return gate
 
     @property
+    def waits_for_maintenance(self) -> bool:
+        """Whether the gate before the stage reads its clusters' maintenance windows, and waits for them."""
+        gate = as_gate(self.gate_before)
+        return gate is not None and gate.maintenance_window
+
+    @property
     def ungated(self) -> bool:
         """Whether the plan lets the stage begin without an approval."""
         return bool(without_approval((self,)))

@@ -57,8 +57,9 @@ def open_doors(case: Case) -> Iterator[Finding]:
             yield says("I171", f"ways in that nobody looked at: {kinds} ({reasons.pop()})", remedies.pop())
         else:
             rights = sorted(remedy for remedy in remedies if remedy and len(remedy) <= _SHORT)
-            why = f"see why, and which rights would help: `aks-entra doors {case.posture.cluster}`"
-            yield says("I171", f"ways in that nobody looked at: {kinds}", "; ".join((*rights, why)))
+            command = f"`aks-entra doors {case.posture.cluster}`"
+            why = () if any(command in one for one in rights) else (f"see why, and which rights would help: {command}",)
+            yield says("I171", f"ways in that nobody looked at: {kinds}", "; ".join((*rights, *why)))
 
 
 def _stays(case: Case, door: Door) -> bool:

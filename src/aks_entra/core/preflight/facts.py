@@ -225,6 +225,7 @@ class Facts:
     policies: tuple[Policy, ...] | None = None
     policy_evaluations: tuple[PolicyEvaluation, ...] | None = None  # of the plan's PUTs and of the way back
     maintenance_windows: tuple[MaintenanceWindow, ...] | None = None
+    windows_unasked: str = ""  # why the plan did not ask for them; empty: it asked
     subnets: tuple[Subnet, ...] | None = None
     node_disruption: NodeDisruption | None = None
     scale_set_additions: tuple[ScaleSetAddition, ...] | None = None

@@ -65,6 +65,7 @@ def free_tier(case: Case) -> Iterator[Finding]:
 @rule(
     "W122",
     "U122",
+    "I122",
     seen_in="`maintenanceConfigurations` of the cluster",
     remedy="approve when a maintenance window is open, or give the stage a window",
 )
@@ -73,6 +74,9 @@ def outside_window(case: Case) -> Iterator[Finding]:
     if not case.at_work or not case.rotates:
         return
     windows = case.facts.maintenance_windows
+    if case.facts.windows_unasked:
+        yield says("I122", f"the maintenance windows were not read: {case.facts.windows_unasked}")
+        return
     if windows is None:
         yield says(
             "U122",

@@ -15,6 +15,7 @@ from aks_entra.adapters.arm import activity_log, surroundings
 from aks_entra.adapters.arm.azure_policy import policies
 from aks_entra.adapters.arm.clients import Clients
 from aks_entra.adapters.arm.cluster_document import posture_of
+from aks_entra.adapters.arm.shared_reads import SharedReads
 from aks_entra.core.evidence.observations import ActivityLogRead, HandedOut
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.preflight import ADMIN_GROUPS_POLICY, LOCAL_ACCOUNTS_POLICY, Policy, Writer
@@ -37,6 +38,7 @@ class Arm:
     def __init__(self, answers: Mapping[str, Any]) -> None:
         self._answers = {path.lower(): answer for path, answer in answers.items()}
         self.asked: list[str] = []
+        self.shared = SharedReads()
 
     def plain(self) -> Arm:
         return self

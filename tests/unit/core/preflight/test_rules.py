@@ -78,6 +78,8 @@ def test_a_rule_speaks(rule: str, words: str, before: Posture, wanted: Target, k
         ("B021 U121", managed(), target(local_accounts=LocalAccounts.KEEP), facts(policies=None)),
         ("W122 U122", managed(), target(), facts(maintenance_windows=(replace(SATURDAYS, hours=(("Tuesday", 9),)),))),
         ("W122 U122", managed(), LATER, facts(maintenance_windows=None)),
+        ("W122 U122", managed(), target(), facts(maintenance_windows=None, windows_unasked="the gate reads them")),
+        ("I122", managed(), LATER, facts(windows_unasked="the gate reads them")),
         ("B023 W123 U123", managed(serving=seen("2027-11-01T00:00:00Z")), target(), facts()),
         ("B023 W123 U123", managed(serving=seen(None)), target(), facts(now="")),
         ("B024", replace(SHUT, tags=OPENED), target(), facts()),
