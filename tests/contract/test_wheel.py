@@ -94,7 +94,9 @@ def test_it_carries_each_file_of_the_runbooks_and_no_test(wheel: Path) -> None:
         "azure_sandbox",
         f"aks_entra-{__version__}.dist-info",
     }
-    assert [name for name in names if "test" in name.rpartition("/")[2]] == []
+    assert [
+        name for name in names if "tests/" in name or name.rpartition("/")[2].startswith(("test_", "conftest"))
+    ] == []
     assert [name for name in names if name.endswith(".pyc")] == []
 
 

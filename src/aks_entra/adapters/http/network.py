@@ -89,7 +89,8 @@ class _Pool:
             except LookupError:
                 self._proxies[origin] = {}
             else:
-                self._proxies[origin] = {"proxy": proxy, "proxy_auth": password}
+                headers = {"proxy_headers": {"Proxy-Authorization": password.encode()}} if password else {}
+                self._proxies[origin] = {"proxy": proxy, **headers}
         return self._proxies[origin]
 
     async def close(self) -> None:
