@@ -15,6 +15,7 @@ from aks_entra.core.estimate.model import AtWork
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.rollout.progress import ClusterProgress, seconds_of_steps
 from aks_entra.core.steps import KINDS, Step, VerifyOutcome
+from aks_entra.report.expected_time import about
 
 _TITLES: Final = frozenset(kind.title for kind in KINDS.values())
 LOOK: Final = "look"
@@ -59,13 +60,4 @@ def time_left(plan: FleetPlan, clusters: Sequence[ClusterProgress], now: datetim
         return ""
     asked = expected.approvals
     people = f" and {asked} approval{'' if asked == 1 else 's'}" if asked else ""
-    return f"{_about(expected.total.likely)}{people} left"
-
-
-def _about(seconds: float) -> str:
-    """Return a rough time: to the minute, and from an hour on to five minutes."""
-    minutes = max(round(seconds / 60), 1)
-    if minutes < 60:  # noqa: PLR2004 - minutes of an hour
-        return f"about {minutes} min"
-    hours, rest = divmod(5 * round(minutes / 5), 60)
-    return f"about {hours} h {rest:02} min" if rest else f"about {hours} h"
+    return f"about {about(expected.total.likely)}{people} left"

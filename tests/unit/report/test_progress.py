@@ -122,7 +122,7 @@ def test_durations_of_this_rollout_replace_the_published_ones() -> None:
 def test_the_time_left_is_that_of_the_clusters_that_have_not_ended() -> None:
     plan = fleet(4, 4)
     assert time_left(plan, finished(4), NOW) == ""
-    assert time_left(plan, (*finished(3), waiting(clusters(4)[3])), NOW, request_rate=1000) == "about 23 min left"
+    assert time_left(plan, (*finished(3), waiting(clusters(4)[3])), NOW, request_rate=1000) == "about 25 min left"
     nearly = at_step(clusters(4)[3], 4, seconds=1250)
     assert time_left(plan, (*finished(3), nearly), NOW, request_rate=1000) == "about 1 min left"
 
@@ -131,7 +131,7 @@ def test_a_long_time_is_rough_and_approvals_are_counted() -> None:
     plan = fleet(8, 4)
     found = (*finished(4), *map(waiting, clusters(8)[4:]))
     narrow = replace(plan, stages=(plan.stages[0], replace(plan.stages[1], max_concurrency=1)))
-    assert time_left(narrow, found, NOW, request_rate=1000) == "about 1 h 35 min and 1 approval left"
+    assert time_left(narrow, found, NOW, request_rate=1000) == "about 1 h 30 min and 1 approval left"
     two = replace(plan, stages=(plan.stages[0], replace(plan.stages[1], gate_after=True, max_concurrency=1)))
     later = NOW + timedelta(hours=1)
-    assert time_left(two, found, later, request_rate=1000) == "about 1 h 35 min and 2 approvals left"
+    assert time_left(two, found, later, request_rate=1000) == "about 1 h 30 min and 2 approvals left"
