@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from aks_entra.core.cluster import Identity
 from aks_entra.core.estimate.durations import POLL_INTERVAL, PUBLISHED, Durations
 from aks_entra.core.estimate.limits import SHARE, Limit
-from aks_entra.core.estimate.requests import PLAN, START, STEPS
+from aks_entra.core.estimate.requests import START, STEPS, requests_of_plan
 from aks_entra.core.steps import (
     DisableLocalAccounts,
     EnableEntra,
@@ -256,7 +256,10 @@ def table(settings: tuple[Setting, ...]) -> Iterator[str]:
     for one in settings:
         run = Simulation(one)
         batches = f"{math.ceil(one.clusters / one.batch_size)} of {one.batch_size}"
-        planned = max(limit.seconds(each * one.clusters / one.subscriptions) for limit, each in PLAN.items())
+        planned = max(
+            limit.seconds(each * one.clusters / one.subscriptions)
+            for limit, each in requests_of_plan(one.clusters).items()
+        )
         cells = (
             *(f"{one.clusters:,}", f"{one.subscriptions:,}", f"{one.max_concurrency:,}", batches),
             *(str(one.processes), str(one.servers), about(planned), about(run.ended), run.binds),

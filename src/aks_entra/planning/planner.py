@@ -10,6 +10,7 @@ from aks_entra.core.cluster import ClusterId, Identity, Posture
 from aks_entra.core.doors.facts import shown_by
 from aks_entra.core.doors.model import Door
 from aks_entra.core.doors.registry import doors_of
+from aks_entra.core.estimate.requests import WINDOWS_UP_TO
 from aks_entra.core.evidence.rotation_debt import Record
 from aks_entra.core.planning.fleet import AUDIT_DAYS, Fleet, ReadAs, arrange
 from aks_entra.core.planning.parts import parts_of, with_provers
@@ -33,10 +34,6 @@ from aks_entra.probes import checks
 from aks_entra.probes.doors import look
 
 _SIDE_BY_SIDE: Final = 20
-_WINDOWS_UP_TO: Final = 100
-"""Clusters of a plan that reads the maintenance windows of each. Each read takes one of the requests that AKS allows
-once a second for all clusters of a subscription, and each cluster's CA takes one already.
-"""
 
 
 async def plan_fleet(
@@ -252,13 +249,13 @@ def _windows_unasked(stages: tuple[Stage, ...], count: int) -> dict[str, str]:
     """Return why the maintenance windows of clusters (by key) are not read, in a plan of `count` clusters."""
     waits, large = (
         "the gate before the stage reads them, and waits for them",
-        f"the plan has more than {_WINDOWS_UP_TO} clusters; a gate with `maintenance_window` reads them and waits",
+        f"the plan has more than {WINDOWS_UP_TO} clusters; a gate with `maintenance_window` reads them and waits",
     )
     return {
         member.key: waits if stage.waits_for_maintenance else large
         for stage in stages
         for member in stage.members
-        if stage.waits_for_maintenance or count > _WINDOWS_UP_TO
+        if stage.waits_for_maintenance or count > WINDOWS_UP_TO
     }
 
 

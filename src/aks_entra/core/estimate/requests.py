@@ -14,7 +14,12 @@ from aks_entra.core.estimate.limits import AKS_REST, ARM_READS, ARM_WRITES, Limi
 from aks_entra.core.steps import Step
 
 PLAN: Final[Mapping[Limit, int]] = {ARM_READS: 2, ARM_WRITES: 1, AKS_REST: 2}
-"""Of one cluster more in a first plan."""
+"""Of one cluster more in a first plan of up to `WINDOWS_UP_TO` clusters."""
+
+WINDOWS_UP_TO: Final = 100
+"""Clusters of a plan that reads the maintenance windows of each. Each read takes one of the requests that AKS allows
+once a second for all clusters of a subscription, and each cluster's CA takes one already.
+"""
 
 START: Final[Mapping[Limit, int]] = {ARM_READS: 1, ARM_WRITES: 1, AKS_REST: 1}
 """Of one cluster more, until the first step of its migration begins."""
@@ -35,6 +40,13 @@ _AS_MANY_AS: Final = {
     "verify-restored": "verify-outcome",
 }
 """Rarer steps, each with the one that asks the same questions."""
+
+
+def requests_of_plan(clusters: int) -> Mapping[Limit, int]:
+    """Return the requests of one cluster more in a first plan of this many clusters."""
+    if clusters <= WINDOWS_UP_TO:
+        return PLAN
+    return {**PLAN, ARM_READS: PLAN[ARM_READS] - 1, AKS_REST: PLAN[AKS_REST] - 1}
 
 
 def requests_of(steps: Iterable[Step]) -> Mapping[Limit, int]:
