@@ -56,8 +56,8 @@ class Costs:
     """CPU seconds: of a batch to start, of each cluster in its batch, at Prefect's server, and in the sandbox."""
 
     start: float = 5.1
-    batch: float = 0.57
-    server: float = 0.61
+    batch: float = 0.31
+    server: float = 0.29
     sandbox: float = 0.0
 
 
