@@ -119,6 +119,23 @@ def test_the_command_prints_no_secret_and_ends_with_1_while_a_credential_lives(t
 
 
 @pytest.mark.usefixtures("quick")
+def test_each_credential_of_a_file_is_presented_to_its_own_cluster_alone(tmp_path: Path) -> None:
+    async def fetch() -> list[bytes]:
+        async with open_session(Settings()) as session:
+            return [await fetched(session, tmp_path, name) for name in ("plain", "legacy")]
+
+    first, second = (YAML(typ="safe").load(one) for one in asyncio.run(fetch()))
+    both = {key: [*first[key], *second[key]] for key in ("clusters", "users", "contexts")}
+    (tmp_path / "both").write_text(json.dumps({**first, **both}))
+
+    ended = typed("whose", str(tmp_path / "both"), "-o", "json", "--try")
+
+    found = {(one["name"], one["credential"]): one["because"] for one in json.loads(ended.stdout)["credentials"]}
+    assert {name for name, _ in found} == {one["name"] for one in both["contexts"]}
+    assert set(found.values()) == {"the API server answered 200 when it was presented"}, ended.output
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     ("content", "words"),
     [

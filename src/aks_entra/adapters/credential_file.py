@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -17,19 +18,15 @@ from urllib.parse import urlsplit
 
 import jwt
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from aks_entra.adapters.vault import describe_authority
+from aks_entra.adapters.certificates import described, issuer_key, key_identifier, signed_by
 from aks_entra.core.durations import stamp
 from aks_entra.core.evidence.found_credentials import FoundCredential, Kind
 from aks_entra.errors import Refused
-
-LARGEST: Final = 1_048_576
-"""Bytes. A larger file is no kubeconfig."""
 
 _PEM_KEY: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.+?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
 _TOKEN: Final = re.compile(r"[!-~]{16,4096}")
@@ -56,6 +53,17 @@ def read_credentials(content: bytes) -> tuple[FoundCredential, ...]:
     return found
 
 
+def with_current_context(content: bytes, name: str) -> str:
+    """Return a kubeconfig with another current context, so that the credential of that context is the one in use.
+
+    Refused if the content is no kubeconfig, or has not exactly one context of this name.
+    """
+    document = _kubeconfig(content)
+    if document is None or [one for one, _ in _contexts(document)].count(name) != 1:
+        raise Refused("only a credential that one context of a kubeconfig names can be presented", code="NoContext")
+    return json.dumps({**document, "current-context": name}, default=str)
+
+
 def _kubeconfig(content: bytes) -> Mapping[str, Any] | None:
     """Return the document of a kubeconfig. None if the content is something else."""
     try:
@@ -70,31 +78,28 @@ def _in_kubeconfig(document: Mapping[str, Any]) -> Iterator[FoundCredential]:
     try:
         clusters = {str(one["name"]): one.get("cluster") or {} for one in document.get("clusters") or ()}
         users = {str(one["name"]): one.get("user") or {} for one in document.get("users") or ()}
-        pairs = [
-            (str(one["name"]), str(one["context"].get("cluster")), str(one["context"].get("user")))
-            for one in document.get("contexts") or ()
-        ]
+        pairs = [(name, str(one.get("cluster")), str(one.get("user"))) for name, one in _contexts(document)]
+        named = {user for _, _, user in pairs}
+        only = next(iter(clusters)) if len(clusters) == 1 else ""
+        pairs += [(user, only, user) for user in users if user not in named]
+        for name, cluster, user in pairs:
+            yield from _of_user(name, clusters.get(cluster, {}), users.get(user, {}))
     except (AttributeError, KeyError, TypeError):
         raise Refused(
             "this is not a kubeconfig with clusters, users and contexts", code="MalformedKubeconfig"
         ) from None
-    named = {user for _, _, user in pairs}
-    only = next(iter(clusters)) if len(clusters) == 1 else ""
-    pairs += [(user, only, user) for user in users if user not in named]
-    for name, cluster, user in pairs:
-        yield from _of_user(name, clusters.get(cluster, {}), users.get(user, {}))
+
+
+def _contexts(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(str(one["name"]), one["context"]) for one in document.get("contexts") or ()]
 
 
 def _of_user(name: str, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> Iterator[FoundCredential]:
     """Yield the credentials of one user at one cluster."""
-    ca_pem = _decoded(cluster.get("certificate-authority-data"))
-    server = urlsplit(str(cluster.get("server") or "")).hostname or ""
-    here = FoundCredential(kind=Kind.STATIC_TOKEN, name=name, server=server)
-    authorities = _certificates(ca_pem)
-    if authorities:
-        here = replace(
-            here, authority=describe_authority(ca_pem.decode("ascii")), authority_key=_own_key(authorities[0])
-        )
+    authorities = _certificates(_decoded(cluster.get("certificate-authority-data")))
+    here = FoundCredential(kind=Kind.STATIC_TOKEN, name=name, server=_host(cluster.get("server")))
+    if len(authorities) == 1:  # of several, nobody knows with which one a token came
+        here = _with_authority(here, authorities[0])
     pem, key = _decoded(user.get("client-certificate-data")), _decoded(user.get("client-key-data"))
     for certificate in _certificates(pem)[:1]:
         yield _certificate(certificate, here, authorities, has_key=_opens(certificate, key))
@@ -111,23 +116,15 @@ def _of_user(name: str, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> 
 
 
 def _in_pem(content: bytes) -> Iterator[FoundCredential]:
-    """Yield the certificates of a PEM file. A CA certificate among them is the authority of those that it signed."""
+    """Yield what each certificate of a PEM file is. A CA certificate in the file may have signed the others."""
     certificates = _certificates(content)
     key = next(iter(_PEM_KEY.findall(content)), b"")
     authorities = [one for one in certificates if _is_authority(one)]
     for one in certificates:
         if _is_authority(one):
-            authority = describe_authority(one.public_bytes(Encoding.PEM).decode("ascii"))
-            yield FoundCredential(
-                kind=Kind.AUTHORITY, subject=_name(one.subject), authority=authority, authority_key=_own_key(one)
-            )
-            continue
-        signer = next((each for each in authorities if _signed_by(one, each)), None)
-        here = FoundCredential(kind=Kind.CERTIFICATE)
-        if signer is not None:
-            pem = signer.public_bytes(Encoding.PEM).decode("ascii")
-            here = replace(here, authority=describe_authority(pem), authority_key=_own_key(signer))
-        yield _certificate(one, here, authorities, has_key=_opens(one, key))
+            yield _with_authority(FoundCredential(kind=Kind.AUTHORITY, subject=_name(one.subject)), one)
+        else:
+            yield _certificate(one, FoundCredential(kind=Kind.CERTIFICATE), authorities, has_key=_opens(one, key))
 
 
 def _bare(content: bytes) -> Iterator[FoundCredential]:
@@ -145,14 +142,17 @@ def _certificate(
 ) -> FoundCredential:
     """Describe a client certificate. Kubernetes takes the common name for the user and O for the groups."""
     organizations = one.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    signer = next((each for each in authorities if signed_by(one, each)), None)
+    if signer is not None:
+        here = _with_authority(here, signer)
     return replace(
         here,
         kind=Kind.CERTIFICATE,
         subject=_name(one.subject),
         groups=tuple(str(each.value) for each in organizations),
         issuer=_name(one.issuer),
-        issuer_key=_issuer_key(one),
-        signed=bool(authorities) and here.authority is not None and any(_signed_by(one, each) for each in authorities),
+        issuer_key=issuer_key(one),
+        signed=signer is not None,
         has_key=has_key,
         not_before=stamp(one.not_valid_before_utc),
         not_after=stamp(one.not_valid_after_utc),
@@ -169,12 +169,12 @@ def _token(text: str, here: FoundCredential) -> FoundCredential:
     audiences = audience if isinstance(audience, list) else [audience]
     issuer, subject = str(claims.get("iss") or ""), str(claims.get("sub") or "")
     kind = Kind.SERVICE_ACCOUNT_TOKEN
-    if _KUBERNETES_APP in audiences or urlsplit(issuer).hostname in {"sts.windows.net", "login.microsoftonline.com"}:
+    if _KUBERNETES_APP in audiences or _host(issuer) in {"sts.windows.net", "login.microsoftonline.com"}:
         kind = Kind.ENTRA_TOKEN
         subject = str(claims.get("upn") or claims.get("appid") or claims.get("oid") or subject)
     server = here.server
-    if not server and (urlsplit(issuer).hostname or "").endswith(".azmk8s.io"):
-        server = urlsplit(issuer).hostname or ""
+    if not server and _host(issuer).endswith(".azmk8s.io"):
+        server = _host(issuer)
     return replace(
         here,
         kind=kind,
@@ -184,6 +184,14 @@ def _token(text: str, here: FoundCredential) -> FoundCredential:
         not_before=_moment(claims.get("iat") or claims.get("nbf")),
         not_after=_moment(claims.get("exp")),
     )
+
+
+def _host(url: object) -> str:
+    """Return the host of a URL. Empty for anything that is no URL."""
+    try:
+        return urlsplit(str(url or "")).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _moment(seconds: object) -> str:
@@ -209,32 +217,14 @@ def _name(name: x509.Name) -> str:
 def _is_authority(one: x509.Certificate) -> bool:
     try:
         return one.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
+    except (x509.ExtensionNotFound, ValueError):
         return False
 
 
-def _issuer_key(one: x509.Certificate) -> str:
-    try:
-        key = one.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-    except x509.ExtensionNotFound:
-        return ""
-    return key.hex() if key else ""
-
-
-def _own_key(authority: x509.Certificate) -> str:
-    """Return a CA's key identifier (hex), which the certificates that it signs repeat. Computed if it has none."""
-    try:
-        return authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
-    except x509.ExtensionNotFound:
-        return x509.SubjectKeyIdentifier.from_public_key(authority.public_key()).digest.hex()
-
-
-def _signed_by(one: x509.Certificate, authority: x509.Certificate) -> bool:
-    try:
-        one.verify_directly_issued_by(authority)
-    except (InvalidSignature, TypeError, ValueError):
-        return False
-    return True
+def _with_authority(here: FoundCredential, authority: x509.Certificate) -> FoundCredential:
+    """Add the CA that a credential came with. Its key identifier is computed if the CA has none."""
+    own = key_identifier(authority) or x509.SubjectKeyIdentifier.from_public_key(authority.public_key()).digest.hex()
+    return replace(here, authority=described(authority), authority_key=own)
 
 
 def _opens(certificate: x509.Certificate, key: bytes) -> bool:

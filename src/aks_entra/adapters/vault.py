@@ -12,11 +12,9 @@ from typing import Any
 
 import jwt
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.hashes import SHA256
 
+from aks_entra.adapters.certificates import described, key_identifier, signed_by
 from aks_entra.core.cluster import CertificateAuthority, ClusterId
-from aks_entra.core.durations import stamp
 from aks_entra.errors import Refused
 from aks_entra.ports.migration import HeldCredential
 
@@ -91,7 +89,7 @@ class MemoryVault:
             cluster=cluster,
             has_certificate=bool(read.held.certificate),
             has_static_token=bool(read.held.token),
-            ca=_described(signer) if signer else describe_authority(read.ca_pem),
+            ca=described(signer) if signer else describe_authority(read.ca_pem),
             signed=signer is not None,
         )
 
@@ -102,7 +100,7 @@ class MemoryVault:
     def trust(self, cluster: ClusterId, ca_pem: str) -> CertificateAuthority:
         """Remember the public CA certificate that serves now, and describe it."""
         certificate = _first(ca_pem)
-        trusted = _Trusted(pem=ca_pem, authority=_described(certificate), key=_key_identifier(certificate))
+        trusted = _Trusted(pem=ca_pem, authority=described(certificate), key=key_identifier(certificate))
         self._authorities[cluster.key] = trusted
         return trusted.authority
 
@@ -155,7 +153,7 @@ def parse_kubeconfig(text: str | bytes) -> Kubeconfig:
 
 def describe_authority(ca_pem: str) -> CertificateAuthority:
     """Return the SHA-256 of the DER (hex) and the validity of the first certificate in a CA bundle (PEM)."""
-    return _described(_first(ca_pem))
+    return described(_first(ca_pem))
 
 
 def _first(ca_pem: str) -> x509.Certificate:
@@ -163,22 +161,6 @@ def _first(ca_pem: str) -> x509.Certificate:
         return x509.load_pem_x509_certificates(ca_pem.encode("ascii"))[0]
     except (ValueError, IndexError) as err:
         raise Refused("the kubeconfig carries no readable CA certificate", code="MalformedKubeconfig") from err
-
-
-def _key_identifier(certificate: x509.Certificate) -> str:
-    """Return the subject key identifier in hex, as certificates name it that this CA issues. Empty without one."""
-    try:
-        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
-    except (x509.ExtensionNotFound, ValueError):
-        return ""
-
-
-def _described(certificate: x509.Certificate) -> CertificateAuthority:
-    return CertificateAuthority(
-        fingerprint=certificate.fingerprint(SHA256()).hex(),
-        not_before=stamp(certificate.not_valid_before_utc),
-        not_after=stamp(certificate.not_valid_after_utc),
-    )
 
 
 def _signer(read: Kubeconfig, now: datetime) -> x509.Certificate | None:
@@ -190,15 +172,7 @@ def _signer(read: Kubeconfig, now: datetime) -> x509.Certificate | None:
         return None
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
         return None
-    return next((one for one in authorities if _signed_by(certificate, one)), None)
-
-
-def _signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(authority)
-    except (InvalidSignature, TypeError, ValueError):
-        return False
-    return True
+    return next((one for one in authorities if signed_by(certificate, one)), None)
 
 
 def _is_jwt(token: str) -> bool:

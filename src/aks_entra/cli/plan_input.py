@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from aks_entra.core.planning.fleet import Fleet
     from aks_entra.core.planning.plan import FleetPlan
 
+LARGEST_KUBECONFIG = 1_048_576  # bytes
 LARGEST = 256 * 1024 * 1024  # bytes; a plan of five thousand clusters needs a tenth of that
 
 

@@ -13,7 +13,17 @@ from aks_entra.bounded_gather import bounded_gather
 from aks_entra.cli import output
 from aks_entra.cli.deferred import prefect_client, wiring
 from aks_entra.cli.earlier_reports import evidence_in, gather, say_unread, unreachable
-from aks_entra.cli.plan_input import is_plan, located, read_fleet, read_plan, read_settings, teller, writable, write_new
+from aks_entra.cli.plan_input import (
+    LARGEST_KUBECONFIG,
+    is_plan,
+    located,
+    read_fleet,
+    read_plan,
+    read_settings,
+    teller,
+    writable,
+    write_new,
+)
 from aks_entra.cli.shown import print_report
 from aks_entra.core.durations import stamp
 from aks_entra.core.planning.job import Job
@@ -38,7 +48,6 @@ if TYPE_CHECKING:
     from aks_entra.wiring import Session
 
 AT_A_TIME = 20  # clusters that are verified at the same time
-LARGEST_KUBECONFIG = 1_048_576  # bytes
 _KUBECONFIG = "name a kubeconfig that `az aks get-credentials --admin` wrote"
 
 

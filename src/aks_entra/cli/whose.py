@@ -5,29 +5,28 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aks_entra.adapters.credential_file import LARGEST, read_credentials
+from aks_entra.adapters.credential_file import read_credentials, with_current_context
 from aks_entra.cli import output
 from aks_entra.cli.deferred import wiring
 from aks_entra.cli.earlier_reports import EvidenceFrom, gather
-from aks_entra.cli.plan_input import read_settings, teller
+from aks_entra.cli.plan_input import LARGEST_KUBECONFIG, read_settings, teller
 from aks_entra.core.evidence.found_credentials import FoundCredential, Judgement, Kind, Life
-from aks_entra.core.evidence.observations import Credential
+from aks_entra.core.evidence.observations import Moment
 from aks_entra.core.planning.fleet import Selector
 from aks_entra.errors import AksEntraError
 from aks_entra.planning.found_credentials import Answer, trace
 from aks_entra.planning.selection import Selection
+from aks_entra.probes.old_credentials import CONNECTIONS, tried
 from aks_entra.report.found_credentials import document, render
 
 if TYPE_CHECKING:
     from aks_entra.wiring import Session
-
-_TRIED = {Kind.CERTIFICATE: Credential.CERTIFICATE, Kind.STATIC_TOKEN: Credential.STATIC_TOKEN}
-_ACCEPTED, _REFUSED = 200, 401
 
 
 def register(app: typer.Typer) -> None:
@@ -59,7 +58,7 @@ def whose(
     evidence: EvidenceFrom = None,
     try_: Annotated[
         bool,
-        typer.Option("--try", help="Also present the credential to its API server, once. Its audit log shows that."),
+        typer.Option("--try", help="Also present the credential to its API server. Its audit log shows that."),
     ] = False,
     format_: output.Output = output.Format.TABLE,
 ) -> None:
@@ -98,33 +97,39 @@ async def _whose(
             answers = await trace(session.ports, found, wanted, records, teller(tell))
             if content is None:
                 return answers
-            return tuple([await _presented(session, one, content.decode()) for one in answers])
+            return tuple([await _presented(session, one, content) for one in answers])
 
 
-async def _presented(session: Session, answer: Answer, kubeconfig: str) -> Answer:
-    """Present one credential to its API server, once, and judge it by the answer."""
-    found, posture = answer.found, answer.posture
-    if found.kind not in _TRIED or posture is None or posture.ca is None or answer.judgement.life is Life.DEAD:
+async def _presented(session: Session, answer: Answer, content: bytes) -> Answer:
+    """Present one credential to the API server of its own cluster, and judge it by the answers."""
+    found, posture, ports = answer.found, answer.posture, session.ports
+    if not found.static or posture is None or posture.ca is None or answer.judgement.life is Life.DEAD:
         return answer
-    ports = session.ports
-    output.say(f"presenting the {found.kind} once to {posture.fqdn}; its audit log shows this", style="warning")
+    output.say(
+        f"presenting the {found.kind} once to {posture.fqdn}, on {CONNECTIONS} connections; its audit log shows this",
+        style="warning",
+    )
     try:
-        ports.vault.hand_in(posture.cluster, kubeconfig)
-        status = await ports.kubernetes.try_credential(posture, _TRIED[found.kind])
+        held = ports.vault.hand_in(posture.cluster, with_current_context(content, found.name))
+        only = replace(
+            held,
+            has_certificate=held.has_certificate and found.kind is Kind.CERTIFICATE,
+            has_static_token=held.has_static_token and found.kind is Kind.STATIC_TOKEN,
+        )
+        tries = await tried(ports, posture, Moment.AFTER, only)
     except AksEntraError as error:
         output.say(f"it could not be presented: {error}", style="warning")
         return answer
     finally:
         ports.vault.forget(posture.cluster)
-    if status is None:
+    if not tries or tries[0].status is None:
         output.say("the API server did not answer", style="warning")
         return answer
-    life = {_ACCEPTED: Life.ALIVE, _REFUSED: Life.DEAD}.get(status, Life.UNKNOWN)
-    because = f"the API server answered {status} when it was presented"
-    return replace(
-        answer,
-        judgement=Judgement(life=life, because=because, next=answer.judgement.next if life is Life.ALIVE else ""),
-    )
+    lives: dict[int, Life] = {HTTPStatus.OK: Life.ALIVE, HTTPStatus.UNAUTHORIZED: Life.DEAD}
+    life = lives.get(tries[0].status, Life.UNKNOWN)
+    because = f"the API server answered {tries[0].mixed or tries[0].status} when it was presented"
+    then = answer.judgement.next if life is Life.ALIVE else ""
+    return replace(answer, judgement=Judgement(life=life, because=because, next=then))
 
 
 def _content(file: Path) -> bytes:
@@ -132,12 +137,12 @@ def _content(file: Path) -> bytes:
     named = "standard input" if str(file) == "-" else str(file)
     try:
         if str(file) == "-":
-            content = sys.stdin.buffer.read(LARGEST + 1)
+            content = sys.stdin.buffer.read(LARGEST_KUBECONFIG + 1)
         else:
             with file.open("rb") as opened:
-                content = opened.read(LARGEST + 1)
+                content = opened.read(LARGEST_KUBECONFIG + 1)
     except OSError as error:
         output.usage(f"{named}: {error.strerror}", remedy="name a file that can be read")
-    if len(content) > LARGEST:
+    if len(content) > LARGEST_KUBECONFIG:
         output.usage(f"{named} is too large to be a credential", remedy="name a kubeconfig, a certificate or a token")
     return content

@@ -5,7 +5,7 @@ No credential is sent anywhere: a cluster is known by its CA or by the server's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from aks_entra.bounded_gather import bounded_gather
 from aks_entra.core.cluster import Posture
@@ -13,14 +13,13 @@ from aks_entra.core.durations import when
 from aks_entra.core.evidence.found_credentials import (
     FoundCredential,
     Judgement,
-    Kind,
     cluster_of,
     generation,
     judge,
     since,
 )
 from aks_entra.core.evidence.observations import ActivityLogRead, HandedOut
-from aks_entra.core.evidence.rotation_debt import Record, Sighting
+from aks_entra.core.evidence.rotation_debt import Record
 from aks_entra.planning.fleet_reader import FleetReader, Progress
 from aks_entra.planning.selection import Selection, select
 from aks_entra.ports.migration import Ports
@@ -70,25 +69,33 @@ async def trace(
     probed = await reader.each(ask, lambda posture: _probed(reader, posture), lambda posture, _: posture)
     around = {one.cluster.key: one for one in (*postures, *probed)}
     postures = tuple(around.values())
-    found_at = [cluster_of(one, postures, records) for one in found]
-    near = {posture.cluster.key: posture for posture, _ in found_at if posture is not None}
-    read = await bounded_gather(lambda one: _read(reader, one), tuple(near.values()), at_once=_SIDE_BY_SIDE)
-    near = {one.cluster.key: one for one in read}
-    logs = dict(zip(near, await bounded_gather(lambda one: _log(ports, one), read, at_once=_SIDE_BY_SIDE), strict=True))
+    owners = [cluster_of(one, postures, records) for one in found]
+    near = tuple({posture.cluster.key: posture for posture, _ in owners if posture is not None}.values())
+    fetchable = {owner.cluster.key for one, (owner, _) in zip(found, owners, strict=True) if owner and one.static}
+
+    async def look(posture: Posture) -> tuple[Posture, ActivityLogRead]:
+        log = ActivityLogRead(at="")
+        if posture.cluster.key in fetchable:
+            log = await activity_log(ports, _LOG, posture.cluster)
+        return (await reader.read(posture))[0], log
+
+    looked = {one.cluster.key: (one, log) for one, log in await bounded_gather(look, near, at_once=_SIDE_BY_SIDE)}
     now = checks.stamp(ports.clock)
     answers = []
-    for one, (posture, known_by) in zip(found, found_at, strict=True):
-        whole = near[posture.cluster.key] if posture is not None else None
-        answer = Answer(
-            found=one,
-            judgement=judge(one, whole, records, now),
-            posture=whole,
-            known_by=known_by,
-            generation=generation(one),
+    for one, (owner, known_by) in zip(found, owners, strict=True):
+        whole, log = looked[owner.cluster.key] if owner else (None, ActivityLogRead(at=""))
+        asked = whole is not None and one.static
+        answers.append(
+            Answer(
+                found=one,
+                judgement=judge(one, whole, records, now),
+                posture=whole,
+                known_by=known_by,
+                generation=generation(one),
+                fetched=_fetched(whole, since(one), log, records) if whole is not None and asked else (),
+                log=_covered(since(one), log) if asked else "",
+            )
         )
-        if whole is not None and one.kind in {Kind.CERTIFICATE, Kind.STATIC_TOKEN}:
-            answer = _with_fetched(answer, logs[whole.cluster.key], records)
-        answers.append(answer)
     return tuple(answers)
 
 
@@ -96,34 +103,24 @@ async def _probed(reader: FleetReader, posture: Posture) -> Posture:
     return posture if posture.stopped else (await reader.probed(posture))[0]
 
 
-async def _read(reader: FleetReader, posture: Posture) -> Posture:
-    """Return the posture with its CA if that can be read. A handshake that was done is kept."""
-    return (await reader.read(posture))[0]
-
-
-async def _log(ports: Ports, posture: Posture) -> ActivityLogRead:
-    return await activity_log(ports, _LOG, posture.cluster)
-
-
-def _with_fetched(answer: Answer, log: ActivityLogRead, records: tuple[Record, ...]) -> Answer:
-    """Add who received an admin credential since this one could be fetched: by the log, and by earlier reports."""
-    assert answer.posture is not None  # noqa: S101 - the caller checks it
-    begin = since(answer.found)
-    told = [
-        HandedOut(at=one.at, to=one.source.removeprefix("activity log: handed out to "))
+def _fetched(posture: Posture, begin: str, log: ActivityLogRead, records: tuple[Record, ...]) -> tuple[HandedOut, ...]:
+    """Return who received an admin credential since `begin`, by the log and by earlier reports, the earliest first."""
+    told = (
+        HandedOut(at=one.at, to=one.handed_out_to)
         for one in records
-        if one.cluster == answer.posture.cluster.key
-        and one.sighting is Sighting.ACCOUNTS_ON
-        and one.source.startswith("activity log: handed out to ")
-    ]
-    fetched = {(one.at, one.to): one for one in (*told, *log.handed_out) if _after(one.at, begin)}
+        if one.handed_out_to and one.cluster == posture.cluster.key
+    )
+    found = {(one.at, one.to): one for one in (*told, *log.handed_out) if _after(one.at, begin)}
+    return tuple(found[key] for key in sorted(found))
+
+
+def _covered(begin: str, log: ActivityLogRead) -> str:
+    """Say which part of the time since `begin` the log covers."""
     if log.problem:
-        covered = f"Azure's activity log was not read: {log.problem}"
-    elif (when(log.since) or when(begin)) and _after(log.since, begin):
-        covered = f"Azure's activity log begins on {log.since[:10]}: who fetched it before is not known"
-    else:
-        covered = f"Azure's activity log covers the whole time, up to {log.until}"
-    return replace(answer, fetched=tuple(fetched[key] for key in sorted(fetched)), log=covered)
+        return f"Azure's activity log was not read: {log.problem}"
+    if (when(log.since) or when(begin)) and _after(log.since, begin):
+        return f"Azure's activity log begins on {log.since[:10]}: who fetched it before is not known"
+    return f"Azure's activity log covers the whole time, up to {log.until}"
 
 
 def _after(at: str, begin: str) -> bool:

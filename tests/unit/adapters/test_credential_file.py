@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from aks_entra.adapters.credential_file import read_credentials
+from aks_entra.adapters.credential_file import read_credentials, with_current_context
 from aks_entra.core.evidence.found_credentials import FoundCredential, Kind
 from aks_entra.errors import Refused
 
@@ -140,6 +140,31 @@ def test_a_certificate_of_another_ca_is_not_signed_by_the_one_in_the_file() -> N
     assert (alone.authority, alone.issuer_key, alone.subject) == (None, "", "O=nameless")
 
 
+def test_of_several_cas_the_one_that_signed_counts_and_a_token_has_none() -> None:
+    certificate, static = read_credentials(kubeconfig(pair(), ca=OTHER.pem + CA.pem, token=SECRET))
+    assert certificate.authority is not None
+    assert certificate.authority.fingerprint == CA.certificate.fingerprint(SHA256()).hex()
+    assert (certificate.signed, certificate.issuer_key) == (True, certificate.authority_key)
+    assert (static.authority, static.keys) == (None, ())
+
+
+def test_a_kubeconfig_gets_another_current_context() -> None:
+    document = json.loads(kubeconfig(token=SECRET))
+    document["contexts"] += [{"name": "shop", "context": {"cluster": "c", "user": "u"}}]
+    changed = json.loads(with_current_context(json.dumps(document).encode(), "shop"))
+    assert changed == {**document, "current-context": "shop"}
+    document["contexts"] += [{"name": "shop", "context": {"cluster": "c", "user": "v"}}]
+    for content, name in ((json.dumps(document).encode(), "shop"), (kubeconfig(token=SECRET), "u"), (CA.pem, "")):
+        with pytest.raises(Refused, match="one context of a kubeconfig names"):
+            with_current_context(content, name)
+
+
+def test_a_server_that_is_no_address_names_no_host() -> None:
+    document = json.loads(kubeconfig(token=SECRET))
+    document["clusters"][0]["cluster"]["server"] = "https://["
+    assert only(json.dumps(document).encode()).server == ""
+
+
 @pytest.mark.parametrize(
     ("user", "kind", "subject", "elsewhere"),
     [
@@ -227,7 +252,16 @@ def test_a_file_without_a_credential_is_refused(content: bytes) -> None:
         read_credentials(content)
 
 
-@pytest.mark.parametrize("content", [b"users: 3\n", b"users: [{user: {}}]\n", b"clusters: {a: b}\nusers: []\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"users: [{name: a, user: text}]\n",
+        b"contexts: [{name: a, context: b}]\nusers: []\n",
+        b"users: 3\n",
+        b"users: [{user: {}}]\n",
+        b"clusters: {a: b}\nusers: []\n",
+    ],
+)
 def test_a_malformed_kubeconfig_is_refused(content: bytes) -> None:
     with pytest.raises(Refused, match="not a kubeconfig with clusters"):
         read_credentials(content)

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from cryptography import x509
 
+from aks_entra.adapters.certificates import issuer_key
 from aks_entra.adapters.http.network import proxy_for, proxy_refused, proxy_unreachable, trust, unreachable
 from aks_entra.core.cluster import ServingCertificate
 from aks_entra.core.durations import stamp
@@ -42,14 +43,9 @@ async def handshake(fqdn: str, *, timeout: float, port: int = 443) -> ServingCer
 
 def describe(certificate: x509.Certificate) -> ServingCertificate:
     """Return issuer, authority key identifier (hex; None without one) and validity of a certificate."""
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
-        issuer_key = extension.key_identifier.hex() if extension.key_identifier else None
-    except x509.ExtensionNotFound:
-        issuer_key = None
     return ServingCertificate(
         issuer=certificate.issuer.rfc4514_string(),
-        issuer_key=issuer_key,
+        issuer_key=issuer_key(certificate) or None,
         not_before=stamp(certificate.not_valid_before_utc),
         not_after=stamp(certificate.not_valid_after_utc),
     )

@@ -17,7 +17,7 @@ from aks_entra.core.durations import when
 from aks_entra.core.evidence.rotation_debt import Record, Sighting
 
 ASK: Final = "find its owner, and take it away in the cluster (`kubectl get serviceaccounts -A`)"
-TRY: Final = "`--try` presents it once to the API server, whose audit log shows that"
+TRY: Final = "`--try` presents it to the API server, whose audit log shows that"
 ROTATE: Final = "rotate the cluster's certificates (`aks-entra plan`, `rotation: at-once`): nothing else ends it"
 
 
@@ -70,6 +70,11 @@ class FoundCredential:
     def keys(self) -> tuple[str, ...]:
         """Return the key identifiers of the CA that it came with."""
         return tuple(dict.fromkeys(one for one in (self.issuer_key, self.authority_key) if one))
+
+    @property
+    def static(self) -> bool:
+        """Whether it is one of the two credentials that an admin kubeconfig carries."""
+        return self.kind in _STATIC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +147,7 @@ def _by_itself(found: FoundCredential, now: str) -> Judgement | None:
         because = f"Kubernetes accepts it until {found.not_after or 'its end'}, wherever {found.subject} has rights"
         what = "revoke the account's sessions, and take its rights away"
         answer = Judgement(life=Life.ALIVE, because=because, next=what)
-    elif found.kind in _STATIC:
+    elif found.static:
         return None
     else:
         because = f"nothing but its API server knows whether a {found.kind} still works"

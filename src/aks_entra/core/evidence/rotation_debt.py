@@ -48,6 +48,7 @@ class Record:
     `uid` is ARM's `resourceUID` and `etag` the cluster's ETag then; empty: not known. `began` (of a rotation) is when
     the CA before was last seen to serve, and `running` (of a rotation or a creation) when it was last seen running;
     `since` and `because` (of "known-dead") are those of the answer then. `replaced` is the CA that a rotation ended.
+    `handed_out_to` is who received an admin credential, by the activity log.
     """
 
     cluster: str
@@ -62,6 +63,7 @@ class Record:
     since: str = ""
     because: str = ""
     replaced: str = ""
+    handed_out_to: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

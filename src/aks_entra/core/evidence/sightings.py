@@ -100,7 +100,8 @@ def _plain(one: Evidence, seen: partial[Record]) -> Iterator[Record]:
         case ActivityLogRead():
             for receipt in one.handed_out:
                 how = f"activity log: {'handed out to' if receipt.ended else 'asked for by'} {receipt.to}"
-                yield replace(seen(sighting=Sighting.ACCOUNTS_ON, at=receipt.at), source=how)
+                received = receipt.to if receipt.ended else ""
+                yield replace(seen(sighting=Sighting.ACCOUNTS_ON, at=receipt.at), source=how, handed_out_to=received)
         case CertificatesRotated():
             rotated = seen(sighting=Sighting.FOUND_ROTATED, at=one.at, ca=one.ca_after, etag=one.etag)
             yield replace(rotated, replaced=one.ca_before)
