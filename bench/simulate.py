@@ -46,7 +46,7 @@ STEPS_OF_A_CLUSTER: Final[tuple[Step, ...]] = (
     VerifyOutcome(rotated=True),
 )
 MOSTLY: Final = 0.5
-"""What works for a greater part of the time than this binds. Otherwise Azure's operations do."""
+"""A resource that is busy for more than this part of the time is what binds. If none is, Azure's operations bind."""
 DRAWS: Final = 2026
 """The seed of the durations of operations, which are drawn between the least and the most."""
 

@@ -17,7 +17,16 @@ from rich.spinner import Spinner
 from rich.table import Table
 
 from aks_entra.cli import output
-from aks_entra.core.rollout.progress import FEW, LINE, ClusterProgress, Overview, StepProgress, StepState, overview
+from aks_entra.core.rollout.progress import (
+    FEW,
+    LINE,
+    WITHOUT,
+    ClusterProgress,
+    Overview,
+    StepProgress,
+    StepState,
+    overview,
+)
 from aks_entra.report import progress_lines
 from aks_entra.report.progress_lines import duration, short_title
 from aks_entra.report.terminal import SafeText, safe_line, side_by_side
@@ -215,7 +224,7 @@ def _counts(whole: Overview) -> Iterator[SafeText]:
         yield safe_line(f"{' · ' if place else ''}{word} {number:,}", STYLES_OF_WORDS.get(word, ""))
 
 
-STYLES_OF_WORDS: Final = {"without a verdict": "bold red", **{str(outcome): style for outcome, style in STYLES.items()}}
+STYLES_OF_WORDS: Final = {WITHOUT: "bold red", **{str(outcome): style for outcome, style in STYLES.items()}}
 
 
 def _line(text: str, style: str = "") -> SafeText:

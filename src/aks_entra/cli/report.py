@@ -16,7 +16,7 @@ from aks_entra.cli.earlier_reports import read_report, unreachable
 from aks_entra.cli.plan_input import writable, write_new
 from aks_entra.documents import dump_report
 from aks_entra.errors import AksEntraError, Refused
-from aks_entra.host.file_trust import POSIX
+from aks_entra.host.file_trust import readable_to_others
 from aks_entra.report import attestation, csv_rows, html, junit, sarif, verdict_text
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class _Signing:
 def _private(key: Path) -> bytes:
     """Read the private key. Raises Refused if somebody else can read the file too."""
     try:
-        if POSIX and key.stat().st_mode & 0o077:
+        if readable_to_others(key.stat()):
             raise Refused(f"{key}: other users can read this private key", remedy=f"chmod 600 {key}", field="--key")
         return key.read_bytes()
     except OSError as error:

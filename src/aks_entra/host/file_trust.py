@@ -90,12 +90,16 @@ def read_private(path: Path) -> str | None:
     except OSError:
         return None
     found = os.fstat(descriptor)
-    secret = not POSIX or (found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077)
-    if not stat.S_ISREG(found.st_mode) or not secret:
+    if not stat.S_ISREG(found.st_mode) or readable_to_others(found):
         os.close(descriptor)
         return None
     with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
         return file.read()
+
+
+def readable_to_others(found: os.stat_result) -> bool:
+    """Whether a file, by what `stat` says of it, is somebody else's or others may read or write it."""
+    return POSIX and (found.st_uid != os.geteuid() or bool(stat.S_IMODE(found.st_mode) & 0o077))
 
 
 def _behind_links(path: Path) -> tuple[Path, ...]:

@@ -34,7 +34,7 @@ class CoalescedRequests(Generic[_K, _R]):
         if self._next is None:
             self._next = asyncio.create_task(self._request(self._last))
             self._next.add_done_callback(_read_error)
-        return (await asyncio.shield(self._next))[question]  # whoever is cancelled does not cancel the others
+        return (await asyncio.shield(self._next))[question]  # a caller that is cancelled does not cancel the others
 
     async def _request(self, before: asyncio.Task[Mapping[_K, _R]] | None) -> Mapping[_K, _R]:
         if before is not None:

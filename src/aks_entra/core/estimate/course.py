@@ -222,7 +222,7 @@ class Course:
         return lambda seconds: self._rollout.opens(windows, maintenance, seconds)
 
     def _requests(self, works: list[Work]) -> tuple[Limit | None, float]:
-        """Return the limit that takes longest to give the stage its requests, and the seconds. None: none is reached.
+        """Return the request limit that delays the stage most, and by how many seconds. None: no limit delays it.
 
         The cluster that gets its requests last still has its operations before it.
         """

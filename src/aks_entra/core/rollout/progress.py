@@ -24,6 +24,8 @@ FEW: Final = 20
 SHOWN: Final = 8
 """Clusters that need somebody and are named on one screen. The others are counted."""
 SLOWEST: Final = 5
+WITHOUT: Final = "without a verdict"
+"""How a cluster is called whose batch ended before its verdict."""
 SAMPLES: Final = 3
 """Finished steps with one title from which their usual duration is known."""
 TIMES_THE_USUAL: Final = 2.0
@@ -111,7 +113,7 @@ class ClusterProgress:
     @property
     def verdict(self) -> str:
         """The verdict in a word. Empty before it."""
-        return "without a verdict" if self.lost else str(self.outcome or "")
+        return WITHOUT if self.lost else str(self.outcome or "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,14 +229,14 @@ class Overview:
 
     @property
     def counts(self) -> tuple[tuple[str, int], ...]:
-        """The verdicts, and the clusters that are under way or wait, each with its number. None is 0."""
+        """Return how many clusters have each verdict, are under way, and wait. Zeros are left out."""
         rest = (("under way", self.under_way), ("waiting", self.waiting))
         return (*self.verdicts, *(one for one in rest if one[1]))
 
 
 WORST_FIRST: Final = (
     Outcome.FAILED.value,
-    "without a verdict",
+    WITHOUT,
     Outcome.NOT_VERIFIED.value,
     Outcome.REFUSED.value,
     Outcome.SKIPPED.value,

@@ -263,7 +263,7 @@ def test_whatever_joins_leaves_and_dies_azures_bucket_never_overflows(history: l
         if action == "wait":
             due = [one for one in living.values() if one.due < board.now + seconds]
             board.now += seconds
-            for one in due:  # whoever lives renews in time
+            for one in due:  # living processes renew in time
                 one.process.renew()
                 one.due = board.now + RENEWED_EVERY
         if number not in living:
