@@ -68,3 +68,18 @@ async def test_a_credential_from_azure_is_held_and_never_shown(opened: Opener) -
         assert isinstance(held, HeldCredential)
         assert session.ports.vault.holds(cluster("PLAIN"))
         assert "PRIVATE KEY" not in f"{session!r}{held!r}{session.ports.vault!r}"
+        assert held.token_hash
+
+
+async def test_the_vault_knows_which_certificates_the_ca_that_was_read_last_signed(opened: Opener) -> None:
+    async with opened() as session:
+        vault = session.ports.vault
+        assert isinstance(vault, MemoryVault)
+        await session.ports.arm.hold_admin_credential(cluster("plain"))
+        held = vault.held(cluster("plain"))
+        assert held is not None
+        certificate = held.certificate.decode()
+        assert vault.signed(cluster("plain"), certificate)
+        assert not vault.signed(cluster("legacy"), certificate)
+        await session.ports.arm.certificate_authority(cluster("legacy"))
+        assert not vault.signed(cluster("legacy"), certificate)

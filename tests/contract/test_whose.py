@@ -17,6 +17,7 @@ from aks_entra.core.evidence.rotation_debt import Record
 from aks_entra.core.planning.fleet import Selector
 from aks_entra.core.verdict.report import records_of_verdict
 from aks_entra.core.verdict.verdict import Outcome
+from aks_entra.documents import dump_verdict
 from aks_entra.host.private_file import PrivateFile
 from aks_entra.planning.found_credentials import Answer, trace
 from aks_entra.planning.selection import Selection
@@ -44,8 +45,12 @@ def certificate_of(kubeconfig: bytes) -> bytes:
     return base64.b64decode(user["client-certificate-data"])
 
 
+def token_of(kubeconfig: bytes) -> bytes:
+    return str(YAML(typ="safe").load(kubeconfig)["users"][0]["user"]["token"]).encode()
+
+
 async def asked(session: Session, content: bytes, records: tuple[Record, ...] = ()) -> dict[Kind, Answer]:
-    answers = await trace(session.ports, read_credentials(content), EVERYWHERE, records)
+    answers = await trace(session.ports, read_credentials(content, records), EVERYWHERE, records)
     return {one.found.kind: one for one in answers}
 
 
@@ -69,7 +74,11 @@ async def test_a_leaked_kubeconfig_is_alive_until_the_rotation_and_dead_after_it
         verdict = await session.executor.migrate(job_of(done))
         assert verdict.outcome is Outcome.VERIFIED
         without_report = await asked(session, leaked)
-        with_report = await asked(session, leaked, records_of_verdict(verdict, "report.json"))
+        records = records_of_verdict(verdict, "report.json")
+        with_report = await asked(session, leaked, records)
+        lone = [*(await asked(session, certificate_of(leaked), records)).values()]
+        lone += (await asked(session, token_of(leaked), records)).values()
+        unknown = await asked(session, token_of(leaked))
 
     assert api_server == []  # nothing was presented: a handshake sends no request
     for kind in (Kind.CERTIFICATE, Kind.STATIC_TOKEN):
@@ -80,12 +89,24 @@ async def test_a_leaked_kubeconfig_is_alive_until_the_rotation_and_dead_after_it
         assert before[kind].known_by == "its CA serves there now"
     assert before[Kind.CERTIFICATE].found.groups == ("system:masters",)
     assert [one.to for one in before[Kind.CERTIFICATE].fetched], "the activity log names who fetched it"
-    assert alone[Kind.CERTIFICATE].known_by == "its CA serves there now"
+    assert alone[Kind.CERTIFICATE].known_by == "the CA that serves there now signed it"
     assert "lacks the private key" in alone[Kind.CERTIFICATE].judgement.because
     assert without_report[Kind.CERTIFICATE].judgement.life is Life.DEAD
     assert without_report[Kind.STATIC_TOKEN].judgement.life is Life.UNKNOWN  # nothing shows that it was refused
     assert {one.judgement.life for one in with_report.values()} == {Life.DEAD}
     assert "(report.json)" in with_report[Kind.CERTIFICATE].known_by
+    for one in lone:  # a certificate of an earlier CA, and a token, each without anything around it
+        assert one.posture is not None, one.judgement
+        assert one.posture.cluster.key == cluster("plain").key
+        assert one.judgement.life is Life.DEAD, one.judgement
+        assert one.known_by in {"its CA signed it (report.json)", "its salted hash was kept there (report.json)"}
+        assert one.served is not None
+        assert (one.served.number, one.served.known, one.served.now) == (1, 2, False)
+        assert one.served.until
+        assert one.fetched == with_report[one.found.kind].fetched != ()
+    assert unknown[Kind.STATIC_TOKEN].posture is None
+    assert unknown[Kind.STATIC_TOKEN].judgement.life is Life.UNKNOWN
+    assert token_of(leaked).decode() not in dump_verdict(verdict)
 
 
 @pytest.fixture(scope="module")

@@ -328,6 +328,9 @@ class WorldVault:
     def issued(self, cluster: ClusterId, issuer_key: str) -> bool:
         return cluster.key in self.read and self.read[cluster.key].fingerprint == issuer_key
 
+    def signed(self, cluster: ClusterId, certificate: str) -> bool:
+        return self.authority(cluster) == certificate
+
     def holds(self, cluster: ClusterId) -> bool:
         return cluster.key in self.held
 
@@ -344,5 +347,11 @@ class WorldVault:
         self.held[cluster.key] = static
         signed = static.genuine and self._world.now() <= static.until
         return HeldCredential(
-            cluster=cluster, has_certificate=True, has_static_token=True, ca=static.authority, signed=signed
+            cluster=cluster,
+            has_certificate=True,
+            has_static_token=True,
+            ca=static.authority,
+            signed=signed,
+            salt="5a" * 16,
+            token_hash=static.authority.fingerprint,
         )

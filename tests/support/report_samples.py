@@ -8,6 +8,7 @@ from aks_entra.core.doors.registry import doors_of
 from aks_entra.core.evidence.observations import (
     ActivityLogRead,
     AdminCredentialRefused,
+    AuthoritySeen,
     CertificatesRotated,
     ClusterCreated,
     Credential,
@@ -25,6 +26,7 @@ from aks_entra.core.evidence.observations import (
     NodesSeen,
     SignInProven,
     StateSeen,
+    TokenHeld,
     WorkloadsSeen,
 )
 from aks_entra.core.evidence.rotation_debt import Debt, OldCredentials
@@ -140,6 +142,8 @@ EVIDENCE: tuple[Evidence, ...] = (
     ),
     SignInProven(at=AT, username=PROVER, by=f"admin group {ADMINS}", everything=True, moment=Moment.BEFORE, ca=OLD_CA),
     CredentialTried(at=AT, credential=Credential.CERTIFICATE, moment=Moment.BEFORE, status=200, ca=OLD_CA),
+    AuthoritySeen(at=AT, ca=OLD_CA, certificate="-----BEGIN CERTIFICATE-----"),
+    TokenHeld(at=AT, ca=OLD_CA, salt="5a" * 16, token_hash="c0" * 32),
     LocalAccountsDisabled(at=AT, changed=True, correlation_id="arm-2"),
     LocalAccountsEnabled(at=AT, changed=True, until=AT, reason="INC-77", correlation_id="arm-6"),
     AdminCredentialRefused(

@@ -10,7 +10,7 @@ import binascii
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -24,8 +24,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from aks_entra.adapters.certificates import described, issuer_key, key_identifier, signed_by
+from aks_entra.adapters.recognition import Recognition
 from aks_entra.core.durations import stamp
 from aks_entra.core.evidence.found_credentials import FoundCredential, Kind
+from aks_entra.core.evidence.rotation_debt import Record
 from aks_entra.errors import Refused
 
 _PEM_KEY: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.+?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
@@ -34,16 +36,17 @@ _KUBERNETES_APP: Final = "6dae42f8-4368-4678-94ff-3960e28e3630"
 """The audience of the tokens that AKS accepts from Microsoft Entra ID: `Azure Kubernetes Service AAD Server`."""
 
 
-def read_credentials(content: bytes) -> tuple[FoundCredential, ...]:
-    """Return what the file carries, each credential once. Refused if it is none of the three kinds of file.
+def read_credentials(content: bytes, records: Iterable[Record] = ()) -> tuple[FoundCredential, ...]:
+    """Return what the file carries, each credential once, and which of the records recognise it.
 
-    A message never quotes the file.
+    Refused if it is none of the three kinds of file. A message never quotes the file.
     """
+    known = Recognition(records)
     if b"-----BEGIN " in content and b"apiVersion" not in content:
-        found = tuple(_in_pem(content))
+        found = tuple(_in_pem(content, known))
     else:
         document = _kubeconfig(content)
-        found = tuple(_in_kubeconfig(document)) if document is not None else tuple(_bare(content))
+        found = tuple(_in_kubeconfig(document, known)) if document is not None else tuple(_bare(content, known))
     if not found:
         raise Refused(
             "the file carries no credential that is known here",
@@ -73,7 +76,7 @@ def _kubeconfig(content: bytes) -> Mapping[str, Any] | None:
     return document if isinstance(document, Mapping) and ("users" in document or "clusters" in document) else None
 
 
-def _in_kubeconfig(document: Mapping[str, Any]) -> Iterator[FoundCredential]:
+def _in_kubeconfig(document: Mapping[str, Any], known: Recognition) -> Iterator[FoundCredential]:
     """Yield the credentials of every context, and of users that no context names."""
     try:
         clusters = {str(one["name"]): one.get("cluster") or {} for one in document.get("clusters") or ()}
@@ -83,7 +86,7 @@ def _in_kubeconfig(document: Mapping[str, Any]) -> Iterator[FoundCredential]:
         only = next(iter(clusters)) if len(clusters) == 1 else ""
         pairs += [(user, only, user) for user in users if user not in named]
         for name, cluster, user in pairs:
-            yield from _of_user(name, clusters.get(cluster, {}), users.get(user, {}))
+            yield from _of_user(name, clusters.get(cluster, {}), users.get(user, {}), known)
     except (AttributeError, KeyError, TypeError):
         raise Refused(
             "this is not a kubeconfig with clusters, users and contexts", code="MalformedKubeconfig"
@@ -94,7 +97,9 @@ def _contexts(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]
     return [(str(one["name"]), one["context"]) for one in document.get("contexts") or ()]
 
 
-def _of_user(name: str, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> Iterator[FoundCredential]:
+def _of_user(
+    name: str, cluster: Mapping[str, Any], user: Mapping[str, Any], known: Recognition
+) -> Iterator[FoundCredential]:
     """Yield the credentials of one user at one cluster."""
     authorities = _certificates(_decoded(cluster.get("certificate-authority-data")))
     here = FoundCredential(kind=Kind.STATIC_TOKEN, name=name, server=_host(cluster.get("server")))
@@ -102,12 +107,12 @@ def _of_user(name: str, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> 
         here = _with_authority(here, authorities[0])
     pem, key = _decoded(user.get("client-certificate-data")), _decoded(user.get("client-key-data"))
     for certificate in _certificates(pem)[:1]:
-        yield _certificate(certificate, here, authorities, has_key=_opens(certificate, key))
+        yield _certificate(certificate, here, authorities, known, has_key=_opens(certificate, key))
     for field, kind in (("client-certificate", Kind.CERTIFICATE), ("tokenFile", Kind.STATIC_TOKEN)):
         if user.get(field) and not (pem if kind is Kind.CERTIFICATE else user.get("token")):
             yield replace(here, kind=kind, elsewhere=str(user[field]))
     if user.get("token"):
-        yield _token(str(user["token"]), here)
+        yield _token(str(user["token"]), here, known)
     if user.get("password"):
         yield replace(here, kind=Kind.PASSWORD, subject=str(user.get("username") or ""))
     if user.get("exec") or user.get("auth-provider"):
@@ -115,7 +120,7 @@ def _of_user(name: str, cluster: Mapping[str, Any], user: Mapping[str, Any]) -> 
         yield replace(here, kind=Kind.COMMAND, subject=str(plugin.get("command") or "a plug-in"))
 
 
-def _in_pem(content: bytes) -> Iterator[FoundCredential]:
+def _in_pem(content: bytes, known: Recognition) -> Iterator[FoundCredential]:
     """Yield what each certificate of a PEM file is. A CA certificate in the file may have signed the others."""
     certificates = _certificates(content)
     key = next(iter(_PEM_KEY.findall(content)), b"")
@@ -124,28 +129,34 @@ def _in_pem(content: bytes) -> Iterator[FoundCredential]:
         if _is_authority(one):
             yield _with_authority(FoundCredential(kind=Kind.AUTHORITY, subject=_name(one.subject)), one)
         else:
-            yield _certificate(one, FoundCredential(kind=Kind.CERTIFICATE), authorities, has_key=_opens(one, key))
+            here = FoundCredential(kind=Kind.CERTIFICATE)
+            yield _certificate(one, here, authorities, known, has_key=_opens(one, key))
 
 
-def _bare(content: bytes) -> Iterator[FoundCredential]:
+def _bare(content: bytes, known: Recognition) -> Iterator[FoundCredential]:
     """Yield the token that is all of the file."""
     try:
         text = content.decode("ascii").strip().removeprefix("Bearer ")
     except UnicodeDecodeError:
         return
     if _TOKEN.fullmatch(text):
-        yield _token(text, FoundCredential(kind=Kind.STATIC_TOKEN))
+        yield _token(text, FoundCredential(kind=Kind.STATIC_TOKEN), known)
 
 
 def _certificate(
-    one: x509.Certificate, here: FoundCredential, authorities: list[x509.Certificate], *, has_key: bool
+    one: x509.Certificate,
+    here: FoundCredential,
+    authorities: list[x509.Certificate],
+    known: Recognition,
+    *,
+    has_key: bool,
 ) -> FoundCredential:
     """Describe a client certificate. Kubernetes takes the common name for the user and O for the groups."""
     organizations = one.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
     signer = next((each for each in authorities if signed_by(one, each)), None)
     if signer is not None:
         here = _with_authority(here, signer)
-    return replace(
+    found = replace(
         here,
         kind=Kind.CERTIFICATE,
         subject=_name(one.subject),
@@ -156,15 +167,17 @@ def _certificate(
         has_key=has_key,
         not_before=stamp(one.not_valid_before_utc),
         not_after=stamp(one.not_valid_after_utc),
+        certificate=one.public_bytes(Encoding.PEM).decode("ascii"),
     )
+    return known.certificate(found, one)
 
 
-def _token(text: str, here: FoundCredential) -> FoundCredential:
+def _token(text: str, here: FoundCredential, known: Recognition) -> FoundCredential:
     """Describe a token. The claims of a JWT are read without checking its signature."""
     try:
         claims: dict[str, Any] = jwt.decode(text, options={"verify_signature": False})
     except jwt.InvalidTokenError:
-        return here
+        return known.token(here, text)
     audience = claims.get("aud")
     audiences = audience if isinstance(audience, list) else [audience]
     issuer, subject = str(claims.get("iss") or ""), str(claims.get("sub") or "")

@@ -13,6 +13,7 @@ from typing import Any
 import jwt
 from cryptography import x509
 
+from aks_entra.adapters import token_hashes
 from aks_entra.adapters.certificates import described, key_identifier, signed_by
 from aks_entra.core.cluster import CertificateAuthority, ClusterId
 from aks_entra.errors import Refused
@@ -84,6 +85,7 @@ class MemoryVault:
                 code="NoStaticCredential",
             )
         signer = _signer(read, self._now())
+        salt, token_hash = token_hashes.salted(read.held.token)
         self._held[cluster.key] = read.held
         return HeldCredential(
             cluster=cluster,
@@ -91,6 +93,8 @@ class MemoryVault:
             has_static_token=bool(read.held.token),
             ca=described(signer) if signer else describe_authority(read.ca_pem),
             signed=signer is not None,
+            salt=salt,
+            token_hash=token_hash,
         )
 
     def held(self, cluster: ClusterId) -> Held | None:
@@ -118,6 +122,13 @@ class MemoryVault:
         """Whether the CA that was read last has this key identifier (hex). False for an empty one."""
         trusted = self._authorities.get(cluster.key)
         return trusted is not None and bool(issuer_key) and trusted.key == issuer_key
+
+    def signed(self, cluster: ClusterId, certificate: str) -> bool:
+        """Whether the CA that was read last signed a client certificate (PEM). False before it was read."""
+        trusted = self._authorities.get(cluster.key)
+        return trusted is not None and signed_by(
+            x509.load_pem_x509_certificate(certificate.encode("ascii")), _first(trusted.pem)
+        )
 
     def trusts(self, cluster: ClusterId, ca: CertificateAuthority) -> bool:
         """Whether the remembered CA certificate is the one described."""

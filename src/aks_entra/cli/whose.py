@@ -16,7 +16,7 @@ from aks_entra.cli import output
 from aks_entra.cli.deferred import wiring
 from aks_entra.cli.earlier_reports import EvidenceFrom, gather
 from aks_entra.cli.plan_input import LARGEST_KUBECONFIG, read_settings, teller
-from aks_entra.core.evidence.found_credentials import FoundCredential, Judgement, Kind, Life
+from aks_entra.core.evidence.found_credentials import Judgement, Kind, Life
 from aks_entra.core.evidence.observations import Moment
 from aks_entra.core.planning.fleet import Selector
 from aks_entra.errors import AksEntraError
@@ -69,14 +69,14 @@ def whose(
     """
     with output.guarded():
         content = _content(file)
-        found = read_credentials(content)
+        read_credentials(content)  # refuses another kind of file before anything is read from Azure
         places = subscription or [one for one in [os.environ.get("AZURE_SUBSCRIPTION_ID")] if one and not tenant]
         if subscription and tenant:
             output.usage("--subscription and --tenant exclude each other", remedy="give one of them")
         selectors = tuple(Selector(subscription=one) for one in dict.fromkeys(places)) or (Selector(tenant=True),)
     problems: list[AksEntraError] = []
     wanted = Selection(selectors=selectors, fresh=False, on_problem=problems.append)
-    answers = output.run(_whose(found, wanted, evidence, content if try_ else None))
+    answers = output.run(_whose(content, wanted, evidence, present=try_))
     if format_ is output.Format.JSON:
         output.emit_json(document(answers))
     else:
@@ -88,14 +88,15 @@ def whose(
 
 
 async def _whose(
-    found: tuple[FoundCredential, ...], wanted: Selection, evidence: list[Path] | None, content: bytes | None
+    content: bytes, wanted: Selection, evidence: list[Path] | None, *, present: bool
 ) -> tuple[Answer, ...]:
     settings = read_settings()
     with output.progress("looking for the cluster of the credential (it is not presented)") as tell:
         records = await gather(evidence, settings)
+        found = read_credentials(content, records)
         async with wiring.open_session(settings) as session:
             answers = await trace(session.ports, found, wanted, records, teller(tell))
-            if content is None:
+            if not present:
                 return answers
             return tuple([await _presented(session, one, content) for one in answers])
 

@@ -5,7 +5,7 @@ No credential is sent anywhere: a cluster is known by its CA or by the server's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aks_entra.bounded_gather import bounded_gather
 from aks_entra.core.cluster import Posture
@@ -13,9 +13,12 @@ from aks_entra.core.durations import when
 from aks_entra.core.evidence.found_credentials import (
     FoundCredential,
     Judgement,
+    Kind,
+    Served,
     cluster_of,
     generation,
     judge,
+    served,
     since,
 )
 from aks_entra.core.evidence.observations import ActivityLogRead, HandedOut
@@ -42,6 +45,7 @@ class Answer:
     posture: Posture | None = None
     known_by: str = ""
     generation: str = ""
+    served: Served | None = None
     fetched: tuple[HandedOut, ...] = ()
     log: str = ""
 
@@ -63,7 +67,9 @@ async def trace(
     reader = FleetReader(ports, records, _SIDE_BY_SIDE, on_progress)
     postures = await select(ports.arm, reader, wanted)
     named = [cluster_of(one, postures, records)[0] for one in found]
-    lost = any(one.keys and posture is None for one, posture in zip(found, named, strict=True))
+    lost = any(
+        one.keys and posture is None and one.recognised is None for one, posture in zip(found, named, strict=True)
+    )
     seen = {posture.cluster.key: posture for posture in named if posture is not None}
     ask = postures if lost else tuple(seen.values())
     probed = await reader.each(ask, lambda posture: _probed(reader, posture), lambda posture, _: posture)
@@ -85,15 +91,20 @@ async def trace(
     for one, (owner, known_by) in zip(found, owners, strict=True):
         whole, log = looked[owner.cluster.key] if owner else (None, ActivityLogRead(at=""))
         asked = whole is not None and one.static
+        checked = _checked(ports, one, whole)
+        came_with = served(checked, whole, records)
         answers.append(
             Answer(
-                found=one,
-                judgement=judge(one, whole, records, now),
+                found=checked,
+                judgement=judge(checked, whole, records, now),
                 posture=whole,
-                known_by=known_by,
-                generation=generation(one),
-                fetched=_fetched(whole, since(one), log, records) if whole is not None and asked else (),
-                log=_covered(since(one), log) if asked else "",
+                known_by=known_by if checked.signed == one.signed else "the CA that serves there now signed it",
+                generation=generation(checked),
+                served=came_with,
+                fetched=_fetched(whole, (since(checked), came_with.until if came_with else ""), log, records)
+                if whole is not None and asked
+                else (),
+                log=_covered(since(checked), log) if asked else "",
             )
         )
     return tuple(answers)
@@ -103,14 +114,30 @@ async def _probed(reader: FleetReader, posture: Posture) -> Posture:
     return posture if posture.stopped else (await reader.probed(posture))[0]
 
 
-def _fetched(posture: Posture, begin: str, log: ActivityLogRead, records: tuple[Record, ...]) -> tuple[HandedOut, ...]:
-    """Return who received an admin credential since `begin`, by the log and by earlier reports, the earliest first."""
+def _checked(ports: Ports, found: FoundCredential, posture: Posture | None) -> FoundCredential:
+    """Check by its signature whether the CA that serves now issued a certificate. Unchanged if that CA was not read."""
+    if found.kind is not Kind.CERTIFICATE or found.signed or posture is None or posture.ca is None:
+        return found
+    if not ports.vault.signed(posture.cluster, found.certificate):
+        return replace(found, refuted=True)
+    return replace(found, authority=posture.ca, signed=True)
+
+
+def _fetched(
+    posture: Posture, served: tuple[str, str], log: ActivityLogRead, records: tuple[Record, ...]
+) -> tuple[HandedOut, ...]:
+    """Return who received an admin credential, by the log and by earlier reports, the earliest first.
+
+    `served` is from when and until when (empty: now) the credential was handed out.
+    """
+    begin, end = served
     told = (
         HandedOut(at=one.at, to=one.handed_out_to)
         for one in records
         if one.handed_out_to and one.cluster == posture.cluster.key
     )
     found = {(one.at, one.to): one for one in (*told, *log.handed_out) if _after(one.at, begin)}
+    found = {key: one for key, one in found.items() if not end or not _after(one.at, end)}
     return tuple(found[key] for key in sorted(found))
 
 

@@ -53,13 +53,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldCredential:
-    """A description of a credential that the vault holds."""
+    """A description of a credential that the vault holds.
+
+    `salt` and `token_hash` are those of `TokenHeld`, and empty without a token that gets a hash.
+    """
 
     cluster: ClusterId
     has_certificate: bool
     has_static_token: bool
     ca: CertificateAuthority
     signed: bool = False  # the certificate is in date, and that CA signed it
+    salt: str = ""
+    token_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,6 +247,9 @@ class Vault(Protocol):
 
     def issued(self, cluster: ClusterId, issuer_key: str) -> bool:
         """Whether the CA that was read last has this key identifier (hex). False for an empty one."""
+
+    def signed(self, cluster: ClusterId, certificate: str) -> bool:
+        """Whether the CA that was read last signed a client certificate (PEM). False before it was read."""
 
     def hand_in(self, cluster: ClusterId, kubeconfig: str) -> HeldCredential:
         """Hold the credential of an old admin kubeconfig (YAML text). Refused if it carries no static credential."""

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Posture
 from aks_entra.core.durations import exact_stamp
 from aks_entra.core.evidence.observations import (
+    AuthoritySeen,
     Baseline,
     Evidence,
     Failure,
     LocalAccountsDisabled,
     NodesSeen,
     StateSeen,
+    TokenHeld,
     Workload,
     WorkloadsSeen,
 )
@@ -24,7 +26,7 @@ from aks_entra.core.evidence.rotation_debt import unseen
 from aks_entra.core.planning.job import Job
 from aks_entra.core.planning.plan import ClusterPlan
 from aks_entra.errors import AksEntraError, Rejected, unexpected
-from aks_entra.ports.migration import Clock, Ports
+from aks_entra.ports.migration import Clock, HeldCredential, Ports
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +98,34 @@ def authority(posture: Posture) -> CertificateAuthority:
     return posture.ca
 
 
+def authority_seen(ports: Ports, posture: Posture) -> AuthoritySeen | None:
+    """Return the certificate of a posture's CA. None if this process has read another one since."""
+    ca, read_last = authority(posture), ports.vault.certificate_authority(posture.cluster)
+    if read_last is None or read_last.fingerprint != ca.fingerprint:
+        return None
+    certificate = ports.vault.authority(posture.cluster) or ""
+    return AuthoritySeen(at=stamp(ports.clock), ca=ca.fingerprint, certificate=certificate)
+
+
+def token_held(clock: Clock, held: HeldCredential | None) -> TokenHeld | None:
+    """Return the salted hash of a held static token. None without one."""
+    if held is None or not held.token_hash:
+        return None
+    return TokenHeld(at=stamp(clock), ca=held.ca.fingerprint, salt=held.salt, token_hash=held.token_hash)
+
+
 async def closed_before(ports: Ports, job: Job) -> tuple[Evidence, ...]:
-    """Return evidence from the journal that local accounts were off just before this plan's rotation began."""
+    """Return the journal's evidence that local accounts were off just before this plan's rotation, and of the CA."""
     baseline = await ports.journal.baseline(job.digest, job.plan.cluster)
     if baseline is None or not baseline.closed_at:
         return ()
-    return (LocalAccountsDisabled(at=baseline.closed_at, changed=False, under_ca=baseline.ca),)
+    return (*baseline.issued, LocalAccountsDisabled(at=baseline.closed_at, changed=False, under_ca=baseline.ca))
+
+
+async def issued_before(ports: Ports, job: Job) -> tuple[Evidence, ...]:
+    """Return what the journal kept of the CA before this plan's rotation, and of its static token."""
+    baseline = await ports.journal.baseline(job.digest, job.plan.cluster)
+    return baseline.issued if baseline is not None else ()
 
 
 async def nodes(ports: Ports, posture: Posture) -> NodesSeen:

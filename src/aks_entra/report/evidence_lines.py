@@ -8,6 +8,7 @@ from typing import assert_never
 from aks_entra.core.evidence.observations import (
     ActivityLogRead,
     AdminCredentialRefused,
+    AuthoritySeen,
     CertificatesRotated,
     ClusterCreated,
     CredentialTried,
@@ -22,6 +23,7 @@ from aks_entra.core.evidence.observations import (
     NodesSeen,
     SignInProven,
     StateSeen,
+    TokenHeld,
     WorkloadsSeen,
 )
 
@@ -71,6 +73,10 @@ def line_of(one: Evidence) -> Line:  # noqa: C901, PLR0911, PLR0912 - a table: o
             tries += f" ({one.mixed})" if one.mixed else ""
             detail = f"{answer}{tries}; {one.moment}; trusting CA {one.ca}{issued}{extra}"
             return Line(at=one.at, what=f"{one.credential} tried alone", detail=detail)
+        case AuthoritySeen():
+            return Line(at=one.at, what="CA certificate kept", detail=f"CA {one.ca}")
+        case TokenHeld():
+            return Line(at=one.at, what="salted hash of the static token kept", detail=f"came with CA {one.ca}")
         case LocalAccountsDisabled():
             return _line(one, f"local accounts disabled {_how(changed=one.changed)}", "disableLocalAccounts: true")
         case LocalAccountsEnabled():

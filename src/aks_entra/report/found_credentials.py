@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from typing import Any, Final
 
 from aks_entra.core.evidence.found_credentials import Life
@@ -30,10 +31,12 @@ def _lines(answer: Answer) -> Iterator[tuple[str, str]]:
     yield "because", answer.judgement.because
     if answer.posture is not None:
         yield "cluster", f"{answer.posture.cluster} ({answer.known_by})"
+    elif found.recognised is not None:
+        yield "cluster", f"{found.recognised.cluster} ({answer.known_by})"
     elif found.server:
         yield "server", found.server
     if answer.generation:
-        yield "issued by", answer.generation
+        yield "issued by", f"{answer.generation}{_place(answer)}"
     if found.subject:
         groups = f" in {', '.join(found.groups)}" if found.groups else ""
         yield "signs in", f"{found.subject}{groups}"
@@ -45,6 +48,16 @@ def _lines(answer: Answer) -> Iterator[tuple[str, str]]:
         yield "", f"and {len(answer.fetched) - _MOST} earlier requests: `-o json` shows all of them"
     if answer.log:
         yield "log", answer.log
+
+
+def _place(answer: Answer) -> str:
+    """Say which of the cluster's CAs it came with, and how long that one served."""
+    one = answer.served
+    if one is None:
+        return ""
+    first = f", first seen on {one.first[:10]}" if one.first else ""
+    end = "it serves now" if one.now else f"served until {one.until}" if one.until else "no record shows when it ended"
+    return f" (number {one.number} of {one.known} that are known{first}; {end})"
 
 
 def document(answers: Iterable[Answer]) -> dict[str, Any]:
@@ -60,7 +73,7 @@ def _row(answer: Answer) -> dict[str, Any]:
         "life": judged.life,
         "because": judged.because,
         "next": judged.next,
-        "cluster": answer.posture.cluster.resource_id if answer.posture else None,
+        "cluster": _cluster(answer),
         "knownBy": answer.known_by,
         "server": found.server,
         "subject": found.subject,
@@ -68,8 +81,15 @@ def _row(answer: Answer) -> dict[str, Any]:
         "issuer": found.issuer,
         "authority": found.authority.fingerprint if found.authority else None,
         "generation": answer.generation,
+        "served": asdict(answer.served) if answer.served else None,
         "notBefore": found.not_before,
         "notAfter": found.not_after,
         "fetchedBy": [{"at": one.at, "to": one.to, "ended": one.ended} for one in answer.fetched],
         "log": answer.log,
     }
+
+
+def _cluster(answer: Answer) -> str | None:
+    if answer.posture is not None:
+        return answer.posture.cluster.resource_id
+    return answer.found.recognised.cluster if answer.found.recognised else None

@@ -88,6 +88,8 @@ class _Verification:
             self._keep(await self.at(lambda: self._refusal(posture)))
             self.evidence.append(await old_credentials.activity_log(ports, self._timeouts.look, plan.cluster))
         self.evidence += await doors.look(ports, posture)
+        self._keep(checks.authority_seen(ports, posture))
+        self._keep(checks.token_held(ports.clock, held))
         self.evidence.append(checks.state(read[0], posture, read[1]))
 
     async def _refusal(self, posture: Posture) -> AdminCredentialRefused:

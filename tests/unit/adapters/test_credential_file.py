@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,7 +23,9 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from aks_entra.adapters.credential_file import read_credentials, with_current_context
+from aks_entra.adapters.token_hashes import salted
 from aks_entra.core.evidence.found_credentials import FoundCredential, Kind
+from aks_entra.core.evidence.rotation_debt import Record, Sighting
 from aks_entra.errors import Refused
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -270,3 +272,77 @@ def test_a_malformed_kubeconfig_is_refused(content: bytes) -> None:
 def test_data_that_is_not_base64_is_no_certificate() -> None:
     with pytest.raises(Refused, match="carries no credential"):
         read_credentials(kubeconfig({"client-certificate-data": "é"}))
+
+
+PAY = "/subscriptions/s/resourcegroups/pay/providers/microsoft.containerservice/managedclusters/pay-01"
+
+
+def kept(authority: Pair, *, certificate: bytes | None = None) -> Record:
+    return Record(
+        cluster=PAY,
+        sighting=Sighting.AUTHORITY,
+        at="2026-01-02T00:00:00Z",
+        ca=authority.certificate.fingerprint(SHA256()).hex(),
+        certificate=(authority.pem if certificate is None else certificate).decode("ascii", "replace"),
+        source="report.json",
+    )
+
+
+def hashed(token: str, salt: str = "", ca: str = "aa") -> Record:
+    made, token_hash = salted(token)
+    return replace(kept(CA), sighting=Sighting.TOKEN, certificate="", salt=salt or made, token_hash=token_hash, ca=ca)
+
+
+def test_a_lone_certificate_is_recognised_by_a_signature_of_a_ca_that_a_report_kept() -> None:
+    (found,) = read_credentials(CLIENT.pem, (kept(OTHER), kept(CA), hashed(SECRET)))
+    assert found.recognised == kept(CA)
+    assert (found.signed, found.authority_key) == (True, found.issuer_key)
+    assert found.authority is not None
+    assert found.authority.fingerprint == kept(CA).ca
+    assert found.named is None
+
+
+def test_a_certificate_that_only_names_a_ca_is_not_recognised_by_it() -> None:
+    forger = Pair(CA.certificate, OTHER.key)
+    fake = made(x509.NameAttribute(NameOID.COMMON_NAME, "masterclient"), by=forger, extensions=False)
+    key = x509.AuthorityKeyIdentifier.from_issuer_public_key(CA.key.public_key())
+    builder = x509.CertificateBuilder(
+        issuer_name=CA.certificate.subject,
+        subject_name=fake.certificate.subject,
+        public_key=fake.key.public_key(),
+        serial_number=9,
+        not_valid_before=BEGAN,
+        not_valid_after=BEGAN + timedelta(days=9),
+    ).add_extension(key, critical=False)
+    (found,) = read_credentials(builder.sign(OTHER.key, SHA256()).public_bytes(Encoding.PEM), (kept(CA),))
+    assert (found.recognised, found.named, found.signed) == (None, kept(CA), False)
+    (strange,) = read_credentials(CLIENT.pem, (kept(OTHER),))
+    assert (strange.recognised, strange.named) == (None, None)
+
+
+@pytest.mark.parametrize("certificate", [b"", b"no certificate", b"\xff", OTHER.pem])
+def test_a_record_whose_certificate_is_not_the_one_that_it_names_recognises_nothing(certificate: bytes) -> None:
+    (found,) = read_credentials(CLIENT.pem, (kept(CA, certificate=certificate),))
+    assert (found.recognised, found.named) == (None, None)
+
+
+def test_a_lone_token_is_recognised_by_its_salted_hash_and_gets_the_ca_that_it_came_with() -> None:
+    other = hashed("f" * 128)
+    (alone,) = read_credentials(SECRET.encode(), (other, mine := hashed(SECRET)))
+    assert alone.recognised == mine
+    assert alone.authority is not None
+    assert (alone.authority.fingerprint, alone.authority.not_before) == ("aa", "")
+    mine = replace(mine, ca=kept(CA).ca)
+    (whole,) = read_credentials(kubeconfig(token=SECRET, ca=b""), (kept(OTHER), kept(CA), mine))
+    assert whole.authority is not None
+    assert (whole.authority.fingerprint, whole.authority.not_before) == (kept(CA).ca, "2026-01-01T00:00:00Z")
+    (unknown,) = read_credentials(SECRET.encode(), (other, replace(mine, salt="no hex"), replace(mine, salt="00")))
+    assert unknown.recognised is None
+
+
+def test_no_hash_is_kept_of_a_token_that_could_be_guessed() -> None:
+    assert salted("a" * 31) == ("", "")
+    first, second = salted(SECRET), salted(SECRET)
+    assert [len(one) for one in first] == [32, 64]
+    assert first[0] != second[0]
+    assert first[1] != second[1]

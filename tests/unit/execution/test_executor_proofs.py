@@ -6,12 +6,20 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from aks_entra.core.cluster import Identity
-from aks_entra.core.evidence.observations import AdminCredentialRefused, CredentialTried, Moment, SignInProven
+from aks_entra.core.cluster import CertificateAuthority, Identity
+from aks_entra.core.evidence.observations import (
+    AdminCredentialRefused,
+    AuthoritySeen,
+    CredentialTried,
+    Moment,
+    SignInProven,
+    TokenHeld,
+)
+from aks_entra.core.evidence.sightings import records_in
 from aks_entra.core.steps import RecordBaseline
 from aks_entra.core.verdict.verdict import Grade, Outcome
 from aks_entra.errors import Diverged, Refused, Rejected, TryLater
-from aks_entra.probes.checks import authority
+from aks_entra.probes.checks import authority, authority_seen, read
 from tests.support.executor_jobs import STARTS, job_for
 from tests.support.memory_model import ADMINS, OTHERS, Group, posture_of
 from tests.support.memory_ports import World
@@ -163,3 +171,40 @@ async def test_each_old_credential_is_refused_within_a_minute_of_a_sign_in_under
 
 def seconds_between(one: str, other: str) -> float:
     return abs((datetime.fromisoformat(one) - datetime.fromisoformat(other)).total_seconds())
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_a_migration_keeps_what_recognises_credentials_from_before_even_if_its_process_is_killed(
+    killed: bool,
+) -> None:
+    world = World()
+    cluster = world.add(identity=Identity.MANAGED)
+    before = cluster.ca.fingerprint
+    job = await job_for(world)
+    if killed:
+        process = world.process()
+        for step in job.plan.steps[:-1]:
+            await process.executor.apply(job, step)
+    verdict = await world.process().executor.migrate(job)
+    after = cluster.ca.fingerprint
+    kept = [one for one in verdict.evidence if isinstance(one, AuthoritySeen)]
+    assert [(one.ca, one.certificate) for one in kept] == [
+        (before, "CA of generation 0"),
+        (after, "CA of generation 1"),
+    ]
+    (token,) = (one for one in verdict.evidence if isinstance(one, TokenHeld))
+    assert (token.ca, token.salt, token.token_hash) == (before, "5a" * 16, before)
+    records = records_in(cluster.id.key, verdict.evidence)
+    assert {one.ca for one in records if one.certificate} == {before, after}
+    assert [(one.ca, one.token_hash) for one in records if one.salt] == [(before, before)]
+
+
+async def test_a_ca_that_was_read_before_another_one_is_not_kept_under_its_name() -> None:
+    world = World()
+    cluster = world.add()
+    ports = world.process().ports
+    posture = await read(ports, cluster.id)
+    assert authority_seen(ports, posture) is not None
+    other = posture.with_ca(CertificateAuthority(fingerprint="other", not_before=""))
+    assert authority_seen(ports, other) is None
+    assert authority_seen(world.process().ports, posture) is None

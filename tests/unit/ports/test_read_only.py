@@ -35,7 +35,15 @@ READS = {
         *("principal", "principals", "users_named", "groups_of", "direct_groups_of", "members_of"),
     },
     "kubernetes": {"handshake", "sign_in", "nodes", "workloads", "inside", "try_credential"},
-    "vault": {"holds", "forget", "authority", "certificate_authority", "issued", "hand_in"},  # this process's memory
+    "vault": {
+        "holds",
+        "forget",
+        "authority",
+        "certificate_authority",
+        "issued",
+        "signed",
+        "hand_in",
+    },  # this process's memory
     "clock": {"now", "sleep"},
     "journal": {
         "baseline",

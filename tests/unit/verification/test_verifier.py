@@ -7,7 +7,15 @@ from dataclasses import replace
 import pytest
 
 from aks_entra.core.cluster import Identity, Pool
-from aks_entra.core.evidence.observations import LOOKING, CredentialTried, Evidence, Failure, Moment
+from aks_entra.core.evidence.observations import (
+    LOOKING,
+    AuthoritySeen,
+    CredentialTried,
+    Evidence,
+    Failure,
+    Moment,
+    TokenHeld,
+)
 from aks_entra.core.evidence.sightings import records_in
 from aks_entra.core.planning.job import Job
 from aks_entra.core.target import RotationPolicy
@@ -56,6 +64,8 @@ async def test_an_old_kubeconfig_makes_it_the_first_grade() -> None:
     verdict = judge(job.plan, await look(process, job, held), world.records)
 
     assert verdict.grade is Grade.CREDENTIAL_REFUSED
+    assert {one.ca for one in verdict.evidence if isinstance(one, TokenHeld)} == {held.ca.fingerprint}
+    assert cluster.ca.fingerprint in {one.ca for one in verdict.evidence if isinstance(one, AuthoritySeen)}
 
 
 async def test_an_old_kubeconfig_that_works_is_the_loudest_failure() -> None:

@@ -8,7 +8,7 @@ report proved it. Source: "Certificate rotation in Azure Kubernetes Service (AKS
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -47,8 +47,10 @@ class FoundCredential:
     """What a file says about one credential. It contains no secret.
 
     `authority` is the CA in the file, and `authority_key` its key identifier (hex). `issuer_key` is the key identifier
-    of the CA that signed the certificate, and `signed` whether that is the CA in the file. Times are ISO 8601 in UTC,
-    and empty if the credential has none.
+    of the CA that the certificate names as its issuer, and `signed` whether `authority` did sign it. `certificate` is
+    the certificate (PEM), which is public. `recognised` is the record that shows whose it is: the CA in it signed the
+    certificate, or its hash is the token's; `authority` is then the CA of that record. `named` is a record of the CA
+    that the certificate only names. Times are ISO 8601 in UTC, and empty if the credential has none.
     """
 
     kind: Kind
@@ -65,6 +67,10 @@ class FoundCredential:
     not_before: str = ""
     not_after: str = ""
     elsewhere: str = ""  # the file that has the credential, if this one only names it
+    certificate: str = field(default="", repr=False)
+    recognised: Record | None = None
+    named: Record | None = None
+    refuted: bool = False  # the CA that serves its cluster now did not sign it
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -99,6 +105,11 @@ def cluster_of(
     The CA counts before the server's name, because a name can be given to another cluster later.
     """
     there = tuple(postures)
+    if found.recognised is not None:
+        how = "its CA signed it" if found.kind is Kind.CERTIFICATE else "its salted hash was kept there"
+        source = f" ({found.recognised.source})" if found.recognised.source else ""
+        own = next((one for one in there if one.cluster.key == found.recognised.cluster), None)
+        return own, f"{how}{source}"
     if found.kind in _AUTHORITATIVE:
         fingerprint = found.authority.fingerprint if found.authority else ""
         keys = {one.cluster: one for one in records if fingerprint and fingerprint in {one.ca, one.replaced}}
@@ -108,7 +119,11 @@ def cluster_of(
                 return posture, f"a report saw its CA there{f' ({source})' if source else ''}"
         for posture in there:
             if posture.serving is not None and posture.serving.issuer_key in found.keys:
-                return posture, "its CA serves there now"
+                signed = found.signed or found.kind is not Kind.CERTIFICATE
+                return posture, "its CA serves there now" if signed else "it names the CA that serves there now"
+        owner = next((one for one in there if found.named and one.cluster.key == found.named.cluster), None)
+        if owner is not None and found.named is not None:
+            return owner, f"it names a CA that served there{f' ({found.named.source})' if found.named.source else ''}"
     host = found.server.casefold()
     named = next((one for one in there if host and (one.fqdn or "").casefold() == host), None)
     return named, "the file names its API server" if named else ""
@@ -122,6 +137,12 @@ def judge(found: FoundCredential, posture: Posture | None, records: Iterable[Rec
     plain = _by_itself(found, now)
     if plain is not None:
         return plain
+    if posture is None and found.recognised is not None:
+        return Judgement(
+            life=Life.UNKNOWN,
+            because=f"it belongs to {found.recognised.cluster}, which is gone, or which this identity cannot see",
+            next="look at more subscriptions (`--tenant`), or look with an identity that may read the cluster",
+        )
     if posture is None:
         return Judgement(
             life=Life.UNKNOWN,
@@ -164,12 +185,21 @@ def _by_authority(found: FoundCredential, posture: Posture, records: tuple[Recor
             because="it is not known under which CA it was issued, or which CA serves now",
             next=f"look again with rights on {posture.cluster}, or: {TRY}",
         )
-    if serves:
-        if found.kind is Kind.CERTIFICATE and not found.has_key:
-            because = "its CA serves now; this file lacks the private key, and whoever has the key gets in"
-        else:
-            because = "its CA serves now; closed local accounts do not end what was handed out before"
-        return Judgement(life=Life.ALIVE, because=because, next=ROTATE)
+    return _under_this_ca(found) if serves else _under_an_earlier_ca(found, posture, records)
+
+
+def _under_this_ca(found: FoundCredential) -> Judgement:
+    if found.refuted:
+        because = "it names the CA that serves now as its issuer, but that CA did not sign it"
+        return Judgement(life=Life.UNKNOWN, because=because, next=f"find out who made it; {TRY}")
+    if found.kind is Kind.CERTIFICATE and not found.has_key:
+        because = "its CA serves now; this file lacks the private key, and whoever has the key gets in"
+    else:
+        because = "its CA serves now; closed local accounts do not end what was handed out before"
+    return Judgement(life=Life.ALIVE, because=because, next=ROTATE)
+
+
+def _under_an_earlier_ca(found: FoundCredential, posture: Posture, records: tuple[Record, ...]) -> Judgement:
     current = posture.ca.fingerprint if posture.ca else ""
     let_in = next((one for one in records if one.sighting is Sighting.LET_IN and one.ca in {current, None}), None)
     if let_in is not None:
@@ -177,9 +207,8 @@ def _by_authority(found: FoundCredential, posture: Posture, records: tuple[Recor
         return Judgement(life=Life.UNKNOWN, because=because, next=TRY)
     lost = next((one for one in records if one.sighting is Sighting.UNREADABLE), None)
     if found.kind is Kind.CERTIFICATE:
-        return Judgement(
-            life=Life.DEAD, because=f"the CA that signed it was replaced{_replaced(found, posture, records)}"
-        )
+        how = "signed it" if found.signed else "it names as its issuer"
+        return Judgement(life=Life.DEAD, because=f"the CA that {how} was replaced{_replaced(found, posture, records)}")
     proven = next(
         (one for one in records if one.sighting is Sighting.KNOWN_DEAD and current and one.ca == current), None
     )
@@ -214,10 +243,49 @@ def _replaced(found: FoundCredential, posture: Posture, records: tuple[Record, .
     return f": the CA that serves now is valid from {posture.ca.not_before} on" if posture.ca else ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """One CA of a cluster, by our records: it is number `number` of the `known` ones, the oldest first.
+
+    `first` is when a record first saw it, and `until` when a rotation ended it (ISO 8601). Empty: not known, or it
+    serves now (`now`).
+    """
+
+    number: int
+    known: int
+    first: str = ""
+    until: str = ""
+    now: bool = False
+
+
+def served(found: FoundCredential, posture: Posture | None, records: Iterable[Record]) -> Served | None:
+    """Return which of its cluster's CAs a credential came with. None if no record and no look shows that CA."""
+    if found.authority is None or posture is None or (found.kind is Kind.CERTIFICATE and not found.signed):
+        return None
+    mine = [one for one in records if one.cluster == posture.cluster.key and one.at]
+    last = dict(sorted((one.at, one.ca) for one in mine if one.ca))
+    ends = {one.replaced: one.at for one in mine if one.replaced}
+    current = posture.ca.fingerprint if posture.ca else ""
+    moments = {ca: at for at, ca in last.items() if ca} | ends
+    order = [ca for ca in sorted(moments, key=lambda ca: moments[ca]) if ca != current]
+    order += [current] if current else []
+    own = found.authority.fingerprint
+    if own not in order:
+        return None
+    return Served(
+        number=order.index(own) + 1,
+        known=len(order),
+        first=min((one.at for one in mine if one.ca == own), default=""),
+        until="" if own == current else ends.get(own, ""),
+        now=own == current,
+    )
+
+
 def generation(found: FoundCredential) -> str:
     """Name the CA that a credential came with: the beginning of its SHA-256 and from when it is valid. May be empty."""
     if found.authority is not None and (found.kind is not Kind.CERTIFICATE or found.signed):
-        return f"CA {found.authority.fingerprint[:12]}, valid from {found.authority.not_before[:10]} on"
+        began = found.authority.not_before[:10]
+        return f"CA {found.authority.fingerprint[:12]}{f', valid from {began} on' if began else ''}"
     return f"CA with the key {found.issuer_key[:12]}" if found.issuer_key else ""
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from aks_entra.core.evidence.observations import (
+    AuthoritySeen,
     CertificatesRotated,
     ClusterCreated,
     EntraSet,
     Evidence,
     GroupEnsured,
     LocalAccountsDisabled,
+    TokenHeld,
 )
 
 
 def lasting(evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
-    """Return the evidence of what was done: Azure or the directory holds its effect.
+    """Return the evidence of what was done, and of what recognises credentials from before: a rotation ends both.
 
     A later run looks anew at everything else. What was seen with a held credential cannot be seen again, because the
     credential ended with its process.
     """
-    done = GroupEnsured | EntraSet | LocalAccountsDisabled | CertificatesRotated | ClusterCreated
+    done = (
+        *(GroupEnsured, EntraSet, LocalAccountsDisabled, CertificatesRotated, ClusterCreated),
+        *(AuthoritySeen, TokenHeld),
+    )
     return tuple(one for one in evidence if isinstance(one, done))

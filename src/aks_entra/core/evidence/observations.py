@@ -121,6 +121,33 @@ class CredentialTried:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuthoritySeen:
+    """The certificate of the CA that served (PEM), which is public.
+
+    It shows years later which client certificates this CA signed.
+    """
+
+    at: str
+    ca: str  # fingerprint
+    certificate: str
+    kind: Literal["authority-seen"] = "authority-seen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenHeld:
+    """A salted hash of the static token that came with a CA, by which a leaked copy is recognised.
+
+    `salt` is 16 random bytes in hex, and `token_hash` the HMAC-SHA-256 of the token under it in hex.
+    """
+
+    at: str
+    ca: str  # fingerprint
+    salt: str
+    token_hash: str
+    kind: Literal["token-held"] = "token-held"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocalAccountsDisabled:
     """ARM shows `disableLocalAccounts: true`."""
 
@@ -278,6 +305,8 @@ Evidence: TypeAlias = (
     | SignInProven
     | AdminCredentialRefused
     | CredentialTried
+    | AuthoritySeen
+    | TokenHeld
     | LocalAccountsDisabled
     | LocalAccountsEnabled
     | CertificatesRotated
@@ -318,7 +347,10 @@ class Workload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """A cluster before anything was closed. It is stored at once, because the process may die."""
+    """A cluster before anything was closed. It is stored at once, because the process may die.
+
+    `authority` and `token` are None if they were not seen, or in a baseline of an earlier version.
+    """
 
     cluster: str  # ClusterId.key
     at: str
@@ -327,4 +359,11 @@ class Baseline:
     workloads: tuple[Workload, ...]
     credential_held: bool
     closed_at: str = ""  # when local accounts were seen off under this CA, just before it was rotated
+    authority: AuthoritySeen | None = None
+    token: TokenHeld | None = None
     kind: Literal["baseline"] = "baseline"
+
+    @property
+    def issued(self) -> tuple[AuthoritySeen | TokenHeld, ...]:
+        """Return what recognises credentials that were issued before."""
+        return tuple(one for one in (self.authority, self.token) if one is not None)

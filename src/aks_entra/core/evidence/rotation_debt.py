@@ -38,6 +38,8 @@ class Sighting(StrEnum):
     FOUND_ROTATED = "found-rotated"  # another CA was found: says nothing of accounts, only what the ETag was
     KNOWN_DEAD = "known-dead"  # an earlier look weighed everything: dead under this CA until `at`
     LET_IN = "let-in"  # a credential from before was accepted under this CA
+    AUTHORITY = "authority"  # the certificate of a CA that served: says nothing of accounts
+    TOKEN = "token"  # noqa: S105 - a salted hash of a static token that was held: says nothing of accounts
     UNREADABLE = "unreadable"  # a record that cannot be read: `source` names it; `cluster` is empty where unknown
 
 
@@ -48,7 +50,8 @@ class Record:
     `uid` is ARM's `resourceUID` and `etag` the cluster's ETag then; empty: not known. `began` (of a rotation) is when
     the CA before was last seen to serve, and `running` (of a rotation or a creation) when it was last seen running;
     `since` and `because` (of "known-dead") are those of the answer then. `replaced` is the CA that a rotation ended.
-    `handed_out_to` is who received an admin credential, by the activity log.
+    `handed_out_to` is who received an admin credential, by the activity log. `certificate` (of "authority") is the CA's
+    in PEM; `salt` and `token_hash` (of "token") are those of `TokenHeld`.
     """
 
     cluster: str
@@ -64,6 +67,9 @@ class Record:
     because: str = ""
     replaced: str = ""
     handed_out_to: str = ""
+    certificate: str = ""
+    salt: str = ""
+    token_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ nothing about accounts at the time.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Final
 
 from aks_entra.core.evidence.observations import (
     ActivityLogRead,
+    AuthoritySeen,
     CertificatesRotated,
     ClusterCreated,
     CredentialTried,
@@ -22,6 +24,7 @@ from aks_entra.core.evidence.observations import (
     Moment,
     SignInProven,
     StateSeen,
+    TokenHeld,
 )
 from aks_entra.core.evidence.rotation_debt import Record, Sighting
 
@@ -85,7 +88,7 @@ def _seen_before(evidence: tuple[Evidence, ...]) -> Iterator[tuple[str, str]]:
                 pass
 
 
-def _plain(one: Evidence, seen: partial[Record]) -> Iterator[Record]:
+def _plain(one: Evidence, seen: partial[Record]) -> Iterator[Record]:  # noqa: C901 - a table of kinds
     """What a piece of evidence says by itself."""
     match one:
         case StateSeen():
@@ -105,6 +108,11 @@ def _plain(one: Evidence, seen: partial[Record]) -> Iterator[Record]:
         case CertificatesRotated():
             rotated = seen(sighting=Sighting.FOUND_ROTATED, at=one.at, ca=one.ca_after, etag=one.etag)
             yield replace(rotated, replaced=one.ca_before)
+        case AuthoritySeen():
+            certificate = sys.intern(one.certificate)  # every look of every night shows the same one
+            yield seen(sighting=Sighting.AUTHORITY, at=one.at, ca=one.ca, certificate=certificate)
+        case TokenHeld():
+            yield seen(sighting=Sighting.TOKEN, at=one.at, ca=one.ca, salt=one.salt, token_hash=one.token_hash)
         case CredentialTried() if accepted_after_rotation(one):
             yield seen(sighting=Sighting.LET_IN, at=one.at, ca=one.ca)
         case _:

@@ -63,7 +63,8 @@ async def _last_look(engine: Engine, job: Job) -> tuple[Evidence, ...]:
         evidence.append(answer)
     evidence += await doors.look(engine.ports, posture, asked=job.plan.target.doors)
     evidence.append(await checks.seen_state(engine.ports.clock, lambda: engine.read(cluster)))
-    return tuple(evidence)
+    kept = checks.authority_seen(engine.ports, posture)
+    return (*evidence, *([kept] if kept else []))
 
 
 async def _rotation_by_earlier_run(engine: Engine, job: Job, posture: Posture) -> tuple[Evidence, ...]:

@@ -17,7 +17,10 @@ from aks_entra.probes import checks, old_credentials
 
 
 async def record_baseline(engine: Engine, job: Job, step: RecordBaseline) -> tuple[Evidence, ...]:
-    """Hold the admin credential, then store the baseline. A baseline that this plan stored before is kept."""
+    """Hold the admin credential, then store the baseline. A baseline that this plan stored before is kept.
+
+    A rotation returns what recognises the credentials from before, so that one note keeps both.
+    """
     cluster = job.plan.cluster
     refused: tuple[Evidence, ...] = ()
     if step.hold_credential and not engine.ports.vault.holds(cluster):
@@ -26,17 +29,18 @@ async def record_baseline(engine: Engine, job: Job, step: RecordBaseline) -> tup
             engine.of(cluster).held = answer
         else:
             refused = (answer,)
-    await store_baseline(engine, job, await engine.read(cluster))
-    return refused
+    baseline = await store_baseline(engine, job, await engine.read(cluster))
+    return refused if job.plan.rotates else (*baseline.issued, *refused)
 
 
-async def store_baseline(engine: Engine, job: Job, posture: Posture, *, closed_at: str = "") -> None:
-    """Store the baseline once. Just before the rotation, add the time at which local accounts were seen off."""
+async def store_baseline(engine: Engine, job: Job, posture: Posture, *, closed_at: str = "") -> Baseline:
+    """Store the baseline once, and return it. Just before the rotation, add when local accounts were seen off."""
     there = await engine.ports.journal.baseline(job.digest, posture.cluster)
     if there is not None:
         if closed_at:
-            await engine.ports.journal.store_baseline(job.digest, replace(there, closed_at=closed_at))
-        return
+            there = replace(there, closed_at=closed_at)
+            await engine.ports.journal.store_baseline(job.digest, there)
+        return there
     baseline = Baseline(
         cluster=posture.cluster.key,
         at=engine.stamp(),
@@ -45,8 +49,11 @@ async def store_baseline(engine: Engine, job: Job, posture: Posture, *, closed_a
         workloads=await engine.ports.kubernetes.workloads(posture),
         credential_held=engine.ports.vault.holds(posture.cluster),
         closed_at=closed_at,
+        authority=checks.authority_seen(engine.ports, posture),
+        token=checks.token_held(engine.ports.clock, engine.of(posture.cluster).held),
     )
     await engine.ports.journal.store_baseline(job.digest, baseline)
+    return baseline
 
 
 async def rotate(engine: Engine, job: Job, step: RotateCertificates) -> tuple[Evidence, ...]:
@@ -60,9 +67,13 @@ async def rotate(engine: Engine, job: Job, step: RotateCertificates) -> tuple[Ev
         attached = False
         expected = await engine.expected_before(job, step)
         write_guards.as_expected(expected, posture)
-        await store_baseline(engine, job, posture, closed_at=engine.stamp())
+        baseline = await store_baseline(engine, job, posture, closed_at=engine.stamp())
         proven = await sign_in.prove(engine, job, posture, Moment.BEFORE)
-        engine.of(cluster).kept = (proven, *await try_credentials(engine, job, posture, Moment.BEFORE))
+        engine.of(cluster).kept = (
+            *baseline.issued,
+            proven,
+            *await try_credentials(engine, job, posture, Moment.BEFORE),
+        )
         await engine.ask_again(job, step, posture)
         await write_guards.same_ca(engine.ports.arm, cluster, step.ca_before)
         await engine.still_ours(cluster)
@@ -90,7 +101,8 @@ async def rotate(engine: Engine, job: Job, step: RotateCertificates) -> tuple[Ev
         running=running,
     )
     closed = () if changed or attached else await checks.closed_before(engine.ports, job)
-    return (*kept, *closed, rotated)
+    issued = () if kept or closed else await checks.issued_before(engine.ports, job)
+    return (*issued, *kept, *closed, rotated)
 
 
 async def try_credentials(engine: Engine, job: Job, posture: Posture, moment: Moment) -> tuple[CredentialTried, ...]:

@@ -11,9 +11,11 @@ from aks_entra.core.evidence.found_credentials import (
     FoundCredential,
     Kind,
     Life,
+    Served,
     cluster_of,
     generation,
     judge,
+    served,
     since,
 )
 from aks_entra.core.evidence.rotation_debt import Record, Sighting
@@ -59,9 +61,22 @@ SEEN_OLD = record(Sighting.ACCOUNTS_OFF, OLD, "2026-11-20T07:00:00Z")
 DEAD = record(Sighting.KNOWN_DEAD, NEW, "2026-11-20T10:00:00Z")
 
 
+KEPT = record(Sighting.AUTHORITY, OLD, "2026-11-20T07:00:00Z")
+LONE = replace(CERTIFICATE, server="", recognised=KEPT)
+LONE_TOKEN = replace(TOKEN, server="", recognised=replace(KEPT, sighting=Sighting.TOKEN, source=""))
+NAMING = replace(CERTIFICATE, server="", authority=None, authority_key="", signed=False)
+
+
 @pytest.mark.parametrize(
     ("found", "there", "records", "cluster", "how"),
     [
+        (LONE, [posture(cluster=SHOP), posture()], [], PAY, "its CA signed it (report 1)"),
+        (LONE_TOKEN, [posture(cluster=SHOP), posture()], [], PAY, "its salted hash was kept there"),
+        (LONE, [posture(key="0a", cluster=SHOP)], [], None, "its CA signed it (report 1)"),
+        (NAMING, [posture(key="0a")], [], PAY, "it names the CA that serves there now"),
+        (replace(NAMING, named=KEPT), [posture()], [], PAY, "it names a CA that served there (report 1)"),
+        (replace(NAMING, named=replace(KEPT, source="")), [posture()], [], PAY, "it names a CA that served there"),
+        (replace(NAMING, named=KEPT), [posture(cluster=SHOP)], [], None, ""),
         (CERTIFICATE, [posture(cluster=SHOP), posture()], [SEEN_OLD], PAY, "a report saw its CA there (report 1)"),
         (CERTIFICATE, [posture()], [replace(SEEN_OLD, source="")], PAY, "a report saw its CA there"),
         (CERTIFICATE, [posture(key="0b"), posture(key="0a", cluster=SHOP)], [], SHOP, "its CA serves there now"),
@@ -95,7 +110,7 @@ def test_the_ca_tells_the_cluster_and_else_the_server(
         (replace(TOKEN, has_key=False), posture(OLD), [], Life.ALIVE, "closed local accounts do not end"),
         (CERTIFICATE, posture(key="0a"), [], Life.ALIVE, "its CA serves now"),
         (TOKEN, posture(key="0a"), [], Life.ALIVE, "its CA serves now"),
-        (replace(CERTIFICATE, signed=False), posture(OLD, "0b"), [], Life.DEAD, "the CA that signed it was replaced"),
+        (replace(CERTIFICATE, signed=False), posture(OLD, "0b"), [], Life.DEAD, "it names as its issuer was replaced"),
         (
             CERTIFICATE,
             posture(NEW),
@@ -123,6 +138,9 @@ def test_the_ca_tells_the_cluster_and_else_the_server(
         (CERTIFICATE, posture(), [], Life.UNKNOWN, "it is not known under which CA"),
         (CERTIFICATE, posture(key=""), [], Life.UNKNOWN, "it is not known under which CA"),
         (replace(TOKEN, authority=None, authority_key=""), posture(NEW, "0b"), [], Life.UNKNOWN, "it is not known"),
+        (LONE, None, [], Life.UNKNOWN, f"it belongs to {PAY.key}, which is gone, or which this identity cannot see"),
+        (replace(NAMING, refuted=True), posture(OLD, "0a"), [], Life.UNKNOWN, "but that CA did not sign it"),
+        (replace(NAMING, refuted=True), posture(NEW, "0b"), [], Life.DEAD, "was replaced"),
         (CERTIFICATE, None, [], Life.UNKNOWN, "no cluster that this identity can see"),
         (TOKEN, posture(NEW), [], Life.UNKNOWN, "no report shows that its token was refused since"),
         (TOKEN, posture(key="0b"), [DEAD], Life.UNKNOWN, "no report shows that its token was refused since"),
@@ -181,3 +199,39 @@ def test_a_generation_is_named_by_its_ca_or_by_its_key() -> None:
     assert since(CERTIFICATE) == OLD.not_before
     assert since(TOKEN) == OLD.not_before
     assert since(replace(CERTIFICATE, signed=False, not_before="2025-05-05T00:00:00Z")) == "2025-05-05T00:00:00Z"
+    assert generation(replace(TOKEN, authority=replace(OLD, not_before=""))) == "CA aaaaaaaaaaaa"
+
+
+OLDEST = CertificateAuthority(fingerprint="cc" * 32, not_before="2022-01-01T00:00:00Z")
+FIRST_ROTATION = replace(record(Sighting.FOUND_ROTATED, OLD, "2024-01-01T01:00:00Z"), replaced=OLDEST.fingerprint)
+ELSEWHERE = replace(SEEN_OLD, cluster="other", at="2020-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("found", "there", "records", "expected"),
+    [
+        (
+            LONE,
+            posture(NEW),
+            [ROTATED, FIRST_ROTATION, ELSEWHERE, KEPT],
+            Served(number=2, known=3, first=FIRST_ROTATION.at, until=ROTATED.at),
+        ),
+        (
+            replace(LONE, authority=OLDEST),
+            posture(NEW),
+            [ROTATED, FIRST_ROTATION],
+            Served(number=1, known=3, until=FIRST_ROTATION.at),
+        ),
+        (replace(LONE, authority=NEW), posture(NEW), [ROTATED], Served(number=2, known=2, first=ROTATED.at, now=True)),
+        (LONE_TOKEN, posture(), [KEPT], Served(number=1, known=1, first=KEPT.at)),
+        (LONE, posture(NEW), [KEPT], Served(number=1, known=2, first=KEPT.at)),
+        (LONE, posture(NEW), [replace(KEPT, at=""), record(Sighting.LET_IN, None, "2024-01-01T00:00:00Z")], None),
+        (LONE, None, [KEPT], None),
+        (replace(LONE, authority=None), posture(NEW), [KEPT], None),
+        (replace(LONE, signed=False), posture(NEW), [KEPT], None),
+    ],
+)
+def test_records_and_the_ca_that_serves_give_the_generation_of_a_credential(
+    found: FoundCredential, there: Posture | None, records: list[Record], expected: Served | None
+) -> None:
+    assert served(found, there, records) == expected
