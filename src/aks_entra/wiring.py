@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from aks_entra.core.evidence.rotation_debt import Record
     from aks_entra.execution.executor import Executor
     from aks_entra.ports.access import AccessPorts, PersonSpec
+    from aks_entra.ports.signing import KeyName, SigningKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +109,15 @@ async def open_session(
             yield session
         finally:
             _current.reset(token)
+
+
+@asynccontextmanager
+async def open_signing_key(settings: Settings, name: KeyName) -> AsyncIterator[SigningKey]:
+    """Open a key in Azure Key Vault with the identity that runs, and close its connections at the end."""
+    from aks_entra.adapters.key_vault import open_key  # noqa: PLC0415 - see the first paragraph
+
+    async with open_key(settings, name) as key:
+        yield key
 
 
 def _executor(ports: Ports, watch: Watch, timeouts: Timeouts) -> Executor:

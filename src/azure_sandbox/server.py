@@ -37,6 +37,8 @@ from azure_sandbox.graph.service import Graph
 from azure_sandbox.logs.service import HOST as LOGS_HOST
 from azure_sandbox.logs.service import LogAnalytics
 from azure_sandbox.state.folder import Saved, save
+from azure_sandbox.vaults.service import DOMAIN as VAULTS
+from azure_sandbox.vaults.service import KeyVaults
 from azure_sandbox.world.build import Operator, build_arm, build_directory, build_networks
 from azure_sandbox.world.export import dump_world, export_world
 from azure_sandbox.world.model import World, WorldError, builtin_world, load_world
@@ -107,6 +109,8 @@ class Sandbox:
         self.entra = Entra(self.directory, self.tokens)
         self.graph = Graph(self.directory, self.tokens, throttle=throttle or described.graph_throttling)
         self.logs = LogAnalytics(self.directory, self.tokens, self.arm.state)
+        subscriptions = {it.name.lower(): key for key, it in self.arm.state.subscriptions.items()}
+        self.vaults = KeyVaults(self.directory, self.tokens, self.arm.state, described.key_vaults, subscriptions)
         self._observers = (self.report.note, *(() if observe is None else (observe,)))
         self.proxy = Proxy(self, self.clock, port=port, observe=self._observe, faults=self.faults)
         self.authority = authority or (saved and saved.authority()) or Authority(self.clock.now())
@@ -122,8 +126,9 @@ class Sandbox:
             LOGS_HOST: self.logs.router.dispatch,
             CONTROL_HOST: Control(self).router.dispatch,
             **dict.fromkeys(DEVICE_HOSTS, self.entra.handle),
+            **dict.fromkeys(self.vaults.hosts, self.vaults.router.dispatch),
         }
-        self._front = self.authority.server_context(NAMES)
+        self._front = self.authority.server_context((*NAMES, *self.vaults.hosts))
 
     def _observe(self, exchange: Exchange) -> None:
         for observer in self._observers:
@@ -238,6 +243,8 @@ class Sandbox:
             raise Unreachable(403, f"this world has no network {network!r}; {known_networks(self.networks)}")
         if port == HTTPS and host in self._handlers:
             return Target(context=self._front, handle=self._handlers[host])
+        if host.endswith(VAULTS):
+            raise Unreachable(502, f"no key vault of this world is {host} (`keyVaults` of the world file)")
         if not host.endswith(".azmk8s.io"):
             self.report.refuse(f"{host}:{port}")
             known = ", ".join((*FRONTS, "*.azmk8s.io"))

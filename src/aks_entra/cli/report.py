@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aks_entra.cli import output
-from aks_entra.cli.deferred import prefect_client
+from aks_entra.cli.deferred import prefect_client, wiring
 from aks_entra.cli.earlier_reports import read_report, unreachable
-from aks_entra.cli.plan_input import writable, write_new
+from aks_entra.cli.plan_input import read_settings, writable, write_new
 from aks_entra.documents import dump_report
 from aks_entra.errors import AksEntraError, Refused
 from aks_entra.host.file_trust import readable_to_others
+from aks_entra.ports.signing import SCHEME, KeyName
 from aks_entra.report import attestation, csv_rows, html, junit, sarif, verdict_text
 
 if TYPE_CHECKING:
@@ -57,7 +58,14 @@ def report(
         _file("--attest", "Sign the report: write an in-toto statement in a DSSE envelope. Needs --key."),
     ] = None,
     key: Annotated[
-        Path | None, _file("--key", "Private key (PEM) that signs. Only its owner may be able to read the file.")
+        str | None,
+        typer.Option(
+            "--key",
+            metavar="FILE|KEY",
+            help="What signs: a private key (PEM), whose file only its owner may be able to read, or a key in Azure "
+            "Key Vault, azurekms://VAULT.vault.azure.net/KEY.",
+            show_default=False,
+        ),
     ] = None,
     format_: output.Output = output.Format.TABLE,
 ) -> None:
@@ -81,7 +89,7 @@ def report(
                 write_new(file, text, replace=True)
                 output.say(f"{kind}: {file}", style="dim")
         if signed is not None:
-            signed.write(found)
+            output.run(signed.write(found))
     if any(str(file) == "-" for file in files.values()):
         return
     if format_ is output.Format.JSON:
@@ -92,14 +100,14 @@ def report(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Signing:
-    """What is to be signed: the file that an auditor gets, the envelope's file and the private key (PEM)."""
+    """What is to be signed: the file that an auditor gets, the envelope's file, and a private key (PEM) or its name."""
 
     subject: Path
     envelope: Path
-    key: bytes = field(repr=False)
+    key: bytes | KeyName = field(repr=False)
 
     @classmethod
-    def of(cls, envelope: Path | None, key: Path | None, json: Path | None, source: Path) -> _Signing:
+    def of(cls, envelope: Path | None, key: str | None, json: Path | None, source: Path) -> _Signing:
         """Check the options. Raises Refused before anything is written."""
         if envelope is None or key is None:
             missing, there = ("--key", "--attest") if key is None else ("--attest", "--key")
@@ -111,12 +119,18 @@ class _Signing:
                 remedy="add --json FILE: the auditor needs that file beside the signature",
             )
         writable(envelope, replace=True)
-        return cls(subject=subject, envelope=envelope, key=_private(key))
+        found = KeyName.parse(key) if key.startswith(SCHEME) else _private(Path(key))
+        return cls(subject=subject, envelope=envelope, key=found)
 
-    def write(self, report: FleetReport) -> None:
+    async def write(self, report: FleetReport) -> None:
         """Write the envelope for the subject as it is on disk."""
         statement = attestation.statement(report, self.subject.name, self.subject.read_bytes())
-        write_new(self.envelope, attestation.sign(statement, self.key), replace=True)
+        if isinstance(self.key, KeyName):
+            async with wiring.open_signing_key(read_settings(), self.key) as key:
+                signed = await attestation.sign_remotely(statement, key)
+        else:
+            signed = attestation.sign(statement, self.key)
+        write_new(self.envelope, signed, replace=True)
         output.say(f"attestation of {self.subject}: {self.envelope}", style="dim")
 
 

@@ -10,13 +10,19 @@ import json
 from typing import Any, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from securesystemslib.dsse import Envelope
-from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # public, but not in its `__all__`
+from securesystemslib.exceptions import UnverifiedSignatureError
+from securesystemslib.signer import (  # type: ignore[attr-defined]  # public, but not in its `__all__`
+    CryptoSigner,
+    Signature,
+    SSlibKey,
+)
 
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.errors import Refused
+from aks_entra.ports.signing import SigningKey
 
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 PREDICATE: Final = "https://in-toto.io/attestation/test-result/v0.1"
@@ -60,6 +66,24 @@ def sign(statement_: dict[str, Any], key_pem: bytes) -> str:
     """
     envelope = Envelope(json.dumps(statement_, sort_keys=True).encode(), PAYLOAD, {})
     envelope.sign(_signer(key_pem))
+    return json.dumps(envelope.to_dict()) + "\n"
+
+
+async def sign_remotely(statement_: dict[str, Any], key: SigningKey) -> str:
+    """Return the statement in a DSSE envelope, signed by a key that is held elsewhere.
+
+    Refused if the signature does not verify, or for what the key refuses.
+    """
+    envelope = Envelope(json.dumps(statement_, sort_keys=True).encode(), PAYLOAD, {})
+    public = SSlibKey.from_crypto(load_pem_public_key(await key.public_key()))
+    signature = Signature(public.keyid, (await key.sign(envelope.pae())).hex())
+    try:
+        public.verify_signature(signature, envelope.pae())
+    except UnverifiedSignatureError:
+        raise Refused(
+            "the signature that came back is not of this key", remedy="try again; nothing was written", field="--key"
+        ) from None
+    envelope.signatures[public.keyid] = signature
     return json.dumps(envelope.to_dict()) + "\n"
 
 

@@ -18,10 +18,12 @@ from azure_sandbox.entra.tokens import (
     LIFETIME,
     LOG_ANALYTICS_APP_ID,
     LOG_ANALYTICS_AUDIENCES,
+    VAULT_APP_ID,
+    VAULT_AUDIENCES,
 )
 from azure_sandbox.front.http import Reply, Request, parsed
 
-RESOURCES = ARM_AUDIENCES | GRAPH_AUDIENCES | AKS_AUDIENCES | LOG_ANALYTICS_AUDIENCES
+RESOURCES = ARM_AUDIENCES | GRAPH_AUDIENCES | AKS_AUDIENCES | LOG_ANALYTICS_AUDIENCES | VAULT_AUDIENCES
 OIDC_SCOPES = frozenset({"openid", "profile", "offline_access", "email"})
 ANY_TENANT = frozenset({"common", "organizations", "consumers"})
 NAMES = {
@@ -76,6 +78,8 @@ def application_of(resource: str, directory: Directory) -> str:
         return GRAPH_APP_ID
     if resource in LOG_ANALYTICS_AUDIENCES:
         return LOG_ANALYTICS_APP_ID
+    if resource in VAULT_AUDIENCES:
+        return VAULT_APP_ID
     found = directory.application(resource.removeprefix("api://"))
     return resource if found is None else found.app_id
 

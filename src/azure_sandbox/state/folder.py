@@ -20,6 +20,7 @@ from azure_sandbox.front.pki import Authority
 from azure_sandbox.state.arm import kept_arm, restore_arm
 from azure_sandbox.state.codec import decode, encode
 from azure_sandbox.state.keys import read_pair, write_pair
+from azure_sandbox.vaults.service import KeyVaults
 from azure_sandbox.world.build import Operator
 from azure_sandbox.world.export import export_world
 from azure_sandbox.world.model import World, WorldError
@@ -38,6 +39,7 @@ class Kept(Protocol):
     operator: Operator
     authority: Authority
     networks: dict[str, ClientNetwork]
+    vaults: KeyVaults
 
 
 class Saved:

@@ -23,6 +23,7 @@ from azure_sandbox.arm.state import ManagedCluster, ResourceGroup, State
 from azure_sandbox.cluster.certificates import BACKDATED
 from azure_sandbox.entra.directory import Directory
 from azure_sandbox.entra.tokens import AKS_SERVER_APP_ID
+from azure_sandbox.vaults.service import KeyVaults
 from azure_sandbox.world.build import Operator
 from azure_sandbox.world.export_identity import identities
 
@@ -37,6 +38,7 @@ class Exported(Protocol):
     arm: Arm
     operator: Operator
     networks: dict[str, ClientNetwork]
+    vaults: KeyVaults
 
 
 def export_world(sandbox: Exported) -> Document:
@@ -66,6 +68,9 @@ def export_world(sandbox: Exported) -> Document:
             {"name": it.name, "virtualNetworks": sorted(it.virtual_networks), "address": str(it.address)}
             for it in sandbox.networks.values()
             if it.name
+        ],
+        "keyVaults": [
+            it.model_dump(mode="json", by_alias=True, exclude_defaults=True) for it in sandbox.vaults.described
         ],
     }
     if others := [it for it in directory.tenants.values() if it.id != home.id]:

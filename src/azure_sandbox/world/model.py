@@ -21,6 +21,7 @@ from ruamel.yaml.error import MarkedYAMLError
 from azure_sandbox.arm.containerservice.durations import DURATIONS
 from azure_sandbox.arm.network.client_networks import INTERNET
 from azure_sandbox.logs.world import AuditEventModel, AuditLogModel
+from azure_sandbox.vaults.world import KeyVaultModel, VaultKeyModel
 from azure_sandbox.world.cluster import ActivityModel, BudgetModel, PolicyModel, VolumeModel, WebhookModel
 from azure_sandbox.world.identity import (
     ConditionalAccessModel,
@@ -254,6 +255,7 @@ class World(Model):
     subscriptions: tuple[SubscriptionModel, ...] = ()
     management_groups: tuple[ManagementGroupModel, ...] = ()
     networks: tuple[ClientNetworkModel, ...] = ()
+    key_vaults: tuple[KeyVaultModel, ...] = ()
     throttling: bool = False
     resource_graph_delay: Annotated[float, Field(ge=0)] = 120.0
     control_plane: Literal["builtin", "real"] = "builtin"
@@ -366,6 +368,8 @@ _NESTED: dict[str, type[Model]] = {
     "activation": PolicyRulesModel,
     "subscriptions": SubscriptionModel,
     "networks": ClientNetworkModel,
+    "keyVaults": KeyVaultModel,
+    "keys": VaultKeyModel,
     "resourceGroups": ResourceGroupModel,
     "virtualNetworks": NetworkModel,
     "subnets": SubnetModel,

@@ -17,11 +17,12 @@ from cryptography.hazmat.primitives.serialization import (
     KeySerializationEncryption,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
 )
 
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.errors import Refused
-from aks_entra.report.attestation import PAYLOAD, sign, statement
+from aks_entra.report.attestation import PAYLOAD, sign, sign_remotely, statement
 from tests.support.verdict_cases import report_of
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -82,3 +83,28 @@ def test_a_key_that_cannot_sign_is_refused_without_quoting_it(key: bytes, words:
         sign({}, key)
     assert "hidden" not in str(refused.value)
     assert refused.value.__suppress_context__
+
+
+class Elsewhere:
+    """A key that is held elsewhere. It signs with another key than the one that it shows, if it is told to."""
+
+    def __init__(self, signs: ec.EllipticCurvePrivateKey = KEY) -> None:
+        self.signs = signs
+
+    async def public_key(self) -> bytes:
+        return KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+    async def sign(self, message: bytes) -> bytes:
+        return self.signs.sign(message, ec.ECDSA(SHA256()))
+
+
+async def test_a_key_that_is_held_elsewhere_signs_the_same_envelope_under_the_same_key_id() -> None:
+    made = statement(report_of(), "report.json", b"content")
+    here, there = json.loads(sign(made, pem(KEY))), json.loads(await sign_remotely(made, Elsewhere()))
+    assert {**here, "signatures": []} == {**there, "signatures": []}
+    assert [one["keyid"] for one in here["signatures"]] == [one["keyid"] for one in there["signatures"]]
+
+
+async def test_a_signature_of_another_key_than_the_one_that_was_shown_is_refused() -> None:
+    with pytest.raises(Refused, match="the signature that came back is not of this key"):
+        await sign_remotely({}, Elsewhere(ec.generate_private_key(ec.SECP256R1())))

@@ -234,6 +234,17 @@ ROLES = (
         _CREDENTIAL,
         data=(f"{_AKS}/*",),
     ),
+    _role(
+        "12338af0-0e69-4776-bea7-57ae8d297424",
+        "Key Vault Crypto User",
+        data=tuple(
+            f"Microsoft.KeyVault/vaults/keys/{it}"
+            for it in (
+                *("read", "update/action", "backup/action", "encrypt/action", "decrypt/action"),
+                *("wrap/action", "unwrap/action", "sign/action", "verify/action"),
+            )
+        ),
+    ),
     *_for_members(),
 )
 BY_ID = {it.id: it for it in ROLES}
