@@ -72,14 +72,18 @@ async def decided(run: UUID, question: Question) -> Approval | None:
 
 async def answers_of(client: PrefectClient, run: UUID) -> tuple[Answer, ...]:
     """Return the answered questions of a run, oldest first, from the server's own history of its states."""
-    states = await client.read_flow_run_states(run)
-    return answers(
+    return answers(await states_of(client, run))
+
+
+async def states_of(client: PrefectClient, run: UUID) -> tuple[RunState, ...]:
+    """Return the states of a run, as the server keeps them."""
+    return tuple(
         RunState(
             name=state.name or "",
             at=state.timestamp,
             question=(state.state_details.pause_key or "") if state.is_paused() else "",
         )
-        for state in states
+        for state in await client.read_flow_run_states(run)
     )
 
 
