@@ -65,7 +65,7 @@ async def test_a_gate_accepts_only_an_approval_of_its_own_plan(stack: PrefectSta
         }
         assert stack.writes("gated").count("POST rotateClusterCertificates") == 2
         assert report.history is not None
-        assert [one.by for one in report.history.decisions] == ["dana@contoso.com, a claim"] * 2
+        assert [one.by for _, one in report.history.decisions] == ["dana@contoso.com, a claim"] * 2
         (coordinator,), (canary, rest) = report.history.runs, report.history.stages
         assert coordinator.run == str(run.id)
         assert [(one.number, one.state) for one in (*canary.batches, *rest.batches)] == [(1, "COMPLETED")] * 2

@@ -13,12 +13,13 @@ from aks_entra.core.verdict.history import (
     Asking,
     BatchHistory,
     CoordinatorHistory,
+    Decision,
     GateHistory,
     RolloutHistory,
     StageHistory,
 )
 from aks_entra.core.verdict.report import FleetReport
-from aks_entra.documents import dump_signed_approval
+from aks_entra.documents import dump_signed_approval, signature_proofs
 from tests.support.report_samples import TENANT
 from tests.support.timeline_samples import BEGAN, at, timed
 
@@ -88,7 +89,12 @@ def signed(stage: str, when: str, *, nonce: str = "", name: str = "dana@contoso.
     return replace(decision(stage, when, who), signed=(dump_signed_approval(document),))
 
 
-def gate(minute: float, answer: Approval | None, *, passed: str = "") -> GateHistory:
+def decided(approval: Approval) -> Decision:
+    """Return what a report keeps of a decision."""
+    return Decision.of(approval, signature_proofs(approval))
+
+
+def gate(minute: float, answer: Decision | None, *, passed: str = "") -> GateHistory:
     """Return a gate that was reached, and asked about, at a minute of the rollout."""
     asking = Asking(asked_at=at(minute), answered_at=answer.at if answer else "", decision=answer)
     return GateHistory(
@@ -114,7 +120,7 @@ def rolled_out(clusters: int) -> FleetReport:
             StageHistory(
                 name="canary",
                 clusters=members[:2],
-                before=gate(-88, signed("canary", at(-1)), passed=at(0)),
+                before=gate(-88, decided(signed("canary", at(-1))), passed=at(0)),
                 batches=(
                     BatchHistory(number=1, began_at=at(0), ended_at=at(12), state="CRASHED"),
                     BatchHistory(number=1, began_at=at(15), ended_at=at(18), state="COMPLETED"),
@@ -123,7 +129,7 @@ def rolled_out(clusters: int) -> FleetReport:
             StageHistory(
                 name="prod",
                 clusters=members[2:-1],
-                before=gate(18, decision("prod", at(19)), passed=at(20)),
+                before=gate(18, decided(decision("prod", at(19))), passed=at(20)),
                 after=GateHistory(
                     side="after", conditions=("wait 5m",), reached_at=at(minutes - 5), passed_at=at(minutes)
                 ),

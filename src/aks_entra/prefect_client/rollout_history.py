@@ -30,6 +30,7 @@ from aks_entra.core.verdict.history import (
 )
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Verdict
+from aks_entra.documents import signature_proofs
 from aks_entra.prefect_client import artifacts, migration_records, progress, runs
 from aks_entra.prefect_client.decisions import question_of, states_of
 from aks_entra.prefect_client.lineage import lineage
@@ -84,7 +85,7 @@ async def _read(run: UUID, plan: FleetPlan) -> Seen:
         askings: dict[str, Asking] = {}
         for one in ids:
             own = (decision for decision in decisions if decision.run == str(one))
-            askings |= askings_in(await states_of(client, one), own)
+            askings |= askings_in(await states_of(client, one), own, signature_proofs)
         return Seen(
             runs=coordinators,
             askings=askings,

@@ -9,7 +9,6 @@ from aks_entra.core.doors.model import DoorState
 from aks_entra.core.evidence.observations import DoorsSeen
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Outcome, Verdict
-from aks_entra.report.approval_proof import proofs
 from aks_entra.report.doors_view import ways_in
 from aks_entra.report.evidence_lines import Line, line_of
 from aks_entra.report.rollout_events import events_of
@@ -34,7 +33,6 @@ def render(report: FleetReport) -> str:
         overview=overview(report),
         events=events_of(report.history) if report.history else (),
         decisions=report.history.decisions if report.history else (),
-        proofs=proofs,
         pictures=pictures(report),
         few=len(report.verdicts) <= IN_ONE,
         lines_of=_lines_of,

@@ -10,8 +10,6 @@ from typing import Final
 from aks_entra.core.durations import when
 from aks_entra.core.verdict.history import INTERRUPTED, GateHistory, RolloutHistory, StageHistory
 
-_SAID: Final = {"approve": "approved", "reject": "rejected"}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -55,7 +53,7 @@ def _stage(stage: StageHistory) -> Iterator[Event]:
 
 def _gate(stage: StageHistory, gate: GateHistory) -> Iterator[Event]:
     name = f"gate {gate.side} stage {stage.name}"
-    yield Event(at=gate.reached_at, what=f"{name} was reached: it waits for {'; '.join(gate.conditions)}")
+    yield Event(at=gate.reached_at, what=f"{name} was reached; it waits for: {'; '.join(gate.conditions)}")
     for one in gate.askings:
         yield Event(at=one.asked_at, what=f"{name}: an approval was asked for")
         said = one.decision
@@ -65,6 +63,6 @@ def _gate(stage: StageHistory, gate: GateHistory) -> Iterator[Event]:
             ticket = f", ticket {said.ticket}" if said.ticket else ""
             yield Event(
                 at=one.answered_at,
-                what=f"{name}: {_SAID[said.decision]} by {said.by} ({said.reason}{ticket})",
+                what=f"{name}: {said.verb} by {said.by} ({said.reason}{ticket})",
             )
     yield Event(at=gate.passed_at, what=f"{name} was passed")

@@ -34,7 +34,7 @@ def template(name: str) -> Template:
         finalize=_shown,
         loader=FunctionLoader(_source),
     )
-    environment.filters |= {"code": _code, "when": _when}
+    environment.filters |= {"code": _code, "when": to_the_second}
     return environment.get_template(name)
 
 
@@ -52,6 +52,6 @@ def _code(text: str) -> Markup:
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(for_html(text)))))  # noqa: S704 - the text was escaped
 
 
-def _when(at: str) -> str:
+def to_the_second(at: str) -> str:
     """Return a time (ISO 8601, UTC) to the second. The JSON has all of its digits."""
     return at[:19].replace("T", " ")

@@ -61,8 +61,8 @@ class Mark:
 class Row:
     """A line of a picture, and all of it in words.
 
-    A cluster has an `outcome`, an `end` (its last look) and a `place` in the report, counted from 1. A gate, a stage or
-    the coordinators have none.
+    A cluster has an `outcome`, an `end` (its last look; None: nobody looked) and a `place` in the report, counted from
+    1. A gate, a stage or the coordinators have none.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Row:
     marks: tuple[Mark, ...] = ()
     place: int = 0
     outcome: Outcome | None = None
-    end: float = 0.0
+    end: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +130,7 @@ def overview(report: FleetReport) -> Picture | None:
         lines += [_gate(stage, stage.before, ended)] if stage.before else []
         lines.append(_stage(stage, ended))
         lines += [_gate(stage, stage.after, ended)] if stage.after else []
-    moments = [moment for line in lines for moment in line.moments]
-    if not moments:
+    if not any(line.moments for line in lines):
         return None
     marks = [kind for line in lines for kind, _, _ in line.marks]
     stages = len(report.history.stages)
@@ -139,11 +138,11 @@ def overview(report: FleetReport) -> Picture | None:
         f"{_plural(stages, 'stage')}; {_plural(marks.count('approved'), 'approval')}, "
         f"{_plural(marks.count('rejected'), 'rejection')}, {_plural(marks.count('interruption'), 'interruption')}"
     )
-    return _drawn("Stages and gates", lines, _axis(moments), counted)
+    return _drawn("Stages and gates", lines, counted)
 
 
 def pictures(report: FleetReport) -> tuple[Picture, ...]:
-    """Return pictures of the clusters, `IN_ONE` in each, stage by stage. Those of a stage have the same time axis.
+    """Return pictures of the clusters, `IN_ONE` in each, stage by stage, each with a time axis of its own.
 
     A stage to which nothing was written, or whose times are no times, has no picture.
     """
@@ -154,9 +153,8 @@ def pictures(report: FleetReport) -> tuple[Picture, ...]:
     for title, members in _groups(report):
         lines = [_cluster(place, verdict, ended) for place, verdict in members]
         if any(line.spans for line in lines):
-            axis = _axis([moment for line in lines for moment in line.moments])
             parts = [lines[first : first + IN_ONE] for first in range(0, len(lines), IN_ONE)]
-            found += [_drawn(title, part, axis, _counted(part)) for part in parts]
+            found += [_drawn(title, part, _counted(part)) for part in parts if any(line.moments for line in part)]
     return tuple(found)
 
 
@@ -197,7 +195,7 @@ def _gate(stage: StageHistory, gate: GateHistory, now: datetime) -> _Line:
         if asked is not None:
             marks.append(("asked", f"an approval was asked for {asked:%m-%d %H:%M}", asked))
         if answered is not None:
-            kind = {"approve": "approved", "reject": "rejected"}[one.decision.decision] if one.decision else "answered"
+            kind = one.decision.verb if one.decision else "answered"
             by = f" by {one.decision.by}" if one.decision else ", without a decision that is recorded"
             marks.append((kind, f"{kind}{by} {answered:%m-%d %H:%M}", answered))
     return _line(f"gate {gate.side} {stage.name}", spans, marks)
@@ -226,8 +224,8 @@ def _cluster(place: int, verdict: Verdict, now: datetime) -> _Line:
     spans = tuple(_writes(verdict))
     marks = tuple(_signs(verdict))
     looks = [at for one in verdict.evidence if (at := when(one.at)) is not None]
-    said = [f"{one.words} {one.began:%H:%M} to {one.ended:%H:%M}" for one in spans] or ["nothing was written"]
-    said += [f"{words} {at:%H:%M}" for _, words, at in marks]
+    said = [f"{one.words} {one.began:%m-%d %H:%M} to {one.ended:%H:%M}" for one in spans] or ["nothing was written"]
+    said += [f"{words} {at:%m-%d %H:%M}" for _, words, at in marks]
     return _Line(
         name=str(verdict.cluster),
         words=f"{verdict.cluster}: {verdict.outcome}; {'; '.join(said)}",
@@ -273,14 +271,11 @@ def _interruption(one: Evidence) -> str:
             return ""
 
 
-def _axis(moments: Sequence[datetime]) -> tuple[datetime, datetime]:
-    began, ended = min(moments), max(moments)
-    return began, max(ended, began + timedelta(minutes=1))
-
-
-def _drawn(title: str, lines: Sequence[_Line], axis: tuple[datetime, datetime], counted: str) -> Picture:
-    """Place lines on an axis. `counted` says what they are."""
-    began, ended = axis
+def _drawn(title: str, lines: Sequence[_Line], counted: str) -> Picture:
+    """Place lines, one of which has a moment, on an axis. `counted` says what they are."""
+    moments = [moment for line in lines for moment in line.moments]
+    began = min(moments)
+    ended = max(*moments, began + timedelta(minutes=1))
 
     def at(moment: datetime) -> float:
         return round(WIDTH * ((moment - began) / (ended - began)), 1)
@@ -298,7 +293,7 @@ def _drawn(title: str, lines: Sequence[_Line], axis: tuple[datetime, datetime], 
             marks=tuple(Mark(kind=kind, words=words, at=at(moment)) for kind, words, moment in line.marks),
             place=line.place,
             outcome=line.outcome,
-            end=at(line.end) if line.end else 0.0,
+            end=at(line.end) if line.end else None,
         )
         for line in lines
     )

@@ -9,7 +9,7 @@ import base64
 
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.report.rollout_events import events_of
-from aks_entra.report.templates import CLASSES, COLOURS, template
+from aks_entra.report.templates import CLASSES, COLOURS, template, to_the_second
 from aks_entra.report.timeline import IN_ONE, Picture, overview, pictures
 from aks_entra.text.markdown import for_markdown, for_markdown_table_cell
 
@@ -19,17 +19,18 @@ def render(report: FleetReport) -> str:
     whole = overview(report)
     shown = [*([whole] if whole else []), *(pictures(report) if len(report.verdicts) <= IN_ONE else ())]
     parts = [f"# Timeline of {for_markdown(report.name)}"]
-    parts.append(f"Times are UTC, until {for_markdown(report.ended_at)}. The page is written again when a stage ends.")
+    until = for_markdown(to_the_second(report.ended_at))
+    parts.append(f"Times are UTC, until {until}. The page is written again when a stage ends.")
     parts += [f"![{for_markdown(one.words)}]({_address(one)})" for one in shown]
     if report.history is None:
         parts.append("**It is unknown** when gates were reached, who approved and when stages ran.")
     else:
         rows = [
-            f"| {for_markdown_table_cell(one.at)} | {sign}{for_markdown_table_cell(one.what)} |"
+            f"| {for_markdown_table_cell(to_the_second(one.at))} | {sign}{for_markdown_table_cell(one.what)} |"
             for one in events_of(report.history)
             for sign in ["⚠ " if one.interruption else ""]
         ]
-        parts.append("\n".join(["| when | what |", "|---|---|", *rows]))
+        parts.append("\n".join(["| when (UTC) | what |", "|---|---|", *rows]))
     return "\n\n".join(parts)
 
 

@@ -17,7 +17,7 @@ from aks_entra.core.verdict.history import Asking, BatchHistory, CoordinatorHist
 from aks_entra.prefect_client import names
 from aks_entra.prefect_client.rollout_history import Seen, history_of, read_history, show_timeline
 from azure_sandbox.cluster.real.process import free_port
-from tests.support.history_samples import decision
+from tests.support.history_samples import decided, decision
 from tests.support.report_samples import fleet_plan, planned, posture
 from tests.support.timeline_samples import BEGAN, at, timed
 
@@ -47,7 +47,7 @@ def question(plan: FleetPlan, side: str, attempt: int, place: int = 0) -> str:
 
 
 def test_each_gate_has_its_own_questions_and_times() -> None:
-    second = Asking(asked_at=at(3), answered_at=at(4), decision=decision("canary", at(4)))
+    second = Asking(asked_at=at(3), answered_at=at(4), decision=decided(decision("canary", at(4))))
     first, after = Asking(asked_at=at(1), answered_at=at(2)), Asking(asked_at=at(9))
     seen = Seen(
         runs=(),
@@ -75,7 +75,7 @@ def test_each_gate_has_its_own_questions_and_times() -> None:
 
 def test_what_was_asked_about_the_plan_that_was_replaced_is_kept() -> None:
     again = replace(PLAN, replaces=PLAN.digest)
-    asked = Asking(asked_at=at(1), answered_at=at(2), decision=decision("canary", at(2)))
+    asked = Asking(asked_at=at(1), answered_at=at(2), decision=decided(decision("canary", at(2))))
     before = history_of(again, Seen(runs=(), askings={question(PLAN, "before", 1): asked})).stages[0].before
     assert before is not None
     assert before.askings == (asked,)

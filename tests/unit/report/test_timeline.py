@@ -19,7 +19,7 @@ from aks_entra.core.verdict.history import (
 from aks_entra.core.verdict.verdict import Outcome, Verdict
 from aks_entra.report import html
 from aks_entra.report.timeline import IN_ONE, NARROWEST, WIDTH, overview, pictures
-from tests.support.history_samples import DANA, FIRST, decision, rolled_out
+from tests.support.history_samples import DANA, FIRST, decided, decision, rolled_out
 from tests.support.report_samples import EVIDENCE, cluster, every_verdict, report
 from tests.support.timeline_samples import at, evidence, timed
 
@@ -43,11 +43,12 @@ def test_a_bar_goes_from_the_look_before_a_write_to_its_end() -> None:
     ]
     assert (first.end, first.marks) == (888.9, ())
     assert first.words == (
-        "shop-weu/shop-001: verified; Microsoft Entra ID set 09:00 to 09:04; local accounts disabled 09:05 to 09:08; "
-        "certificates rotated, with an interruption 09:08 to 09:30"
+        "shop-weu/shop-001: verified; Microsoft Entra ID set 11-24 09:00 to 09:04; "
+        "local accounts disabled 11-24 09:05 to 09:08; "
+        "certificates rotated, with an interruption 11-24 09:08 to 09:30"
     )
     refused = picture.rows[5]
-    assert (refused.bars, refused.end, refused.words) == ((), 0.0, "shop-weu/shop-006: refused; nothing was written")
+    assert (refused.bars, refused.end, refused.words) == ((), None, "shop-weu/shop-006: refused; nothing was written")
 
 
 def test_a_picture_says_in_words_what_it_shows() -> None:
@@ -58,11 +59,11 @@ def test_a_picture_says_in_words_what_it_shows() -> None:
     assert pictures(timed(1))[0].words.endswith("cluster 1; 1 verified; 1 rotation with an interruption.")
 
 
-def test_five_hundred_clusters_are_several_pictures_on_one_time_axis() -> None:
+def test_five_hundred_clusters_are_several_pictures_each_with_its_own_time_axis() -> None:
     found = pictures(timed(500))
     assert [len(one.rows) for one in found] == [IN_ONE] * 10
     assert [row.place for one in found for row in one.rows] == list(range(1, 501))
-    assert len({one.ticks for one in found}) == 1
+    assert [one.ticks[0].words for one in found][:3] == ["2026-11-24 09:00", "2026-11-24 10:20", "2026-11-24 12:20"]
     for bar in (bar for one in found for row in one.rows for bar in row.bars):
         assert 0 <= bar.start <= WIDTH - NARROWEST
         assert bar.start + bar.width <= WIDTH + 0.2
@@ -145,7 +146,7 @@ def test_the_first_picture_shows_runs_gates_and_stages() -> None:
 
 
 def test_rejections_and_answers_without_a_decision_have_marks_of_their_own() -> None:
-    no = decision("canary", at(2), decision="reject", approver="erin")
+    no = decided(decision("canary", at(2), "erin", decision="reject"))
     asked = (Asking(asked_at=at(0), answered_at=at(1)), Asking(asked_at=at(1), answered_at=at(2), decision=no))
     gate = GateHistory(side="before", conditions=(), askings=(Asking(asked_at="last night"), *asked))
     batch = BatchHistory(number=1, began_at="last night")
@@ -156,6 +157,13 @@ def test_rejections_and_answers_without_a_decision_have_marks_of_their_own() -> 
     assert [mark.kind for mark in found.rows[1].marks] == ["asked", "answered", "asked", "rejected"]
     assert "answered, without a decision that is recorded 11-24 09:01" in found.rows[1].words
     assert "rejected by erin, a claim 11-24 09:02" in found.rows[1].words
+
+
+def test_clusters_that_nobody_looked_at_fill_no_picture_of_their_own() -> None:
+    (verdict,) = timed(1).verdicts
+    silent = replace(verdict, evidence=())
+    found = pictures(replace(timed(1), verdicts=(*timed(IN_ONE).verdicts, silent)))
+    assert [len(one.rows) for one in found] == [IN_ONE]
 
 
 def test_there_is_no_picture_of_a_rollout_that_nobody_knows() -> None:
@@ -186,7 +194,7 @@ def test_what_went_wrong_at_a_cluster_is_marked_with_its_time() -> None:
         "the API server did not answer",
         "Rejected at rotate-certificates",
     ]
-    assert row.words.endswith("the API server did not answer 09:00; Rejected at rotate-certificates 09:00")
+    assert row.words.endswith("the API server did not answer 11-24 09:00; Rejected at rotate-certificates 11-24 09:00")
 
 
 def test_the_page_says_first_what_is_left_and_for_which_clusters() -> None:

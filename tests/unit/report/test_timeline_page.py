@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from rich.console import Console
 
-from aks_entra.report import html, timeline_page
+from aks_entra.report import html, timeline_page, verdict_text
 from aks_entra.report.palette import DARK, LIGHT, css
 from aks_entra.report.rollout_events import events_of
-from tests.support.history_samples import decision, rolled_out, signed
+from tests.support.history_samples import decided, decision, rolled_out, signed
 from tests.support.hostile_text import ATTACKS
 from tests.support.timeline_samples import at, timed
 
@@ -33,7 +35,7 @@ def test_the_course_of_a_rollout_is_told_in_order() -> None:
     said = [one.what for one in found]
     assert said[:3] == [
         "run 1c0ffee1 began",
-        "gate before stage canary was reached: it waits for approval (valid 1d)",
+        "gate before stage canary was reached; it waits for: approval (valid 1d)",
         "gate before stage canary: an approval was asked for",
     ]
     assert "gate before stage prod: approved by dana@contoso.com, a claim (CHG-1042, ticket CHG-1042)" in said
@@ -52,7 +54,7 @@ def test_rejections_and_answers_without_a_decision_are_told() -> None:
     stage = history.stages[0]
     assert stage.before is not None
     asked = stage.before.askings[0]
-    no = decision("canary", at(0), decision="reject", ticket="")
+    no = decided(decision("canary", at(0), decision="reject", ticket=""))
     gate = replace(stage.before, askings=(replace(asked, decision=None), replace(asked, decision=no)))
     said = [one.what for one in events_of(replace(history, stages=(replace(stage, before=gate),)))]
     assert "gate before stage canary: the answer has no decision that is recorded" in said
@@ -72,7 +74,7 @@ def test_prefects_page_has_the_pictures_as_images_with_a_text_for_each_and_a_tab
         assert css(DARK) in text
         assert not {one.rpartition("}")[2] for one in (part.tag for part in root.iter())} & {"script", "image", "use"}
         assert re.findall(r'(?:href|src)="|url\(|@import', text) == []
-    assert "| 2026-11-24T09:12:00Z | ⚠ run 1c0ffee1 ended CRASHED |" in page
+    assert "| 2026-11-24 09:12:00 | ⚠ run 1c0ffee1 ended CRASHED |" in page
 
 
 def test_prefects_page_of_many_clusters_shows_the_stages_alone() -> None:
@@ -92,6 +94,14 @@ def test_a_history_that_nobody_has_is_unknown_and_not_empty() -> None:
     nobody = html.render(replace(timed(3), history=replace(history, stages=())))
     assert "No decision of a person is recorded for this plan." in nobody
     assert "unknown</b>" not in nobody
+
+
+def test_a_terminal_names_who_approved() -> None:
+    console = Console(width=200, file=io.StringIO())
+    with console.capture() as captured:
+        for part in verdict_text.render(rolled_out(7)):
+            console.print(part)
+    assert "before stage prod: approved by dana@contoso.com, a claim (CHG-1042)" in captured.get()
 
 
 class Headings(HTMLParser):
@@ -135,7 +145,7 @@ def test_a_name_in_a_signed_document_stays_text(attack: str) -> None:
         assert report.history is not None
         stage = report.history.stages[0]
         assert stage.before is not None
-        asked = replace(stage.before.askings[0], decision=signed("canary", at(0), name=name))
+        asked = replace(stage.before.askings[0], decision=decided(signed("canary", at(0), name=name)))
         named = replace(stage, name=f"x{name}", before=replace(stage.before, askings=(asked,)))
         changed = replace(report, history=replace(report.history, stages=(named,)))
         for _, text in images(timeline_page.render(changed)):

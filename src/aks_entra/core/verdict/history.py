@@ -5,18 +5,85 @@ Times are ISO 8601 in UTC. An empty time says that it did not happen before the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Final
+from typing import Final, Literal
 
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import stamp
-from aks_entra.core.planning.approval import RESUMED, Approval, RunState
+from aks_entra.core.planning.approval import CLAIM, RESUMED, SIGNED, Approval, RunState
 from aks_entra.core.planning.gates import Side
 
 INTERRUPTED: Final = frozenset({"FAILED", "CRASHED", "CANCELLED"})
 """Types of final states of a run (Prefect's) after which its work is not complete."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureProof:
+    """What one signed approval says, without its ID token: reports go to people who must not get that.
+
+    `code` is the approval code: it names the whole document, which is kept with the approval. `committed`: whether the
+    `nonce` of the ID token is what the document commits to. `first`: whether that commitment names this approval; if
+    not, the person signed in for another one, and the same key signed this one. `problem`: why it cannot be read.
+    """
+
+    code: str = ""
+    person: str = ""
+    tenant_id: str = ""
+    client_id: str = ""
+    signed_in_at: str = ""
+    signed_at: str = ""
+    key_id: str = ""
+    nonce: str = ""
+    committed: bool = False
+    first: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A person's decision at a gate, as a report keeps it. `approver` is a claim, unless there are signatures."""
+
+    decision: Literal["approve", "reject"]
+    approver: str
+    reason: str
+    ticket: str
+    at: str
+    run: str
+    plan: str
+    facts: str
+    signatures: tuple[SignatureProof, ...] = ()
+
+    @classmethod
+    def of(cls, approval: Approval, signatures: tuple[SignatureProof, ...]) -> Decision:
+        """Return what a report keeps of a recorded decision."""
+        return cls(
+            decision=approval.decision,
+            approver=approval.approver,
+            reason=approval.reason,
+            ticket=approval.ticket,
+            at=approval.at,
+            run=approval.run,
+            plan=approval.plan,
+            facts=approval.facts,
+            signatures=signatures,
+        )
+
+    @property
+    def verb(self) -> str:
+        """What the person did: approved or rejected."""
+        return "approved" if self.decision == "approve" else "rejected"
+
+    @property
+    def proof(self) -> str:
+        """What stands behind `approver`, in words."""
+        return SIGNED if self.signatures else CLAIM
+
+    @property
+    def by(self) -> str:
+        """Who decided, for people, and whether that is proven."""
+        return f"{self.approver}, {self.proof}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +95,7 @@ class Asking:
 
     asked_at: str
     answered_at: str = ""
-    decision: Approval | None = None
+    decision: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,10 +164,10 @@ class RolloutHistory:
     stages: tuple[StageHistory, ...]
 
     @property
-    def decisions(self) -> tuple[Approval, ...]:
-        """What people decided at the gates, in the order of the stages."""
+    def decisions(self) -> tuple[tuple[str, Decision], ...]:
+        """What people decided at the gates, in the order of the stages, each with its gate: `before stage canary`."""
         return tuple(
-            asking.decision
+            (f"{gate.side} stage {stage.name}", asking.decision)
             for stage in self.stages
             for gate in stage.gates
             for asking in gate.askings
@@ -108,7 +175,11 @@ class RolloutHistory:
         )
 
 
-def askings_in(states: Iterable[RunState], decisions: Iterable[Approval]) -> Mapping[str, Asking]:
+def askings_in(
+    states: Iterable[RunState],
+    decisions: Iterable[Approval],
+    signatures: Callable[[Approval], tuple[SignatureProof, ...]],
+) -> Mapping[str, Asking]:
     """Return when a run was suspended for each question (its pause key), and the answers.
 
     A recorded decision counts only if the history of the run shows its question answered at its moment.
@@ -116,6 +187,7 @@ def askings_in(states: Iterable[RunState], decisions: Iterable[Approval]) -> Map
     Args:
         states: the history of one run, as Prefect's server keeps it.
         decisions: recorded approvals and rejections.
+        signatures: returns what the signatures of an approval say.
     """
     recorded = {(one.question, one.at): one for one in decisions}
     ordered = sorted(states, key=lambda state: state.at)
@@ -123,9 +195,10 @@ def askings_in(states: Iterable[RunState], decisions: Iterable[Approval]) -> Map
     for asked, after in zip_longest(ordered, ordered[1:]):
         if asked.question:
             answered = stamp(after.at) if after is not None and after.name == RESUMED else ""
+            said = recorded.get((asked.question, answered)) if answered else None
             found[asked.question] = Asking(
                 asked_at=stamp(asked.at),
                 answered_at=answered,
-                decision=recorded.get((asked.question, answered)) if answered else None,
+                decision=Decision.of(said, signatures(said)) if said is not None else None,
             )
     return found

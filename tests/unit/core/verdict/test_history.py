@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from aks_entra.core.planning.approval import RunState
 from aks_entra.core.verdict.history import Asking, BatchHistory, GateHistory, RolloutHistory, StageHistory, askings_in
-from tests.support.history_samples import decision, rolled_out
+from aks_entra.documents import signature_proofs
+from tests.support.history_samples import decided, decision, rolled_out, signed
 from tests.support.timeline_samples import BEGAN, at
 
 ASKED, AGAIN = "gate-0-before-9f319f319f31-1", "gate-0-before-9f319f319f31-2"
@@ -27,17 +28,17 @@ def test_a_decision_counts_if_the_run_was_resumed_from_its_question_at_its_momen
     ]
     given = decision("canary", at(4), question=AGAIN)
     forged = decision("canary", at(3), question=ASKED)
-    assert askings_in(states, [given, forged]) == {
+    assert askings_in(states, [given, forged], signature_proofs) == {
         ASKED: Asking(asked_at=at(1), answered_at=at(2)),
-        AGAIN: Asking(asked_at=at(3), answered_at=at(4), decision=given),
+        AGAIN: Asking(asked_at=at(3), answered_at=at(4), decision=decided(given)),
     }
 
 
 def test_a_run_that_waits_or_died_at_its_gate_was_not_answered() -> None:
     said = decision("canary", "", question=ASKED)
     waits = [state(1, "Suspended", ASKED)]
-    assert askings_in(waits, [said]) == {ASKED: Asking(asked_at=at(1))}
-    assert askings_in([*waits, state(2, "Crashed")], [said]) == {ASKED: Asking(asked_at=at(1))}
+    assert askings_in(waits, [said], signature_proofs) == {ASKED: Asking(asked_at=at(1))}
+    assert askings_in([*waits, state(2, "Crashed")], [said], signature_proofs) == {ASKED: Asking(asked_at=at(1))}
 
 
 def test_a_stage_lasts_from_its_first_batch_to_the_end_of_its_last_one() -> None:
@@ -52,7 +53,7 @@ def test_a_stage_lasts_from_its_first_batch_to_the_end_of_its_last_one() -> None
 
 def test_decisions_are_in_the_order_of_the_stages_and_their_gates() -> None:
     def gate(side: str, who: str) -> GateHistory:
-        said = decision("x", at(0), who)
+        said = decided(decision("x", at(0), who))
         asked = (Asking(asked_at=at(0)), Asking(asked_at=at(0), answered_at=at(0), decision=said))
         return GateHistory(side="after" if side == "after" else "before", conditions=(), askings=asked)
 
@@ -61,7 +62,9 @@ def test_decisions_are_in_the_order_of_the_stages_and_their_gates() -> None:
         StageHistory(name="b", clusters=()),
         StageHistory(name="c", clusters=(), after=gate("after", "3")),
     )
-    assert [one.approver for one in RolloutHistory(runs=(), stages=stages).decisions] == ["1", "2", "3"]
+    assert [(gate, one.by) for gate, one in RolloutHistory(runs=(), stages=stages).decisions] == [
+        *(("before stage a", "1, a claim"), ("after stage a", "2, a claim"), ("after stage c", "3, a claim")),
+    ]
 
 
 def test_the_digest_of_a_report_covers_its_history() -> None:
@@ -73,3 +76,10 @@ def test_the_digest_of_a_report_covers_its_history() -> None:
         replace(found, history=replace(found.history, runs=found.history.runs[1:])).digest,
     }
     assert len(digests) == 3
+
+
+def test_a_decision_is_proven_by_its_signatures_alone() -> None:
+    yes, no = decided(signed("canary", at(0))), decided(decision("canary", at(0), "erin", decision="reject"))
+    assert (yes.verb, yes.proof) == ("approved", "signed at Microsoft Entra ID")
+    assert (no.verb, no.by) == ("rejected", "erin, a claim")
+    assert replace(no, signatures=yes.signatures).by == "erin, signed at Microsoft Entra ID"
