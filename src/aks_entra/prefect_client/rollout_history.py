@@ -17,6 +17,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 
 from aks_entra.core.durations import stamp
+from aks_entra.core.planning.approval import WithoutGates
 from aks_entra.core.planning.gates import Side
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.verdict.history import (
@@ -26,15 +27,16 @@ from aks_entra.core.verdict.history import (
     GateHistory,
     RolloutHistory,
     StageHistory,
+    UngatedDecision,
     askings_in,
 )
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Verdict
 from aks_entra.documents import signature_proofs
 from aks_entra.prefect_client import artifacts, migration_records, progress, runs
-from aks_entra.prefect_client.decisions import question_of, states_of
+from aks_entra.prefect_client.decisions import question_of, states_of, typed_decisions
 from aks_entra.prefect_client.lineage import lineage
-from aks_entra.prefect_client.names import batch_of, hexadecimal, key, short, stage_of
+from aks_entra.prefect_client.names import batch_of, hexadecimal, key, short, stage_of, typed
 from aks_entra.prefect_client.progress_page import PATIENCE
 from aks_entra.report import timeline_page
 
@@ -47,7 +49,8 @@ class Seen:
     """What Prefect's server shows of a rollout.
 
     `runs` has the coordinators, oldest first. `askings` has the questions by their pause keys, `reached` the gates by
-    stage and side. `began` and `passed` say when a stage (its place) was begun and passed.
+    stage and side. `began` and `passed` say when a stage (its place) was begun and passed. `typed` has the decisions
+    that stages may begin without an approval.
     """
 
     runs: tuple[FlowRun, ...]
@@ -56,6 +59,7 @@ class Seen:
     began: Mapping[int, datetime] = field(default_factory=dict)
     passed: Mapping[int, datetime] = field(default_factory=dict)
     batches: tuple[FlowRun, ...] = ()
+    typed: tuple[WithoutGates, ...] = ()
 
 
 async def read_history(run: UUID, plan: FleetPlan) -> RolloutHistory | None:
@@ -75,6 +79,7 @@ async def _read(run: UUID, plan: FleetPlan) -> Seen:
     async with get_client() as client:
         coordinators = tuple(reversed(await lineage(client, run)))
         ids = tuple(one.id for one in coordinators)
+        tokens = [token for one in coordinators for token in typed(one.tags)]
         decisions = [
             found
             for digest in digests
@@ -93,6 +98,7 @@ async def _read(run: UUID, plan: FleetPlan) -> Seen:
             began=await progress.begun(client, ids, plan.digest),
             passed=await progress.passed(client, ids, follows=plan.follows),
             batches=tuple([one for digest in digests for one in await runs.runs_of(client, digest)]),
+            typed=tuple(await typed_decisions(plan.digest, tokens)),
         )
 
 
@@ -135,6 +141,11 @@ def history_of(plan: FleetPlan, seen: Seen) -> RolloutHistory:
                 batches=_batches(stage.name, seen.batches),
             )
             for place, stage in enumerate(plan.stages)
+        ),
+        ungated=tuple(
+            UngatedDecision(by=one.by, reason=one.reason, at=one.at)
+            for one in seen.typed
+            if (one.plan, one.facts) == (plan.digest, plan.facts_digest)
         ),
     )
 

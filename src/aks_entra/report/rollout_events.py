@@ -22,7 +22,11 @@ class Event:
 
 def events_of(history: RolloutHistory) -> tuple[Event, ...]:
     """Return what happened. What has no time did not happen, or no record of it is left."""
-    found = [*_runs(history), *(event for stage in history.stages for event in _stage(stage))]
+    ungated = [
+        Event(at=one.at, what=f"{one.by}, a claim, let stages begin without an approval ({one.reason})")
+        for one in history.ungated
+    ]
+    found = [*ungated, *_runs(history), *(event for stage in history.stages for event in _stage(stage))]
     return tuple(sorted((one for one in found if one.at), key=lambda one: when(one.at) or _NEVER))
 
 
@@ -41,7 +45,8 @@ def _stage(stage: StageHistory) -> Iterator[Event]:
     clusters = f"{len(stage.clusters)} cluster{'' if len(stage.clusters) == 1 else 's'}"
     if stage.before:
         yield from _gate(stage, stage.before)
-    yield Event(at=stage.began_at, what=f"stage {stage.name} began: {clusters}")
+    ungated = "" if stage.before else "; the plan has no gate before it"
+    yield Event(at=stage.began_at, what=f"stage {stage.name} began: {clusters}{ungated}")
     for batch in stage.batches:
         if batch.state in INTERRUPTED:
             what = f"stage {stage.name}: batch {batch.number} ended {batch.state}"

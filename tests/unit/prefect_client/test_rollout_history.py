@@ -11,9 +11,10 @@ import pytest
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
+from aks_entra.core.planning.approval import WithoutGates
 from aks_entra.core.planning.gates import Gate
 from aks_entra.core.planning.plan import FleetPlan
-from aks_entra.core.verdict.history import Asking, BatchHistory, CoordinatorHistory
+from aks_entra.core.verdict.history import Asking, BatchHistory, CoordinatorHistory, UngatedDecision
 from aks_entra.prefect_client import names
 from aks_entra.prefect_client.rollout_history import Seen, history_of, read_history, show_timeline
 from azure_sandbox.cluster.real.process import free_port
@@ -103,6 +104,14 @@ def test_runs_and_batches_say_when_they_began_and_how_they_ended() -> None:
         BatchHistory(number=1, began_at=at(7), ended_at=at(9), state="COMPLETED"),
     )
     assert prod.batches == (BatchHistory(number=0, began_at=at(8), state="RUNNING"),)
+
+
+def test_only_who_let_this_plan_begin_without_an_approval_is_named() -> None:
+    let = WithoutGates(plan=PLAN.digest, facts=PLAN.facts_digest, by="erin", reason="CHG-7", at=at(0), token="t")
+    other = replace(let, facts="sha256:0", by="mallory")
+    assert history_of(PLAN, Seen(runs=(), typed=(let, other))).ungated == (
+        UngatedDecision(by="erin", reason="CHG-7", at=at(0)),
+    )
 
 
 async def test_a_history_that_cannot_be_read_is_unknown_and_stops_no_report(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
+from aks_entra.core.verdict.history import UngatedDecision
 from aks_entra.report import html, timeline_page, verdict_text
 from aks_entra.report.palette import DARK, LIGHT, css
 from aks_entra.report.rollout_events import events_of
@@ -59,6 +60,16 @@ def test_rejections_and_answers_without_a_decision_are_told() -> None:
     said = [one.what for one in events_of(replace(history, stages=(replace(stage, before=gate),)))]
     assert "gate before stage canary: the answer has no decision that is recorded" in said
     assert "gate before stage canary: rejected by dana@contoso.com, a claim (CHG-1042)" in said
+
+
+def test_a_stage_without_a_gate_is_told_and_who_let_it_begin() -> None:
+    history = rolled_out(7).history
+    assert history is not None
+    let = UngatedDecision(by="erin", reason="CHG-7", at=at(-95))
+    stages = (replace(history.stages[0], before=None),)
+    said = [one.what for one in events_of(replace(history, stages=stages, ungated=(let,)))]
+    assert said[0] == "erin, a claim, let stages begin without an approval (CHG-7)"
+    assert "stage canary began: 2 clusters; the plan has no gate before it" in said
 
 
 def test_prefects_page_has_the_pictures_as_images_with_a_text_for_each_and_a_table() -> None:

@@ -157,11 +157,21 @@ class CoordinatorHistory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UngatedDecision:
+    """A person's decision that stages may begin without an approval. `by` is a claim."""
+
+    by: str
+    reason: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutHistory:
     """The course of a rollout. `runs`: its coordinators, oldest first; each one after the first resumed a dead one."""
 
     runs: tuple[CoordinatorHistory, ...]
     stages: tuple[StageHistory, ...]
+    ungated: tuple[UngatedDecision, ...] = ()
 
     @property
     def decisions(self) -> tuple[tuple[str, Decision], ...]:
