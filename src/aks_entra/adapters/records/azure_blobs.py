@@ -53,7 +53,7 @@ class AzureBlobs:
             try:
                 found = await self._container.download_blob(self._prefix + name)
             except ResourceNotFoundError as error:
-                if error.response is None or error.response.headers.get("x-ms-error-code") == _NO_CONTAINER:
+                if getattr(error, "error_code", None) == _NO_CONTAINER:
                     raise
                 return None
             return await found.readall()
