@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-from azure.storage.blob import BlobPrefix
-from azure.storage.blob.aio import ContainerClient
+from azure.storage.blob.aio import BlobPrefix, ContainerClient
 
 from aks_entra.adapters.http.failures import azure
 from aks_entra.adapters.http.network import Web
