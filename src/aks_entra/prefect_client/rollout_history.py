@@ -48,13 +48,13 @@ _DECISIONS: Final = ("approval", "rejection")
 class Seen:
     """What Prefect's server shows of a rollout.
 
-    `runs` has the coordinators, oldest first. `askings` has the questions by their pause keys, `reached` the gates by
+    `runs` has the coordinators, oldest first. `askings` has each question with its pause key, `reached` the gates by
     stage and side. `began` and `passed` say when a stage (its place) was begun and passed. `typed` has the decisions
     that stages may begin without an approval.
     """
 
     runs: tuple[FlowRun, ...]
-    askings: Mapping[str, Asking] = field(default_factory=dict)
+    askings: tuple[tuple[str, Asking], ...] = ()
     reached: Mapping[tuple[str, Side], datetime] = field(default_factory=dict)
     began: Mapping[int, datetime] = field(default_factory=dict)
     passed: Mapping[int, datetime] = field(default_factory=dict)
@@ -65,10 +65,11 @@ class Seen:
 async def read_history(run: UUID, plan: FleetPlan) -> RolloutHistory | None:
     """Return the course of the rollout that a run carries out. None, with a warning in its log, if that fails.
 
-    A report is worth more than its history, so it does not fail with it.
+    A report is worth more than its history, so it does not fail with it, and waits `PATIENCE` seconds at most.
     """
     try:
-        return history_of(plan, await _read(run, plan))
+        async with asyncio.timeout(PATIENCE):
+            return history_of(plan, await _read(run, plan))
     except Exception as error:  # noqa: BLE001 - whatever it is, the report is stored without the history, and says so
         _log.warning("the report has no history of the rollout: %s", type(error).__name__)
         return None
@@ -87,13 +88,13 @@ async def _read(run: UUID, plan: FleetPlan) -> Seen:
             for one in await artifacts.of_runs(client, ids, key(kind, hexadecimal(digest)))
             if (found := migration_records.read_approval(one)) is not None
         ]
-        askings: dict[str, Asking] = {}
+        askings: list[tuple[str, Asking]] = []
         for one in ids:
             own = (decision for decision in decisions if decision.run == str(one))
-            askings |= askings_in(await states_of(client, one), own, signature_proofs)
+            askings += askings_in(await states_of(client, one), own, signature_proofs)
         return Seen(
             runs=coordinators,
-            askings=askings,
+            askings=tuple(askings),
             reached=await progress.all_reached(plan),
             began=await progress.begun(client, ids, plan.digest),
             passed=await progress.passed(client, ids, follows=plan.follows),
@@ -157,7 +158,7 @@ def _gate(plan: FleetPlan, place: int, side: Side, seen: Seen) -> GateHistory | 
         return None
     question = question_of(plan, place, side)
     questions = [question, *([replace(question, plan=plan.replaces)] if plan.replaces else [])]
-    askings = [one for pause, one in seen.askings.items() if any(each.is_asked_by(pause) for each in questions)]
+    askings = [one for pause, one in seen.askings if any(each.is_asked_by(pause) for each in questions)]
     return GateHistory(
         side=side,
         conditions=gate.conditions,

@@ -52,12 +52,12 @@ def test_each_gate_has_its_own_questions_and_times() -> None:
     first, after = Asking(asked_at=at(1), answered_at=at(2)), Asking(asked_at=at(9))
     seen = Seen(
         runs=(),
-        askings={
-            question(PLAN, "before", 2): second,
-            question(PLAN, "after", 1): after,
-            question(PLAN, "before", 1): first,
-            "gate-0-before-000000000000-1": Asking(asked_at=at(0)),
-        },
+        askings=(
+            (question(PLAN, "before", 1), second),  # a resumed run asks under the same key
+            (question(PLAN, "after", 1), after),
+            (question(PLAN, "before", 1), first),
+            ("gate-0-before-000000000000-1", Asking(asked_at=at(0))),
+        ),
         reached={("canary", "before"): moment(1), ("canary", "after"): moment(9), ("prod", "after"): moment(9)},
         began={0: moment(4)},
     )
@@ -77,7 +77,7 @@ def test_each_gate_has_its_own_questions_and_times() -> None:
 def test_what_was_asked_about_the_plan_that_was_replaced_is_kept() -> None:
     again = replace(PLAN, replaces=PLAN.digest)
     asked = Asking(asked_at=at(1), answered_at=at(2), decision=decided(decision("canary", at(2))))
-    before = history_of(again, Seen(runs=(), askings={question(PLAN, "before", 1): asked})).stages[0].before
+    before = history_of(again, Seen(runs=(), askings=((question(PLAN, "before", 1), asked),))).stages[0].before
     assert before is not None
     assert before.askings == (asked,)
 

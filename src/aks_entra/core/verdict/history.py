@@ -5,7 +5,7 @@ Times are ISO 8601 in UTC. An empty time says that it did not happen before the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Final, Literal
@@ -189,8 +189,8 @@ def askings_in(
     states: Iterable[RunState],
     decisions: Iterable[Approval],
     signatures: Callable[[Approval], tuple[SignatureProof, ...]],
-) -> Mapping[str, Asking]:
-    """Return when a run was suspended for each question (its pause key), and the answers.
+) -> tuple[tuple[str, Asking], ...]:
+    """Return when a run was suspended for which question (its pause key), oldest first, and the answers.
 
     A recorded decision counts only if the history of the run shows its question answered at its moment.
 
@@ -201,14 +201,13 @@ def askings_in(
     """
     recorded = {(one.question, one.at): one for one in decisions}
     ordered = sorted(states, key=lambda state: state.at)
-    found = {}
+    found = []
     for asked, after in zip_longest(ordered, ordered[1:]):
         if asked.question:
             answered = stamp(after.at) if after is not None and after.name == RESUMED else ""
             said = recorded.get((asked.question, answered)) if answered else None
-            found[asked.question] = Asking(
-                asked_at=stamp(asked.at),
-                answered_at=answered,
-                decision=Decision.of(said, signatures(said)) if said is not None else None,
+            decision = Decision.of(said, signatures(said)) if said is not None else None
+            found.append(
+                (asked.question, Asking(asked_at=stamp(asked.at), answered_at=answered, decision=decision)),
             )
-    return found
+    return tuple(found)
