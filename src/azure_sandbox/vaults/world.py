@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 
 from azure_sandbox.world.identity import Model
 
@@ -28,3 +29,7 @@ class KeyVaultModel(Model):
     resource_group: str
     subscription: str = ""
     keys: tuple[VaultKeyModel, ...] = ()
+
+    def written(self) -> dict[str, Any]:
+        """Return the vault as a world file has it."""
+        return {to_camel(name): it for name, it in self.model_dump(mode="json", exclude_defaults=True).items()}

@@ -69,9 +69,7 @@ def export_world(sandbox: Exported) -> Document:
             for it in sandbox.networks.values()
             if it.name
         ],
-        "keyVaults": [
-            it.model_dump(mode="json", by_alias=True, exclude_defaults=True) for it in sandbox.vaults.described
-        ],
+        "keyVaults": [it.written() for it in sandbox.vaults.described],
     }
     if others := [it for it in directory.tenants.values() if it.id != home.id]:
         document["tenants"] = [{"id": it.id, "name": it.domain, "displayName": it.display_name} for it in others]
