@@ -23,6 +23,10 @@ class Settings(BaseSettings):
         description="of a worker: `tenant id/client id/group id`, several with commas: who approves what it begins",
     )
 
+    records: str = Field(
+        default="", description="the folder of the record store, the same for all workers and commands; empty: none"
+    )
+
     poll_interval: float = Field(
         default=30.0, gt=0, description="between two lists of a subscription, while operations run in it"
     )

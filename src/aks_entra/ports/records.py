@@ -52,5 +52,8 @@ class RecordStore(Protocol):
     async def newest_under(self, prefix: str) -> tuple[StoredRecord, ...]:
         """Return the newest record of every key that begins with the prefix, in the order of keys."""
 
+    async def keys(self, prefix: str) -> tuple[str, ...]:
+        """Return every key that begins with the prefix and has a record, damaged ones included, in order."""
+
     async def versions(self, key: str) -> tuple[StoredRecord, ...]:
         """Return every record under a key, newest first."""
