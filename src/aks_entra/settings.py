@@ -24,7 +24,8 @@ class Settings(BaseSettings):
     )
 
     records: str = Field(
-        default="", description="the folder of the record store, the same for all workers and commands; empty: none"
+        default="",
+        description="where records outlive Prefect's database: a folder, or az://ACCOUNT/CONTAINER[/PREFIX]",
     )
 
     poll_interval: float = Field(

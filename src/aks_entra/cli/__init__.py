@@ -40,7 +40,6 @@ class _Commands(LazyGroup):
         "sign": Command("aks_entra.cli.signing", "Sign an approval at Microsoft Entra ID, and print its code."),
         "approvals": Command("aks_entra.cli.approvals", "Print what signed approvals need in Microsoft Entra ID."),
         "gates": Command("aks_entra.cli.gates", "List the runs that wait for an approval or for a time."),
-        "records": Command("aks_entra.cli.records", "Copy records to the store that outlives Prefect's database."),
         "metrics": Command("aks_entra.cli.metrics", "Serve gates, verdicts, rotations and break-glass to Prometheus."),
         "skip": Command("aks_entra.cli.skip_and_stop", "Leave clusters out of a rollout that is running."),
         "stop": Command("aks_entra.cli.skip_and_stop", "Stop a rollout. It can be resumed later."),
@@ -55,6 +54,7 @@ class _Commands(LazyGroup):
         ),
         "doors": Command("aks_entra.cli.doors", "Show the other ways into a cluster, and who can use them."),
         "whose": Command("aks_entra.cli.whose", "Say which cluster a leaked credential belongs to, and if it is dead."),
+        "records": Command("aks_entra.cli.records", "Check, list, export and import the store of records."),
         "access": Command("aks_entra.cli.access", "Explain, grant, request and end access to clusters."),
         "kubeconfig": Command(
             "aks_entra.cli.kubeconfig", "Write a kubeconfig for kubelogin, without a credential.", _MODE

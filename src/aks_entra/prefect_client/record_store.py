@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 from uuid import uuid4
@@ -123,6 +123,7 @@ class _Here:
         self._opening = asyncio.Lock()
         self._asked = False
         self._found: KeptRecords | None = None
+        self._open: AsyncIterator[RecordStore] | None = None
 
     async def records(self) -> KeptRecords | None:
         if not self._asked:
@@ -140,13 +141,26 @@ class _Here:
                 if note is not None:
                     raise _elsewhere(note, "AKS_ENTRA_RECORDS is not set here")
                 return None
-            store = open_store(Settings(records=place))
+            store = await self._opened(place)
             if note is None:
                 return await _begin(client, store, place)
             whole = await _is_whole(store, note)
             if whole is None:
                 raise _elsewhere(note, f"{place}, which AKS_ENTRA_RECORDS names here, is another store")
         return KeptRecords(store, whole=whole)
+
+    async def _opened(self, place: str) -> RecordStore:
+        """Open the store. It is closed when the event loop ends, which ends its asynchronous generators."""
+
+        async def until_the_end() -> AsyncIterator[RecordStore]:
+            store = open_store(Settings(records=place))
+            try:
+                yield store
+            finally:
+                await store.close()
+
+        self._open = until_the_end()
+        return await anext(self._open)
 
 
 def place_here() -> str:
@@ -208,7 +222,7 @@ async def import_from_prefect() -> int:
     """
     kept = await kept_records()
     if kept is None:
-        raise Refused("AKS_ENTRA_RECORDS names no record store", remedy="set it to a folder, for all workers too")
+        raise Refused("AKS_ENTRA_RECORDS names no record store", remedy="set it, for all workers too")
     async with get_client() as client:
         note = await _note(client)
         working = FlowRunFilterState(

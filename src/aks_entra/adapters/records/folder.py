@@ -1,163 +1,118 @@
-"""Records in a folder: one file for each, which is never changed, and whose name has its number and its digest.
-
-A file appears under its name when it is whole and on the disk. Two writers at the same time take the same number: the
-greater digest counts, and the next record names those that it knows.
-"""
+"""A store of records in a folder of this machine, or in one that several machines mount."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import os
-import re
-from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, TypeVar
-from uuid import UUID, uuid4
+from typing import TypeVar
 
 from aks_entra.errors import Refused
-from aks_entra.host.file_trust import private_folder
-from aks_entra.ports.records import StoredRecord
+from aks_entra.host.file_trust import POSIX, open_private
 
-_NAME: Final = re.compile(r"(\d{12})-([0-9a-f]{64})")
-_KEY: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _T = TypeVar("_T")
 
 
-class FolderRecords:
-    """The port `RecordStore` on a folder. Only this user can read what it writes."""
+class FolderBlobs:
+    """`Blobs` as files. Only their owner can read them (files 0600, folders 0700)."""
 
     def __init__(self, root: Path) -> None:
-        """`root`: the folder. It is made if it is missing."""
+        self.where = str(root)
         self._root = root
-        self._records = private_folder(root) / "records"
-        private_folder(self._records)
 
-    async def append(self, key: str, packed: str, *, kind: str, flow_run: UUID | None = None) -> StoredRecord:
-        """Add a record after the newest ones of its key. When it returns, the record survives a power cut."""
-        return await self._reaching(lambda: self._append(key, packed, kind=kind, flow_run=flow_run))
+    async def create(self, name: str, content: bytes) -> None:
+        """Write a temporary file beside the new one, flush it to the disk, and rename it."""
+        await self._in_thread("written", lambda: self._create(self._root / name, content))
 
-    async def newest(self, keys: Collection[str]) -> Mapping[str, StoredRecord | None]:
-        """Return the newest record under each of these keys, or None where there is none."""
-        return await self._reaching(lambda: {key: self._newest(key) for key in keys})
+    async def read(self, name: str) -> bytes | None:
+        """Return the bytes of a file, or None if there is none."""
 
-    async def newest_under(self, prefix: str) -> tuple[StoredRecord, ...]:
-        """Return the newest record of every key that begins with the prefix, in the order of keys."""
-        found = await self._reaching(lambda: [self._newest(key) for key in self._keys(prefix)])
-        return tuple(one for one in found if one is not None)
+        def found() -> bytes | None:
+            try:
+                return (self._root / name).read_bytes()
+            except FileNotFoundError:
+                return None
 
-    async def keys(self, prefix: str) -> tuple[str, ...]:
-        """Return every key that begins with the prefix and has a record, damaged ones included, in order."""
-        return await self._reaching(lambda: tuple(key for key in self._keys(prefix) if self._files(key)))
+        return await self._in_thread("read", found)
 
-    async def versions(self, key: str) -> tuple[StoredRecord, ...]:
-        """Return every record under a key, newest first."""
-        return await self._reaching(lambda: tuple(_read(file, key) for file in reversed(self._files(key))))
+    async def names(self, prefix: str) -> list[str]:
+        """Return the files whose path below the root begins with the prefix."""
+        return await self._in_thread("read", lambda: sorted(one for one in self._walk(prefix) if not _unfinished(one)))
 
-    async def _reaching(self, work: Callable[[], _T]) -> _T:
-        """Work on the folder in a thread. Raises Refused if the folder cannot be reached."""
+    async def folders(self, prefix: str) -> list[str]:
+        """Return the folders beside each other whose path begins with the prefix."""
+        parent = prefix.rpartition("/")[0]
 
-        def reach() -> _T:
-            self._records.stat()  # a folder that is gone is no empty one
-            return work()
+        def found() -> list[str]:
+            entries = _entries(self._root / parent)
+            paths = (f"{parent}/{one.name}/".removeprefix("/") for one in entries if one.is_dir(follow_symlinks=False))
+            return sorted(path for path in paths if path.startswith(prefix))
 
+        return await self._in_thread("read", found)
+
+    async def leftovers(self) -> list[str]:
+        """Return the temporary files of writes that ended in between."""
+        return await self._in_thread("read", lambda: sorted(one for one in self._walk("") if _unfinished(one)))
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def _create(self, path: Path, content: bytes) -> None:
+        if path.exists():
+            return
+        new = [one for one in (path.parent, *path.parent.parents) if not one.exists()]
+        for one in reversed(new):
+            one.mkdir(mode=0o700, exist_ok=True)
+        unfinished = path.parent / f".{path.name}.{secrets.token_hex(6)}"
+        with os.fdopen(open_private(unfinished), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+        if POSIX:
+            for folder in {path.parent, *(one.parent for one in new)}:
+                _flush(folder)
+
+    def _walk(self, prefix: str) -> Iterator[str]:
+        folder = prefix.rpartition("/")[0]
+        queue = [folder]
+        while queue:
+            parent = queue.pop()
+            for one in _entries(self._root / parent):
+                path = f"{parent}/{one.name}".removeprefix("/")
+                if one.is_dir(follow_symlinks=False):
+                    if path.startswith(prefix) or prefix.startswith(f"{path}/"):
+                        queue.append(path)
+                elif path.startswith(prefix):
+                    yield path
+
+    async def _in_thread(self, what: str, work: Callable[[], _T]) -> _T:
         try:
-            return await asyncio.to_thread(reach)
+            return await asyncio.to_thread(work)
         except OSError as error:
             raise Refused(
-                f"the record store {self._root} cannot be used: {error.strerror or type(error).__name__}",
-                remedy="check that AKS_ENTRA_RECORDS names the folder of this Prefect server, and that it is mounted",
-                code="RecordsUnreachable",
-            ) from error
-
-    def _append(self, key: str, packed: str, *, kind: str, flow_run: UUID | None) -> StoredRecord:
-        folder = self._folder(key)
-        if not folder.is_dir():
-            folder.mkdir(mode=0o700, exist_ok=True)
-            _sync(self._records)
-        names = [_parts(file) for file in self._files(key)]
-        last = names[-1][0] if names else 0
-        record = {
-            "version": 1,
-            "key": key,
-            "kind": kind,
-            "sequence": last + 1,
-            "at": datetime.now(UTC).isoformat(),
-            "before": [f"sha256:{digits}" for number, digits in names if number == last],
-            "flow_run": str(flow_run) if flow_run else None,
-            "packed": packed,
-        }
-        content = json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
-        digits = hashlib.sha256(content).hexdigest()
-        file, draft = folder / f"{last + 1:012}-{digits}", folder / f".{uuid4().hex}"
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        draft.rename(file)  # its name is its content, so nothing else can have it
-        _sync(folder)
-        return _of(content, digits, key)
-
-    def _newest(self, key: str) -> StoredRecord | None:
-        files = self._files(key)
-        return _read(files[-1], key) if files else None
-
-    def _keys(self, prefix: str) -> list[str]:
-        return sorted(entry.name for entry in os.scandir(self._records) if entry.name.startswith(prefix))
-
-    def _files(self, key: str) -> list[Path]:
-        """Return the files of a key, oldest first. Files that are not yet whole have another form of name."""
-        try:
-            return sorted(file for file in self._folder(key).iterdir() if _NAME.fullmatch(file.name))
-        except FileNotFoundError:
-            return []
-
-    def _folder(self, key: str) -> Path:
-        if not _KEY.fullmatch(key):
-            raise Refused(f"{key!r} is no key of a record", remedy="keys are lower case, digits and dashes")
-        return self._records / key
+                f"the store of records {self.where} cannot be {what}: {error.strerror or error}",
+                remedy="check the folder that AKS_ENTRA_RECORDS names: its owner, its mode and the space on its disk",
+                code="RecordsUnreadable",
+            ) from None
 
 
-def _parts(file: Path) -> tuple[int, str]:
-    number, _, digits = file.name.partition("-")
-    return int(number), digits
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
-def _read(file: Path, key: str) -> StoredRecord:
-    """Return the record in a file. Raises Refused if its bytes are not those of its name, or not of this key."""
-    content = file.read_bytes()
-    digits = hashlib.sha256(content).hexdigest()
-    if digits != _parts(file)[1]:
-        raise _damaged(file)
-    return _of(content, digits, key)
+def _unfinished(path: str) -> bool:
+    return path.rpartition("/")[2].startswith(".")
 
 
-def _of(content: bytes, digits: str, key: str) -> StoredRecord:
-    said = json.loads(content)
-    if said["key"] != key:
-        raise Refused(f"the record sha256:{digits} belongs to {said['key']}, not to {key}", code="RecordDamaged")
-    return StoredRecord(
-        key=key,
-        kind=said["kind"],
-        packed=said["packed"],
-        at=datetime.fromisoformat(said["at"]),
-        digest=f"sha256:{digits}",
-        before=tuple(said["before"]),
-        flow_run=UUID(said["flow_run"]) if said["flow_run"] else None,
-    )
-
-
-def _damaged(file: Path) -> Refused:
-    return Refused(
-        f"the record {file} was changed or is not whole", remedy="restore this file from a backup", code="RecordDamaged"
-    )
-
-
-def _sync(folder: Path) -> None:
-    """Write the names in a folder to the disk."""
+def _flush(folder: Path) -> None:
+    """Make a new name in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
