@@ -194,7 +194,7 @@ subscriptions:
           {{name: a-first, nodes: 1, identity: none}}, {{name: b-second, nodes: 1, identity: none}}]}}
 """
 QUICK = {
-    "AKS_ENTRA_RECORDS": "",  # artifacts are the records here; the fixture `lossy` has a record store
+    "AKS_ENTRA_RECORDS": "",  # artifacts are the records here; the fixture `lossy` has a store of records
     "AKS_ENTRA_ALLOW_UNGATED": "true",  # most tests are not about gates, and their fleets have none
     "AKS_ENTRA_REQUEST_RATE": "500",
     "AKS_ENTRA_ACTIVITY_LOG_DELAY": "0",
@@ -365,7 +365,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory, python: Path, database
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def lossy(tmp_path_factory: pytest.TempPathFactory, python: Path, database: Path) -> AsyncIterator[LossyServer]:
-    """Yield a server of its own, with a record store, which can lose its database."""
+    """Yield a server of its own, with a store of records, which can lose its database."""
     from tests.flows.lossy_server import lossy_server  # noqa: PLC0415 - it imports this module
 
     async with lossy_server(WORLD + GROUPS, tmp_path_factory.mktemp("lossy"), python, database) as server:

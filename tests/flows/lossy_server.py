@@ -1,4 +1,4 @@
-"""A Prefect server with a record store, which loses its database when a test says so."""
+"""A Prefect server with a store of records, which loses its database when a test says so."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class LossyServer:
 
     @property
     def records(self) -> Path:
-        """Return the folder of the record store."""
+        """Return the folder of the store of records."""
         return self.stack.database.parents[1] / "records"
 
     async def start(self) -> None:

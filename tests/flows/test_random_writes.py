@@ -50,7 +50,7 @@ ACTIONS = (
     "leave",
 )
 LOSSES = ("lose", "lose")
-"""What happens too where the server has a record store: its database is lost."""
+"""What happens too where the server has a store of records: its database is lost."""
 
 
 @dataclass(slots=True, kw_only=True)

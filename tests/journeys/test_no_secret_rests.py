@@ -111,7 +111,7 @@ def _secrets(reply: Reply) -> Iterator[str]:
 
 
 def _texts_in_records(folder: Path, files: Mapping[Path, bytes]) -> Iterator[str]:
-    """Unpack every text in the record store: base64 of gzip begins with H4sI."""
+    """Unpack every text in the store of records: base64 of gzip begins with H4sI."""
     for file, content in files.items():
         if folder in file.parents:
             for packed in re.findall(r"H4sI[A-Za-z0-9+/]+=*", content.decode()):

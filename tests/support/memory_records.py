@@ -1,4 +1,4 @@
-"""A record store in memory, whose records can be damaged, and which can be out of reach."""
+"""A store of records in memory, whose records can be damaged, and which can be out of reach."""
 
 from __future__ import annotations
 
@@ -61,4 +61,4 @@ class MemoryRecords:
 
     def _reach(self) -> None:
         if self.unreachable:
-            raise Refused("the record store cannot be reached", remedy="check the network")
+            raise Refused("the store of records cannot be reached", remedy="check the network")

@@ -1,6 +1,6 @@
 """The API authentication string of a Prefect server that `aks-entra up` started: where it is kept, who finds it.
 
-What AKS_ENTRA_RECORDS was for `up` is kept in a file beside it, so that commands use the record store of its runs.
+What AKS_ENTRA_RECORDS was for `up` is kept in a file beside it, so that commands use the store of records of its runs.
 
 A file under the home of `up` keeps it, readable to its user alone. A link under the user's own state folder leads a
 command in another folder to it. It is found for that server's own address on this machine alone.
@@ -58,7 +58,7 @@ def file_of(api: str, folder: Path) -> Path:
 def stored(api: str, string: str, folder: Path, *, records: str = "") -> Iterator[Path]:
     """Keep the string of a running server where its user's commands find it; afterwards it is gone.
 
-    Yields the file. `folder`: the home of `up`. `records`: its record store, as AKS_ENTRA_RECORDS names one.
+    Yields the file. `folder`: the home of `up`. `records`: its store of records, as AKS_ENTRA_RECORDS names one.
     """
     file = file_of(api, folder)
     private_folder(file.parent)
@@ -89,7 +89,7 @@ def stored_string(api: str) -> str | None:
 
 
 def stored_records(api: str) -> str:
-    """Return the record store of the server at `api`, if this user's `up` started it on this machine.
+    """Return the store of records of the server at `api`, if this user's `up` started it on this machine.
 
     Empty: it did not, or its runs use none.
     """

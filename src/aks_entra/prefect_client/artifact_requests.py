@@ -35,7 +35,7 @@ OURS: Final = "aks-entra/"
 class Stored:
     """One stored text: its key, when it was stored (ISO 8601), by which flow run, and of what kind it is.
 
-    `problem`: why the record store does not give the text. Empty: it does.
+    `problem`: why the store of records does not give the text. Empty: it does.
     """
 
     key: str

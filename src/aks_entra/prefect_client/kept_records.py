@@ -1,4 +1,4 @@
-"""What outlives Prefect's server, by the beginnings of keys: the record store keeps it, and Prefect shows it.
+"""What outlives Prefect's server, by the beginnings of keys: the store of records keeps it, and Prefect shows it.
 
 The rule: what a later command, sweep or plan still needs when Prefect's database is gone is kept. What only living flow
 runs tell each other stays at Prefect, because those runs are gone with the database.

@@ -1,4 +1,4 @@
-"""The record store of this process, and whether it is the one in which the runs of a Prefect server keep their records.
+"""The store of records of this process, and whether it is the one in which the runs of a Prefect server keep their records.
 
 A note at Prefect's server has an id, and so has a record in the store of its runs. A process that has another store, or
 none, would read nothing where there is something, and so it is refused.
@@ -201,7 +201,7 @@ async def _note(client: PrefectClient) -> Note | None:
         return Note(place=str(said["place"]), server=str(said["server"]))
     except (Refused, ValueError, KeyError, TypeError):
         raise Refused(
-            f"the artifact {NOTE}, which names the record store of this Prefect server, cannot be read",
+            f"the artifact {NOTE}, which names the store of records of this Prefect server, cannot be read",
             remedy="check that AKS_ENTRA_RECORDS is the same for all workers and commands, and delete this artifact",
         ) from None
 
@@ -222,7 +222,7 @@ async def import_from_prefect() -> int:
     """
     kept = await kept_records()
     if kept is None:
-        raise Refused("AKS_ENTRA_RECORDS names no record store", remedy="set it, for all workers too")
+        raise Refused("AKS_ENTRA_RECORDS names no store of records", remedy="set it, for all workers too")
     async with get_client() as client:
         note = await _note(client)
         working = FlowRunFilterState(

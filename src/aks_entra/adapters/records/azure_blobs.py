@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-from azure.storage.blob import BlobPrefix
-from azure.storage.blob.aio import ContainerClient
+from azure.storage.blob.aio import BlobPrefix, ContainerClient
 
 from aks_entra.adapters.http.failures import azure
 from aks_entra.adapters.http.network import Web
@@ -53,7 +52,7 @@ class AzureBlobs:
             try:
                 found = await self._container.download_blob(self._prefix + name)
             except ResourceNotFoundError as error:
-                if error.response is None or error.response.headers.get("x-ms-error-code") == _NO_CONTAINER:
+                if getattr(error, "error_code", None) == _NO_CONTAINER:
                     raise
                 return None
             return await found.readall()

@@ -50,7 +50,7 @@ class Local:
 
     @property
     def records(self) -> str:
-        """The record store: what AKS_ENTRA_RECORDS says, or a folder. Empty: the database alone keeps records."""
+        """The store of records: what AKS_ENTRA_RECORDS says, or a folder. Empty: the database alone keeps records."""
         said = os.environ.get(RECORDS, str(self.home / "records"))
         return str(Path(said).absolute()) if said and "://" not in said else said
 
