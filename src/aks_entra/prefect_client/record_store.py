@@ -1,4 +1,4 @@
-"""The store of records of this process, and whether it is the one in which the runs of a Prefect server keep their records.
+"""The store of records of this process, and whether it is the one that the runs of a Prefect server use.
 
 A note at Prefect's server has an id, and so has a record in the store of its runs. A process that has another store, or
 none, would read nothing where there is something, and so it is refused.
