@@ -99,15 +99,20 @@ def stored_records(api: str) -> str:
     return ""
 
 
-def _files(api: str) -> list[Path]:
-    """Return the files that may keep the string of the server at `api`. Empty unless it is on this machine."""
+def on_this_machine(api: str) -> bool:
+    """Whether a URL is that of a Prefect server on this machine."""
     try:
         parts = urlsplit(api)
         ours = parts.scheme == "http" and parts.hostname in _LOOPBACK and parts.path.rstrip("/") == "/api"
         _ = parts.port
     except ValueError:  # no URL at all
-        return []
-    return [file for file in (file_of(api, home()), _link(api)) if file is not None] if ours else []
+        return False
+    return ours
+
+
+def _files(api: str) -> list[Path]:
+    """Return the files that may keep the string of the server at `api`. Empty unless it is on this machine."""
+    return [file for file in (file_of(api, home()), _link(api)) if file is not None] if on_this_machine(api) else []
 
 
 def _beside(file: Path) -> Path:
