@@ -151,6 +151,9 @@ async def test_what_blob_storage_refuses_or_loses_is_said_and_a_lost_response_st
             await store.newest(["plan-a"])
         server.failures = [(503, "ServerBusy")]
         assert await store.newest(["plan-a"]) == {"plan-a": None}
+        server.failures = [(409, "ContainerBeingDeleted")]
+        with pytest.raises(AksEntraError, match="could not store a record"):
+            await store.blobs.create("records/a", b"one")
         server.failures = [(0, "")]
         await store.blobs.create("records/a", b"one")
         assert server.blobs["kept"] == {"records/a": b"one"}
@@ -170,3 +173,16 @@ async def test_a_blob_whose_bytes_were_changed_is_returned_by_no_method(
             with pytest.raises(Refused) as refused:
                 await asking
             assert refused.value.code == DAMAGED
+
+
+async def test_a_list_of_blobs_that_does_not_end_is_refused(
+    blobs: tuple[MemoryBlobs, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, port = blobs
+    server.blobs["kept"] = {f"records/{one}/x": b"" for one in range(3)}
+    server.endless = True
+    async with client_of(port, tmp_path, monkeypatch) as opening:
+        for asking in (opening("").keys(""), opening("").newest_under("")):
+            with pytest.raises(Refused) as refused:
+                await asking
+            assert refused.value.code == "EndlessList"

@@ -93,11 +93,15 @@ async def certificate(folder: Path) -> None:
 
 
 class MemoryBlobs:
-    """Containers with block blobs. `failures` are answered first, one for each request; 0 loses the response."""
+    """Containers with block blobs. `failures` are answered first, one for each request; 0 loses the response.
+
+    `endless`: each page of a list names the first one as the next.
+    """
 
     def __init__(self) -> None:
         self.blobs: dict[str, dict[str, bytes]] = {}
         self.failures: list[tuple[int, str]] = []
+        self.endless = False
 
     async def answer(self, request: web.Request) -> web.Response:
         container, _, name = request.path.lstrip("/").partition("/")
@@ -119,7 +123,7 @@ class MemoryBlobs:
             return _error(404, "ContainerNotFound")
         there = self.blobs[container]
         if request.query.get("comp") == "list":
-            return _listed(sorted(there), request.query)
+            return _listed(sorted(there), request.query, endless=self.endless)
         if request.method == "PUT":
             return _put(there, name, await request.read(), request.headers)
         return _read(there, name)
@@ -153,7 +157,7 @@ def _read(there: dict[str, bytes], name: str) -> web.Response:
     return web.Response(status=206, body=content, headers=_HEADERS | whole)
 
 
-def _listed(names: list[str], query: Any) -> web.Response:
+def _listed(names: list[str], query: Any, *, endless: bool) -> web.Response:
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
     rows: dict[str, str] = {}
     for name in names:
@@ -168,7 +172,7 @@ def _listed(names: list[str], query: Any) -> web.Response:
     body = "".join(
         f"<{kind}><Name>{escape(name)}</Name></{kind}>" for name, kind in list(rows.items())[begin : begin + PAGE]
     )
-    marker = str(begin + PAGE) if len(rows) > begin + PAGE else ""
+    marker = "0" if endless else str(begin + PAGE) if len(rows) > begin + PAGE else ""
     asked = (
         f"<Prefix>{escape(prefix)}</Prefix><Delimiter>{delimiter}</Delimiter>"  # the SDK asks for the next page by it
     )
