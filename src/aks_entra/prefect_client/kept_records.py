@@ -45,6 +45,7 @@ LIVE: Final = frozenset(
         "left",
         "page-plan",
         "page-progress",
+        "page-timeline",
         "page-verification",
         "plan-part",
         "policy",
