@@ -34,11 +34,12 @@ async def run_hooks(job: Job, after: tuple[Hook, ...], verdict: Verdict, tracker
     rotated = rotation_in(verdict.evidence)
     if not after or rotated is None:
         return verdict
+    kept: tuple[HookRan, ...] = ()
     ran: tuple[HookRan, ...] = ()
-    left: tuple[DueHook, ...] = ()
+    left = due(after, (rotated,))
     try:
-        ran = await kept_runs(job.digest, job.plan.cluster)
-        left = due(after, (rotated, *ran))
+        kept = await kept_runs(job.digest, job.plan.cluster)
+        left = due(after, (rotated, *kept))
         known: Mapping[str, str] | HookEnd | None = None
         if why := not_yet(rotated, verdict.evidence, may_write=not current_session().look_only):
             known = HookEnd(status=HookStatus.NOT_RUN, detail=why, remedy=AGAIN)
@@ -48,16 +49,15 @@ async def run_hooks(job: Job, after: tuple[Hook, ...], verdict: Verdict, tracker
                 end = known if isinstance(known, HookEnd) else await _run(job, one, rotated, known)
             ran += (_result(one, rotated, end),)
             say_evidence(job.plan.cluster, ran[-1:])
-            await keep_runs(job.digest, job.plan.cluster, ran)
+            await keep_runs(job.digest, job.plan.cluster, (*kept, *ran))
     except asyncio.CancelledError:
         stopped = HookEnd(status=HookStatus.NOT_RUN, detail="the run was stopped", remedy=AGAIN)
-        await _store_stopped(job, _with(verdict, ran, _unrun(left, ran, rotated, stopped)))
+        await _store_stopped(job, _with(verdict, kept, ran, _all(left[len(ran) :], rotated, stopped)))
         raise
     except Exception as error:  # noqa: BLE001 - Prefect's server did not answer; the cluster's proofs stand
         unknown = HookEnd(status=HookStatus.FAILED, detail=stored_documents.words_of(error), remedy=AGAIN)
-        left = left or tuple(DueHook(place=place, hook=hook) for place, hook in enumerate(after))
-        return _with(verdict, ran, _unrun(left, ran, rotated, unknown))
-    return _with(verdict, ran, ())
+        return _with(verdict, kept, ran, _all(left[len(ran) :], rotated, unknown))
+    return _with(verdict, kept, ran)
 
 
 async def _known(job: Job, rotated: CertificatesRotated) -> Mapping[str, str] | HookEnd:
@@ -102,16 +102,13 @@ def _result(one: DueHook, rotated: CertificatesRotated, end: HookEnd) -> HookRan
     )
 
 
-def _unrun(
-    left: tuple[DueHook, ...], ran: tuple[HookRan, ...], rotated: CertificatesRotated, end: HookEnd
-) -> tuple[HookRan, ...]:
-    """Return a result for each hook that is still due."""
-    done = {one.place for one in ran if one.status is HookStatus.DONE}
-    return tuple(_result(one, rotated, end) for one in left if one.place not in done)
+def _all(left: tuple[DueHook, ...], rotated: CertificatesRotated, end: HookEnd) -> tuple[HookRan, ...]:
+    """Return one result for several hooks."""
+    return tuple(_result(one, rotated, end) for one in left)
 
 
-def _with(verdict: Verdict, ran: tuple[HookRan, ...], more: tuple[HookRan, ...]) -> Verdict:
-    return with_hooks(replace(verdict, evidence=(*verdict.evidence, *ran, *more)))
+def _with(verdict: Verdict, *ran: tuple[HookRan, ...]) -> Verdict:
+    return with_hooks(replace(verdict, evidence=(*verdict.evidence, *(one for several in ran for one in several))))
 
 
 async def _store_stopped(job: Job, verdict: Verdict) -> None:

@@ -19,8 +19,8 @@ from aks_entra.core.hooks.model import RunDeployment
 from aks_entra.core.hooks.results import rotation_in
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import events, names
-from aks_entra.prefect_client.hooks import require_deployments, run_deployment
+from aks_entra.prefect_client import events
+from aks_entra.prefect_client.hooks import TAG, require_deployments, run_deployment
 from tests.flows.conftest import SUBSCRIPTION
 from tests.flows.stages import ALL
 from tests.support.sent_events import sent
@@ -114,7 +114,7 @@ async def test_hooks_run_after_the_rotation_and_only_those_that_are_left_run_aga
         assert rotated is not None
 
         async with get_client() as client:
-            tags = FlowRunFilterTags(all_=[names.plan_tag(plan.digest)])
+            tags = FlowRunFilterTags(all_=[TAG])
             runs = await client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=tags))
         assert [one.parameters["tenant"] for one in runs if "tenant" in one.parameters] == [True]
         await tries(plan.digest)

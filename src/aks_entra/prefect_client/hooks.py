@@ -25,6 +25,8 @@ from aks_entra.prefect_client.runs import EVERY
 from aks_entra.prefect_client.stored_documents import read
 from aks_entra.text.safe import for_log, for_message
 
+TAG: Final = "aks-entra-hook"
+"""The tag of the runs that hooks start. They have no tag of the plan, because they are not batches of it."""
 STEP: Final = "after-rotation"
 """Under this word the results of a cluster's hooks are stored beside the evidence of its steps."""
 
@@ -64,7 +66,7 @@ async def run_deployment(place: int, hook: RunDeployment, known: Mapping[str, st
             run = await client.create_flow_run_from_deployment(
                 found.id,
                 parameters=parameters,
-                tags=[names.plan_tag(known["plan"])],
+                tags=[TAG],
                 idempotency_key=f"{STEP} {known['plan']} {known['cluster'].lower()} {place} {attempt}",
             )
             if run.state is None or not run.state.is_final() or run.state.is_completed():
