@@ -9,6 +9,7 @@ from aks_entra.core.evidence.observations import (
     EntraSet,
     Evidence,
     GroupEnsured,
+    HookRan,
     LocalAccountsDisabled,
     TokenHeld,
 )
@@ -21,7 +22,7 @@ def lasting(evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
     credential ended with its process.
     """
     done = (
-        *(GroupEnsured, EntraSet, LocalAccountsDisabled, CertificatesRotated, ClusterCreated),
+        *(GroupEnsured, EntraSet, LocalAccountsDisabled, CertificatesRotated, ClusterCreated, HookRan),
         *(AuthoritySeen, TokenHeld),
     )
     return tuple(one for one in evidence if isinstance(one, done))
