@@ -1,12 +1,23 @@
-"""`aks-entra approvals setup`: the app registration through which people sign approvals."""
+"""`aks-entra approvals setup | sign`: the app registration of signed approvals, and approvals in files."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from aks_entra.cli import output
+from aks_entra.cli.decision import Reason, Ticket
+from aks_entra.cli.deferred import wiring
+from aks_entra.cli.plan_input import write_new
+from aks_entra.cli.signing import NoBrowser, browser_here, sign_request
+from aks_entra.documents import dump_signed_approval, load_signed_request
+from aks_entra.errors import Refused
+from aks_entra.settings import Settings
+
+if TYPE_CHECKING:
+    from aks_entra.core.planning.signed_request import SignedRequest
 
 NAME: Final = "aks-entra approvals"
 GRAPH: Final = "00000003-0000-0000-c000-000000000000"
@@ -14,7 +25,7 @@ GRAPH: Final = "00000003-0000-0000-c000-000000000000"
 
 approvals = typer.Typer(
     name="approvals",
-    help="Print what signed approvals need in Microsoft Entra ID.",
+    help="Sign break-glass requests, and print what signed approvals need in Entra ID.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -27,7 +38,7 @@ def register(app: typer.Typer) -> None:
 
 @approvals.callback()
 def _group() -> None:
-    """Print what signed approvals need in Microsoft Entra ID."""
+    """Sign break-glass requests, and print what signed approvals need in Entra ID."""
 
 
 @approvals.command()
@@ -43,6 +54,43 @@ def setup(
     name the groups of the person.
     """
     output.emit_lines(*_lines(name))
+
+
+@approvals.command()
+def sign(
+    request: Annotated[
+        Path, typer.Argument(metavar="REQUEST", help="The file that `aks-entra break-glass` wrote.", show_default=False)
+    ],
+    *,
+    reason: Reason,
+    ticket: Ticket = "",
+    no_browser: NoBrowser = False,
+) -> None:
+    """Show a break-glass request, sign its approval at Microsoft Entra ID, and write it into a file beside it.
+
+    Give the file to the person who asked. It opens nothing but what it shows, and is valid for an hour.
+    """
+    with output.guarded():
+        try:
+            wanted = load_signed_request(request.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise Refused(f"{request}: cannot be read: {error}", remedy="name the request's file") from None
+        if wanted.subject != "break-glass" or not wanted.lines:
+            raise Refused(f"{request}: this is no request for break-glass", remedy="name the request's file")
+    output.run(_sign(request, wanted, reason, ticket, no_browser=no_browser))
+
+
+async def _sign(file: Path, request: SignedRequest, reason: str, ticket: str, *, no_browser: bool) -> None:
+    output.say(*request.lines)
+    output.say("You approve this break-glass opening", style="warning")
+    async with wiring.open_session(Settings()) as session:
+        port = session.ports.approvals
+        assert port is not None  # noqa: S101 - a session on the real services has every port
+        signed, person = await sign_request(port, request, reason, ticket, browser_here(no_browser=no_browser))
+    out = file.with_name(f"{file.name.removesuffix('.request.json')}.approval.json")
+    write_new(out, dump_signed_approval(signed), replace=True)
+    output.say(f"✓ signed by {person.words}", style="good")
+    output.emit_lines(str(out))
 
 
 def _lines(name: str) -> tuple[str, ...]:
