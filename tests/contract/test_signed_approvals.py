@@ -30,7 +30,7 @@ from aks_entra.settings import Settings
 from aks_entra.wiring import Session, SystemClock
 from azure_sandbox.cli.browser_sign_in import sign_in_at
 from azure_sandbox.server import Sandbox
-from tests.contract.small_world import TENANT, WORLD, Opener, cluster
+from tests.contract.small_world import RICH, TENANT, WORLD, Opener, cluster
 
 APP, OTHER_APP = "8d1f7c3e-5b2a-4c96-a0d4-1e9b6f3c7a25", "4b7e2d9c-1a6f-4830-9c5d-7f2e8a1b3d46"
 APPROVING = "c2d9a7e1-4f38-4b6c-8e50-9a1b7d3f2c64"
@@ -248,3 +248,33 @@ async def test_break_glass_needs_the_approval_of_exactly_this_opening(
             await require_approval(guarded, one, asked)
         with pytest.raises(Refused, match="cannot be read"):
             await require_approval(guarded, one, replace(asked, approval=tmp_path / "nothing.json"))
+
+
+@pytest.mark.parametrize("box", [{"world": RICH}], indirect=True)
+async def test_the_application_is_made_once_and_one_that_exists_is_shown_with_its_owners(
+    opened: Opener, as_user: AsUser, box: Sandbox
+) -> None:
+    async with opened() as session:
+        port = session.access.applications
+        assert port is not None
+        assert await port.found() == ()
+        client_id = await port.make("approvals")
+        (found,) = await port.found()
+        assert (found.client_id, found.name) == (client_id, "approvals")
+        made = box.directory.application(client_id)
+        assert made is not None
+        made.delegated = frozenset({"openid", "profile"})  # somebody consented
+        group = await session.ports.directory.principal("aks-admins")
+        gate = replace(GATE, approvers=Approvers(tenant_id=TENANT, client_id=client_id, groups=(group.id,)))
+        one = await signed_by(session, as_user("dana"), statement(), gate)
+        assert (await counted(session, one, gate=gate)).missing == ""  # its tokens name groups
+
+
+@signing
+async def test_who_may_not_register_applications_is_told_what_is_missing(opened: Opener) -> None:
+    async with opened() as session:
+        port = session.access.applications
+        assert port is not None
+        with pytest.raises(Refused, match="register the application") as refused:
+            await port.make("approvals")
+        assert "Application.ReadWrite.All" in refused.value.remedy

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 NAME: Final = "aks-entra approvals"
 GRAPH: Final = "00000003-0000-0000-c000-000000000000"
 """The appId of Microsoft Graph, to which the OpenID permissions belong."""
+SCOPE: Final = f'--api {GRAPH} --scope "openid profile"'
 
 approvals = typer.Typer(
     name="approvals",
@@ -47,13 +48,42 @@ def setup(
     name: Annotated[
         str, typer.Option("--name", "-n", callback=output.typed, metavar="NAME", help="Name of the app registration.")
     ] = NAME,
+    create: Annotated[
+        bool, typer.Option("--create", help="Make the app registration, unless there is one, and print its ids.")
+    ] = False,
+    yes: output.Yes = False,
 ) -> None:
     """Print the commands that make the app registration, and the lines for the fleet file. It changes nothing.
+
+    With --create it makes the registration with your own rights (Application Administrator, or a user who may register
+    applications). One that exists is never changed: compare its owners before you name it in a fleet file.
 
     The application is a public client without a secret or a permission beyond `openid` and `profile`. Its ID tokens
     name the groups of the person.
     """
+    if create:
+        output.run(_create(name, yes=yes))
+        return
     output.emit_lines(*_lines(name))
+
+
+async def _create(name: str, *, yes: bool) -> None:
+    """Make the application once. An existing one is shown with its owners, because anybody may have made it."""
+    async with wiring.open_session(Settings()) as session:
+        tenant, port = (await session.ports.callers.runner()).tenant_id, session.access.applications
+        assert port is not None  # noqa: S101 - a session on the real services has every port
+        found = await port.found()
+        if not found:
+            output.confirm(f"Register the application {name!r} in tenant {tenant}?", yes=yes)
+            client_id = await port.make(name)
+            output.say(f"✓ made {name} ({client_id})", style="good")
+            output.say(f"  consent: az ad app permission grant --id {client_id} {SCOPE}")
+    for one in found:
+        owners = ", ".join(one.owners) or "nobody"
+        output.say(f"{one.name} ({one.client_id}) exists already; its owners: {owners}", style="warning")
+    if len(found) > 1:
+        raise Refused(f"{len(found)} applications carry our tag", remedy="use the one whose owners you trust")
+    output.emit_lines(*_fleet_file(tenant, found[0].client_id if found else client_id))
 
 
 @approvals.command()
@@ -102,12 +132,18 @@ def _lines(name: str) -> tuple[str, ...]:
         'az ad app update --id "$app" --set groupMembershipClaims=SecurityGroup',
         'az ad sp create --id "$app"',
         "# Consent for everybody, with the role Cloud Application Administrator. Or each person consents once:",
-        f'az ad app permission grant --id "$app" --api {GRAPH} --scope "openid profile"',
+        f'az ad app permission grant --id "$app" {SCOPE}',
         "",
         "# In the fleet file, under `rollout`:",
+        *_fleet_file("…   # az account show --query tenantId -o tsv", "…   # echo $app"),
+    )
+
+
+def _fleet_file(tenant: str, client: str) -> tuple[str, ...]:
+    return (
         "approvers:",
-        "  tenant_id: …   # az account show --query tenantId -o tsv",
-        "  client_id: …   # echo $app",
+        f"  tenant_id: {tenant}",
+        f"  client_id: {client}",
         "  groups: […]    # az ad group show --group NAME --query id -o tsv",
         "  at_least: 1",
         "  not: requester",
