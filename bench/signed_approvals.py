@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -65,7 +65,7 @@ def signed() -> tuple[SignedApproval, dict[str, dict[str, Any]]]:
     approval = SignedApproval(
         statement=said, commitment=committed, id_token=token, signature=signature, entra_key=canonical(published)
     )
-    return approval, {"k": cast("dict[str, Any]", published)}
+    return approval, {"k": published}
 
 
 def main() -> None:
