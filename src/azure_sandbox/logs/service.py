@@ -45,10 +45,11 @@ class LogAnalytics:
         query = read(text)
         if query is None or sent.get("workspaces"):
             raise _problem(501, "SandboxNotModelled", "azure-sandbox: this query of logs is not modelled")
-        since = request.now - _timespan(sent.get("timespan"))
-        return self._answer(self._rows(claims, workspace, query, since))
+        return self._answer(self._rows(claims, workspace, query, _timespan(sent.get("timespan")), request.now))
 
-    def _rows(self, claims: Claims, workspace: Workspace, query: AuditQuery, since: datetime) -> list[list[Any]]:
+    def _rows(
+        self, claims: Claims, workspace: Workspace, query: AuditQuery, span: timedelta, now: datetime
+    ) -> list[list[Any]]:
         """Return the rows of a query. With `isfuzzy`, one missing or forbidden table is skipped, but not both."""
         logs, found, tables = self._state.logs, [], 0
         for table in (query.table, "AzureDiagnostics"):
@@ -56,7 +57,8 @@ class LogAnalytics:
                 continue
             self._require(claims, workspace, f"query/{table}")
             tables += 1
-            found += logs.rows(workspace, query.cluster, table, query.category)
+            for cluster in query.clusters:
+                found += [(cluster, it) for it in logs.rows(workspace, cluster, table, query.category, now)]
         if not tables:
             inner = {
                 "code": "SemanticError",
@@ -67,7 +69,7 @@ class LogAnalytics:
                 },
             }
             raise _problem(400, "BadArgumentError", "The request had some invalid properties", inner)
-        return query.run(found, since)
+        return query.run(found, now - span)
 
     def _held(self, workspace: Workspace, table: str) -> bool:
         """Return whether the table exists: Azure creates it with the first entry that is sent to it."""
