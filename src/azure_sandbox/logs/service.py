@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict, deque
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,11 +21,15 @@ LONGEST = timedelta(days=3650)
 
 
 class LogAnalytics:
-    """The endpoint of one sandbox. `partial`: number of coming queries that get only part of their rows."""
+    """The endpoint of one sandbox. `partial`: number of coming queries that get only part of their rows.
+
+    `feed` brings the logs up to date before each query.
+    """
 
     def __init__(self, directory: Directory, tokens: Tokens, state: State) -> None:
         self.router = Router("Log Analytics API")
         self.partial = 0
+        self.feed: Callable[[], None] | None = None
         self._directory = directory
         self._tokens = tokens
         self._state = state
@@ -42,6 +47,8 @@ class LogAnalytics:
         text = sent.get("query")
         if not isinstance(text, str) or not text.strip():
             raise _problem(400, "BadArgumentError", "The request had some invalid properties")
+        if self.feed is not None:
+            self.feed()
         query = read(text)
         if query is None or sent.get("workspaces"):
             raise _problem(501, "SandboxNotModelled", "azure-sandbox: this query of logs is not modelled")
