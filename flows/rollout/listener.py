@@ -39,4 +39,4 @@ class Listener:
 
     def begun(self, cluster: ClusterId) -> None:
         """Note that a cluster begins: its callers no longer count for the others."""
-        self._left.remove(cluster)
+        self._left = [one for one in self._left if one.key != cluster.key]
