@@ -19,6 +19,8 @@ from aks_entra.core.evidence.observations import (
     GroupEnsured,
     GroupSeen,
     HandedOut,
+    HookRan,
+    HookStatus,
     LocalAccountsDisabled,
     LocalAccountsEnabled,
     Moment,
@@ -175,6 +177,7 @@ EVIDENCE: tuple[Evidence, ...] = (
             )
         ),
     ),
+    HookRan(at=AT, place=0, hook="emit contoso.rotated", status=HookStatus.DONE, ca=NEW_CA, detail="it was sent"),
     Failure(
         at=AT, error="Rejected", step="rotate-certificates", message="no quota", code="Quota", correlation_id="arm-5"
     ),

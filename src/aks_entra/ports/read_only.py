@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn, cast
 from aks_entra.core.steps import Step, writes
 from aks_entra.errors import Refused
 from aks_entra.ports.directory import Directory
+from aks_entra.ports.hubs import Hubs
 from aks_entra.ports.migration import ControlPlane, Ports
 
 WRITES: Final[Mapping[str, frozenset[str]]] = {
@@ -25,6 +26,7 @@ WRITES: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
     "directory": frozenset({"ensure_group"}),
+    "hubs": frozenset({"update_argocd_secrets"}),
 }
 """The calls of each port that change Azure or Entra ID, or give a credential away."""
 _REMEDY: Final = "start migrate-fleet with this plan: it asks for an approval of the steps that are left"
@@ -36,6 +38,7 @@ def only_looking(ports: Ports) -> Ports:
         ports,
         arm=cast("ControlPlane", _ReadOnly(ports.arm, WRITES["arm"])),
         directory=cast("Directory", _ReadOnly(ports.directory, WRITES["directory"])),
+        hubs=cast("Hubs", _ReadOnly(ports.hubs, WRITES["hubs"])) if ports.hubs else None,
     )
 
 

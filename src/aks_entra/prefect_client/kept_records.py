@@ -36,6 +36,7 @@ LIVE: Final = frozenset(
     {
         "access",
         "access-ended",
+        "callers",
         "access-review",
         "batch-progress",
         "buried",

@@ -17,6 +17,7 @@ from aks_entra.core.evidence.observations import (
     Failure,
     GroupEnsured,
     GroupSeen,
+    HookRan,
     LocalAccountsDisabled,
     LocalAccountsEnabled,
     NodesSeen,
@@ -111,6 +112,9 @@ def line_of(one: Evidence) -> Line:  # noqa: C901, PLR0911, PLR0912 - a table: o
         case DoorsSeen():
             doors = (f"{door.kind} {door.state} ({'; '.join(door.because)})" for door in one.doors)
             return Line(at=one.at, what="ways in", detail="; ".join(doors))
+        case HookRan():
+            detail = f": {one.detail}" if one.detail else ""
+            return Line(at=one.at, what=f"after the rotation, {one.hook}", detail=f"{one.status}{detail}; CA {one.ca}")
         case Failure():
             where = f"at {one.step}: " if one.step else ""
             code = f" ({one.code})" if one.code else ""
