@@ -36,10 +36,10 @@ LIVE: Final = frozenset(
     {
         "access",
         "access-ended",
-        "callers",
         "access-review",
         "batch-progress",
         "buried",
+        "callers",
         "claim",
         "failed",
         "granted",
