@@ -27,7 +27,7 @@ from aks_entra.prefect_client.leases import Leases, hold_leases
 from aks_entra.prefect_client.lineage import named
 from aks_entra.prefect_client.liveness import register
 from aks_entra.prefect_client.migration_records import PrefectJournal, load_plan_of
-from aks_entra.prefect_client.names import WINDOW_CLOSED, short
+from aks_entra.prefect_client.names import NOT_QUIET, WINDOW_CLOSED, short
 from aks_entra.prefect_client.run_log import PrefectLog, tell
 from aks_entra.prefect_client.skips import left_out
 from aks_entra.prefect_client.stored_documents import words_of
@@ -36,6 +36,7 @@ from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
 from aks_entra.wiring import load_clients
 from flows.rollout.cancellation import cancel_in_order, waiting_for_slot
+from flows.rollout.listener import Listener
 from flows.rollout.member import migrate_member
 from flows.rollout.outcome import leave_out
 from flows.rollout.signatures import read_signatures
@@ -78,13 +79,15 @@ async def migrate_members(plan: str, stage: str, members: list[str]) -> State[An
 
     ended: list[Verdict] = []
     tracker = BatchTracker(fleet, clusters)
+    listener = Listener(current.gate("before"), clusters)
 
     async def in_turn(job: Job, leases: Leases) -> Reason:
         async with waiting_for_slot(slots.of(job.plan.cluster), job):
-            why = await reason_not_to_begin(current, job, failures)
+            why = await reason_not_to_begin(current, job, failures, listener if allowed.writes else None)
             if why is not None:
                 tracker.give(*await leave_out(fleet, (job.plan.cluster,), why.because, why.reason))
                 return why.reason
+            listener.begun(job.plan.cluster)
             tell(f"{job.plan.cluster}: the migration begins, under plan {short(job.digest)}")
             verdict = await migrate_member(job, leases, tracker, fleet.after)
             tracker.give(verdict)
@@ -120,6 +123,8 @@ async def migrate_members(plan: str, stage: str, members: list[str]) -> State[An
         return Failed(message=message)
     if late := left.count(Reason.WINDOW_CLOSED):
         return Completed(name=WINDOW_CLOSED, message=f"{late} of {len(left)} wait for the next opening of their window")
+    if calling := left.count(Reason.NOT_QUIET):
+        return Completed(name=NOT_QUIET, message=f"{calling} of {len(left)} wait until their logs are quiet again")
     return Completed(message=message)
 
 
@@ -150,10 +155,19 @@ def the_prover(plan: FleetPlan, clusters: tuple[ClusterId, ...]) -> Prover:
     return groups[0].prover or plan.prover
 
 
-async def reason_not_to_begin(stage: Stage, job: Job, failures: Failures) -> NotBegun | None:
-    """Read what is known when a cluster could begin. Returns why it is not begun, or None."""
+async def reason_not_to_begin(stage: Stage, job: Job, failures: Failures, listener: Listener | None) -> NotBegun | None:
+    """Read what is known when a cluster could begin. Returns why it is not begun, or None.
+
+    `listener` reads the audit logs; None if the batch may not write.
+    """
     gate, cluster = stage.gate("before"), job.plan.cluster
     windows = (await read_windows((cluster,)))[0] if gate and gate.maintenance_window else ()
     left = await left_out(job.digest, cluster)
-    at_start = StartFacts(failures=await failures.count(), skipped=left.words if left else "", maintenance=windows)
+    at_start = StartFacts(
+        failures=await failures.count(),
+        skipped=left.words if left else "",
+        maintenance=windows,
+        listened=await listener.listened() if listener else (),
+        writes=listener is not None,
+    )
     return not_begun(stage, at_start, progress.now())

@@ -1,7 +1,8 @@
 """Migrate a fleet, stage by stage. The coordinator decides nothing: `core.rollout.next_action` says what comes next.
 
 1. Freeze the plan, and read the rollout's state from Prefect's server.
-2. At the gate before a stage: read from Azure what is left to write; wait for a time or a window; suspend for approval.
+2. At the gate before a stage: read from Azure what is left to write; wait for a time, a window or quiet audit logs;
+   suspend for approval.
 3. Start the stage's batches, or follow those that run, and stop if more clusters are not proven than the stage allows.
 4. Pass the gate after the stage in the same way, and continue with the next stage.
 5. Once the soak has ended, plan the rotations that are owed, and carry that plan out like the first one.
@@ -30,6 +31,7 @@ from aks_entra.core.rollout.actions import (
     AskForApproval,
     End,
     FinishStage,
+    ReadAuditLogs,
     ReadMaintenanceWindows,
     RecheckStage,
     RunStage,
@@ -116,6 +118,8 @@ async def perform(run: UUID, state: RolloutState, todo: Action) -> RolloutState:
             state = await gates.recheck(run, state, todo)
         case ReadMaintenanceWindows():
             state = await gates.read_maintenance(state, todo)
+        case ReadAuditLogs():
+            state = await gates.listen(run, state, todo)
         case ArriveAtGate():
             state = await gates.arrive(state, todo)
         case AskForApproval():

@@ -10,8 +10,9 @@ from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.planning.fleet import Fleet, WantedGroup
 from aks_entra.core.planning.parts import FleetPart
 from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.rollout.quiet import Heard
 from aks_entra.execution import gate_recheck
-from aks_entra.planning import inventory, planner, recheck
+from aks_entra.planning import audit_logs, inventory, planner, recheck
 from aks_entra.planning.inventory import Row
 from aks_entra.planning.selection import Selection
 from aks_entra.prefect_client import plan_elsewhere, records
@@ -60,6 +61,18 @@ async def take_inventory(
 async def read_windows(clusters: tuple[ClusterId, ...]) -> tuple[tuple[MaintenanceWindow, ...] | None, ...]:
     """Return the maintenance configurations of each cluster. None where they could not be read."""
     return await recheck.maintenance_windows(current_session().ports, clusters)
+
+
+@observable("read audit logs", of=None)
+async def read_logs(clusters: tuple[ClusterId, ...], quiet: int) -> dict[str, Heard]:
+    """Return what the audit logs show of the last `quiet` seconds, by `ClusterId.key`."""
+    return await audit_logs.listen_to(current_session().ports, clusters, quiet)
+
+
+@observable("read owners", of=None)
+async def read_owners(clusters: tuple[ClusterId, ...]) -> dict[str, str]:
+    """Return who looks after each cluster by its tags, by `ClusterId.key`."""
+    return await audit_logs.owners_of(current_session().ports, clusters)
 
 
 @observable("look for changes", of=None)

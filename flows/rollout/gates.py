@@ -6,18 +6,36 @@ from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
+from aks_entra.core.durations import stamp
 from aks_entra.core.planning.approval import Approval
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.planning.signed_approval import Count
-from aks_entra.core.rollout.actions import ArriveAtGate, AskForApproval, ReadMaintenanceWindows, RecheckStage
+from aks_entra.core.rollout.actions import (
+    ArriveAtGate,
+    AskForApproval,
+    ReadAuditLogs,
+    ReadMaintenanceWindows,
+    RecheckStage,
+)
 from aks_entra.core.rollout.next_action import RolloutState
-from aks_entra.prefect_client import approvals, events, fleet_runs, migration_records, pages, progress, rollout, runs
+from aks_entra.core.rollout.quiet import CallersAtGate, not_quiet
+from aks_entra.prefect_client import (
+    approvals,
+    events,
+    fleet_runs,
+    gate_callers,
+    migration_records,
+    pages,
+    progress,
+    rollout,
+    runs,
+)
 from aks_entra.prefect_client.decisions import question_of
 from aks_entra.prefect_client.signed_approvals import asked_at_stage, count_stored
 from aks_entra.settings import Settings
 from flows.rollout.parts import plan_what_changed
 from flows.rollout.signatures import read_signatures
-from tasks.planning import due_to_write, read_windows
+from tasks.planning import due_to_write, read_logs, read_owners, read_windows
 from tasks.session import open_session
 
 
@@ -57,6 +75,19 @@ async def read_maintenance(state: RolloutState, todo: ReadMaintenanceWindows) ->
     async with open_session(Settings(), prover=state.plan.prover.spec):
         found = await read_windows(todo.clusters)
     return replace(state, maintenance={one.key: windows for one, windows in zip(todo.clusters, found, strict=True)})
+
+
+async def listen(run: UUID, state: RolloutState, todo: ReadAuditLogs) -> RolloutState:
+    """Read the audit logs of the stage's clusters, and store which callers keep its gate shut."""
+    async with open_session(Settings(), prover=state.plan.prover.spec):
+        heard = await read_logs(todo.clusters, todo.quiet)
+        now = progress.now()
+        shut = not_quiet(todo.clusters, heard, todo.quiet, now)
+        owners = await read_owners(tuple(one.cluster for one in shut)) if shut else {}
+    shut = tuple(replace(one, owner=owners[one.cluster.key]) for one in shut)
+    stage = state.plan.stages[state.current].name
+    await gate_callers.store(run, CallersAtGate(stage=stage, quiet=todo.quiet, at=stamp(now), shut=shut))
+    return replace(state, heard=heard)
 
 
 async def arrive(state: RolloutState, gate: ArriveAtGate) -> RolloutState:

@@ -34,6 +34,7 @@ class Clock:
         self.by_hand = by_hand
         self._source = source
         self._ahead = timedelta()
+        self._advances: list[tuple[datetime, timedelta]] = []  # machine's time, and how far ahead the clock was then
         self._started = source()
 
     @classmethod
@@ -63,6 +64,12 @@ class Clock:
         """Return the present moment, timezone-aware, in UTC."""
         return self._source() if self.by_hand else self._source() + self._ahead
 
+    def shown(self, machine: datetime) -> datetime:
+        """Return what this clock showed when the machine's clock showed a moment."""
+        if self.by_hand:
+            return machine
+        return machine + next((ahead for at, ahead in reversed(self._advances) if at <= machine), timedelta())
+
     def progress(self) -> datetime:
         """Return the moment up to which operations have progressed: `now`, except with `by_hand`."""
         return self._started + self._ahead if self.by_hand else self.now()
@@ -80,3 +87,4 @@ class Clock:
         if time < timedelta():
             raise ValueError("the clock cannot be set back")
         self._ahead += time
+        self._advances.append((self._source(), self._ahead))

@@ -34,6 +34,7 @@ from azure_sandbox.front.traffic_report import Exchange, Report
 from azure_sandbox.front.tunnel import Passage
 from azure_sandbox.graph.service import HOST as GRAPH_HOST
 from azure_sandbox.graph.service import Graph
+from azure_sandbox.logs.feed import Feed
 from azure_sandbox.logs.service import HOST as LOGS_HOST
 from azure_sandbox.logs.service import LogAnalytics
 from azure_sandbox.state.folder import Saved, save
@@ -111,6 +112,8 @@ class Sandbox:
         self.logs = LogAnalytics(self.directory, self.tokens, self.arm.state)
         subscriptions = {it.name.lower(): key for key, it in self.arm.state.subscriptions.items()}
         self.vaults = KeyVaults(self.directory, self.tokens, self.arm.state, described.key_vaults, subscriptions)
+        if self._plant is not None:
+            self.logs.feed = Feed(self.arm.state.logs, self.clock, self._plant.audited)
         self._observers = (self.report.note, *(() if observe is None else (observe,)))
         self.proxy = Proxy(self, self.clock, port=port, observe=self._observe, faults=self.faults)
         self.authority = authority or (saved and saved.authority()) or Authority(self.clock.now())

@@ -10,7 +10,9 @@ import pytest
 from aks_entra.adapters.log_analytics import QUERY
 from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup, WantedTarget
 from aks_entra.core.preflight.audit_callers import AuditedCallers, Holds
+from aks_entra.core.rollout.quiet import listen
 from aks_entra.errors import Refused, TryLater
+from aks_entra.planning.audit_logs import listen_to
 from aks_entra.planning.planner import plan_fleet
 from aks_entra.ports.migration import AuditTrail
 from aks_entra.wiring import Session
@@ -54,6 +56,9 @@ MORE = f"""\
           - {{<<: *managed, name: writes, auditLog: {{<<: *log, categories: [kube-audit-admin]}}}}
           - {{<<: *managed, name: empty, auditLog: {{workspace: new}}}}
           - {{<<: *managed, name: quiet, auditLog: {{events: [{{user: "system:kube-scheduler", verb: list, at: 1d}}]}}}}
+          - {{<<: *managed, name: steady, auditLog: {{events: [
+              {{user: "system:kube-scheduler", verb: get, at: 9d, hourly: true}},
+              {{user: dana@contoso.com, entra: true, at: 1d}}, {{user: masterclient, at: 8d}}]}}}}
           - {{<<: *managed, name: old, auditLog: {{events: [{{user: masterclient, at: 40d}}]}}}}
           - {{<<: *managed, name: stored, auditLog: {{<<: *log, workspace: ""}}}}
           - {{<<: *managed, name: guards, auditLog: {{<<: *log, categories: [guard]}}}}
@@ -158,6 +163,21 @@ async def test_the_plan_lists_callers_that_break_and_unknown_ones(opened: Opener
 
 
 @LOGGED
+async def test_a_gate_hears_the_clusters_of_several_workspaces(opened: Opener, box: Sandbox) -> None:
+    names = ("whole", "quiet", "steady", "writes", "stored", "empty")
+    clusters = {name: cluster(name, "logged") for name in names}
+    async with opened() as session:
+        heard = await listen_to(session.ports, tuple(clusters.values()), 7 * 86_400)
+    found = {name: listen(one, heard.get(one.key), 7 * 86_400, box.clock.now()) for name, one in clusters.items()}
+    assert found["steady"].quiet, found["steady"]
+    assert [one.username for one in found["whole"].callers][:2] == ["masterclient", "ci-bot"]
+    assert "begins at" in found["quiet"].unknown
+    assert "does not contain reads" in found["writes"].unknown
+    assert "storage account" in found["stored"].unknown
+    assert "no table with an audit log yet" in found["empty"].unknown
+
+
+@LOGGED
 async def test_a_missing_right_is_named(opened: Opener, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_CLIENT_ID", READER["appId"])
     monkeypatch.setenv("AZURE_CLIENT_SECRET", "the-reader")
@@ -186,7 +206,9 @@ async def test_errors_and_limits_of_the_service_are_reported(opened: Opener, box
 
 
 def test_only_the_supported_query_is_parsed() -> None:
-    text = QUERY.format(cluster="/subscriptions/s", table="AKSAudit", category="kube-audit", most=10)
+    text = QUERY.format(
+        clusters="'/subscriptions/s', '/subscriptions/t'", table="AKSAudit", category="kube-audit", most=10
+    )
     assert read(text) is not None
     assert read(text.replace("startswith", "contains", 1)) is None
     assert read("AKSAudit | count") is None

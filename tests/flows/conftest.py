@@ -187,6 +187,9 @@ subscriptions:
           {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: signed, location: westeurope, clusters: [
           {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: listening, location: westeurope, clusters: [
+          {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins], tags: {{team: shop}}, auditLog: {{
+            events: [{{user: "system:kube-scheduler", at: 1d, hourly: true}}]}}}}]}}
       - {{name: measured, location: westeurope, clusters: [
           {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: run-again, location: westeurope, clusters: [

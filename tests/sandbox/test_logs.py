@@ -5,14 +5,19 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from azure_sandbox.clock import Clock
+from azure_sandbox.cluster.real.audit_log import AuditLogFile
+from azure_sandbox.logs.feed import Feed
 from azure_sandbox.logs.kql import TEXT
 from azure_sandbox.logs.service import LIMIT
+from azure_sandbox.logs.state import Logs, Setting
 from azure_sandbox.server import Sandbox
 
 SUBSCRIPTION = "3e8b1a70-6c2f-4d95-b0e4-8f7a2c5d9163"
@@ -42,7 +47,7 @@ subscriptions:
           - {{name: shop-02}}
 """
 AUDIT = (
-    TEXT.replace("<cluster>", CLUSTER.lower())
+    TEXT.replace("<clusters>", f"'{CLUSTER.lower()}'")
     .replace("<table>", "AKSAudit")
     .replace("<category>", "kube-audit")
     .replace("<most>", "100")
@@ -102,7 +107,7 @@ async def test_a_query_has_the_same_result_after_an_export(tmp_path: Path) -> No
         assert [(row["Username"], row["Count"], row["Address"]) for row in rows] == [("masterclient", 4, "10.2.0.7")]
         assert rows[0]["First"] < rows[0]["Last"]
         short = await http.post(url, json={"query": AUDIT, "timespan": "PT60H"}, headers=headers)
-        assert short.json()["tables"][0]["rows"][0][6] == 3
+        assert short.json()["tables"][0]["rows"][0][7] == 3
         again = tmp_path / "again"
         again.mkdir()
         (again / "world.yaml").write_text(sandbox.export())
@@ -143,3 +148,63 @@ async def test_an_unknown_workspace_and_too_many_requests_are_refused(tmp_path: 
         answer = await http.post(known, json={"query": AUDIT}, headers=headers)
         assert (answer.status_code, answer.json()["error"]["code"]) == (429, "ThrottledError")
         assert 0 < int(answer.headers["retry-after"]) <= 30
+
+
+def audited(user: str, at: datetime, **more: Any) -> tuple[str, dict[str, Any]]:
+    """Return an event of Kubernetes' audit log, with its cluster."""
+    known = {"verb": "get", "userAgent": "curl", "sourceIPs": ["10.2.0.7"], "responseStatus": {"code": 200}}
+    return CLUSTER, {"stageTimestamp": at.isoformat(), "user": {"username": user, **more}, **known}
+
+
+def test_events_of_a_real_control_plane_reach_the_workspace_where_a_setting_sends_them() -> None:
+    machine = datetime(2026, 11, 28, 5, 30, tzinfo=UTC)
+    clock = Clock(source=lambda: machine)
+    logs, waiting = Logs(), [audited("masterclient", machine)]
+
+    def read() -> list[tuple[str, dict[str, Any]]]:
+        taken = list(waiting)
+        waiting.clear()
+        return taken
+
+    feed = Feed(logs, clock, read)
+    feed()
+    assert not logs.events, "without a setting, nothing is kept"
+    logs.settings[CLUSTER.lower()] = [Setting(name="audit", categories=("kube-audit",), workspace=WORKSPACE)]
+    earlier = machine - timedelta(minutes=1)
+    waiting += [audited("masterclient", earlier), audited("masterclient", machine)]
+    clock.advance(timedelta(hours=2))
+    credential = {"authentication.kubernetes.io/credential-id": ["X509SHA256=ab"]}
+    waiting += [audited("ci", machine, extra=credential), audited("dana", machine, extra={"oid": ["1"]})]
+    feed()
+    scheduler, *others = logs.events[CLUSTER.lower()]
+    assert (scheduler.user, scheduler.hourly, scheduler.at) == ("system:kube-scheduler", True, earlier)
+    assert [(one.user, one.count, one.at, one.certificate, one.entra) for one in others] == [
+        ("masterclient", 1, earlier, False, False),
+        ("masterclient", 1, machine + timedelta(hours=2), False, False),  # after the clock was advanced
+        ("ci", 1, machine + timedelta(hours=2), True, False),
+        ("dana", 1, machine + timedelta(hours=2), False, True),
+    ]
+    waiting.append(audited("ci", machine, extra=credential))
+    feed()
+    assert [one.count for one in logs.events[CLUSTER.lower()]] == [1, 1, 1, 2, 1]
+    assert [one.at.hour for one in scheduler.until(clock.now())] == [5, 6, 7, 7]
+
+
+def test_an_audit_log_is_read_line_by_line_and_survives_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "audit.log"
+    log = AuditLogFile(file)
+    assert log.take() == []
+    file.write_text('{"verb": "get"}\n{"verb": ')
+    assert log.take() == [{"verb": "get"}]
+    file.write_text(file.read_text() + '"list"}\n')
+    log.catch_up()
+    file.unlink()
+    assert log.take() == [{"verb": "list"}]
+    assert log.take() == []
+
+
+def test_a_clock_by_hand_does_not_move_what_the_machine_saw() -> None:
+    machine = datetime(2026, 11, 28, 5, 30, tzinfo=UTC)
+    clock = Clock(by_hand=True, source=lambda: machine)
+    clock.advance(timedelta(hours=2))
+    assert clock.shown(machine) == machine

@@ -1,14 +1,15 @@
 """Reads who calls a cluster's API server, from the Log Analytics workspace in the cluster's diagnostic settings.
 
-One query for each cluster counts similar requests, and `core.preflight.audit_callers` judges them. Requests of callers
-that a migration does not affect are only counted: they show that the log does contain requests.
+One query for the clusters of a workspace counts similar requests, and `core.preflight.audit_callers` judges them.
+Requests of callers that a migration does not affect are only counted, with the hours in which there were some: they
+show which time the log covers.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +19,7 @@ from aks_entra.adapters.http.failures import azure
 from aks_entra.adapters.http.network import Web
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import stamp
-from aks_entra.core.preflight.audit_callers import AuditedCallers, Call, who_breaks
+from aks_entra.core.preflight.audit_callers import AuditedCallers, AuditLog, Call, who_breaks
 from aks_entra.errors import Refused
 
 if TYPE_CHECKING:
@@ -36,19 +37,20 @@ _NO_TABLE: Final = "Failed to resolve"
 _BAD: Final = 400
 
 QUERY: Final = """\
-let cluster = '{cluster}';
 union isfuzzy=true
 (
 {table}
-| where _ResourceId =~ cluster
-| project TimeGenerated, Stage, Verb, User = todynamic(User), UserAgent, SourceIps = todynamic(SourceIps), \
+| where _ResourceId in~ ({clusters})
+| project TimeGenerated, Cluster = tolower(_ResourceId), Stage, Verb, User = todynamic(User), UserAgent, \
+SourceIps = todynamic(SourceIps), \
 Status = todynamic(ResponseStatus)
 ),
 (
 AzureDiagnostics
-| where _ResourceId =~ cluster and Category == '{category}'
+| where _ResourceId in~ ({clusters}) and Category == '{category}'
 | extend Event = parse_json(column_ifexists('log_s', ''))
-| project TimeGenerated, Stage = tostring(Event.stage), Verb = tostring(Event.verb), User = Event.user, \
+| project TimeGenerated, Cluster = tolower(_ResourceId), Stage = tostring(Event.stage), \
+Verb = tostring(Event.verb), User = Event.user, \
 UserAgent = tostring(Event.userAgent), SourceIps = Event.sourceIPs, Status = Event.responseStatus
 )
 | where Stage in ('ResponseComplete', 'Panic')
@@ -61,8 +63,9 @@ and isempty(tostring(Extra['authentication.kubernetes.io/pod-name'])), 'account'
 Username startswith 'system:' or isempty(Username) or isnotempty(tostring(Extra.oid)), 'stays',
 'other')
 | extend Named = Kind in ('account', 'other')
-| summarize Count = count(), First = min(TimeGenerated), Last = max(TimeGenerated) by
-Username = case(Named, Username, Kind == 'node', 'system:node:', ''),
+| summarize Count = count(), First = min(TimeGenerated), Last = max(TimeGenerated), \
+Hours = make_set_if(bin(TimeGenerated, 1h), Kind == 'stays') by
+Cluster, Username = case(Named, Username, Kind == 'node', 'system:node:', ''),
 UserAgent = iff(Named, UserAgent, ''),
 Address = iff(Kind == 'stays', '', tostring(SourceIps[0])),
 Verb = case(Named, Verb, Verb in ('get', 'list', 'watch'), 'get', 'update'),
@@ -72,14 +75,6 @@ and tostring(Extra['authentication.kubernetes.io/credential-id'][0]) startswith 
 | top {most} by Count desc
 """
 """Of tables AKSAudit and AzureDiagnostics (https://learn.microsoft.com/azure/azure-monitor/reference/tables/aksaudit)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sent:
-    """A workspace that gets the audit log. `whole` is False if it gets only kube-audit-admin, which has no reads."""
-
-    workspace: str
-    whole: bool
 
 
 class LogAnalytics:
@@ -98,40 +93,72 @@ class LogAnalytics:
             Refused: Azure refuses the query.
             TryLater: Azure throttles, fails, or cannot be reached.
         """
+        log, why = await self.log_of(cluster)
+        if log is None:
+            return None, why
+        found, missing = await self.callers_in(log, (cluster,), timedelta(days=days))
+        if cluster.key not in found:
+            name = log.workspace.rpartition("/")[2]
+            return None, missing or f"workspace {name} has no audited request of the last {days} days"
+        return found[cluster.key], ""
+
+    async def log_of(self, cluster: ClusterId) -> tuple[AuditLog | None, str]:
+        """Return where a cluster sends its audit log, by its diagnostic settings, or None and why nobody can ask there.
+
+        Raises:
+            Refused: Azure refuses the request.
+            TryLater: Azure throttles, fails, or cannot be reached.
+        """
         path = f"{cluster.resource_id}/providers/Microsoft.Insights/diagnosticSettings?api-version={_SETTINGS}"
         settings = await pages(self._clients, path)
         if settings is None:
             return None, "its diagnostic settings could not be read (Microsoft.Insights/diagnosticSettings/read)"
         sent = _sent(settings)
-        if sent is None:
-            return None, _nowhere(settings)
-        workspace = await read(self._clients, sent.workspace, _WORKSPACE)
-        name = sent.workspace.rpartition("/")[2]
+        return sent, "" if sent else _nowhere(settings)
+
+    async def callers_in(
+        self, log: AuditLog, clusters: Sequence[ClusterId], since: timedelta
+    ) -> tuple[Mapping[str, AuditedCallers], str]:
+        """Return the callers of a workspace's clusters in the time `since` before now, by `ClusterId.key`.
+
+        Also returns what is missing of the answer, for all of these clusters; empty: nothing. A cluster without an
+        audited request is left out.
+
+        Raises:
+            Refused: Azure refuses the query.
+            TryLater: Azure throttles, fails, or cannot be reached.
+        """
+        workspace = await read(self._clients, log.workspace, _WORKSPACE)
+        name = log.workspace.rpartition("/")[2]
         customer = str(((workspace or {}).get("properties") or {}).get("customerId") or "")
         if not customer:
-            return None, f"workspace {name} could not be read (Microsoft.OperationalInsights/workspaces/read)"
-        rows, missing = await self._asked(customer, _query(cluster, whole=sent.whole), days, name)
-        found = who_breaks(_call(row, whole=sent.whole) for row in rows)
-        if found is None:
-            return None, missing or f"workspace {name} has no audited request of the last {days} days"
+            return {}, f"workspace {name} could not be read (Microsoft.OperationalInsights/workspaces/read)"
+        rows, missing = await self._asked(customer, _query(clusters, whole=log.whole), since, name)
         if len(rows) >= MOST:
             missing = missing or f"workspace {name} has more than {MOST:,} kinds of caller"
-        return replace(found, complete=found.complete and not missing, missing=missing), ""
+        calls: dict[str, list[Call]] = {}
+        for row in rows:
+            calls.setdefault(str(row["Cluster"]).lower(), []).append(_call(row, whole=log.whole))
+        found = {cluster: who for cluster, several in calls.items() if (who := who_breaks(several))}
+        return {
+            cluster: replace(one, complete=one.complete and not missing, missing=missing)
+            for cluster, one in found.items()
+        }, missing
 
     async def close(self) -> None:
         """Close the client, but not the connection pool."""
         if self._made is not None:
             await self._made.close()
 
-    async def _asked(self, customer: str, query: str, days: int, name: str) -> tuple[Sequence[Mapping[str, Any]], str]:
+    async def _asked(
+        self, customer: str, query: str, since: timedelta, name: str
+    ) -> tuple[Sequence[Mapping[str, Any]], str]:
         """Return the rows, and a text that says what is missing. The text is empty if nothing is."""
         from azure.monitor.query import LogsQueryPartialResult
 
         try:
-            with azure(f"ask workspace {name} who calls the cluster", host=HOST):
-                result = await self._client().query_workspace(
-                    customer, query, timespan=timedelta(days=days), server_timeout=_PATIENCE
-                )
+            with azure(f"ask workspace {name} who calls its clusters", host=HOST):
+                result = await self._client().query_workspace(customer, query, timespan=since, server_timeout=_PATIENCE)
         except Refused as refused:
             if refused.status == _BAD and _no_table(refused.__cause__):
                 return (), f"workspace {name} has no table with an audit log yet"
@@ -159,14 +186,14 @@ def _no_table(cause: BaseException | None) -> bool:
     return response is not None and _NO_TABLE in str(response.text())
 
 
-def _sent(settings: Sequence[Mapping[str, Any]]) -> _Sent | None:
+def _sent(settings: Sequence[Mapping[str, Any]]) -> AuditLog | None:
     """Return the workspace that gets most of the audit log. None if no workspace gets any of it."""
     found = []
     for setting in settings:
         properties = setting.get("properties") or {}
         workspace, kinds = str(properties.get("workspaceId") or ""), _enabled(properties)
         if workspace and kinds & {"kube-audit", "kube-audit-admin"}:
-            found.append(_Sent(workspace=workspace, whole="kube-audit" in kinds))
+            found.append(AuditLog(workspace=workspace, whole="kube-audit" in kinds))
     return next((one for one in found if one.whole), found[0] if found else None)
 
 
@@ -189,12 +216,13 @@ def _nowhere(settings: Sequence[Mapping[str, Any]]) -> str:
     return "no diagnostic setting of the cluster sends its audit log (kube-audit) anywhere"
 
 
-def _query(cluster: ClusterId, *, whole: bool) -> str:
-    resource = cluster.resource_id.lower()
-    if "'" in resource or "\\" in resource:
-        raise Refused(f"{cluster}: the name of an Azure resource cannot contain a quote or a backslash")
+def _query(clusters: Sequence[ClusterId], *, whole: bool) -> str:
+    for cluster in clusters:
+        if "'" in cluster.key or "\\" in cluster.key:
+            raise Refused(f"{cluster}: the name of an Azure resource cannot contain a quote or a backslash")
+    named = ", ".join(f"'{cluster.key}'" for cluster in clusters)
     table, category = ("AKSAudit", "kube-audit") if whole else ("AKSAuditAdmin", "kube-audit-admin")
-    return QUERY.format(cluster=resource, table=table, category=category, most=MOST)
+    return QUERY.format(clusters=named, table=table, category=category, most=MOST)
 
 
 def _call(row: Mapping[str, Any], *, whole: bool) -> Call:
@@ -214,7 +242,14 @@ def _call(row: Mapping[str, Any], *, whole: bool) -> Call:
         address=str(row["Address"] or ""),
         credential="X509SHA256=" if row["Certificate"] else "",
         reads=whole,
+        hours=tuple(_moment(hour) for hour in _hours(row["Hours"])),
     )
+
+
+def _hours(value: Any) -> Sequence[str]:
+    """Return the times in a dynamic column, which the service writes as JSON text."""
+    read = json.loads(value) if isinstance(value, str) and value else value
+    return [str(hour) for hour in read] if isinstance(read, list) else ()
 
 
 def _moment(value: datetime | str) -> str:

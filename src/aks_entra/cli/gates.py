@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from aks_entra.cli import output
 from aks_entra.cli.deferred import prefect_client
+from aks_entra.report.gate_callers import document_of, lines_of
 from aks_entra.report.terminal import borderless_table, safe_line
 
 if TYPE_CHECKING:
@@ -43,9 +44,23 @@ async def _show(format_: output.Format) -> None:
         until = one.until or "somebody decides"
         shown.add_row(safe_line(str(one.run)[:8]), safe_line(one.plan), safe_line(one.because), safe_line(until))
     output.emit(shown)
+    for one in found:
+        if one.callers:
+            output.emit_lines(
+                f"run {str(one.run)[:8]} waits for these callers with old credentials (read {one.callers.at}):"
+            )
+            for what, then in lines_of(one.callers):
+                output.emit_lines(f"  {what}", *([f"    → {then}"] if then else []))
     if any(not one.until for one in found):
         output.say("  aks-entra approve RUN --plan PLAN --reason …", style="dim")
 
 
-def _document(one: Waiting) -> dict[str, str]:
-    return {"run": str(one.run), "plan": one.plan, "because": one.because, "until": one.until, "page": one.page}
+def _document(one: Waiting) -> dict[str, Any]:
+    return {
+        "run": str(one.run),
+        "plan": one.plan,
+        "because": one.because,
+        "until": one.until,
+        "page": one.page,
+        **({"callers": document_of(one.callers)} if one.callers else {}),
+    }

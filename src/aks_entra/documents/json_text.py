@@ -27,6 +27,7 @@ from aks_entra.core.planning.fleet import Fleet
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.planning.signed_approval import SignedApproval
 from aks_entra.core.planning.signed_request import SignedRequest
+from aks_entra.core.rollout.quiet import CallersAtGate
 from aks_entra.core.storable import storable
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Verdict
@@ -55,6 +56,7 @@ _BASELINE: Final = _Form("baseline", Baseline)
 _FLEET: Final = _Form("fleet", Fleet)
 _RECORDS: Final = _Form("records", tuple[Record, ...])
 _OPENING: Final = _Form("opening", OpeningRecord)
+_CALLERS: Final = _Form("callers", CallersAtGate)
 _SIGNED_APPROVAL: Final = _Form("signed-approval", SignedApproval)
 _SIGNED_REQUEST: Final = _Form("signed-request", SignedRequest)
 
@@ -139,6 +141,16 @@ def dump_baseline(baseline: Baseline) -> str:
 def load_baseline(text: str) -> Baseline:
     """Read a baseline. Refused when malformed."""
     return _load(_BASELINE, text)[0]
+
+
+def dump_callers(found: CallersAtGate) -> str:
+    """`{"kind": "aks-entra/callers", "callers": {…}}`."""
+    return _dump(_CALLERS, found)
+
+
+def load_callers(text: str) -> CallersAtGate:
+    """Read which callers kept a gate shut. Refused when malformed."""
+    return _load(_CALLERS, text)[0]
 
 
 def dump_opening(record: OpeningRecord) -> str:

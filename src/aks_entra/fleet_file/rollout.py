@@ -16,7 +16,7 @@ from pydantic_core import CoreSchema
 from aks_entra.core.durations import moment, span, stamp
 from aks_entra.core.planning.approvers import Approvers
 from aks_entra.core.planning.fleet import GroupSpec, StageSpec
-from aks_entra.core.planning.gates import Gate, Hours
+from aks_entra.core.planning.gates import DAY, Gate, Hours
 from aks_entra.core.planning.rollout import Soak
 from aks_entra.fleet_file.errors import Mistake, Mistakes, shown
 from aks_entra.fleet_file.fields import (
@@ -36,6 +36,8 @@ from aks_entra.fleet_file.part import Part, once, pairs
 from aks_entra.fleet_file.prover import ProverFile
 
 MAX_STAGES: Final = 100
+HOUR: Final = 3600
+LOG_DAYS: Final = 90
 
 
 class OrBoolean:
@@ -200,6 +202,15 @@ class GateFile(Part):
     """No cluster is started outside this window."""
     maintenance_window: StrictBool = False
     """No cluster is started outside its own maintenance window in Azure. A cluster without one does not wait."""
+    quiet: Span | None = None
+    """How long the clusters' audit logs must show no caller with an old credential. An unknown log never opens it."""
+
+    @model_validator(mode="after")
+    def _hears_enough(self) -> GateFile:
+        if self.quiet and not HOUR <= _seconds(self.quiet) <= LOG_DAYS * DAY:
+            remedy = f"write a time from 1h to {LOG_DAYS}d, such as `quiet: 7d`"
+            raise Mistakes([Mistake(f"the audit logs cannot be judged for {self.quiet}", remedy, at=("quiet",))])
+        return self
 
     def to_gate(self, *, approval: bool, approvers: ApproversFile | None = None) -> bool | Gate:
         """Return the same as a core value.
@@ -217,6 +228,7 @@ class GateFile(Part):
             window=self.window.to_hours() if self.window else None,
             maintenance_window=self.maintenance_window,
             approvers=signers.to_approvers() if signers else None,
+            quiet=_seconds(self.quiet) if self.quiet else 0,
         )
         return gate.approval if gate in {Gate(), Gate(approval=False)} else gate
 
@@ -243,6 +255,13 @@ class StageFile(Part):
     """The gate before the stage: `true` for an approval, `false` for no gate, or what the gate waits for."""
     gate_after: GateOrBoolean = GateFile(approval=ApprovalFile(required=False))
     """The gate after the stage."""
+
+    @model_validator(mode="after")
+    def _listens_before(self) -> StageFile:
+        if self.gate_after.quiet:
+            remedy = "write it below `gate_before`, or below `gate` of `rotation`"
+            raise Mistakes([Mistake("a gate after a stage cannot wait for this", remedy, at=("gate_after", "quiet"))])
+        return self
 
     @model_validator(mode="after")
     def _names_once(self) -> StageFile:

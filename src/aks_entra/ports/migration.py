@@ -6,9 +6,9 @@ vault holds them under the cluster's key.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from aks_entra.ports.creation import Creation
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         Subnet,
         Writer,
     )
-    from aks_entra.core.preflight.audit_callers import AuditedCallers
+    from aks_entra.core.preflight.audit_callers import AuditedCallers, AuditLog
     from aks_entra.core.steps import Guarded, Step
     from aks_entra.ports.approvals import Approvals
     from aks_entra.ports.directory import Directory
@@ -343,6 +343,14 @@ class AuditTrail(Protocol):
 
     async def callers(self, cluster: ClusterId, days: int) -> tuple[AuditedCallers | None, str]:
         """Return who called a cluster's API server in the last days. None and the reason if that is unknown."""
+
+    async def log_of(self, cluster: ClusterId) -> tuple[AuditLog | None, str]:
+        """Return where a cluster sends its audit log. None and the reason if nobody can ask there."""
+
+    async def callers_in(
+        self, log: AuditLog, clusters: Sequence[ClusterId], since: timedelta
+    ) -> tuple[Mapping[str, AuditedCallers], str]:
+        """Return who called clusters of one log, by `ClusterId.key`, and what is missing of the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,7 @@ LIVE: Final = frozenset(
         "access-review",
         "batch-progress",
         "buried",
+        "callers",
         "claim",
         "failed",
         "granted",

@@ -15,8 +15,9 @@ from prefect.client.schemas.filters import (
 )
 
 from aks_entra.core.durations import stamp
+from aks_entra.core.rollout.quiet import CallersAtGate
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import approvals, migration_records, names
+from aks_entra.prefect_client import approvals, gate_callers, migration_records, names
 from aks_entra.prefect_client.approvals import Gate
 from aks_entra.prefect_client.flow_run_list import all_runs
 from aks_entra.prefect_client.waiting import REASON, WAITING
@@ -30,6 +31,7 @@ class Waiting:
     plan: str
     because: str
     until: str = ""
+    callers: CallersAtGate | None = None  # who keeps a gate shut that waits for quiet audit logs
 
     @property
     def page(self) -> str:
@@ -55,6 +57,7 @@ async def waiting() -> tuple[Waiting, ...]:
             plan=next((tag.removeprefix("plan:") for tag in run.tags if tag.startswith("plan:")), ""),
             because=str(run.labels.get(REASON) or run.state.message or ""),  # runs of earlier versions have no label
             until=stamp(run.state.state_details.scheduled_time),
+            callers=await gate_callers.stored(run.id),
         )
         for run in put_off
         if run.state is not None and run.state.state_details.scheduled_time is not None

@@ -140,7 +140,7 @@ async def start_batch(
 ) -> FlowRun:
     """Start a batch of a stage, or find the one that runs already: its key is digest, stage, batch and attempt.
 
-    The attempt counts the ended batches of *other* coordinators, and own batches that a closed window cut short. So a
+    The attempt counts the ended batches of *other* coordinators, and own batches that a shut gate cut short. So a
     coordinator that starts again from the top finds its own batch; a new coordinator finds an orphan that still lives,
     and starts a new batch after one that died. A worker of the clusters' work queue takes it.
     """
@@ -149,7 +149,7 @@ async def start_batch(
     async with get_client() as client:
         batches = await runs_of(client, digest, stage=stage.name, batch=number)
     over = [run for run in batches if run.state and run.state.is_final()]
-    ended = [run for run in over if own not in run.tags or (run.state and run.state.name == names.WINDOW_CLOSED)]
+    ended = [run for run in over if own not in run.tags or (run.state and run.state.name in names.CUT_SHORT)]
     which = f"{stage.name} {number} of {count}" if count > 1 else stage.name
     return await arun_deployment(
         names.MIGRATE_BATCH,

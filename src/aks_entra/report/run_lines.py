@@ -11,6 +11,7 @@ from aks_entra.core.rollout.actions import (
     ArriveAtGate,
     AskForApproval,
     FinishStage,
+    ReadAuditLogs,
     ReadMaintenanceWindows,
     RecheckStage,
     RunStage,
@@ -35,6 +36,8 @@ def line_of_action(plan: FleetPlan, action: Action) -> str:  # noqa: PLR0911 - a
             return f"{stage}: the run reads from Azure what is left to write on {clusters}"
         case ReadMaintenanceWindows():
             return f"the run reads the maintenance windows of {_count(action.clusters)}"
+        case ReadAuditLogs():
+            return f"the run reads from the audit logs of {_count(action.clusters)} who calls with old credentials"
         case ArriveAtGate():
             return f"the gate {action.side} {_stage(plan, action.place)} is reached"
         case AskForApproval():

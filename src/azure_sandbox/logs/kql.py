@@ -1,7 +1,8 @@
 """The one supported query of audit logs, matched word by word. Any other query gets a 501.
 
-It groups similar requests of one cluster. Entra ID users, the control plane, pods and refused requests are only
-counted; nodes are listed by address; all others by name, program, address, verb and groups.
+It groups similar requests of each cluster that it names. Entra ID users, the control plane, pods and refused requests
+are only counted, with the hours in which there were some; nodes are listed by address; all others by name, program,
+address, verb and groups.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from azure_sandbox.logs.state import READS, AuditEvent, Category
 
 UNAUTHORIZED = 401
 TEXT = r"""
-let cluster = '<cluster>'; union isfuzzy=true
-( <table> | where _ResourceId =~ cluster | project TimeGenerated, Stage, Verb, User = todynamic(User), UserAgent,
+union isfuzzy=true
+( <table> | where _ResourceId in~ (<clusters>)
+| project TimeGenerated, Cluster = tolower(_ResourceId), Stage, Verb, User = todynamic(User), UserAgent,
 SourceIps = todynamic(SourceIps), Status = todynamic(ResponseStatus) ),
-( AzureDiagnostics | where _ResourceId =~ cluster and Category == '<category>'
+( AzureDiagnostics | where _ResourceId in~ (<clusters>) and Category == '<category>'
 | extend Event = parse_json(column_ifexists('log_s', ''))
-| project TimeGenerated, Stage = tostring(Event.stage), Verb = tostring(Event.verb), User = Event.user,
+| project TimeGenerated, Cluster = tolower(_ResourceId), Stage = tostring(Event.stage),
+Verb = tostring(Event.verb), User = Event.user,
 UserAgent = tostring(Event.userAgent), SourceIps = Event.sourceIPs, Status = Event.responseStatus )
 | where Stage in ('ResponseComplete', 'Panic')
 | extend Username = tostring(User.username), Extra = User.extra
@@ -31,8 +34,9 @@ Username startswith 'system:serviceaccount:'
 and isempty(tostring(Extra['authentication.kubernetes.io/pod-name'])), 'account',
 Username startswith 'system:' or isempty(Username) or isnotempty(tostring(Extra.oid)), 'stays', 'other')
 | extend Named = Kind in ('account', 'other')
-| summarize Count = count(), First = min(TimeGenerated), Last = max(TimeGenerated) by
-Username = case(Named, Username, Kind == 'node', 'system:node:', ''), UserAgent = iff(Named, UserAgent, ''),
+| summarize Count = count(), First = min(TimeGenerated), Last = max(TimeGenerated),
+Hours = make_set_if(bin(TimeGenerated, 1h), Kind == 'stays') by
+Cluster, Username = case(Named, Username, Kind == 'node', 'system:node:', ''), UserAgent = iff(Named, UserAgent, ''),
 Address = iff(Kind == 'stays', '', tostring(SourceIps[0])),
 Verb = case(Named, Verb, Verb in ('get', 'list', 'watch'), 'get', 'update'),
 Groups = iff(Kind == 'other', tostring(User.groups), ''),
@@ -41,6 +45,7 @@ and tostring(Extra['authentication.kubernetes.io/credential-id'][0]) startswith 
 | top <most> by Count desc
 """
 COLUMNS = (
+    ("Cluster", "string"),
     ("Username", "string"),
     ("UserAgent", "string"),
     ("Address", "string"),
@@ -50,9 +55,11 @@ COLUMNS = (
     ("Count", "long"),
     ("First", "datetime"),
     ("Last", "datetime"),
+    ("Hours", "dynamic"),
 )
+_COUNT = [name for name, _ in COLUMNS].index("Count")
 _PLACES = {
-    "<cluster>": r"(?P<cluster>[^']+)",
+    "<clusters>": r"(?P<clusters>'[^']+'(?:, '[^']+')*)",
     "<table>": "(?P<table>AKSAudit|AKSAuditAdmin)",
     "<category>": "(?P<category>kube-audit|kube-audit-admin)",
     "<most>": r"(?P<most>\d+)",
@@ -66,7 +73,8 @@ def _one_line(text: str) -> str:
 def _pattern() -> re.Pattern[str]:
     pattern = re.escape(_one_line(TEXT))
     for place, found in _PLACES.items():
-        pattern = pattern.replace(re.escape(place), found)
+        before, _, after = pattern.partition(re.escape(place))
+        pattern = before + found + after.replace(re.escape(place), f"(?P={place.strip('<>')})")
     return re.compile(pattern)
 
 
@@ -75,24 +83,25 @@ _KNOWN = _pattern()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditQuery:
-    """The parameters of a query: resource ID of the cluster, table, log category and maximum number of rows."""
+    """The parameters of a query: resource IDs of clusters, table, log category and maximum number of rows."""
 
-    cluster: str
+    clusters: tuple[str, ...]
     table: str
     category: Category
     most: int
 
-    def run(self, events: Iterable[AuditEvent], since: datetime) -> list[list[Any]]:
-        """Return the rows since a moment, with the columns of `COLUMNS`."""
-        sums: dict[tuple[Any, ...], tuple[int, datetime, datetime]] = {}
-        for it in events:
-            if it.at < since:
-                continue
-            key = _key(it)
-            count, first, last = sums.get(key, (0, it.at, it.at))
-            sums[key] = (count + it.count, min(first, it.at), max(last, it.at))
-        rows = [[*key, count, _iso(first), _iso(last)] for key, (count, first, last) in sums.items()]
-        return sorted(rows, key=lambda row: -int(row[6]))[: self.most]
+    def run(self, events: Iterable[tuple[str, AuditEvent]], since: datetime) -> list[list[Any]]:
+        """Return the rows of (cluster, event) since a moment, with the columns of `COLUMNS`."""
+        sums: dict[tuple[Any, ...], list[AuditEvent]] = {}
+        for cluster, it in events:
+            if it.at >= since:
+                sums.setdefault((cluster.lower(), *_key(it)), []).append(it)
+        rows = [
+            [*key, sum(it.count for it in several), _iso(min(times)), _iso(max(times)), _hours(several)]
+            for key, several in sums.items()
+            if (times := [it.at for it in several])
+        ]
+        return sorted(rows, key=lambda row: -int(row[_COUNT]))[: self.most]
 
 
 def read(text: str) -> AuditQuery | None:
@@ -101,7 +110,8 @@ def read(text: str) -> AuditQuery | None:
     if found is None:
         return None
     category: Category = "kube-audit" if found["category"] == "kube-audit" else "kube-audit-admin"
-    return AuditQuery(cluster=found["cluster"], table=found["table"], category=category, most=int(found["most"]))
+    clusters = tuple(re.findall("'([^']+)'", found["clusters"]))
+    return AuditQuery(clusters=clusters, table=found["table"], category=category, most=int(found["most"]))
 
 
 def _kind(it: AuditEvent) -> str:
@@ -126,6 +136,12 @@ def _key(it: AuditEvent) -> tuple[Any, ...]:
         json.dumps(list(it.groups)) if other else "",
         other and it.certificate,
     )
+
+
+def _hours(several: Iterable[AuditEvent]) -> str:
+    """Return the hours of the requests that are only counted. A dynamic column is JSON in a text."""
+    hours = {it.at.replace(minute=0, second=0, microsecond=0) for it in several if _kind(it) == "stays"}
+    return json.dumps([_iso(hour) for hour in sorted(hours)])
 
 
 def _iso(moment: datetime) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict, deque
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,11 +21,15 @@ LONGEST = timedelta(days=3650)
 
 
 class LogAnalytics:
-    """The endpoint of one sandbox. `partial`: number of coming queries that get only part of their rows."""
+    """The endpoint of one sandbox. `partial`: number of coming queries that get only part of their rows.
+
+    `feed` brings the logs up to date before each query.
+    """
 
     def __init__(self, directory: Directory, tokens: Tokens, state: State) -> None:
         self.router = Router("Log Analytics API")
         self.partial = 0
+        self.feed: Callable[[], None] | None = None
         self._directory = directory
         self._tokens = tokens
         self._state = state
@@ -42,13 +47,16 @@ class LogAnalytics:
         text = sent.get("query")
         if not isinstance(text, str) or not text.strip():
             raise _problem(400, "BadArgumentError", "The request had some invalid properties")
+        if self.feed is not None:
+            self.feed()
         query = read(text)
         if query is None or sent.get("workspaces"):
             raise _problem(501, "SandboxNotModelled", "azure-sandbox: this query of logs is not modelled")
-        since = request.now - _timespan(sent.get("timespan"))
-        return self._answer(self._rows(claims, workspace, query, since))
+        return self._answer(self._rows(claims, workspace, query, _timespan(sent.get("timespan")), request.now))
 
-    def _rows(self, claims: Claims, workspace: Workspace, query: AuditQuery, since: datetime) -> list[list[Any]]:
+    def _rows(
+        self, claims: Claims, workspace: Workspace, query: AuditQuery, span: timedelta, now: datetime
+    ) -> list[list[Any]]:
         """Return the rows of a query. With `isfuzzy`, one missing or forbidden table is skipped, but not both."""
         logs, found, tables = self._state.logs, [], 0
         for table in (query.table, "AzureDiagnostics"):
@@ -56,7 +64,8 @@ class LogAnalytics:
                 continue
             self._require(claims, workspace, f"query/{table}")
             tables += 1
-            found += logs.rows(workspace, query.cluster, table, query.category)
+            for cluster in query.clusters:
+                found += [(cluster, it) for it in logs.rows(workspace, cluster, table, query.category, now)]
         if not tables:
             inner = {
                 "code": "SemanticError",
@@ -67,7 +76,7 @@ class LogAnalytics:
                 },
             }
             raise _problem(400, "BadArgumentError", "The request had some invalid properties", inner)
-        return query.run(found, since)
+        return query.run(found, now - span)
 
     def _held(self, workspace: Workspace, table: str) -> bool:
         """Return whether the table exists: Azure creates it with the first entry that is sent to it."""

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 Document = dict[str, Any]
 Category = Literal["kube-audit", "kube-audit-admin"]
 WORKSPACE_TYPE = "Microsoft.OperationalInsights/workspaces"
 READS = frozenset({"get", "list", "watch"})
+HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
-    """`count` similar requests as the Kubernetes audit log records them; `at` is the time of the last one."""
+    """`count` similar requests as the Kubernetes audit log records them; `at` is the time of the last one.
+
+    With `hourly` there is such a request each hour from `at` on, and one just now, as the control plane sends them.
+    """
 
     user: str
     at: datetime
@@ -27,6 +32,15 @@ class AuditEvent:
     certificate: bool = False
     entra: bool = False
     pod: bool = False
+    hourly: bool = False
+
+    def until(self, now: datetime) -> Iterator[AuditEvent]:
+        """Yield the requests up to now."""
+        yield self
+        if self.hourly and now > self.at:
+            for number in range(1, (now - self.at) // HOUR + 1):
+                yield replace(self, at=self.at + number * HOUR)
+            yield replace(self, at=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +91,9 @@ class Logs:
         """Return the workspace with this workspace ID. Returns None if no workspace has it."""
         return next((one for one in self.workspaces.values() if one.customer.lower() == customer.lower()), None)
 
-    def rows(self, workspace: Workspace, cluster: str, table: str, category: Category) -> list[AuditEvent]:
+    def rows(
+        self, workspace: Workspace, cluster: str, table: str, category: Category, now: datetime
+    ) -> list[AuditEvent]:
         """Return the events of a cluster and category that a table of a workspace holds."""
         found: list[AuditEvent] = []
         for setting in self.settings.get(cluster.lower(), ()):
@@ -85,5 +101,10 @@ class Logs:
             if not here or setting.dedicated is (table == "AzureDiagnostics"):
                 continue
             admin = category == "kube-audit-admin"
-            found += [it for it in self.events.get(cluster.lower(), ()) if not (admin and it.verb in READS)]
+            found += [
+                one
+                for it in self.events.get(cluster.lower(), ())
+                if not (admin and it.verb in READS)
+                for one in it.until(now)
+            ]
         return found

@@ -13,7 +13,7 @@ from azure_sandbox.world.identity import Model, Moment
 
 
 class AuditEventModel(Model):
-    """Similar requests: user, program, address, and the time of the last one."""
+    """Similar requests: user, program, address, and the time of the last one. `hourly`: one each hour since then."""
 
     user: str
     groups: tuple[str, ...] = ()
@@ -26,6 +26,7 @@ class AuditEventModel(Model):
     certificate: bool = False
     entra: bool = False
     pod: bool = False
+    hourly: bool = False
 
 
 class AuditLogModel(Model):

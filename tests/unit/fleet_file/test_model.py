@@ -161,6 +161,33 @@ def test_gates_are_true_false_or_what_they_wait_for() -> None:
         assert FleetFile.model_validate(dumped) == parsed
 
 
+GATED = "rollout: {{stages: [{{name: all, groups: [{{name: all, rest: true}}], {stage}}}]{more}}}\n"
+
+
+def test_a_gate_waits_for_quiet_audit_logs_before_a_stage_and_before_the_rotation() -> None:
+    text = SMALL + GATED.format(
+        stage="gate_before: {quiet: 7d}", more=", rotation: {after: 7d, gate: {approval: false, quiet: 1h}}"
+    )
+    fleet = parse_fleet_file(text, "fleet.yaml").to_fleet()
+    assert fleet.stages[0].gate_before == Gate(quiet=7 * 86_400)
+    assert fleet.rotation
+    assert fleet.rotation.before == Gate(approval=False, quiet=3600, wait=7 * 86_400)
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ("gate_before: {quiet: 59m}", "gate_before.quiet: the audit logs cannot be judged for 59m"),
+        ("gate_before: {quiet: 91d}", "gate_before.quiet: the audit logs cannot be judged for 91d"),
+        ("gate_after: {quiet: 7d}", "gate_after.quiet: a gate after a stage cannot wait for this"),
+    ],
+)
+def test_a_gate_that_could_not_listen_is_refused(stage: str, message: str) -> None:
+    with pytest.raises(Refused) as refused:
+        parse_fleet_file(SMALL + GATED.format(stage=stage, more=""), "fleet.yaml")
+    assert message in str(refused.value)
+
+
 def test_the_approvers_of_the_rollout_sign_at_each_gate_that_has_no_others() -> None:
     who = f"tenant_id: {GUID}, client_id: {GUID}"
     text = SMALL + (

@@ -17,7 +17,7 @@ from aks_entra.core.planning.rollout import Soak
 from aks_entra.core.preflight import Writer
 from aks_entra.core.steps import EnsureAdminGroup, RotateCertificates
 from aks_entra.core.target import RotationPolicy
-from aks_entra.core.verdict.verdict import CLOSED, Outcome, Verdict, judge, left_for_its_window, settled
+from aks_entra.core.verdict.verdict import CLOSED, Outcome, Verdict, judge, left_behind_its_gate, settled
 from aks_entra.errors import Refused, TryLater
 from aks_entra.planning.planner import plan_again, plan_fleet, plan_rotations
 from aks_entra.planning.recheck import look_again, maintenance_windows, moved, shown_writes
@@ -145,9 +145,9 @@ async def test_a_second_part_rotates_what_the_first_left_owed() -> None:
 
 def test_a_member_that_its_window_left_out_is_told_from_others() -> None:
     cluster = ClusterId(subscription_id="s", resource_group="g", name="c")
-    assert left_for_its_window(Verdict(cluster=cluster, outcome=Outcome.SKIPPED, because=(CLOSED,)))
-    assert not left_for_its_window(Verdict(cluster=cluster, outcome=Outcome.SKIPPED, because=("stopped",)))
-    assert not left_for_its_window(Verdict(cluster=cluster, outcome=Outcome.FAILED, because=(CLOSED,)))
+    assert left_behind_its_gate(Verdict(cluster=cluster, outcome=Outcome.SKIPPED, because=(CLOSED,)))
+    assert not left_behind_its_gate(Verdict(cluster=cluster, outcome=Outcome.SKIPPED, because=("stopped",)))
+    assert not left_behind_its_gate(Verdict(cluster=cluster, outcome=Outcome.FAILED, because=(CLOSED,)))
 
 
 async def test_what_is_due_to_write_is_read_from_azure_now() -> None:

@@ -54,7 +54,7 @@ READS = {
         "records",
     },  # our own record at Prefect's server
     "callers": {"runner", "prover"},
-    "audit": {"callers"},
+    "audit": {"callers", "log_of", "callers_in"},
     "conditional_access": {"in_the_way", "sign_ins"},
     "host": {"home", "tools", "addresses", "reach"},
     "doors": {"jwt_authenticators", "managed_namespaces"},

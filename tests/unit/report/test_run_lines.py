@@ -11,6 +11,7 @@ from aks_entra.core.rollout.actions import (
     ArriveAtGate,
     AskForApproval,
     FinishStage,
+    ReadAuditLogs,
     ReadMaintenanceWindows,
     RecheckStage,
     RunStage,
@@ -33,6 +34,10 @@ def test_a_run_says_which_plan_it_carries_out() -> None:
             "stage canary: the run reads from Azure what is left to write on 1 cluster",
         ),
         (ReadMaintenanceWindows(clusters=(SECOND, THIRD)), "the run reads the maintenance windows of 2 clusters"),
+        (
+            ReadAuditLogs(clusters=(FIRST,), quiet=3600),
+            "the run reads from the audit logs of 1 cluster who calls with old credentials",
+        ),
         (ArriveAtGate(place=1, side="after"), "the gate after stage rest is reached"),
         (AskForApproval(place=0, side="before"), "the gate before stage canary needs an approval"),
         (

@@ -191,20 +191,22 @@ class Course:
 
     def _gate(self, stage: str, side: Side, gate: Gate | None, works: list[Work]) -> tuple[list[_Wait], list[str]]:
         """Wait at a gate, without its approval. Returns the waits, and what is not known of them."""
+        unsure = [f"how long callers with old credentials go on before stage {stage}"] if gate and gate.quiet else []
         if gate is None or not gate.timed:
-            return [], []
+            return [], unsure
         now = self._rollout.now + timedelta(seconds=self.at)
         reached = min(self._rollout.reached.get((stage, side), now), now)
         maintenance = tuple(work.windows for work in works if work.windows)
         found = opening(gate, reached=reached, now=now, maintenance=maintenance)
         if found is None:
-            return [], [_never(stage)]
+            return [], [*unsure, _never(stage)]
         bounds = (reached + timedelta(seconds=gate.wait), moment(gate.not_before) if gate.not_before else now, now)
         timed = (max(bounds) - now).total_seconds()
         seconds = (found.at - now).total_seconds()
         self.at += seconds
-        conditions = replace(gate, approval=False).conditions
-        return [_Wait(timed, Binding.WAIT, conditions[0]), _Wait(seconds - timed, Binding.WINDOW, conditions[-1])], []
+        conditions = replace(gate, approval=False, quiet=0).conditions
+        waits = [_Wait(timed, Binding.WAIT, conditions[0]), _Wait(seconds - timed, Binding.WINDOW, conditions[-1])]
+        return waits, unsure
 
     def _turns(self, stage: Stage, works: list[Work], windows: Gate | None) -> float | None:
         """Return the seconds from the first cluster to the last. Returns None if one of the windows never opens."""

@@ -1,4 +1,4 @@
-"""Gates of a stage: what they wait for (an approval, a time, a window), and when they open.
+"""Gates of a stage: what they wait for (an approval, a time, a window, quiet audit logs), and when they open.
 
 Terms are AKS Fleet Manager's (approval, wait after a stage). Moments are aware datetimes from the caller. A gate has no
 state.
@@ -66,11 +66,11 @@ class Gate:
     window: Hours | None = None
     maintenance_window: bool = False  # the windows of all clusters that have some must be open together
     approvers: Approvers | None = None  # who has to sign the approval; None: a typed name is enough
+    quiet: int = 0  # how long the audit logs must show no caller with an old credential
 
     def bound(self) -> dict[str, Any]:
-        """Return what a plan's digest covers of it. Approvers are left out if there are none, as in older digests."""
-        found = asdict(self)
-        return found if self.approvers else {name: value for name, value in found.items() if name != "approvers"}
+        """Return what a plan's digest covers. Unset, `approvers` and `quiet` are left out, as in older digests."""
+        return {name: value for name, value in asdict(self).items() if value or name not in {"approvers", "quiet"}}
 
     @property
     def timed(self) -> bool:
@@ -96,6 +96,7 @@ class Gate:
                 (self.not_before, f"not before {self.not_before}"),
                 (self.window, f"window {self.window.words if self.window else ''}"),
                 (self.maintenance_window, "the clusters' maintenance windows"),
+                (self.quiet, f"quiet {in_words(self.quiet)}: no caller with an old credential in the audit logs"),
             )
             if there
         )

@@ -205,4 +205,4 @@ def as_gate(given: bool | Gate) -> Gate | None:
     """Return the gate, or None if it waits for nothing. `True` means an approval."""
     if isinstance(given, bool):
         return Gate() if given else None
-    return given if given.approval or given.timed else None
+    return given if given.approval or given.timed or given.quiet else None

@@ -55,6 +55,7 @@ class Call:
     reads: bool = True  # False: from `kube-audit-admin`, which does not contain reads
     count: int = 1
     first: str = ""  # the first of several requests; empty: `at`
+    hours: tuple[str, ...] = ()  # of several requests: the beginnings of the hours in which there was one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +82,19 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditLog:
+    """Where a cluster sends its audit log. `whole` is False for kube-audit-admin alone, which contains no reads."""
+
+    workspace: str  # ARM id of a Log Analytics workspace
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditedCallers:
     """What a cluster's audit log shows. `complete`: it contains reads, so a missing caller means something.
 
-    `missing` says which other part of the log was not seen. The log is not complete then.
+    `missing` says which other part of the log was not seen. The log is not complete then. `hours`: the beginnings of
+    the hours (ISO 8601, UTC) in which the log has requests of the control plane; empty: nobody counted them.
     """
 
     since: str
@@ -93,6 +103,7 @@ class AuditedCallers:
     complete: bool
     callers: tuple[Caller, ...] = ()
     missing: str = ""
+    hours: tuple[str, ...] = ()
 
 
 def who_breaks(calls: Iterable[Call]) -> AuditedCallers | None:
@@ -101,6 +112,7 @@ def who_breaks(calls: Iterable[Call]) -> AuditedCallers | None:
     kept: list[tuple[Holds, Call]] = []
     accounts: list[Call] = []
     nodes: set[str] = set()
+    hours: set[str] = set()
     since = until = ""
     events, reads, whole = 0, False, True
     for call in calls:
@@ -108,6 +120,7 @@ def who_breaks(calls: Iterable[Call]) -> AuditedCallers | None:
             continue
         seen.add(call.id)
         events += call.count
+        hours.update(call.hours)
         first = call.first or call.at
         since = min(since or first, first)
         until = max(until, call.at)
@@ -124,7 +137,14 @@ def who_breaks(calls: Iterable[Call]) -> AuditedCallers | None:
     if not events:
         return None
     kept += [(Holds.SERVICE_ACCOUNT, call) for call in accounts if call.address not in nodes]
-    return AuditedCallers(since=since, until=until, events=events, complete=reads and whole, callers=_grouped(kept))
+    return AuditedCallers(
+        since=since,
+        until=until,
+        events=events,
+        complete=reads and whole,
+        callers=_grouped(kept),
+        hours=tuple(sorted(hours)),
+    )
 
 
 def _holds(call: Call) -> Holds | None:

@@ -32,6 +32,14 @@ class ReadMaintenanceWindows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadAuditLogs:
+    """Read from the audit logs of these clusters who called with an old credential in the last `quiet` seconds."""
+
+    clusters: tuple[ClusterId, ...]
+    quiet: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArriveAtGate:
     """Store that the gate is reached now: its waits count from this moment."""
 
@@ -101,7 +109,14 @@ class End:
 
 
 Action: TypeAlias = (
-    RecheckStage | ReadMaintenanceWindows | ArriveAtGate | AskForApproval | RunStage | FinishStage | StartRotation
+    RecheckStage
+    | ReadMaintenanceWindows
+    | ReadAuditLogs
+    | ArriveAtGate
+    | AskForApproval
+    | RunStage
+    | FinishStage
+    | StartRotation
 )
 """What the run does before it looks again what comes next."""
 NextAction: TypeAlias = Action | WaitUntil | End

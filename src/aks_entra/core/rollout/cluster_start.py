@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.planning.gates import still_open
 from aks_entra.core.planning.rollout import Stage, stage_result
+from aks_entra.core.rollout.quiet import Listened, words_of
 from aks_entra.core.verdict.verdict import CLOSED, Reason
+
+SHUT: Final = "its gate shut again before its turn: it is begun when that opens again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,12 +20,16 @@ class StartFacts:
     """What is known when a cluster could begin.
 
     `failures`: how many clusters of the stage failed so far. `skipped`: who skipped the cluster, in words; empty:
-    nobody. `maintenance`: its maintenance windows, if the gate asks for them; None: unreadable.
+    nobody. `maintenance`: its maintenance windows, if the gate asks for them; None: unreadable. `listened`: what the
+    audit logs of the batch's clusters that have not begun show, if the gate asks for it. `writes`: whether the batch
+    may write; one that only looks waits for nothing.
     """
 
     failures: int
     skipped: str = ""
     maintenance: tuple[MaintenanceWindow, ...] | None = ()
+    listened: tuple[Listened, ...] = ()
+    writes: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +41,7 @@ class NotBegun:
 
 
 def not_begun(stage: Stage, at_start: StartFacts, now: datetime) -> NotBegun | None:
-    """Return why a cluster is not begun: the failure budget is spent, it is skipped, or a window is closed.
+    """Return why a cluster is not begun: the failure budget is spent, it is skipped, or its gate has shut again.
 
     Returns None if it begins now.
     """
@@ -43,6 +51,11 @@ def not_begun(stage: Stage, at_start: StartFacts, now: datetime) -> NotBegun | N
     if at_start.skipped:
         return NotBegun(because=at_start.skipped, reason=Reason.LEFT_OUT)
     gate = stage.gate("before")
-    if gate is None or still_open(gate, now=now, maintenance=at_start.maintenance):
+    if gate is None or not at_start.writes:
         return None
-    return NotBegun(because=CLOSED, reason=Reason.WINDOW_CLOSED)
+    if not still_open(gate, now=now, maintenance=at_start.maintenance):
+        return NotBegun(because=CLOSED, reason=Reason.WINDOW_CLOSED)
+    shut = tuple(one for one in at_start.listened if not one.quiet)
+    if gate.quiet and (shut or not at_start.listened):
+        return NotBegun(because=f"{SHUT}: {words_of(shut, gate.quiet)}", reason=Reason.NOT_QUIET)
+    return None

@@ -26,14 +26,16 @@ from aks_entra.core.rollout.actions import (
     End,
     FinishStage,
     NextAction,
+    ReadAuditLogs,
     ReadMaintenanceWindows,
     RecheckStage,
     RunStage,
     StartRotation,
     WaitUntil,
 )
+from aks_entra.core.rollout.quiet import Heard, look_again, not_quiet, words_of
 from aks_entra.core.rollout.state import EVER, verified_before, weigh_stage
-from aks_entra.core.verdict.verdict import Verdict, is_final, left_for_its_window, settled
+from aks_entra.core.verdict.verdict import Verdict, is_final, left_behind_its_gate, settled
 
 UNREAD: Final = timedelta(minutes=15)
 """How long to wait before maintenance windows that could not be read are read again."""
@@ -51,8 +53,8 @@ class RolloutState:
     Known to this process alone: `ended` (the types of the final states of a stage's batches, by its place), `answer`
     (the last one at a gate), and what Azure showed for the current stage: `to_write` (the clusters with a step left
     that writes; None before it was read), `replanned` (the plan was made again for clusters that changed, and nobody
-    has approved it yet) and `maintenance` (windows by `ClusterId.key`, None where they are unreadable; None before they
-    were read).
+    has approved it yet), `maintenance` (windows by `ClusterId.key`, None where they are unreadable; None before they
+    were read) and `heard` (what the audit logs show, by `ClusterId.key`; None before they were read).
     """
 
     plan: FleetPlan
@@ -68,6 +70,7 @@ class RolloutState:
     to_write: frozenset[ClusterId] | None = None
     replanned: bool = False
     maintenance: Mapping[str, tuple[MaintenanceWindow, ...] | None] | None = None
+    heard: Mapping[str, Heard] | None = None
 
     @property
     def current(self) -> int:
@@ -97,9 +100,9 @@ class RolloutState:
         return verdict is not None and is_final(verdict) and not verified_before(verdict, self.began)
 
     def left_for_later(self, stage: Stage) -> bool:
-        """Whether some due clusters of a stage wait until their window opens again."""
+        """Whether some due clusters of a stage wait until their gate opens again."""
         known = (self.verdicts.get(member.key) for member in self.due(stage))
-        return any(verdict is not None and left_for_its_window(verdict) for verdict in known)
+        return any(verdict is not None and left_behind_its_gate(verdict) for verdict in known)
 
     def owing(self) -> tuple[ClusterId, ...]:
         """The clusters of a plan that was carried out whose rotation is owed."""
@@ -116,7 +119,14 @@ class RolloutState:
 
         What Azure showed is kept. The answer was there when this process began: nobody waited for it since then.
         """
-        return replace(read, ended=self.ended, answer=answer, to_write=self.to_write, maintenance=self.maintenance)
+        return replace(
+            read,
+            ended=self.ended,
+            answer=answer,
+            to_write=self.to_write,
+            maintenance=self.maintenance,
+            heard=self.heard,
+        )
 
     def result(self, place: int) -> StageResult:
         """A stage's verdicts against its failure budget, and how its batches ended."""
@@ -184,6 +194,8 @@ def _wait_at(state: RolloutState, place: int, side: Side, gate: Gate, now: datet
     reached = state.reached.get((stage.name, side))
     if reached is None:
         return ArriveAtGate(place=place, side=side)
+    if gate.quiet and (todo := _until_quiet(state, due, gate, now)):
+        return replace(todo, because=f"gate {what}: {todo.because}") if isinstance(todo, WaitUntil) else todo
     opens = gates.opening(gate, reached=reached, now=now, maintenance=tuple(one for one in windows if one))
     if opens is None:
         because = (
@@ -192,6 +204,16 @@ def _wait_at(state: RolloutState, place: int, side: Side, gate: Gate, now: datet
         )
         return replace(_stop(state, place, _halt(because)), reached=place + (side == "after"))
     return _until_open(state, place, side, gate, opens, now)
+
+
+def _until_quiet(
+    state: RolloutState, due: tuple[ClusterId, ...], gate: Gate, now: datetime
+) -> ReadAuditLogs | WaitUntil | None:
+    """Return how long callers with old credentials keep a gate shut. An approval does not open it."""
+    if state.heard is None:
+        return ReadAuditLogs(clusters=due, quiet=gate.quiet)
+    shut = not_quiet(due, state.heard, gate.quiet, now)
+    return WaitUntil(at=look_again(shut, gate.quiet, now), because=words_of(shut, gate.quiet)) if shut else None
 
 
 def _until_open(

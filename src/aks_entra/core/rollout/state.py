@@ -23,7 +23,7 @@ from aks_entra.core.verdict.verdict import (
     Outcome,
     Reason,
     Verdict,
-    left_for_its_window,
+    left_behind_its_gate,
     restored,
     unfinished,
     unstarted,
@@ -41,7 +41,7 @@ def counts_against(
     """Whether a cluster of a stage counts against the stage's budget.
 
     It does not count if it is proven (verified since the rollout began, or restored by a rollback), if a person skipped
-    it, if it still waits for its window, if its plan owes the rest on purpose, or if the approved plan said that it is
+    it, if it still waits for its gate, if its plan owes the rest on purpose, or if the approved plan said that it is
     refused or skipped. Everything else counts: not verified, failed, skipped, refused at execution, without a verdict,
     verified before `since`, or with a hook after its rotation that is not done.
     """
@@ -49,7 +49,7 @@ def counts_against(
         return False
     if verdict is None:
         return True
-    if verdict.reason_code is Reason.LEFT_OUT or left_for_its_window(verdict):
+    if verdict.reason_code is Reason.LEFT_OUT or left_behind_its_gate(verdict):
         return False
     verified = verdict.outcome is Outcome.VERIFIED and not verified_before(verdict, since)
     return verdict.hooks_left or not (verified or restored(plan, verdict) or owed_on_purpose(plan, verdict))

@@ -37,7 +37,7 @@ __all__ = [
     "is_final",
     "judge",
     "judge_created",
-    "left_for_its_window",
+    "left_behind_its_gate",
     "restored",
     "settled",
     "stopped",
@@ -79,6 +79,7 @@ class Reason(StrEnum):
 
     NONE = ""
     WINDOW_CLOSED = "window closed"  # it is begun when its window opens again
+    NOT_QUIET = "not quiet"  # it is begun when its audit log shows no caller with an old credential again
     LEFT_OUT = "left out"  # by a person
     BUDGET_SPENT = "budget spent"
     STOPPED = "stopped"  # the run was cancelled
@@ -131,10 +132,10 @@ def restored(plan: ClusterPlan, verdict: Verdict) -> bool:
     return plan.restores and verdict.outcome is Outcome.NOT_VERIFIED and is_restored(plan, verdict.evidence)
 
 
-def left_for_its_window(verdict: Verdict) -> bool:
-    """Whether a cluster was not begun because its window had closed. Verdicts of earlier versions have no code."""
+def left_behind_its_gate(verdict: Verdict) -> bool:
+    """Whether a cluster was not begun because its gate had shut again. Verdicts of earlier versions have no code."""
     old = not verdict.reason_code and verdict.outcome is Outcome.SKIPPED and verdict.because == (CLOSED,)
-    return old or verdict.reason_code is Reason.WINDOW_CLOSED
+    return old or verdict.reason_code in {Reason.WINDOW_CLOSED, Reason.NOT_QUIET}
 
 
 def is_final(verdict: Verdict) -> bool:

@@ -1,4 +1,4 @@
-"""The platform's client of a real API server. It does the work of AKS's controllers with the static token."""
+"""The platform's client of a real API server. It does the work of AKS's controllers with a token of its own."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class RefusedByServer(Exception):
 class Client:
     """A client of one API server process on loopback."""
 
-    def __init__(self, *, port: int, fqdn: str, generation: Generation) -> None:
+    def __init__(self, *, port: int, fqdn: str, generation: Generation, token: str) -> None:
         self._base = f"https://127.0.0.1:{port}"
         self._fqdn = fqdn
         context = ssl.create_default_context(cadata=generation.authority.certificate_pem.decode())
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=context),
-            headers={"authorization": f"Bearer {generation.token}"},
+            headers={"authorization": f"Bearer {token}"},
             timeout=aiohttp.ClientTimeout(total=TIMEOUT),
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientError
 
@@ -60,6 +60,7 @@ class Conductor:
         self._awake = asyncio.Event()
         self._caught_up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._audited: list[dict[str, Any]] = []  # of instances that were stopped
         self._failures = 0
         self._failed = ""
         self.restarted = asyncio.Event()  # set when the process runs again after a crash
@@ -73,6 +74,11 @@ class Conductor:
         return it.port
 
     @property
+    def resource_id(self) -> str:
+        """Return the resource ID of the cluster."""
+        return self._server.blueprint.resource_id
+
+    @property
     def failed(self) -> str:
         """Return why it failed for good, or an empty string."""
         return self._failed
@@ -81,6 +87,11 @@ class Conductor:
     def pids(self) -> frozenset[int]:
         """Return the process IDs."""
         return frozenset() if self._instance is None else frozenset({self._instance.process.pid})
+
+    def audited(self) -> list[dict[str, Any]]:
+        """Return the events of the audit log since the last call."""
+        taken, self._audited = self._audited, []
+        return taken + (self._instance.audit.take() if self._instance is not None else [])
 
     def behind(self) -> bool:
         """Return whether it has not caught up. After a permanent failure it does not block the timeline."""
@@ -193,6 +204,7 @@ class Conductor:
         held, self._instance = self._instance, None
         if held is not None:
             await held.stop()
+            self._audited += held.audit.take()
 
 
 def _words(error: BaseException) -> str:

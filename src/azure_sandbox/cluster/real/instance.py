@@ -6,10 +6,11 @@ import asyncio
 import shutil
 from pathlib import Path
 
+from azure_sandbox.cluster.real.audit_log import AuditLogFile
 from azure_sandbox.cluster.real.binaries import Binaries
 from azure_sandbox.cluster.real.client import Client
 from azure_sandbox.cluster.real.process import Process, free_port
-from azure_sandbox.cluster.real.recipe import GuardAddress, Recipe, arguments, write
+from azure_sandbox.cluster.real.recipe import AUDIT_LOG, GuardAddress, Recipe, arguments, write
 
 POLL_INTERVAL = 0.1  # seconds
 START_TIMEOUT = 120.0  # seconds; an idle machine needs three
@@ -27,6 +28,7 @@ class Instance:
         self.process = process
         self.client = client
         self.port = port
+        self.audit = AuditLogFile(folder / AUDIT_LOG)
         self._folder = folder
 
     @classmethod
@@ -38,7 +40,7 @@ class Instance:
         port = free_port()
         options = arguments(recipe, folder, port=port, etcd=etcd, prefix=prefix)
         process = await Process.start(binaries.kube_apiserver, options, folder / "log", folder)
-        client = Client(port=port, fqdn=fqdn, generation=recipe.generation)
+        client = Client(port=port, fqdn=fqdn, generation=recipe.generation, token=recipe.platform)
         started = cls(recipe, process, client, folder, port)
         try:
             async with asyncio.timeout(START_TIMEOUT):
@@ -58,7 +60,8 @@ class Instance:
         return started
 
     async def stop(self) -> None:
-        """Stop the process and remove its keys."""
+        """Stop the process and remove its keys. Its audit log can still be taken."""
         await self.client.__aexit__(None, None, None)
         await self.process.kill()
+        self.audit.catch_up()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)

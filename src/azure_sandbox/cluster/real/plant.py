@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from azure_sandbox.clock import Clock
 from azure_sandbox.cluster.real.binaries import Binaries
@@ -15,6 +15,8 @@ from azure_sandbox.cluster.real.webhooks import Webhooks
 from azure_sandbox.front.home import HomeFolder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from azure_sandbox.cluster.real.recipe import GuardAddress, Recipe
     from azure_sandbox.cluster.service import ApiServer
 
@@ -47,6 +49,12 @@ class Plant:
         if self._folder is not None and self._folder.watcher is not None:
             found.add(self._folder.watcher)
         return frozenset(found)
+
+    def audited(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the new events of all audit logs, with the resource IDs of their clusters."""
+        for it in self._conductors.values():
+            for event in it.audited():
+                yield it.resource_id, event
 
     def serve(self, server: ApiServer) -> Conductor:
         """Give a cluster a control plane."""

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import json
+import secrets
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from azure_sandbox.cluster.credentials import ISSUER, MASTERS, Generation
+from azure_sandbox.cluster.real.audit_log import POLICY
 from azure_sandbox.cluster.regime import Regime
 
 GUARD = "guard.sandbox"  # the host name in the webhooks' certificate
 SERVICES = "10.0.0.0/16"
+PLATFORM = "aksService"  # whose requests AKS' audit logs show
+AUDIT_LOG = "audit.log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """Keys and settings of a process. A different recipe needs a new process.
 
-    `generation` is compared by identity.
+    `generation` is compared by identity. `platform`: the token of AKS' own controllers, which the sandbox plays.
     """
 
     generation: Generation
     entra: bool
     azure_rbac: bool
     kubernetes_rbac: bool
+    platform: str = field(default_factory=lambda: secrets.token_urlsafe(32), compare=False, repr=False)
 
     @classmethod
     def of(cls, generation: Generation, regime: Regime) -> Recipe:
@@ -85,7 +90,10 @@ def write(recipe: Recipe, guard: GuardAddress, folder: Path) -> None:
         # kube-apiserver refuses PKCS#8: "does not contain any valid RSA or ECDSA public keys"
         "sa.key": key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()),
         "sa.pub": key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
-        "tokens.csv": f'{generation.token},masterclient,,"{MASTERS}"\n'.encode(),
+        "tokens.csv": (
+            f'{generation.token},masterclient,,"{MASTERS}"\n{recipe.platform},{PLATFORM},,"{MASTERS}"\n'
+        ).encode(),
+        "audit-policy.json": json.dumps(POLICY).encode(),
         "sign-in.kubeconfig": guard.kubeconfig("/token").encode(),
         "access.kubeconfig": guard.kubeconfig("/access").encode(),
     }
@@ -115,6 +123,8 @@ def arguments(recipe: Recipe, folder: Path, *, port: int, etcd: str, prefix: str
         "service-account-key-file": str(folder / "sa.pub"),
         "service-account-signing-key-file": str(folder / "sa.key"),
         "authorization-mode": recipe.authorization,
+        "audit-policy-file": str(folder / "audit-policy.json"),
+        "audit-log-path": str(folder / AUDIT_LOG),
         # these need a kubelet or a controller, which do not run
         "disable-admission-plugins": "ServiceAccount,TaintNodesByCondition,DefaultTolerationSeconds",
     }

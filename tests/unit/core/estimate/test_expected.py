@@ -167,6 +167,15 @@ def test_a_window_that_never_opens_is_named() -> None:
     assert found.total == EACH
 
 
+def test_how_long_callers_go_on_is_not_guessed() -> None:
+    words = "how long callers with old credentials go on before stage all"
+    window = Hours(start="11:00", end="13:00")
+    for gate in (Gate(quiet=7 * DAY), Gate(quiet=7 * DAY, window=window), Gate(quiet=7 * DAY, wait=HOUR)):
+        assert only(rollout(stage("all", FIRST, gate_before=gate))).unknown == (words,)
+    waits = only(rollout(stage("all", FIRST, gate_before=Gate(quiet=7 * DAY, wait=3 * HOUR))))
+    assert (waits.waits.likely, waits.binds_at) == (3 * HOUR, "wait 3h")
+
+
 def test_the_rotation_after_a_soak_is_part_of_the_time() -> None:
     plans = tuple(
         replace(plan_of(one, rotation=RotationPolicy.LATER), rotation_planned="later") for one in (FIRST, SECOND, THIRD)

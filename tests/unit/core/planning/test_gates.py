@@ -152,6 +152,10 @@ def test_true_and_false_are_gates_too() -> None:
     assert (stage.gate("before"), stage.gate("after")) == (Gate(), None)
     assert as_gate(Gate(approval=False)) is None
     assert as_gate(Gate(approval=False, wait=1)) == Gate(approval=False, wait=1)
+    assert as_gate(Gate(approval=False, quiet=3600)) == Gate(approval=False, quiet=3600)
+    assert Gate(approval=False, quiet=7 * 86_400).conditions == (
+        "quiet 7d: no caller with an old credential in the audit logs",
+    )
     assert Gate(wait=90 * 60, not_before="2026-12-01T22:00:00Z", maintenance_window=True).conditions == (
         "approval (valid 1d)",
         "wait 1h30m",
@@ -167,10 +171,14 @@ def test_a_digest_sees_what_is_set_and_nothing_else() -> None:
     assert sorted(plain) == ["gate_after", "gate_before", "groups", "max_allowed_failures", "max_concurrency", "name"]
     assert (plain["gate_before"], plain["gate_after"]) == (True, False)
     assert replace(stage, gate_before=Gate()).bound() == plain
+    earlier = {"approval", "expires_after", "maintenance_window", "not_before", "wait", "window"}
+    assert set(Gate(wait=1).bound()) == earlier, "plans of earlier versions keep their digests"
+    assert Gate(wait=1, quiet=3600).bound() == {**Gate(wait=1).bound(), "quiet": 3600}
     for other in (
         replace(stage, gate_before=False),
         replace(stage, gate_before=Gate(expires_after=1)),
         replace(stage, gate_after=Gate(window=SATURDAY_NIGHT)),
+        replace(stage, gate_before=Gate(quiet=3600)),
         replace(stage, batch_size=2),
         replace(stage, max_concurrency_per_subscription=1),
     ):

@@ -46,6 +46,12 @@ def test_who_breaks(one: Call, holds: Holds | None) -> None:
     assert [caller.holds for caller in found.callers] == ([holds] if holds else [])
 
 
+def test_the_hours_of_requests_are_put_together() -> None:
+    found = who_breaks([call(hours=("2026-11-20T08:00:00Z",)), call(hours=("2026-11-20T07:00:00Z",)), call()])
+    assert found is not None
+    assert found.hours == ("2026-11-20T07:00:00Z", "2026-11-20T08:00:00Z")
+
+
 def test_a_service_account_at_a_nodes_address_is_inside() -> None:
     account = call("system:serviceaccount:ci:deployer", address="20.1.2.3")
     node = call("system:node:aks-a-1", address="20.1.2.3")

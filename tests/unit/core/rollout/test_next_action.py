@@ -18,6 +18,7 @@ from aks_entra.core.rollout.actions import (
     End,
     FinishStage,
     NextAction,
+    ReadAuditLogs,
     ReadMaintenanceWindows,
     RecheckStage,
     RunStage,
@@ -25,9 +26,11 @@ from aks_entra.core.rollout.actions import (
     WaitUntil,
 )
 from aks_entra.core.rollout.next_action import UNREAD, RolloutState, next_action
+from aks_entra.core.rollout.quiet import Heard
 from aks_entra.core.rollout.state import EVER
 from aks_entra.core.target import RotationPolicy
 from aks_entra.core.verdict.verdict import Outcome, Reason, Verdict
+from tests.support.audit_logs import caller, covered
 from tests.support.cases import facts, posture, target
 from tests.support.rollouts import (
     CANARY,
@@ -70,12 +73,13 @@ RUN = RunStage(place=0, batches=((1, (FIRST,)),), writes=True)
 
 
 def test_what_azure_showed_before_an_answer_was_read_is_not_asked_for_again() -> None:
-    asking = at(to_write=frozenset({FIRST}), reached=REACHED, maintenance={FIRST.key: (SATURDAY,)})
+    heard = {FIRST.key: Heard(log=covered(HOUR))}
+    asking = at(to_write=frozenset({FIRST}), reached=REACHED, maintenance={FIRST.key: (SATURDAY,)}, heard=heard)
     now = at(reached=REACHED, approvals={"before": approved()})
     answered = asking.answered(now, approved())
     assert isinstance(next_action(now, NOW), RecheckStage)
     assert next_action(answered, NOW) == RUN
-    assert answered.maintenance == asking.maintenance
+    assert (answered.maintenance, answered.heard) == (asking.maintenance, heard)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +159,33 @@ def test_a_stage_passes_its_gates_around_its_batches(state: RolloutState, action
             WaitUntil(at=NOW + UNREAD, because="gate before stage canary: maintenance windows that could not be read"),
         ),
         (replace(gated(approval=False, maintenance_window=True), maintenance={FIRST.key: ()}), RUN),
+        (gated(approval=False, quiet=HOUR), ReadAuditLogs(clusters=(FIRST,), quiet=HOUR)),
+        (replace(gated(approval=False, quiet=HOUR), heard={FIRST.key: Heard(log=covered(HOUR))}), RUN),
+        (
+            replace(gated(approval=False, quiet=HOUR), heard={}),
+            WaitUntil(
+                at=NOW + timedelta(minutes=15),
+                because="gate before stage canary: quiet 1h: 1 cluster is unknown "
+                "(shop-weu/shop-01: nobody read its log)",
+            ),
+        ),
+        # an approval does not open it, and is not asked for before the logs are quiet
+        (
+            replace(
+                gated(quiet=HOUR),
+                heard={FIRST.key: Heard(log=covered(HOUR, caller()))},
+                approvals={"before": approved()},
+            ),
+            WaitUntil(
+                at=NOW + timedelta(minutes=15),
+                because="gate before stage canary: quiet 1h: 1 caller with old credentials at 1 cluster, "
+                "the last at 2026-11-24T12:00:00Z",
+            ),
+        ),
+        (
+            replace(gated(quiet=HOUR), heard={FIRST.key: Heard(log=covered(HOUR))}),
+            AskForApproval(place=0, side="before"),
+        ),
         # nobody allowed that the stage begins without an approval
         (replace(gated(approval=False, wait=1), ungated=False), AskForApproval(place=0, side="before")),
     ],
@@ -220,6 +251,16 @@ def test_clusters_whose_window_closed_wait_for_its_next_opening() -> None:
     assert wait.at == datetime(2026, 11, 25, 2, tzinfo=UTC)
     skipped = replace(ended, skipped=frozenset({FIRST}))
     assert next_action(skipped, NOW) == FinishStage(place=0)
+
+
+def test_clusters_whose_logs_are_not_quiet_any_more_wait_behind_the_gate() -> None:
+    left = said(FIRST, Outcome.SKIPPED, Reason.NOT_QUIET)
+    plan = rollout(stage("canary", FIRST, gate_before=Gate(approval=False, quiet=HOUR)))
+    ended = at(plan, ended={0: ("COMPLETED",)}, verdicts=known(left), reached=REACHED, ungated=True)
+    assert isinstance(next_action(ended, NOW), RecheckStage)
+    again = replace(ended, to_write=frozenset({FIRST}))
+    assert next_action(again, NOW) == ReadAuditLogs(clusters=(FIRST,), quiet=HOUR)
+    assert next_action(replace(again, heard={FIRST.key: Heard(log=covered(HOUR))}), NOW) == RUN
 
 
 @pytest.mark.parametrize(

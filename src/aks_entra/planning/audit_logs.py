@@ -1,0 +1,89 @@
+"""Reads the audit logs of many clusters: one query for the clusters of a workspace, in pages."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from aks_entra.bounded_gather import bounded_gather
+from aks_entra.core.cluster import ClusterId
+from aks_entra.core.preflight.audit_callers import AuditLog
+from aks_entra.core.rollout.quiet import LEAD, Heard, owner_in
+from aks_entra.errors import AksEntraError
+from aks_entra.ports.migration import AuditTrail, Ports
+from aks_entra.retry import persist
+
+PAGE: Final = 50
+"""Clusters of one query. One whose answer is cut short is asked again in halves."""
+_PATIENCE: Final = 300.0  # seconds of throttling
+_SIDE_BY_SIDE: Final = 20
+_WORKSPACES: Final = 4
+"""Queries at a time: Log Analytics runs five of an identity at once."""
+
+
+async def listen_to(ports: Ports, clusters: Sequence[ClusterId], quiet: int) -> dict[str, Heard]:
+    """Return what the audit logs show of the last `quiet` seconds, by `ClusterId.key`. What is unknown says why."""
+    audit = ports.audit
+    if audit is None:
+        return {cluster.key: Heard(unknown="this session cannot read audit logs") for cluster in clusters}
+    since = timedelta(seconds=quiet) + LEAD
+
+    async def log_of(cluster: ClusterId) -> tuple[AuditLog | None, str]:
+        try:
+            return await persist(ports.clock, _PATIENCE, lambda: audit.log_of(cluster))
+        except AksEntraError as error:
+            return None, error.message
+
+    heard: dict[str, Heard] = {}
+    places: dict[AuditLog, list[ClusterId]] = defaultdict(list)
+    logs = await bounded_gather(log_of, clusters, at_once=_SIDE_BY_SIDE)
+    for cluster, (log, why) in zip(clusters, logs, strict=True):
+        if log is None:
+            heard[cluster.key] = Heard(unknown=why)
+        else:
+            places[log].append(cluster)
+    pages = [
+        (log, tuple(several[start : start + PAGE]))
+        for log, several in places.items()
+        for start in range(0, len(several), PAGE)
+    ]
+
+    async def read(page: tuple[AuditLog, tuple[ClusterId, ...]]) -> dict[str, Heard]:
+        return await _page(ports, audit, *page, since)
+
+    for found in await bounded_gather(read, pages, at_once=_WORKSPACES):
+        heard |= found
+    return heard
+
+
+async def owners_of(ports: Ports, clusters: Sequence[ClusterId]) -> dict[str, str]:
+    """Return who looks after each cluster by its tags, by `ClusterId.key`. Empty where that cannot be read."""
+
+    async def of(cluster: ClusterId) -> str:
+        try:
+            return owner_in((await persist(ports.clock, _PATIENCE, lambda: ports.arm.cluster(cluster))).tags)
+        except AksEntraError:
+            return ""
+
+    found = await bounded_gather(of, clusters, at_once=_SIDE_BY_SIDE)
+    return {cluster.key: owner for cluster, owner in zip(clusters, found, strict=True)}
+
+
+async def _page(
+    ports: Ports, audit: AuditTrail, log: AuditLog, clusters: tuple[ClusterId, ...], since: timedelta
+) -> dict[str, Heard]:
+    try:
+        found, missing = await persist(ports.clock, _PATIENCE, lambda: audit.callers_in(log, clusters, since))
+    except AksEntraError as error:
+        return {cluster.key: Heard(unknown=error.message) for cluster in clusters}
+    if missing and found and len(clusters) > 1:
+        half = len(clusters) // 2
+        first = await _page(ports, audit, log, clusters[:half], since)
+        return first | await _page(ports, audit, log, clusters[half:], since)
+    none = missing or f"workspace {log.workspace.rpartition('/')[2]} has no audited request of it"
+    return {
+        cluster.key: Heard(log=found[cluster.key]) if cluster.key in found else Heard(unknown=none)
+        for cluster in clusters
+    }

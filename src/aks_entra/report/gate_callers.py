@@ -1,0 +1,72 @@
+"""Callers with old credentials that keep a gate shut, as text and as a page for people (markdown)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from aks_entra.core.durations import in_words
+from aks_entra.core.preflight.audit_callers import Caller
+from aks_entra.core.rollout.caller_recipes import recipe_of
+from aks_entra.core.rollout.quiet import CallersAtGate, Listened
+from aks_entra.text.markdown import for_markdown, strong
+
+MOST: Final = 200
+"""Clusters on one page."""
+
+
+def lines_of(found: CallersAtGate) -> Iterator[tuple[str, str]]:
+    """Yield (heading, text) for each cluster, then (what a caller did, how to move it) for each of its callers."""
+    for one in found.shut[:MOST]:
+        owner = f" (owner: {one.owner})" if one.owner else ""
+        yield f"{one.cluster}{owner}", f"unknown: {one.unknown}" if one.unknown else ""
+        for caller in one.callers:
+            recipe = recipe_of(caller)
+            yield f"{caller.words} ({caller.holds})", f"{recipe.title}: {recipe.move_for(one.cluster)}"
+    if len(found.shut) > MOST:
+        yield f"{len(found.shut) - MOST} more clusters", "see them with `aks-entra gates -o json`"
+
+
+def page_of(found: CallersAtGate) -> str:
+    """Return the page of a gate that waits for quiet audit logs."""
+    if not found.shut:
+        return f"The audit logs of stage {strong(found.stage)} were quiet for {in_words(found.quiet)} at {found.at}."
+    begins = (
+        f"The gate before stage {strong(found.stage)} waits until the audit logs show no caller with an old credential "
+        f"for {in_words(found.quiet)}. This is what they showed at {found.at}. An approval does not open it."
+    )
+    said = [
+        f"* {for_markdown(what, code=True)}{f' → {for_markdown(then, code=True)}' if then else ''}"
+        for what, then in lines_of(found)
+    ]
+    return "\n".join((begins, "", *said))
+
+
+def document_of(found: CallersAtGate) -> dict[str, Any]:
+    """Return the same for programs."""
+    return {
+        "stage": found.stage,
+        "quiet_seconds": found.quiet,
+        "at": found.at,
+        "clusters": [_cluster(one) for one in found.shut],
+    }
+
+
+def _cluster(one: Listened) -> dict[str, Any]:
+    callers = [_caller(one, caller) for caller in one.callers]
+    return {"id": one.cluster.resource_id, "owner": one.owner, "unknown": one.unknown, "callers": callers}
+
+
+def _caller(one: Listened, caller: Caller) -> dict[str, Any]:
+    recipe = recipe_of(caller)
+    return {
+        "holds": caller.holds.value,
+        "username": caller.username,
+        "user_agent": caller.user_agent,
+        "addresses": list(caller.addresses),
+        "verbs": list(caller.verbs),
+        "requests": caller.count,
+        "last_call": caller.last_seen,
+        "recipe": recipe.move_for(one.cluster),
+        "page": recipe.anchor,
+    }

@@ -1,0 +1,68 @@
+"""A gate that listens to the audit log of a real kube-apiserver: who calls, who has moved, and who comes back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from aks_entra.core.cluster import ClusterId
+from aks_entra.core.preflight.audit_callers import Holds
+from aks_entra.core.rollout.caller_recipes import recipe_of
+from aks_entra.core.rollout.quiet import Listened, listen
+from aks_entra.planning.audit_logs import listen_to
+from aks_entra.settings import Settings
+from aks_entra.wiring import open_session
+from tests.control_plane.caller import Caller
+from tests.control_plane.real_sandbox import SUBSCRIPTION, real_sandbox
+
+pytestmark = pytest.mark.control_plane
+
+LOGGED = "{name: logged, nodes: 1, identity: managed, adminGroups: [aks-admins], auditLog: {workspace: logs}}"
+CLUSTER = ClusterId(subscription_id=SUBSCRIPTION, resource_group="shop", name="logged")
+NODES = "/api/v1/nodes"
+QUIET = 7 * 86_400
+AHEAD = timedelta(days=8)
+
+
+async def heard(caller: Caller) -> Listened:
+    """Return what the gate hears now. The session is new, because the clock may have been advanced."""
+    async with open_session(Settings(poll_interval=0.2, look_interval=0.2)) as session:
+        found = await listen_to(session.ports, (CLUSTER,), QUIET)
+    return listen(CLUSTER, found.get(CLUSTER.key), QUIET, caller.sandbox.clock.now())
+
+
+async def test_a_caller_shuts_the_gate_until_it_moves_and_again_when_it_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with real_sandbox(tmp_path, LOGGED) as caller:
+        for name, value in caller.sandbox.environment.items():
+            monkeypatch.setenv(name, value)
+        operator, keys = caller.sandbox.operator, caller.generation("logged")
+        assert "must begin before" in (await heard(caller)).unknown, "the log is younger than the quiet time"
+
+        caller.sandbox.clock.advance(AHEAD)
+        assert (await caller.ask("logged", NODES, certificate=keys)).status == 200
+        assert (await caller.ask("logged", NODES, token=keys.token)).status == 200
+        shut = await heard(caller)
+        assert (shut.quiet, shut.unknown) == (False, "")
+        assert {(one.holds, one.username) for one in shut.callers} == {(Holds.ADMIN_CERTIFICATE, "masterclient")}
+        assert sum(one.count for one in shut.callers) == 2
+        assert {recipe_of(one).title for one in shut.callers} == {"An unknown program"}
+
+        async def with_entra() -> int:
+            token = await caller.token(operator.principal.app_id, operator.secret)
+            return (await caller.ask("logged", NODES, token=token)).status
+
+        assert await with_entra() == 200
+        caller.sandbox.clock.advance(AHEAD)
+        assert await with_entra() == 200
+        moved = await heard(caller)
+        assert (moved.quiet, moved.unknown, moved.callers) == (True, "", ())
+
+        assert (await caller.ask("logged", NODES, certificate=keys)).status == 200
+        back = await heard(caller)
+        assert not back.quiet
+        assert [one.username for one in back.callers] == ["masterclient"]
+        assert back.callers[0].last_seen > moved.since

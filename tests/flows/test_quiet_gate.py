@@ -1,0 +1,59 @@
+"""A gate that listens to the audit logs: it waits for callers with old credentials, and shuts when one comes back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.states import AwaitingRetry
+
+from aks_entra import prefect_client
+from aks_entra.core.verdict.verdict import Outcome, Reason
+from azure_sandbox.logs.state import AuditEvent
+from tests.flows.coordinator import batch_of
+from tests.flows.stages import ALL
+
+if TYPE_CHECKING:
+    from tests.flows.conftest import PrefectStack, Until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_stage_begins_when_no_caller_with_an_old_credential_is_left(stack: PrefectStack, until: Until) -> None:
+    with stack.inside():
+        plan = await stack.plan("listening", {**ALL, "gate_before": {"approval": False, "quiet": "1h"}})
+        [cluster] = plan.stages[0].members
+        events = stack.sandbox.arm.state.logs.events[cluster.key]
+        calls = AuditEvent(
+            user="masterclient", groups=("system:masters",), user_agent="kubectl/v1.33.1", at=datetime.now(UTC)
+        )
+        events.append(calls)
+
+        state = await batch_of(plan)  # the caller came back after its gate had opened
+        assert (state.name, state.message) == ("NotQuiet", "1 of 1 wait until their logs are quiet again")
+        [verdict] = (await prefect_client.verdicts(plan.digest)).values()
+        assert (verdict.outcome, verdict.reason_code) == (Outcome.SKIPPED, Reason.NOT_QUIET)
+        assert "1 caller with old credentials at 1 cluster" in verdict.because[0]
+
+        run = await prefect_client.start_migration(plan.digest)
+        waiting = await until(run.id, lambda now: now.run.waits)
+        assert "gate before stage all: quiet 1h: 1 caller with old credentials" in waiting.run.message
+        [listed] = [one for one in await prefect_client.waiting() if one.run == run.id]
+        assert listed.callers is not None
+        [shut] = listed.callers.shut
+        assert (shut.owner, [one.user_agent for one in shut.callers]) == ("shop", ["kubectl/v1.33.1"])
+        shown = await stack.aks_entra("gates")
+        assert "listening/one (owner: shop)" in shown.stdout
+        assert "→ kubectl: a person or a pipeline: `az aks get-credentials" in shown.stdout
+        assert stack.writes("listening") == []
+
+        events[:] = [replace(one, at=one.at - timedelta(hours=2)) if one is calls else one for one in events]
+        async with get_client() as client:
+            await client.set_flow_run_state(run.id, AwaitingRetry(scheduled_time=datetime.now(UTC)), force=True)
+        ended = await until(run.id, lambda now: now.run.ended)
+        assert ended.run.completed, ended.run.message
+        assert [one.outcome for one in (await stack.report(run.id)).verdicts] == [Outcome.VERIFIED]
+        assert stack.writes("listening") == ["PUT one", "POST rotateClusterCertificates"]
