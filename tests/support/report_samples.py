@@ -12,6 +12,7 @@ from aks_entra.core.evidence.observations import (
     ClusterCreated,
     Credential,
     CredentialTried,
+    DenyPolicySeen,
     DoorsSeen,
     EntraSet,
     Evidence,
@@ -128,6 +129,7 @@ def fleet_plan(*stages: tuple[str, tuple[ClusterPlan, ...]], others: tuple[Clust
     )
 
 
+KEPT = f"{cluster('shop-01').resource_id}/providers/Microsoft.Authorization/policyAssignments/aks-entra-keep"
 EVIDENCE: tuple[Evidence, ...] = (
     GroupSeen(at=AT, group=ADMINS, display_name="aks-admins", differs=("owner olive@contoso.com is missing",)),
     GroupEnsured(
@@ -175,6 +177,10 @@ EVIDENCE: tuple[Evidence, ...] = (
             )
         ),
     ),
+    DenyPolicySeen(at=AT, assignment=KEPT, changed=True, ours=True, correlation_id="arm-7"),
+    DenyPolicySeen(at=AT, assignment=KEPT, enforced=True),
+    DenyPolicySeen(at=AT, assignment=KEPT, ours=True),
+    DenyPolicySeen(at=AT, assignment="", problem="no assignment denies local accounts"),
     Failure(
         at=AT, error="Rejected", step="rotate-certificates", message="no quota", code="Quota", correlation_id="arm-5"
     ),

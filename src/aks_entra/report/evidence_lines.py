@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
+from aks_entra.core.deny_policy import ENFORCED_WITHIN
 from aks_entra.core.evidence.observations import (
     ActivityLogRead,
     AdminCredentialRefused,
     CertificatesRotated,
     ClusterCreated,
     CredentialTried,
+    DenyPolicySeen,
     DoorsSeen,
     EntraSet,
     Evidence,
@@ -111,6 +113,12 @@ def line_of(one: Evidence) -> Line:  # noqa: C901, PLR0911, PLR0912 - a table: o
         case DoorsSeen():
             doors = (f"{door.kind} {door.state} ({'; '.join(door.because)})" for door in one.doors)
             return Line(at=one.at, what="ways in", detail="; ".join(doors))
+        case DenyPolicySeen():
+            if not one.assignment:
+                return _line(one, "deny policy", one.problem)
+            how = "Azure refuses to turn local accounts on" if one.enforced else ENFORCED_WITHIN
+            made = "assigned" if one.changed else "there already" if one.ours else "of others"
+            return _line(one, f"deny policy {made}", f"{one.assignment}; {how}")
         case Failure():
             where = f"at {one.step}: " if one.step else ""
             code = f" ({one.code})" if one.code else ""
@@ -127,6 +135,7 @@ def _line(
     | LocalAccountsEnabled
     | CertificatesRotated
     | ClusterCreated
+    | DenyPolicySeen
     | Failure,
     what: str,
     detail: str,
