@@ -147,7 +147,8 @@ async def test_the_two_roles_are_enough(opened: Opener, box: Sandbox) -> None:
         assert (await closed(session)).because[0] == "local accounts are closed again"
         back = await plan_way_back(session.ports, done, (PLAIN,), ())
         assert is_restored(back.clusters[0], (await session.executor.migrate(job_of(back))).evidence)
-    assert box.arm.state.policies == box.arm.state.exemptions == {}
+    assert box.arm.state.policies == {}
+    assert box.arm.state.exemptions == {}
 
 
 @pytest.mark.usefixtures("box")

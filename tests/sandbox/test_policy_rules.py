@@ -230,7 +230,10 @@ async def test_azure_follows_assignments_and_exemptions_late() -> None:
         "Resource 'shop-01' was disallowed by policy. Reasons: 'Local accounts stay off.'. See error details for "
         "policy resource IDs."
     )
-    exempt = {"properties": {"policyAssignmentId": ASSIGNMENT, "exemptionCategory": "Waiver"}}
+    exempt: Any = {"properties": {"policyAssignmentId": ASSIGNMENT, "exemptionCategory": "Waiver"}}
+    exempt["properties"]["assignmentScopeValidation"] = "Never"
+    assert (await client.refused("PUT", EXEMPTION, exempt))[1] == "InvalidPolicyExemption"
+    exempt["properties"]["assignmentScopeValidation"] = "Default"
     await client.send("PUT", EXEMPTION, exempt)
     assert len(await evaluations(client, held)) == 1
     client.clock.advance(late)

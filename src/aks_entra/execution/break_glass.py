@@ -176,10 +176,16 @@ class BreakGlass:
 
         The exemption ends by itself, also if this process dies. If the policies cannot be read, the write shows it.
         """
-        if self._exempt_until.get(cluster.key) == opening.until:
-            return True  # the write is repeated until Azure follows the exemption
-        if not await self._kept(cluster):
+        again = self._exempt_until.get(cluster.key) == opening.until
+        if not (again or await self._kept(cluster)):
             return False
+        if opening.due(self._ports.clock.now()):
+            raise Refused(
+                "the opening's time is over before Azure followed the exemption from the deny policy",
+                remedy="open it for longer: Azure can need 30 minutes (`--duration 2h`)",
+            )
+        if again:
+            return True  # the write is repeated until Azure follows the exemption
         try:
             await self._ports.deny_policies.exempt(cluster, opening.until, opening.reason)
         except (Refused, Rejected) as error:

@@ -51,6 +51,10 @@ async def migrated(world: World) -> tuple[Job, Verdict]:
     return job, await world.process().executor.migrate(job)
 
 
+def is_open(cluster: Cluster) -> bool:
+    return cluster.local_accounts
+
+
 def policy_of(verdict: Verdict) -> DenyPolicySeen:
     (found,) = [one for one in verdict.evidence if isinstance(one, DenyPolicySeen)]
     return found
@@ -226,12 +230,12 @@ async def test_only_break_glass_opens_the_cluster_and_its_end_restores_the_polic
     began = world.now()
     verdict = await glass(world).open(cluster.id, opening(world))
     assert verdict.outcome is Outcome.NOT_VERIFIED, verdict.because
-    assert cluster.local_accounts
+    assert is_open(cluster)
     assert world.now() - began >= FOLLOWS  # Azure follows the exemption late, and the write was repeated until then
 
     closed = await glass(world).close(cluster.id, WHO)
     assert closed.because[0] == "local accounts are closed again", closed.because
-    assert not cluster.local_accounts
+    assert not is_open(cluster)
     await world.clock.sleep(FOLLOWS.total_seconds())
     assert world.denied(cluster.id)
     assert any(isinstance(one, SignInProven) for one in closed.evidence)
@@ -259,7 +263,7 @@ async def test_break_glass_without_the_right_to_exempt_names_the_command() -> No
     assert verdict.because[0].startswith("not opened: a policy assignment keeps local accounts off")
     assert verdict.next.startswith("ask someone who may exempt it: `az policy exemption create")
     assert f"--expires-on {wanted.until}" in verdict.next
-    assert not cluster.local_accounts
+    assert not is_open(cluster)
 
 
 async def test_a_closing_that_cannot_end_the_exemption_closes_all_the_same() -> None:
@@ -270,7 +274,7 @@ async def test_a_closing_that_cannot_end_the_exemption_closes_all_the_same() -> 
     closed = await glass(world).close(cluster.id, WHO)
     assert closed.because[0] == "local accounts are closed again"
     assert closed.because[-1].startswith("the exemption from the deny policy ends by itself, but not yet")
-    assert not cluster.local_accounts
+    assert not is_open(cluster)
 
 
 async def test_a_policy_of_others_is_not_exempted_but_named_with_the_command() -> None:
@@ -286,6 +290,17 @@ async def test_a_policy_of_others_is_not_exempted_but_named_with_the_command() -
     assert unnamed.because[0] == "not opened: Azure Policy forbids it"
 
 
+async def test_an_opening_that_is_over_before_azure_follows_the_exemption_says_so() -> None:
+    world, cluster = a_world()
+    await migrated(world)
+    await world.clock.sleep(FOLLOWS.total_seconds())
+    verdict = await glass(world).open(cluster.id, opening(world, minutes=5))
+    assert verdict.outcome is Outcome.REFUSED
+    assert verdict.because[0].startswith("not opened: the opening's time is over before Azure followed the exemption")
+    assert "--duration 2h" in verdict.next
+    assert not is_open(cluster)
+
+
 async def test_an_exemption_that_azure_never_follows_ends_the_opening() -> None:
     world, cluster = a_world()
     await migrated(world)
@@ -293,7 +308,7 @@ async def test_an_exemption_that_azure_never_follows_ends_the_opening() -> None:
     verdict = await glass(world, policy=60.0).open(cluster.id, opening(world))
     assert verdict.outcome is Outcome.REFUSED
     assert "Azure does not follow the change of the policy yet (after 1 minutes)" in verdict.because[0]
-    assert not cluster.local_accounts
+    assert not is_open(cluster)
 
 
 async def test_another_refusal_of_the_write_is_not_waited_out() -> None:
@@ -314,7 +329,7 @@ async def test_a_rollback_removes_the_policy_waits_for_azure_and_opens_the_clust
     kinds = [step.kind for step in back.clusters[0].steps]
     assert kinds == ["remove-deny-policy", "enable-local-accounts", "verify-restored"]
     verdict = await process.executor.migrate(job_of(back))
-    assert cluster.local_accounts, verdict.because
+    assert is_open(cluster), verdict.because
     assert policy_of(verdict).problem == f"{assignment_id(cluster.id)} was removed"
     assert any(one.startswith("deny policy removed at") for one in written(verdict.evidence))
     again = await process.executor.apply(job_of(back), back.clusters[0].steps[0])

@@ -16,6 +16,7 @@ Document = dict[str, Any]
 EXEMPT = "Microsoft.Authorization/policyAssignments/exempt/action"
 CATEGORIES = ("Waiver", "Mitigated")
 KNOWN = frozenset({"policyAssignmentId", "exemptionCategory", "expiresOn", "displayName", "description", "metadata"})
+VALIDATIONS = (None, "Default", "DoNotValidate")  # `assignmentScopeValidation`, which az always sends
 
 
 class PolicyExemptionRoutes:
@@ -49,7 +50,10 @@ class PolicyExemptionRoutes:
     async def _put(self, call: Call, scope: str, name: str) -> Reply:
         properties = call.request.json().get("properties")
         properties = properties if isinstance(properties, dict) else {}
-        if unknown := sorted(set(properties) - KNOWN):
+        if properties.get("assignmentScopeValidation") not in VALIDATIONS:
+            text = "The assignment scope validation must be one of Default, DoNotValidate."
+            raise authorization(400, "InvalidPolicyExemption", text)
+        if unknown := sorted(set(properties) - KNOWN - {"assignmentScopeValidation"}):
             raise not_modelled(f"{', '.join(unknown)} of a policy exemption")
         if properties.get("exemptionCategory") not in CATEGORIES:
             text = f"The exemption category must be one of {', '.join(CATEGORIES)}."
