@@ -17,7 +17,7 @@ from aks_entra.core.rollout.next_action import RolloutState
 from aks_entra.core.rollout.state import lacks_an_end, verified_before, without_an_end
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Reason, Verdict, unfinished, unstarted
-from aks_entra.prefect_client import migration_records, rollout, runs
+from aks_entra.prefect_client import migration_records, rollout, rollout_history, runs
 from aks_entra.prefect_client.run_log import PrefectLog, tell_verdict
 from aks_entra.report.run_lines import unsettled
 from aks_entra.settings import Settings
@@ -58,8 +58,10 @@ async def close(run: UUID, state: RolloutState, end: End | WaitUntil) -> State[A
         ),
         stages=end.results,
         skip_rules=plan.skip_rules,
+        history=await rollout_history.read_history(run, plan),
     )
     await migration_records.store_report(report)
+    await rollout_history.show_timeline(report)
     for verdict in report.verdicts:
         tell_verdict(verdict)
     counted = ", ".join(f"{number} {outcome}" for outcome, number in report.counts().items())

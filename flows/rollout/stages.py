@@ -14,7 +14,16 @@ from aks_entra.core.planning.rollout import Stage, stage_result
 from aks_entra.core.rollout.actions import FinishStage, RunStage
 from aks_entra.core.rollout.next_action import RolloutState
 from aks_entra.core.verdict.verdict import Reason
-from aks_entra.prefect_client import concurrency, events, migration_records, progress, progress_page, run_end, runs
+from aks_entra.prefect_client import (
+    concurrency,
+    events,
+    migration_records,
+    progress,
+    progress_page,
+    rollout_history,
+    run_end,
+    runs,
+)
 from aks_entra.prefect_client.run_log import tell
 from aks_entra.prefect_client.waiting import postpone
 from aks_entra.settings import Settings
@@ -50,6 +59,7 @@ async def run_stage(run: UUID, state: RolloutState, todo: RunStage) -> RolloutSt
     await progress.rest(run)
     await concurrency.delete_limits(plan.digest, stage)
     found = await read(run, plan)
+    await rollout_history.show_timeline_so_far(run, plan, found.began, found.verdicts)
     kept = {gate: at for gate, at in found.reached.items() if gate != (stage.name, "after") or not todo.writes}
     after = replace(found, ended={**state.ended, todo.place: ended}, reached=kept)
     result = after.result(todo.place)

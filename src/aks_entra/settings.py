@@ -23,6 +23,11 @@ class Settings(BaseSettings):
         description="of a worker: `tenant id/client id/group id`, several with commas: who approves what it begins",
     )
 
+    records: str = Field(
+        default="",
+        description="where records outlive Prefect's database: a folder, or az://ACCOUNT/CONTAINER[/PREFIX]",
+    )
+
     poll_interval: float = Field(
         default=30.0, gt=0, description="between two lists of a subscription, while operations run in it"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 
 from aks_entra.core.cluster import ClusterId
@@ -58,7 +58,44 @@ EVERYTHING = (
 RICH = WORLD.replace("Group.ReadWrite.All, Directory.Read.All", EVERYTHING) + "licences: [P1, P2]\n"
 DANA, LEFT = "dana@contoso.com", "left@contoso.com"
 GLASS = RICH.replace("users:\n", "users:\n  - {name: glass, upn: glass@contoso.com}\n")
+OWNER = "roleAssignments: [{principal: operator, role: Owner}]"
 Opener = Callable[..., AbstractAsyncContextManager[Session]]
+
+
+def fleet_world(
+    groups: Mapping[str, Iterable[str]],
+    *,
+    in_tenant: str = "",
+    more_groups: Iterable[str] = (),
+    in_subscription: str = OWNER,
+    in_group: str = "",
+) -> str:
+    """Return a world file with one subscription, an operator who owns it, and the group `aks-admins`.
+
+    `groups`: the clusters of each resource group, each as the inside of a flow mapping (`name: a, nodes: 1`).
+    `more_groups`: groups of the directory, in the same way. The other arguments are lines to add to the file's top, to
+    the subscription and to each resource group.
+    """
+    lines = [
+        "version: 1",
+        f"tenant: {{id: {TENANT}, name: contoso.onmicrosoft.com}}",
+        "servicePrincipals:",
+        "  - {name: operator, graphPermissions: [Group.ReadWrite.All, Directory.Read.All]}",
+        "groups:",
+        f"  - {{name: aks-admins, id: {ADMINS}, members: [operator]}}",
+        *(f"  - {{{one}}}" for one in more_groups),
+        "operator: operator",
+        in_tenant,
+        "subscriptions:",
+        f"  - id: {SUBSCRIPTION}",
+        "    name: prod-eu",
+        f"    {in_subscription}" if in_subscription else "",
+        "    resourceGroups:",
+    ]
+    for name, clusters in groups.items():
+        lines += [f"      - name: {name}", "        location: westeurope", f"        {in_group}" if in_group else ""]
+        lines += ["        clusters:", *(f"          - {{{one}}}" for one in clusters)]
+    return "".join(f"{line}\n" for line in lines if line)
 
 
 def cluster(name: str, group: str = "shop-weu") -> ClusterId:

@@ -25,7 +25,7 @@ from azure_sandbox.front.http import Reply, Request
 from azure_sandbox.front.proxy import Target
 from azure_sandbox.server import Sandbox
 from tests.contract.sandbox_environment import in_environment
-from tests.contract.small_world import ADMINS, SUBSCRIPTION, cluster
+from tests.contract.small_world import ADMINS, SUBSCRIPTION, cluster, fleet_world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -36,24 +36,6 @@ MOMENTS = {"none": range(1, 25, 3), "legacy": range(2, 25, 4), "open": range(1, 
 SAMPLE = {"none": {13}, "legacy": {18}, "open": {3, 7, 11, 14, 17}}
 """Numbers that run in every suite; the others are marked `long`."""
 ONE_EACH = ("document", "groups", "closed", "tagged", "between")
-WORLD = f"""\
-version: 1
-tenant: {{id: 7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32, name: contoso.onmicrosoft.com}}
-servicePrincipals:
-  - {{name: operator, graphPermissions: [Group.ReadWrite.All, Directory.Read.All]}}
-groups:
-  - {{name: aks-admins, id: {ADMINS}, members: [operator]}}
-  - {{name: theirs, id: {THEIRS}, members: [operator]}}
-operator: operator
-subscriptions:
-  - id: {SUBSCRIPTION}
-    name: prod-eu
-    roleAssignments: [{{principal: operator, role: Owner}}]
-    resourceGroups:
-      - name: shop-weu
-        location: westeurope
-        clusters:
-"""
 FOREIGN: dict[str, Any] = {
     "tags": {"by": "terraform", "Umlaut": "Größe"},
     "properties": {
@@ -69,13 +51,13 @@ AZURES = ("provisioningState", "powerState")  # Azure's present state
 
 
 def world() -> str:
-    lines = [WORLD]
+    clusters: list[str] = []
     for kind, how in HOW.items():
         names = [*(f"{kind}-{number}" for number in MOMENTS[kind]), *(f"{kind}-{name}" for name in ONE_EACH)]
         if kind == "open":
             names += [f"group-{number}" for number in MOMENTS[kind]]
-        lines += [f"          - {{name: {name}, nodes: 1, {how}}}\n" for name in names]
-    return "".join(lines)
+        clusters += [f"name: {name}, nodes: 1, {how}" for name in names]
+    return fleet_world({"shop-weu": clusters}, more_groups=(f"name: theirs, id: {THEIRS}, members: [operator]",))
 
 
 class OtherWriter:

@@ -17,26 +17,9 @@ from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
 from azure_sandbox.front.proxy import Exchange
 from tests.contract.sandbox_environment import in_environment
-from tests.contract.small_world import ADMINS, SUBSCRIPTION, TENANT
+from tests.contract.small_world import ADMINS, SUBSCRIPTION, fleet_world
 
 CLUSTERS = 10
-WORLD = f"""\
-version: 1
-tenant: {{id: {TENANT}, name: contoso.onmicrosoft.com}}
-servicePrincipals:
-  - {{name: operator, graphPermissions: [Group.ReadWrite.All, Directory.Read.All]}}
-groups:
-  - {{name: aks-admins, id: {ADMINS}, members: [operator]}}
-operator: operator
-subscriptions:
-  - id: {SUBSCRIPTION}
-    name: prod-eu
-    roleAssignments: [{{principal: operator, role: Owner}}]
-    resourceGroups:
-      - name: shop-weu
-        location: westeurope
-        clusters:
-"""
 FLEET = Fleet(
     name="shop",
     selectors=(Selector(subscription=SUBSCRIPTION),),
@@ -78,8 +61,8 @@ def kind_of(exchange: Exchange) -> str:
 
 async def counted(folder: Path) -> Counter[str]:
     """Migrate ten clusters side by side, and return the requests by kind."""
-    names = (f"          - {{name: c-{one}, nodes: 1, identity: none}}\n" for one in range(CLUSTERS))
-    (folder / "world.yaml").write_text(WORLD + "".join(names))
+    clusters = [f"name: c-{one}, nodes: 1, identity: none" for one in range(CLUSTERS)]
+    (folder / "world.yaml").write_text(fleet_world({"shop-weu": clusters}))
     seen: list[Exchange] = []
     with pytest.MonkeyPatch.context() as patch:
         async with in_environment(patch, folder / "world.yaml", pace=1000, replication=0, observe=seen.append):

@@ -22,19 +22,9 @@ from azure_sandbox.front.http import Reply
 from azure_sandbox.front.proxy import Exchange
 from azure_sandbox.server import Sandbox
 from tests.contract.sandbox_environment import in_environment
-from tests.contract.small_world import ADMINS, SUBSCRIPTION
+from tests.contract.small_world import ADMINS, OWNER, SUBSCRIPTION, fleet_world
 
 CLUSTERS, GROUPS = 20, 4
-HEAD = f"""\
-version: 1
-tenant: {{id: 7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32, name: contoso.onmicrosoft.com}}
-servicePrincipals:
-  - {{name: operator, graphPermissions: [Group.ReadWrite.All, Directory.Read.All]}}
-groups:
-  - {{name: aks-admins, id: {ADMINS}, members: [operator]}}
-operator: operator
-"""
-OWNER = "roleAssignments: [{principal: operator, role: Owner}]\n"
 FLEET = Fleet(
     name="shop",
     selectors=(Selector(subscription=SUBSCRIPTION),),
@@ -63,13 +53,11 @@ async def planning(
     folder: Path, *, in_subscription: str = OWNER, in_group: str = ""
 ) -> AsyncIterator[tuple[Sandbox, Callable[[], list[str]]]]:
     """Yield a sandbox with 20 clusters in four groups, and the kinds of ARM's requests so far."""
-    rows = [f"subscriptions:\n  - id: {SUBSCRIPTION}\n    name: prod-eu\n"]
-    rows += [f"    {in_subscription}" if in_subscription else "", "    resourceGroups:\n"]
-    for group in range(GROUPS):
-        rows.append(f"      - name: group-{group}\n        location: westeurope\n")
-        rows += [f"        {in_group}" if in_group else "", "        clusters:\n"]
-        rows += [f"          - {{name: c-{one:03}, nodes: 1}}\n" for one in range(group, CLUSTERS, GROUPS)]
-    (folder / "world.yaml").write_text(HEAD + "".join(rows))
+    groups = {
+        f"group-{one}": [f"name: c-{n:03}, nodes: 1" for n in range(one, CLUSTERS, GROUPS)] for one in range(GROUPS)
+    }
+    world = fleet_world(groups, in_subscription=in_subscription, in_group=in_group)
+    (folder / "world.yaml").write_text(world)
     seen: list[Exchange] = []
 
     def told() -> list[str]:

@@ -23,37 +23,12 @@ from aks_entra.settings import Settings
 from aks_entra.wiring import Session, open_session
 from azure_sandbox.front.proxy import Exchange
 from tests.contract.sandbox_environment import in_environment
-from tests.contract.small_world import ADMINS, SUBSCRIPTION
+from tests.contract.small_world import ADMINS, SUBSCRIPTION, fleet_world
 
 COUNTED = (ARM_READS, ARM_WRITES, AKS_REST)
 POLLS = (AKS_LISTS, AKS_OPERATIONS)
 PACE = 2000.0
-WORLD = f"""\
-version: 1
-tenant: {{id: 7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32, name: contoso.onmicrosoft.com}}
-servicePrincipals:
-  - {{name: operator, graphPermissions: [Group.ReadWrite.All, Directory.Read.All]}}
-groups:
-  - {{name: aks-admins, id: {ADMINS}, members: [operator]}}
-operator: operator
-subscriptions:
-  - id: {SUBSCRIPTION}
-    name: prod-eu
-    roleAssignments: [{{principal: operator, role: Owner}}]
-    resourceGroups:
-      - name: few
-        location: westeurope
-        clusters:
-          - {{name: a, nodes: 1}}
-          - {{name: b, nodes: 1}}
-      - name: more
-        location: westeurope
-        clusters:
-          - {{name: c, nodes: 1}}
-          - {{name: d, nodes: 1}}
-          - {{name: e, nodes: 1}}
-          - {{name: f, nodes: 1}}
-"""
+GROUPS = {"few": ("a", "b"), "more": ("c", "d", "e", "f")}
 
 
 class Counting(InProcess):
@@ -111,7 +86,9 @@ def table(plan: Mapping[Limit, int], start: Mapping[Limit, int], steps: Mapping[
 
 
 async def test_the_table_of_requests_is_what_a_plan_and_a_migration_ask(tmp_path: Path) -> None:
-    (tmp_path / "world.yaml").write_text(WORLD)
+    (tmp_path / "world.yaml").write_text(
+        fleet_world({name: [f"name: {one}, nodes: 1" for one in names] for name, names in GROUPS.items()})
+    )
     heard: list[Exchange] = []
     quick = Settings(
         poll_interval=30 / PACE, look_interval=10 / PACE, group_reads=2, group_read_gap=0, request_rate=PACE

@@ -22,24 +22,9 @@ from azure_sandbox.faults.requests import throttled
 from azure_sandbox.front.proxy import Exchange
 from azure_sandbox.server import Sandbox
 from tests.contract.sandbox_environment import in_environment
-from tests.contract.small_world import ADMINS, SUBSCRIPTION
+from tests.contract.small_world import ADMINS, SUBSCRIPTION, fleet_world
 
 GROUPS = 10
-WORLD = f"""\
-version: 1
-tenant: {{id: 7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32, name: contoso.onmicrosoft.com}}
-servicePrincipals:
-  - {{name: operator, graphPermissions: [Group.ReadWrite.All, Directory.Read.All]}}
-groups:
-  - {{name: aks-admins, id: {ADMINS}, members: [operator]}}
-operator: operator
-throttling: true
-subscriptions:
-  - id: {SUBSCRIPTION}
-    name: prod-eu
-    roleAssignments: [{{principal: operator, role: Owner}}]
-    resourceGroups:
-"""
 FLEET = Fleet(
     name="shop",
     selectors=(Selector(subscription=SUBSCRIPTION),),
@@ -51,15 +36,14 @@ TOO_MANY = 429
 @asynccontextmanager
 async def subscription(folder: Path, clusters: int, pace: float) -> AsyncIterator[tuple[Sandbox, Session, list[int]]]:
     """Yield a sandbox with a number of clusters, a session that is paced for it, and the status of each ARM answer."""
-    lines = [WORLD]
-    for group in range(GROUPS):
-        names = range(group, clusters, GROUPS)
-        lines.append(f"      - name: group-{group}\n        location: westeurope\n        clusters:\n")
-        lines += [
-            f"          - {{name: c-{one:03}, nodes: 1, identity: managed, adminGroups: [aks-admins]}}\n"
-            for one in names
+    groups = {
+        f"group-{group}": [
+            f"name: c-{one:03}, nodes: 1, identity: managed, adminGroups: [aks-admins]"
+            for one in range(group, clusters, GROUPS)
         ]
-    (folder / "world.yaml").write_text("".join(lines))
+        for group in range(GROUPS)
+    }
+    (folder / "world.yaml").write_text(fleet_world(groups, in_tenant="throttling: true"))
     said: list[int] = []
 
     def hear(exchange: Exchange) -> None:

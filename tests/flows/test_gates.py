@@ -9,7 +9,8 @@ from prefect.client.schemas.responses import SetStateStatus
 from aks_entra import prefect_client
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import events
+from aks_entra.prefect_client import artifacts, events, names
+from aks_entra.report.rollout_events import events_of
 from tests.flows.run_logs import logs_of
 from tests.support.sent_events import sent
 
@@ -63,6 +64,19 @@ async def test_a_gate_accepts_only_an_approval_of_its_own_plan(stack: PrefectSta
             "gated/second": Outcome.VERIFIED,
         }
         assert stack.writes("gated").count("POST rotateClusterCertificates") == 2
+        assert report.history is not None
+        assert [one.by for _, one in report.history.decisions] == ["dana@contoso.com, a claim"] * 2
+        (coordinator,), (canary, rest) = report.history.runs, report.history.stages
+        assert coordinator.run == str(run.id)
+        assert [(one.number, one.state) for one in (*canary.batches, *rest.batches)] == [(1, "COMPLETED")] * 2
+        assert [(one.side, len(one.askings)) for one in (*canary.gates, *rest.gates)] == [("before", 1), ("after", 1)]
+        course = events_of(report.history)
+        assert [one.at for one in course if not one.at] == []
+        assert sum(" was passed" in one.what for one in course) == 2
+        page = await artifacts.get(names.key("page-timeline", names.short(plan.digest)))
+        assert page is not None
+        assert "](data:image/svg+xml;base64," in page.packed
+        assert "approved by dana@contoso.com, a claim (CHG-1042)" in page.packed
         told = await logs_of(*(one.id for one in (ended.run, *ended.batches)))
         digits = prefect_client.short(plan.digest)
         for line in (

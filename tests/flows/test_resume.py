@@ -45,7 +45,11 @@ async def test_a_batch_killed_in_mid_rotation_is_resumed_with_one_rotation(stack
         ended = await until(again.id, lambda now: now.gate is not None or now.run.ended)
         assert ended.gate is None  # approved already
         assert ended.run.completed, ended.run.message
-        [verdict] = (await stack.report(again.id)).verdicts
+        report = await stack.report(again.id)
+        assert report.history is not None
+        assert [one.run for one in report.history.runs] == [str(run.id), str(again.id)]
+        assert [one.state for one in report.history.stages[0].batches] == ["CRASHED", "COMPLETED"]
+        [verdict] = report.verdicts
         assert verdict.outcome is Outcome.VERIFIED
         assert verdict.grade is Grade.CA_REPLACED  # the held credential died with the process
         assert stack.writes("killed") == ["PUT mid-rotation", "POST rotateClusterCertificates"]
@@ -69,7 +73,14 @@ async def test_a_killed_coordinator_is_resumed_and_finds_its_living_batch(stack:
         ended = await until(again.id, lambda now: now.run.ended)
         assert ended.run.completed, ended.run.message
         assert [batch.id for batch in ended.batches] == [batch.id for batch in now.batches]
-        [verdict] = (await stack.report(again.id)).verdicts
+        report = await stack.report(again.id)
+        assert report.history is not None
+        assert [(one.run, one.state) for one in report.history.runs] == [
+            (str(run.id), "CRASHED"),
+            (str(again.id), "RUNNING"),
+        ]
+        assert [one.by for _, one in report.history.decisions] == [f"{APPROVAL['approver']}, a claim"]
+        [verdict] = report.verdicts
         assert verdict.outcome is Outcome.VERIFIED
         assert verdict.grade is Grade.CREDENTIAL_REFUSED  # the process with the held credential still runs
         assert stack.writes("orphaned") == ["PUT goes-on", "POST rotateClusterCertificates"]

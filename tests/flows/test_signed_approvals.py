@@ -92,7 +92,12 @@ async def test_a_stage_begins_when_two_people_signed_and_a_typed_name_opens_noth
         ).writes
         ended = await until(run.id, lambda now: now.run.ended)
         assert ended.run.completed, ended.run.message
-        assert [one.outcome for one in (await stack.report(run.id)).verdicts] == [Outcome.VERIFIED]
+        report = await stack.report(run.id)
+        assert [one.outcome for one in report.verdicts] == [Outcome.VERIFIED]
+        assert report.history is not None
+        ((_, decision),) = report.history.decisions
+        assert code in [one.code for one in decision.signatures]
+        assert [(one.committed, one.first, one.problem) for one in decision.signatures] == [(True, True, "")] * 2
         kept = await migration_records.approval(plan.digest, "all", "before")
         assert kept is not None
         assert "dana@contoso.com" in kept.by

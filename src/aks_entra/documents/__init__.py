@@ -1,5 +1,6 @@
 """Plans, reports and our other records as JSON texts: written, read, and named if they cannot be read."""
 
+from aks_entra.documents.approval_proof import signature_proofs
 from aks_entra.documents.json_text import (
     LARGEST,
     VERSION,
@@ -45,5 +46,6 @@ __all__ = [
     "load_verdict",
     "pack",
     "require_version",
+    "signature_proofs",
     "unpack",
 ]

@@ -23,7 +23,8 @@ class StoredRecord:
         packed: its text, as `aks_entra.documents.pack` packs it.
         at: when it was stored, in UTC, by the clock of the process that stored it.
         digest: `sha256:<64 digits>` of the stored bytes. It is the record's name.
-        before: digests of the newest records that its writer knew in the same chain. Empty for the first one.
+        before: digests of the records that its writer read or wrote since its last one, and of the newest one of its
+            key. Empty for the first one of a store.
         flow_run: the flow run that stored it, or None outside of one.
     """
 
@@ -37,7 +38,7 @@ class StoredRecord:
 
 
 class RecordStore(Protocol):
-    """Adds records and reads them. Each method raises Refused, with a remedy, if the store cannot be reached or read.
+    """Adds records and reads them. Each method raises Refused or TryLater if the store cannot be reached or read.
 
     A record whose bytes do not match its digest is returned by no method; the record before it does not take its
     place: its key raises Refused with the code `RecordDamaged`, and other keys can still be read.
@@ -51,6 +52,9 @@ class RecordStore(Protocol):
 
     async def newest_under(self, prefix: str) -> tuple[StoredRecord, ...]:
         """Return the newest record of every key that begins with the prefix, in the order of keys."""
+
+    async def keys(self, prefix: str) -> tuple[str, ...]:
+        """Return every key that begins with the prefix and has a record, damaged ones included, in order."""
 
     async def versions(self, key: str) -> tuple[StoredRecord, ...]:
         """Return every record under a key, newest first."""

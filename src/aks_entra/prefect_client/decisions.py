@@ -7,6 +7,7 @@ the server's own history of that run shows the same question, its answer and the
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -72,14 +73,18 @@ async def decided(run: UUID, question: Question) -> Approval | None:
 
 async def answers_of(client: PrefectClient, run: UUID) -> tuple[Answer, ...]:
     """Return the answered questions of a run, oldest first, from the server's own history of its states."""
-    states = await client.read_flow_run_states(run)
-    return answers(
+    return answers(await states_of(client, run))
+
+
+async def states_of(client: PrefectClient, run: UUID) -> tuple[RunState, ...]:
+    """Return the states of a run, as the server keeps them."""
+    return tuple(
         RunState(
             name=state.name or "",
             at=state.timestamp,
             question=(state.state_details.pause_key or "") if state.is_paused() else "",
         )
-        for state in states
+        for state in await client.read_flow_run_states(run)
     )
 
 
@@ -126,15 +131,26 @@ async def may_go_ungated(run: UUID, plan: FleetPlan, *, began: datetime | None =
     moments = [at for at in (progress.now(), began) if at is not None]
     async with get_client() as client:
         tokens = [token for one in await lineage(client, run) for token in names.typed(one.tags)]
+    return any(
+        decision.counts(plan.digest, plan.facts_digest, tokens, now=at)
+        for decision in await typed_decisions(plan.digest, tokens)
+        for at in moments
+    )
+
+
+async def typed_decisions(digest: str, tokens: Iterable[str]) -> list[WithoutGates]:
+    """Return the decisions with these tokens that stages of a plan may begin without an approval.
+
+    Unreadable ones are left out. The caller asks each whether it counts.
+    """
+    found = []
     for token in tokens:
-        found = await artifacts.get(_without_gates(plan.digest, token))
+        stored = await artifacts.get(_without_gates(digest, token))
         try:
-            decision = WithoutGates(**json.loads(found.text)) if found else None
+            found += [WithoutGates(**json.loads(stored.text))] if stored else []
         except (TypeError, ValueError, Refused):
             continue
-        if decision and any(decision.counts(plan.digest, plan.facts_digest, tokens, now=at) for at in moments):
-            return True
-    return False
+    return found
 
 
 def _without_gates(digest: str, token: str) -> str:

@@ -95,6 +95,12 @@ def batch_tag(number: int) -> str:
     return f"batch:{number}"
 
 
+def batch_of(tags: list[str]) -> int:
+    """Return the number of a batch from its run's tags, counted from 1. 0: they do not say it."""
+    numbers = (tag.removeprefix("batch:") for tag in tags if tag.startswith("batch:"))
+    return next((int(number) for number in numbers if number.isdecimal()), 0)
+
+
 def coordinator_tag(run: object) -> str:
     """Return the tag of the batches that a coordinator started."""
     return f"coordinator:{run}"

@@ -7,12 +7,13 @@ from our clock, not from the server's, because gates are compared with our clock
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
 
 from aks_entra import __version__
 from aks_entra.core.durations import moment, stamp
@@ -81,6 +82,32 @@ async def work_of(run: UUID) -> Work | None:
         return Work(**json.loads(text)) if text else None
     except (Refused, TypeError, ValueError):
         return None
+
+
+async def begun(client: PrefectClient, runs: tuple[UUID, ...], digest: str) -> dict[int, datetime]:
+    """Return when these runs first worked on each stage (its place) of a plan. Unreadable notes are left out."""
+    found: dict[int, datetime] = {}
+    for one in await artifacts.of_runs(client, runs, key("work-of")):
+        try:
+            work = Work(**json.loads(one.text or "{}"))
+            at = work.began
+        except (Refused, TypeError, ValueError):
+            continue
+        if work.plan == digest:
+            found[work.place] = min(found.get(work.place, at), at)
+    return found
+
+
+async def passed(client: PrefectClient, runs: Iterable[UUID], *, follows: str = "") -> dict[int, datetime]:
+    """Return when these runs first passed each stage (its place) and its gates. Unreadable notes are left out."""
+    found: dict[int, datetime] = {}
+    for run in runs:
+        prefix = f"{_finished(run, follows)}-"
+        for one in await artifacts.of_runs(client, (run,), prefix):
+            place, at = one.key.removeprefix(prefix), _moment_in(one)
+            if place.isdecimal() and at is not None:
+                found[int(place)] = min(found.get(int(place), at), at)
+    return found
 
 
 async def finish(run: UUID, place: int, *, follows: str = "") -> None:

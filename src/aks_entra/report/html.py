@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from importlib.resources import files
-
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup, escape
 
 from aks_entra import __version__
 from aks_entra.core.doors.model import DoorState
@@ -16,35 +11,36 @@ from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Outcome, Verdict
 from aks_entra.report.doors_view import ways_in
 from aks_entra.report.evidence_lines import Line, line_of
-from aks_entra.report.timeline import NARROWEST, WIDTH, pictures
-from aks_entra.text.safe import for_html
+from aks_entra.report.rollout_events import events_of
+from aks_entra.report.templates import CLASSES, COLOURS, template
+from aks_entra.report.timeline import IN_ONE, overview, pictures
 
 NAMED = 10
 """Clusters that are named for one thing that is left to do."""
-_CODE = re.compile(r"`([^`]+)`")
 
 
 def render(report: FleetReport) -> str:
-    """Return the page. Text from elsewhere is escaped, and its invisible characters are shown."""
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
-    )
-    environment.filters |= {"code": _code, "when": _when}
-    source = files("aks_entra.report").joinpath("report.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(source).render(
+    """Return the page. Text from elsewhere is escaped, and its invisible characters are shown.
+
+    Of more than `IN_ONE` clusters, the evidence and the pictures of each are folded, and print only if they are opened.
+    """
+    return template("report.html.j2").render(
         report=report,
         digest=report.digest,
         counts=report.counts(),
         left=_left(report),
         named=NAMED,
+        overview=overview(report),
+        events=events_of(report.history) if report.history else (),
+        decisions=report.history.decisions if report.history else (),
         pictures=pictures(report),
-        width=WIDTH,
-        narrowest=NARROWEST,
+        few=len(report.verdicts) <= IN_ONE,
         lines_of=_lines_of,
         ways_in=ways_in,
         states={state: state.name.lower().replace("_", "-") for state in DoorState},
         version=__version__,
-        classes={outcome: outcome.name.lower().replace("_", "-") for outcome in Outcome},
+        classes=CLASSES,
+        colours=COLOURS,
     )
 
 
@@ -70,18 +66,3 @@ def _lines_of(verdict: Verdict) -> list[Line]:
     """Return the evidence in words. The last look at the doors has a table of its own, with all that it says."""
     looks = [place for place, one in enumerate(verdict.evidence) if isinstance(one, DoorsSeen)]
     return [line_of(one) for place, one in enumerate(verdict.evidence) if place not in looks[-1:]]
-
-
-def _shown(value: object) -> str:
-    """Return a value of the template as the page contains it."""
-    return value if isinstance(value, Markup) else for_html(str(value))
-
-
-def _code(text: str) -> Markup:
-    """Return the text escaped, with text in backticks as code."""
-    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(for_html(text)))))  # noqa: S704 - the text was escaped
-
-
-def _when(at: str) -> str:
-    """Return a time (ISO 8601, UTC) to the second. The JSON has all of its digits."""
-    return at[:19].replace("T", " ")

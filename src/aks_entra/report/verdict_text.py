@@ -36,6 +36,8 @@ def render(report: FleetReport) -> Iterator[RenderableType]:
         yield table
     for stage in report.stages:
         yield safe_line(stage.because, "" if stage.go_on else "red")
+    for gate, decision in report.history.decisions if report.history else ():
+        yield safe_line(f"{gate}: {decision.verb} by {decision.by} ({decision.reason})", "dim")
     for skip in report.skip_rules:
         yield safe_line(f"preflight rule {skip.rule} was skipped: {skip.reason}", "dim")
     yield safe_line(counts(report), "bold")

@@ -35,7 +35,17 @@ from aks_entra.core.evidence.observations import Evidence
 from aks_entra.core.planning.approval import Approval
 from aks_entra.core.preflight import Finding, Skip
 from aks_entra.prefect_client import access_pages, pages
-from aks_entra.report import csv_rows, html, inventory_text, inventory_view, junit, plan_text, sarif, verdict_text
+from aks_entra.report import (
+    csv_rows,
+    html,
+    inventory_text,
+    inventory_view,
+    junit,
+    plan_text,
+    sarif,
+    timeline_page,
+    verdict_text,
+)
 from aks_entra.report.plan_view import view_of
 from aks_entra.report.terminal import table
 from aks_entra.text.safe import for_json, visible
@@ -54,6 +64,7 @@ MARKDOWN: Final[dict[str, Callable[[Planter], str]]] = {
     "approval": lambda one: pages.approval_page(one.make(Approval)),
     "verdict": lambda one: "\n\n".join(pages.verdict_page(verdict) for verdict in report(one).verdicts),
     "report": lambda one: pages.report_page(report(one)),
+    "timeline": lambda one: re.sub(r"\(data:[^)]*\)", "(picture)", timeline_page.render(report(one))),
     "request": lambda one: access_pages.question(one.make(Ask), (one.make(Finding), one.make(Finding))),
     "policy": lambda one: access_pages.policy_question(one.text("name"), (one.make(Finding),)),
     "given": lambda one: access_pages.given_page(one.make(Ask), one.make(Given)),

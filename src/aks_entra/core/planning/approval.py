@@ -20,6 +20,9 @@ CLOCKS: Final = timedelta(minutes=5)
 """How far two machines' clocks may differ. An approval from further in the future is refused."""
 RESUMED: Final = "Resuming"
 """The state of a suspended run whose form was answered."""
+SIGNED: Final = "signed at Microsoft Entra ID"
+CLAIM: Final = "a claim"
+"""What stands behind the name of somebody who decided: a signature, or nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,7 @@ class Approval:
     @property
     def proof(self) -> str:
         """What stands behind `approver`, in words."""
-        return "signed at Microsoft Entra ID" if self.signed else "a claim"
+        return SIGNED if self.signed else CLAIM
 
     @property
     def by(self) -> str:

@@ -12,6 +12,7 @@ from aks_entra.core.evidence.sightings import records_in
 from aks_entra.core.planning.rollout import StageResult
 from aks_entra.core.preflight import Skip
 from aks_entra.core.storable import canonical
+from aks_entra.core.verdict.history import RolloutHistory
 from aks_entra.core.verdict.verdict import Outcome, Verdict
 
 
@@ -26,6 +27,7 @@ class FleetReport:
     verdicts: tuple[Verdict, ...]
     stages: tuple[StageResult, ...] = ()
     skip_rules: tuple[Skip, ...] = ()  # of the plan: rules that were skipped, each with its reason
+    history: RolloutHistory | None = None  # None: no rollout, or a report of an earlier version
     version: Literal[1] = 1
 
     @property
@@ -43,7 +45,7 @@ class FleetReport:
 _NEW: Final = frozenset(
     {
         *("skip_rules", "uid", "etag", "old_credentials", "issued_at", "connections", "mixed", "under_ca"),
-        *("reason_code", "running"),
+        *("reason_code", "running", "history"),
     }
 )
 

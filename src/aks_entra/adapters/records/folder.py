@@ -1,0 +1,120 @@
+"""A store of records in a folder of this machine, or in one that several machines mount."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from aks_entra.errors import Refused
+from aks_entra.host.file_trust import POSIX, open_private
+
+_T = TypeVar("_T")
+
+
+class FolderBlobs:
+    """`Blobs` as files. Only their owner can read them (files 0600, folders 0700)."""
+
+    def __init__(self, root: Path) -> None:
+        self.where = str(root)
+        self._root = root
+
+    async def create(self, name: str, content: bytes) -> None:
+        """Write a temporary file beside the new one, flush it to the disk, and rename it."""
+        await self._in_thread("written", lambda: self._create(self._root / name, content))
+
+    async def read(self, name: str) -> bytes | None:
+        """Return the bytes of a file, or None if there is none."""
+
+        def found() -> bytes | None:
+            try:
+                return (self._root / name).read_bytes()
+            except FileNotFoundError:
+                return None
+
+        return await self._in_thread("read", found)
+
+    async def names(self, prefix: str) -> list[str]:
+        """Return the files whose path below the root begins with the prefix."""
+        return await self._in_thread("read", lambda: sorted(one for one in self._walk(prefix) if not _unfinished(one)))
+
+    async def folders(self, prefix: str) -> list[str]:
+        """Return the folders beside each other whose path begins with the prefix."""
+        parent = prefix.rpartition("/")[0]
+
+        def found() -> list[str]:
+            entries = _entries(self._root / parent)
+            paths = (f"{parent}/{one.name}/".removeprefix("/") for one in entries if one.is_dir(follow_symlinks=False))
+            return sorted(path for path in paths if path.startswith(prefix))
+
+        return await self._in_thread("read", found)
+
+    async def leftovers(self) -> list[str]:
+        """Return the temporary files of writes that ended in between."""
+        return await self._in_thread("read", lambda: sorted(one for one in self._walk("") if _unfinished(one)))
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def _create(self, path: Path, content: bytes) -> None:
+        if path.exists():
+            return
+        new = [one for one in (path.parent, *path.parent.parents) if not one.exists()]
+        for one in reversed(new):
+            one.mkdir(mode=0o700, exist_ok=True)
+        unfinished = path.parent / f".{path.name}.{secrets.token_hex(6)}"
+        with os.fdopen(open_private(unfinished), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+        if POSIX:
+            for folder in {path.parent, *(one.parent for one in new)}:
+                _flush(folder)
+
+    def _walk(self, prefix: str) -> Iterator[str]:
+        folder = prefix.rpartition("/")[0]
+        queue = [folder]
+        while queue:
+            parent = queue.pop()
+            for one in _entries(self._root / parent):
+                path = f"{parent}/{one.name}".removeprefix("/")
+                if one.is_dir(follow_symlinks=False):
+                    if path.startswith(prefix) or prefix.startswith(f"{path}/"):
+                        queue.append(path)
+                elif path.startswith(prefix):
+                    yield path
+
+    async def _in_thread(self, what: str, work: Callable[[], _T]) -> _T:
+        try:
+            return await asyncio.to_thread(work)
+        except OSError as error:
+            raise Refused(
+                f"the store of records {self.where} cannot be {what}: {error.strerror or error}",
+                remedy="check the folder that AKS_ENTRA_RECORDS names: its owner, its mode and the space on its disk",
+                code="RecordsUnreadable",
+            ) from None
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _unfinished(path: str) -> bool:
+    return path.rpartition("/")[2].startswith(".")
+
+
+def _flush(folder: Path) -> None:
+    """Make a new name in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,55 @@
+"""What the signed approvals behind a decision say, without their ID tokens. No signature is checked here."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from aks_entra.core.durations import stamp
+from aks_entra.core.planning.approval import Approval
+from aks_entra.core.planning.signed_approval import SignedApproval, commitment, sign_in_of
+from aks_entra.core.verdict.history import SignatureProof
+from aks_entra.documents.json_text import load_signed_approval
+from aks_entra.errors import Refused
+
+
+def signature_proofs(approval: Approval) -> tuple[SignatureProof, ...]:
+    """Return what each signed approval of a decision says. Empty: nobody signed, and its name is a claim."""
+    return tuple(map(_proof, approval.signed))
+
+
+def _proof(text: str) -> SignatureProof:
+    try:
+        signed = load_signed_approval(text)
+        header, claims = _token(signed)
+        sign_in = sign_in_of(claims)
+    except Refused as error:
+        return SignatureProof(problem=error.message)
+    except ValueError as error:
+        return SignatureProof(problem=str(error))
+    said, committed = signed.statement, signed.commitment
+    return SignatureProof(
+        code=signed.code,
+        person=sign_in.words,
+        tenant_id=sign_in.tenant_id,
+        client_id=sign_in.audience,
+        signed_in_at=stamp(sign_in.issued_at),
+        signed_at=said.at,
+        key_id=str(header.get("kid", "")),
+        nonce=sign_in.nonce,
+        committed=sign_in.nonce == committed.nonce,
+        first=commitment(said, committed.key).approval == committed.approval,
+    )
+
+
+def _token(signed: SignedApproval) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return header and claims of an ID token. Raises ValueError."""
+    try:
+        first, second, _ = signed.id_token.split(".")
+        header, claims = (json.loads(base64.urlsafe_b64decode(f"{one}===")) for one in (first, second))
+    except (ValueError, RecursionError) as error:
+        raise ValueError("its ID token cannot be read") from error
+    if not (isinstance(header, dict) and isinstance(claims, dict)):
+        raise ValueError("its ID token cannot be read")  # noqa: TRY004 - the caller knows one error
+    return header, claims

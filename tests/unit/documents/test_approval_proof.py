@@ -1,0 +1,96 @@
+"""What a report keeps of a signed approval: who signed in, with which proof, and never the token."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from aks_entra.core.planning.approval import Approval
+from aks_entra.core.verdict.history import RolloutHistory, SignatureProof
+from aks_entra.documents import dump_report, load_report, load_signed_approval
+from aks_entra.documents import signature_proofs as proofs
+from aks_entra.report import html
+from tests.support.history_samples import CLIENT, DANA, decided, decision, rolled_out, signed, token
+from tests.support.report_samples import TENANT
+from tests.support.timeline_samples import at
+
+
+def with_token(text: str) -> Approval:
+    """Return a signed approval with another ID token."""
+    one = signed("canary", at(0))
+    document = json.loads(one.signed[0])
+    document["signed-approval"]["id_token"] = text
+    return replace(one, signed=(json.dumps(document),))
+
+
+def test_a_signed_approval_says_who_signed_in_where_when_and_with_which_key() -> None:
+    one = signed("canary", at(0))
+    (proof,) = proofs(one)
+    assert proof.person == f"dana@contoso.com (object id {DANA})"
+    assert (proof.tenant_id, proof.client_id, proof.signed_in_at) == (TENANT, CLIENT, "2026-11-24T09:00:20Z")
+    assert (proof.key_id, proof.signed_at, proof.committed, proof.first) == ("entra-key-7", at(0), True, True)
+    assert proof.code == load_signed_approval(one.signed[0]).code
+
+
+def test_neither_the_page_nor_the_report_holds_the_id_token() -> None:
+    kept = load_signed_approval(signed("canary", at(-1)).signed[0]).id_token
+    assert decided(signed("canary", at(-1))) in [one for _, one in history().decisions]
+    for text in (html.render(rolled_out(7)), dump_report(rolled_out(7))):
+        assert not any(part in text for part in kept.split(".")[:2])
+        for words in (DANA, TENANT, CLIENT, "entra-key-7"):
+            assert words in text
+    page = html.render(rolled_out(7))
+    assert "it commits to the key that signed this approval" in page
+    assert "dana@contoso.com: <b>a claim</b>" in page
+    assert "Nobody signed: the name was typed into a form, and is a claim." in page
+
+
+def history() -> RolloutHistory:
+    found = rolled_out(7).history
+    assert found is not None
+    return found
+
+
+def test_a_nonce_that_commits_to_something_else_is_said() -> None:
+    (proof,) = proofs(signed("canary", at(0), nonce="0" * 64))
+    assert not proof.committed
+    report, stage = rolled_out(7), history().stages[0]
+    assert stage.before is not None
+    wrong = replace(stage.before.askings[0], decision=decided(signed("canary", at(0), nonce="0" * 64)))
+    stages = (replace(stage, before=replace(stage.before, askings=(wrong,))),)
+    page = html.render(replace(report, history=replace(history(), stages=stages)))
+    assert "it does not commit to the key of this approval" in page
+
+
+def test_a_second_approval_of_one_sign_in_says_that_the_sign_in_was_for_another_one() -> None:
+    one = signed("canary", at(0))
+    document = json.loads(one.signed[0])
+    document["signed-approval"]["statement"]["stage"] = "prod"
+    (proof,) = proofs(replace(one, signed=(json.dumps(document),)))
+    assert (proof.committed, proof.first) == (True, False)
+
+
+def test_a_name_that_was_typed_has_no_proof() -> None:
+    assert proofs(decision("canary", at(0))) == ()
+
+
+@pytest.mark.parametrize(
+    ("approval", "problem"),
+    [
+        (replace(decision("canary", at(0)), signed=("{}",)), "this is no signed-approval"),
+        (with_token("one part"), "its ID token cannot be read"),
+        (with_token("a.b.c"), "its ID token cannot be read"),
+        (with_token("W10.W10.c"), "its ID token cannot be read"),
+        (with_token(token(oid=DANA)), "the token does not say when it was issued"),
+    ],
+)
+def test_a_document_that_cannot_be_read_is_said(approval: Approval, problem: str) -> None:
+    (proof,) = proofs(approval)
+    assert proof.problem.startswith(problem)
+    assert proof == SignatureProof(problem=proof.problem)
+
+
+def test_a_report_with_its_history_is_read_again_whole() -> None:
+    assert load_report(dump_report(rolled_out(7))) == rolled_out(7)
