@@ -86,6 +86,7 @@ async def test_a_kept_cluster_is_opened_by_break_glass_and_by_a_rollback_alone(o
         anew = (await planned(session)).clusters[0]
         assert "assign-deny-policy" not in {step.kind for step in anew.steps}
         assert anew.blockers == ()
+        box.arm.state.policies[key] = replace(made, since=None)  # Azure enforces it by now
     async with opened() as session:
         wanted = await opening(session)
         assert (await glass(session).open(PLAIN, wanted)).outcome is Outcome.NOT_VERIFIED

@@ -19,7 +19,7 @@ from aks_entra.core.preflight import Policy, PolicyEvaluation
 from aks_entra.core.steps import AssignDenyPolicy, Step
 from aks_entra.core.target import Keep
 from aks_entra.core.verdict.verdict import Outcome, Verdict, judge, may_be_kept, written
-from aks_entra.errors import Diverged, Refused, Rejected
+from aks_entra.errors import Diverged, Refused, Rejected, TryLater
 from aks_entra.execution.break_glass import BreakGlass
 from aks_entra.execution.executor import Executor
 from aks_entra.execution.operations import Watch
@@ -264,6 +264,15 @@ async def test_break_glass_without_the_right_to_exempt_names_the_command() -> No
     assert verdict.next.startswith("ask someone who may exempt it: `az policy exemption create")
     assert f"--expires-on {wanted.until}" in verdict.next
     assert not is_open(cluster)
+
+
+async def test_an_outage_of_azure_policy_holds_no_opening_up() -> None:
+    world = World()
+    cluster = world.add(identity=Identity.MANAGED, local_accounts=False)
+    world.faults["arm.policies"] = [TryLater("Azure has a fault"), Refused("half an answer")]
+    assert (await glass(world).open(cluster.id, opening(world))).outcome is Outcome.NOT_VERIFIED
+    assert is_open(cluster)
+    assert (await glass(world).close(cluster.id, WHO)).because[0] == "local accounts are closed again"
 
 
 async def test_a_closing_that_cannot_end_the_exemption_closes_all_the_same() -> None:
