@@ -157,6 +157,11 @@ class ApprovalLog:
             await client.delete_flow_run(run)
         self.deleted[run] = datetime.now(UTC)
 
+    async def lose_runs(self) -> None:
+        """Note the ends of all runs before the server's database is lost. A run that has not ended ends with it."""
+        for run in {one.run for one in self.stages} - {*self.deleted}:
+            self.deleted[run] = await _ended(run) or datetime.now(UTC)
+
     async def unapproved(self, writes: Sequence[Write]) -> list[str]:
         """Describe the writes that no approval and no command covers."""
         runs = {one.run for one in self.stages}

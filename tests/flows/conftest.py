@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
@@ -25,6 +24,7 @@ from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
 from azure_sandbox.cluster.real.process import free_port
 from azure_sandbox.server import Sandbox
+from tests.flows import served
 from tests.flows.private_networks import SPLIT
 from tests.flows.write_clusters import GROUPS
 from tests.support import prepared_database
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from aks_entra.core.verdict.report import FleetReport
     from aks_entra.prefect_client import Snapshot
     from azure_sandbox.front.proxy import Exchange
+    from tests.flows.lossy_server import LossyServer
 
-CHECKOUT = Path(__file__).parents[2]
 SUBSCRIPTION = "3e8b1a70-6c2f-4d95-b0e4-8f7a2c5d9163"
 ADMINS = "0a470931-6e9e-4f00-8f55-490bde0505c3"
 APPROVALS = "8d1f7c3e-5b2a-4c96-a0d4-1e9b6f3c7a25"
@@ -196,6 +196,7 @@ subscriptions:
           {{name: a-first, nodes: 1, identity: none}}, {{name: b-second, nodes: 1, identity: none}}]}}
 """
 QUICK = {
+    "AKS_ENTRA_RECORDS": "",  # artifacts are the records here; the fixture `lossy` has a store of records
     "AKS_ENTRA_ALLOW_UNGATED": "true",  # most tests are not about gates, and their fleets have none
     "AKS_ENTRA_REQUEST_RATE": "500",
     "AKS_ENTRA_ACTIVITY_LOG_DELAY": "0",
@@ -206,7 +207,7 @@ QUICK = {
 }
 
 
-MAIN = "from aks_entra.cli import main; main()"
+MAIN = served.MAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,20 +344,11 @@ async def stack(tmp_path_factory: pytest.TempPathFactory, python: Path, database
     prepared_database.put(database, folder / "home")
     exchanges: list[Exchange] = []
     async with Sandbox(world, pace=500, observe=exchanges.append) as sandbox:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "AZURE", "AKS_ENTRA"))}
         environment = {**sandbox.environment, **QUICK, "XDG_STATE_HOME": str(folder / "state")}
         environment["PREFECT_WORKER_QUERY_SECONDS"] = "1"
         environment["PREFECT_API_SSL_CERT_FILE"] = environment["SSL_CERT_FILE"]  # a warm interpreter needs it by name
         port = free_port()
-        process = await asyncio.create_subprocess_exec(
-            *(str(python), "-c", MAIN, "up", "--port", str(port), "--work-queue", "default"),
-            cwd=CHECKOUT,
-            env={**clean, **environment, "AKS_ENTRA_HOME": str(folder / "home")},
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-        try:
-            await _ready(process)
+        async with served.served(python, port, folder / "home", environment):
             api = f"http://127.0.0.1:{port}/api"
             stack = PrefectStack(
                 sandbox=sandbox,
@@ -371,17 +363,12 @@ async def stack(tmp_path_factory: pytest.TempPathFactory, python: Path, database
             with stack.inside():  # send what this process still has to send to the server, before it stops
                 await cast("Any", APILogWorker.drain_all(at_exit=False))
                 await cast("Any", EventsWorker.drain_all(at_exit=False))
-        finally:
-            process.send_signal(signal.SIGINT)
-            async with asyncio.timeout(SOON):
-                await process.wait()
 
 
-async def _ready(process: asyncio.subprocess.Process) -> None:
-    said = b""
-    assert process.stderr is not None
-    async with asyncio.timeout(SOON):
-        while b"Ctrl-C" not in said:
-            line = await process.stderr.readline()
-            assert line, said.decode()
-            said += line
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def lossy(tmp_path_factory: pytest.TempPathFactory, python: Path, database: Path) -> AsyncIterator[LossyServer]:
+    """Yield a server of its own, with a store of records, which can lose its database."""
+    from tests.flows.lossy_server import lossy_server  # noqa: PLC0415 - it imports this module
+
+    async with lossy_server(WORLD + GROUPS, tmp_path_factory.mktemp("lossy"), python, database) as server:
+        yield server

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from aks_entra.core.cluster import ClusterId
     from aks_entra.core.planning.plan import FleetPlan
     from tests.flows.conftest import PrefectStack, Until
+    from tests.flows.lossy_server import LossyServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 GROUP = "random-a"
@@ -48,6 +49,8 @@ ACTIONS = (
     "glass",
     "leave",
 )
+LOSSES = ("lose", "lose")
+"""What happens too where the server has a store of records: its database is lost."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,6 +65,7 @@ class History:
     plans: list[FleetPlan] = field(default_factory=list)
     live: list[UUID] = field(default_factory=list)
     ever: list[UUID] = field(default_factory=list)
+    lossy: LossyServer | None = None
     opened: dict[str, Any] = field(default_factory=dict)
 
     async def live_through(self, number: int) -> None:
@@ -70,7 +74,8 @@ class History:
         await self.happen("plan")
         await self.happen("start")
         for _ in range(number):
-            await self.happen(self.chance.choice(ACTIONS))
+            what = self.chance.choice((*ACTIONS, *(LOSSES if self.lossy else ())))
+            await (self.lose(self.lossy) if self.lossy and what == "lose" else self.happen(what))
             seen = self.stack.exchanges[first:]
             assert await self.log.unapproved(writes_in(seen, GROUP)) == [], "\n".join(self.events)
             assert await self.log.unapproved(credential_reads_in(seen, GROUP)) == [], "\n".join(self.events)
@@ -123,6 +128,14 @@ class History:
                 run = self.live.pop(self.chance.randrange(len(self.live)))
                 self.events[-1] += f" {run}"
                 await self.log.delete_run(run)
+
+    async def lose(self, server: LossyServer) -> None:
+        """Lose the server's database, and with it every run."""
+        self.events.append("lose")
+        await self.log.lose_runs()
+        await server.lose_database()
+        self.live.clear()
+        self.ever.clear()
 
     async def start(self, plan: FleetPlan) -> None:
         self.events[-1] += f" {prefect_client.short(plan.digest)}"
@@ -197,6 +210,15 @@ async def test_nothing_is_written_without_an_approval_in_a_random_history(
 ) -> None:
     with stack.inside():
         await History(stack=stack, until=until, chance=chance(seed)).live_through(6)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(2000, 2012))
+async def test_nothing_is_written_without_an_approval_where_the_database_is_lost_at_random(
+    lossy: LossyServer, until: Until, seed: int
+) -> None:
+    with lossy.stack.inside():
+        await History(stack=lossy.stack, until=until, chance=chance(seed), lossy=lossy).live_through(8)
 
 
 @pytest.mark.long

@@ -6,7 +6,7 @@ import base64
 import json
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from aks_entra import documents
 from aks_entra.host import server_auth
 from azure_sandbox.front.http import Reply, Request
 from azure_sandbox.front.proxy import Target
@@ -109,6 +110,14 @@ def _secrets(reply: Reply) -> Iterator[str]:
         yield from re.findall(r"^ +token: (\S+)", text, re.MULTILINE)
 
 
+def _texts_in_records(folder: Path, files: Mapping[Path, bytes]) -> Iterator[str]:
+    """Unpack every text in the store of records: base64 of gzip begins with H4sI."""
+    for file, content in files.items():
+        if folder in file.parents:
+            for packed in re.findall(r"H4sI[A-Za-z0-9+/]+=*", content.decode()):
+                yield documents.unpack(packed)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def installation(
     tmp_path_factory: pytest.TempPathFactory, database: Path, python: Path
@@ -178,6 +187,9 @@ async def test_no_secret_is_in_a_file_afterwards(installation: LocalInstallation
         if secret.encode() in content
     ]
     assert found == []
+    texts = list(_texts_in_records(installation.home / "records", places))
+    assert any('"aks-entra/report"' in text for text in texts)
+    assert not [secret[:12] for secret in ear.secrets for text in texts if secret in text]
     for one in typed:
         assert not [secret[:12] for secret in ear.secrets if secret in one.out + one.err], one.line
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aks_entra.adapters.records import open_store
 from aks_entra.cli import cluster_argument, output
 from aks_entra.cli.deferred import prefect_client, wiring
 from aks_entra.cli.plan_input import read_settings
-from aks_entra.core.doctor import Light, PrefectServer, examine, sound
+from aks_entra.core.doctor import Light, PrefectServer, RecordStore, examine, sound
 from aks_entra.doctor import collect
 from aks_entra.errors import AksEntraError
+from aks_entra.host import server_auth
 from aks_entra.report.terminal import table
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ async def _examine(named: str | None, subscription: str | None) -> tuple[Check, 
         async with wiring.open_session(read_settings()) as session:
             cluster = await cluster_argument.found(session.ports.arm, named, subscription) if named else None
             patient = await collect.look(session.ports, cluster)
-        return examine(replace(patient, prefect=await _prefect()))
+        return examine(replace(patient, prefect=await _prefect(), records=await _records()))
 
 
 async def _prefect() -> PrefectServer | None:
@@ -70,6 +72,25 @@ async def _prefect() -> PrefectServer | None:
     except AksEntraError as error:
         return PrefectServer(error=error.message, remedy=error.remedy)
     return PrefectServer(authenticates=authenticates, overdue=overdue)
+
+
+async def _records() -> RecordStore | None:
+    """Look at the store of records. None if neither a store nor a Prefect server is named."""
+    api = os.environ.get("PREFECT_API_URL", "")
+    place = read_settings().records or server_auth.stored_records(api)
+    shared = bool(api) and not server_auth.on_this_machine(api)
+    if not place:
+        return RecordStore(shared=shared) if api else None
+    found = RecordStore(place=place, folder="://" not in place, shared=shared)
+    try:
+        store = open_store(read_settings().model_copy(update={"records": place}))
+        try:
+            await store.keys("")
+        finally:
+            await store.close()
+    except AksEntraError as error:
+        return replace(found, error=error.message, remedy=error.remedy)
+    return found
 
 
 def _plain(check: Check) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from aks_entra.cli import output
+from aks_entra.cli.deferred import prefect_client
 from aks_entra.cli.plan_input import read_settings
 from aks_entra.core.durations import stamp
 from aks_entra.documents import unpack
+from aks_entra.host.server_auth import stored_records
 from aks_entra.report.terminal import table
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ Store = Annotated[
     typer.Option(
         "--store",
         metavar="PLACE",
-        help="A folder, or az://ACCOUNT/CONTAINER[/PREFIX]. Default: $AKS_ENTRA_RECORDS.",
+        help="A folder, or az://ACCOUNT/CONTAINER[/PREFIX]. Default: $AKS_ENTRA_RECORDS, or the folder of `up`.",
         show_default=False,
     ),
 ]
@@ -140,15 +143,34 @@ def export(
 
 @records.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `records export` wrote.", show_default=False)],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="What `records export` wrote.", show_default=False)
+    ] = None,
     *,
+    from_prefect: Annotated[
+        bool, typer.Option("--from-prefect", help="Copy what only Prefect's server has, while no run works.")
+    ] = False,
     store: Store = None,
 ) -> None:
     """Add the records of a file. Each is checked first, and those that are there already are left alone."""
+    with output.guarded():
+        if (file is None) is not from_prefect:
+            output.usage("it is not said from where, or two places are named", remedy="name a FILE or --from-prefect")
+        if from_prefect and store is not None:
+            output.usage("--store does not go with --from-prefect", remedy="set AKS_ENTRA_RECORDS, as for the workers")
+    if file is None:
+        output.run(_import_from_prefect())
+        return
     from aks_entra.adapters.records.archive import bring_in  # noqa: PLC0415 - `--help` does without it
 
     added, known = _run(store, "importing the records", lambda opened, tell: bring_in(opened.blobs, file, tell))
     output.say(f"{added} records were added; {known} were there already", style="good")
+
+
+async def _import_from_prefect() -> None:
+    await prefect_client.require_server()
+    copied = await prefect_client.import_from_prefect()
+    output.say(f"{copied} records were added; from now on the store alone is read", style="good")
 
 
 def _row(one: StoredRecord) -> dict[str, Any]:
@@ -176,7 +198,8 @@ async def _opened(store: str | None) -> AsyncIterator[Records]:
     from aks_entra.adapters.records import open_store  # noqa: PLC0415 - `--help` does without it
 
     settings = read_settings()
-    opened = open_store(settings.model_copy(update={"records": store}) if store is not None else settings)
+    place = store if store is not None else settings.records or stored_records(os.environ.get("PREFECT_API_URL", ""))
+    opened = open_store(settings.model_copy(update={"records": place}))
     try:
         yield opened
     finally:

@@ -52,6 +52,7 @@ async def _serve(port: int, pool: str, work_queue: str) -> None:
             f"  for other programs: export PREFECT_API_AUTH_STRING=$(cat {place.auth_file})",
             "  in a browser: log in with this string before you follow a link to a run",
             '  (until then Prefect answers such a link with "Page not found")',
+            f"  records are kept in {place.records or 'the database alone, because AKS_ENTRA_RECORDS is empty'}",
             f"  state and logs are under {place.home}; Ctrl-C stops everything",
         )
         await watch_schedules(prefect_client.overdue_schedules, asyncio.sleep)

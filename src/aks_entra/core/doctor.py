@@ -91,8 +91,26 @@ class PrefectServer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordStore:
+    """The store of records. `place` is empty if none is set, and `error` if it can be read.
+
+    `folder`: it is a folder, which other machines reach only if they mount it. `shared`: the Prefect server that
+    PREFECT_API_URL names is on another machine, so that others may work with it.
+    """
+
+    place: str = ""
+    folder: bool = False
+    shared: bool = False
+    error: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
-    """Everything that was found. `cluster_*` are empty without a cluster. `prefect` is None if no server is named."""
+    """Everything that was found. `cluster_*` are empty without a cluster.
+
+    `prefect` and `records` are None if no server is named, or if nobody looked.
+    """
 
     tools: tuple[Tool, ...]
     reach: tuple[Reach, ...]
@@ -102,6 +120,7 @@ class Patient:
     cluster_tenant: str = ""
     cluster_error: str = ""
     prefect: PrefectServer | None = None
+    records: RecordStore | None = None
 
 
 def version_in(text: str) -> tuple[int, int, int] | None:
@@ -119,6 +138,7 @@ def examine(patient: Patient) -> tuple[Check, ...]:
         _clock(patient.reach),
         _sign_in(patient),
         *_prefect(patient.prefect),
+        *_records(patient.records),
     )
 
 
@@ -263,6 +283,22 @@ def _schedules(overdue: tuple[Overdue, ...]) -> tuple[Check, ...]:
         )
         for one in overdue
     )
+
+
+def _records(store: RecordStore | None) -> tuple[Check, ...]:
+    if store is None:
+        return ()
+    name, wanted = "store of records", "outlives Prefect's database"
+    if store.error:
+        return (Check(name=name, light=Light.FAILED, found=store.error, wanted=wanted, remedy=store.remedy),)
+    if not store.place:
+        found, remedy = "none: records are lost with Prefect's database", "set AKS_ENTRA_RECORDS"
+    elif store.folder and store.shared:
+        found, remedy = f"{store.place}, a folder", "use az://ACCOUNT/CONTAINER, or a folder that all workers mount"
+    else:
+        return (Check(name=name, light=Light.OK, found=store.place, wanted=wanted),)
+    remedy = f"{remedy} (docs/how-to/records.md)"
+    return (Check(name=name, light=Light.WARNING, found=found, wanted=wanted, remedy=remedy),)
 
 
 def _dotted(version: tuple[int, int, int]) -> str:

@@ -1,5 +1,7 @@
 """The API authentication string of a Prefect server that `aks-entra up` started: where it is kept, who finds it.
 
+What AKS_ENTRA_RECORDS was for `up` is kept in a file beside it, so that commands use the store of records of its runs.
+
 A file under the home of `up` keeps it, readable to its user alone. A link under the user's own state folder leads a
 command in another folder to it. It is found for that server's own address on this machine alone.
 """
@@ -53,13 +55,14 @@ def file_of(api: str, folder: Path) -> Path:
 
 
 @contextmanager
-def stored(api: str, string: str, folder: Path) -> Iterator[Path]:
+def stored(api: str, string: str, folder: Path, *, records: str = "") -> Iterator[Path]:
     """Keep the string of a running server where its user's commands find it; afterwards it is gone.
 
-    Yields the file. `folder`: the home of `up`.
+    Yields the file. `folder`: the home of `up`. `records`: its store of records, as AKS_ENTRA_RECORDS names one.
     """
     file = file_of(api, folder)
     private_folder(file.parent)
+    write_private(_beside(file), records)
     write_private(file, string)
     link = _link(api)
     try:
@@ -71,6 +74,7 @@ def stored(api: str, string: str, folder: Path) -> Iterator[Path]:
         yield file
     finally:
         file.unlink(missing_ok=True)
+        _beside(file).unlink(missing_ok=True)
         with suppress(OSError):
             if link is not None and link.is_symlink() and not link.exists():
                 link.unlink()
@@ -78,18 +82,41 @@ def stored(api: str, string: str, folder: Path) -> Iterator[Path]:
 
 def stored_string(api: str) -> str | None:
     """Return the string of the server at `api`, if this user's `up` started it on this machine. None if not."""
+    for file in _files(api):
+        if string := read_private(file):
+            return string
+    return None
+
+
+def stored_records(api: str) -> str:
+    """Return the store of records of the server at `api`, if this user's `up` started it on this machine.
+
+    Empty: it did not, or its runs use none.
+    """
+    for file in _files(api):
+        if read_private(file):
+            return read_private(_beside(file.resolve())) or ""
+    return ""
+
+
+def on_this_machine(api: str) -> bool:
+    """Whether a URL is that of a Prefect server on this machine."""
     try:
         parts = urlsplit(api)
         ours = parts.scheme == "http" and parts.hostname in _LOOPBACK and parts.path.rstrip("/") == "/api"
         _ = parts.port
     except ValueError:  # no URL at all
-        return None
-    if not ours:
-        return None
-    for file in (file_of(api, home()), _link(api)):
-        if file is not None and (string := read_private(file)):
-            return string
-    return None
+        return False
+    return ours
+
+
+def _files(api: str) -> list[Path]:
+    """Return the files that may keep the string of the server at `api`. Empty unless it is on this machine."""
+    return [file for file in (file_of(api, home()), _link(api)) if file is not None] if on_this_machine(api) else []
+
+
+def _beside(file: Path) -> Path:
+    return file.with_name(f"{file.name}.records")
 
 
 def _link(api: str) -> Path | None:

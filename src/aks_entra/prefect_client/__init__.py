@@ -59,6 +59,7 @@ from aks_entra.prefect_client.notifications import switched_off as switched_off_
 from aks_entra.prefect_client.notifications import wanted as wanted_notifications
 from aks_entra.prefect_client.overview import Waiting, waiting
 from aks_entra.prefect_client.part_runs import plan_elsewhere
+from aks_entra.prefect_client.record_store import import_from_prefect
 from aks_entra.prefect_client.run_end import await_end
 from aks_entra.prefect_client.runs import (
     find_run,
@@ -109,6 +110,7 @@ __all__ = [
     "hexadecimal",
     "hold_lease",
     "hold_leases",
+    "import_from_prefect",
     "is_cancelled",
     "last_plan_of",
     "load_plan",

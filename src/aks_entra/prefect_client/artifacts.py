@@ -1,59 +1,32 @@
-"""Prefect's artifacts keep what must survive a process and is no secret: plans, evidence, verdicts, reports.
+"""What must survive a process and is no secret: plans, evidence, verdicts, reports, and notes of living runs.
 
-An artifact holds its text gzipped as `data` and a page for people as `description`. The newest one under a key counts.
-Nothing is overwritten, so that a later reader sees what was known at which time.
+Each has a key, and the newest one under a key counts. Nothing is overwritten, so that a later reader sees what was
+known at which time. With AKS_ENTRA_RECORDS, what `kept_records` names is stored there first, and read from there; the
+artifact at Prefect's server is its view for people. Everything else is an artifact alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
-from prefect.client.schemas.filters import (
-    ArtifactCollectionFilter,
-    ArtifactCollectionFilterKey,
-    ArtifactFilter,
-    ArtifactFilterFlowRunId,
-    ArtifactFilterKey,
-)
-from prefect.client.schemas.objects import ArtifactCollection
-from prefect.client.schemas.sorting import ArtifactCollectionSort, ArtifactSort
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.settings import get_current_settings
 
-from aks_entra.documents import pack, unpack
-from aks_entra.errors import Refused
+from aks_entra.documents import pack
+from aks_entra.prefect_client import artifact_requests
+from aks_entra.prefect_client.artifact_requests import OURS, Stored, of_runs
 from aks_entra.prefect_client.coalesced import CoalescedRequests
+from aks_entra.prefect_client.kept_records import is_kept
+from aks_entra.prefect_client.record_store import KeptRecords, kept_records
 from aks_entra.text.safe import for_storage
 
-PAGE = 200
-OURS = "aks-entra/"
-"""The beginning of the types of artifacts that carry a packed text."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """One stored text: its key, when it was stored (ISO 8601) and by which flow run."""
-
-    key: str
-    packed: str
-    at: str
-    flow_run: UUID | None = None
-
-    @property
-    def text(self) -> str:
-        """The text. Raises Refused, with its key, if it is damaged; others can still be read."""
-        try:
-            return unpack(self.packed)
-        except Refused as error:
-            error.message = f"{self.key}: {error.message}"
-            raise
+__all__ = ["Stored", "of_runs"]  # both are asked for here
 
 
 def current_flow_run() -> UUID | None:
@@ -76,16 +49,16 @@ async def copy(stored: Stored, key: str, *, kind: str, page: str = "") -> None:
 
 
 async def _put(key: str, packed: str, *, kind: str, page: str) -> None:
+    kept = await _kept(key)
+    if kept is not None:
+        await kept.store.append(key, packed, kind=kind, flow_run=current_flow_run())
     async with get_client() as client:
-        await client.create_artifact(
-            ArtifactCreate(
-                key=key,
-                type=f"{OURS}{kind}",
-                description=for_storage(page) or None,
-                data=packed,
-                flow_run_id=current_flow_run(),
-            )
-        )
+        await artifact_requests.create(client, key, packed, kind=kind, page=page, flow_run=current_flow_run())
+
+
+async def _kept(key: str) -> KeptRecords | None:
+    """Return the records where this key is kept. None: it is an artifact alone."""
+    return await kept_records() if is_kept(key) else None
 
 
 async def show(key: str, *, kind: str, data: str, description: str = "") -> None:
@@ -127,7 +100,8 @@ class Renewed:
 
 async def get(key: str) -> Stored | None:
     """Return the newest text under a key, or None. Keys that are asked for at the same time share a request."""
-    return await _keys_asked_for().ask(key)
+    kept = await _kept(key)
+    return await (kept.newest(key) if kept else _keys_asked_for().ask(key))
 
 
 _by_server: Final[
@@ -143,36 +117,13 @@ def _keys_asked_for() -> CoalescedRequests[str, Stored | None]:
 
 async def _read_keys(keys: frozenset[str]) -> Mapping[str, Stored | None]:
     async with get_client() as client:
-        return await newest_of(client, keys)
-
-
-async def newest_of(client: PrefectClient, keys: frozenset[str]) -> dict[str, Stored | None]:
-    """Return the newest text under each of these keys, or None where there is none."""
-    wanted = sorted(keys)
-    found: dict[str, Stored | None] = dict.fromkeys(wanted)
-    for start in range(0, len(wanted), PAGE):
-        some = ArtifactCollectionFilterKey(any_=wanted[start : start + PAGE])
-        page = await client.read_latest_artifacts(artifact_filter=ArtifactCollectionFilter(key=some), limit=PAGE)
-        found |= {one.key: _latest(one) for one in page}
-    return found
+        return await artifact_requests.newest_of(client, keys)
 
 
 async def versions(key: str) -> tuple[Stored, ...]:
     """Return every text that was stored under a key, newest first."""
-    found: list[Stored] = []
-    offset = 0
-    async with get_client() as client:
-        while True:
-            page = await client.read_artifacts(
-                artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])),
-                sort=ArtifactSort.CREATED_DESC,
-                limit=PAGE,
-                offset=offset,
-            )
-            found += [_stored(one.key, one.data, one.created, one.flow_run_id) for one in page]
-            offset += PAGE
-            if len(page) < PAGE:
-                return tuple(found)
+    kept = await _kept(key)
+    return await (kept.versions_of(key) if kept else artifact_requests.versions_of(key))
 
 
 async def own_text(flow_run: UUID, key: str) -> str | None:
@@ -185,57 +136,8 @@ async def own_text(flow_run: UUID, key: str) -> str | None:
 
 async def newest(prefix: str) -> tuple[Stored, ...]:
     """Return the newest text of every key that begins with the prefix, in the order of keys."""
-    found: list[Stored] = []
-    offset = 0
-    async with get_client() as client:
-        while True:
-            page = await client.read_latest_artifacts(
-                artifact_filter=ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(like_=f"{prefix}%")),
-                sort=ArtifactCollectionSort.KEY_ASC,
-                limit=PAGE,
-                offset=offset,
-            )
-            found += [
-                _latest(one)
-                for one in page
-                if (one.type or "").startswith(OURS)  # not the pages for people
-                and (one.key or "").startswith(prefix)  # the server's "like" finds it anywhere in a key
-            ]
-            offset += PAGE
-            if len(page) < PAGE:
-                return tuple(found)
-
-
-async def of_runs(client: PrefectClient, runs: tuple[UUID, ...], prefix: str) -> tuple[Stored, ...]:
-    """Return every text that these flow runs stored under keys that begin with the prefix, oldest first."""
-    found: list[Stored] = []
-    seen = 0
-    while runs:
-        page = await client.read_artifacts(
-            artifact_filter=ArtifactFilter(
-                key=ArtifactFilterKey(like_=f"{prefix}%"), flow_run_id=ArtifactFilterFlowRunId(any_=list(runs))
-            ),
-            sort=ArtifactSort.CREATED_DESC,
-            limit=PAGE,
-            offset=seen,
-        )
-        seen += len(page)
-        found += [
-            _stored(one.key, one.data, one.created, one.flow_run_id)
-            for one in page
-            if (one.key or "").startswith(prefix)
-        ]
-        if len(page) < PAGE:
-            break
-    return tuple(reversed(found))
-
-
-def _latest(one: ArtifactCollection) -> Stored:
-    return _stored(one.key, one.data, one.updated, one.flow_run_id)  # it was created with the first text of its key
-
-
-def _stored(key: str | None, data: object, created: object, flow_run: UUID | None) -> Stored:
-    return Stored(key=key or "", packed=str(data), at=str(created or ""), flow_run=flow_run)
+    kept = await _kept(prefix)
+    return await (kept.newest_under(prefix) if kept else artifact_requests.newest_under(prefix))
 
 
 def own_flow_run() -> UUID:

@@ -65,7 +65,7 @@ async def decided(run: UUID, question: Question) -> Approval | None:
                 if said.get("decision") == "reject":
                     return None
                 if said.get("decision") == "approve":
-                    found = await _recorded(client, one.id, question, answer)
+                    found = await _recorded(one.id, question, answer)
                     if found is not None:
                         return found
     return None
@@ -100,11 +100,11 @@ async def _said(client: PrefectClient, run: UUID, question: str) -> dict[str, st
     }
 
 
-async def _recorded(client: PrefectClient, run: UUID, question: Question, answer: Answer) -> Approval | None:
+async def _recorded(run: UUID, question: Question, answer: Answer) -> Approval | None:
     """Return our record of an approving answer, stored by the run that asked, or None if no record fits."""
     name = migration_records.approval_key("approval", question.plan, question.side, question.stage)
-    for one in reversed(await artifacts.of_runs(client, (run,), name)):
-        found = migration_records.read_approval(one) if one.key == name else None
+    for one in await artifacts.versions(name):
+        found = migration_records.read_approval(one) if one.flow_run == run else None
         if found is None or found.decision != "approve":
             continue
         same = (found.plan, found.stage, found.moment, found.facts) == (

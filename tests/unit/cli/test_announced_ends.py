@@ -37,8 +37,12 @@ async def artifacts(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[dict[
         stored.append(await request.json())
         return web.json_response({**stored[-1], "id": "0b7d5c1e-3f2a-4e89-9c64-d8a1b5e7f302"}, status=201)
 
+    async def none(_: web.Request) -> web.Response:
+        return web.json_response([])
+
     app = web.Application()
     app.router.add_post("/api/artifacts/", store)
+    app.router.add_post("/api/artifacts/latest/filter", none)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -159,6 +159,28 @@ def test_only_the_server_gets_the_variables_of_its_authentication(tmp_path: Path
 
 
 @pytest.mark.parametrize(
+    ("said", "store"),
+    [
+        (None, "{home}/records"),
+        ("", ""),
+        ("kept", "{here}/kept"),
+        ("az://acme/records", "az://acme/records"),
+    ],
+)
+def test_records_are_kept_beside_the_database_unless_another_store_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str | None, store: str
+) -> None:
+    monkeypatch.delenv("AKS_ENTRA_RECORDS", raising=False)
+    if said is not None:
+        monkeypatch.setenv("AKS_ENTRA_RECORDS", said)
+    base, home = "http://127.0.0.1:4200", tmp_path / "home"
+    place = Local(
+        api=f"{base}/api", page=base, home=home, checkout=tmp_path, pool=POOL, folder=tmp_path, auth_file=tmp_path
+    )
+    assert environment(place, "a:b")["AKS_ENTRA_RECORDS"] == store.format(home=home, here=Path.cwd())
+
+
+@pytest.mark.parametrize(
     "loose",
     [
         {},

@@ -10,6 +10,7 @@ from aks_entra.core.doctor import (
     Patient,
     PrefectServer,
     Reach,
+    RecordStore,
     SignedInAs,
     Tool,
     examine,
@@ -155,6 +156,24 @@ def test_a_prefect_server_is_examined_with_its_schedules(server: PrefectServer, 
 
 def test_without_a_prefect_server_nothing_is_said_of_it() -> None:
     assert not {name for name in checks() if "Prefect" in name or "schedule" in name}
+
+
+@pytest.mark.parametrize(
+    ("store", "light", "words"),
+    [
+        (RecordStore(error="403", remedy="a role"), Light.FAILED, "403"),
+        (RecordStore(), Light.WARNING, "lost with Prefect's database"),
+        (RecordStore(place="/records", folder=True, shared=True), Light.WARNING, "/records, a folder"),
+        (RecordStore(place="/records", folder=True), Light.OK, "/records"),
+        (RecordStore(place="az://acc/records", shared=True), Light.OK, "az://acc/records"),
+    ],
+)
+def test_the_store_of_records_is_examined(store: RecordStore, light: Light, words: str) -> None:
+    found = checks(records=store)["store of records"]
+    assert found.light is light
+    assert words in found.found
+    assert (found.remedy == "") is (light is Light.OK)
+    assert "store of records" not in checks()
 
 
 def test_golden_what_a_machine_needs() -> None:

@@ -101,3 +101,14 @@ def test_two_servers_of_one_home_keep_their_own(place: Path, monkeypatch: pytest
     with server_auth.stored(API, "one:1", place / "home"), server_auth.stored(other, "two:2", place / "home"):
         assert (server_auth.stored_string(API), server_auth.stored_string(other)) == ("one:1", "two:2")
     assert server_auth.stored_string(API) is None
+
+
+def test_the_record_store_of_a_running_server_is_found_as_its_string_is(place: Path) -> None:
+    assert server_auth.stored_records(API) == ""
+    with server_auth.stored(API, "user:secret", place / "home", records="/home/dana/records"):
+        assert server_auth.stored_records(API) == "/home/dana/records"
+        assert server_auth.stored_records("http://127.0.0.1:4201/api") == ""
+    assert server_auth.stored_records(API) == ""
+    assert [one for one in (place / "home").rglob("*") if one.is_file()] == []
+    with server_auth.stored(API, "user:secret", place / "home"):
+        assert server_auth.stored_records(API) == ""

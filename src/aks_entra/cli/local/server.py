@@ -1,7 +1,8 @@
 """A real Prefect server, the deployments and one process worker on this machine, for as long as a command runs.
 
 Enter it before prefect is imported, because Prefect reads its settings from the environment at import. The server keeps
-its database under `.aks-entra/` (or AKS_ENTRA_HOME), so plans, evidence and reports are still there the next time.
+its database under `.aks-entra/` (or AKS_ENTRA_HOME), and records are kept beside it unless AKS_ENTRA_RECORDS names
+another store, so plans, evidence and reports are still there the next time.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from aks_entra.host.file_trust import open_private, private_folder, reason_to_di
 
 POOL: Final = "aks-entra"
 LOOPBACK: Final = "127.0.0.1"
+RECORDS: Final = "AKS_ENTRA_RECORDS"
 MARK: Final = "AKS_ENTRA_STARTED_BY"
 """Variable in the environment of every process that is started here, so that it is found even if its parent died."""
 PATIENCE: Final = 120.0  # seconds for a server or a worker to start on a slow machine
@@ -46,6 +48,12 @@ class Local:
     folder: Path  # where Prefect's processes start: it has the runbooks, and no file with settings of Prefect
     auth_file: Path  # holds the API's authentication string; only this user can read it
 
+    @property
+    def records(self) -> str:
+        """The store of records: what AKS_ENTRA_RECORDS says, or a folder. Empty: the database alone keeps records."""
+        said = os.environ.get(RECORDS, str(self.home / "records"))
+        return str(Path(said).absolute()) if said and "://" not in said else said
+
 
 def environment(place: Local, auth: str) -> dict[str, str]:
     """Return what worker and clients need in addition to the present environment. `auth` is the API's string."""
@@ -62,6 +70,7 @@ def environment(place: Local, auth: str) -> dict[str, str]:
         "PREFECT_WORKER_QUERY_SECONDS": os.environ.get("PREFECT_WORKER_QUERY_SECONDS", "2"),
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
         "AKS_ENTRA_CHECKOUT": str(place.folder),
+        RECORDS: place.records,
         MARK: uuid4().hex,
         "NO_PROXY": no_proxy,  # or else Prefect's websocket goes through the proxy, which refuses it
         "no_proxy": no_proxy,
@@ -120,7 +129,7 @@ async def prefect_here(
     os.environ.pop(server_auth.SET_BY_HAND, None)  # only the server gets it
     async with AsyncExitStack() as stack:
         stack.push_async_callback(stop_marked, f"{MARK}={settings[MARK]}")
-        stack.enter_context(server_auth.stored(place.api, auth, place.home))
+        stack.enter_context(server_auth.stored(place.api, auth, place.home, records=place.records))
         tell(f"starting Prefect at {base}")
         server = await stack.enter_async_context(_kept(place, "server", ("server", "start"), tell, serving))
         async with httpx.AsyncClient(

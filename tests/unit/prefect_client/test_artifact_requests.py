@@ -11,7 +11,7 @@ from prefect.client.schemas.filters import ArtifactCollectionFilter
 from prefect.client.schemas.objects import ArtifactCollection
 from prefect.types._datetime import now
 
-from aks_entra.prefect_client.artifacts import PAGE, newest_of
+from aks_entra.prefect_client.artifact_requests import PAGE, newest_of
 
 
 class Server:
