@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from aks_entra.core.deny_policy import assignment_id, how_to_assign
 from aks_entra.core.evidence.observations import DenyPolicySeen, Evidence
@@ -12,6 +13,9 @@ from aks_entra.errors import Diverged, Refused, Rejected
 from aks_entra.execution import write_guards
 from aks_entra.execution.engine import Engine
 from aks_entra.probes import deny_policy
+
+
+_SHOWN: Final = "deny policy"
 
 
 async def assign_deny_policy(engine: Engine, job: Job, step: AssignDenyPolicy) -> tuple[Evidence, ...]:
@@ -33,8 +37,10 @@ async def assign_deny_policy(engine: Engine, job: Job, step: AssignDenyPolicy) -
             return (missing,)
         engine.of(cluster).written[step.kind] = trace
         seen = await deny_policy.look(engine.ports, cluster)
-        if not seen.assignment:
-            raise Diverged(f"the policy was assigned, but {seen.problem}", remedy=write_guards.AGAIN)
+        if not seen.assignment:  # a list of Azure may show an assignment late
+            text = f"the policy was assigned, but {seen.problem}"
+            engine.deadlines.later(cluster, _SHOWN, engine.timeouts.refusal, text, remedy=write_guards.AGAIN)
+    engine.deadlines.arrived(cluster, _SHOWN)
     changed, trace = engine.own_write(job, step)
     return (replace(seen, changed=changed, correlation_id=trace),)
 
