@@ -14,7 +14,6 @@ from aks_entra.execution import write_guards
 from aks_entra.execution.engine import Engine
 from aks_entra.probes import deny_policy
 
-
 _SHOWN: Final = "deny policy"
 
 
