@@ -81,7 +81,7 @@ async def migrate_members(plan: str, stage: str, members: list[str]) -> State[An
                 tracker.give(*await leave_out(fleet, (job.plan.cluster,), why.because, why.reason))
                 return why.reason
             tell(f"{job.plan.cluster}: the migration begins, under plan {short(job.digest)}")
-            verdict = await migrate_member(job, leases, tracker)
+            verdict = await migrate_member(job, leases, tracker, fleet.after)
             tracker.give(verdict)
             ended.append(verdict)
             if counts_against(job.plan, verdict):

@@ -43,6 +43,7 @@ from aks_entra.fleet_file.runs import RequestFile
 from aks_entra.prefect_client import migration_records, names, progress
 from aks_entra.prefect_client.decisions import may_go_ungated
 from aks_entra.prefect_client.fleet_runs import FleetBusy, require_only_migration
+from aks_entra.prefect_client.hooks import require_deployments
 from aks_entra.prefect_client.lineage import resumed
 from aks_entra.prefect_client.liveness import register
 from aks_entra.prefect_client.run_log import tell
@@ -146,6 +147,7 @@ async def freeze(run: UUID, fleet: FleetFile | None, plan: str | None) -> FleetP
         agreed = await make_plan(fleet)
     else:
         raise Refused("neither a fleet nor a plan was given", remedy="give one of them as the run's parameter")
+    await require_deployments(agreed.after)
     await gates.adopt(run, agreed)
     return agreed
 

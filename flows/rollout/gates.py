@@ -27,18 +27,22 @@ async def read(run: UUID, plan: FleetPlan) -> RolloutState:
 
 
 async def recheck(run: UUID, state: RolloutState, todo: RecheckStage) -> RolloutState:
-    """Read from Azure what is left to write. If clusters changed, adopt a new plan, which nobody has approved yet."""
+    """Read from Azure what is left to write. If clusters changed, adopt a new plan, which nobody has approved yet.
+
+    Hooks that are not done are left to write as well.
+    """
     plan, fresh = state.plan, None
     async with open_session(Settings(), prover=plan.prover.spec):
         to_write = frozenset(await due_to_write(plan, todo.clusters))
+    hooks = frozenset(one for one in todo.clusters if (known := state.verdicts.get(one.key)) and known.hooks_left)
     if to_write and todo.for_changes:
         fresh = await plan_what_changed(plan, todo.clusters)
     if fresh is None:
-        return replace(state, to_write=to_write)
+        return replace(state, to_write=to_write | hooks)
     await migration_records.store_plan(fresh)
     await migration_records.carry_over(plan.digest, fresh)
     await adopt(run, fresh)
-    return replace(await read(run, fresh), ended=state.ended, to_write=to_write, replanned=True)
+    return replace(await read(run, fresh), ended=state.ended, to_write=to_write | hooks, replanned=True)
 
 
 async def adopt(run: UUID, plan: FleetPlan) -> None:

@@ -9,9 +9,11 @@ from functools import partial
 
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.evidence.observations import Evidence
+from aks_entra.core.hooks.model import Hook
 from aks_entra.core.planning.job import Job
 from aks_entra.core.steps import Step
 from aks_entra.core.verdict.verdict import Outcome, Verdict
+from aks_entra.prefect_client import events
 from aks_entra.prefect_client.batch_progress import BatchTracker
 from aks_entra.prefect_client.break_glass_records import still_free
 from aks_entra.prefect_client.leases import Leases
@@ -19,6 +21,7 @@ from aks_entra.prefect_client.migration_records import store_verdict_or_say
 from aks_entra.prefect_client.run_log import tell_verdict
 from aks_entra.wiring import current_session
 from flows.rollout.cancellation import store_stopped_verdict
+from flows.rollout.hooks import run_hooks
 from tasks.steps import Part, StillOurs, look, perform
 
 
@@ -50,10 +53,15 @@ class BatchRunner:
         await store_stopped_verdict(job, evidence, at)
 
 
-async def migrate_member(job: Job, leases: Leases, tracker: BatchTracker) -> Verdict:
-    """Migrate one cluster and store its verdict. Only a cancellation is raised: the rest of the batch continues."""
+async def migrate_member(job: Job, leases: Leases, tracker: BatchTracker, after: tuple[Hook, ...]) -> Verdict:
+    """Migrate one cluster, run the hooks after its rotation, and store its verdict.
+
+    Only a cancellation is raised: the rest of the batch continues.
+    """
     verdict = await current_session().executor.migrate(job, BatchRunner(leases=leases, tracker=tracker))
+    verdict = await run_hooks(job, after, verdict, tracker)
     if problem := await store_verdict_or_say(job.digest, verdict):
         verdict = replace(verdict, outcome=Outcome.FAILED, because=(problem, *verdict.because), grade=None)
+    await events.emit(*events.hooks_left(job.digest, verdict))
     tell_verdict(verdict)
     return verdict

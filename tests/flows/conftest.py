@@ -164,6 +164,10 @@ subscriptions:
           - {{name: free, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
           - {{name: opened, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
           - {{name: policed, nodes: 1, identity: managed, adminGroups: [aks-admins]}}
+      - {{name: hooked, location: westeurope, clusters: [
+          {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
+      - {{name: hubs, location: westeurope, clusters: [
+          {{name: argo, nodes: 1, identity: managed, adminGroups: [aks-admins], localAccounts: false}}]}}
       - {{name: glass, location: westeurope, clusters: [
           {{name: shut, nodes: 1, identity: managed, adminGroups: [aks-admins], localAccounts: false}}]}}
       - {{name: kept, location: westeurope, clusters: [
@@ -277,13 +281,17 @@ class PrefectStack:
         *stages: dict[str, Any],
         rollout: dict[str, Any] | None = None,
         records: tuple[Record, ...] = (),
+        after: tuple[dict[str, Any], ...] = (),
         **target: Any,
     ) -> FleetPlan:
-        """Plan a resource group and store the plan at the server. `rollout` has its settings apart from the stages."""
+        """Plan a resource group and store the plan at the server.
+
+        `rollout` has its settings apart from the stages, and `after` the hooks after each rotation.
+        """
         whole = self.fleet(group, *stages, **target)
         if rollout:
             whole["rollout"] = {**whole["rollout"], **rollout}
-        fleet = FleetFile.model_validate(whole).to_fleet()
+        fleet = FleetFile.model_validate({**whole, "after": after}).to_fleet()
         async with open_session(Settings()) as session:
             plan = await planner.plan_fleet(session.ports, fleet, records)
         await prefect_client.store_plan(plan)

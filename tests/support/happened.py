@@ -12,6 +12,7 @@ from aks_entra.access.grants import Ended
 from aks_entra.core.access.grants import Ask, Grant, Level, Via
 from aks_entra.core.access.principals import Principal
 from aks_entra.core.evidence.break_glass import Opening, OpeningRecord
+from aks_entra.core.evidence.observations import HookRan, HookStatus
 from aks_entra.core.planning.approval import Approval
 from aks_entra.core.planning.rollout import StageResult
 from aks_entra.core.verdict.verdict import Outcome
@@ -37,6 +38,7 @@ def everything(text: str = "CHG-1042: quarter end") -> dict[str, Event]:
         via=Via.AZURE, id=f"{SHOP.key}/x", cluster_key=SHOP.key, principal_id="9a3d8f5e", role=ask.role, until=ask.end
     )
     bad = replace(said(SHOP, Outcome.FAILED), because=(text,), next=text)
+    hook = HookRan(at="", place=0, hook=text, status=HookStatus.FAILED, ca="", detail=text, remedy=text)
     result = StageResult(go_on=False, failures=1, because=text)
     made = (
         events.gate_waiting(about, plan.digest),
@@ -46,6 +48,7 @@ def everything(text: str = "CHG-1042: quarter end") -> dict[str, Event]:
         events.stage_started(plan, CANARY, writes=True),
         events.stage_ended(plan, CANARY, result),
         events.verdict_given(plan.digest, bad),
+        *events.hooks_left(plan.digest, replace(bad, evidence=(hook,))),
         *events.drift_found("prod", [bad], 8),
         events.opening_recorded(record),
         events.opening_recorded(record.over("2026-11-27T15:00:00Z", text)),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -42,6 +43,7 @@ from tests.support.memory_arm import WorldArm
 from tests.support.memory_credentials import Ledger, Static
 from tests.support.memory_deny_policies import Kept, WorldDenyPolicies
 from tests.support.memory_doors import WorldDoors
+from tests.support.memory_hubs import WorldHubs
 from tests.support.memory_model import (
     ADMINS,
     PROVER,
@@ -129,6 +131,10 @@ class World:
         self.backdated = timedelta(0)  # how long before the end of a rotation the new CA is valid from
         self.locked = False  # a ReadOnly lock, or a policy: ARM refuses every write
         self._moments, self._ids = 0, count(1)
+
+    @cached_property
+    def hubs(self) -> WorldHubs:
+        return WorldHubs()
 
     def add(self, name: str = "shop-01", group: str = "shop-weu", **how: object) -> Cluster:
         cluster = Cluster(id=ClusterId(subscription_id=SUBSCRIPTION, resource_group=group, name=name))
@@ -241,6 +247,7 @@ class World:
             host=WorldHost(self),
             deny_policies=WorldDenyPolicies(self),
             doors=self.doors,
+            hubs=self.hubs,
         )
         watch = Watch(ports.arm, self.clock, every)
         timeouts = timeouts or Timeouts()

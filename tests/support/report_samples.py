@@ -20,6 +20,8 @@ from aks_entra.core.evidence.observations import (
     GroupEnsured,
     GroupSeen,
     HandedOut,
+    HookRan,
+    HookStatus,
     LocalAccountsDisabled,
     LocalAccountsEnabled,
     Moment,
@@ -181,6 +183,7 @@ EVIDENCE: tuple[Evidence, ...] = (
     DenyPolicySeen(at=AT, assignment=KEPT, enforced=True),
     DenyPolicySeen(at=AT, assignment=KEPT, ours=True),
     DenyPolicySeen(at=AT, assignment="", problem="no assignment denies local accounts"),
+    HookRan(at=AT, place=0, hook="emit contoso.rotated", status=HookStatus.DONE, ca=NEW_CA, detail="it was sent"),
     Failure(
         at=AT, error="Rejected", step="rotate-certificates", message="no quota", code="Quota", correlation_id="arm-5"
     ),

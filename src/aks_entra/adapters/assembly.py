@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from aks_entra.adapters.host.this_host import ThisHost
     from aks_entra.adapters.identity.approvals import EntraApprovals
     from aks_entra.adapters.kubernetes.api_server import ApiServers
+    from aks_entra.adapters.kubernetes.argocd import ArgoCdSecrets
     from aks_entra.adapters.kubernetes.rbac import KubernetesRbac
     from aks_entra.adapters.log_analytics import LogAnalytics
     from aks_entra.adapters.rights import Rights
@@ -74,6 +75,7 @@ async def open_services(
             rights=on_first_use(lambda: adapters.rights),
             doors=on_first_use(lambda: adapters.doors),
             approvals=on_first_use(lambda: adapters.approvals),
+            hubs=on_first_use(lambda: adapters.hubs),
         )
         yield ports, on_first_use(lambda: adapters.access)
 
@@ -143,6 +145,12 @@ class _Adapters:
         from aks_entra.adapters.identity.approvals import EntraApprovals
 
         return EntraApprovals(self._web, on_first_use(lambda: self.directory))
+
+    @cached_property
+    def hubs(self) -> ArgoCdSecrets:
+        from aks_entra.adapters.kubernetes.argocd import ArgoCdSecrets
+
+        return ArgoCdSecrets(self.servers)
 
     @cached_property
     def audit(self) -> LogAnalytics:

@@ -378,7 +378,7 @@ def _sound(plan: FleetPlan, report: FleetReport) -> bool:
     """Whether everything that was due was done and proven. Clusters that the plan itself refuses do not count."""
     wanted = {one.cluster.key: one for one in plan.clusters if one.disposition in {"migrate", "nothing to do"}}
     return all(
-        one.outcome is Outcome.VERIFIED or restored(wanted[one.cluster.key], one)
+        not one.hooks_left and (one.outcome is Outcome.VERIFIED or restored(wanted[one.cluster.key], one))
         for one in report.verdicts
         if one.cluster.key in wanted
     )

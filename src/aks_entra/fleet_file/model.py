@@ -30,6 +30,7 @@ from aks_entra.fleet_file.fields import (
     UniqueName,
     Version,
 )
+from aks_entra.fleet_file.hooks import MAX_HOOKS, HookFile, hooks_once
 from aks_entra.fleet_file.parsing import Kind, load, parse, schema_of, schema_text
 from aks_entra.fleet_file.part import Part as _Part
 from aks_entra.fleet_file.part import once
@@ -184,6 +185,8 @@ class FleetFile(_Part):
     """The identity that proves sign-in. Default: the identity that runs the program."""
     rollout: RolloutFile | None = None
     """The order of the migration. Default: one stage with all clusters, behind one gate."""
+    after: Annotated[tuple[HookFile, ...], Field(max_length=MAX_HOOKS)] = ()
+    """What happens after the rotation of each cluster: hooks, in this order."""
     skip_rules: Annotated[tuple[SkipFile, ...], Field(max_length=100)] = ()
     """Preflight rules to skip, each with a reason."""
     audit_days: Annotated[StrictInt, Field(ge=0, le=730)] = 30
@@ -202,6 +205,11 @@ class FleetFile(_Part):
             raise Mistakes(
                 [Mistake("`rollout.rotation` already says when to rotate", remedy, at=("target", "rotation"))]
             )
+        return self
+
+    @model_validator(mode="after")
+    def _hooks_once(self) -> FleetFile:
+        hooks_once(self.after)
         return self
 
     @model_validator(mode="after")
@@ -247,6 +255,7 @@ class FleetFile(_Part):
             audit_days=self.audit_days,
             read=self.read,
             rotation=soak,
+            after=tuple(hook.to_hook() for hook in self.after),
         )
 
 

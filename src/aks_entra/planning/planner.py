@@ -12,6 +12,7 @@ from aks_entra.core.doors.model import Door
 from aks_entra.core.doors.registry import doors_of
 from aks_entra.core.estimate.requests import WINDOWS_UP_TO
 from aks_entra.core.evidence.rotation_debt import Record
+from aks_entra.core.hooks.model import Hook
 from aks_entra.core.planning.fleet import AUDIT_DAYS, Fleet, ReadAs, arrange
 from aks_entra.core.planning.parts import parts_of, with_provers
 from aks_entra.core.planning.plan import Change, ClusterPlan, FleetPlan, plan_cluster
@@ -19,11 +20,13 @@ from aks_entra.core.planning.prover import Prover
 from aks_entra.core.planning.rollout import Stage
 from aks_entra.core.preflight import Facts, Skip, skip_refused
 from aks_entra.core.preflight.audit_callers import AuditedCallers
+from aks_entra.core.steps import RotateCertificates
 from aks_entra.core.target import RotationPolicy, Target
 from aks_entra.errors import Refused
 from aks_entra.planning.admin_groups import resolve_groups
 from aks_entra.planning.fleet_reader import FleetReader, Progress
 from aks_entra.planning.group_drift import drifts
+from aks_entra.planning.hubs import hubs_seen
 from aks_entra.planning.parts import Elsewhere, plan_parts, provers_of
 from aks_entra.planning.preflight_facts import around, denials_of, with_linked_rights
 from aks_entra.planning.reader import needed_actions
@@ -116,6 +119,7 @@ async def plan_fleet(
         audit_days=fleet.audit_days,
         read=fleet.read,
         windows_unasked=_windows_unasked(stages, len(here)),
+        after=fleet.after,
     )
     plans = await reader.each(
         here,
@@ -135,6 +139,7 @@ async def plan_fleet(
         skip_rules=fleet.skip_rules,
         ticket_required=fleet.ticket_required,
         rotation=fleet.rotation,
+        after=fleet.after,
     )
 
 
@@ -201,6 +206,7 @@ async def _plans_anew(
             audit_days=AUDIT_DAYS,
             read=_read_as(before),
             windows_unasked=_windows_unasked(plan.stages, len(clusters)),
+            after=plan.after,
         )
         wanted = replace(before.target, admin_groups=groups, rotation=rotation or before.target.rotation)
         planned = before.rotation_planned if rotation is None else ""
@@ -244,6 +250,7 @@ class _Asked:
     audit_days: int
     read: ReadAs
     windows_unasked: Mapping[str, str]  # why the maintenance windows of a cluster (by key) are not read
+    after: tuple[Hook, ...]
 
 
 def _windows_unasked(stages: tuple[Stage, ...], count: int) -> dict[str, str]:
@@ -307,6 +314,8 @@ async def _plan(ports: Ports, reader: FleetReader, posture: Posture, target: Tar
         facts = await around(
             ports, reader, posture, steps, facts, audit_days=asked.audit_days, read=read, windows_unasked=unasked
         )
+    if any(isinstance(step, RotateCertificates) for step in steps) and not posture.stopped:
+        facts = replace(facts, hubs=await hubs_seen(ports, reader, posture, asked.after))
     if (steps or target.doors) and not posture.stopped:
         facts = replace(facts, doors=await _doors(ports, posture, target, unreachable))
     return plan_cluster(posture, target, facts, asked.skips)

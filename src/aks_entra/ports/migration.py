@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from aks_entra.ports.directory import Directory
     from aks_entra.ports.doors import Doors
     from aks_entra.ports.host import Host
+    from aks_entra.ports.hubs import Hubs
     from aks_entra.ports.operations import Operation, OperationState
     from aks_entra.ports.rights import RightsReads
 
@@ -355,4 +356,5 @@ class Ports:
     rights: RightsReads | None = None
     doors: Doors | None = None
     approvals: Approvals | None = None
+    hubs: Hubs | None = None
     log: RunLog = field(default_factory=NoLog)

@@ -8,7 +8,13 @@ from aks_entra.core.planning.approval import Approval
 from aks_entra.prefect_client import _entry  # noqa: F401 - first: Prefect's settings are read when it is imported
 from aks_entra.prefect_client.approvals import Gate, decide, gate_named, gate_waiting, gates
 from aks_entra.prefect_client.authentication import asks_for_authentication
-from aks_entra.prefect_client.break_glass_records import announce_opening, opening_of, store_opening
+from aks_entra.prefect_client.break_glass_records import (
+    announce_opening,
+    opening_of,
+    opening_without_server,
+    store_opening,
+    store_opening_without_server,
+)
 from aks_entra.prefect_client.decisions import store_without_gates
 from aks_entra.prefect_client.fleet_deployments import apply as apply_deployment
 from aks_entra.prefect_client.fleet_deployments import deployed_fleets, require_no_runs_left, work_queues_without_worker
@@ -121,6 +127,7 @@ __all__ = [
     "noted_plan",
     "notification_pages",
     "opening_of",
+    "opening_without_server",
     "overdue_schedules",
     "page_of",
     "plan_elsewhere",
@@ -146,6 +153,7 @@ __all__ = [
     "stop",
     "stop_batches",
     "store_opening",
+    "store_opening_without_server",
     "store_plan",
     "store_report",
     "store_signed",

@@ -11,7 +11,7 @@ from aks_entra.core.durations import when
 from aks_entra.core.evidence.break_glass import OpeningRecord
 from aks_entra.documents.unreadable import Unread
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import artifacts, events
+from aks_entra.prefect_client import artifacts, events, record_store
 from aks_entra.prefect_client.leases import Hold
 from aks_entra.prefect_client.names import SWEEP_BREAK_GLASS, key, slug
 from aks_entra.prefect_client.scheduled_sweeps import announce_end
@@ -40,6 +40,26 @@ async def opening_of(cluster: ClusterId) -> OpeningRecord | None:
     """Return the newest record of a cluster, ended or not. Raises Refused if it cannot be read."""
     found = await artifacts.get(_key(cluster))
     return documents.load_opening(found.text) if found else None
+
+
+async def store_opening_without_server(record: OpeningRecord) -> bool:
+    """Store a record in the store of records alone, when Prefect's server does not answer. False: there is no store.
+
+    The sweep reads it there once the server runs again. Raises as the store does.
+    """
+    async with record_store.without_server() as store:
+        if store is None:
+            return False
+        text = documents.pack(documents.dump_opening(record))
+        await store.append(_key(ClusterId.parse(record.cluster)), text, kind="opening")
+        return True
+
+
+async def opening_without_server(cluster: ClusterId) -> OpeningRecord | None:
+    """Return the newest record of a cluster in the store of records. None if there is no record, or no store."""
+    async with record_store.without_server() as store:
+        found = (await store.newest((_key(cluster),)))[_key(cluster)] if store is not None else None
+        return documents.load_opening(documents.unpack(found.packed)) if found is not None else None
 
 
 async def open_records() -> tuple[tuple[OpeningRecord, ...], tuple[Unread, ...]]:

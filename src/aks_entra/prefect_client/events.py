@@ -20,6 +20,7 @@ from aks_entra.access.grants import Ended
 from aks_entra.core.access.grants import Ask, Grant
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.evidence.break_glass import OpeningRecord
+from aks_entra.core.hooks.results import left
 from aks_entra.core.planning.approval import Approval
 from aks_entra.core.planning.gates import Side
 from aks_entra.core.planning.plan import FleetPlan
@@ -41,6 +42,7 @@ GATE_EXPIRED: Final = "aks-entra.gate.expired"
 STAGE_STARTED: Final = "aks-entra.stage.started"
 STAGE_ENDED: Final = "aks-entra.stage.ended"
 VERDICT_GIVEN: Final = "aks-entra.verdict.given"
+HOOK_LEFT: Final = "aks-entra.hook.left"
 DRIFT_FOUND: Final = "aks-entra.drift.found"
 FLEET_DRIFT_FOUND: Final = "aks-entra.fleet.drift-found"
 BREAK_GLASS_OPENED: Final = "aks-entra.break-glass.opened"
@@ -143,6 +145,24 @@ def stage_ended(plan: FleetPlan, stage: Stage, result: StageResult) -> Event:
 def verdict_given(digest: str, verdict: Verdict) -> Event:
     """A cluster has a verdict under a plan."""
     return _event(VERDICT_GIVEN, _judged(verdict), {"plan": names.short(digest), **_reasons(verdict)})
+
+
+def hooks_left(digest: str, verdict: Verdict) -> tuple[Event, ...]:
+    """Hooks after the rotation of a cluster are not done: an event for each."""
+    return tuple(
+        _event(
+            HOOK_LEFT,
+            _cluster(verdict.cluster),
+            {
+                "plan": names.short(digest),
+                "hook": one.hook,
+                "status": str(one.status),
+                "because": one.detail,
+                "next": one.remedy,
+            },
+        )
+        for one in left(verdict.evidence)
+    )
 
 
 def drift_found(fleet: str, unsound: Iterable[Verdict], total: int) -> tuple[Event, ...]:

@@ -35,11 +35,14 @@ _KEY: Final = "make one: `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_cur
 def statement(report: FleetReport, name: str, content: bytes) -> dict[str, Any]:
     """Return the statement about the file `name` that holds the report: `content` is what is in that file.
 
-    A cluster that is not verified or was skipped is a warning, because nothing is claimed about it.
+    A cluster that is not verified or was skipped is a warning, because nothing is claimed about it. So is one with a
+    hook that is not done.
     """
     tests: dict[str, list[str]] = {place: [] for place in ("passedTests", "warnedTests", "failedTests")}
     for verdict in report.verdicts:
-        tests[_PLACES[verdict.outcome]].append(verdict.cluster.resource_id)
+        place = _PLACES[verdict.outcome]
+        place = "warnedTests" if place == "passedTests" and verdict.hooks_left else place
+        tests[place].append(verdict.cluster.resource_id)
     failed, warned = bool(tests["failedTests"]), bool(tests["warnedTests"] or not report.verdicts)
     return {
         "_type": STATEMENT,

@@ -19,6 +19,7 @@ from aks_entra.core.evidence.observations import (
     Failure,
     GroupEnsured,
     GroupSeen,
+    HookRan,
     LocalAccountsDisabled,
     LocalAccountsEnabled,
     NodesSeen,
@@ -114,11 +115,10 @@ def line_of(one: Evidence) -> Line:  # noqa: C901, PLR0911, PLR0912 - a table: o
             doors = (f"{door.kind} {door.state} ({'; '.join(door.because)})" for door in one.doors)
             return Line(at=one.at, what="ways in", detail="; ".join(doors))
         case DenyPolicySeen():
-            if not one.assignment:
-                return _line(one, "deny policy", one.problem)
-            how = "Azure refuses to turn local accounts on" if one.enforced else ENFORCED_WITHIN
-            made = "assigned" if one.changed else "there already" if one.ours else "of others"
-            return _line(one, f"deny policy {made}", f"{one.assignment}; {how}")
+            return _policy(one)
+        case HookRan():
+            detail = f": {one.detail}" if one.detail else ""
+            return Line(at=one.at, what=f"after the rotation, {one.hook}", detail=f"{one.status}{detail}; CA {one.ca}")
         case Failure():
             where = f"at {one.step}: " if one.step else ""
             code = f" ({one.code})" if one.code else ""
@@ -141,6 +141,14 @@ def _line(
     detail: str,
 ) -> Line:
     return Line(at=one.at, what=what.strip(), detail=detail, correlation_id=one.correlation_id)
+
+
+def _policy(one: DenyPolicySeen) -> Line:
+    if not one.assignment:
+        return _line(one, "deny policy", one.problem)
+    how = "Azure refuses to turn local accounts on" if one.enforced else ENFORCED_WITHIN
+    made = "assigned" if one.changed else "there already" if one.ours else "of others"
+    return _line(one, f"deny policy {made}", f"{one.assignment}; {how}")
 
 
 def _log(one: ActivityLogRead) -> str:

@@ -13,7 +13,10 @@ from aks_entra.text.safe import for_xml
 
 
 def render(report: FleetReport) -> str:
-    """Return the document. A cluster that is not verified or failed is a failure, and a refused one is an error."""
+    """Return the document. A cluster that is not verified, failed, or has a hook that is not done is a failure.
+
+    A refused one is an error.
+    """
     suite = TestSuite(for_xml(report.name))
     suite.timestamp = for_xml(report.started_at)
     suite.time = _seconds(report.started_at, report.ended_at)
@@ -37,6 +40,8 @@ def _case(verdict: Verdict) -> TestCase:
         Outcome.REFUSED: Error(message, "refused"),
         Outcome.SKIPPED: Skipped(message, "skipped"),
     }[verdict.outcome]
+    if result is None and verdict.hooks_left:
+        result = Failure(message, "hook not done")
     if result is not None:
         result.text = f"{message}\n→ {for_xml(verdict.next)}" if verdict.next else message
         case.result = [result]

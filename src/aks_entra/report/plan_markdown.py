@@ -16,7 +16,7 @@ def render(view: PlanView) -> str:
 
 
 def changes(view: PlanView) -> str:
-    """Return which plan this plan replaces or follows, what changed since, and what it leaves for later."""
+    """Return which plan this plan replaces or follows, what changed since, what it leaves for later, and its hooks."""
     parts = ("\n".join(_changes(view)), *_parts(view))
     return "\n\n".join(part for part in parts if part)
 
@@ -26,6 +26,7 @@ def _parts(view: PlanView) -> Iterator[str]:
         yield f"**Second part of plan {code(view.follows)}: the rotation that it left for later.**"
     if view.later:
         yield f"**Later:** {for_markdown(view.later, code=True)}"
+    yield from (f"**After each rotation:** {for_markdown(one, code=True)}" for one in view.after)
 
 
 def _changes(view: PlanView) -> Iterator[str]:

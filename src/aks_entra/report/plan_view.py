@@ -10,6 +10,7 @@ from aks_entra.core.cluster import Identity
 from aks_entra.core.durations import when
 from aks_entra.core.estimate.durations import PUBLISHED, Durations
 from aks_entra.core.estimate.expected import expected_time
+from aks_entra.core.hooks.model import words_of
 from aks_entra.core.planning.gates import Gate, Side
 from aks_entra.core.planning.plan import ClusterPlan, FleetPlan
 from aks_entra.core.planning.rollout import Stage
@@ -85,6 +86,7 @@ class PlanView:
     replaces: str = ""  # the plan that this one was made from
     follows: str = ""  # the plan whose rotation this plan carries out
     later: str = ""  # the rotation that it leaves for later, and when that is due
+    after: tuple[str, ...] = ()  # what happens after the rotation of each cluster
     moved: tuple[tuple[str, tuple[str, ...]], ...] = ()  # what changed since the plan that it replaces, by cluster
     time: TimeView | None = None  # None: no cluster has a step, or the plan does not say when it was made
 
@@ -119,6 +121,7 @@ def view_of(plan: FleetPlan, *, durations: Durations = PUBLISHED, request_rate: 
         replaces=plan.replaces,
         follows=plan.follows,
         later=plan.rotation.words if plan.rotation else "",
+        after=tuple(words_of(hook) for hook in plan.after),
         moved=tuple((change.cluster, change.differences) for change in plan.changes),
         time=time_view(expected) if expected and expected.stages else None,
     )

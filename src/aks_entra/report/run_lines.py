@@ -63,9 +63,9 @@ def line_of_verdict(verdict: Verdict) -> str:
 def unsettled(verdicts: Iterable[Verdict]) -> str:
     """Return the clusters that somebody has to look at, each with its first reason and what to do next.
 
-    Empty if every cluster is verified or was skipped on purpose. At most `NAMED` clusters are named.
+    Empty if every cluster is verified, with all hooks done, or was skipped on purpose. At most `NAMED` are named.
     """
-    found = [one for one in verdicts if one.outcome not in {Outcome.VERIFIED, Outcome.SKIPPED}]
+    found = [one for one in verdicts if one.outcome not in {Outcome.VERIFIED, Outcome.SKIPPED} or one.hooks_left]
     lines = []
     for one in found[:NAMED]:
         because = f": {one.because[0]}" if one.because else ""

@@ -1,4 +1,7 @@
-"""A report as SARIF 2.1.0 for security dashboards: one result for each cluster, `pass` where it is verified."""
+"""A report as SARIF 2.1.0 for security dashboards: one result for each cluster, `pass` where it is verified.
+
+A verified cluster with a hook that is not done is a warning.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,8 @@ def render(report: FleetReport) -> str:
 
 
 def _result(verdict: Verdict) -> dict[str, Any]:
-    kind, level = _LEVELS[verdict.outcome]
+    left = verdict.outcome is Outcome.VERIFIED and verdict.hooks_left
+    kind, level = _LEVELS[Outcome.NOT_VERIFIED if left else verdict.outcome]
     because = "; ".join(map(_message, verdict.because)) or "no reason was recorded"
     then = f" Next: {_message(verdict.next)}" if verdict.next else ""
     return {

@@ -32,7 +32,7 @@ def test_every_example_is_accepted_by_program_and_schema(example: str) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 8
 
 
 def test_the_schema_refuses_what_the_program_refuses() -> None:

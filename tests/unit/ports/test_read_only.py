@@ -16,6 +16,7 @@ from aks_entra.ports.deny_policies import DenyPolicies
 from aks_entra.ports.directory import Directory
 from aks_entra.ports.doors import Doors
 from aks_entra.ports.host import Host
+from aks_entra.ports.hubs import Hubs
 from aks_entra.ports.read_only import WRITES, nothing_to_write, only_looking
 from aks_entra.ports.rights import RightsReads
 from aks_entra.probes.checks import Timeouts
@@ -58,6 +59,7 @@ READS = {
         "role_assignments",
         "service_account_secrets",
     },
+    "hubs": {"argocd_secrets"},
     "approvals": {"sign", "read"},  # a person signs in; nothing is written
     "log": {"say"},  # the run's log at Prefect's server
 }
@@ -76,6 +78,7 @@ PORTS = {
     "deny_policies": DenyPolicies,
     "rights": RightsReads,
     "approvals": Approvals,
+    "hubs": Hubs,
     "log": described.RunLog,
 }
 

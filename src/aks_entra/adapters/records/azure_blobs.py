@@ -16,10 +16,12 @@ from azure.storage.blob.aio import BlobPrefix, ContainerClient
 
 from aks_entra.adapters.http.failures import azure
 from aks_entra.adapters.http.network import Web
+from aks_entra.adapters.http.paging import every
 from aks_entra.adapters.identity.credentials import Identities
 from aks_entra.errors import AksEntraError
 
 _NO_CONTAINER: Final = "ContainerNotFound"
+_THERE: Final = "BlobAlreadyExists"
 _REMEDIES: Final = {
     403: "give this identity the role Storage Blob Data Contributor on the container, and let the account's firewall "
     "pass this machine; a new role assignment counts after up to 10 minutes",
@@ -32,6 +34,7 @@ class AzureBlobs:
 
     def __init__(self, host: str, container: str, prefix: str, web: Web, identities: Identities) -> None:
         self.where = f"https://{host}/{container}/{prefix}".rstrip("/")
+        self._listing = f"list records in {self.where}"
         self._host, self._prefix = host, prefix
         self._web, self._identities = web, identities
         self._container = ContainerClient(
@@ -40,15 +43,16 @@ class AzureBlobs:
 
     async def create(self, name: str, content: bytes) -> None:
         """Put a new blob. Azure refuses it if the name is there (`If-None-Match: *`), and then nothing changes."""
-        with self._asking("store a record"):
+        with self._asking(f"store a record in {self.where}"):
             try:
                 await self._container.upload_blob(self._prefix + name, content, overwrite=False)
-            except ResourceExistsError:
-                return
+            except ResourceExistsError as error:  # the SDK raises it for a container that is being deleted, too
+                if getattr(error, "error_code", None) != _THERE:
+                    raise
 
     async def read(self, name: str) -> bytes | None:
         """Return the bytes of a blob, or None if there is none."""
-        with self._asking("read a record"):
+        with self._asking(f"read a record in {self.where}"):
             try:
                 found = await self._container.download_blob(self._prefix + name)
             except ResourceNotFoundError as error:
@@ -59,15 +63,15 @@ class AzureBlobs:
 
     async def names(self, prefix: str) -> list[str]:
         """Return the names of all blobs that begin with the prefix. Azure sends 5,000 at a time."""
-        with self._asking("list records"):
-            return sorted([one async for one in self._listed(prefix)])
+        listed = self._container.list_blob_names(name_starts_with=self._prefix + prefix)
+        return await self._sorted(str(one) async for one in every(listed, self._listing))
 
     async def folders(self, prefix: str) -> list[str]:
         """Return the virtual folders that begin with the prefix."""
-        with self._asking("list records"):
-            found = self._container.walk_blobs(name_starts_with=self._prefix + prefix, delimiter="/")
-            names = [str(one.name) async for one in found if isinstance(one, BlobPrefix)]
-        return sorted(name.removeprefix(self._prefix) for name in names)
+        listed = self._container.walk_blobs(name_starts_with=self._prefix + prefix, delimiter="/")
+        return await self._sorted(
+            str(one.name) async for one in every(listed, self._listing) if isinstance(one, BlobPrefix)
+        )
 
     async def leftovers(self) -> tuple[str, ...]:
         """Return nothing: Azure shows a blob only when it is whole."""
@@ -79,14 +83,14 @@ class AzureBlobs:
         await self._identities.close()
         await self._web.close()
 
-    async def _listed(self, prefix: str) -> AsyncIterator[str]:
-        async for name in self._container.list_blob_names(name_starts_with=self._prefix + prefix):
-            yield str(name).removeprefix(self._prefix)
+    async def _sorted(self, names: AsyncIterator[str]) -> list[str]:
+        with self._asking(self._listing):
+            return sorted([one.removeprefix(self._prefix) async for one in names])
 
     @contextmanager
     def _asking(self, doing: str) -> Iterator[None]:
         try:
-            with azure(f"{doing} in {self.where}", host=self._host):
+            with azure(doing, host=self._host):
                 yield
         except AksEntraError as error:
             error.remedy = _REMEDIES.get(error.status or 0, error.remedy)

@@ -1,6 +1,7 @@
-"""Records of break-glass openings on Prefect's server, as the command reads and stores them.
+"""Records of break-glass openings, as the command reads and stores them.
 
-The server may be down on the day when break-glass is needed. The command then says so, and opens the cluster anyway.
+Prefect's server may be down on the day when break-glass is needed. The command then says so, uses the store of records
+alone if AKS_ENTRA_RECORDS names one, and opens the cluster in any case.
 """
 
 from __future__ import annotations
@@ -18,14 +19,24 @@ if TYPE_CHECKING:
 
 async def known(cluster: ClusterId) -> OpeningRecord | None:
     """Return the record of an opening that has not ended. None if there is no record, or if no server answers."""
-    if not _named():
-        return None
-    try:
-        found = await prefect_client.opening_of(cluster)
-    except Exception as error:  # noqa: BLE001 - break-glass must work without Prefect, and with a damaged record
-        output.say(f"our record of {cluster} on Prefect's server cannot be read: {_words(error)}", style="warning")
-        return None
+    found = None
+    if _named():
+        try:
+            found = await prefect_client.opening_of(cluster)
+        except Exception as error:  # noqa: BLE001 - break-glass must work without Prefect, and with a damaged record
+            output.say(f"our record of {cluster} on Prefect's server cannot be read: {_words(error)}", style="warning")
+            found = await _known_without_server(cluster)
+    else:
+        found = await _known_without_server(cluster)
     return found if found is not None and not found.ended else None
+
+
+async def _known_without_server(cluster: ClusterId) -> OpeningRecord | None:
+    try:
+        return await prefect_client.opening_without_server(cluster)
+    except Exception as error:  # noqa: BLE001 - as above
+        output.say(f"our record of {cluster} in the store of records cannot be read: {_words(error)}", style="warning")
+        return None
 
 
 async def announce(record: OpeningRecord, *, attended: bool, close_command: str) -> bool:
@@ -49,6 +60,14 @@ async def announce(record: OpeningRecord, *, attended: bool, close_command: str)
             why = f"Prefect's server: {_words(error)}"
         else:
             return True
+    kept, why = await _stored_without_server(record, why)
+    if kept:
+        output.say(
+            f"{why}: the opening is in the store of records alone, and the sweep closes the cluster once it runs again",
+            f"  to close it yourself: {close_command}",
+            style="warning",
+        )
+        return True
     output.say(
         f"this opening is not recorded ({why}): the sweep will not close it, and its tags will raise an alarm",
         f"  only this process closes it; to close it yourself: {close_command}",
@@ -59,13 +78,24 @@ async def announce(record: OpeningRecord, *, attended: bool, close_command: str)
 
 async def store(record: OpeningRecord) -> str:
     """Store a record. Returns why it could not be stored. Empty if it was stored."""
-    if not _named():
-        return "PREFECT_API_URL names no server"
+    why = "PREFECT_API_URL names no server"
+    if _named():
+        try:
+            await prefect_client.store_opening(record)
+        except Exception as error:  # noqa: BLE001 - as above
+            why = f"Prefect's server: {_words(error)}"
+        else:
+            return ""
+    kept, why = await _stored_without_server(record, why)
+    return "" if kept else why
+
+
+async def _stored_without_server(record: OpeningRecord, why: str) -> tuple[bool, str]:
+    """Store a record in the store of records alone. Returns whether it is stored, and why Prefect has it not."""
     try:
-        await prefect_client.store_opening(record)
+        return await prefect_client.store_opening_without_server(record), why
     except Exception as error:  # noqa: BLE001 - as above
-        return f"Prefect's server: {_words(error)}"
-    return ""
+        return False, f"{why}; store of records: {_words(error)}"
 
 
 async def end(cluster: ClusterId, at: str, because: str) -> None:
@@ -81,7 +111,7 @@ async def take_back(cluster: ClusterId, before: OpeningRecord | None, at: str, b
     """Restore the earlier record, or end this one, because nothing was written to the cluster."""
     if before is None:
         await end(cluster, at, because)
-    elif _named():
+    else:
         await store(before)
 
 

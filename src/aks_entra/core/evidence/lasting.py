@@ -8,6 +8,7 @@ from aks_entra.core.evidence.observations import (
     EntraSet,
     Evidence,
     GroupEnsured,
+    HookRan,
     LocalAccountsDisabled,
 )
 
@@ -18,5 +19,5 @@ def lasting(evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
     A later run looks anew at everything else. What was seen with a held credential cannot be seen again, because the
     credential ended with its process.
     """
-    done = GroupEnsured | EntraSet | LocalAccountsDisabled | CertificatesRotated | ClusterCreated
+    done = GroupEnsured | EntraSet | LocalAccountsDisabled | CertificatesRotated | ClusterCreated | HookRan
     return tuple(one for one in evidence if isinstance(one, done))

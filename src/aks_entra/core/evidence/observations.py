@@ -275,6 +275,32 @@ class ClusterCreated:
     kind: Literal["cluster-created"] = "cluster-created"
 
 
+class HookStatus(StrEnum):
+    """What a hook after a rotation came to."""
+
+    DONE = "done"
+    FAILED = "failed"
+    NOT_RUN = "not run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookRan:
+    """A hook of the fleet file after the rotation that left the CA `ca`. It proves nothing about the cluster.
+
+    `place` is the hook's place in `after`, from 0, and `hook` its name for people. `remedy` says what to do if it is
+    not done.
+    """
+
+    at: str
+    place: int
+    hook: str
+    status: HookStatus
+    ca: str
+    detail: str = ""
+    remedy: str = ""
+    kind: Literal["hook-ran"] = "hook-ran"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """Why the work on a cluster stopped: the error's class, its text and what to do next."""
@@ -306,6 +332,7 @@ Evidence: TypeAlias = (
     | ClusterCreated
     | DoorsSeen
     | DenyPolicySeen
+    | HookRan
     | Failure
 )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from aks_entra.core.cluster import ClusterId, Posture
+from aks_entra.core.hooks.model import Hook
 from aks_entra.core.planning.gates import Gate
 from aks_entra.core.planning.prover import ProverSpec
 from aks_entra.core.planning.rollout import MemberGroup, Soak, Stage
@@ -142,6 +143,7 @@ class Fleet:
     audit_days: int = AUDIT_DAYS  # days of audit logs to read from Log Analytics; 0: none
     read: ReadAs = ReadAs.PROVER
     rotation: Soak | None = None  # when the rotation follows, if the target says `later`
+    after: tuple[Hook, ...] = ()  # what happens after the rotation of each cluster
 
 
 def arrange(stages: tuple[StageSpec, ...], postures: tuple[Posture, ...]) -> tuple[Stage, ...]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Posture
 from aks_entra.core.digests import Memoized, sha256, without_empty
 from aks_entra.core.evidence.rotation_debt import Debt
+from aks_entra.core.hooks.model import Hook, bound
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.planning.prover import Prover
 from aks_entra.core.planning.rollout import MemberGroup, Soak, Stage, joined
@@ -114,12 +115,13 @@ class FleetPlan(Memoized):
     changes: tuple[Change, ...] = ()  # what had changed since then
     rotation: Soak | None = None  # when the rotations follow that this plan leaves owed
     follows: str = ""  # digest of the plan that left these rotations owed
+    after: tuple[Hook, ...] = ()  # what happens after the rotation of each cluster
     version: Literal[1] = 1
     unsealed: bool = False  # its document has no `facts_digest`: somebody may have changed its findings
 
     @property
     def digest(self) -> str:
-        """`sha256:` and 64 hex digits over prover, rollout, skipped rules and each cluster's target, state and steps.
+        """`sha256:` and 64 hex digits over prover, rollout, skips, hooks, and each cluster's target, state and steps.
 
         Clusters are named by their key, because ARM returns one id in varying case.
         """
@@ -162,6 +164,8 @@ class FleetPlan(Memoized):
             binding["rotation"] = self.rotation.bound()
         if self.follows:
             binding["follows"] = self.follows
+        if self.after:
+            binding["after"] = [bound(hook) for hook in self.after]
         return binding
 
     def plan_for(self, cluster: ClusterId) -> ClusterPlan:

@@ -170,11 +170,18 @@ class StageResult:
     because: str
 
 
-def stage_result(stage: Stage, failed: int, unproven: int = 0) -> StageResult:
-    """Weigh the failures of a stage against its budget. Clusters that are `unproven` count as well."""
-    allowed, counted = stage.max_allowed_failures, failed + unproven
-    said = f"{failed} failed" if failed or not unproven else ""
-    said = " and ".join(part for part in (said, f"{unproven} not proven" if unproven else "") if part)
+def stage_result(stage: Stage, failed: int, unproven: int = 0, hooks: int = 0) -> StageResult:
+    """Weigh the failures of a stage against its budget.
+
+    Clusters that are `unproven`, and proven ones whose `hooks` are not done, count as well.
+    """
+    allowed, counted = stage.max_allowed_failures, failed + unproven + hooks
+    parts = (
+        f"{failed} failed" if failed or not (unproven or hooks) else "",
+        f"{unproven} not proven" if unproven else "",
+        f"{hooks} with a hook that is not done" if hooks else "",
+    )
+    said = " and ".join(part for part in parts if part)
     because = f"stage {stage.name}: {said}, {allowed} allowed"
     if counted > allowed:
         because += ": the stages after it are not started"

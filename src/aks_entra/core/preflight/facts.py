@@ -182,6 +182,20 @@ class NodeDisruption:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HubSeen:
+    """The hub of a hook that writes the new CA there.
+
+    `secrets` names Argo CD's secrets for this cluster. None: the hub could not be read, and `problem` says why.
+    """
+
+    hub: str
+    namespace: str
+    secrets: tuple[str, ...] | None
+    problem: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subnet:
     """A subnet of a pool. `free` is None if the number of free addresses could not be read."""
 
@@ -240,5 +254,6 @@ class Facts:
     writers: tuple[Writer, ...] | None = None
     callers: AuditedCallers | None = None
     callers_unread: str = ""  # why no audit log could be read
+    hubs: tuple[HubSeen, ...] = ()  # where hooks write the new CA, if this plan rotates
     unread: str = ""  # why the cluster could not be read at all
     doors: tuple[Door, ...] | None = None  # None: this plan did not look at doors

@@ -13,6 +13,7 @@ from aks_entra.core.preflight import (
     feasibility,
     group_drift,
     groups,
+    hooks,
     lockout,
     ownership,
     policy_evaluations,
@@ -26,7 +27,7 @@ SECTIONS: Final[tuple[tuple[str, tuple[Rule, ...]], ...]] = (
     ("Can it be done", (*feasibility.RULES, *policy_evaluations.RULES)),
     ("Will anybody be locked out", (*groups.RULES, *group_drift.RULES, *lockout.RULES, *deny_assignments.RULES)),
     ("Is it a good moment", readiness.RULES),
-    ("What will the rotation break", rotation.RULES),
+    ("What will the rotation break", (*rotation.RULES, *hooks.RULES)),
     ("Who would undo it", (*ownership.RULES, *deny_policy.RULES)),
     ("Which other ways in remain", doors.RULES),
 )

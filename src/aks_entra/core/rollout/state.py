@@ -43,7 +43,7 @@ def counts_against(
     It does not count if it is proven (verified since the rollout began, or restored by a rollback), if a person skipped
     it, if it still waits for its window, if its plan owes the rest on purpose, or if the approved plan said that it is
     refused or skipped. Everything else counts: not verified, failed, skipped, refused at execution, without a verdict,
-    or verified before `since`.
+    verified before `since`, or with a hook after its rotation that is not done.
     """
     if left_out or unstarted(plan) is not None:
         return False
@@ -52,7 +52,7 @@ def counts_against(
     if verdict.reason_code is Reason.LEFT_OUT or left_for_its_window(verdict):
         return False
     verified = verdict.outcome is Outcome.VERIFIED and not verified_before(verdict, since)
-    return not (verified or restored(plan, verdict) or owed_on_purpose(plan, verdict))
+    return verdict.hooks_left or not (verified or restored(plan, verdict) or owed_on_purpose(plan, verdict))
 
 
 def verified_before(verdict: Verdict, moment: datetime) -> bool:
@@ -94,7 +94,10 @@ def weigh_stage(
         if counts_against(plan.plan_for(member), known.get(member.key), left_out=member in left_out, since=since)
     ]
     failed = sum(verdict is None or verdict.outcome is Outcome.FAILED for _, verdict in counted)
-    result = stage_result(stage, failed, unproven=len(counted) - failed)
+    hooks = sum(
+        verdict is not None and verdict.outcome is Outcome.VERIFIED and verdict.hooks_left for _, verdict in counted
+    )
+    result = stage_result(stage, failed, unproven=len(counted) - failed - hooks, hooks=hooks)
     bad = sorted(set(ended) & ENDED_BADLY)
     if bad and result.go_on:
         how = "was cancelled" if "CANCELLED" in bad else f"ended {' and '.join(one.title() for one in bad)}"

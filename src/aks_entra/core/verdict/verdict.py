@@ -21,6 +21,7 @@ from aks_entra.core.evidence.observations import (
     StateSeen,
 )
 from aks_entra.core.evidence.rotation_debt import Debt, OldCredentials, Record
+from aks_entra.core.hooks.results import last_runs, left, sentence
 from aks_entra.core.planning.plan import ClusterPlan
 from aks_entra.core.steps import AssignDenyPolicy, Guarded, Step, writes
 from aks_entra.core.target import AzureRbac, Target
@@ -44,6 +45,7 @@ __all__ = [
     "stopped",
     "unfinished",
     "unstarted",
+    "with_hooks",
     "written",
 ]
 
@@ -104,6 +106,11 @@ class Verdict:
         """Whether the cluster counts against no failure budget."""
         return self.outcome is not Outcome.FAILED
 
+    @property
+    def hooks_left(self) -> bool:
+        """Whether a hook after the rotation is not done. That needs somebody, whatever the proofs say."""
+        return bool(left(self.evidence))
+
 
 def unstarted(plan: ClusterPlan) -> Verdict | None:
     """Return the verdict of a cluster that preflight holds back. None if there is something to do or to verify."""
@@ -133,10 +140,13 @@ def left_for_its_window(verdict: Verdict) -> bool:
 
 
 def is_final(verdict: Verdict) -> bool:
-    """Whether a resumed migration skips the cluster: it is verified, or refused for a lasting reason."""
+    """Whether a resumed migration skips the cluster: it is verified, or refused for a lasting reason.
+
+    A cluster with a hook that is not done is not skipped.
+    """
     codes = {one.code for one in verdict.evidence if isinstance(one, Failure)}
     refused = verdict.outcome is Outcome.REFUSED and not codes & PASSING
-    return refused or verdict.outcome is Outcome.VERIFIED
+    return refused or (verdict.outcome is Outcome.VERIFIED and not verdict.hooks_left)
 
 
 def settled(plan: ClusterPlan, verdict: Verdict) -> bool:
@@ -216,6 +226,16 @@ def written(evidence: tuple[Evidence, ...]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def with_hooks(verdict: Verdict) -> Verdict:
+    """Return the verdict with what the hooks in its evidence came to. The outcome stays what the proofs say."""
+    missed = left(verdict.evidence)
+    done = tuple(sentence(one) for one in last_runs(verdict.evidence) if one not in missed)
+    missing = tuple(sentence(one) for one in missed)
+    said = (*missing, *verdict.because) if verdict.outcome is Outcome.VERIFIED else (*verdict.because, *missing)
+    remedy = next((one.remedy for one in missed if one.remedy), "")
+    return replace(verdict, because=(*said, *done), next=verdict.next or remedy)
+
+
 def judge(plan: ClusterPlan, evidence: tuple[Evidence, ...], records: tuple[Record, ...] = ()) -> Verdict:
     """Weigh the evidence of one cluster. What is missing makes "not verified"; what contradicts makes "failed".
 
@@ -231,7 +251,7 @@ def judge(plan: ClusterPlan, evidence: tuple[Evidence, ...], records: tuple[Reco
         last = failures[-1]
         untouched = last.error == "Refused" and not _changed(evidence)
         where = f"at {last.step}: " if last.step else ""
-        return Verdict(
+        failed = Verdict(
             cluster=plan.cluster,
             outcome=Outcome.REFUSED if untouched else Outcome.FAILED,
             because=(f"{where}{last.message}", *old.wrong),
@@ -239,11 +259,12 @@ def judge(plan: ClusterPlan, evidence: tuple[Evidence, ...], records: tuple[Reco
             next=old.next if old.wrong else last.remedy or _AGAIN,
             old_credentials=answer,
         )
+        return with_hooks(failed)
     seen = weigh_restored(plan, evidence) if plan.restores else weigh(plan, evidence)
     wrong = seen.wrong + old.wrong
     missing = seen.missing + old.missing
     outcome = Outcome.FAILED if wrong else Outcome.NOT_VERIFIED if missing else Outcome.VERIFIED
-    return Verdict(
+    judged = Verdict(
         cluster=plan.cluster,
         outcome=outcome,
         because=tuple(wrong + missing + seen.proven + old.proven),
@@ -252,6 +273,7 @@ def judge(plan: ClusterPlan, evidence: tuple[Evidence, ...], records: tuple[Reco
         next="" if outcome is Outcome.VERIFIED else old.next or seen.next or _LOOK,
         old_credentials=answer,
     )
+    return with_hooks(judged)
 
 
 def may_be_kept(plan: ClusterPlan, evidence: tuple[Evidence, ...], records: tuple[Record, ...] = ()) -> bool:
