@@ -141,6 +141,10 @@ bench-inventory: install  ## measure an inventory of 1,000 clusters, and of a te
 bench-start-up: install  ## measure the CPU of `aks-entra --help` and of `inventory` of one cluster
 	@$(BIN)/python bench/start_up.py $(ARGS)
 
+.PHONY: bench-signed-approvals
+bench-signed-approvals: install  ## measure what the check of a signed approval costs a batch
+	@$(BIN)/python bench/signed_approvals.py
+
 .PHONY: bench-simulate
 bench-simulate: install  ## simulate rollouts of 1,000 to 100,000 clusters (ARGS="--held-against FILE …": compare with measurements)
 	@$(BIN)/python bench/simulate.py $(ARGS)

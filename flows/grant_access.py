@@ -17,12 +17,14 @@ from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 from pydantic import AfterValidator, Field
 
+from aks_entra.access.approvers import access_approvers
 from aks_entra.access.grants import Ended
 from aks_entra.core.access.grants import Approval, Ask, Grant, Level, Via
 from aks_entra.core.durations import NEVER, span
 from aks_entra.core.planning.approval import Approval as Decision
+from aks_entra.core.planning.signed_request import SignedRequest
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import access_pages, approvals, events, grant_records, progress
+from aks_entra.prefect_client import access_pages, events, grant_records, progress, signed_requests
 from aks_entra.prefect_client.liveness import register
 from aks_entra.prefect_client.names import END_ACCESS, RunName
 from aks_entra.prefect_client.run_log import tell
@@ -32,6 +34,7 @@ from aks_entra.prefect_client.waiting import postpone
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
 from aks_entra.typed_text import typed
+from flows.rollout.signatures import read_signatures
 from tasks.access import check_request, end_access, give_access, name_request
 from tasks.session import open_session
 
@@ -74,7 +77,7 @@ async def grant_access(
             if decision.decision == "reject":
                 because = for_log(f"rejected by {decision.by} ({decision.reason})")
                 return Completed(name="Rejected", message=because)
-            grant = await give(run, ask, Approval(digest=decision.plan, approver=decision.approver, separate=True))
+            grant = await give(run, ask, decision)
             await events.emit(events.access_granted(ask, grant, decision))
     if grant.until is None:
         return Completed(
@@ -93,17 +96,31 @@ async def decide(ask: Ask) -> Decision:
     """Return this run's decision on a request. The run asks once."""
     findings = await check_request(ask)
     late = await overdue_schedules((END_ACCESS,))
-    return await approvals.ask(
+    approvers = access_approvers(Settings())
+    request = (
+        SignedRequest(
+            subject="access request",
+            text=ask.text,
+            approvers=approvers,
+            requester=ask.requested_by or None,
+            beneficiaries=(ask.principal.id, ask.principal.called),
+        )
+        if approvers
+        else None
+    )
+    return await signed_requests.ask(
         ask.digest,
-        (0, "grant"),
-        "before",
+        "access request",
         lambda: access_pages.question(ask, findings, late),
         about=events.grant_subject(ask),
+        request=request,
+        read=read_signatures,
     )
 
 
-async def give(run: UUID, ask: Ask, approval: Approval) -> Grant:
+async def give(run: UUID, ask: Ask, decision: Decision) -> Grant:
     """Write the grant. It is recorded before and after the write, so that the sweep finds it even if this run dies."""
+    approval = Approval(digest=decision.plan, approver=decision.approver, separate=True)
     try:
         await grant_records.announce(ask, attended=True)
     except EndNotScheduled as error:  # this run itself waits for the end, and the slow schedule ends what it left
@@ -111,7 +128,7 @@ async def give(run: UUID, ask: Ask, approval: Approval) -> Grant:
     given = await give_access(ask, approval)
     await grant_records.note_given(run, given.grant)
     tell(f"{ask}: {'granted' if given.changed else 'existed already'}, until {given.grant.ends}: {given.proof}")
-    await access_pages.show_given(ask, given)
+    await access_pages.show_given(ask, given, decision)
     return given.grant
 
 

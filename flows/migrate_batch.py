@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.planning.approvers import accepted
 from aks_entra.core.planning.job import Job
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.planning.prover import Prover
@@ -62,9 +63,13 @@ async def migrate_members(plan: str, stage: str, members: list[str]) -> State[An
     place, clusters = members_of_stage(fleet, stage, members)
     current, prover = fleet.stages[place], the_prover(fleet, clusters)
     settings = Settings()
-    accepted = frozenset(one.strip().lower() for one in settings.approvers.split(",") if one.strip())
     allowed = await permission(
-        fleet, place, started_by, allow_ungated=settings.allow_ungated, read=read_signatures, accepted=accepted
+        fleet,
+        place,
+        started_by,
+        allow_ungated=settings.allow_ungated,
+        read=read_signatures,
+        accepted=accepted(settings.approvers),
     )
     slots, failures = ConcurrencySlots(fleet.digest, current), Failures(fleet.digest, current, coordinator=started_by)
     jobs = [

@@ -13,7 +13,7 @@ from aks_entra.core.rollout.actions import ArriveAtGate, AskForApproval, ReadMai
 from aks_entra.core.rollout.next_action import RolloutState
 from aks_entra.prefect_client import approvals, events, fleet_runs, migration_records, pages, progress, rollout, runs
 from aks_entra.prefect_client.decisions import question_of
-from aks_entra.prefect_client.signed_approvals import count_stored
+from aks_entra.prefect_client.signed_approvals import asked_at_stage, count_stored
 from aks_entra.settings import Settings
 from flows.rollout.parts import plan_what_changed
 from flows.rollout.signatures import read_signatures
@@ -75,7 +75,8 @@ async def ask(run: UUID, state: RolloutState, gate: AskForApproval) -> RolloutSt
     async def count_signatures(approval: Approval) -> Count:
         assert asked is not None  # noqa: S101 - approvers belong to a gate
         assert approvers is not None  # noqa: S101 - it is called only if there are some
-        return await count_stored(read_signatures, asked, approvers, approval, at=[progress.now()])
+        question = await asked_at_stage(approval, approvers)
+        return await count_stored(read_signatures, asked, question, at=[progress.now()])
 
     answer = await approvals.ask_anew(
         question_of(plan, gate.place, gate.side),

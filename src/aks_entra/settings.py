@@ -22,6 +22,11 @@ class Settings(BaseSettings):
         default="",
         description="of a worker: `tenant id/client id/group id`, several with commas: who approves what it begins",
     )
+    access_approvers: str = Field(
+        default="",
+        description="of a worker: who approves access and Conditional Access policies; of a machine: break-glass. "
+        "Default: those of `approvers`",
+    )
 
     records: str = Field(
         default="",

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aks_entra.cli.break_glass.session import Request, open_or_close
+from aks_entra.cli.break_glass.request import Request
+from aks_entra.cli.break_glass.session import open_or_close
 from tests.contract.small_world import SUBSCRIPTION, cluster
 
 if TYPE_CHECKING:

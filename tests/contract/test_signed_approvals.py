@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,17 +15,22 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from aks_entra.cli.break_glass.approval import require_approval
+from aks_entra.cli.break_glass.request import Request
+from aks_entra.cli.signing import sign_request
 from aks_entra.core.durations import moment, stamp
 from aks_entra.core.planning.approvers import Approvers
 from aks_entra.core.planning.gates import Gate
 from aks_entra.core.planning.signed_approval import Asked, Count, SignedApproval, Statement, count
 from aks_entra.core.storable import canonical
+from aks_entra.documents import dump_signed_approval, load_signed_request
 from aks_entra.errors import Refused
 from aks_entra.ports.approvals import Approvals, Browser
+from aks_entra.settings import Settings
 from aks_entra.wiring import Session, SystemClock
 from azure_sandbox.cli.browser_sign_in import sign_in_at
 from azure_sandbox.server import Sandbox
-from tests.contract.small_world import TENANT, WORLD, Opener
+from tests.contract.small_world import RICH, TENANT, WORLD, Opener, cluster
 
 APP, OTHER_APP = "8d1f7c3e-5b2a-4c96-a0d4-1e9b6f3c7a25", "4b7e2d9c-1a6f-4830-9c5d-7f2e8a1b3d46"
 APPROVING = "c2d9a7e1-4f38-4b6c-8e50-9a1b7d3f2c64"
@@ -49,9 +56,8 @@ AsUser = Callable[[str], Browser]
 
 def statement(**other: Any) -> Statement:
     said = {"decision": "approve", "reason": "CHG-1", "ticket": "", "at": stamp(SystemClock().now())}
-    return Statement(
-        plan=ASKED.plan, facts=ASKED.facts, **{"stage": "canary", "side": "before", "run": "run-1"} | said | other
-    )
+    place = {"plan": ASKED.plan, "facts": ASKED.facts, "stage": "canary", "side": "before", "run": "run-1"}
+    return Statement(**place | said | other)
 
 
 @pytest.fixture
@@ -195,3 +201,80 @@ async def test_graph_is_asked_about_a_person_with_too_many_groups(opened: Opener
         elsewhere = replace(GATE, approvers=Approvers(tenant_id=TENANT, client_id=APP, groups=(APPROVING[:-1] + "5",)))
         found = await counted(session, await signed_by(session, as_user("dana"), statement()), gate=elsewhere)
         assert "group" in found.refused[0]
+
+
+@signing
+async def test_break_glass_needs_the_approval_of_exactly_this_opening(
+    opened: Opener, as_user: AsUser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    one = cluster("plain")
+    asked = Request(
+        cluster=str(one),
+        subscription=None,
+        lasting=timedelta(hours=1),
+        reason="INC-77",
+        ticket="",
+        file=None,
+        fleet=None,
+        wait=False,
+    )
+    async with opened() as session:
+        assert await require_approval(session, one, asked) == ""  # this machine names no approvers
+        guarded = replace(session, settings=Settings(access_approvers=f"{TENANT}/{APP}/{APPROVING}"))
+        with pytest.raises(Refused, match=r"has to be approved: .* The request is in plain\.request\.json"):
+            await require_approval(guarded, one, asked)
+        request = load_signed_request((tmp_path / "plain.request.json").read_text())
+        assert {"duration: 1h", "reason: INC-77"} < set(request.lines)
+        with pytest.raises(Refused, match=r"would not count: m@c\.com .* in no group of the approvers"):
+            await sign_request(approvals(session), request, "go", "", as_user("mallory"))
+        signed, who = await sign_request(approvals(session), request, "go", "", as_user("dana"))
+        assert who.name == "dana@contoso.com"
+        file = tmp_path / "plain.approval.json"
+        file.write_text(dump_signed_approval(signed))
+        asked = replace(asked, approval=file)
+        assert "dana@contoso.com" in await require_approval(guarded, one, asked)
+        others = (
+            (one, replace(asked, lasting=timedelta(hours=2))),
+            (one, replace(asked, reason="INC-78")),
+            (cluster("guarded"), asked),
+        )
+        for place, other in others:
+            with pytest.raises(Refused, match=r"was not approved: 0 of 1 signed approvals.*another question: plan"):
+                await require_approval(guarded, place, other)
+        stage = await signed_by(session, as_user("dana"), statement(plan=request.digest, facts="", stage="break-glass"))
+        file.write_text(dump_signed_approval(stage))
+        with pytest.raises(Refused, match="subject stage, not break-glass"):
+            await require_approval(guarded, one, asked)
+        with pytest.raises(Refused, match="cannot be read"):
+            await require_approval(guarded, one, replace(asked, approval=tmp_path / "nothing.json"))
+
+
+@pytest.mark.parametrize("box", [{"world": RICH}], indirect=True)
+async def test_the_application_is_made_once_and_one_that_exists_is_shown_with_its_owners(
+    opened: Opener, as_user: AsUser, box: Sandbox
+) -> None:
+    async with opened() as session:
+        port = session.access.applications
+        assert port is not None
+        assert await port.found() == ()
+        client_id = await port.make("approvals")
+        (found,) = await port.found()
+        assert (found.client_id, found.name) == (client_id, "approvals")
+        made = box.directory.application(client_id)
+        assert made is not None
+        made.delegated = frozenset({"openid", "profile"})  # somebody consented
+        group = await session.ports.directory.principal("aks-admins")
+        gate = replace(GATE, approvers=Approvers(tenant_id=TENANT, client_id=client_id, groups=(group.id,)))
+        one = await signed_by(session, as_user("dana"), statement(), gate)
+        assert (await counted(session, one, gate=gate)).missing == ""  # its tokens name groups
+
+
+@signing
+async def test_who_may_not_register_applications_is_told_what_is_missing(opened: Opener) -> None:
+    async with opened() as session:
+        port = session.access.applications
+        assert port is not None
+        with pytest.raises(Refused, match="register the application") as refused:
+            await port.make("approvals")
+        assert "Application.ReadWrite.All" in refused.value.remedy

@@ -49,11 +49,12 @@ def hub_of(stack: PrefectStack) -> Any:
     """The objects of the hub, in which Argo CD has a secret for the cluster, without a credential of its own."""
     arm = stack.sandbox.arm
     hosts = {one.name: one.server.fqdn for one in arm.state.clusters.values() if "/resourcegroups/h" in one.id.lower()}
-    store = arm.clusters.for_host(hosts["argo"]).store
+    hub = arm.clusters.for_host(hosts["argo"])
+    assert hub is not None
     config = {"execProviderConfig": {"command": "argocd-k8s-auth"}, "tlsClientConfig": {"caData": encoded("old")}}
     data = {"name": "one", "server": f"https://{hosts['one']}", "config": json.dumps(config)}
     labels = {"argocd.argoproj.io/secret-type": "cluster"}
-    return store, {
+    return hub.store, {
         "metadata": {"name": "one", "namespace": "argocd", "labels": labels},
         "data": {key: encoded(value) for key, value in data.items()},
     }

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
+from prefect import Flow
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.exceptions import Pause
+from prefect.flow_engine import run_flow_async
 
 from aks_entra import prefect_client
+from aks_entra.access.policy_file import PolicyFile
 from aks_entra.core.planning.approvers import Approvers
 from aks_entra.core.planning.signed_approval import Signature, SignedApproval
 from aks_entra.core.verdict.verdict import Outcome
@@ -17,8 +24,12 @@ from aks_entra.documents import load_signed_approval
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import migration_records
 from aks_entra.prefect_client.batch_permission import permission
+from aks_entra.settings import Settings
+from aks_entra.wiring import open_session
+from flows.apply_conditional_access import apply_conditional_access
+from flows.grant_access import grant_access
 from flows.rollout.signatures import read_signatures
-from tests.flows.conftest import APPROVALS, APPROVING, MAIN, Ended
+from tests.flows.conftest import APPROVALS, APPROVING, MAIN, ROBOT, SUBSCRIPTION, Ended
 
 if TYPE_CHECKING:
     from tests.flows.conftest import PrefectStack, Until
@@ -34,15 +45,38 @@ SIGNED: dict[str, Any] = {
         "not": "requester",
     }
 }
+YES_TWICE = """\
+import os, pty, sys
+answers = [b"y\\ny\\n"]
+ended = pty.spawn(sys.argv[1:], stdin_read=lambda _: answers.pop() if answers else b"")
+sys.exit(os.waitstatus_to_exitcode(ended))
+"""  # runs a command at a terminal where somebody types yes to two questions
+POLICY = "apply-conditional-access/apply-conditional-access"
 TYPED: dict[str, Any] = {"decision": "approve", "approver": "dana@contoso.com", "reason": "typed"}
 
 
-async def aks_entra_as(stack: PrefectStack, user: str, *words: str) -> Ended:
-    """Run a command in whose browser a user of the sandbox signs in."""
+async def aks_entra_as(stack: PrefectStack, user: str, *words: str, before: tuple[str, ...] = ()) -> Ended:
+    """Run a command in whose browser a user of the sandbox signs in. `before`: a program that runs the command."""
     browser = f"aks-entra-sandbox sign-in %s --as {user} &"
-    process = await stack.begin(stack.home.parent, sys.executable, "-c", MAIN, *words, BROWSER=browser)
+    process = await stack.begin(stack.home.parent, *before, sys.executable, "-c", MAIN, *words, BROWSER=browser)
     out, err = await process.communicate()
     return Ended(exit_code=process.returncode or 0, stdout=out.decode(), stderr=err.decode())
+
+
+async def carried_on(run: UUID) -> State[Any]:
+    """Carry a run on in this process, as a worker with this process's settings does it, until it waits or ends."""
+    flow: dict[str, Flow[Any, Any]] = {
+        "grant-access": grant_access,
+        "apply-conditional-access": apply_conditional_access,
+    }
+    async with get_client() as client:
+        found = await client.read_flow_run(run)
+        name = (await client.read_flow(found.flow_id)).name
+        with suppress(Pause):
+            await run_flow_async(flow[name], flow_run=found, parameters=found.parameters, return_type="state")
+        state = (await client.read_flow_run(run)).state
+    assert state is not None
+    return state
 
 
 async def not_signed(signed: tuple[SignedApproval, ...], _: Approvers) -> tuple[Signature, ...]:
@@ -104,3 +138,52 @@ async def test_a_stage_begins_when_two_people_signed_and_a_typed_name_opens_noth
         assert "glass@contoso.com" in kept.by
         assert kept.by.endswith("signed at Microsoft Entra ID")
         assert code in {load_signed_approval(one).code for one in kept.signed}
+
+
+async def test_access_and_a_policy_are_given_only_to_the_approvers_of_the_worker(
+    stack: PrefectStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parameters = {
+        "cluster": "granted/by-azure",
+        "to": ROBOT,
+        "role": "writer",
+        "duration": "10m",
+        "reason": "CHG-3",
+        "subscription": SUBSCRIPTION,
+        "requested_by": "dana@contoso.com",
+    }
+    policy = {"name": "signed", "groups": ["aks-admins"], "require": ["mfa"], "break_glass": ["glass@contoso.com"]}
+    with stack.inside():
+        monkeypatch.setenv("AKS_ENTRA_ACCESS_APPROVERS", f"{TENANT}/{APPROVALS}/{APPROVING}")
+        run = (await prefect_client.start(prefect_client.GRANT_ACCESS, parameters, work_queue="nobody")).id
+        assert (await carried_on(run)).is_paused()
+        (gate,) = await prefect_client.gates(str(run))
+        with pytest.raises(Refused, match="did not take the answer"):
+            await prefect_client.decide(str(run), gate.plan, **TYPED)
+        await prefect_client.decide(str(run), gate.plan, **TYPED, code="0" * 24)
+        assert (await carried_on(run)).is_paused()  # it asks again
+        deciding = ("access", "approve", str(run)[:8], "--request", gate.plan, "--reason", "CHG-4")
+        own = await aks_entra_as(stack, "dana", *deciding)
+        assert own.exit_code == 2, own.output
+        assert "the person started the run, and may not approve it" in own.stderr
+
+        await apply_conditional_access(PolicyFile.model_validate(policy), return_state=True)
+        enforcing = {"policy": policy, "enforce": True}
+        enforced = (await prefect_client.start(POLICY, enforcing, work_queue="nobody")).id
+        assert (await carried_on(enforced)).is_paused()
+
+        several = ("approve", str(run)[:8], str(enforced)[:8], "--reason", "CHG-4")
+        both = await aks_entra_as(stack, "glass", *several, before=(sys.executable, "-c", YES_TWICE))
+        assert both.exit_code == 0, both.output
+        assert "reason: CHG-3" in both.output
+        assert "require: mfa" in both.output
+        assert both.output.count("Sign in with a browser on this machine") == 1
+        assert both.output.count("approved by glass@contoso.com, signed at Microsoft Entra ID") == 2
+
+        assert "then the access of" in str((await carried_on(run)).message)
+        async with open_session(Settings()) as session:
+            ((role, text),) = [(one.role, one.text) for one in await session.access.roles.grants(SUBSCRIPTION)]
+        assert role.endswith("RBAC Writer")
+        assert "by=glass@contoso.com" in text
+        await stack.aks_entra("access", "revoke", "granted/by-azure", "--to", ROBOT, "--yes")
+        assert "enabled" in str((await carried_on(enforced)).message)

@@ -11,6 +11,7 @@ from ruamel.yaml.error import YAMLError
 
 from aks_entra.access.conditional_access import PolicyRequest
 from aks_entra.core.access.conditional_access import Control
+from aks_entra.core.storable import canonical
 from aks_entra.errors import Refused
 
 Name = Annotated[str, Field(min_length=1, max_length=256, pattern=r"\S")]
@@ -33,6 +34,11 @@ class PolicyFile(BaseModel):
     """Whether all, or one, of what it asks must be met."""
     trusted_locations: Annotated[tuple[Name, ...], Field(max_length=50)] = ()
     """Ids of named locations from which it asks nothing; AllTrusted for all of them."""
+
+    @property
+    def text(self) -> str:
+        """The whole policy: JSON with sorted keys. An approval names its digest."""
+        return canonical({"kind": "aks-entra/conditional-access-policy", **self.model_dump(mode="json")})
 
     def to_request(self) -> PolicyRequest:
         """Return the request for the engine."""

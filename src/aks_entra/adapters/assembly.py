@@ -188,6 +188,7 @@ class _Adapters:
     @cached_property
     def access(self) -> AccessPorts:
         from aks_entra.adapters.graph.pim import GraphGroupPim
+        from aks_entra.adapters.graph.sign_in_application import GraphSignInApplications
         from aks_entra.ports.access import AccessPorts
 
         return AccessPorts(
@@ -195,4 +196,5 @@ class _Adapters:
             bindings=self.bindings,
             pim=GraphGroupPim(self.graph),
             policies=self.policies,
+            applications=GraphSignInApplications(self.graph),
         )

@@ -36,7 +36,7 @@ class _Commands(LazyGroup):
         ),
         "plan": Command("aks_entra.cli.plan", "Show what a migration would change. This is the dry run."),
         "migrate": Command("aks_entra.cli.migrate", "Migrate a fleet: stages, gates, batches, verdicts."),
-        "approve": Command("aks_entra.cli.migrate", "Approve or reject a plan at a gate."),
+        "approve": Command("aks_entra.cli.approving", "Approve or reject plans at gates."),
         "sign": Command("aks_entra.cli.signing", "Sign an approval at Microsoft Entra ID, and print its code."),
         "approvals": Command("aks_entra.cli.approvals", "Print what signed approvals need in Microsoft Entra ID."),
         "gates": Command("aks_entra.cli.gates", "List the runs that wait for an approval or for a time."),

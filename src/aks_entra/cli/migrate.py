@@ -1,4 +1,4 @@
-"""`aks-entra migrate` and `aks-entra approve`: carry out a plan through Prefect, gate by gate, and say how it ended."""
+"""`aks-entra migrate`: carry out a plan through Prefect, gate by gate, and say how it ended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from aks_entra.cli.plan_input import is_plan, read_plan, read_settings
 from aks_entra.cli.progress_board import board
 from aks_entra.cli.run_endings import detached, leave, unreported
 from aks_entra.cli.shown import print_report, show_plan
-from aks_entra.cli.signing import NoBrowser, sign_all, to_sign
 from aks_entra.cli.skip_and_stop import leave_out, try_again
 from aks_entra.core.verdict.verdict import Outcome, restored
 from aks_entra.errors import Refused, Rejected
@@ -42,7 +41,6 @@ SHORTEST = 6  # digits of a digest that name a plan
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(migrate)
-    app.command()(approve)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,73 +164,6 @@ def migrate(
         without_gates=without_gates,
     )
     output.run(carry_out(request, format_))
-
-
-def approve(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The beginning of the waiting run's id, or its name.")],
-    *,
-    plan: Annotated[
-        str, typer.Option("--plan", metavar="DIGEST", help="The digest of the plan, or at least its first six digits.")
-    ],
-    reason: Annotated[
-        str, typer.Option("--reason", callback=output.typed, metavar="TEXT", help="Give the reason. It is recorded.")
-    ],
-    ticket: Ticket = "",
-    approver: Approver = None,
-    reject: Annotated[
-        bool, typer.Option("--reject", help="Reject the plan: this stage and all later stages are skipped.")
-    ] = False,
-    no_browser: NoBrowser = False,
-) -> None:
-    """Approve or reject a plan at a gate. The decision applies to exactly this plan.
-
-    If the fleet file names `approvers`, the command shows the plan, and you sign the approval at Microsoft Entra ID.
-    """
-    output.run(
-        decide_at_gate(run, plan, reason=reason, ticket=ticket, approver=approver, reject=reject, no_browser=no_browser)
-    )
-
-
-async def decide_at_gate(
-    run: str,
-    plan: str,
-    *,
-    reason: str,
-    approver: str | None,
-    reject: bool,
-    ticket: str = "",
-    no_browser: bool = False,
-) -> None:
-    """Answer the gate of a waiting run, signed if its fleet file says so, or else in the name of `approver`.
-
-    Default of `approver`: the identity that is signed in.
-    """
-    await prefect_client.require_server()
-    gate = await prefect_client.gate_named(run, plan)
-    signing = await to_sign(gate)
-    numbered = f", ticket {ticket}" if ticket else ""
-    if signing is not None and not reject:
-        if approver is not None:
-            raise Refused("--approver is a claim, and this gate takes signed approvals", remedy="leave it out")
-        (signed,) = await sign_all((signing,), reason, ticket, no_browser=no_browser)
-        if signed.missing:
-            output.say(f"✓ signed by {signed.name} ({reason}{numbered}): {signed.missing} so far", style="good")
-            output.say(f"  another person: aks-entra approve {run} --plan {plan} --reason …")
-            return
-        name, code, how = signed.name, signed.code, "signed at Microsoft Entra ID"
-    else:
-        name, code, how = approver or await signed_in(), "none" if signing else "", "a claim"
-    await prefect_client.decide(
-        str(gate.run),
-        gate.plan,
-        decision="reject" if reject else "approve",
-        approver=name,
-        reason=reason,
-        ticket=ticket,
-        code=code,
-    )
-    output.say(f"✓ {'rejected' if reject else 'approved'} by {name}, {how} ({reason}{numbered})", style="good")
-    output.say(f"  {gate.page}")
 
 
 async def carry_out(request: Request, format_: output.Format) -> None:

@@ -13,13 +13,15 @@ from aks_entra.cli.decision import Reason, Ticket
 from aks_entra.cli.deferred import prefect_client, wiring
 from aks_entra.cli.shown import show_plan
 from aks_entra.core.durations import stamp
-from aks_entra.core.planning.approval import Approval
 from aks_entra.core.planning.signed_approval import Asked, Statement, count
+from aks_entra.core.planning.signed_request import SignedRequest
 from aks_entra.errors import Refused
 from aks_entra.ports.approvals import Browser
 from aks_entra.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from aks_entra.core.planning import gates as core_gates
     from aks_entra.core.planning.approvers import Approvers
     from aks_entra.core.planning.plan import FleetPlan
@@ -63,7 +65,8 @@ async def _sign(runs: list[str], reason: str, ticket: str, *, no_browser: bool) 
         found = await to_sign(gate)
         if found is None:
             raise Refused(
-                f"the approval of run {gate.run_name} is not signed: its fleet file names no `approvers`",
+                f"the approval of run {gate.run_name} is not signed: neither its fleet file nor its worker names "
+                "approvers",
                 remedy=f"aks-entra approve {str(gate.run)[:8]} --plan {prefect_client.short(gate.plan)} --reason …",
             )
         wanted.append(found)
@@ -75,12 +78,29 @@ async def _sign(runs: list[str], reason: str, ticket: str, *, no_browser: bool) 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToSign:
-    """A gate whose approval has to be signed, and the plan that it asks about."""
+    """A gate whose approval has to be signed, the question, and the plan or the request that it asks about."""
 
     gate: Gate
-    plan: FleetPlan
+    asked: Asked
     conditions: core_gates.Gate
     approvers: Approvers
+    about: FleetPlan | SignedRequest
+
+    def show(self) -> None:
+        """Show what is approved."""
+        if isinstance(self.about, SignedRequest):
+            output.say(*self.about.lines)
+            output.say(f"You approve this {self.about.subject}, run {self.gate.run_name}", style="warning")
+            return
+        show_plan(self.about)
+        output.say(
+            f"You approve: {self.asked.side} stage {self.asked.stage}, run {self.gate.run_name}", style="warning"
+        )
+
+    @property
+    def ticket_required(self) -> bool:
+        """Whether the approval has to name a change ticket."""
+        return not isinstance(self.about, SignedRequest) and self.about.ticket_required
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,28 +115,61 @@ class Signed:
 
 async def to_sign(gate: Gate) -> ToSign | None:
     """Return the gate with its plan, or None if a typed name is enough there."""
+    if gate.request is not None:
+        return _request(gate, gate.request)
     plan = await prefect_client.frozen_plan(gate.run)
-    if plan is None or plan.digest != gate.plan:  # a request for access, or a Conditional Access policy
+    if plan is None or plan.digest != gate.plan:  # a request whose worker takes typed names
         return None
     conditions = plan.stages[gate.stage].gate(gate.moment)
     if conditions is None or conditions.approvers is None:
         return None
-    return ToSign(gate=gate, plan=plan, conditions=conditions, approvers=conditions.approvers)
+    asked = Asked(
+        plan=plan.digest,
+        facts=plan.facts_digest,
+        stage=plan.stages[gate.stage].name,
+        side=gate.moment,
+        run=str(gate.run),
+        requester=await prefect_client.requester_of(gate.run),
+    )
+    return ToSign(gate=gate, asked=asked, conditions=conditions, approvers=conditions.approvers, about=plan)
 
 
-async def sign_all(wanted: tuple[ToSign, ...], reason: str, ticket: str, *, no_browser: bool) -> tuple[Signed, ...]:
-    """Show each plan, let a person sign in once, and store what was signed. Refused if it would not count."""
-    first = wanted[0].approvers
+def _request(gate: Gate, request: SignedRequest) -> ToSign:
+    """Return a gate that asks about a request. Refused unless the request is what the gate's digest names."""
+    if request.digest != gate.plan or not request.lines:
+        raise Refused(
+            f"run {gate.run_name} shows another request than it asks about",
+            remedy="do not approve it; find out who changed the run's form",
+        )
+    asked = request.asked(str(gate.run))
+    return ToSign(gate=gate, asked=asked, conditions=request.gate, approvers=request.approvers, about=request)
+
+
+def by_application(wanted: Iterable[ToSign]) -> tuple[tuple[ToSign, ...], ...]:
+    """Return what one sign-in can sign together: the gates whose approvers have the same application."""
+    found: dict[tuple[str, str], list[ToSign]] = {}
     for one in wanted:
-        if (one.approvers.tenant_id, one.approvers.client_id) != (first.tenant_id, first.client_id):
-            raise Refused("these runs have approvers of different applications", remedy="sign each run alone")
-        if one.plan.ticket_required and not ticket:
+        found.setdefault((one.approvers.tenant_id, one.approvers.client_id), []).append(one)
+    return tuple(map(tuple, found.values()))
+
+
+async def sign_all(
+    wanted: tuple[ToSign, ...], reason: str, ticket: str, *, no_browser: bool, shown: bool = False
+) -> tuple[Signed, ...]:
+    """Show each plan, let a person sign in once, and store what was signed. Refused if it would not count.
+
+    `shown`: whether the person has seen and confirmed each plan already.
+    """
+    first = wanted[0].approvers
+    if len(by_application(wanted)) > 1:
+        raise Refused("these runs have approvers of different applications", remedy="sign each run alone")
+    for one in wanted:
+        if one.ticket_required and not ticket:
             raise Refused(f"run {one.gate.run_name} needs a change ticket", remedy="add --ticket ID")
-        show_plan(one.plan)
-        stage = one.plan.stages[one.gate.stage].name
-        output.say(f"You approve: {one.gate.moment} stage {stage}, run {one.gate.run_name}", style="warning")
-    statements = tuple(_statement(one, reason, ticket) for one in wanted)
-    browser = Browser(tell=output.say, open=webbrowser.open, pasted=_paste if no_browser else None)
+        if not shown:
+            one.show()
+    statements = tuple(_stated(one.asked, reason, ticket) for one in wanted)
+    browser = browser_here(no_browser=no_browser)
     async with wiring.open_session(Settings()) as session:
         port = session.ports.approvals
         assert port is not None  # noqa: S101 - a session on the real services has every port
@@ -128,44 +181,57 @@ async def _stored(port: Approvals, one: ToSign, signed: SignedApproval) -> Signe
     """Store a signed approval if it counts, and say what is missing."""
 
     async def read(several: tuple[SignedApproval, ...], approvers: Approvers) -> tuple[Signature, ...]:
-        # the worker asks Graph about a person with too many groups; this machine may have no right to
-        found = await port.read(several, approvers)
-        return tuple(replace(each, member=True) if each.member is None else each for each in found)
+        return await _readable(port, several, approvers)
 
-    said, now = signed.statement, wiring.SystemClock().now()
-    asked = Approval(
-        plan=said.plan,
-        facts=said.facts,
-        stage=said.stage,
-        moment=said.side,
-        run=said.run,
-        decision="approve",
-        approver="",
-        reason=said.reason,
-    )
-    requester = await prefect_client.requester_of(one.gate.run)
-    own = count(one.conditions, Asked.of(asked, requester), await read((signed,), one.approvers), at=[now])
+    now = wiring.SystemClock().now()
+    own = count(one.conditions, one.asked, await read((signed,), one.approvers), at=[now])
     if not own.people:
         raise Refused(
             f"this signature would not count: {own.refused[0]}", remedy=f"the gate waits for {one.approvers.words}"
         )
     await prefect_client.store_signed(signed)
-    found = await prefect_client.count_stored(read, one.conditions, one.approvers, asked, at=[now])
+    found = await prefect_client.count_stored(read, one.conditions, one.asked, at=[now])
     return Signed(gate=one.gate, code=signed.code, name=_name(own.people[0]), missing=found.missing)
+
+
+async def sign_request(
+    port: Approvals, request: SignedRequest, reason: str, ticket: str, browser: Browser
+) -> tuple[SignedApproval, SignIn]:
+    """Let a person sign a request that asks in no run. Refused if the signature would not count."""
+    now = wiring.SystemClock().now()
+    (signed,) = await port.sign((_stated(request.asked(""), reason, ticket),), request.approvers, browser)
+    own = count(request.gate, request.asked(""), await _readable(port, (signed,), request.approvers), at=[now])
+    if not own.people:
+        raise Refused(f"this signature would not count: {own.refused[0]}", remedy=request.approvers.words)
+    return signed, own.people[0]
+
+
+def browser_here(*, no_browser: bool) -> Browser:
+    """Return how the person at this terminal signs in."""
+    return Browser(tell=output.say, open=webbrowser.open, pasted=_paste if no_browser else None)
+
+
+async def _readable(
+    port: Approvals, several: tuple[SignedApproval, ...], approvers: Approvers
+) -> tuple[Signature, ...]:
+    """Check signatures. Whoever acts on them asks Graph about a person with too many groups: here that may fail."""
+    found = await port.read(several, approvers)
+    return tuple(replace(each, member=True) if each.member is None else each for each in found)
 
 
 def _name(person: SignIn) -> str:
     return person.name or person.object_id
 
 
-def _statement(one: ToSign, reason: str, ticket: str) -> Statement:
+def _stated(asked: Asked, reason: str, ticket: str) -> Statement:
     return Statement(
         decision="approve",
-        plan=one.plan.digest,
-        facts=one.plan.facts_digest,
-        stage=one.plan.stages[one.gate.stage].name,
-        side=one.gate.moment,
-        run=str(one.gate.run),
+        plan=asked.plan,
+        facts=asked.facts,
+        stage=asked.stage,
+        side=asked.side,
+        run=asked.run,
+        subject=asked.subject,
         reason=reason,
         ticket=ticket,
         at=stamp(wiring.SystemClock().now()),

@@ -32,7 +32,12 @@ class Memoized:
 
 def sha256(content: dict[str, Any]) -> str:
     """Return `sha256:` and 64 hex digits over the content as JSON with sorted keys."""
-    return f"sha256:{hashlib.sha256(canonical(content).encode()).hexdigest()}"
+    return sha256_of_text(canonical(content))
+
+
+def sha256_of_text(text: str) -> str:
+    """Return `sha256:` and 64 hex digits over a text in UTF-8."""
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def without_empty(fields: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from aks_entra.core.evidence.rotation_debt import Record
 from aks_entra.core.planning.fleet import Fleet
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.planning.signed_approval import SignedApproval
+from aks_entra.core.planning.signed_request import SignedRequest
 from aks_entra.core.storable import storable
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Verdict
@@ -55,6 +56,7 @@ _FLEET: Final = _Form("fleet", Fleet)
 _RECORDS: Final = _Form("records", tuple[Record, ...])
 _OPENING: Final = _Form("opening", OpeningRecord)
 _SIGNED_APPROVAL: Final = _Form("signed-approval", SignedApproval)
+_SIGNED_REQUEST: Final = _Form("signed-request", SignedRequest)
 
 VERSION: Final = 1
 """Of the documents that this program writes, and the newest that it reads."""
@@ -175,6 +177,16 @@ def dump_signed_approval(signed: SignedApproval) -> str:
 def load_signed_approval(text: str) -> SignedApproval:
     """Read a signed approval. Refused when malformed. Its signatures are not checked here."""
     return _load(_SIGNED_APPROVAL, text)[0]
+
+
+def dump_signed_request(request: SignedRequest) -> str:
+    """`{"kind": "aks-entra/signed-request", "version": 1, "signed-request": {…}}`."""
+    return _dump(_SIGNED_REQUEST, request)
+
+
+def load_signed_request(text: str) -> SignedRequest:
+    """Read a request whose approval is signed. Refused when malformed."""
+    return _load(_SIGNED_REQUEST, text)[0]
 
 
 def pack(text: str) -> str:

@@ -139,6 +139,25 @@ class ConditionalAccessPolicies(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignInApplication:
+    """An application for signed approvals. `owners`: user principal names, or names or ids of applications."""
+
+    client_id: str
+    name: str
+    owners: tuple[str, ...]
+
+
+class SignInApplications(Protocol):
+    """The registrations of applications through which people sign approvals."""
+
+    async def found(self) -> tuple[SignInApplication, ...]:
+        """Return those that carry our tag. Anybody who may register applications can make one."""
+
+    async def make(self, name: str) -> str:
+        """Make one: a public client without a secret. Returns its client id. Rejected if Graph refuses it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccessPorts:
     """Every port that the access commands use in addition to `Ports`."""
 
@@ -146,3 +165,4 @@ class AccessPorts:
     bindings: Bindings
     pim: GroupPim
     policies: ConditionalAccessPolicies
+    applications: SignInApplications | None = None

@@ -10,6 +10,7 @@ from aks_entra.access.grants import Ended, Given
 from aks_entra.core.access.grants import Ask
 from aks_entra.core.access.review import Way
 from aks_entra.core.durations import stamp
+from aks_entra.core.planning.approval import Approval
 from aks_entra.core.preflight import Finding
 from aks_entra.core.schedules import Overdue
 from aks_entra.prefect_client import artifacts
@@ -36,11 +37,12 @@ def policy_question(name: str, findings: Sequence[Finding]) -> str:
     return f"Enforce Conditional Access policy {strong(name)} for sign-ins at AKS clusters?\n\n{_listed(findings)}"
 
 
-def given_page(ask: Ask, given: Given) -> str:
-    """Return the page of a grant."""
+def given_page(ask: Ask, given: Given, decision: Approval) -> str:
+    """Return the page of a grant, with who approved it and whether that is proven."""
     how = "granted" if given.changed else "existed already"
     until = for_markdown(given.grant.ends)
-    return f"{for_markdown(str(ask))}\n\n{how}, until {until}\n\n{for_markdown(given.proof, code=True)}"
+    by = f"approved by {for_markdown(decision.by)} ({for_markdown(decision.reason)})"
+    return f"{for_markdown(str(ask))}\n\n{how}, until {until}, {by}\n\n{for_markdown(given.proof, code=True)}"
 
 
 def ended_rows(ended: Iterable[Ended], others: Sequence[str] = ()) -> list[dict[str, object]]:
@@ -82,9 +84,11 @@ def sign_in_rows(applied: Applied) -> list[dict[str, object]]:
     ]
 
 
-async def show_given(ask: Ask, given: Given) -> None:
+async def show_given(ask: Ask, given: Given, decision: Approval) -> None:
     """Show the page of a grant."""
-    await artifacts.show(key("access", hexadecimal(ask.digest)[:12]), kind="markdown", data=given_page(ask, given))
+    await artifacts.show(
+        key("access", hexadecimal(ask.digest)[:12]), kind="markdown", data=given_page(ask, given, decision)
+    )
 
 
 async def show_ended(ended: Iterable[Ended], others: Sequence[str] = ()) -> None:

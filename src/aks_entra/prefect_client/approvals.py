@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import httpx
@@ -35,10 +35,11 @@ from aks_entra.core.durations import stamp
 from aks_entra.core.planning.approval import Approval
 from aks_entra.core.planning.gates import Side as Moment
 from aks_entra.core.planning.signed_approval import Count
-from aks_entra.documents import dump_signed_approval
+from aks_entra.core.planning.signed_request import SignedRequest
+from aks_entra.documents import dump_signed_approval, dump_signed_request, load_signed_request
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import artifacts, events, migration_records, names
-from aks_entra.prefect_client.decisions import Question, answers_of, decided
+from aks_entra.prefect_client import artifacts, events, migration_records, names, pages
+from aks_entra.prefect_client.decisions import Question, answers_of
 from aks_entra.prefect_client.flow_run_list import all_runs
 from aks_entra.prefect_client.liveness import register, unregister
 from aks_entra.prefect_client.run_log import tell
@@ -48,6 +49,8 @@ from aks_entra.text.safe import visible
 from aks_entra.typed_text import one_line
 
 _SAID = r"\S"
+_REQUEST: Final = "aks-entra-request"
+"""The key in a form's JSON schema under which the request is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,7 @@ class Gate:
     moment: Moment
     asked: str = ""  # tells one question from the next: a gate asks again when an approval expired
     since: datetime | None = None  # when the server suspended the run
+    request: SignedRequest | None = None  # what it asks, if its approval is signed and it asks about no plan
 
     @property
     def page(self) -> str:
@@ -68,10 +72,13 @@ class Gate:
         return names.run_page(self.run)
 
 
-def form(digest: str, question: str, *, ticket: bool = False, signed: bool = False) -> type[RunInput]:
+def form(
+    digest: str, question: str, *, ticket: bool = False, signed: bool = False, request: SignedRequest | None = None
+) -> type[RunInput]:
     """Return the form of a gate. `question` is markdown; `ticket`: whether a change ticket is required.
 
-    `signed`: whether an approval has to be signed, so that the form asks for its code.
+    `signed`: whether an approval has to be signed, so that the form asks for its code. `request`: what the form asks,
+    if it is about no plan; commands that sign find it there.
 
     No field that decides has a default, so that an empty answer approves nothing. Every field is text, because a choice
     in this dialog of Prefect's V1 UI (3.8.8) closes as soon as it opens. The descriptions of the fields are plain text,
@@ -112,7 +119,10 @@ def form(digest: str, question: str, *, ticket: bool = False, signed: bool = Fal
     if signed:
         fields["code"] = (
             Annotated[str, Field(pattern=r"^\s*([0-9a-f]{24}|none)\s*$")],
-            Field(description="Type the approval code that aks-entra sign RUN prints, or none for a rejection."),
+            Field(
+                description="Type the approval code that aks-entra sign RUN prints, or none for a rejection.",
+                json_schema_extra={_REQUEST: dump_signed_request(request)} if request else None,
+            ),
         )
     model: type[RunInput] = create_model("Decision", __base__=RunInput, **fields)
     return model.with_initial_data(description=question)
@@ -123,15 +133,6 @@ def words_of(answer: RunInput) -> dict[str, str]:
     return {name: visible(str(value).strip()) for name, value in answer.model_dump().items()}
 
 
-async def ask(
-    digest: str, stage: tuple[int, str], moment: Moment, question: Callable[[], str], *, about: events.Subject
-) -> Approval:
-    """Wait for a decision on a stage (its place in the plan, its name), unless this run was approved already."""
-    asked = Question(plan=digest, place=stage[0], stage=stage[1], side=moment)
-    known = await decided(artifacts.own_flow_run(), asked)
-    return known or await ask_anew(asked, question, about=about)
-
-
 async def ask_anew(
     asked: Question,
     question: Callable[[], str],
@@ -140,6 +141,7 @@ async def ask_anew(
     instead_of: Approval | None = None,
     ticket: bool = False,
     signatures: Callable[[Approval], Awaitable[Count]] | None = None,
+    request: SignedRequest | None = None,
 ) -> Approval:
     """Suspend the flow run until a person decides.
 
@@ -153,6 +155,7 @@ async def ask_anew(
         instead_of: the approval that expired, if there was one.
         ticket: whether a change ticket is required.
         signatures: counts the signatures for an approval. None: a typed name is enough.
+        request: what is asked, if its approval is signed and it is no stage of a plan.
     """
     missing = ""
     base = names.key(asked.key, instead_of.at if instead_of else "")
@@ -161,7 +164,9 @@ async def ask_anew(
         try:
             await unregister()
             page = f"**The last answer did not open the gate: {for_markdown(missing)}.**\n\n" if missing else ""
-            asking = form(asked.plan, f"{page}{question()}", ticket=ticket, signed=signatures is not None)
+            how = pages.how_to_sign(str(artifacts.own_flow_run()), asked.plan) if signatures else ""
+            text = f"{page}{how}{question()}"
+            asking = form(asked.plan, text, ticket=ticket, signed=signatures is not None, request=request)
             answer = await _suspend(asking, pause, asked.plan, about, instead_of)
             run = await register()  # answered: this process carries the run on
             said = words_of(answer)
@@ -334,4 +339,14 @@ async def _gate(client: PrefectClient, run: FlowRun) -> Gate | None:
         moment="after" if moment == "after" else "before",
         asked=state.state_details.pause_key or "",
         since=state.timestamp,
+        request=request_in(schema),
     )
+
+
+def request_in(schema: dict[str, Any]) -> SignedRequest | None:
+    """Return the request in a form. None if there is none, or if it cannot be read."""
+    text = schema["properties"].get("code", {}).get(_REQUEST)
+    try:
+        return load_signed_request(text) if isinstance(text, str) else None
+    except Refused:
+        return None

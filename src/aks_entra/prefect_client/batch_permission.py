@@ -25,7 +25,7 @@ from aks_entra.errors import Refused
 from aks_entra.prefect_client import decisions, migration_records, names, progress, runs
 from aks_entra.prefect_client.lineage import lineage, named
 from aks_entra.prefect_client.names import short
-from aks_entra.prefect_client.signed_approvals import Read, count_recorded
+from aks_entra.prefect_client.signed_approvals import Read, asked_at_stage, count_recorded
 from aks_entra.prefect_client.waiting import WAITING
 
 _REMEDY: Final = "start migrate-fleet with this plan: it waits at the gate and starts its batches itself"
@@ -131,7 +131,8 @@ async def _approved(
         late = f", or too long ago ({stamp(given)})" if given else ""
         raise Refused(f"stage {stage.name} of plan {short(plan.digest)} was not approved{late}", remedy=_REMEDY)
     if gate.approvers is not None and approval is not None:
-        found = await count_recorded(read, gate, gate.approvers, approval, at=moments)
+        asked = await asked_at_stage(approval, gate.approvers)
+        found = await count_recorded(read, gate, asked, approval, at=moments)
         if found.missing:
             why = "; ".join((found.missing, *found.refused))
             raise Refused(f"stage {stage.name} of plan {short(plan.digest)} was not approved: {why}", remedy=_REMEDY)

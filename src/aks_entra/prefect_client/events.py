@@ -198,7 +198,12 @@ def break_glass_alarm(
 
 def access_granted(ask: Ask, grant: Grant, approval: Approval) -> Event:
     """Somebody has access for a time."""
-    said = {"principal": ask.principal.called, "approver": approval.approver, "reason": ask.reason}
+    said = {
+        "principal": ask.principal.called,
+        "approver": approval.approver,
+        "signed": bool(approval.signed),
+        "reason": ask.reason,
+    }
     return _event(ACCESS_GRANTED, _cluster(ask.cluster), {**_of_grant(grant), **said})
 
 

@@ -21,7 +21,7 @@ from aks_entra.text.safe import visible
 
 if TYPE_CHECKING:
     from aks_entra.core.planning.approval import Approval
-    from aks_entra.core.planning.signed_approval import SignedApproval
+    from aks_entra.core.planning.signed_approval import SignedApproval, Statement
 
 _UNSEALED = (
     "**No digest covers the findings of this plan**: an earlier version made it, or somebody changed its file. "
@@ -108,13 +108,26 @@ def approval_page(approval: Approval) -> str:
     )
 
 
+def how_to_sign(run: str, digest: str) -> str:
+    """Say how to sign the approval of a run's gate. It stands before the page of the gate."""
+    here = f"aks-entra approve {run[:8]} --plan {short(digest)} --reason …"
+    return (
+        f"People sign this approval at Microsoft Entra ID: {code(here)}. To decide in this form, get the approval code "
+        f"first: {code(f'aks-entra sign {run[:8]} --reason …')}.\n\n"
+    )
+
+
 def signed_approval_page(signed: SignedApproval) -> str:
     """Say what a person signed, without the token. Who it was is known when the signatures are checked."""
     said = signed.statement
     return (
-        f"approval code {code(signed.code)}: {said.decision} {said.side} stage {strong(said.stage)} of plan "
-        f"{code(short(said.plan))} in run {code(said.run[:8])} ({for_markdown(said.reason)})"
+        f"approval code {code(signed.code)}: {said.decision} {_of(said)} {code(short(said.plan))} in run "
+        f"{code(said.run[:8])} ({for_markdown(said.reason)})"
     )
+
+
+def _of(said: Statement) -> str:
+    return said.subject if said.subject != "stage" else f"{said.side} stage {strong(said.stage)} of plan"
 
 
 def _ticket(approval: Approval) -> str:

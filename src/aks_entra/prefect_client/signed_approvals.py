@@ -32,39 +32,33 @@ async def store_signed(signed: SignedApproval) -> None:
     await artifacts.put(name, text, kind="signed-approval", page=pages.signed_approval_page(signed))
 
 
-async def count_stored(
-    read: Read, gate: Gate, approvers: Approvers, asked: Approval, *, at: Iterable[datetime]
-) -> Count:
-    """Count the signatures that people stored for the gate of a run that an approval answers.
+async def count_stored(read: Read, gate: Gate, asked: Asked, *, at: Iterable[datetime]) -> Count:
+    """Count the signatures that people stored for a gate of a run.
 
     A stored document that cannot be read does not count, and stops nothing.
     """
-    found = await artifacts.newest(_prefix(asked.plan, asked.moment, asked.stage))
+    found = await artifacts.newest(_prefix(asked.plan, asked.side, asked.stage))
     signed = (one for _, one in readable(found, documents.load_signed_approval).read)
-    own = tuple(one for one in signed if one.statement.run == asked.run)
-    return await _counted(read, gate, approvers, asked, own, at=at)
+    return await _counted(read, gate, asked, tuple(one for one in signed if one.statement.run == asked.run), at=at)
 
 
-async def count_recorded(
-    read: Read, gate: Gate, approvers: Approvers, approval: Approval, *, at: Iterable[datetime]
-) -> Count:
+async def count_recorded(read: Read, gate: Gate, asked: Asked, approval: Approval, *, at: Iterable[datetime]) -> Count:
     """Count the signatures in the record of an approval. Raises Refused if one of them cannot be read."""
     signed = tuple(documents.load_signed_approval(text) for text in approval.signed)
-    return await _counted(read, gate, approvers, approval, signed, at=at)
+    return await _counted(read, gate, asked, signed, at=at)
 
 
 async def _counted(
-    read: Read,
-    gate: Gate,
-    approvers: Approvers,
-    asked: Approval,
-    signed: tuple[SignedApproval, ...],
-    *,
-    at: Iterable[datetime],
+    read: Read, gate: Gate, asked: Asked, signed: tuple[SignedApproval, ...], *, at: Iterable[datetime]
 ) -> Count:
-    signatures = await read(signed, approvers) if signed else ()
-    requester = await requester_of(UUID(asked.run)) if approvers.not_requester else None
-    return count(gate, Asked.of(asked, requester), signatures, at=at)
+    signatures = await read(signed, gate.approvers) if signed and gate.approvers else ()
+    return count(gate, asked, signatures, at=at)
+
+
+async def asked_at_stage(approval: Approval, approvers: Approvers) -> Asked:
+    """Return the gate of a stage that an approval answers, and who started its run if that person may not sign."""
+    requester = await requester_of(UUID(approval.run)) if approvers.not_requester else None
+    return Asked.of(approval, requester)
 
 
 async def requester_of(run: UUID) -> str | None:

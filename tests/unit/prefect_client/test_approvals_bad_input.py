@@ -10,9 +10,10 @@ from prefect.utilities.schema_tools.validation import validate
 from pydantic import ValidationError
 
 from aks_entra.core.planning.signed_approval import Count
+from aks_entra.core.planning.signed_request import SignedRequest
 from aks_entra.errors import Refused
-from aks_entra.prefect_client.approvals import decide, form, what_is_missing, words_of
-from tests.support.signed_approvals import signature
+from aks_entra.prefect_client.approvals import decide, form, request_in, what_is_missing, words_of
+from tests.support.signed_approvals import GATE, signature
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 OTHER = "sha256:" + "fedcba9876543210" * 4
@@ -96,6 +97,17 @@ def test_where_people_sign_a_typed_name_without_an_approval_code_decides_nothing
         model.model_validate({**GOOD, "code": code} if code is not None else GOOD)
     for good in ("0123456789abcdef01234567", "none"):
         assert validate({**GOOD, "code": good}, model.model_json_schema()) == []
+
+
+def test_a_form_carries_the_request_that_people_sign() -> None:
+    assert GATE.approvers is not None
+    request = SignedRequest(subject="access request", text='{"role":"reader"}', approvers=GATE.approvers)
+    schema = form(request.digest, "?", signed=True, request=request).model_json_schema()
+    assert request_in(schema) == request
+    assert validate({**GOOD, "plan": request.digest, "code": "none"}, schema) == []
+    assert request_in(form(DIGEST, "?", signed=True).model_json_schema()) is None
+    schema["properties"]["code"]["aks-entra-request"] = "{}"
+    assert request_in(schema) is None
 
 
 def test_an_approval_code_opens_a_gate_only_if_its_signature_counts() -> None:

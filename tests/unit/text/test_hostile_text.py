@@ -67,7 +67,7 @@ MARKDOWN: Final[dict[str, Callable[[Planter], str]]] = {
     "timeline": lambda one: re.sub(r"\(data:[^)]*\)", "(picture)", timeline_page.render(report(one))),
     "request": lambda one: access_pages.question(one.make(Ask), (one.make(Finding), one.make(Finding))),
     "policy": lambda one: access_pages.policy_question(one.text("name"), (one.make(Finding),)),
-    "given": lambda one: access_pages.given_page(one.make(Ask), one.make(Given)),
+    "given": lambda one: access_pages.given_page(one.make(Ask), one.make(Given), one.make(Approval)),
 }
 TERMINAL: Final[dict[str, Callable[[Planter], Iterable[RenderableType]]]] = {
     "plan": lambda one: plan_text.render(view_of(plan(one))),

@@ -78,7 +78,7 @@ class EntraApprovals:
         self, signed: SignedApproval, approvers: Approvers, published: dict[str, dict[str, Any]]
     ) -> Signature:
         try:
-            sign_in = _proven(signed, published)
+            sign_in = proven(signed, published)
         except Refused as refused:
             return Signature(signed=signed, problem=refused.message)
         return Signature(signed=signed, sign_in=sign_in, member=await self._member(sign_in, approvers))
@@ -115,7 +115,7 @@ class EntraApprovals:
         return self._keys[tenant]
 
 
-def _proven(signed: SignedApproval, published: dict[str, dict[str, Any]]) -> SignIn:
+def proven(signed: SignedApproval, published: dict[str, dict[str, Any]]) -> SignIn:
     """Return the claims of a signed approval. Raises Refused if one of its two signatures does not hold."""
     try:
         entra = published.get(_key_id(signed.id_token))

@@ -12,9 +12,10 @@ from aks_entra.access import membership_end
 from aks_entra.access.pim import just_in_time
 from aks_entra.cli import cluster_argument, output
 from aks_entra.cli.access import sign_in
+from aks_entra.cli.approving import decide_at_gate
 from aks_entra.cli.deferred import prefect_client, wiring
-from aks_entra.cli.migrate import decide_at_gate
 from aks_entra.cli.plan_input import read_settings
+from aks_entra.cli.signing import NoBrowser
 from aks_entra.core.access.pim import ActivationPolicy, Kind
 from aks_entra.core.durations import iso, moment, span
 from aks_entra.errors import Refused
@@ -270,11 +271,15 @@ def approve(
     ] = "",
     reason: Reason = "",
     reject: Annotated[bool, typer.Option("--reject", help="Deny the request.")] = False,
+    no_browser: NoBrowser = False,
     client_id: sign_in.ClientId = "",
     tenant_id: sign_in.TenantId = "",
     login: sign_in.Login = sign_in.Way.DEVICE_CODE,
 ) -> None:
-    """Decide on a request: an activation in PIM by its approval id, or a run of grant-access by its digest."""
+    """Decide on a request: an activation in PIM by its approval id, or a run that waits by the digest of its request.
+
+    If the worker names approvers, the command shows the request, and you sign the approval at Microsoft Entra ID.
+    """
     person = sign_in.person(client_id, tenant_id, login)
     if listed or not request:
         _run(_show_waiting, person)
@@ -283,7 +288,7 @@ def approve(
         if not reason.strip():
             output.usage("a decision needs a reason", remedy="add --reason …")
     if digest:
-        output.run(decide_at_gate(request, digest, reason=reason, approver=None, reject=reject))
+        output.run(decide_at_gate(request, digest, reason=reason, approver=None, reject=reject, no_browser=no_browser))
         return
 
     async def work(pim: JustInTime) -> None:

@@ -15,7 +15,8 @@ from typing import Annotated, Final
 import typer
 
 from aks_entra.cli import output
-from aks_entra.cli.break_glass.session import Request, fits, open_or_close
+from aks_entra.cli.break_glass.request import Request
+from aks_entra.cli.break_glass.session import fits, open_or_close
 
 _DURATION: Final = re.compile(
     r"(?:(?P<hours>\d{1,2})h)?(?:(?P<minutes>\d{1,4})m)?(?:(?P<seconds>\d{1,5})s)?", re.IGNORECASE
@@ -57,6 +58,15 @@ def break_glass(
             metavar="FILE",
             help="Write the admin kubeconfig to this new file. Default: NAME.kubeconfig, "
             "or no file if the accounts are open already.",
+            show_default=False,
+        ),
+    ] = None,
+    approval: Annotated[
+        Path | None,
+        typer.Option(
+            "--approval",
+            metavar="FILE",
+            help="The signed approval of exactly this opening, where AKS_ENTRA_ACCESS_APPROVERS names approvers.",
             show_default=False,
         ),
     ] = None,
@@ -105,6 +115,7 @@ def break_glass(
             fleet=fleet,
             wait=not no_wait,
             format_=format_,
+            approval=approval,
         )
         if not close:
             output.confirm(

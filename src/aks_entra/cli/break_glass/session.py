@@ -19,6 +19,8 @@ import typer
 from aks_entra.access.grants import cluster_named
 from aks_entra.cli import output, overdue_schedules
 from aks_entra.cli.break_glass import records
+from aks_entra.cli.break_glass.approval import require_approval
+from aks_entra.cli.break_glass.request import Request
 from aks_entra.cli.deferred import prefect_client, wiring
 from aks_entra.cli.plan_input import read_fleet, read_settings
 from aks_entra.cli.shown import keep
@@ -43,21 +45,6 @@ if TYPE_CHECKING:
 SWEEP: Final = "sweep-break-glass/sweep-break-glass"
 _LOOK: Final = 60.0  # seconds between two reads of a cluster that is open
 _LEASED: Final = 120.0  # seconds to wait for another process that is closing the cluster
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """The arguments and options that were typed."""
-
-    cluster: str
-    subscription: str | None
-    lasting: timedelta | None  # None: close it now
-    reason: str
-    ticket: str
-    file: Path | None
-    fleet: Path | None
-    wait: bool
-    format_: output.Format = output.Format.TABLE
 
 
 async def open_or_close(request: Request) -> None:
@@ -148,6 +135,7 @@ class _Person:
         known = before.opening if before is not None else None
         standing = (await self.glass.current(self.cluster))[0] or known
         opening = await self._opening(request, standing)
+        approved_by = await require_approval(self.session, self.cluster, request)
         await self._may_hand_out(handing=standing is None or request.file is not None)
         place: PrivateFile | None = None
         if standing is None or request.file is not None:
@@ -156,7 +144,7 @@ class _Person:
             with output.progress(f"opening local accounts of {self.cluster}"):
                 async with AsyncExitStack() as held:
                     await _lease(held, self.cluster)
-                    self.recorded = await self._record(opening, attended=request.wait)
+                    self.recorded = await self._record(opening, approved_by, attended=request.wait)
                     self.opening = opening
                     verdict = await self.glass.open(self.cluster, opening, known)
             if verdict.outcome is Outcome.REFUSED:
@@ -257,10 +245,11 @@ class _Person:
     def _now(self) -> str:
         return durations.stamp(self.session.ports.clock.now())
 
-    async def _record(self, opening: Opening, *, attended: bool) -> bool:
+    async def _record(self, opening: Opening, approved_by: str, *, attended: bool) -> bool:
         """Prepare the end of an opening before the write that opens. Returns whether the sweep can close it."""
         posture = await self.session.ports.arm.cluster(self.cluster)
-        record = OpeningRecord(cluster=self.cluster.resource_id, opening=opening, uid=posture.uid, at=self._now())
+        place, at = self.cluster.resource_id, self._now()
+        record = OpeningRecord(cluster=place, opening=opening, uid=posture.uid, at=at, approved_by=approved_by)
         return await records.announce(record, attended=attended, close_command=self.close_command)
 
     async def _seen(self) -> bool | None:

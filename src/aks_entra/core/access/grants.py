@@ -7,8 +7,6 @@ assignments and bindings are written.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +19,9 @@ from aks_entra.core.access.principals import Principal
 from aks_entra.core.access.rbac import RoleAssignment
 from aks_entra.core.access.resource_access import RBAC_GROUP, ResourceAttributes, scope_of
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.digests import sha256_of_text
 from aks_entra.core.durations import NEVER, moment, stamp
+from aks_entra.core.storable import canonical
 
 MARK: Final = "aks-entra grant"
 _UNTIL: Final = re.compile(r"\buntil=(?P<until>[^;\s]+)")
@@ -76,20 +76,28 @@ class Ask:
     requested_by: str = ""
 
     @property
-    def digest(self) -> str:
-        """The digest that an approval names. It covers the whole request, with its end to the second."""
-        facts = (
-            self.cluster.key,
-            self.principal.id.casefold(),
-            self.principal.kind,
-            self.level.value,
-            self.via.value,
-            self.namespace,
-            stamp(self.end) if self.end else NEVER,
-            self.reason,
-            self.requested_by,
+    def text(self) -> str:
+        """The whole request, with its end to the second: JSON with sorted keys."""
+        return canonical(
+            {
+                "kind": "aks-entra/access-request",
+                "cluster": self.cluster.key,
+                "principal": self.principal.id.casefold(),
+                "principalName": self.principal.called,
+                "principalType": self.principal.kind,
+                "role": self.level.value,
+                "via": self.via.value,
+                "namespace": self.namespace,
+                "until": stamp(self.end) if self.end else NEVER,
+                "reason": self.reason,
+                "requestedBy": self.requested_by,
+            }
         )
-        return f"sha256:{hashlib.sha256(json.dumps(facts).encode()).hexdigest()}"
+
+    @property
+    def digest(self) -> str:
+        """The digest that an approval names."""
+        return sha256_of_text(self.text)
 
     @property
     def scope(self) -> str:

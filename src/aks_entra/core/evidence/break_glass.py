@@ -58,7 +58,8 @@ class OpeningRecord:
     """Our own record of an opening, stored before the write that opens. The sweep acts on this, never on a tag alone.
 
     `cluster` is the ARM id, `uid` ARM's `resourceUID`, `at` when it was stored. `ended` says when it was seen that the
-    opening is over, and `because` why. Both are empty while it lasts. Times are ISO 8601 in UTC.
+    opening is over, and `because` why. Both are empty while it lasts. Times are ISO 8601 in UTC. `approved_by`: who
+    signed the approval. Empty: nobody had to.
     """
 
     cluster: str
@@ -67,6 +68,7 @@ class OpeningRecord:
     at: str
     ended: str = ""
     because: str = ""
+    approved_by: str = ""
 
     def over(self, at: str, because: str) -> OpeningRecord:
         """Return the record of the same opening, ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,3 +27,35 @@ class Approvers:
         groups = f"group{'' if len(self.groups) == 1 else 's'} {', '.join(self.groups)}"
         other = ", and not the person who started the run" if self.not_requester else ""
         return f"{people} of {groups} {verb} it{other}"
+
+
+def accepted(setting: str) -> frozenset[str]:
+    """Return what `AKS_ENTRA_APPROVERS` names: texts `tenant id/client id/group id` in lower case."""
+    return frozenset(one.strip().lower() for one in setting.split(",") if one.strip())
+
+
+def approvers_named(setting: str) -> Approvers | None:
+    """Return who has to sign by a setting of `accepted`'s form. None: it is empty, so a typed name is enough.
+
+    One person signs, and not the requester. Raises ValueError if it is malformed or names two applications.
+    """
+    named = sorted(one.split("/") for one in accepted(setting))
+    if not named:
+        return None
+    if any(len(one) != len(_PARTS) or not all(map(_is_id, one)) for one in named):
+        raise ValueError(f"not {'/'.join(_PARTS)}, several with commas")
+    if len({(tenant, client) for tenant, client, _ in named}) > 1:
+        raise ValueError("people sign in through one application, and it names several")
+    tenant, client, _ = named[0]
+    groups = tuple(group for _, _, group in named)
+    return Approvers(tenant_id=tenant, client_id=client, groups=groups, not_requester=True)
+
+
+_PARTS = ("TENANT", "CLIENT", "GROUP")
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False

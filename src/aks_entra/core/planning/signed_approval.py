@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from aks_entra.core.durations import in_words, when
 from aks_entra.core.planning.approval import CLOCKS, Approval
@@ -27,9 +27,16 @@ ISSUER: Final = "https://login.microsoftonline.com/{tenant}/v2.0"
 """The issuer of ID tokens of the v2.0 endpoint (`iss`)."""
 
 
+Subject: TypeAlias = Literal["stage", "access request", "Conditional Access policy", "break-glass"]
+"""What an approval is about. A signature for one of them approves none of the others."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """What a person approves: a gate of one run, about one plan with these findings. `at` is ISO 8601 in UTC."""
+    """What a person approves: a gate of one run, about one plan with these findings. `at` is ISO 8601 in UTC.
+
+    `plan` is the digest of a plan, or of a request (`SignedRequest`).
+    """
 
     decision: Literal["approve", "reject"]
     plan: str
@@ -40,11 +47,13 @@ class Statement:
     reason: str
     ticket: str
     at: str
+    subject: Subject = "stage"
 
     @property
     def text(self) -> str:
-        """The text that is signed: JSON with sorted keys."""
-        return canonical({"kind": "aks-entra/approval", "version": 1, **asdict(self)})
+        """The text that is signed: JSON with sorted keys. Without `subject` it is about a stage."""
+        said = {name: value for name, value in asdict(self).items() if (name, value) != ("subject", "stage")}
+        return canonical({"kind": "aks-entra/approval", "version": 1, **said})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +134,7 @@ class Asked:
     """The gate that a signature has to be for, and who started the run.
 
     `requester`: an object id or a name. Empty: no person started it (a schedule did). None: that is unknown.
+    `beneficiaries`: object ids and names of the people who would get what is asked for.
     """
 
     plan: str
@@ -133,6 +143,8 @@ class Asked:
     side: Side
     run: str
     requester: str | None = None
+    subject: Subject = "stage"
+    beneficiaries: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, approval: Approval, requester: str | None) -> Asked:
@@ -211,6 +223,7 @@ def why_not(signature: Signature, gate: Gate, approvers: Approvers, asked: Asked
 def _another_question(statement: Statement, asked: Asked) -> str:
     for words, given, wanted in (
         ("the decision", statement.decision, "approve"),
+        ("subject", statement.subject, asked.subject),
         ("plan", statement.plan, asked.plan),
         ("findings", statement.facts, asked.facts),
         ("stage", statement.stage, asked.stage),
@@ -255,10 +268,18 @@ def _wrong_person(sign_in: SignIn, approvers: Approvers, asked: Asked, member: b
         return "it could not be read whether the person is in a group of the approvers"
     if not member:
         return "the person is in no group of the approvers"
+    return _concerned(sign_in, approvers, asked)
+
+
+def _concerned(sign_in: SignIn, approvers: Approvers, asked: Asked) -> str:
+    """Say why a member of the approvers may not decide this question."""
+    own = {sign_in.object_id.casefold(), sign_in.name.casefold()} - {""}
+    if not own.isdisjoint(one.casefold() for one in asked.beneficiaries):
+        return "the person would get what is asked for, and may not approve it"
     if approvers.not_requester:
         if asked.requester is None:
             return "it is not known who started the run, and that person may not approve it"
-        if asked.requester.casefold() in {sign_in.object_id.casefold(), sign_in.name.casefold()} - {""}:
+        if asked.requester.casefold() in own:
             return "the person started the run, and may not approve it"
     return ""
 

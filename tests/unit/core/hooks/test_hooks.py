@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -38,8 +39,8 @@ AFTER: tuple[Hook, ...] = (ARGO, RUN, TELL)
 PLAN = plan_cluster(managed(), target(), facts())
 
 
-def ran(place: int, status: HookStatus = HookStatus.DONE, **how: str) -> HookRan:
-    given = {"ca": NEW_CA.fingerprint, "detail": "so it is", **how}
+def ran(place: int, status: HookStatus = HookStatus.DONE, **how: Any) -> HookRan:
+    given: dict[str, Any] = {"ca": NEW_CA.fingerprint, "detail": "so it is", **how}
     return HookRan(at=NOW, place=place, hook=words_of(AFTER[place]), status=status, **given)
 
 

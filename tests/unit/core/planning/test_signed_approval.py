@@ -73,6 +73,23 @@ def test_one_sign_in_approves_several_gates_of_a_day() -> None:
         pytest.param(GIVEN, GATE, replace(ASKED, side="after"), LATER, "before, not after", id="another side"),
         pytest.param(GIVEN, GATE, replace(ASKED, run="run-2"), LATER, "run run-1, not run-2", id="another run"),
         pytest.param(
+            *(GIVEN, GATE, replace(ASKED, subject="access request"), LATER, "subject stage, not access request"),
+            id="a request for access",
+        ),
+        pytest.param(
+            signature(replace(STATEMENT, subject="break-glass")),
+            *(GATE, ASKED, LATER, "subject break-glass, not stage"),
+            id="a signature for break-glass",
+        ),
+        pytest.param(
+            *(GIVEN, GATE, replace(ASKED, beneficiaries=("x", "DANA-ID")), LATER, "would get what is asked for"),
+            id="who would get it, by id",
+        ),
+        pytest.param(
+            *(GIVEN, GATE, replace(ASKED, beneficiaries=("Dana@contoso.com",)), LATER, "would get what is asked for"),
+            id="who would get it, by name",
+        ),
+        pytest.param(
             signature(replace(STATEMENT, decision="reject")),
             *(GATE, ASKED, LATER, "the decision reject, not approve"),
             id="a rejection",

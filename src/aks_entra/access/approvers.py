@@ -1,0 +1,23 @@
+"""Who has to sign requests for access, Conditional Access policies and break-glass, by the settings of this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aks_entra.core.planning.approvers import Approvers, approvers_named
+from aks_entra.errors import Refused
+
+if TYPE_CHECKING:
+    from aks_entra.settings import Settings
+
+
+def access_approvers(settings: Settings) -> Approvers | None:
+    """Return who has to sign requests for access, policies and break-glass. None: a typed name is enough.
+
+    Raises Refused if the setting is malformed.
+    """
+    own = "AKS_ENTRA_ACCESS_APPROVERS" if settings.access_approvers.strip() else "AKS_ENTRA_APPROVERS"
+    try:
+        return approvers_named(settings.access_approvers.strip() or settings.approvers)
+    except ValueError as error:
+        raise Refused(f"{own}: {error}", remedy="docs/how-to/access.md shows how people sign these approvals") from None

@@ -1,0 +1,25 @@
+"""Who has to sign requests, by the settings of a worker or a machine."""
+
+from __future__ import annotations
+
+import pytest
+
+from aks_entra.access.approvers import access_approvers
+from aks_entra.core.planning.approvers import approvers_named
+from aks_entra.errors import Refused
+from aks_entra.settings import Settings
+from tests.support.signed_approvals import APPROVING, CLIENT, TENANT
+
+OTHER = APPROVING[:-1] + "5"
+NAMED = f"{TENANT}/{CLIENT}/{APPROVING}"
+
+
+def test_requests_have_the_approvers_of_stages_unless_they_have_their_own() -> None:
+    stages = f"{TENANT}/{CLIENT}/{OTHER}"
+    assert access_approvers(Settings()) is None
+    assert access_approvers(Settings(approvers=stages)) == approvers_named(stages)
+    assert access_approvers(Settings(approvers=stages, access_approvers=NAMED)) == approvers_named(NAMED)
+    with pytest.raises(Refused, match="AKS_ENTRA_ACCESS_APPROVERS: not TENANT"):
+        access_approvers(Settings(access_approvers="erin"))
+    with pytest.raises(Refused, match="AKS_ENTRA_APPROVERS: not TENANT"):
+        access_approvers(Settings(approvers="erin"))
