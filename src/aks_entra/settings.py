@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     refusal_limit: float = Field(default=300.0, gt=0, description="until Azure must refuse admin credentials")
     credential_limit: float = Field(default=300.0, gt=0, description="until a held credential must get an answer")
     settle_limit: float = Field(default=1200.0, gt=0, description="until nodes and workloads must be back")
+    policy_limit: float = Field(
+        default=2100.0, gt=0, description="until Azure must follow a policy exemption (Azure Policy: up to 30 minutes)"
+    )
     activity_log_delay: float = Field(
         default=1200.0, ge=0, description="until Azure's activity log has every entry (Azure Monitor: up to 20 minutes)"
     )

@@ -140,6 +140,7 @@ def timeouts_of(settings: Settings) -> Timeouts:
         refusal=settings.refusal_limit,
         credential=settings.credential_limit,
         nodes_settle=settings.settle_limit,
+        policy=settings.policy_limit,
         look=settings.verify_limit,
         log=settings.activity_log_delay * 1.5,
         step=settings.step_limit,

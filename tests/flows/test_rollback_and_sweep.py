@@ -11,25 +11,31 @@ import pytest
 
 from aks_entra import documents, prefect_client
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.deny_policy import assignment_id
 from aks_entra.core.durations import moment, stamp
 from aks_entra.core.evidence.break_glass import CLOSED, Opening, OpeningRecord, opening_on
+from aks_entra.core.evidence.observations import DenyPolicySeen
 from aks_entra.core.steps import Guarded
 from aks_entra.core.sweeps import DELAY
 from aks_entra.core.verdict.break_glass import opening_digest
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Outcome
-from aks_entra.errors import Refused
+from aks_entra.errors import Refused, Rejected
 from aks_entra.execution.break_glass import BreakGlass
+from aks_entra.planning.rollback import plan_way_back
 from aks_entra.prefect_client import artifacts, events
 from aks_entra.prefect_client.break_glass_records import still_free
 from aks_entra.prefect_client.scheduled_sweeps import schedule_sweep
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
+from azure_sandbox.arm.authorization.access import normal
 from flows.rollback_cluster import rollback_cluster
 from flows.sweep_break_glass import sweep_break_glass
 from tests.flows.coordinator import batch_of
+from tests.flows.run_logs import logs_of
 from tests.flows.stages import UNGATED
 from tests.flows.sweeps_ahead import sweeps_ahead
+from tests.support.executor_jobs import job_of
 from tests.support.sent_events import sent
 
 if TYPE_CHECKING:
@@ -78,9 +84,9 @@ async def test_a_rollback_waits_for_an_approval_of_its_own_plan(stack: PrefectSt
         assert state.message == "nothing to roll back"
 
 
-async def opened(minutes: int, *, recorded: bool = True) -> tuple[ClusterId, Opening]:
+async def opened(minutes: int, *, recorded: bool = True, group: str = "glass") -> tuple[ClusterId, Opening]:
     async with open_session(Settings()) as session:
-        listed = session.ports.arm.list_clusters("3e8b1a70-6c2f-4d95-b0e4-8f7a2c5d9163", "glass")
+        listed = session.ports.arm.list_clusters("3e8b1a70-6c2f-4d95-b0e4-8f7a2c5d9163", group)
         (posture,) = [one async for one in listed]
         now = datetime.now(UTC)
         opening = Opening(
@@ -251,3 +257,41 @@ async def test_a_migration_writes_nothing_while_our_record_says_that_somebody_wo
             await prefect_client.store_opening(record.over(opening.since, "closed"))
             await still_free(hold, cluster)
         await tagged(cluster, CLOSED, enabled=False)
+
+
+async def test_a_kept_cluster_is_closed_to_the_portal_and_open_to_break_glass_and_rollback(stack: PrefectStack) -> None:
+    """Batch, portal, break-glass, sweep, rollback. The policy of `keep: deny` is there until the rollback."""
+    with stack.inside():
+        done = await stack.plan("kept", UNGATED, keep="deny")
+        state = await batch_of(done)
+        assert state.is_completed(), state.message
+        (verdict,) = (await prefect_client.verdicts(done.digest)).values()
+        cluster = verdict.cluster
+        assert verdict.outcome is Outcome.VERIFIED, verdict.because
+        kept = f"local accounts are kept off by policy assignment {assignment_id(cluster)}"
+        assert any(one.startswith(kept) for one in verdict.because)
+        assert state.state_details.flow_run_id is not None
+        assert "assign deny policy" in await logs_of(state.state_details.flow_run_id)
+        enforced = normal(assignment_id(cluster))
+        stack.sandbox.arm.state.policies[enforced] = replace(stack.sandbox.arm.state.policies[enforced], since=None)
+        with pytest.raises(Rejected, match="Azure Policy 'aks-entra-keep' forbids it"):
+            await tagged(cluster, (), enabled=True)
+        _, opening = await opened(45, group="kept")
+        assert await stands(cluster) == (True, True)
+        over = replace(opening, until=opening.since)
+        await prefect_client.store_opening(
+            OpeningRecord(cluster=cluster.resource_id, opening=over, uid="", at=opening.since)
+        )
+        swept = await sweep_break_glass(["prod-eu"], return_state=True)
+        assert swept.is_completed(), swept.message
+        assert await stands(cluster) == (False, False)
+        assert stack.sandbox.arm.state.exemptions == {}
+        report = await prefect_client.load_report(opening_digest(cluster, opening))
+        assert report is not None
+        (seen,) = [one for one in report.verdicts[0].evidence if isinstance(one, DenyPolicySeen)]
+        assert (seen.assignment, seen.ours, seen.enforced) == (assignment_id(cluster), True, True)
+        async with open_session(Settings()) as session:
+            back = await plan_way_back(session.ports, done, (cluster,), ())
+            assert (await session.executor.migrate(job_of(back))).because[0].startswith("local accounts are open")
+        assert await stands(cluster) == (True, False)
+        assert enforced not in stack.sandbox.arm.state.policies

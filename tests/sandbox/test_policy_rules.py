@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from azure_sandbox.arm.authorization.policy_rules import TYPE, WrittenDefinition
 from azure_sandbox.arm.containerservice.spec import ClusterSpec
-from tests.support.arm_client import ADMINS, GROUP, SCOPE, ArmClient, cluster_id
+from azure_sandbox.arm.service import ArmSettings
+from tests.support.arm_client import ADMINS, GROUP, OPERATOR, OUTSIDER, SCOPE, ArmClient, cluster_id
 
 CLUSTER = cluster_id("shop-01")
 DEFINITION = f"{SCOPE}/providers/Microsoft.Authorization/policyDefinitions/mine"
@@ -192,3 +194,72 @@ async def test_a_wrong_exemption_is_refused(client: ArmClient, body: dict[str, A
     await client.send("PUT", DEFINITION, rule({"field": "type", "equals": TYPE}))
     await client.send("PUT", ASSIGNMENT, assigned())
     assert (await client.refused("PUT", EXEMPTION, body))[1] == code
+
+
+async def test_azure_follows_assignments_and_exemptions_late() -> None:
+    client = ArmClient(
+        ClusterSpec(name="shop-01", identity="managed", admin_groups=(ADMINS,)),
+        settings=ArmSettings(durations={"policy": 300}),
+    )
+    held = await client.get(CLUSTER)
+    body = {
+        "properties": {
+            "policyDefinitionId": "993c2fcd-2b29-49d2-9eb0-df2c3a730c32",
+            "parameters": {"effect": {"value": "Deny"}},
+            "description": "Ours",
+            "metadata": {"managedBy": "us"},
+            "nonComplianceMessages": [{"message": "Local accounts stay off."}],
+        }
+    }
+    late = timedelta(seconds=301)
+    made: Any = (await client.send("PUT", ASSIGNMENT, body)).body
+    assert made["properties"]["metadata"] == {
+        "managedBy": "us",
+        "createdBy": OPERATOR,
+        "updatedBy": None,
+        "updatedOn": None,
+        "createdOn": made["properties"]["metadata"]["createdOn"],
+    }
+    assert made["properties"]["description"] == "Ours"
+    assert await evaluations(client, held) == []
+    client.clock.advance(late)
+    assert len(await evaluations(client, held)) == 1
+    status, code, message = await client.refused("PUT", CLUSTER, held)
+    assert (status, code) == (403, "RequestDisallowedByPolicy")
+    assert message == (
+        "Resource 'shop-01' was disallowed by policy. Reasons: 'Local accounts stay off.'. See error details for "
+        "policy resource IDs."
+    )
+    exempt: Any = {"properties": {"policyAssignmentId": ASSIGNMENT, "exemptionCategory": "Waiver"}}
+    exempt["properties"]["assignmentScopeValidation"] = "Never"
+    assert (await client.refused("PUT", EXEMPTION, exempt))[1] == "InvalidPolicyExemption"
+    exempt["properties"]["assignmentScopeValidation"] = "Default"
+    await client.send("PUT", EXEMPTION, exempt)
+    assert len(await evaluations(client, held)) == 1
+    client.clock.advance(late)
+    await client.send("PUT", EXEMPTION, exempt)  # writing it again changes nothing
+    assert await evaluations(client, held) == []
+    assert (await client.send("DELETE", EXEMPTION)).status == 200
+    assert len(await evaluations(client, held)) == 1
+    assert (await client.send("DELETE", ASSIGNMENT)).status == 200
+    assert len(await evaluations(client, held)) == 1
+    client.clock.advance(late)
+    assert await evaluations(client, held) == []
+
+
+async def test_an_exemption_needs_a_right_on_the_assignment_and_bad_assignments_are_refused(client: ArmClient) -> None:
+    body: dict[str, Any] = {"properties": {"policyDefinitionId": "993c2fcd-2b29-49d2-9eb0-df2c3a730c32"}}
+    assert (await client.send("PUT", ASSIGNMENT, body)).status == 201
+    assert (await client.refused("PUT", f"{ASSIGNMENT}{'x' * 64}", body))[1] == "InvalidPolicyAssignmentName"
+    body["properties"]["metadata"] = "ours"
+    assert (await client.refused("PUT", ASSIGNMENT, body))[1] == "InvalidPolicyAssignment"
+    exempt = {"properties": {"policyAssignmentId": ASSIGNMENT, "exemptionCategory": "Waiver"}}
+    role = f"{SCOPE}/providers/Microsoft.Authorization/roleDefinitions/{uuid4()}"
+    rights = [{"actions": ["Microsoft.Authorization/policyExemptions/*"]}]
+    written = {"properties": {"roleName": "writer", "assignableScopes": [SCOPE], "permissions": rights}}
+    assert (await client.send("PUT", role, written)).status == 201
+    client.arm.assign(CLUSTER, OUTSIDER, "writer")
+    client.caller = client.outsider
+    status, code, message = await client.refused("PUT", EXEMPTION, exempt)
+    assert (status, code) == (403, "LinkedAuthorizationFailed")
+    assert "'Microsoft.Authorization/policyAssignments/exempt/action' on the linked scope(s)" in message

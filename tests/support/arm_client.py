@@ -56,6 +56,7 @@ class ArmClient:
         faults: OperationFaults | None = None,
     ) -> None:
         self.clock = clock or Clock(pace=1)
+        settings = settings or ArmSettings(durations={"policy": 0})
         self.directory = Directory(Tenant(id=TENANT, domain="contoso.onmicrosoft.com"), clock=self.clock)
         self.operator = ServicePrincipal(id=OPERATOR, app_id="operator-app", display_name="operator")
         self.outsider = ServicePrincipal(id=OUTSIDER, app_id="outsider-app", display_name="outsider")

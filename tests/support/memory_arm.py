@@ -26,6 +26,7 @@ from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.ports.migration import HeldCredential, KubeconfigSink
 from aks_entra.ports.operations import Operation, OperationState
 from tests.support.memory_creation import WorldCreation
+from tests.support.memory_deny_policies import kept_evaluations, kept_policies
 from tests.support.memory_model import (
     REPLICATION,
     ROTATION,
@@ -118,7 +119,8 @@ class WorldArm(WorldCreation):
     async def policies(self, cluster: ClusterId) -> tuple[Policy, ...] | None:
         with self._world.call("arm.policies"):
             self._world.find(cluster)
-            return self._world.policies
+            there = self._world.policies
+            return None if there is None else (*there, *kept_policies(self._world, cluster))
 
     async def policy_evaluations(
         self, cluster: ClusterId, steps: tuple[Step, ...]
@@ -126,7 +128,8 @@ class WorldArm(WorldCreation):
         with self._world.call("arm.policy_evaluations"):
             self._world.find(cluster)
             assert steps
-            return self._world.policy_evaluations
+            there = self._world.policy_evaluations
+            return None if there is None else (*there, *kept_evaluations(self._world, cluster))
 
     async def maintenance_windows(self, cluster: ClusterId) -> tuple[MaintenanceWindow, ...] | None:
         with self._world.call("arm.maintenance_windows"):
@@ -213,6 +216,8 @@ class WorldArm(WorldCreation):
     ) -> Operation:
         with self._world.call("arm.set_local_accounts"):
             found = self._guarded(cluster, expected)
+            if enabled and self._world.denied(cluster):
+                raise Rejected("Azure Policy forbids it", code="RequestDisallowedByPolicy", status=403)
             if "set_local_accounts" not in self._world.without_effect:
                 found.local_accounts = enabled
             if "tags" not in self._world.without_effect:

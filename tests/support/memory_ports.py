@@ -41,6 +41,7 @@ from aks_entra.ports.operations import Operation
 from aks_entra.probes.checks import Timeouts
 from tests.support.memory_arm import WorldArm
 from tests.support.memory_credentials import Ledger, Static
+from tests.support.memory_deny_policies import Kept, WorldDenyPolicies
 from tests.support.memory_doors import WorldDoors
 from tests.support.memory_hubs import WorldHubs
 from tests.support.memory_model import (
@@ -71,6 +72,9 @@ COMPLETE = timedelta(minutes=20)  # after which the activity log has every entry
 class World:
     """Everything that outlives a process: Azure, the directory, the journal, time."""
 
+    may_write_policies = True
+    denied_by_others = False  # a policy of others denies that local accounts are turned on
+    lost_urls = False  # ARM forgets operations at once
     slow_lists = False  # whether a list takes 5 s, and shows how the clusters were when it was asked for
 
     def __init__(self) -> None:
@@ -113,7 +117,6 @@ class World:
             for name, said in (("kubectl", "v1.34.1"), ("kubelogin", "v0.2.19/abc"))
         }
         self.without_effect: set[str] = set()  # operations that end well and change nothing
-        self.lost_urls = False  # ARM forgets operations at once
         self.ends: dict[str, list[str]] = defaultdict(list)  # by kind of operation: how the next ones end
         self.faults: dict[str, list[BaseException]] = defaultdict(list)
         self.after: dict[str, Callable[[], object]] = {}  # the effect that a failed call had nevertheless
@@ -123,6 +126,7 @@ class World:
         self.happenings: dict[int, Happening] = {}
         self.observers: list[Callable[[], None]] = []
         self.ledger = Ledger()
+        self.kept: dict[str, Kept] = {}  # the deny policies of clusters, by their keys
         self.doors: WorldDoors | None = None  # None: nobody looks at doors
         self.backdated = timedelta(0)  # how long before the end of a rotation the new CA is valid from
         self.locked = False  # a ReadOnly lock, or a policy: ARM refuses every write
@@ -192,6 +196,11 @@ class World:
             raise Refused(f"{cluster} was not found", code="ResourceNotFound", status=404)
         return self.clusters[cluster.key]
 
+    def denied(self, cluster: ClusterId) -> bool:
+        """Whether a policy refuses to turn local accounts on."""
+        own = self.kept.get(cluster.key)
+        return self.denied_by_others or (own is not None and own.denies(self.now()))
+
     def start(self, cluster: Cluster, kind: str, seconds: float) -> Operation:
         """Start an operation. A second one at the same time gets a conflict."""
         url = f"https://management.azure.com/operations/{next(self._ids)}"
@@ -236,6 +245,7 @@ class World:
             journal=WorldJournal(self),
             callers=WorldCallers(self),
             host=WorldHost(self),
+            deny_policies=WorldDenyPolicies(self),
             doors=self.doors,
             hubs=self.hubs,
         )

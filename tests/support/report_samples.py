@@ -13,6 +13,7 @@ from aks_entra.core.evidence.observations import (
     ClusterCreated,
     Credential,
     CredentialTried,
+    DenyPolicySeen,
     DoorsSeen,
     EntraSet,
     Evidence,
@@ -132,6 +133,7 @@ def fleet_plan(*stages: tuple[str, tuple[ClusterPlan, ...]], others: tuple[Clust
     )
 
 
+KEPT = f"{cluster('shop-01').resource_id}/providers/Microsoft.Authorization/policyAssignments/aks-entra-keep"
 EVIDENCE: tuple[Evidence, ...] = (
     GroupSeen(at=AT, group=ADMINS, display_name="aks-admins", differs=("owner olive@contoso.com is missing",)),
     GroupEnsured(
@@ -181,6 +183,10 @@ EVIDENCE: tuple[Evidence, ...] = (
             )
         ),
     ),
+    DenyPolicySeen(at=AT, assignment=KEPT, changed=True, ours=True, correlation_id="arm-7"),
+    DenyPolicySeen(at=AT, assignment=KEPT, enforced=True),
+    DenyPolicySeen(at=AT, assignment=KEPT, ours=True),
+    DenyPolicySeen(at=AT, assignment="", problem="no assignment denies local accounts"),
     HookRan(at=AT, place=0, hook="emit contoso.rotated", status=HookStatus.DONE, ca=NEW_CA, detail="it was sent"),
     Failure(
         at=AT, error="Rejected", step="rotate-certificates", message="no quota", code="Quota", correlation_id="arm-5"

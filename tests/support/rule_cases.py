@@ -26,7 +26,7 @@ from aks_entra.core.preflight import (
     Writer,
 )
 from aks_entra.core.preflight.audit_callers import Caller, Holds
-from aks_entra.core.target import LocalAccounts
+from aks_entra.core.target import Keep, LocalAccounts
 from tests.support.cases import DENIES, INSIDE, OLD_CA, QUIET, SHUT, facts, group, managed, target
 from tests.support.window_rule_cases import LATER, READ_BEFORE_THE_WINDOW, SUBNET
 
@@ -376,6 +376,8 @@ SPEAKING = [
         target(local_accounts=LocalAccounts.KEEP),
         facts(doors=(STATIC,)),
     ),
+    ("W145", "will not be carried out", managed(), target(keep=Keep.DENY), facts(may_assign_policies=False)),
+    ("U145", "could not be read whether the runner may assign", managed(), target(keep=Keep.DENY), facts()),
     ("W165", "namespace argocd of hub-weu/hub-01 has no secret for this", managed(), target(), facts(hubs=(HUB,))),
     (
         "U165",

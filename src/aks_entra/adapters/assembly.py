@@ -24,6 +24,7 @@ from aks_entra.ports.migration import Clock, Journal, Ports
 from aks_entra.settings import Settings
 
 if TYPE_CHECKING:
+    from aks_entra.adapters.arm.deny_policies import ArmDenyPolicies
     from aks_entra.adapters.arm.doors import ArmDoors
     from aks_entra.adapters.arm.role_assignments import ClusterRoles
     from aks_entra.adapters.graph.client import GraphClient
@@ -68,6 +69,7 @@ async def open_services(
             journal=journal,
             callers=identities,
             host=on_first_use(lambda: adapters.host),
+            deny_policies=on_first_use(lambda: adapters.deny_policies),
             audit=on_first_use(lambda: adapters.audit),
             conditional_access=on_first_use(lambda: adapters.policies),
             rights=on_first_use(lambda: adapters.rights),
@@ -131,6 +133,12 @@ class _Adapters:
         from aks_entra.adapters.arm.doors import ArmDoors
 
         return ArmDoors(self._clients)
+
+    @cached_property
+    def deny_policies(self) -> ArmDenyPolicies:
+        from aks_entra.adapters.arm.deny_policies import ArmDenyPolicies
+
+        return ArmDenyPolicies(self._clients)
 
     @cached_property
     def approvals(self) -> EntraApprovals:

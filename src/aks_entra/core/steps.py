@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from aks_entra.core.cluster import Identity, Posture
+from aks_entra.core.deny_policy import ENFORCED_WITHIN
 from aks_entra.core.target import GroupTarget
 
 ROTATED: Final = "rotated"
@@ -82,6 +83,20 @@ class VerifyOutcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AssignDenyPolicy:
+    """Assign the policy that denies local accounts to the cluster, once everything else is verified."""
+
+    kind: Literal["assign-deny-policy"] = "assign-deny-policy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveDenyPolicy:
+    """Undo `AssignDenyPolicy`, so that local accounts can be turned on."""
+
+    kind: Literal["remove-deny-policy"] = "remove-deny-policy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnableLocalAccounts:
     """Undo `DisableLocalAccounts`. From then on Azure hands out admin credentials to anybody with the right."""
 
@@ -105,6 +120,8 @@ Step: TypeAlias = (
     | DisableLocalAccounts
     | RotateCertificates
     | VerifyOutcome
+    | AssignDenyPolicy
+    | RemoveDenyPolicy
     | EnableLocalAccounts
     | VerifyRestored
 )
@@ -261,6 +278,23 @@ KINDS: Final[dict[type, StepKind]] = {
         consequence=lambda _step, _tier: _ROTATION,
     ),
     VerifyOutcome: StepKind(title="verify outcome"),
+    AssignDenyPolicy: StepKind(
+        title="assign deny policy",
+        mark="+",
+        words=lambda _: "assign the policy that denies local accounts",
+        consequence=lambda _step, _tier: Consequence(
+            reversible=True,
+            notes=("every write that would leave local accounts on is refused, also in the portal", ENFORCED_WITHIN),
+        ),
+    ),
+    RemoveDenyPolicy: StepKind(
+        title="remove deny policy",
+        mark="−",
+        words=lambda _: "remove the policy assignment that denies local accounts",
+        consequence=lambda _step, _tier: Consequence(
+            reversible=True, minutes=(0, 30), notes=("Azure may need up to 30 minutes until it follows",)
+        ),
+    ),
     EnableLocalAccounts: StepKind(
         title="enable local accounts",
         mark="+",

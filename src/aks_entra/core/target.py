@@ -22,6 +22,12 @@ class LocalAccounts(StrEnum):
     KEEP = "keep"
 
 
+class Keep(StrEnum):
+    """What keeps local accounts off once the cluster is verified: a policy assignment with the effect Deny."""
+
+    DENY = "deny"
+
+
 class RotationPolicy(StrEnum):
     """When old credentials end. With `later` the rotation is owed, and every report says so until it is done."""
 
@@ -60,10 +66,13 @@ class Target:
     local_accounts: LocalAccounts = LocalAccounts.OFF
     rotation: RotationPolicy = RotationPolicy.AT_ONCE
     doors: tuple[str, ...] = ()  # ids of the kinds of doors that must be proven closed, sorted
+    keep: Keep | None = None  # None: nothing keeps local accounts off
 
     def bound(self) -> dict[str, Any]:
-        """Return what a plan's digest covers. Without `doors`, it is what earlier versions covered."""
+        """Return what a plan's digest covers. Without `doors` and `keep`, it is what earlier versions covered."""
         bound = asdict(self)
         if not self.doors:
             del bound["doors"]
+        if self.keep is None:
+            del bound["keep"]
         return bound

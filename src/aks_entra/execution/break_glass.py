@@ -11,8 +11,14 @@ from dataclasses import replace
 from typing import Final
 
 from aks_entra.core.cluster import ClusterId, Identity, Posture
+from aks_entra.core.deny_policy import assignment_id, how_to_exempt
 from aks_entra.core.evidence.break_glass import CLOSED, Opening, opening_on
-from aks_entra.core.evidence.observations import AdminCredentialRefused, Evidence, LocalAccountsDisabled
+from aks_entra.core.evidence.observations import (
+    AdminCredentialRefused,
+    DenyPolicySeen,
+    Evidence,
+    LocalAccountsDisabled,
+)
 from aks_entra.core.planning.job import Job
 from aks_entra.core.planning.plan import ClusterPlan
 from aks_entra.core.planning.prover import Prover
@@ -20,13 +26,14 @@ from aks_entra.core.steps import DisableLocalAccounts, Guarded, ProveSignIn, Ste
 from aks_entra.core.target import Target
 from aks_entra.core.verdict.break_glass import judge_opening
 from aks_entra.core.verdict.verdict import Outcome, Verdict
-from aks_entra.errors import AksEntraError, Refused
+from aks_entra.errors import AksEntraError, Refused, Rejected
 from aks_entra.execution import preconditions, write_guards
 from aks_entra.execution.executor import Executor
 from aks_entra.execution.operations import Watch
+from aks_entra.execution.reopening import past_policy
 from aks_entra.ports.migration import KubeconfigSink, Ports
 from aks_entra.ports.operations import Operation
-from aks_entra.probes import checks
+from aks_entra.probes import checks, deny_policy
 from aks_entra.probes.checks import Timeouts
 from aks_entra.probes.deadlines import Deadlines
 from aks_entra.retry import persist
@@ -45,6 +52,7 @@ class BreakGlass:
         self._timeouts = timeouts
         self._deadlines = Deadlines(ports.clock, timeouts.poll_interval)
         self._written: dict[str, str] = {}  # by cluster: the correlation id of our own write
+        self._exempt_until: dict[str, str] = {}  # by cluster: the end of the exemption that this process wrote
 
     async def open(self, cluster: ClusterId, opening: Opening, recorded: Opening | None = None) -> Verdict:
         """Open local accounts, or change the expiry of an opening. An error becomes evidence.
@@ -121,7 +129,9 @@ class BreakGlass:
             )
         changed, correlation_id = False, ""
         if not posture.local_accounts or tagged != opening:
-            operation = await self._put(posture, enabled=True, tags=opening.tags)
+            operation = await self._put(
+                posture, enabled=True, tags=opening.tags, released=await self._exempt(cluster, opening)
+            )
             changed, correlation_id = True, operation.correlation_id
             posture = await self._watch.at_rest(cluster)
             wrong = [] if posture.local_accounts else ["local accounts are off"]
@@ -152,13 +162,61 @@ class BreakGlass:
             wrong = ["local accounts are on"] if posture.local_accounts else []
             wrong += ["the tags are still there"] if opening_on(posture.tags) else []
             write_guards.effect_seen(tuple(wrong), "the update ended well, but")
+        restored = await self._end_exemption(cluster)
         refused = await self._refused(cluster)
         disabled = LocalAccountsDisabled(
             at=checks.stamp(clock),
             changed=cluster.key in self._written,
             correlation_id=self._written.get(cluster.key, ""),
         )
-        return (*seen, disabled, refused)
+        return (*seen, *restored, disabled, refused)
+
+    async def _exempt(self, cluster: ClusterId, opening: Opening) -> bool:
+        """Exempt the cluster from our deny policy until the opening's end. Return whether the policy is there.
+
+        The exemption ends by itself, also if this process dies. If the policies cannot be read, the write shows it.
+        """
+        again = self._exempt_until.get(cluster.key) == opening.until
+        if not (again or await self._kept(cluster)):
+            return False
+        if opening.due(self._ports.clock.now()):
+            raise Refused(
+                "the opening's time is over before Azure followed the exemption from the deny policy",
+                remedy="open it for longer: Azure can need 30 minutes (`--duration 2h`)",
+            )
+        if again:
+            return True  # the write is repeated until Azure follows the exemption
+        try:
+            await self._ports.deny_policies.exempt(cluster, opening.until, opening.reason)
+        except (Refused, Rejected) as error:
+            raise Refused(
+                f"a policy assignment keeps local accounts off: {error.message}",
+                remedy=f"ask someone who may exempt it: `{how_to_exempt(cluster, assignment_id(cluster))} "
+                f"--expires-on {opening.until}`",
+                code=error.code,
+                correlation_id=error.correlation_id,
+            ) from error
+        self._exempt_until[cluster.key] = opening.until
+        return True
+
+    async def _end_exemption(self, cluster: ClusterId) -> tuple[Evidence, ...]:
+        """End the exemption once accounts are closed. A failure is only reported, because it ends by itself."""
+        if not await self._kept(cluster):
+            return ()
+        try:
+            await self._ports.deny_policies.end_exemption(cluster)
+            self._exempt_until.pop(cluster.key, None)
+        except (Refused, Rejected) as error:
+            problem = f"the exemption from the deny policy ends by itself, but not yet: {error.message}"
+            return (DenyPolicySeen(at=checks.stamp(self._ports.clock), assignment="", problem=problem),)
+        return (await deny_policy.look(self._ports, cluster),)
+
+    async def _kept(self, cluster: ClusterId) -> bool:
+        """Whether our deny policy is known to be there. An outage of Azure Policy must not hold an opening up."""
+        try:
+            return any(one.ours for one in await self._ports.arm.policies(cluster) or ())
+        except AksEntraError:
+            return False
 
     async def _still_a_way_back(self, job: Job, disable: Step, posture: Posture) -> None:
         """Raise Refused if something is known to bar a way in or a way back. A person then decides.
@@ -169,10 +227,18 @@ class BreakGlass:
         bare = replace(posture, tags=tags)  # our own opening must not bar its own closing
         await preconditions.require(self._ports, job.plan, disable, bare, (), unknown=False)
 
-    async def _put(self, posture: Posture, *, enabled: bool, tags: tuple[tuple[str, str | None], ...]) -> Operation:
-        """Write once, under the guard, and wait for the end of the operation."""
-        expected = replace(Guarded.of(posture), ca=None)
-        operation = await self._ports.arm.set_local_accounts(posture.cluster, expected, enabled=enabled, tags=tags)
+    async def _put(
+        self, posture: Posture, *, enabled: bool, tags: tuple[tuple[str, str | None], ...], released: bool = False
+    ) -> Operation:
+        """Write once, under the guard, and wait for the end of the operation. `released`: as in `past_policy`."""
+        arm, expected = self._ports.arm, replace(Guarded.of(posture), ca=None)
+        operation = await past_policy(
+            arm,
+            (self._deadlines, self._timeouts),
+            posture.cluster,
+            lambda: arm.set_local_accounts(posture.cluster, expected, enabled=enabled, tags=tags),
+            released=released,
+        )
         await write_guards.ended_well(self._watch, operation)
         return operation
 

@@ -20,9 +20,9 @@ from aks_entra.core.evidence.rotation_debt import Record
 from aks_entra.core.planning.job import Job
 from aks_entra.core.planning.plan import Moved
 from aks_entra.core.planning.plan import remaining as remaining_steps
-from aks_entra.core.steps import Guarded, Step, VerifyOutcome
+from aks_entra.core.steps import AssignDenyPolicy, Guarded, Step, VerifyOutcome
 from aks_entra.core.target import GroupTarget
-from aks_entra.core.verdict.verdict import Verdict, judge, unstarted
+from aks_entra.core.verdict.verdict import Verdict, judge, may_be_kept, unstarted
 from aks_entra.errors import AksEntraError, Refused
 from aks_entra.execution import write_guards
 from aks_entra.execution.engine import Engine, closed
@@ -84,6 +84,8 @@ class Executor:
                 if not job.plan.rotates:  # then only earlier reports prove that old credentials are dead
                     records = await self._persist(lambda: journal.records(cluster))
                 for step in await run.remaining(job):
+                    if isinstance(step, AssignDenyPolicy) and not may_be_kept(job.plan, evidence, records):
+                        continue
                     at = step
                     seen: tuple[Evidence, ...] = ()
                     for part in parts(step):

@@ -16,7 +16,7 @@ from pydantic import Field, StrictBool, StrictInt, model_validator
 
 from aks_entra.core.planning.fleet import ONE_STAGE, Fleet, ReadAs, WantedGroup, WantedTarget
 from aks_entra.core.preflight import Skip, skip_refused
-from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
+from aks_entra.core.target import AzureRbac, Keep, LocalAccounts, RotationPolicy
 from aks_entra.fleet_file.clusters import ClustersFile, ExcludedFile
 from aks_entra.fleet_file.errors import PAGE, Mistake, Mistakes
 from aks_entra.fleet_file.fields import (
@@ -120,6 +120,15 @@ class TargetFile(_Part):
     """When the certificates are rotated. Only a rotation revokes old credentials; with `later` it stays owed."""
     doors: Doors = Field(default_factory=dict)
     """Other ways in that must be proven closed, such as `node-ssh: closed`. If one is open, the cluster fails."""
+    keep: Keep | None = None
+    """With `deny`, an Azure Policy assignment on each verified cluster denies that local accounts are turned on."""
+
+    @model_validator(mode="after")
+    def _keeps_what_is_off(self) -> TargetFile:
+        if self.keep is not None and self.local_accounts is not LocalAccounts.OFF:
+            remedy = "remove `keep`, or set `local_accounts: off`"
+            raise Mistakes([Mistake("only local accounts that are off can be kept off", remedy, at=("keep",))])
+        return self
 
     @model_validator(mode="after")
     def _groups_once(self) -> TargetFile:
@@ -136,6 +145,7 @@ class TargetFile(_Part):
             local_accounts=self.local_accounts,
             rotation=self.rotation,
             doors=tuple(sorted(self.doors)),
+            keep=self.keep,
         )
 
 

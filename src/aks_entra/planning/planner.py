@@ -106,6 +106,7 @@ async def plan_fleet(
         local_accounts=fleet.target.local_accounts,
         rotation=fleet.target.rotation,
         doors=fleet.target.doors,
+        keep=fleet.target.keep,
     )
     now = checks.stamp(ports.clock)
     asked = _Asked(

@@ -12,12 +12,13 @@ from functools import partial
 from typing import Final
 
 from aks_entra.core.cluster import ClusterId, LinkedRight, Posture
+from aks_entra.core.deny_policy import ASSIGN
 from aks_entra.core.doctor import Tool, version_in
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.planning.fleet import ReadAs
 from aks_entra.core.preflight import ConditionalAccessPolicy, Denial, Facts, Home, Quota, Subnet, Tools, Writer
 from aks_entra.core.preflight.audit_callers import AuditedCallers
-from aks_entra.core.steps import DisableLocalAccounts, RotateCertificates, Step
+from aks_entra.core.steps import AssignDenyPolicy, DisableLocalAccounts, RotateCertificates, Step
 from aks_entra.errors import AksEntraError
 from aks_entra.planning.person_sign_in import person_sign_in
 from aks_entra.planning.reader import Reading
@@ -57,6 +58,9 @@ async def around(
     )
     facts = replace(facts, locks=locks, policies=policies, writers=writers, supported_versions=versions, tools=tools)
     facts = replace(facts, conditional_access=rules, policy_evaluations=evaluations)
+    if any(isinstance(step, AssignDenyPolicy) for step in steps):
+        may = await reader.known(lambda: arm.may(cluster.resource_id, ASSIGN))
+        facts = replace(facts, may_assign_policies=may)
     if any(isinstance(step, DisableLocalAccounts | RotateCertificates) for step in steps):
         person, read_log = await person_sign_in(ports, reader, facts.groups)
         facts = replace(facts, person_sign_in=person, sign_ins_read=read_log)

@@ -8,11 +8,13 @@ from functools import partial
 from typing import Final, TypeVar, cast
 
 from aks_entra.core.cluster import Posture
+from aks_entra.core.deny_policy import REMOVE
 from aks_entra.core.preflight import GroupFacts, Memberships
 from aks_entra.core.steps import (
     DisableLocalAccounts,
     EnableLocalAccounts,
     RecordBaseline,
+    RemoveDenyPolicy,
     RotateCertificates,
     Step,
     writes,
@@ -100,4 +102,5 @@ def needed_actions(steps: tuple[Step, ...]) -> tuple[str, ...]:
         actions += ["write", "listClusterAdminCredential/action"]
     if any(isinstance(step, RotateCertificates) for step in steps):
         actions.append("rotateClusterCertificates/action")
-    return tuple(f"{_MANAGED_CLUSTERS}/{action}" for action in dict.fromkeys(actions))
+    policy = (REMOVE,) if any(isinstance(step, RemoveDenyPolicy) for step in steps) else ()
+    return (*(f"{_MANAGED_CLUSTERS}/{action}" for action in dict.fromkeys(actions)), *policy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from aks_entra.bounded_gather import bounded_gather
@@ -101,12 +102,13 @@ async def _plan(ports: Ports, done: ClusterPlan, records: tuple[Record, ...]) ->
     except Refused as error:
         return gone(done, error.message)
     log = await activity_log(ports, _PATIENCE, cluster) if needs_log(now, records, now=at) else None
-    facts = WayBack(groups=groups, old_credentials=old_credentials(now, records, log, now=at))
+    policies = await known(lambda: arm.policies(cluster))
+    kept = None if policies is None else any(one.ours for one in policies)
+    facts = WayBack(groups=groups, old_credentials=old_credentials(now, records, log, now=at), kept=kept)
     steps = plan_rollback(done, now, facts).steps
     if steps:
-        facts = WayBack(
-            groups=groups,
-            old_credentials=facts.old_credentials,
+        facts = replace(
+            facts,
             missing_permissions=await known(lambda: _missing(arm, now, steps)),
             locks=await known(lambda: arm.locks(cluster, now.node_resource_group)),
         )

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from aks_entra.core.preflight.audit_callers import AuditedCallers, AuditLog
     from aks_entra.core.steps import Guarded, Step
     from aks_entra.ports.approvals import Approvals
+    from aks_entra.ports.deny_policies import DenyPolicies
     from aks_entra.ports.directory import Directory
     from aks_entra.ports.doors import Doors
     from aks_entra.ports.host import Host
@@ -365,6 +366,7 @@ class Ports:
     journal: Journal
     callers: Callers
     host: Host
+    deny_policies: DenyPolicies
     audit: AuditTrail | None = None
     conditional_access: ConditionalAccess | None = None
     rights: RightsReads | None = None

@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn, cast
 
 from aks_entra.core.steps import Step, writes
 from aks_entra.errors import Refused
+from aks_entra.ports.deny_policies import DenyPolicies
 from aks_entra.ports.directory import Directory
 from aks_entra.ports.hubs import Hubs
 from aks_entra.ports.migration import ControlPlane, Ports
@@ -26,6 +27,7 @@ WRITES: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
     "directory": frozenset({"ensure_group"}),
+    "deny_policies": frozenset({"assign", "remove", "exempt", "end_exemption"}),
     "hubs": frozenset({"update_argocd_secrets"}),
 }
 """The calls of each port that change Azure or Entra ID, or give a credential away."""
@@ -38,6 +40,7 @@ def only_looking(ports: Ports) -> Ports:
         ports,
         arm=cast("ControlPlane", _ReadOnly(ports.arm, WRITES["arm"])),
         directory=cast("Directory", _ReadOnly(ports.directory, WRITES["directory"])),
+        deny_policies=cast("DenyPolicies", _ReadOnly(ports.deny_policies, WRITES["deny_policies"])),
         hubs=cast("Hubs", _ReadOnly(ports.hubs, WRITES["hubs"])) if ports.hubs else None,
     )
 

@@ -37,6 +37,7 @@ class Timeouts:
     refusal: float = 300.0  # ARM still hands out admin credentials after accounts were disabled
     credential: float = 300.0  # a held credential gets no HTTP answer
     nodes_settle: float = 1200.0  # nodes and workloads come back after a rotation
+    policy: float = 2100.0  # Azure still enforces a policy assignment that was removed, or exempted the cluster
     look: float = 60.0  # one look of the verifier: throttling, an API server that does not answer
     log: float = 1800.0  # the activity log becomes complete up to the moment at which a finished rotation was found
     step: float = 7200.0  # one step altogether, throttling and other people's operations included

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
+from aks_entra.core.deny_policy import ENFORCED_WITHIN
 from aks_entra.core.evidence.observations import (
     ActivityLogRead,
     AdminCredentialRefused,
@@ -12,6 +13,7 @@ from aks_entra.core.evidence.observations import (
     CertificatesRotated,
     ClusterCreated,
     CredentialTried,
+    DenyPolicySeen,
     DoorsSeen,
     EntraSet,
     Evidence,
@@ -118,6 +120,8 @@ def line_of(one: Evidence) -> Line:  # noqa: C901, PLR0911, PLR0912 - a table: o
         case DoorsSeen():
             doors = (f"{door.kind} {door.state} ({'; '.join(door.because)})" for door in one.doors)
             return Line(at=one.at, what="ways in", detail="; ".join(doors))
+        case DenyPolicySeen():
+            return _policy(one)
         case HookRan():
             detail = f": {one.detail}" if one.detail else ""
             return Line(at=one.at, what=f"after the rotation, {one.hook}", detail=f"{one.status}{detail}; CA {one.ca}")
@@ -137,11 +141,20 @@ def _line(
     | LocalAccountsEnabled
     | CertificatesRotated
     | ClusterCreated
+    | DenyPolicySeen
     | Failure,
     what: str,
     detail: str,
 ) -> Line:
     return Line(at=one.at, what=what.strip(), detail=detail, correlation_id=one.correlation_id)
+
+
+def _policy(one: DenyPolicySeen) -> Line:
+    if not one.assignment:
+        return _line(one, "deny policy", one.problem)
+    how = "Azure refuses to turn local accounts on" if one.enforced else ENFORCED_WITHIN
+    made = "assigned" if one.changed else "there already" if one.ours else "of others"
+    return _line(one, f"deny policy {made}", f"{one.assignment}; {how}")
 
 
 def _log(one: ActivityLogRead) -> str:

@@ -9,9 +9,10 @@ from typing import TypeVar
 from aks_entra.core.cluster import Identity, Posture
 from aks_entra.core.evidence.observations import LOOKING, AdminCredentialRefused, CertificatesRotated, Evidence, Moment
 from aks_entra.core.planning.job import Job
+from aks_entra.core.target import Keep
 from aks_entra.errors import Diverged
 from aks_entra.ports.migration import HeldCredential, Ports
-from aks_entra.probes import checks, doors, old_credentials, sign_in
+from aks_entra.probes import checks, deny_policy, doors, old_credentials, sign_in
 from aks_entra.probes.checks import Timeouts
 from aks_entra.retry import persist
 
@@ -87,6 +88,8 @@ class _Verification:
         if not posture.local_accounts:
             self._keep(await self.at(lambda: self._refusal(posture)))
             self.evidence.append(await old_credentials.activity_log(ports, self._timeouts.look, plan.cluster))
+            if plan.target.keep is Keep.DENY:
+                self._keep(await self.at(lambda: deny_policy.look(ports, plan.cluster)))
         self.evidence += await doors.look(ports, posture)
         self._keep(checks.authority_seen(ports, posture))
         self._keep(checks.token_held(ports.clock, held))

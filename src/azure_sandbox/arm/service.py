@@ -121,6 +121,7 @@ class Arm:
             real=settings.real_control_planes,
         )
         durations = Durations(settings.durations, settings.seed)
+        self._state.policy_delay = durations("policy", "")
         operations = self.operations = Operations(door, durations, faults)
         self.ledger = Ledger()
         credentials = Credentials(door, self.ledger)

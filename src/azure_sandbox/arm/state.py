@@ -11,7 +11,7 @@ from typing import Any
 from azure_sandbox.arm.authorization.access import RoleAssignments, covers, normal
 from azure_sandbox.arm.authorization.custom_roles import RoleDefinitions
 from azure_sandbox.arm.authorization.deny_assignments import DenyAssignment
-from azure_sandbox.arm.authorization.policies import PolicyAssignment, PolicyExemption
+from azure_sandbox.arm.authorization.policies import PolicyAssignment, PolicyExemption, binding
 from azure_sandbox.arm.authorization.policy_rules import WrittenDefinition
 from azure_sandbox.arm.containerservice.spec import LockLevel
 from azure_sandbox.arm.errors import group_not_found, resource_not_found, subscription_not_found
@@ -244,6 +244,8 @@ class State:
     quotas: dict[tuple[str, str, str], Quota] = field(default_factory=dict)  # by subscription, region and quota name
     policies: dict[str, PolicyAssignment] = field(default_factory=dict)
     exemptions: dict[str, PolicyExemption] = field(default_factory=dict)
+    former_policies: dict[str, PolicyAssignment] = field(default_factory=dict)  # removed or replaced, enforced a while
+    policy_delay: float = 0.0  # seconds until Azure follows a change of a policy assignment or exemption
     definitions: dict[str, WrittenDefinition] = field(default_factory=dict)  # of policies, that clients wrote
     scale_sets: dict[str, Document] = field(default_factory=dict)  # what was put on scale sets, by id in lower case
     activity: ActivityLog = field(default_factory=ActivityLog)
@@ -257,6 +259,11 @@ class State:
     def __post_init__(self) -> None:
         """Let role assignments reach from a management group to the subscriptions below it."""
         self.access = RoleAssignments(self.management_groups.above)
+
+    def policies_on(self, scope: str, now: dt.datetime) -> list[PolicyAssignment]:
+        """Return the policy assignments that Azure enforces, but for those from which the scope is exempt."""
+        known = (*self.policies.values(), *self.former_policies.values())
+        return binding(known, self.exemptions.values(), scope, now, self.progress())
 
     def subscription(self, name: str) -> Subscription:
         """Return a subscription by its id; raises 404 if it does not exist."""

@@ -111,6 +111,8 @@ FIELDS = {
     "ARM's key": (SMALL.replace("target: {", "target: {adminGroupObjectIDs: [], "), "target.adminGroupObjectIDs: unknown key", "did you mean `admin_groups`?"),
     "ARM's flag": (SMALL.replace("target: {", "target: {disableLocalAccounts: true, "), "target.disableLocalAccounts: unknown key", "did you mean `local_accounts`?"),
     "accounts false": (SMALL.replace("target: {", "target: {local_accounts: false, "), "target.local_accounts: false is not a valid value", "did you mean `local_accounts: off`?"),
+    "kept open": (SMALL.replace("target: {", "target: {local_accounts: keep, keep: deny, "), "target.keep: only local accounts that are off can be kept off", "remove `keep`, or set `local_accounts: off`"),
+    "kept otherwise": (SMALL.replace("target: {", "target: {keep: audit, "), "target.keep: the text `audit` is not", "deny"),
     "accounts on": (SMALL.replace("target: {", "target: {local_accounts: on, "), "target.local_accounts: the text `on` is not", "off or keep"),
     "RBAC true": (SMALL.replace("target: {", "target: {azure_rbac: true, "), "target.azure_rbac: true is not a valid value", "did you mean `azure_rbac: on`?"),
     "rotation misspelt": (SMALL.replace("target: {", "target: {rotation: at_once, "), "target.rotation: the text `at_once` is not", "did you mean `rotation: at-once`?"),

@@ -11,7 +11,7 @@ from aks_entra.core.planning.fleet import ONE_STAGE, GroupSpec, Selector, StageS
 from aks_entra.core.planning.gates import Gate, Hours
 from aks_entra.core.planning.prover import ProverSpec
 from aks_entra.core.planning.rollout import Soak
-from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
+from aks_entra.core.target import AzureRbac, Keep, LocalAccounts, RotationPolicy
 from aks_entra.errors import Refused
 from aks_entra.fleet_file.model import FleetFile, load_fleet_file, parse_fleet_file
 
@@ -308,3 +308,9 @@ def test_each_kind_of_credential_of_a_prover_is_read() -> None:
         text = f"{SMALL}prover: {{{written}}}\nrollout: {{stages: [{{name: one, groups: [{group}]}}]}}\n"
         fleet = parse_fleet_file(text, "fleet.yaml").to_fleet()
         assert (fleet.prover, fleet.stages[0].groups[0].prover) == (meant, meant)
+
+
+def test_local_accounts_are_kept_off_only_if_the_file_asks_for_it() -> None:
+    assert parse_fleet_file(SMALL, "fleet.yaml").to_fleet().target.keep is None
+    kept = SMALL.replace("target: {", "target: {keep: deny, ")
+    assert parse_fleet_file(kept, "fleet.yaml").to_fleet().target.keep is Keep.DENY

@@ -12,6 +12,7 @@ from aks_entra.execution.executor import Executor
 from aks_entra.execution.operations import Watch
 from aks_entra.ports import migration as described
 from aks_entra.ports.approvals import Approvals
+from aks_entra.ports.deny_policies import DenyPolicies
 from aks_entra.ports.directory import Directory
 from aks_entra.ports.doors import Doors
 from aks_entra.ports.host import Host
@@ -58,6 +59,7 @@ READS = {
     "conditional_access": {"in_the_way", "sign_ins"},
     "host": {"home", "tools", "addresses", "reach"},
     "doors": {"jwt_authenticators", "managed_namespaces"},
+    "deny_policies": set(),
     "rights": {
         "bindings",
         "certificate_requests",
@@ -81,6 +83,7 @@ PORTS = {
     "conditional_access": described.ConditionalAccess,
     "host": Host,
     "doors": Doors,
+    "deny_policies": DenyPolicies,
     "rights": RightsReads,
     "approvals": Approvals,
     "hubs": Hubs,

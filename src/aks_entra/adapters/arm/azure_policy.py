@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from aks_entra.adapters.arm.clients import Clients
 from aks_entra.adapters.arm.shared_reads import ChangedBy
 from aks_entra.adapters.arm.surroundings import read, whole
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.deny_policy import OWNER, assignment_id
 from aks_entra.core.durations import when
 from aks_entra.core.preflight import ADMIN_GROUPS_POLICY, LOCAL_ACCOUNTS_POLICY, Policy
 
@@ -23,8 +24,8 @@ DEFAULTS: Final = {LOCAL_ACCOUNTS_POLICY: "Audit", ADMIN_GROUPS_POLICY: "DeployI
 """The effect of each definition if its assignment does not set one."""
 
 _PROVIDER: Final = "providers/Microsoft.Authorization"
-_VERSION: Final = "2022-06-01"
-_EXEMPTIONS: Final = "2022-07-01-preview"
+VERSION: Final = "2022-06-01"
+EXEMPTIONS: Final = "2022-07-01-preview"
 _PARAMETER: Final = re.compile(r"^\[parameters\('([^']+)'\)\]$", re.IGNORECASE)
 
 Document = Mapping[str, Any]
@@ -36,27 +37,20 @@ async def policies(clients: Clients, cluster: ClusterId, now: datetime) -> tuple
     if assigned is None:
         return None
     near = [one for one in assigned if reaches(one, cluster)]
-    found = [policy for one in near for policy in await _opened(clients, one)]
+    found = [
+        (replace(policy, assignment=identity, ours=is_ours(one, cluster)), reference)
+        for one in near
+        for identity, reference, policy in await _opened(clients, one)
+    ]
     if not found:
         return ()
     exempt = await exemptions(clients, cluster, now)
-    return tuple(
-        Policy(
-            name=policy.name,
-            scope=policy.scope,
-            definition=policy.definition,
-            effect=policy.effect,
-            enforced=policy.enforced,
-            exempt=exempt.cover(assignment, reference),
-            admin_groups=policy.admin_groups,
-        )
-        for assignment, reference, policy in found
-    )
+    return tuple(replace(policy, exempt=exempt.cover(policy.assignment, reference)) for policy, reference in found)
 
 
 async def assignments(clients: Clients, cluster: ClusterId) -> list[Document] | None:
     """Return the documents of all policy assignments that may reach the cluster, and of others. None if unreadable."""
-    return await _of_all(clients, cluster, f"policyAssignments?api-version={_VERSION}")
+    return await _of_all(clients, cluster, f"policyAssignments?api-version={VERSION}")
 
 
 async def _of_all(clients: Clients, cluster: ClusterId, what: str) -> list[Document] | None:
@@ -89,7 +83,7 @@ async def exemptions(clients: Clients, cluster: ClusterId, now: datetime) -> Exe
 
     An expired exemption stays in the list and exempts nothing. Source: "Azure Policy exemption structure".
     """
-    found = await _of_all(clients, cluster, f"policyExemptions?api-version={_EXEMPTIONS}")
+    found = await _of_all(clients, cluster, f"policyExemptions?api-version={EXEMPTIONS}")
     return Exemptions(
         frozenset(
             (str(properties.get("policyAssignmentId") or "").lower(), reference)
@@ -106,6 +100,18 @@ def _in_force(exemption: Document, now: datetime) -> bool:
     until = exemption.get("expiresOn")
     end = None if until is None else when(str(until))
     return until is None or (end is not None and end > now)
+
+
+def is_managed(document: Document) -> bool:
+    """Whether our metadata is on an assignment or an exemption."""
+    properties = document.get("properties") or {}
+    return str((properties.get("metadata") or {}).get("managedBy") or "") == OWNER
+
+
+def is_ours(assignment: Document, cluster: ClusterId) -> bool:
+    """Whether an assignment is the one that `keep: deny` makes on the cluster."""
+    named = str(assignment.get("id") or "").lower() == assignment_id(cluster).lower()
+    return named and is_managed(assignment)
 
 
 def is_enforced(assignment: Document) -> bool:
@@ -136,7 +142,7 @@ async def _opened(clients: Clients, assignment: Document) -> list[tuple[str, str
         return [(identity, "", _policy(assignment, definition, given))] if _guid(definition) in DEFAULTS else []
     identifier = str(properties.get("policyDefinitionId"))
     initiative = await clients.shared.once(
-        ChangedBy.AUTHORIZATION, f"initiative {identifier}", lambda: read(clients, identifier, _VERSION)
+        ChangedBy.AUTHORIZATION, f"initiative {identifier}", lambda: read(clients, identifier, VERSION)
     )
     if initiative is None:
         # An initiative that may not be read could deny anything: report the policy that would lock us out as unknown

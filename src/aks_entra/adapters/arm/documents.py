@@ -41,6 +41,18 @@ async def ask(clients: Clients, url: str, doing: str) -> AsyncHttpResponse:
         return await clients.plain().send_request(HttpRequest("GET", url))
 
 
+async def write(clients: Clients, method: str, url: str, doing: str, body: Document | None = None) -> AsyncHttpResponse:
+    """PUT or DELETE a document, and return a response that is no error. Raises Rejected if ARM does not accept it.
+
+    `method` must be one that can be repeated: a lost response raises TryLater.
+    """
+    with azure(doing, writing=True):
+        response = await clients.plain().send_request(HttpRequest(method, url, json=body))
+        if response.status_code >= _ERROR:
+            raise HttpResponseError(response=response)
+        return response
+
+
 async def query(clients: Clients, url: str, question: Document, doing: str) -> AsyncHttpResponse:
     """POST a question that writes nothing, and return the response with any status. TryLater as in `ask`."""
     with azure(doing):

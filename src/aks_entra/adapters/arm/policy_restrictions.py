@@ -157,9 +157,10 @@ async def _named(
     assigned = {str(one.get("id") or "").lower(): one for one in await azure_policy.assignments(clients, cluster) or ()}
     exempt = await azure_policy.exemptions(clients, cluster, now) if assigned else azure_policy.Exemptions()
     free = {key for key, one in assigned.items() if not azure_policy.binds(one, cluster)}
+    ours = {key for key, one in assigned.items() if azure_policy.is_ours(one, cluster)}
     titles = {key: str((one.get("properties") or {}).get("displayName") or "") for key, one in assigned.items()}
     return tuple(
-        replace(one, name=titles.get(one.assignment.lower()) or one.name)
+        replace(one, name=titles.get(one.assignment.lower()) or one.name, ours=one.assignment.lower() in ours)
         for one in found
         if one.assignment.lower() not in free
         and not (one.assignment.lower() in assigned and exempt.cover(one.assignment, one.reference))

@@ -14,12 +14,14 @@ from typing import Final
 from aks_entra.core.durations import when
 from aks_entra.core.evidence.rotation_debt import Record, Sighting
 from aks_entra.core.steps import (
+    AssignDenyPolicy,
     DisableLocalAccounts,
     EnableEntra,
     EnableLocalAccounts,
     EnsureAdminGroup,
     ProveSignIn,
     RecordBaseline,
+    RemoveDenyPolicy,
     RotateCertificates,
     Step,
     UpdateEntra,
@@ -67,6 +69,8 @@ LOOKS: Final[Mapping[type, Span]] = {
     RecordBaseline: Span(2, 5, 30),
     VerifyOutcome: Span(5, 20, 300),
     VerifyRestored: Span(5, 20, 300),
+    AssignDenyPolicy: Span(2, 5, 60),
+    RemoveDenyPolicy: Span(2, 5, 60),  # the next step waits until Azure follows it
 }
 """Steps in which Azure runs no operation. Nobody publishes how long these take: the figures are this program's own."""
 

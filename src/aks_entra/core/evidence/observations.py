@@ -242,6 +242,24 @@ class DoorsSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DenyPolicySeen:
+    """The policy assignment that denies local accounts (its resource id), or why there is none.
+
+    `changed`: this run made or removed it. `enforced`: Azure Policy said that it would refuse to turn them on.
+    """
+
+    at: str
+    assignment: str
+    changed: bool = False
+    ours: bool = False
+    enforced: bool = False
+    problem: str = ""
+    remedy: str = ""
+    correlation_id: str = ""
+    kind: Literal["deny-policy-seen"] = "deny-policy-seen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HandedOut:
     """A request for an admin credential in the activity log: when and by whom. `ended`: Azure returned a credential.
 
@@ -342,6 +360,7 @@ Evidence: TypeAlias = (
     | ActivityLogRead
     | ClusterCreated
     | DoorsSeen
+    | DenyPolicySeen
     | HookRan
     | Failure
 )

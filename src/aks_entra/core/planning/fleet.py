@@ -11,7 +11,7 @@ from aks_entra.core.planning.gates import Gate
 from aks_entra.core.planning.prover import ProverSpec
 from aks_entra.core.planning.rollout import MemberGroup, Soak, Stage
 from aks_entra.core.preflight import Skip
-from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy
+from aks_entra.core.target import AzureRbac, Keep, LocalAccounts, RotationPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +74,7 @@ class WantedTarget:
     local_accounts: LocalAccounts = LocalAccounts.OFF
     rotation: RotationPolicy = RotationPolicy.AT_ONCE
     doors: tuple[str, ...] = ()  # ids of the kinds of doors that must be proven closed, sorted
+    keep: Keep | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,9 @@ from aks_entra.core.hooks.model import Hook, bound
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.planning.prover import Prover
 from aks_entra.core.planning.rollout import MemberGroup, Soak, Stage, joined
-from aks_entra.core.preflight import Case, Facts, Finding, Severity, Skip, preflight
+from aks_entra.core.preflight import Case, Facts, Finding, Severity, Skip, denies_local_accounts, preflight
 from aks_entra.core.steps import (
+    AssignDenyPolicy,
     DisableLocalAccounts,
     EnableEntra,
     EnsureAdminGroup,
@@ -27,7 +28,7 @@ from aks_entra.core.steps import (
     VerifyRestored,
     writes,
 )
-from aks_entra.core.target import AzureRbac, LocalAccounts, RotationPolicy, Target
+from aks_entra.core.target import AzureRbac, Keep, LocalAccounts, RotationPolicy, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,9 +304,17 @@ def _steps(posture: Posture, target: Target, facts: Facts) -> tuple[Step, ...]:
         steps.append(DisableLocalAccounts())
     if rotates and posture.ca is not None:
         steps.append(RotateCertificates(ca_before=posture.ca.fingerprint))
-    if steps:
+    keeps = closed and (rotates or facts.old_credentials.debt is Debt.NONE) and _asks_to_keep(target, facts)
+    if steps or keeps:
         steps.append(VerifyOutcome(rotated=rotates, local_accounts_off=closed))
+    if keeps:
+        steps.append(AssignDenyPolicy())
     return tuple(steps)
+
+
+def _asks_to_keep(target: Target, facts: Facts) -> bool:
+    """Whether the target asks for the deny policy, and no assignment is known to deny local accounts already."""
+    return target.keep is Keep.DENY and not any(denies_local_accounts(one) for one in facts.policies or ())
 
 
 def _merged(own: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[str, ...]:

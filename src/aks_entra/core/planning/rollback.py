@@ -14,8 +14,17 @@ from aks_entra.core.evidence.rotation_debt import OldCredentials
 from aks_entra.core.planning.plan import ClusterPlan, FleetPlan
 from aks_entra.core.planning.rollout import Stage
 from aks_entra.core.preflight import Finding, Lock, Severity
-from aks_entra.core.steps import EnableLocalAccounts, Guarded, ProveSignIn, Step, UpdateEntra, VerifyRestored
-from aks_entra.core.target import LocalAccounts, RotationPolicy, Target
+from aks_entra.core.steps import (
+    AssignDenyPolicy,
+    EnableLocalAccounts,
+    Guarded,
+    ProveSignIn,
+    RemoveDenyPolicy,
+    Step,
+    UpdateEntra,
+    VerifyRestored,
+)
+from aks_entra.core.target import Keep, LocalAccounts, RotationPolicy, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +38,13 @@ class WayBack:
     old_credentials: OldCredentials
     missing_permissions: tuple[str, ...] | None = ()
     locks: tuple[Lock, ...] | None = ()
+    kept: bool | None = False  # the deny policy that `keep: deny` makes is assigned to the cluster
 
 
 def plan_rollback(done: ClusterPlan, now: Posture, facts: WayBack) -> ClusterPlan:
     """Decide the steps from a cluster's present state back to the state before the migration."""
     before = Guarded.of(now)
-    steps = _steps(done, before, facts.groups)
+    steps = _steps(done, before, facts)
     return ClusterPlan(
         cluster=done.cluster,
         target=Target(
@@ -74,12 +84,15 @@ def added_groups(done: ClusterPlan, groups: dict[str, str]) -> frozenset[str]:
     return frozenset(done.after.resolved(groups).admin_groups) - frozenset(done.before.admin_groups)
 
 
-def _steps(done: ClusterPlan, now: Guarded, groups: dict[str, str]) -> tuple[Step, ...]:
+def _steps(done: ClusterPlan, now: Guarded, facts: WayBack) -> tuple[Step, ...]:
     if now.identity is not Identity.MANAGED:
         return ()  # the migration did not close anything
     opens = done.before.local_accounts and not now.local_accounts
-    steps: list[Step] = [EnableLocalAccounts()] if opens else []
-    kept, rbac = _entra(done, now, groups)
+    kept_off = done.target.keep is Keep.DENY if facts.kept is None else facts.kept
+    removes = kept_off and (opens or any(isinstance(step, AssignDenyPolicy) for step in done.steps))
+    steps: list[Step] = [RemoveDenyPolicy()] if removes else []
+    steps += [EnableLocalAccounts()] if opens else []
+    kept, rbac = _entra(done, now, facts.groups)
     if (kept, rbac) != (now.admin_groups, now.azure_rbac):
         if not (opens or now.local_accounts):
             steps.append(ProveSignIn(admin_groups=kept))

@@ -1,5 +1,6 @@
 """Preflight: one function per rule, each with an id, a severity, what was seen and what to do about it."""
 
+from aks_entra.core.deny_policy import LOCAL_ACCOUNTS_POLICY
 from aks_entra.core.preflight.context import Case
 from aks_entra.core.preflight.facts import (
     WAY_BACK,
@@ -23,7 +24,7 @@ from aks_entra.core.preflight.facts import (
     Writer,
 )
 from aks_entra.core.preflight.finding import Finding, Rule, Severity, Skip
-from aks_entra.core.preflight.lockout import LOCAL_ACCOUNTS_POLICY
+from aks_entra.core.preflight.lockout import denies_local_accounts
 from aks_entra.core.preflight.ownership import ADMIN_GROUPS_POLICY
 from aks_entra.core.preflight.registry import HELD, RULES, SKIPPABLE, barring, preflight, reference, skip_refused
 from aks_entra.core.preflight.workloads import Controller, Inside
@@ -61,6 +62,7 @@ __all__ = [
     "Tools",
     "Writer",
     "barring",
+    "denies_local_accounts",
     "preflight",
     "reference",
     "skip_refused",

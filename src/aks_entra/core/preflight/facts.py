@@ -68,6 +68,8 @@ class Policy:
     enforced: bool = True
     exempt: bool = False
     admin_groups: tuple[str, ...] = ()
+    assignment: str = ""  # the assignment's resource id
+    ours: bool = False  # it is the one that `keep: deny` makes
 
 
 WAY_BACK: Final = "turn local accounts on again"
@@ -89,6 +91,7 @@ class PolicyEvaluation:
     definition: str
     effect: str | None
     reference: str = ""
+    ours: bool = False  # of the assignment that `keep: deny` makes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +241,7 @@ class Facts:
     tools: Tools | None = None
     policies: tuple[Policy, ...] | None = None
     policy_evaluations: tuple[PolicyEvaluation, ...] | None = None  # of the plan's PUTs and of the way back
+    may_assign_policies: bool | None = None  # whether the runner may assign a policy to the cluster
     maintenance_windows: tuple[MaintenanceWindow, ...] | None = None
     windows_unasked: str = ""  # why the plan did not ask for them; empty: it asked
     subnets: tuple[Subnet, ...] | None = None

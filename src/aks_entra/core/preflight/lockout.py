@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from aks_entra.core.deny_policy import LOCAL_ACCOUNTS_POLICY
 from aks_entra.core.preflight.context import Case
 from aks_entra.core.preflight.facts import Policy
 from aks_entra.core.preflight.finding import Finding, Rule, rule, says
-
-LOCAL_ACCOUNTS_POLICY: Final = "993c2fcd-2b29-49d2-9eb0-df2c3a730c32"
-"""Azure Policy: Azure Kubernetes Service Clusters should have local authentication methods disabled."""
 
 _MEMBERSHIPS: Final = "grant GroupMember.Read.All, and Application.Read.All if the prover is an application"
 
@@ -198,8 +196,8 @@ def way_back(case: Case) -> Iterator[Finding]:
         return
     for policy in case.facts.policies:
         where = f"policy assignment {policy.name} on {policy.scope}"
-        if not _about_local_accounts(policy):
-            continue
+        if policy.ours or not _about_local_accounts(policy):
+            continue  # a rollback and break-glass take our own assignment out of the way
         if policy.effect is None:
             yield says("U121", f"the effect of {where} could not be read: it may deny turning local accounts on again")
         elif denies_local_accounts(policy):

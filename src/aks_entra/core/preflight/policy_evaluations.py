@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from aks_entra.core.deny_policy import LOCAL_ACCOUNTS_POLICY
 from aks_entra.core.preflight.context import Case
 from aks_entra.core.preflight.facts import PolicyEvaluation
 from aks_entra.core.preflight.finding import Finding, Rule, rule, says
-from aks_entra.core.preflight.lockout import LOCAL_ACCOUNTS_POLICY, denies_local_accounts
+from aks_entra.core.preflight.lockout import denies_local_accounts
 
 
 @rule(
@@ -30,7 +31,8 @@ def policy_evaluations(case: Case) -> Iterator[Finding]:
             "grant Microsoft.PolicyInsights/checkPolicyRestrictions/read (Reader has it)",
         )
         return
-    for found, writes in _together(case.facts.policy_evaluations).items():
+    of_others = tuple(one for one in case.facts.policy_evaluations if not one.ours)
+    for found, writes in _together(of_others).items():
         where = f"policy assignment {found.name} on {found.scope}"
         if found.effect == "audit":
             yield says(

@@ -8,6 +8,7 @@ from typing import Final
 
 from aks_entra.core.preflight import (
     deny_assignments,
+    deny_policy,
     doors,
     feasibility,
     group_drift,
@@ -27,7 +28,7 @@ SECTIONS: Final[tuple[tuple[str, tuple[Rule, ...]], ...]] = (
     ("Will anybody be locked out", (*groups.RULES, *group_drift.RULES, *lockout.RULES, *deny_assignments.RULES)),
     ("Is it a good moment", readiness.RULES),
     ("What will the rotation break", (*rotation.RULES, *hooks.RULES)),
-    ("Who would undo it", ownership.RULES),
+    ("Who would undo it", (*ownership.RULES, *deny_policy.RULES)),
     ("Which other ways in remain", doors.RULES),
 )
 RULES: Final[tuple[Rule, ...]] = tuple(rule for _, rules in SECTIONS for rule in rules)

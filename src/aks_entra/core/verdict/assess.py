@@ -7,11 +7,13 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from aks_entra.core.cluster import Identity
+from aks_entra.core.deny_policy import ENFORCED_WITHIN
 from aks_entra.core.doors.model import DoorState
 from aks_entra.core.doors.registry import title_of, unproven, words_of
 from aks_entra.core.evidence.observations import (
     BY_ROLE,
     AdminCredentialRefused,
+    DenyPolicySeen,
     DoorsSeen,
     Evidence,
     Failure,
@@ -25,8 +27,8 @@ from aks_entra.core.evidence.observations import (
     by_group,
 )
 from aks_entra.core.planning.plan import ClusterPlan
-from aks_entra.core.steps import RecordBaseline
-from aks_entra.core.target import LocalAccounts
+from aks_entra.core.steps import AssignDenyPolicy, RecordBaseline
+from aks_entra.core.target import Keep, LocalAccounts
 
 _E = TypeVar("_E")
 _OK: Final = 200
@@ -61,7 +63,7 @@ class Weights:
 def weigh(plan: ClusterPlan, evidence: tuple[Evidence, ...]) -> Weights:
     """Weigh everything that must hold at the end, except the old credentials."""
     seen = Weights()
-    for rule in (_looks, _state, _groups, _refusal, _sign_in, _nodes, _workloads, _doors):
+    for rule in (_looks, _state, _groups, _refusal, _sign_in, _nodes, _workloads, _doors, _kept):
         rule(plan, evidence, seen)
     return seen
 
@@ -188,6 +190,30 @@ def _doors(plan: ClusterPlan, evidence: tuple[Evidence, ...], seen: Weights) -> 
         seen.next = seen.next or door.remedy
     if found:
         seen.proven.append(f"other ways in: {words_of(doors)}")
+
+
+def _kept(plan: ClusterPlan, evidence: tuple[Evidence, ...], seen: Weights) -> None:
+    """Weigh the policy of `keep: deny`. An assignment that is gone is missing. One that was never made is only named.
+
+    It says nothing about the proofs: they look at what is, and the assignment at what others can do tomorrow.
+    """
+    if plan.target.keep is not Keep.DENY:
+        return
+    looks = every(evidence, DenyPolicySeen)
+    if not looks:
+        if any(isinstance(step, AssignDenyPolicy) for step in plan.steps):
+            seen.missing.append("no policy keeps local accounts off: it is assigned once the cluster is verified")
+        return
+    now = looks[-1]
+    if now.assignment:
+        when = "" if now.enforced else f" ({ENFORCED_WITHIN})"
+        seen.proven.append(f"local accounts are kept off by policy assignment {now.assignment}{when}")
+    elif any(one.assignment for one in looks):
+        seen.missing.append(f"the policy that kept local accounts off does not any more: {now.problem}")
+        seen.next = seen.next or now.remedy
+    else:
+        # the first that people read, although it holds no verdict back
+        seen.proven.insert(0, f"NO policy keeps local accounts off: {now.problem}; to assign it: {now.remedy}")
 
 
 def every(evidence: tuple[Evidence, ...], kind: type[_E]) -> list[_E]:

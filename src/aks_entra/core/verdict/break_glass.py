@@ -8,6 +8,7 @@ from typing import Final
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.evidence.break_glass import Opening
 from aks_entra.core.evidence.observations import (
+    DenyPolicySeen,
     Evidence,
     Failure,
     LocalAccountsDisabled,
@@ -67,7 +68,8 @@ def judge_opening(cluster: ClusterId, opening: Opening, evidence: tuple[Evidence
     else:
         outcome, because = Outcome.NOT_VERIFIED, (f"local accounts are OPEN until {opening.until}: {why}", owed)
         remedy = f"close it earlier with `aks-entra break-glass {cluster} --close`"
-    return Verdict(cluster=cluster, outcome=outcome, because=because, evidence=evidence, next=remedy)
+    policy = tuple(one.problem for one in evidence if isinstance(one, DenyPolicySeen) and one.problem)
+    return Verdict(cluster=cluster, outcome=outcome, because=(*because, *policy), evidence=evidence, next=remedy)
 
 
 def judge_gone(cluster: ClusterId, opening: Opening, *, local_accounts: bool) -> Verdict:

@@ -11,6 +11,7 @@ from aks_entra.core.evidence.observations import (
     LOOKING,
     CertificatesRotated,
     ClusterCreated,
+    DenyPolicySeen,
     EntraSet,
     Evidence,
     Failure,
@@ -22,7 +23,7 @@ from aks_entra.core.evidence.observations import (
 from aks_entra.core.evidence.rotation_debt import Debt, OldCredentials, Record
 from aks_entra.core.hooks.results import last_runs, left, sentence
 from aks_entra.core.planning.plan import ClusterPlan
-from aks_entra.core.steps import Guarded, Step, writes
+from aks_entra.core.steps import AssignDenyPolicy, Guarded, Step, writes
 from aks_entra.core.target import AzureRbac, Target
 from aks_entra.core.verdict.assess import Grade, weigh
 from aks_entra.core.verdict.old_credentials import answer_of, weigh_old_credentials
@@ -38,6 +39,7 @@ __all__ = [
     "judge",
     "judge_created",
     "left_behind_its_gate",
+    "may_be_kept",
     "restored",
     "settled",
     "stopped",
@@ -218,6 +220,8 @@ def written(evidence: tuple[Evidence, ...]) -> tuple[str, ...]:
                 found.append(f"certificates rotated at {one.at}")
             case ClusterCreated(changed=True):
                 found.append(f"cluster created at {one.at}")
+            case DenyPolicySeen(changed=True):
+                found.append(f"deny policy {'assigned' if one.assignment else 'removed'} at {one.at}")
             case _:
                 pass
     return tuple(found)
@@ -273,6 +277,12 @@ def judge(plan: ClusterPlan, evidence: tuple[Evidence, ...], records: tuple[Reco
     return with_hooks(judged)
 
 
+def may_be_kept(plan: ClusterPlan, evidence: tuple[Evidence, ...], records: tuple[Record, ...] = ()) -> bool:
+    """Whether a cluster is verified but for the deny policy, so that the policy may be assigned."""
+    others = tuple(step for step in plan.steps if not isinstance(step, AssignDenyPolicy))
+    return judge(replace(plan, steps=others), evidence, records).outcome is Outcome.VERIFIED
+
+
 def judge_created(cluster: ClusterId, target: Target, evidence: tuple[Evidence, ...]) -> Verdict:
     """Weigh the evidence of a cluster that `provision` created. It was always closed and never had credentials.
 
@@ -303,5 +313,7 @@ def judge_created(cluster: ClusterId, target: Target, evidence: tuple[Evidence, 
 
 def _changed(evidence: tuple[Evidence, ...]) -> bool:
     """Whether the cluster was written."""
-    kinds = EntraSet | LocalAccountsDisabled | LocalAccountsEnabled | CertificatesRotated | ClusterCreated
+    kinds = (
+        EntraSet | LocalAccountsDisabled | LocalAccountsEnabled | CertificatesRotated | ClusterCreated | DenyPolicySeen
+    )
     return any(isinstance(one, kinds) and one.changed for one in evidence)

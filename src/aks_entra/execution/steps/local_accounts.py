@@ -10,9 +10,10 @@ from aks_entra.core.evidence.observations import (
     Moment,
 )
 from aks_entra.core.planning.job import Job
-from aks_entra.core.steps import DisableLocalAccounts, EnableLocalAccounts, VerifyRestored
+from aks_entra.core.steps import DisableLocalAccounts, EnableLocalAccounts, RemoveDenyPolicy, VerifyRestored
 from aks_entra.execution import write_guards
 from aks_entra.execution.engine import Engine
+from aks_entra.execution.reopening import past_policy
 from aks_entra.execution.steps import sign_in
 from aks_entra.probes import checks, old_credentials
 from aks_entra.probes import sign_in as sign_in_probe
@@ -54,7 +55,15 @@ async def enable_local_accounts(engine: Engine, job: Job, step: EnableLocalAccou
     if not posture.local_accounts:
         expected = write_guards.expected_before(job.plan, step, {})
         write_guards.as_expected(expected, posture)
-        await engine.finish(job, step, await engine.ports.arm.set_local_accounts(cluster, expected, enabled=True))
+        arm, released = engine.ports.arm, any(isinstance(one, RemoveDenyPolicy) for one in job.plan.steps)
+        operation = await past_policy(
+            arm,
+            (engine.deadlines, engine.timeouts),
+            cluster,
+            lambda: arm.set_local_accounts(cluster, expected, enabled=True),
+            released=released,
+        )
+        await engine.finish(job, step, operation)
         posture = await engine.watch.at_rest(cluster)
         write_guards.effect_seen(
             () if posture.local_accounts else ("local accounts are off",), "the update ended well, but"

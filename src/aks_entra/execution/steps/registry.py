@@ -10,12 +10,14 @@ from aks_entra.core.evidence.observations import Evidence
 from aks_entra.core.planning.job import Job
 from aks_entra.core.steps import (
     KINDS,
+    AssignDenyPolicy,
     DisableLocalAccounts,
     EnableEntra,
     EnableLocalAccounts,
     EnsureAdminGroup,
     ProveSignIn,
     RecordBaseline,
+    RemoveDenyPolicy,
     RotateCertificates,
     Step,
     UpdateEntra,
@@ -23,7 +25,7 @@ from aks_entra.core.steps import (
     VerifyRestored,
 )
 from aks_entra.execution.engine import Engine
-from aks_entra.execution.steps import entra, local_accounts, outcome, rotation, sign_in
+from aks_entra.execution.steps import deny_policy, entra, local_accounts, outcome, rotation, sign_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,8 @@ PARTS: Final[dict[type, tuple[Part, ...]]] = {
         Part(title="verify nodes", perform=outcome.verify_nodes),
         Part(title="prove old credentials dead", perform=outcome.verify_old_credentials),
     ),
+    AssignDenyPolicy: _one(AssignDenyPolicy, deny_policy.assign_deny_policy),
+    RemoveDenyPolicy: _one(RemoveDenyPolicy, deny_policy.remove_deny_policy),
     EnableLocalAccounts: _one(EnableLocalAccounts, local_accounts.enable_local_accounts),
     VerifyRestored: _one(VerifyRestored, local_accounts.verify_restored),
 }

@@ -85,6 +85,7 @@ ACTIONS: tuple[str, ...] = (
         for kind in ("locks", "policyAssignments", "policyDefinitions", "policyExemptions", "policySetDefinitions")
         for action in _of(f"{_AUTHORIZATION}/{kind}", *_ALL)
     ),
+    *_of(f"{_AUTHORIZATION}/policyAssignments", "exempt/action"),
     *(
         action
         for kind in ("roleAssignments", "roleDefinitions", "denyAssignments", "roleAssignmentScheduleRequests")

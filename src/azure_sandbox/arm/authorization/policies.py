@@ -107,7 +107,11 @@ BUILT_IN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyAssignment:
-    """The assignment of a policy definition to a scope."""
+    """The assignment of a policy definition to a scope.
+
+    Azure enforces it from `since` on, and one that was removed or replaced until `until`. None: always. `properties`
+    holds what else a client wrote: description, metadata and the reasons (`nonComplianceMessages`).
+    """
 
     scope: str
     name: str
@@ -117,6 +121,18 @@ class PolicyAssignment:
     enforced: bool = True
     not_scopes: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    properties: Document = field(default_factory=dict)
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+
+    def in_force(self, at: dt.datetime) -> bool:
+        """Return whether Azure enforces it at a moment."""
+        return (self.since is None or self.since <= at) and (self.until is None or at < self.until)
+
+    @property
+    def reasons(self) -> str:
+        """The messages that a refusal quotes."""
+        return "; ".join(str(it.get("message") or "") for it in self.properties.get("nonComplianceMessages") or ())
 
     @property
     def id(self) -> str:
@@ -147,19 +163,21 @@ class PolicyAssignment:
                 "parameters": self.all_parameters(),
                 "metadata": {},
                 "enforcementMode": "Default" if self.enforced else "DoNotEnforce",
+                **self.properties,
             },
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyExemption:
-    """The exemption of a scope from an assignment. `until` None: it does not expire."""
+    """The exemption of a scope from an assignment. `until` None: it does not expire. Azure follows it from `since`."""
 
     scope: str
     name: str
     assignment: str
     until: dt.datetime | None
     properties: Document
+    since: dt.datetime | None = None
 
     @property
     def id(self) -> str:
@@ -173,13 +191,22 @@ class PolicyExemption:
 
 
 def binding(
-    assignments: Iterable[PolicyAssignment], exemptions: Iterable[PolicyExemption], scope: str, now: dt.datetime
+    assignments: Iterable[PolicyAssignment],
+    exemptions: Iterable[PolicyExemption],
+    scope: str,
+    now: dt.datetime,
+    at: dt.datetime,
 ) -> list[PolicyAssignment]:
-    """Return the assignments from which nothing exempts a scope now."""
+    """Return the assignments that Azure enforces and from which nothing exempts a scope.
+
+    `now` is the time, with which exemptions expire, and `at` how far Azure's own work has progressed.
+    """
     free = {
-        normal(it.assignment) for it in exemptions if covers(it.scope, scope) and (it.until is None or it.until > now)
+        normal(it.assignment)
+        for it in exemptions
+        if covers(it.scope, scope) and (it.until is None or it.until > now) and (it.since is None or it.since <= at)
     }
-    return [it for it in assignments if normal(it.id) not in free]
+    return [it for it in assignments if it.in_force(at) and normal(it.id) not in free]
 
 
 def find_definition(
@@ -227,10 +254,10 @@ def _refusal(denying: list[PolicyAssignment], scope: str) -> Problem:
         }
         for it in denying
     ]
-    message = (
-        f"Resource '{name}' was disallowed by policy. Policy identifiers: "
-        f"'{json.dumps(identifiers, separators=(',', ':'))}'."
-    )
+    why = f"Policy identifiers: '{json.dumps(identifiers, separators=(',', ':'))}'."
+    if reasons := "; ".join(it.reasons for it in denying if it.reasons):
+        why = f"Reasons: '{reasons}'. See error details for policy resource IDs."
+    message = f"Resource '{name}' was disallowed by policy. {why}"
     info = [
         {
             "type": "PolicyViolation",

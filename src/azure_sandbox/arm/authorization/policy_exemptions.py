@@ -13,8 +13,10 @@ from azure_sandbox.arm.front_door import Call, FrontDoor
 from azure_sandbox.front.http import Reply
 
 Document = dict[str, Any]
+EXEMPT = "Microsoft.Authorization/policyAssignments/exempt/action"
 CATEGORIES = ("Waiver", "Mitigated")
 KNOWN = frozenset({"policyAssignmentId", "exemptionCategory", "expiresOn", "displayName", "description", "metadata"})
+VALIDATIONS = (None, "Default", "DoNotValidate")  # `assignmentScopeValidation`, which az always sends
 
 
 class PolicyExemptionRoutes:
@@ -22,6 +24,7 @@ class PolicyExemptionRoutes:
 
     def __init__(self, door: FrontDoor) -> None:
         self._state = door.state
+        self._door = door
         right, scope = "Microsoft.Authorization/policyExemptions/", "/{scope}"
         all_of = f"/{{scope:path}}/{PROVIDER}/policyExemptions"
         one = all_of + "/{name}"
@@ -47,14 +50,19 @@ class PolicyExemptionRoutes:
     async def _put(self, call: Call, scope: str, name: str) -> Reply:
         properties = call.request.json().get("properties")
         properties = properties if isinstance(properties, dict) else {}
-        if unknown := sorted(set(properties) - KNOWN):
+        if properties.get("assignmentScopeValidation") not in VALIDATIONS:
+            text = "The assignment scope validation must be one of Default, DoNotValidate."
+            raise authorization(400, "InvalidPolicyExemption", text)
+        if unknown := sorted(set(properties) - KNOWN - {"assignmentScopeValidation"}):
             raise not_modelled(f"{', '.join(unknown)} of a policy exemption")
         if properties.get("exemptionCategory") not in CATEGORIES:
             text = f"The exemption category must be one of {', '.join(CATEGORIES)}."
             raise authorization(400, "InvalidPolicyExemption", text)
         wanted = str(properties.get("policyAssignmentId") or "")
-        if normal(wanted) not in self._state.policies:
+        assignment = self._state.policies.get(normal(wanted))
+        if assignment is None:
             raise authorization(404, "PolicyAssignmentNotFound", f"The policy assignment '{wanted}' is not found.")
+        self._door.require_linked(call, "Microsoft.Authorization/policyExemptions/write", [(EXEMPT, assignment.id)])
         until = properties.get("expiresOn")
         try:
             end = None if until is None else dt.datetime.fromisoformat(str(until))
@@ -63,8 +71,13 @@ class PolicyExemptionRoutes:
             raise authorization(400, "InvalidPolicyExemption", text) from None
         if end is not None and end.tzinfo is None:
             end = end.replace(tzinfo=dt.UTC)
-        made = PolicyExemption(scope=f"/{scope}", name=name, assignment=wanted, until=end, properties={**properties})
-        before = self._state.exemptions.get(normal(made.id))
+        before = self._state.exemptions.get(self._key(scope, name))
+        since = self._door.clock.after(self._state.policy_delay)
+        if before is not None and normal(before.assignment) == normal(wanted):
+            since = before.since or since
+        made = PolicyExemption(
+            scope=f"/{scope}", name=name, assignment=wanted, until=end, properties={**properties}, since=since
+        )
         self._state.exemptions[normal(made.id)] = made
         return Reply(201 if before is None else 200, made.shown(), JSON)
 

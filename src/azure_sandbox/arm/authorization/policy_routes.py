@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from dataclasses import replace
 from typing import Any, cast, get_args
@@ -14,7 +15,6 @@ from azure_sandbox.arm.authorization.policies import (
     BUILT_IN,
     Definition,
     PolicyAssignment,
-    binding,
     find_definition,
     violated,
 )
@@ -28,6 +28,7 @@ from azure_sandbox.front.http import Reply
 Document = dict[str, Any]
 ASSIGNMENTS = "/{scope:path}/" + PROVIDER + "/policyAssignments"
 ASSIGNMENT = ASSIGNMENTS + "/{name}"
+OF_OTHERS, OF_MANAGEMENT_GROUP = 64, 24  # characters of a name: "Naming rules and restrictions for Azure resources"
 BY_DEFINITION = re.compile(r"policyDefinitionId\s+eq\s+'([^']+)'", re.IGNORECASE)
 
 
@@ -41,6 +42,7 @@ class PolicyRoutes:
 
     def __init__(self, door: FrontDoor) -> None:
         self._state: State = door.state
+        self._clock = door.clock
         act, scope = "Microsoft.Authorization/policy", "/{scope}"
         held = f"{act}Assignments/"
         paged = ("$filter", "$top", "$expand")
@@ -74,7 +76,7 @@ class PolicyRoutes:
             raise not_modelled(f"checkPolicyRestrictions for the type {content.get('type')}")
         scope = f"/subscriptions/{subscription}/resourceGroups/{group}/providers/{TYPE}/{content.get('name')}"
         effects = {"Deny", "Audit"} if sent.get("includeAuditEffect") is True else {"Deny"}
-        bound = binding(self._state.policies.values(), self._state.exemptions.values(), scope, call.request.now)
+        bound = self._state.policies_on(scope, call.request.now)
         found = [it for it in violated(bound, scope, content) if it.effect in effects]
         evaluations = [
             {
@@ -159,6 +161,10 @@ class PolicyRoutes:
             raise front(404, "ResourceNotFound", f"The Resource '/{scope}' was not found.")
         properties = call.request.json().get("properties")
         properties = properties if isinstance(properties, dict) else {}
+        longest = OF_MANAGEMENT_GROUP if not _subscription(scope) else OF_OTHERS
+        if len(name) > longest:
+            text = f"The policy assignment name '{name}' is longer than {longest} characters."
+            raise authorization(400, "InvalidPolicyAssignmentName", text)
         wanted = str(properties.get("policyDefinitionId") or "")
         definition = find_definition(wanted, self._customs())
         if definition is None:
@@ -181,13 +187,39 @@ class PolicyRoutes:
             enforced=properties.get("enforcementMode", "Default") == "Default",
             not_scopes=tuple(map(str, properties.get("notScopes") or ())),
             parameters={key: it for key, it in parameters.items() if key != chosen},
+            properties=self._kept(call, properties),
+            since=self._counts_from(),
         )
+        self._leave(normal(made.id))
         self._state.policies[normal(made.id)] = made
         return Reply(201, made.shown(_subscription(scope)), JSON)
 
     async def _delete(self, _: Call, scope: str, name: str) -> Reply:
-        found = self._state.policies.pop(self._key(scope, name), None)
+        found = self._leave(self._key(scope, name))
         return Reply(204) if found is None else Reply(200, found.shown(_subscription(scope)), JSON)
+
+    def _counts_from(self) -> dt.datetime:
+        """Return from when on Azure follows a change that is made now."""
+        return self._clock.after(self._state.policy_delay)
+
+    def _leave(self, key: str) -> PolicyAssignment | None:
+        """Take an assignment away. Azure enforces it for a while."""
+        found = self._state.policies.pop(key, None)
+        if found is not None and found.in_force(self._clock.progress()):
+            self._state.former_policies[key] = replace(found, until=self._counts_from())
+        return found
+
+    def _kept(self, call: Call, properties: Document) -> Document:
+        """Return the properties that a client may write freely, with the stamps of the recorded assignment."""
+        given = properties.get("metadata")
+        if given is not None and not isinstance(given, dict):
+            raise authorization(400, "InvalidPolicyAssignment", "The metadata of a policy assignment is an object.")
+        stamps: Document = {"createdBy": call.claims.oid, "createdOn": f"{call.request.now:%Y-%m-%dT%H:%M:%S.%fZ}"}
+        kept: Document = {"metadata": {**(given or {}), **stamps, "updatedBy": None, "updatedOn": None}}
+        return {
+            **kept,
+            **{key: properties[key] for key in ("description", "nonComplianceMessages") if key in properties},
+        }
 
     async def _definitions(self, call: Call, subscription: str = "") -> Reply:
         wanted = call.option("$filter").replace(" ", "").lower()

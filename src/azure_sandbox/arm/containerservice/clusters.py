@@ -78,8 +78,7 @@ class Clusters:
         known_properties.check(sent.get("properties") or {}, held.properties if held else {})
         self._door.require_linked(call, f"{CLUSTER_TYPE}/write", linked_access.of_cluster(sent))
         existence.check(name, sent)
-        exemptions, now = self._state.exemptions.values(), call.request.now
-        policies.check(policies.binding(self._state.policies.values(), exemptions, call.scope, now), call.scope, sent)
+        policies.check(self._state.policies_on(call.scope, call.request.now), call.scope, sent)
         if held is None:
             return self._create(call, home, name, sent)
         self._operations.refuse_if_running(held)

@@ -68,7 +68,13 @@ def assignment(definition: str, **how: Any) -> dict[str, Any]:
 DENY = assignment(
     f"{BUILT_IN}{LOCAL_ACCOUNTS_POLICY}", displayName="No local", parameters={"effect": {"value": "Deny"}}
 )
-DENIED = Policy(name="No local", scope=SUBSCRIPTION, definition=LOCAL_ACCOUNTS_POLICY, effect="Deny")
+DENIED = Policy(
+    name="No local",
+    scope=SUBSCRIPTION,
+    definition=LOCAL_ACCOUNTS_POLICY,
+    effect="Deny",
+    assignment=f"{SUBSCRIPTION}/providers/Microsoft.Authorization/policyAssignments/a1",
+)
 
 
 async def seen(*assigned: dict[str, Any], **others: Any) -> tuple[Policy, ...] | None:

@@ -13,9 +13,9 @@ from aks_entra.core.planning.plan import Change, ClusterPlan, FleetPlan, plan_cl
 from aks_entra.core.planning.prover import Prover, ProverSpec
 from aks_entra.core.planning.rollout import MemberGroup, Stage
 from aks_entra.core.steps import Guarded, RotateCertificates, consequence
-from aks_entra.core.target import AzureRbac, GroupTarget, LocalAccounts, RotationPolicy, Target
+from aks_entra.core.target import AzureRbac, GroupTarget, Keep, LocalAccounts, RotationPolicy, Target
 from tests.support.access_cases import POSTURE
-from tests.support.cases import ADMINS, CREATE, OLD_CA, OTHERS, SHUT, TENANT, facts, managed, posture, target
+from tests.support.cases import ADMINS, CREATE, DENIES, OLD_CA, OTHERS, SHUT, TENANT, facts, managed, posture, target
 from tests.support.golden_files import approved, brief
 from tests.support.golden_lines import plan_lines
 from tests.support.rollouts import fleet_of
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+KEEP = target(keep=Keep.DENY)
 CLOSE = ["prove-sign-in", "record-baseline", "disable-local-accounts", "rotate-certificates", "verify-outcome"]
 GONE = OldCredentials(debt=Debt.NONE, because="rotated")
 
@@ -50,6 +51,17 @@ GONE = OldCredentials(debt=Debt.NONE, because="rotated")
             id="closed, owed",
         ),
         pytest.param(managed(local_accounts=False), target(), GONE, [], id="finished"),
+        pytest.param(managed(), KEEP, None, [*CLOSE, "assign-deny-policy"], id="kept off"),
+        pytest.param(
+            managed(local_accounts=False), KEEP, GONE, ["verify-outcome", "assign-deny-policy"], id="finished, kept off"
+        ),
+        pytest.param(
+            managed(),
+            replace(KEEP, rotation=RotationPolicy.LATER),
+            None,
+            ["prove-sign-in", "record-baseline", "disable-local-accounts", "verify-outcome"],
+            id="kept off after the rotation, which is later",
+        ),
         pytest.param(
             managed(),
             target(rotation=RotationPolicy.LATER),
@@ -278,3 +290,16 @@ def test_a_cluster_that_is_in_no_plan_is_named() -> None:
     plan = FleetPlan(name="p", created_at="", prover=Prover(object_id="o"), clusters=(), stages=())
     with pytest.raises(KeyError, match="managedclusters/shop-01"):
         plan.plan_for(POSTURE.cluster)
+
+
+def test_nothing_is_assigned_where_a_policy_denies_local_accounts_already() -> None:
+    assert plan_cluster(SHUT, KEEP, facts(old_credentials=GONE, policies=(DENIES,))).steps == ()
+    audits = replace(DENIES, effect="Audit")
+    unread = facts(old_credentials=GONE, policies=None)
+    for known in (facts(old_credentials=GONE, policies=(audits,)), unread):
+        assert [step.kind for step in plan_cluster(SHUT, KEEP, known).steps] == ["verify-outcome", "assign-deny-policy"]
+
+
+def test_keep_is_part_of_the_digest_and_an_earlier_target_keeps_its_own() -> None:
+    assert "keep" not in target().bound()
+    assert KEEP.bound()["keep"] == "deny"

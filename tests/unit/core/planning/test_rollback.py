@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from aks_entra.core.cluster import Identity, Posture
 from aks_entra.core.evidence.observations import Evidence
 from aks_entra.core.evidence.rotation_debt import Debt, OldCredentials
-from aks_entra.core.planning.plan import plan_cluster
+from aks_entra.core.planning.plan import ClusterPlan, plan_cluster
 from aks_entra.core.planning.prover import Prover
 from aks_entra.core.planning.rollback import WayBack, gone, plan_rollback, rollback_fleet
 from aks_entra.core.planning.rollout import MemberGroup
 from aks_entra.core.preflight import Facts, Lock
 from aks_entra.core.steps import EnableLocalAccounts, Guarded, ProveSignIn, UpdateEntra, VerifyRestored, writes
-from aks_entra.core.target import AzureRbac, RotationPolicy, Target
+from aks_entra.core.target import AzureRbac, Keep, RotationPolicy, Target
 from aks_entra.core.verdict.current_state import judge_current_state
 from aks_entra.core.verdict.verdict import judge
 from aks_entra.report.plan_view import view_of
@@ -170,3 +170,24 @@ def test_a_rollback_is_carried_out_on_the_work_queues_of_the_migration() -> None
     plain, back = (rollback_fleet(one, one.clusters, created_at="2026-11-24T09:00:00Z") for one in (done, split))
     assert plain.stages[0].groups == (MemberGroup(name="all", members=(FIRST, SECOND, THIRD)),)
     assert back.stages[0].groups == (replace(groups[0], name="north"), replace(groups[1], name="all"))
+
+
+def test_a_rollback_takes_our_deny_policy_away_before_it_opens_the_cluster() -> None:
+    before, keep = managed(), target(keep=Keep.DENY)
+    done = plan_cluster(before, keep, facts())
+    now = migrated(before, done)
+
+    def kinds(plan: ClusterPlan, *, kept: bool | None) -> list[str]:
+        back = plan_rollback(plan, now, WayBack(groups={}, old_credentials=UNKNOWN, kept=kept))
+        return [step.kind for step in back.steps]
+
+    opens = ["enable-local-accounts", "verify-restored"]
+    assert kinds(done, kept=True) == ["remove-deny-policy", *opens]
+    assert kinds(done, kept=False) == opens
+    assert kinds(done, kept=None) == ["remove-deny-policy", *opens]
+    assert kinds(plan_cluster(before, target(), facts()), kept=None) == opens
+    closed = OldCredentials(debt=Debt.NONE, because="rotated")
+    only_kept = plan_cluster(SHUT, keep, facts(old_credentials=closed))
+    assert kinds(only_kept, kept=True) == ["remove-deny-policy", "verify-restored"]
+    nothing = plan_cluster(SHUT, target(), facts(old_credentials=closed))
+    assert kinds(nothing, kept=True) == []

@@ -1,0 +1,52 @@
+"""Look at the policy assignments that deny local accounts. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from aks_entra.core.cluster import ClusterId
+from aks_entra.core.deny_policy import how_to_assign
+from aks_entra.core.evidence.observations import DenyPolicySeen
+from aks_entra.core.preflight import Policy, PolicyEvaluation, denies_local_accounts
+from aks_entra.core.steps import EnableLocalAccounts
+from aks_entra.ports.migration import ControlPlane, Ports
+from aks_entra.probes import checks
+
+_UNREAD: Final = "the policy assignments could not be read"
+
+
+async def look(ports: Ports, cluster: ClusterId) -> DenyPolicySeen:
+    """Return the assignment that denies local accounts, ours before others', or why none does."""
+    found = await ports.arm.policies(cluster)
+    at, remedy = checks.stamp(ports.clock), how_to_assign(cluster)
+    if found is None:
+        remedy = "grant Microsoft.Authorization/policyAssignments/read (Reader has it)"
+        return DenyPolicySeen(at=at, assignment="", problem=_UNREAD, remedy=remedy)
+    denying = sorted(filter(denies_local_accounts, found), key=lambda one: not one.ours)
+    if not denying:
+        return DenyPolicySeen(at=at, assignment="", problem=_why(found), remedy=remedy)
+    first = denying[0]
+    evaluations = await _denials(ports.arm, cluster)
+    enforced = any(one.assignment.lower() == first.assignment.lower() for one in evaluations)
+    return DenyPolicySeen(at=at, assignment=first.assignment, ours=first.ours, enforced=enforced)
+
+
+async def of_others(arm: ControlPlane, cluster: ClusterId) -> tuple[PolicyEvaluation, ...]:
+    """Return the assignments of others by which Azure Policy would refuse now to turn local accounts on."""
+    return tuple(one for one in await _denials(arm, cluster) if not one.ours)
+
+
+async def _denials(arm: ControlPlane, cluster: ClusterId) -> Iterable[PolicyEvaluation]:
+    found = await arm.policy_evaluations(cluster, (EnableLocalAccounts(),))
+    return [one for one in found or () if one.effect == "deny"]
+
+
+def _why(found: tuple[Policy, ...]) -> str:
+    """Say why no assignment denies local accounts."""
+    own = next((one for one in found if one.ours), None)
+    if own is None:
+        return "no assignment denies local accounts"
+    if own.exempt:
+        return f"the cluster is exempt from {own.assignment}"
+    return f"{own.assignment} was changed: effect {own.effect or 'unknown'}{'' if own.enforced else ', not enforced'}"
