@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import assert_never
 
 from aks_entra.core.durations import exact_stamp
-from aks_entra.core.evidence.observations import CertificatesRotated, HookRan, HookStatus
+from aks_entra.core.evidence.hook_runs import HookRan, HookStatus
+from aks_entra.core.evidence.observations import CertificatesRotated
 from aks_entra.core.hooks.model import EmitEvent, Hook, RunDeployment, UpdateArgoCdSecret, words_of
 from aks_entra.core.hooks.results import DueHook, HookEnd, due, not_yet, rotation_in
 from aks_entra.core.planning.job import Job

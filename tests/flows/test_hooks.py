@@ -14,7 +14,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 
 from aks_entra import prefect_client
 from aks_entra.core.cluster import ClusterId
-from aks_entra.core.evidence.observations import HookRan, HookStatus
+from aks_entra.core.evidence.hook_runs import HookRan, HookStatus
 from aks_entra.core.hooks.model import RunDeployment
 from aks_entra.core.hooks.results import rotation_in
 from aks_entra.core.verdict.verdict import Outcome

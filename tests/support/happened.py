@@ -12,7 +12,7 @@ from aks_entra.access.grants import Ended
 from aks_entra.core.access.grants import Ask, Grant, Level, Via
 from aks_entra.core.access.principals import Principal
 from aks_entra.core.evidence.break_glass import Opening, OpeningRecord
-from aks_entra.core.evidence.observations import HookRan, HookStatus
+from aks_entra.core.evidence.hook_runs import HookRan, HookStatus
 from aks_entra.core.planning.approval import Approval
 from aks_entra.core.planning.rollout import StageResult
 from aks_entra.core.verdict.verdict import Outcome

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Depth, Identity, Pool, Posture
 from aks_entra.core.doors.facts import DoorFacts, Unread
 from aks_entra.core.doors.registry import doors_of
+from aks_entra.core.evidence.hook_runs import HookRan, HookStatus
 from aks_entra.core.evidence.observations import (
     ActivityLogRead,
     AdminCredentialRefused,
@@ -21,8 +22,6 @@ from aks_entra.core.evidence.observations import (
     GroupEnsured,
     GroupSeen,
     HandedOut,
-    HookRan,
-    HookStatus,
     LocalAccountsDisabled,
     LocalAccountsEnabled,
     Moment,

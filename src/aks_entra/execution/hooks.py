@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aks_entra.core.evidence.observations import CertificatesRotated, HookStatus
+from aks_entra.core.evidence.hook_runs import HookStatus
+from aks_entra.core.evidence.observations import CertificatesRotated
 from aks_entra.core.hooks.model import UpdateArgoCdSecret, after_rotation, filled, hub_of
 from aks_entra.core.hooks.results import HookEnd
 from aks_entra.core.planning.job import Job

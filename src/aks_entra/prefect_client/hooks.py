@@ -14,7 +14,7 @@ from prefect.events.schemas.events import Event, Resource
 
 from aks_entra import documents
 from aks_entra.core.cluster import ClusterId
-from aks_entra.core.evidence.observations import HookRan, HookStatus
+from aks_entra.core.evidence.hook_runs import HookRan, HookStatus
 from aks_entra.core.hooks.model import EmitEvent, Hook, RunDeployment, filled_all
 from aks_entra.core.hooks.results import HookEnd
 from aks_entra.errors import Refused

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from aks_entra.core.deny_policy import ENFORCED_WITHIN
+from aks_entra.core.evidence.hook_runs import HookRan
 from aks_entra.core.evidence.observations import (
     ActivityLogRead,
     AdminCredentialRefused,
@@ -20,7 +21,6 @@ from aks_entra.core.evidence.observations import (
     Failure,
     GroupEnsured,
     GroupSeen,
-    HookRan,
     LocalAccountsDisabled,
     LocalAccountsEnabled,
     NodesSeen,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aks_entra.core.cluster import Identity
-from aks_entra.core.evidence.observations import CertificatesRotated, HookStatus
+from aks_entra.core.evidence.hook_runs import HookStatus
+from aks_entra.core.evidence.observations import CertificatesRotated
 from aks_entra.core.hooks.model import UpdateArgoCdSecret
 from aks_entra.core.hooks.results import rotation_in
 from aks_entra.errors import Refused

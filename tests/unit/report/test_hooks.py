@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from aks_entra.core.evidence.observations import HookRan, HookStatus
+from aks_entra.core.evidence.hook_runs import HookRan, HookStatus
 from aks_entra.core.hooks.model import EmitEvent
 from aks_entra.core.verdict.verdict import Outcome, Verdict, with_hooks
 from aks_entra.report import attestation, csv_rows, html, junit, plan_markdown, plan_view, run_lines, sarif

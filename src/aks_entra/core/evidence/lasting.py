@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aks_entra.core.evidence.hook_runs import HookRan
 from aks_entra.core.evidence.observations import (
     AuthoritySeen,
     CertificatesRotated,
@@ -9,7 +10,6 @@ from aks_entra.core.evidence.observations import (
     EntraSet,
     Evidence,
     GroupEnsured,
-    HookRan,
     LocalAccountsDisabled,
     TokenHeld,
 )

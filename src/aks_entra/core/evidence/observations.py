@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final, Literal, TypeAlias
 
 from aks_entra.core.doors.model import Door
+from aks_entra.core.evidence.hook_runs import HookRan
 
 BY_ROLE: Final = "Azure RBAC Cluster Admin"
 """`SignInProven.by` of somebody who gets in by role assignment, where Azure RBAC is on."""
@@ -300,32 +301,6 @@ class ClusterCreated:
     etag: str = ""
     running: str = ""
     kind: Literal["cluster-created"] = "cluster-created"
-
-
-class HookStatus(StrEnum):
-    """What a hook after a rotation came to."""
-
-    DONE = "done"
-    FAILED = "failed"
-    NOT_RUN = "not run"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HookRan:
-    """A hook of the fleet file after the rotation that left the CA `ca`. It proves nothing about the cluster.
-
-    `place` is the hook's place in `after`, from 0, and `hook` its name for people. `remedy` says what to do if it is
-    not done.
-    """
-
-    at: str
-    place: int
-    hook: str
-    status: HookStatus
-    ca: str
-    detail: str = ""
-    remedy: str = ""
-    kind: Literal["hook-ran"] = "hook-ran"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

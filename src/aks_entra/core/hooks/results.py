@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aks_entra.core.evidence.observations import CertificatesRotated, Evidence, HookRan, HookStatus, StateSeen
+from aks_entra.core.evidence.hook_runs import HookRan, HookStatus
+from aks_entra.core.evidence.observations import CertificatesRotated, Evidence, StateSeen
 from aks_entra.core.hooks.model import Hook
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from aks_entra.core.cluster import ClusterId
-from aks_entra.core.evidence.observations import CertificatesRotated, Evidence, HookRan, HookStatus, StateSeen
+from aks_entra.core.evidence.hook_runs import HookRan, HookStatus
+from aks_entra.core.evidence.observations import CertificatesRotated, Evidence, StateSeen
 from aks_entra.core.hooks.model import (
     EmitEvent,
     Hook,
