@@ -20,11 +20,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
 HERE = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent
 STATE = Path(".aks-entra", "demo")
 PACE = "150"  # a rotation of 25 minutes takes ten seconds
 READY_WITHIN = 120.0  # seconds
+DANA = "aks-entra-sandbox sign-in %s --as dana@contoso.onmicrosoft.com &"
+"""A browser in which Dana Diaz signs in, as Python's `webbrowser` starts one."""
 
 
 def main() -> int:
@@ -51,7 +55,7 @@ def _inside(*, ask: bool) -> int:
     os.environ.update(PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}", AKS_ENTRA_HOME=str(STATE.absolute()))
     # Azure's minutes are seconds here, so the program reads more often than it would in Azure.
     os.environ.update(AKS_ENTRA_POLL_INTERVAL="0.5", AKS_ENTRA_LOOK_INTERVAL="0.5", AKS_ENTRA_REQUEST_RATE="300")
-    fleet, evidence = _input("fleet.yaml"), f"--evidence {_input('evidence')}"
+    fleet, evidence = _input("fleet.yaml") if ask else _signed_fleet(), f"--evidence {_input('evidence')}"
     plan, report, page_of_evidence = STATE / "plan.json", STATE / "report.json", STATE / "report.html"
     with _prefect() as page:
         _say("Day 1: what do I have?")
@@ -62,10 +66,12 @@ def _inside(*, ask: bool) -> int:
             _say(f"Day 3: do it. Each stage waits for you: open {page} or type the approve command that is shown.")
             migrated = _type(f"aks-entra migrate {plan}", check=False)
         else:
-            _say("Day 3: do it. The demo approves its own gates (aks-entra demo --gate ask waits for you instead).")
-            migrated = _type(f"aks-entra migrate {plan} --yes --approver demo --reason rehearsal", check=False)
+            _say(
+                "Day 3: do it. Dana, a person of the made-up tenant, signs the canary's approval. The demo approves the rest."
+            )
+            migrated = _migrate(plan)
         _say("Day 4: prove it.")
-        digest = json.loads(plan.read_text())["digest"]
+        digest = _digest(plan)
         _type(f"aks-entra report {digest} --json {report} --html {page_of_evidence}", check=False)
     wrong = list(_unexpected(report))
     for line in wrong:
@@ -73,6 +79,39 @@ def _inside(*, ask: bool) -> int:
     _say(f"evidence: {report} and {page_of_evidence} · Prefect's database and logs: {STATE}")
     _say(f"{'every verdict is as expected' if not wrong else 'failed'} · {time.monotonic() - began:.0f} s")
     return 1 if wrong or migrated not in {0, 1} else 0
+
+
+def _migrate(plan: Path) -> int:
+    """Start the migration, let Dana sign at the canary's gate, and follow it to its end."""
+    digest = _digest(plan).removeprefix("sha256:")[:12]
+    started = _told(f"aks-entra migrate {plan} --no-wait")
+    print(started, end="", flush=True)
+    run = started.split()[-1]
+    until = time.monotonic() + READY_WITHIN
+    while not any(
+        one["run"].startswith(run) for one in json.loads(_told("aks-entra gates -o json", quiet=True))["gates"]
+    ):
+        if time.monotonic() > until:
+            raise SystemExit(f"run {run} did not reach the gate of the canary")
+    _type(f"aks-entra approve {run} --plan {digest} --reason rehearsal", BROWSER=DANA)
+    return _type(
+        f"aks-entra migrate --follow {run} --yes --plan {digest} --approver demo --reason rehearsal", check=False
+    )
+
+
+def _digest(plan: Path) -> str:
+    return str(json.loads(plan.read_text())["digest"])
+
+
+def _signed_fleet() -> Path:
+    """Write the fleet file of the demo with approvers for the canary. Returns where it is."""
+    yaml = YAML()
+    fleet = yaml.load(_input("fleet.yaml"))
+    approvers = yaml.load(_input("approvers.yaml"))
+    fleet["rollout"]["stages"][0]["gate_before"] = {"approval": {"approvers": approvers}}
+    made = STATE / "contoso.yaml"
+    yaml.dump(fleet, made)
+    return made
 
 
 @contextmanager
@@ -113,10 +152,21 @@ def _wait_until_ready(up: subprocess.Popen[bytes], log: Path) -> str:
     raise SystemExit(f"Prefect did not start:\n{log.read_text()}")
 
 
-def _type(line: str, *, check: bool = True) -> int:
+def _told(line: str, *, quiet: bool = False) -> str:
+    """Run a command line, and return what it prints on stdout."""
+    if not quiet:
+        print(f"\n$ {line}", flush=True)
+    errors = subprocess.DEVNULL if quiet else None
+    done = subprocess.run(line.split(), stdout=subprocess.PIPE, stderr=errors, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"`{line}` ended with exit code {done.returncode}")
+    return done.stdout
+
+
+def _type(line: str, *, check: bool = True, **environment: str) -> int:
     """Print a command line as a user types it, and run it."""
     print(f"\n$ {line}", flush=True)
-    status = subprocess.call(line.split())
+    status = subprocess.call(line.split(), env={**os.environ, **environment})
     if check and status != 0:
         raise SystemExit(f"`{line}` ended with exit code {status}")
     return status
