@@ -67,7 +67,7 @@ def _inside(*, ask: bool) -> int:
             migrated = _type(f"aks-entra migrate {plan}", check=False)
         else:
             _say(
-                "Day 3: do it. Dana, a person of the made-up tenant, signs the canary's approval. The demo approves the rest."
+                "Day 3: do it. Dana, a person of the made-up tenant, signs for the canary. The demo approves the rest."
             )
             migrated = _migrate(plan)
         _say("Day 4: prove it.")
