@@ -46,7 +46,13 @@ async def test_arm_returns_policies_windows_versions_and_writers(opened: Opener)
     async with opened() as session:
         arm, ops = session.ports.arm, cluster("ops-01", "ops-weu")
         assert await arm.policies(ops) == (
-            Policy(name="No local", scope=GROUP, definition=LOCAL_ACCOUNTS_POLICY, effect="Deny"),
+            Policy(
+                name="No local",
+                scope=GROUP,
+                definition=LOCAL_ACCOUNTS_POLICY,
+                effect="Deny",
+                assignment=f"{GROUP}/providers/Microsoft.Authorization/policyAssignments/no-local",
+            ),
         )
         assert await arm.policies(cluster("plain")) == ()
         (window,) = await arm.maintenance_windows(ops) or ()

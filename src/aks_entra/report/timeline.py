@@ -36,6 +36,8 @@ WIDTH: Final = 1000.0
 """Of the time axis, in units of the picture."""
 NARROWEST: Final = 3.0
 _TICKS: Final = 4
+_SHORT: Final = timedelta(minutes=10)
+"""A picture of less time shows seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,9 +306,10 @@ def _drawn(title: str, lines: Sequence[_Line], counted: str) -> Picture:
 def _ticks(began: datetime, ended: datetime) -> Iterator[Tick]:
     for place in range(_TICKS + 1):
         moment = began + (ended - began) * place / _TICKS
-        form = "%Y-%m-%d %H:%M" if place == 0 else "%m-%d %H:%M" if moment.date() != began.date() else "%H:%M"
+        clock = "%H:%M:%S" if ended - began < _SHORT else "%H:%M"
+        day = "%Y-%m-%d " if place == 0 else "%m-%d " if moment.date() != began.date() else ""
         anchor = "start" if place == 0 else "end" if place == _TICKS else "middle"
-        yield Tick(at=WIDTH * place / _TICKS, words=f"{moment:{form}}", anchor=anchor)
+        yield Tick(at=WIDTH * place / _TICKS, words=f"{moment:{day}{clock}}", anchor=anchor)
 
 
 def _counted(lines: Iterable[_Line]) -> str:
