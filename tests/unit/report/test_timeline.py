@@ -51,6 +51,17 @@ def test_a_bar_goes_from_the_look_before_a_write_to_its_end() -> None:
     assert (refused.bars, refused.end, refused.words) == ((), None, "shop-weu/shop-006: refused; nothing was written")
 
 
+def test_a_picture_of_a_few_minutes_shows_seconds() -> None:
+    (picture,) = pictures(replace(timed(1), verdicts=timed(3).verdicts[2:]))
+    assert [tick.words for tick in picture.ticks] == [
+        "2026-11-24 09:02:00",
+        "09:04:00",
+        "09:06:00",
+        "09:08:00",
+        "09:10:00",
+    ]
+
+
 def test_a_picture_says_in_words_what_it_shows() -> None:
     assert pictures(timed(7))[0].words == (
         "Clusters, from 2026-11-24 09:00 to 2026-11-24 09:36 UTC: clusters 1 to 7; "
