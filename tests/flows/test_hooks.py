@@ -15,17 +15,23 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from aks_entra import prefect_client
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.evidence.hook_runs import HookRan, HookStatus
-from aks_entra.core.hooks.model import RunDeployment
+from aks_entra.core.hooks.model import EmitEvent, RunDeployment, UpdateArgoCdSecret
 from aks_entra.core.hooks.results import rotation_in
+from aks_entra.core.planning.job import Job
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import events
 from aks_entra.prefect_client.hooks import TAG, require_deployments, run_deployment
+from aks_entra.settings import Settings
+from aks_entra.wiring import open_session
+from tasks import hooks as hook_tasks
 from tests.flows.conftest import SUBSCRIPTION
 from tests.flows.stages import ALL
 from tests.support.sent_events import sent
 
 if TYPE_CHECKING:
+    from aks_entra.core.evidence.observations import CertificatesRotated
+    from aks_entra.core.hooks.model import Hook
     from aks_entra.core.verdict.verdict import Verdict
     from tests.flows.conftest import PrefectStack, Until
 
@@ -85,6 +91,20 @@ async def tries(plan: str) -> None:
     assert anew.detail.split()[1] != failed.detail.split()[1]
 
 
+async def done_already(job: Job, after: tuple[Hook, ...], rotated: CertificatesRotated) -> None:
+    """The tasks of hooks, in this process: what is done already stays done."""
+    argo, run, emit = (after[place] for place in (ARGO, RUN, EMIT))
+    assert isinstance(argo, UpdateArgoCdSecret)
+    assert isinstance(run, RunDeployment)
+    assert isinstance(emit, EmitEvent)
+    async with open_session(Settings()):
+        known = await hook_tasks.new_authority.fn(job, rotated)
+        written = await hook_tasks.update_argocd_secret.fn(job, argo, rotated, known)
+        assert (written.status, written.detail) == (HookStatus.DONE, "secret one had the new CA already")
+        assert (await hook_tasks.run_deployment.fn(job, RUN, run, known)).status is HookStatus.DONE
+        assert (await hook_tasks.emit.fn(job, emit, known)).status is HookStatus.DONE
+
+
 async def test_hooks_run_after_the_rotation_and_only_those_that_are_left_run_again(
     stack: PrefectStack, until: Until
 ) -> None:
@@ -119,6 +139,7 @@ async def test_hooks_run_after_the_rotation_and_only_those_that_are_left_run_aga
             runs = await client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=tags))
         assert [one.parameters["tenant"] for one in runs if "tenant" in one.parameters] == [True]
         await tries(plan.digest)
+        await done_already(Job(digest=plan.digest, plan=plan.clusters[0], prover=plan.prover), plan.after, rotated)
         event = (await sent(events.cluster_id(CLUSTER.key), "contoso.ca-rotated"))["contoso.ca-rotated"]
         assert event["payload"]["who"] == "hooked/one"
         assert event["payload"]["ca_fingerprint"] == rotated.ca_after

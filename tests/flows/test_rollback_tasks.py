@@ -11,7 +11,15 @@ from aks_entra import prefect_client
 from aks_entra.planning.rollback import chosen
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
-from tasks.planning import due_to_write, plan_changes, plan_rotations, read_windows, shown_writes
+from tasks.planning import (
+    due_to_write,
+    plan_changes,
+    plan_rotations,
+    read_logs,
+    read_owners,
+    read_windows,
+    shown_writes,
+)
 from tasks.rollback import plan_way_back
 from tests.flows.coordinator import batch_of
 from tests.flows.stages import UNGATED
@@ -29,6 +37,9 @@ async def test_every_step_of_the_way_back_is_a_task(stack: PrefectStack) -> None
         clusters = tuple(one.cluster for one in done.clusters)
         async with open_session(Settings()):
             assert await read_windows.fn(clusters) == ((),)
+            assert await read_owners.fn(clusters) == {clusters[0].key: ""}
+            [heard] = (await read_logs.fn(clusters, 3600)).values()
+            assert heard.log is None or heard.unknown or not heard.log.callers
             assert await plan_changes.fn(done, clusters) is None
             assert await due_to_write.fn(done, clusters) == ()
             [shown] = await shown_writes.fn(done, clusters)
