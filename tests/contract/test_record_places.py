@@ -15,8 +15,9 @@ from aks_entra.adapters.records import archive
 from aks_entra.adapters.records.azure_blobs import AzureBlobs
 from aks_entra.adapters.records.check import check
 from aks_entra.adapters.records.folder import FolderBlobs
-from aks_entra.adapters.records.store import DAMAGED, Records
+from aks_entra.adapters.records.store import Records
 from aks_entra.errors import AksEntraError, Refused, TryLater
+from aks_entra.ports.records import DAMAGED
 from tests.support.blob_storage import HOST, MemoryBlobs, Person, azurite, in_memory, tunnel
 
 Opened = Callable[[str], Records]

@@ -77,17 +77,14 @@ async def _prefect() -> PrefectServer | None:
 async def _records() -> RecordStore | None:
     """Look at the store of records. None if neither a store nor a Prefect server is named."""
     api = os.environ.get("PREFECT_API_URL", "")
-    place = read_settings().records or server_auth.stored_records(api)
+    place = server_auth.records_place(read_settings(), api)
     shared = bool(api) and not server_auth.on_this_machine(api)
     if not place:
         return RecordStore(shared=shared) if api else None
     found = RecordStore(place=place, folder="://" not in place, shared=shared)
     try:
-        store = open_store(read_settings().model_copy(update={"records": place}))
-        try:
+        async with open_store(read_settings().model_copy(update={"records": place})) as store:
             await store.keys("")
-        finally:
-            await store.close()
     except AksEntraError as error:
         return replace(found, error=error.message, remedy=error.remedy)
     return found

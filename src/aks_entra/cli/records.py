@@ -15,7 +15,7 @@ from aks_entra.cli.deferred import prefect_client
 from aks_entra.cli.plan_input import read_settings
 from aks_entra.core.durations import stamp
 from aks_entra.documents import unpack
-from aks_entra.host.server_auth import stored_records
+from aks_entra.host.server_auth import records_place
 from aks_entra.report.terminal import table
 
 if TYPE_CHECKING:
@@ -198,9 +198,6 @@ async def _opened(store: str | None) -> AsyncIterator[Records]:
     from aks_entra.adapters.records import open_store  # noqa: PLC0415 - `--help` does without it
 
     settings = read_settings()
-    place = store if store is not None else settings.records or stored_records(os.environ.get("PREFECT_API_URL", ""))
-    opened = open_store(settings.model_copy(update={"records": place}))
-    try:
+    place = store if store is not None else records_place(settings, os.environ.get("PREFECT_API_URL", ""))
+    async with open_store(settings.model_copy(update={"records": place})) as opened:
         yield opened
-    finally:
-        await opened.close()

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from aks_entra.errors import Refused
 from aks_entra.host.file_trust import private_folder, read_private, write_private
+from aks_entra.settings import Settings
 
 SET_BY_HAND: Final = "PREFECT_SERVER_API_AUTH_STRING"
 """Prefect's name for what the server asks for; PREFECT_API_AUTH_STRING is what clients send."""
@@ -86,6 +87,11 @@ def stored_string(api: str) -> str | None:
         if string := read_private(file):
             return string
     return None
+
+
+def records_place(settings: Settings, api: str) -> str:
+    """Return what AKS_ENTRA_RECORDS says, or else the store of the server that this user's `aks-entra up` started."""
+    return settings.records or stored_records(api)
 
 
 def stored_records(api: str) -> str:

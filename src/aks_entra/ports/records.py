@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
+
+DAMAGED: Final = "RecordDamaged"
+"""The code of the error for a record whose bytes are not those that were stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +44,7 @@ class RecordStore(Protocol):
     """Adds records and reads them. Each method raises Refused or TryLater if the store cannot be reached or read.
 
     A record whose bytes do not match its digest is returned by no method; the record before it does not take its
-    place: its key raises Refused with the code `RecordDamaged`, and other keys can still be read.
+    place: its key raises Refused with the code `DAMAGED`, and other keys can still be read.
     """
 
     async def append(self, key: str, packed: str, *, kind: str, flow_run: UUID | None = None) -> StoredRecord:

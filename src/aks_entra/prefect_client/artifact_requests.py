@@ -24,6 +24,7 @@ from prefect.client.schemas.sorting import ArtifactCollectionSort, ArtifactSort
 
 from aks_entra.documents import unpack
 from aks_entra.errors import Refused
+from aks_entra.ports.records import DAMAGED
 from aks_entra.text.safe import for_storage
 
 PAGE: Final = 200
@@ -49,7 +50,7 @@ class Stored:
     def text(self) -> str:
         """The text. Raises Refused, with its key, if it is damaged; others can still be read."""
         if self.problem:
-            raise Refused(f"{self.key}: {self.problem}", remedy="run `aks-entra records check`", code="RecordDamaged")
+            raise Refused(f"{self.key}: {self.problem}", remedy="run `aks-entra records check`", code=DAMAGED)
         try:
             return unpack(self.packed)
         except Refused as error:

@@ -47,10 +47,11 @@ FLEET_RUNS: Final = {"migrate": MIGRATE_FLEET, "verify": VERIFY_FLEET, "inventor
 """The runs of a fleet file, each with the deployment that a fleet's own deployment is made from."""
 COORDINATOR: Final = "migrate-fleet"  # name of the flow
 WINDOW_CLOSED: Final = "WindowClosed"
+"""The final state of a batch in which the window of some clusters closed before their turn."""
 NOT_QUIET: Final = "NotQuiet"
+"""The final state of a batch in which a caller with an old credential came back before the turn of some clusters."""
 CUT_SHORT: Final = frozenset({WINDOW_CLOSED, NOT_QUIET})
 """Names of the final states of a batch whose gate shut again before the turn of all its clusters."""
-"""The final state of a batch in which the window of some clusters closed before their turn."""
 SKIPPED: Final = "Skipped"
 """The final state of a scheduled migration that did not begin, because the one before is not over."""
 GATED: Final = (COORDINATOR, "grant-access", "apply-conditional-access")

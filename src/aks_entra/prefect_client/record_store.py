@@ -23,8 +23,8 @@ from prefect.settings import get_current_settings
 from aks_entra.adapters.records import open_store
 from aks_entra.documents import pack
 from aks_entra.errors import Refused
-from aks_entra.host.server_auth import stored_records
-from aks_entra.ports.records import RecordStore, StoredRecord
+from aks_entra.host.server_auth import records_place
+from aks_entra.ports.records import DAMAGED, RecordStore, StoredRecord
 from aks_entra.prefect_client import artifact_requests
 from aks_entra.prefect_client.artifact_requests import Stored
 from aks_entra.prefect_client.coalesced import CoalescedRequests
@@ -34,7 +34,6 @@ from aks_entra.text.markdown import code
 
 NOTE: Final = "record-store"
 """The key of the note at Prefect's server, and of the record that it names."""
-_DAMAGED: Final = "RecordDamaged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +74,7 @@ class KeptRecords:
         try:
             found = await self.store.newest(keys)
         except Refused as error:
-            if error.code != _DAMAGED:
+            if error.code != DAMAGED:
                 raise
             if len(keys) > 1:  # one of them is damaged: the others are still read
                 each = await asyncio.gather(*(self._in_store(frozenset({key})) for key in sorted(keys)))
@@ -94,7 +93,7 @@ class KeptRecords:
         try:
             return {one.key: _stored(one) for one in await self.store.newest_under(prefix)}
         except Refused as error:
-            if error.code != _DAMAGED:
+            if error.code != DAMAGED:
                 raise
             return await self._in_store(frozenset(await self.store.keys(prefix)))
 
@@ -154,11 +153,8 @@ class _Here:
         """Open the store. It is closed when the event loop ends, which ends its asynchronous generators."""
 
         async def until_the_end() -> AsyncIterator[RecordStore]:
-            store = open_store(Settings(records=place))
-            try:
+            async with open_store(Settings(records=place)) as store:
                 yield store
-            finally:
-                await store.close()
 
         self._open = until_the_end()
         return await anext(self._open)
@@ -174,16 +170,13 @@ async def without_server() -> AsyncIterator[RecordStore | None]:
     if not settings.records:
         yield None
         return
-    store = open_store(settings)
-    try:
+    async with open_store(settings) as store:
         yield store
-    finally:
-        await store.close()
 
 
 def place_here() -> str:
-    """Return what AKS_ENTRA_RECORDS says, or else the folder of the server that this user's `aks-entra up` started."""
-    return Settings().records or stored_records(get_current_settings().api.url or "")
+    """Return the place of the store of records at the present server. Empty: there is none."""
+    return records_place(Settings(), get_current_settings().api.url or "")
 
 
 async def _begin(client: PrefectClient, store: RecordStore, place: str) -> KeptRecords:

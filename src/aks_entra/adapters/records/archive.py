@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from aks_entra.adapters.records.blobs import Blobs
-from aks_entra.adapters.records.store import ROOT, Name, parsed
+from aks_entra.adapters.records.store import AT_ONCE, ROOT, Name, parsed
 from aks_entra.bounded_gather import bounded_gather
 from aks_entra.errors import Refused
 
-_AT_ONCE = 32
 _LARGEST = 64 * 1024 * 1024
 
 
@@ -67,7 +66,7 @@ async def bring_in(blobs: Blobs, file: Path, tell: Callable[[str], None] = lambd
     batch: list[tuple[str, bytes]] = []
 
     async def flush() -> None:
-        await bounded_gather(lambda one: blobs.create(*one), batch, at_once=_AT_ONCE)
+        await bounded_gather(lambda one: blobs.create(*one), batch, at_once=AT_ONCE)
         batch.clear()
 
     found = 0
@@ -76,7 +75,7 @@ async def bring_in(blobs: Blobs, file: Path, tell: Callable[[str], None] = lambd
         if path not in there:
             added += 1
             batch.append((path, content))
-        if len(batch) >= _AT_ONCE:
+        if len(batch) >= AT_ONCE:
             await flush()
             tell(f"imported {added} records")
     await flush()

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aks_entra.adapters.records.blobs import Blobs
-from aks_entra.adapters.records.store import ROOT, Name, parsed
+from aks_entra.adapters.records.store import AT_ONCE, ROOT, Name, parsed
 from aks_entra.bounded_gather import bounded_gather
 from aks_entra.errors import Refused
-
-_AT_ONCE = 32
 
 Kind = Literal["damaged", "missing", "unfinished", "foreign"]
 
@@ -80,7 +78,7 @@ async def check(blobs: Blobs, tell: Callable[[str], None] = lambda _text: None) 
         named.update(dict.fromkeys(record.before, path))
         return None
 
-    problems += [one for one in await bounded_gather(read, ours, at_once=_AT_ONCE) if one is not None]
+    problems += [one for one in await bounded_gather(read, ours, at_once=AT_ONCE) if one is not None]
     there = {name.digest for name in ours.values()}
     problems += [
         Problem(kind="missing", what=digest, because=f"{path.removeprefix(ROOT)} rests on it")

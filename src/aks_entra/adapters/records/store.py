@@ -16,21 +16,20 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 from uuid import UUID
 
 from aks_entra.adapters.records.blobs import Blobs
 from aks_entra.bounded_gather import bounded_gather
 from aks_entra.core.durations import moment
 from aks_entra.errors import Refused
-from aks_entra.ports.records import StoredRecord
+from aks_entra.ports.records import DAMAGED, StoredRecord
 
 ROOT: Final = "records/"
-DAMAGED: Final = "RecordDamaged"
 VERSION: Final = 1
 MOST_NAMED: Final = 2000
 """How many records one record names at most. Those that are left are named by the next one of the same process."""
-_AT_ONCE: Final = 32
+AT_ONCE: Final = 32
 _KEY: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,511}")
 _NAME: Final = re.compile(
     rf"{ROOT}(?P<key>{_KEY.pattern})/(?P<sequence>\d{{12}})-(?P<at>\d{{8}}T\d{{12}}Z)-(?P<hex>[0-9a-f]{{64}})"
@@ -101,14 +100,14 @@ class Records:
             return await self._read(names[-1]) if names else None
 
         wanted = tuple(dict.fromkeys(keys))
-        return dict(zip(wanted, await bounded_gather(one, wanted, at_once=_AT_ONCE), strict=True))
+        return dict(zip(wanted, await bounded_gather(one, wanted, at_once=AT_ONCE), strict=True))
 
     async def newest_under(self, prefix: str) -> tuple[StoredRecord, ...]:
         """Return the newest record of each key that begins with the prefix: see the port."""
         newest = {}
         for path in await self._names_below(ROOT + prefix):
             newest[path.rpartition("/")[0]] = path
-        return await bounded_gather(self._read, newest.values(), at_once=_AT_ONCE)
+        return await bounded_gather(self._read, newest.values(), at_once=AT_ONCE)
 
     async def keys(self, prefix: str = "") -> tuple[str, ...]:
         """Return each key that begins with the prefix and has a record, damaged or not."""
@@ -116,11 +115,17 @@ class Records:
 
     async def versions(self, key: str) -> tuple[StoredRecord, ...]:
         """Return every record of a key, newest first."""
-        return await bounded_gather(self._read, reversed(await self._names(key)), at_once=_AT_ONCE)
+        return await bounded_gather(self._read, reversed(await self._names(key)), at_once=AT_ONCE)
 
     async def close(self) -> None:
         """Close the connections."""
         await self.blobs.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
 
     async def _names(self, key: str) -> list[str]:
         return await self._names_below(f"{ROOT}{key}/")
@@ -143,7 +148,7 @@ class Records:
 
 
 def parsed(path: str, content: bytes) -> tuple[StoredRecord, int]:
-    """Return the record in a blob, and its sequence. Raises Refused (code RecordDamaged) if the bytes are others."""
+    """Return the record in a blob, and its sequence. Raises Refused (code DAMAGED) if the bytes are others."""
     name = Name.parse(path)
     if name is None:
         raise _damaged(path, "this is not the name of a record")

@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from aks_entra.adapters.records import Container, archive, open_store, place_of
 from aks_entra.adapters.records.check import check
 from aks_entra.adapters.records.folder import FolderBlobs
-from aks_entra.adapters.records.store import DAMAGED, ROOT, Records
+from aks_entra.adapters.records.store import ROOT, Records
 from aks_entra.errors import Refused
+from aks_entra.ports.records import DAMAGED
 from aks_entra.settings import Settings
 
 RUN = UUID("0d6d3f0a-1b1f-4b35-9c0e-6c9f0c6a7d11")
