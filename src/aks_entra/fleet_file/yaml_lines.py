@@ -14,6 +14,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from aks_entra.core.storable import storable
+
 Path: TypeAlias = tuple[str | int, ...]
 Value: TypeAlias = "str | int | float | bool | list[Value] | dict[str, Value] | None"
 
@@ -118,7 +120,21 @@ def _value(document: Document, node: Node, path: Path, within: tuple[int, ...]) 
     if isinstance(node, SequenceNode):
         return [_value(document, item, (*path, index), within) for index, item in enumerate(node.value)]
     quoted = not isinstance(node, ScalarNode) or node.style is not None or str(node.tag) == "tag:yaml.org,2002:str"
-    return _scalar(str(node.value), quoted=quoted)
+    return _scalar(_text(document, str(node.value), path, line), quoted=quoted)
+
+
+def _text(document: Document, text: str, path: Path, line: int) -> str:
+    r"""Return a text in which each surrogate pair, such as JSON's `\ud83d\ude00`, is one character.
+
+    Half of a pair is reported: it is no character, and UTF-8 cannot encode it.
+    """
+    if text.isascii():
+        return text
+    try:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    except UnicodeDecodeError:
+        document.report(path, line, "contains half of a surrogate pair", "write the character itself")
+        return str(storable(text))
 
 
 def _mapping(document: Document, node: MappingNode, path: Path, within: tuple[int, ...]) -> Value:
@@ -130,7 +146,7 @@ def _mapping(document: Document, node: MappingNode, path: Path, within: tuple[in
         if not isinstance(key_node, ScalarNode):
             document.report(path, line, "the key is not a word", "write `key: value`")
             continue
-        key = str(key_node.value)
+        key = _text(document, str(key_node.value), path, line)
         if key == "<<" and key_node.style is None:
             merged |= _merged(document, value_node, path, within)
             continue

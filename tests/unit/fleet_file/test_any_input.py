@@ -57,6 +57,20 @@ def test_what_the_model_accepts_can_be_arranged(tree: dict[str, Any]) -> None:
         FleetFile.model_validate(tree).to_fleet()
 
 
+@pytest.mark.parametrize("half", [r"\ud83d", r"\ude00", r"a\ude00\ud83d"])
+def test_half_of_a_surrogate_pair_is_named_with_its_field(half: str) -> None:
+    for tree in ('"name": "%s"', '"name": "a", "%s": 1', '"name": "a", "target": {"doors": {"x": "%s"}}'):
+        with pytest.raises(Refused, match=r"fleet\.yaml:2: .*contains half of a surrogate pair"):
+            parse_fleet_file('{"version": 1,\n' + tree % half + "}", "fleet.yaml")
+
+
+def test_a_surrogate_pair_of_json_is_one_character() -> None:
+    text = json.dumps({"version": 1, "name": "f", "clusters": ["😀"], "target": {"accounts": "😀"}})
+    assert "\\ud83d\\ude00" in text
+    with pytest.raises(Refused, match="😀"):
+        parse_fleet_file(text, "fleet.yaml")
+
+
 def test_a_number_beyond_all_bounds() -> None:
     with pytest.raises(Refused):
         parse_fleet_file('{"version": 1e999, "name": -99999999999999999999, "clusters": 1, "target": {}}', "fleet.yaml")
