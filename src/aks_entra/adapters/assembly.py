@@ -40,6 +40,14 @@ if TYPE_CHECKING:
     from aks_entra.ports.access import AccessPorts, PersonSpec
 
 
+def load() -> None:
+    """Import what a session that plans or migrates uses later, except the Kubernetes client.
+
+    These imports take up to half a second. On an event loop, nothing else would run during that time.
+    """
+    import aks_entra.adapters.graph.directory  # noqa: F401
+
+
 @asynccontextmanager
 async def open_services(
     settings: Settings,
