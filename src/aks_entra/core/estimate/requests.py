@@ -25,12 +25,12 @@ START: Final[Mapping[Limit, int]] = {ARM_READS: 1, ARM_WRITES: 1, AKS_REST: 1}
 """Of one cluster more, until the first step of its migration begins."""
 
 STEPS: Final[Mapping[str, Mapping[Limit, int]]] = {
-    "enable-entra": {ARM_READS: 3, ARM_WRITES: 1},
-    "prove-sign-in": {ARM_READS: 1},
-    "record-baseline": {ARM_READS: 1, ARM_WRITES: 1, AKS_REST: 1},
-    "disable-local-accounts": {ARM_READS: 3, ARM_WRITES: 2, AKS_REST: 1},
-    "rotate-certificates": {ARM_READS: 2, ARM_WRITES: 3, AKS_REST: 3},
-    "verify-outcome": {ARM_READS: 6, ARM_WRITES: 1, AKS_REST: 1},
+    "enable-entra": {ARM_READS: 2, ARM_WRITES: 1},
+    "prove-sign-in": {},
+    "record-baseline": {ARM_WRITES: 1, AKS_REST: 1},
+    "disable-local-accounts": {ARM_READS: 2, ARM_WRITES: 2, AKS_REST: 1},
+    "rotate-certificates": {ARM_READS: 2, ARM_WRITES: 2, AKS_REST: 2},
+    "verify-outcome": {ARM_READS: 4, ARM_WRITES: 1, AKS_REST: 1},
 }
 """Of each step, by its `kind`."""
 
