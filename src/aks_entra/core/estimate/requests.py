@@ -16,7 +16,7 @@ from aks_entra.core.steps import Step
 PLAN: Final[Mapping[Limit, int]] = {ARM_READS: 2, ARM_WRITES: 1, AKS_REST: 2}
 """Of one cluster more in a first plan of up to `WINDOWS_UP_TO` clusters."""
 
-WINDOWS_UP_TO: Final = 100
+WINDOWS_UP_TO: Final = 50
 """Clusters of a plan that reads the maintenance windows of each. Each read takes one of the requests that AKS allows
 once a second for all clusters of a subscription, and each cluster's CA takes one already.
 """
