@@ -66,6 +66,7 @@ from aks_entra.prefect_client.notifications import wanted as wanted_notification
 from aks_entra.prefect_client.overview import Waiting, waiting
 from aks_entra.prefect_client.part_runs import plan_elsewhere
 from aks_entra.prefect_client.record_store import import_from_prefect
+from aks_entra.prefect_client.retention import prunable
 from aks_entra.prefect_client.run_end import await_end
 from aks_entra.prefect_client.runs import (
     find_run,
@@ -132,6 +133,7 @@ __all__ = [
     "page_of",
     "plan_elsewhere",
     "pools_without_worker",
+    "prunable",
     "records",
     "report_of",
     "request",
