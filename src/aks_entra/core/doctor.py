@@ -91,8 +91,8 @@ class PrefectServer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordStore:
-    """The store of records. `place` is empty if none is set, and `error` if it can be read.
+class PlaceOfRecords:
+    """What was found of the store of records. `place` is empty if none is set, and `error` if it can be read.
 
     `folder`: it is a folder, which other machines reach only if they mount it. `shared`: the Prefect server that
     PREFECT_API_URL names is on another machine, so that others may work with it.
@@ -120,7 +120,7 @@ class Patient:
     cluster_tenant: str = ""
     cluster_error: str = ""
     prefect: PrefectServer | None = None
-    records: RecordStore | None = None
+    records: PlaceOfRecords | None = None
 
 
 def version_in(text: str) -> tuple[int, int, int] | None:
@@ -285,7 +285,7 @@ def _schedules(overdue: tuple[Overdue, ...]) -> tuple[Check, ...]:
     )
 
 
-def _records(store: RecordStore | None) -> tuple[Check, ...]:
+def _records(store: PlaceOfRecords | None) -> tuple[Check, ...]:
     if store is None:
         return ()
     name, wanted = "store of records", "outlives Prefect's database"
