@@ -182,11 +182,15 @@ async def test_what_only_prefect_has_is_read_from_there_and_imported_once(lossy:
             for text in ("first", "second"):
                 await artifact_requests.create(client, name, pack(text), kind="skip")
         assert await kept.newest(name) is None, "this server never had records that its store lacks"
+        assert not await prefect_client.has_records_only_at_prefect()
+        kept.whole = False
+        assert await prefect_client.has_records_only_at_prefect()
         read = await before.newest(name)
         assert read is not None
         assert read.text == "second"
         assert [one.key for one in await before.newest_under(key("skip", "1"))] == [name]
         assert await import_from_prefect() == 2
+        assert not await prefect_client.has_records_only_at_prefect()
         assert [one.text for one in await kept.versions_of(name)] == ["second", "first"]
         async with get_client() as client:
             await artifact_requests.create(client, name, pack("from an earlier version"), kind="skip")

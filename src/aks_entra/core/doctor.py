@@ -285,6 +285,10 @@ def _schedules(overdue: tuple[Overdue, ...]) -> tuple[Check, ...]:
     )
 
 
+_ONLY_READ: Final = "only read, nothing was written"
+"""A record that a check writes could not be taken back: the store may be immutable."""
+
+
 def _records(store: PlaceOfRecords | None) -> tuple[Check, ...]:
     if store is None:
         return ()
@@ -294,9 +298,12 @@ def _records(store: PlaceOfRecords | None) -> tuple[Check, ...]:
     if not store.place:
         found, remedy = "none: records are lost with Prefect's database", "set AKS_ENTRA_RECORDS"
     elif store.folder and store.shared:
-        found, remedy = f"{store.place}, a folder", "use az://ACCOUNT/CONTAINER, or a folder that all workers mount"
+        found, remedy = (
+            f"{store.place}, a folder; {_ONLY_READ}",
+            "use az://ACCOUNT/CONTAINER, or a folder that all workers mount",
+        )
     else:
-        return (Check(name=name, light=Light.OK, found=store.place, wanted=wanted),)
+        return (Check(name=name, light=Light.OK, found=f"{store.place}; {_ONLY_READ}", wanted=wanted),)
     remedy = f"{remedy} (docs/how-to/records.md)"
     return (Check(name=name, light=Light.WARNING, found=found, wanted=wanted, remedy=remedy),)
 

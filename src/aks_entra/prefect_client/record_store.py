@@ -245,6 +245,12 @@ def _elsewhere(note: Note, but: str) -> Refused:
     )
 
 
+async def has_records_only_at_prefect() -> bool:
+    """Return whether this server had records before its store, and nobody has copied them yet."""
+    kept = await kept_records()
+    return kept is not None and not kept.whole
+
+
 async def import_from_prefect() -> int:
     """Copy to the store every record that only Prefect has, and return how many. A second time copies nothing.
 

@@ -163,9 +163,9 @@ def test_without_a_prefect_server_nothing_is_said_of_it() -> None:
     [
         (PlaceOfRecords(error="403", remedy="a role"), Light.FAILED, "403"),
         (PlaceOfRecords(), Light.WARNING, "lost with Prefect's database"),
-        (PlaceOfRecords(place="/records", folder=True, shared=True), Light.WARNING, "/records, a folder"),
-        (PlaceOfRecords(place="/records", folder=True), Light.OK, "/records"),
-        (PlaceOfRecords(place="az://acc/records", shared=True), Light.OK, "az://acc/records"),
+        (PlaceOfRecords(place="/records", folder=True, shared=True), Light.WARNING, "/records, a folder; only read"),
+        (PlaceOfRecords(place="/records", folder=True), Light.OK, "/records; only read, nothing was written"),
+        (PlaceOfRecords(place="az://acc/records", shared=True), Light.OK, "az://acc/records; only read, nothing"),
     ],
 )
 def test_the_store_of_records_is_examined(store: PlaceOfRecords, light: Light, words: str) -> None:
