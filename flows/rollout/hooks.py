@@ -10,7 +10,7 @@ from typing import assert_never
 from aks_entra.core.durations import exact_stamp
 from aks_entra.core.evidence.hook_runs import HookRan, HookStatus
 from aks_entra.core.evidence.observations import CertificatesRotated
-from aks_entra.core.hooks.model import EmitEvent, Hook, RunDeployment, UpdateArgoCdSecret, words_of
+from aks_entra.core.hooks.model import EmitEvent, Hook, RunDeployment, UpdateArgoCdSecret, UpdateFluxSecret, words_of
 from aks_entra.core.hooks.results import DueHook, HookEnd, due, not_yet, rotation_in
 from aks_entra.core.planning.job import Job
 from aks_entra.core.verdict.verdict import Verdict, with_hooks
@@ -22,7 +22,7 @@ from aks_entra.prefect_client.migration_records import store_verdict
 from aks_entra.wiring import current_session
 from flows.rollout.cancellation import SECONDS
 from tasks.evidence import say_evidence
-from tasks.hooks import emit, new_authority, run_deployment, update_argocd_secret
+from tasks.hooks import emit, new_authority, run_deployment, update_argocd_secret, update_flux_secret
 
 AGAIN = "aks-entra migrate --resume RUN: it asks for an approval, and runs the hooks that are not done"
 
@@ -75,6 +75,8 @@ async def _run(job: Job, one: DueHook, rotated: CertificatesRotated, known: Mapp
         match one.hook:
             case UpdateArgoCdSecret():
                 return await update_argocd_secret(job, one.hook, rotated, known)
+            case UpdateFluxSecret():
+                return await update_flux_secret(job, one.hook, rotated, known)
             case RunDeployment():
                 return await run_deployment(job, one.place, one.hook, known)
             case EmitEvent():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from aks_entra.core.cluster import Identity
-from aks_entra.core.hooks.model import EmitEvent, Hook, UpdateArgoCdSecret
+from aks_entra.core.hooks.model import EmitEvent, Hook, UpdateArgoCdSecret, UpdateFluxSecret
 from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup, WantedTarget
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.target import RotationPolicy
 from aks_entra.planning.planner import plan_again, plan_fleet
-from aks_entra.ports.hubs import ArgoCdSecret
+from aks_entra.ports.hubs import ArgoCdSecret, FluxSecret
 from tests.support.memory_model import ADMINS, SUBSCRIPTION
 from tests.support.memory_ports import World
 
@@ -62,6 +62,24 @@ async def test_the_name_of_the_secret_counts() -> None:
     elsewhere = UpdateArgoCdSecret(cluster="hub-weu/hub-01", namespace="argo-cd")
     _, said = await planned(two_clusters(), named, other, elsewhere)
     assert said == {"shop-01": ["W165", "W165"], "shop-02": ["W165", "W165", "W165"]}
+
+
+async def test_a_kubeconfig_of_flux_that_the_rotation_ends_is_named_before_anything_is_written() -> None:
+    world = two_clusters()
+    server = f"https://{next(iter(world.clusters.values())).fqdn}"
+    ends = "the rotation ends its client certificate"
+    world.hubs.flux["flux-system", "shop-01", ""] = FluxSecret(server=server, problem=ends)
+    world.hubs.flux["flux-system", "shop-02", ""] = FluxSecret(server=server)
+    plan, said = await planned(world, UpdateFluxSecret(cluster="hub-weu/hub-01", name="{name}"))
+    assert said == {"shop-01": ["W165"], "shop-02": ["W165"]}  # the secret of shop-02 is for another server
+    first, second = (next(one for one in plan.clusters[place].findings if one.rule == "W165") for place in range(2))
+    assert ends in first.message
+    assert "configMapRef" in first.remedy
+    assert "Flux in namespace flux-system of hub-weu/hub-01 has no secret" in second.message
+    world.hubs.flux["flux-system", "shop-01", ""] = FluxSecret(server=server)
+    del world.hubs.flux["flux-system", "shop-02", ""]
+    _, said = await planned(world, UpdateFluxSecret(cluster="hub-weu/hub-01", name="{name}"))
+    assert said == {"shop-01": [], "shop-02": ["W165"]}
 
 
 async def test_a_hub_that_cannot_be_read_is_unknown_and_refuses_nobody() -> None:

@@ -17,6 +17,7 @@ from aks_entra.core.hooks.model import (
     Hook,
     RunDeployment,
     UpdateArgoCdSecret,
+    UpdateFluxSecret,
     after_rotation,
     fields_in,
     filled,
@@ -34,6 +35,7 @@ from tests.support.rollouts import fleet_of
 
 HUB = "/subscriptions/s/resourceGroups/hub-weu/providers/Microsoft.ContainerService/managedClusters/hub-01"
 ARGO = UpdateArgoCdSecret(cluster="hub-weu/hub-01")
+FLUX = UpdateFluxSecret(cluster="hub-weu/hub-01", name="{name}")
 RUN = RunDeployment(deployment="tell/prod", parameters=(("cluster", "{cluster}"), ("times", 3)))
 TELL = EmitEvent(event="contoso.rotated")
 AFTER: tuple[Hook, ...] = (ARGO, RUN, TELL)
@@ -50,6 +52,8 @@ def ran(place: int, status: HookStatus = HookStatus.DONE, **how: Any) -> HookRan
     [
         (ARGO, "update_argocd_secret in hub-weu/hub-01 (namespace argocd)"),
         (replace(ARGO, cluster=HUB, name="{name}"), "update_argocd_secret in hub-weu/hub-01 (secret {name}, namespace argocd)"),
+        (FLUX, "update_flux_secret in hub-weu/hub-01 (secret {name}, namespace flux-system)"),
+        (replace(FLUX, key="kubeconfig"), "update_flux_secret in hub-weu/hub-01 (secret {name}, namespace flux-system, key kubeconfig)"),
         (RUN, "run_deployment tell/prod (cluster: {cluster}; times: 3; waits up to 30m)"),
         (RunDeployment(deployment="a/b", wait=False), "run_deployment a/b (does not wait)"),
         (TELL, "emit contoso.rotated"),
@@ -63,6 +67,7 @@ def test_a_plan_names_a_hook_with_everything_that_it_does(hook: Hook, words: str
 def test_a_hub_is_an_arm_id_or_a_cluster_in_the_same_subscription() -> None:
     own = ClusterId(subscription_id=SHOP.subscription_id, resource_group="hub-weu", name="hub-01")
     assert hub_of(ARGO, SHOP) == own
+    assert hub_of(FLUX, SHOP) == own
     assert hub_of(replace(ARGO, cluster=HUB), SHOP) == replace(own, subscription_id="s")
     for wrong in ("hub-01", "/hub-01", "a/b/c", "hub-weu/", ""):
         with pytest.raises(ValueError, match=r"names no cluster|is not the id"):
@@ -91,7 +96,15 @@ def test_the_digest_of_a_plan_covers_its_hooks_and_stays_without_them() -> None:
     bare = fleet_of(PLAN)
     digests = [bare.digest] + [
         replace(bare, after=after).digest
-        for after in ((ARGO,), (RUN,), (ARGO, RUN), (RUN, ARGO), (replace(RUN, wait=False),))
+        for after in (
+            (ARGO,),
+            (FLUX,),
+            (replace(FLUX, key="value"),),
+            (RUN,),
+            (ARGO, RUN),
+            (RUN, ARGO),
+            (replace(RUN, wait=False),),
+        )
     ]
     assert len(set(digests)) == len(digests)
     assert replace(bare, after=()).digest == bare.digest
