@@ -89,7 +89,7 @@ async def migrate_members(plan: str, stage: str, members: list[str]) -> State[An
                 return why.reason
             listener.begun(job.plan.cluster)
             tell(f"{job.plan.cluster}: the migration begins, under plan {short(job.digest)}")
-            verdict = await migrate_member(job, leases, tracker, fleet.after)
+            verdict = await migrate_member(job, leases, tracker, fleet.hooks_of(job.plan.cluster))
             tracker.give(verdict)
             ended.append(verdict)
             if counts_against(job.plan, verdict):

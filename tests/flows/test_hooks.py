@@ -40,8 +40,8 @@ AFTER: tuple[dict[str, Any], ...] = (
     {"update_argocd_secret": {"cluster": "hubs/argo", "name": "{name}"}},
     {"run_deployment": {"deployment": "inventory-fleet/inventory-fleet", "parameters": {"tenant": True}}},
     {"update_flux_secret": {"cluster": "hubs/argo", "name": "{name}"}},
-    {"emit": {"event": "contoso.ca-rotated", "payload": {"who": "{resource_group}/{name}"}}},
 )
+STAGE = {**ALL, "after": [{"emit": {"event": "contoso.ca-rotated", "payload": {"who": "{resource_group}/{name}"}}}]}
 CLUSTER = ClusterId(subscription_id=SUBSCRIPTION, resource_group="hooked", name="one")
 APPROVAL: dict[str, Any] = {"decision": "approve", "approver": "dana@contoso.com", "reason": "CHG-1042"}
 SECRETS = ("", "secrets")
@@ -129,9 +129,10 @@ async def test_hooks_run_after_the_rotation_and_only_those_that_are_left_run_aga
     server = base64.b64decode(secret["data"]["server"]).decode()
     store.put(SECRETS, kubeconfig_of(server), stack.sandbox.clock.now())
     with stack.inside():
-        plan = await stack.plan("hooked", ALL, after=AFTER)
-        with pytest.raises(Refused, match=r"`after\[0\].run_deployment`: .* no deployment nobody/made"):
-            await require_deployments((RunDeployment(deployment="nobody/made"),))
+        plan = await stack.plan("hooked", STAGE, after=AFTER)
+        staged = replace(plan.stages[0], after=(RunDeployment(deployment="nobody/made"),))
+        with pytest.raises(Refused, match=r"after of stage all: run_deployment: .* no deployment nobody/made"):
+            await require_deployments(replace(plan, stages=(staged,)))
         run = await prefect_client.start_migration(plan.digest)
         await until(run.id, lambda now: now.gate is not None)
         await prefect_client.decide(str(run.id), plan.digest, **APPROVAL)
@@ -162,7 +163,9 @@ async def test_hooks_run_after_the_rotation_and_only_those_that_are_left_run_aga
             runs = await client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=tags))
         assert [one.parameters["tenant"] for one in runs if "tenant" in one.parameters] == [True]
         await tries(plan.digest)
-        await done_already(Job(digest=plan.digest, plan=plan.clusters[0], prover=plan.prover), plan.after, rotated)
+        await done_already(
+            Job(digest=plan.digest, plan=plan.clusters[0], prover=plan.prover), plan.hooks_of(CLUSTER), rotated
+        )
         event = (await sent(events.cluster_id(CLUSTER.key), "contoso.ca-rotated"))["contoso.ca-rotated"]
         assert event["payload"]["who"] == "hooked/one"
         assert event["payload"]["ca_fingerprint"] == rotated.ca_after

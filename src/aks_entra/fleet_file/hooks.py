@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, model_validator
@@ -210,11 +211,14 @@ class HookFile(Part):
         return EmitEvent(event=self.emit.event, payload=tuple(sorted(self.emit.payload.items())))
 
 
-def hooks_once(hooks: tuple[HookFile, ...]) -> None:
-    """Raise a mistake for each hook that is listed twice."""
-    mine = [hook.to_hook() for hook in hooks]
-    again = [place for place, hook in enumerate(mine) if hook in mine[:place]]
-    if again:
-        raise Mistakes(
-            Mistake("this hook is listed twice", "remove one of the two", at=("after", one)) for one in again
-        )
+HookFiles = Annotated[tuple[HookFile, ...], Field(max_length=MAX_HOOKS)]
+
+
+def listed_twice(hooks: HookFiles, *others: HookFile, at: tuple[str | int, ...] = ("after",)) -> Iterator[Mistake]:
+    """Yield a mistake for each hook that is listed before, or among the others. `at`: where the hooks are."""
+    before = [hook.to_hook() for hook in others]
+    for place, one in enumerate(hooks):
+        hook = one.to_hook()
+        if hook in before:
+            yield Mistake("this hook is listed twice", "remove one of the two", at=(*at, place))
+        before.append(hook)

@@ -69,6 +69,34 @@ def test_hooks_become_core_values_in_their_order() -> None:
     assert replace(parse_fleet_file(SMALL, "f").to_fleet(), after=fleet.to_fleet().after) == fleet.to_fleet()
 
 
+STAGES = """\
+rollout:
+  stages:
+    - name: canary
+      groups: [{name: first, clusters: [shop-01]}]
+      after: [{emit: {event: contoso.canary}}]
+    - name: rest
+      groups: [{name: all, rest: true}]
+"""
+
+
+def test_a_stage_has_hooks_of_its_own() -> None:
+    fleet = parse_fleet_file(f"{SMALL}after: [{{emit: {{event: contoso.all}}}}]\n{STAGES}", "fleet.yaml")
+    found = fleet.to_fleet()
+    assert found.after == (EmitEvent(event="contoso.all"),)
+    assert [one.after for one in found.stages] == [(EmitEvent(event="contoso.canary"),), ()]
+    assert FleetFile.model_validate(fleet.to_parameter()) == fleet
+
+
+@pytest.mark.parametrize("listed", ["", "after: [{emit: {event: contoso.canary}}]\n"])
+def test_a_hook_of_a_stage_and_of_the_fleet_is_listed_twice(listed: str) -> None:
+    twice = (
+        STAGES if listed else STAGES.replace("contoso.canary}}", "contoso.canary}}, {emit: {event: contoso.canary}}")
+    )
+    with pytest.raises(Refused, match=r"rollout.stages\[0\].after\[\d\]: this hook is listed twice"):
+        parse_fleet_file(f"{SMALL}{listed}{twice}", "fleet.yaml")
+
+
 @pytest.mark.parametrize("case", WRONG.values(), ids=WRONG)
 def test_a_wrong_hook_is_one_error_with_its_line_and_a_remedy(case: tuple[str, str, str]) -> None:
     text, message, remedy = case

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aks_entra.core.cluster import Identity
 from aks_entra.core.hooks.model import EmitEvent, Hook, UpdateArgoCdSecret, UpdateFluxSecret
-from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup, WantedTarget
+from aks_entra.core.planning.fleet import ONE_STAGE, Fleet, GroupSpec, Selector, StageSpec, WantedGroup, WantedTarget
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.target import RotationPolicy
 from aks_entra.planning.planner import plan_again, plan_fleet
@@ -16,13 +16,17 @@ ARGO = UpdateArgoCdSecret(cluster="hub-weu/hub-01")
 
 
 async def planned(
-    world: World, *after: Hook, rotation: RotationPolicy = RotationPolicy.AT_ONCE
+    world: World,
+    *after: Hook,
+    rotation: RotationPolicy = RotationPolicy.AT_ONCE,
+    stages: tuple[StageSpec, ...] = ONE_STAGE,
 ) -> tuple[FleetPlan, dict[str, list[str]]]:
     fleet = Fleet(
         name="prod",
         selectors=(Selector(subscription=SUBSCRIPTION, resource_group="shop-weu"),),
         target=WantedTarget(admin_groups=(WantedGroup(id=ADMINS),), rotation=rotation),
         after=after,
+        stages=stages,
     )
     plan = await plan_fleet(world.process().ports, fleet, world.records)
     return plan, said_of(plan)
@@ -52,6 +56,19 @@ async def test_a_cluster_that_argo_cd_does_not_know_is_named_before_anything_is_
     assert said == {"shop-01": [], "shop-02": ["W165"]}
     assert world.hubs.asked == ["hub-weu/hub-01"]  # once for both
     assert plan.after == (ARGO, EmitEvent(event="contoso.rotated"))
+    again = await plan_again(world.process().ports, plan, {plan.clusters[1].cluster: ("it moved",)}, world.records)
+    assert said_of(again) == said
+
+
+async def test_a_hub_is_read_for_the_clusters_of_the_stage_that_names_it() -> None:
+    world = two_clusters()
+    stages = (
+        StageSpec(name="canary", groups=(GroupSpec(name="one", clusters=("shop-02",)),), after=(ARGO,)),
+        StageSpec(name="rest", groups=(GroupSpec(name="rest", rest=True),)),
+    )
+    plan, said = await planned(world, stages=stages)
+    assert said == {"shop-01": [], "shop-02": ["W165"]}
+    assert [one.after for one in plan.stages] == [(ARGO,), ()]
     again = await plan_again(world.process().ports, plan, {plan.clusters[1].cluster: ("it moved",)}, world.records)
     assert said_of(again) == said
 

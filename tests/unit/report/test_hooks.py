@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from rich.console import Console
+
 from aks_entra.core.evidence.hook_runs import HookRan, HookStatus
 from aks_entra.core.hooks.model import EmitEvent
 from aks_entra.core.verdict.verdict import Outcome, Verdict, with_hooks
-from aks_entra.report import attestation, csv_rows, html, junit, plan_markdown, plan_view, run_lines, sarif
+from aks_entra.report import attestation, csv_rows, html, junit, plan_markdown, plan_text, plan_view, run_lines, sarif
 from tests.support.report_samples import AT, NEW_CA, cluster, report
 from tests.support.rollouts import PLAN
 
@@ -46,6 +48,13 @@ def test_a_hook_that_is_done_is_named_and_asks_for_nothing() -> None:
 
 
 def test_a_plan_shows_its_hooks_to_the_approver() -> None:
-    view = plan_view.view_of(replace(PLAN, after=(EmitEvent(event="contoso.rotated"),)))
+    canary = replace(PLAN.stages[0], after=(EmitEvent(event="contoso.canary"),))
+    staged = replace(PLAN, after=(EmitEvent(event="contoso.rotated"),), stages=(canary, *PLAN.stages[1:]))
+    view = plan_view.view_of(staged)
     assert "**After each rotation:** emit contoso" in plan_markdown.render(view)
     assert "**After each rotation:**" in plan_markdown.changes(view)
+    assert f"**After each rotation in stage {canary.name}:** emit contoso" in plan_markdown.changes(view)
+    console = Console(width=300, no_color=True)
+    with console.capture() as captured:
+        console.print(*plan_text.render(view))
+    assert f"After each rotation in stage {canary.name}: emit contoso.canary" in captured.get()

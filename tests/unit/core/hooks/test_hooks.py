@@ -27,7 +27,7 @@ from aks_entra.core.hooks.model import (
 )
 from aks_entra.core.hooks.results import due, last_runs, not_yet, rotation_in
 from aks_entra.core.planning.plan import FleetPlan, plan_cluster
-from aks_entra.core.planning.rollout import MemberGroup, Stage
+from aks_entra.core.planning.rollout import MemberGroup, Soak, Stage
 from aks_entra.core.rollout.state import counts_against, weigh_stage
 from aks_entra.core.verdict.verdict import Outcome, is_final, judge, with_hooks
 from tests.support.cases import NEW_CA, NOW, SHOP, WHOLE, facts, managed, state, target
@@ -109,6 +109,23 @@ def test_the_digest_of_a_plan_covers_its_hooks_and_stays_without_them() -> None:
     assert len(set(digests)) == len(digests)
     assert replace(bare, after=()).digest == bare.digest
     assert replace(bare, after=AFTER).facts_digest != bare.facts_digest
+
+
+def test_a_cluster_has_the_hooks_of_all_and_then_those_of_its_stage() -> None:
+    other = replace(PLAN, cluster=replace(SHOP, name="shop-02"))
+    lists: tuple[tuple[Hook, ...], ...] = ((TELL,), ())
+    stages = tuple(
+        Stage(name=one.cluster.name, groups=(MemberGroup(name="all", members=(one.cluster,)),), after=after)
+        for one, after in zip((PLAN, other), lists, strict=True)
+    )
+    plan = replace(fleet_of(PLAN, other), stages=stages, after=(ARGO,))
+    assert [plan.hooks_of(one.cluster) for one in plan.clusters] == [(ARGO, TELL), (ARGO,)]
+    assert plan.hooks_of(replace(SHOP, name="nobody")) == (ARGO,)
+    bare = replace(plan, stages=tuple(replace(one, after=()) for one in stages))
+    assert plan.digest != bare.digest
+    assert "after" not in bare.stages[0].bound()
+    soaked = replace(plan, rotation=Soak(after=60)).rotations(plan.clusters, at="2026-11-25T00:00:00Z")
+    assert soaked.hooks_of(SHOP) == (ARGO, TELL)
 
 
 def test_a_rotation_that_follows_later_has_the_hooks_of_the_first_plan() -> None:
