@@ -9,9 +9,13 @@ from aks_entra.core.hooks.model import EmitEvent, RunDeployment, UpdateArgoCdSec
 from aks_entra.core.hooks.results import HookEnd
 from aks_entra.core.planning.job import Job
 from aks_entra.execution import hooks
+from aks_entra.execution.hook_turns import run_hooks
 from aks_entra.prefect_client import hooks as hooks_at_prefect
 from aks_entra.wiring import current_session
 from tasks.azure_task import observable
+
+run_in_turn = run_hooks
+"""The loop that runs the hooks of a cluster. A batch gives it the tasks below."""
 
 
 @observable("read the new CA")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
 
@@ -14,10 +15,12 @@ from prefect.events.schemas.events import Event, Resource
 
 from aks_entra import documents
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.durations import exact_stamp
 from aks_entra.core.evidence.hook_runs import HookRan, HookStatus
-from aks_entra.core.hooks.model import EmitEvent, RunDeployment, filled_all
-from aks_entra.core.hooks.results import HookEnd
+from aks_entra.core.hooks.model import EmitEvent, Hook, RunDeployment, filled_all
+from aks_entra.core.hooks.results import HookEnd, unsaid
 from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.verdict.verdict import Verdict, with_hooks_not_run
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import artifacts, events, names
 from aks_entra.prefect_client.deployments import find_deployment
@@ -42,6 +45,17 @@ async def kept_runs(digest: str, cluster: ClusterId) -> tuple[HookRan, ...]:
 async def keep_runs(digest: str, cluster: ClusterId, ran: tuple[HookRan, ...]) -> None:
     """Store the results of a cluster's hooks, so that a later attempt runs only those that are not done."""
     await store_evidence(digest, cluster, STEP, ran)
+
+
+async def with_kept_runs(digest: str, after: tuple[Hook, ...], verdict: Verdict, why: str) -> Verdict:
+    """Return the verdict of a cluster that may have ended before its hooks. Each has a result in it, kept or not run.
+
+    `why`: why a hook without a result was not run.
+    """
+    if not unsaid(after, verdict.evidence):
+        return verdict
+    kept = await kept_runs(digest, verdict.cluster)
+    return with_hooks_not_run(verdict, after, kept, why, at=exact_stamp(datetime.now(UTC)))
 
 
 async def require_deployments(plan: FleetPlan) -> None:

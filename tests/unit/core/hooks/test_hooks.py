@@ -25,11 +25,11 @@ from aks_entra.core.hooks.model import (
     hub_of,
     words_of,
 )
-from aks_entra.core.hooks.results import due, last_runs, not_yet, rotation_in
+from aks_entra.core.hooks.results import AGAIN, due, last_runs, not_yet, rotation_in
 from aks_entra.core.planning.plan import FleetPlan, plan_cluster
 from aks_entra.core.planning.rollout import MemberGroup, Soak, Stage
-from aks_entra.core.rollout.state import counts_against, weigh_stage
-from aks_entra.core.verdict.verdict import Outcome, is_final, judge, with_hooks
+from aks_entra.core.rollout.state import counts_against, weigh_stage, without_an_end
+from aks_entra.core.verdict.verdict import Outcome, Verdict, is_final, judge, with_hooks, with_hooks_not_run
 from tests.support.cases import NEW_CA, NOW, SHOP, WHOLE, facts, managed, state, target
 from tests.support.rollouts import fleet_of
 
@@ -189,6 +189,54 @@ def test_a_hook_that_is_done_in_the_end_needs_nobody() -> None:
     assert not counts_against(PLAN, verdict)
     assert verdict.because[-1] == f"after the rotation, {words_of(ARGO)}: done"
     assert verdict.next == ""
+
+
+def test_what_was_said_about_hooks_is_said_once_and_not_any_more_when_they_are_done() -> None:
+    failed = judge(PLAN, (*WHOLE, ran(0, HookStatus.FAILED, remedy="add it")))
+    assert with_hooks(failed) == failed
+    done = with_hooks(replace(failed, evidence=(*failed.evidence, ran(0))))
+    assert done.because == judge(PLAN, (*WHOLE, ran(0))).because
+    assert (failed.next, done.next) == ("add it", "")
+
+
+def lost(*evidence: Evidence) -> Verdict:
+    """The verdict of a cluster whose batch ended without one."""
+    return without_an_end(PLAN, None, evidence, (), "")
+
+
+def test_a_hook_that_did_not_run_because_its_batch_ended_is_named_and_never_green() -> None:
+    verdict = with_hooks_not_run(lost(*WHOLE), AFTER, (ran(0),), "its batch ended before it", at=NOW)
+    assert verdict.outcome is Outcome.FAILED
+    assert [(one.place, one.status) for one in last_runs(verdict.evidence)] == [
+        (0, HookStatus.DONE),
+        (1, HookStatus.NOT_RUN),
+        (2, HookStatus.NOT_RUN),
+    ]
+    assert f"after the rotation, {words_of(RUN)}: not run: its batch ended before it" in verdict.because
+    assert counts_against(PLAN, verdict)
+    green = with_hooks_not_run(judge(PLAN, WHOLE), AFTER, (), "its batch ended before it", at=NOW)
+    assert green.outcome is Outcome.VERIFIED  # the proofs stand
+    assert green.hooks_left
+    assert green.because[0].endswith("not run: its batch ended before it")
+    assert green.next == AGAIN
+
+
+def test_a_result_that_is_known_is_not_replaced_by_an_earlier_one() -> None:
+    first, second = ran(0, HookStatus.FAILED), replace(ran(0), at="2026-11-30T00:00:00.000Z")
+    verdict = with_hooks_not_run(lost(*WHOLE, second), AFTER, (first, second), "its batch ended", at=NOW)
+    assert [one.place for one in verdict.evidence if isinstance(one, HookRan)] == [0, 0, 1, 2]
+    assert last_runs(verdict.evidence)[0] == second
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        judge(PLAN, tuple(one for one in WHOLE if not isinstance(one, CertificatesRotated))),
+        judge(PLAN, (*WHOLE, ran(0), ran(1, HookStatus.FAILED), ran(2))),
+    ],
+)
+def test_a_verdict_that_says_everything_about_its_hooks_stays(verdict: Verdict) -> None:
+    assert with_hooks_not_run(verdict, AFTER, (ran(0),), "its batch ended before it", at=NOW) is verdict
 
 
 def test_the_reason_of_a_cluster_that_is_not_proven_comes_before_its_hooks() -> None:
