@@ -67,7 +67,7 @@ READS = {
         "role_assignments",
         "service_account_secrets",
     },
-    "hubs": {"argocd_secrets"},
+    "hubs": {"argocd_secrets", "flux_secret"},
     "approvals": {"sign", "read"},  # a person signs in; nothing is written
     "log": {"say"},  # the run's log at Prefect's server
 }

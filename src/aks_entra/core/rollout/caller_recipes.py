@@ -49,6 +49,11 @@ UNKNOWN: Final = Recipe(
     + _GET_CREDENTIALS
     + " -f FILE` and `kubelogin convert-kubeconfig -l workloadidentity --kubeconfig FILE`",
 )
+FLUX: Final = Recipe(
+    title="Flux",
+    move="give the Kustomization or HelmRelease `spec.kubeConfig.configMapRef` with `provider: azure` and "
+    "`cluster: <ARM id>`, and remove `secretRef`",
+)
 _BY_PROGRAM: Final[tuple[tuple[str, Recipe], ...]] = (
     (
         r"argocd|argo-cd",
@@ -60,11 +65,7 @@ _BY_PROGRAM: Final[tuple[tuple[str, Recipe], ...]] = (
     ),
     (
         r"kustomize-controller|helm-controller|flux",
-        Recipe(
-            title="Flux",
-            move="give the Kustomization or HelmRelease `spec.kubeConfig.configMapRef` with `provider: azure` and "
-            "`cluster: <ARM id>`, and remove `secretRef`",
-        ),
+        FLUX,
     ),
     (
         r"terraform",
