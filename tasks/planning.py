@@ -10,7 +10,8 @@ from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.planning.fleet import Fleet, WantedGroup
 from aks_entra.core.planning.parts import FleetPart
 from aks_entra.core.planning.plan import FleetPlan
-from aks_entra.core.rollout.quiet import Heard
+from aks_entra.core.rollout.owners import Owner
+from aks_entra.core.rollout.quiet import Heard, Listened
 from aks_entra.execution import gate_recheck
 from aks_entra.planning import audit_logs, inventory, planner, recheck
 from aks_entra.planning.inventory import Row
@@ -70,9 +71,9 @@ async def read_logs(clusters: tuple[ClusterId, ...], quiet: int) -> dict[str, He
 
 
 @observable("read owners", of=None)
-async def read_owners(clusters: tuple[ClusterId, ...]) -> dict[str, str]:
-    """Return who looks after each cluster by its tags, by `ClusterId.key`."""
-    return await audit_logs.owners_of(current_session().ports, clusters)
+async def read_owners(shut: tuple[Listened, ...]) -> dict[str, tuple[Owner, ...]]:
+    """Return who looks after each cluster and the namespaces of its callers, by `ClusterId.key`."""
+    return await audit_logs.owners_of(current_session().ports, shut)
 
 
 @observable("look for changes", of=None)

@@ -10,9 +10,10 @@ import pytest
 from aks_entra.adapters.log_analytics import QUERY
 from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup, WantedTarget
 from aks_entra.core.preflight.audit_callers import AuditedCallers, Holds
-from aks_entra.core.rollout.quiet import listen
+from aks_entra.core.rollout.owners import Owner
+from aks_entra.core.rollout.quiet import Listened, listen
 from aks_entra.errors import Refused, TryLater
-from aks_entra.planning.audit_logs import listen_to
+from aks_entra.planning.audit_logs import listen_to, owners_of
 from aks_entra.planning.planner import plan_fleet
 from aks_entra.ports.migration import AuditTrail
 from aks_entra.wiring import Session
@@ -29,7 +30,8 @@ EVENTS = """\
       - {user: masterclient, groups: [system:masters], userAgent: helm/3.14, address: 10.2.0.7, count: 41, at: 3d}
       - {user: masterclient, groups: [system:masters], userAgent: helm/3.14, address: 10.2.0.8, verb: list, at: 2d}
       - {user: masterclient, groups: [system:masters], userAgent: old/1.0, address: 10.2.0.9, at: 40d}
-      - {user: ci-bot, groups: [ci], certificate: true, verb: create, userAgent: kubectl, address: 10.2.0.6, at: 1d}
+      - {user: ci-bot, groups: [ci], certificate: true, verb: create, userAgent: kubectl, address: 10.2.0.6, at: 1d,
+         resource: pods, namespace: ci}
       - {user: "system:serviceaccount:ci:deployer", userAgent: terraform, address: 10.2.0.5, count: 8112, at: 1d}
       - {user: "system:serviceaccount:ci:runner", userAgent: go, address: 10.224.0.9, at: 1d}
       - {user: "system:serviceaccount:pay:ledger", userAgent: go, address: 10.244.0.3, pod: true, at: 1d}
@@ -93,6 +95,7 @@ async def test_callers_that_break_are_summed_up(opened: Opener, name: str) -> No
         (Holds.SERVICE_ACCOUNT, "system:serviceaccount:ci:deployer", 8112, ("10.2.0.5",)),
     ]
     assert found.callers[0].verbs == ("get", "list")
+    assert [one.namespace for one in found.callers] == ["", "ci", "ci"]
     assert found.since < found.callers[0].last_seen <= found.until
 
 
@@ -175,6 +178,27 @@ async def test_a_gate_hears_the_clusters_of_several_workspaces(opened: Opener, b
     assert "does not contain reads" in found["writes"].unknown
     assert "storage account" in found["stored"].unknown
     assert "no table with an audit log yet" in found["empty"].unknown
+
+
+@LOGGED
+async def test_a_caller_has_the_owner_that_its_namespace_names(opened: Opener, box: Sandbox) -> None:
+    async with opened() as session:
+        posture = await session.ports.arm.cluster(cluster("whole", "logged"))
+        server = box.arm.clusters.for_host(posture.fqdn or "")
+        assert server is not None
+        metadata = {"name": "ci", "labels": {"team": "payments"}, "annotations": {"contoso.com/owner": "dana"}}
+        server.store.put(("", "namespaces"), {"metadata": metadata}, box.clock.now())
+        found, _ = await heard(session, "whole")
+        assert found is not None
+        shut = Listened(cluster=posture.cluster, callers=found.callers)
+        assert await owners_of(session.ports, (shut,)) == {
+            posture.cluster.key: (
+                Owner(name="dana", by="annotation contoso.com/owner of namespace ci", namespace="ci"),
+            )
+        }
+        assert await session.ports.kubernetes.namespace_owner(posture, "default") is None
+        with pytest.raises(Refused, match="not found"):
+            await session.ports.kubernetes.namespace_owner(posture, "nowhere")
 
 
 @LOGGED

@@ -11,7 +11,7 @@ from aks_entra.core.cluster import ClusterId
 from aks_entra.core.preflight.audit_callers import Holds
 from aks_entra.core.rollout.caller_recipes import recipe_of
 from aks_entra.core.rollout.quiet import Listened, listen
-from aks_entra.planning.audit_logs import listen_to
+from aks_entra.planning.audit_logs import listen_to, owners_of
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
 from tests.control_plane.caller import Caller
@@ -61,8 +61,16 @@ async def test_a_caller_shuts_the_gate_until_it_moves_and_again_when_it_comes_ba
         moved = await heard(caller)
         assert (moved.quiet, moved.unknown, moved.callers) == (True, "", ())
 
-        assert (await caller.ask("logged", NODES, certificate=keys)).status == 200
+        owned = {"metadata": {"name": "ci", "labels": {"team": "payments"}}}
+        token = await caller.token(operator.principal.app_id, operator.secret)
+        made = await caller.ask("logged", "/api/v1/namespaces", method="POST", body=owned, token=token)
+        assert made.status == 201, made
+        assert (await caller.ask("logged", "/api/v1/namespaces/ci/pods", certificate=keys)).status == 200
         back = await heard(caller)
         assert not back.quiet
         assert [one.username for one in back.callers] == ["masterclient"]
         assert back.callers[0].last_seen > moved.since
+        assert [one.namespace for one in back.callers] == ["ci"]
+        async with open_session(Settings()) as session:
+            (owners,) = (await owners_of(session.ports, (back,))).values()
+        assert [one.words for one in owners] == ["owner: payments, by label team of namespace ci"]

@@ -44,9 +44,10 @@ async def test_a_stage_begins_when_no_caller_with_an_old_credential_is_left(stac
         [listed] = [one for one in await prefect_client.waiting() if one.run == run.id]
         assert listed.callers is not None
         [shut] = listed.callers.shut
-        assert (shut.owner, [one.user_agent for one in shut.callers]) == ("shop", ["kubectl/v1.33.1"])
+        assert [one.name for one in shut.owners] == ["shop"]
+        assert [one.user_agent for one in shut.callers] == ["kubectl/v1.33.1"]
         shown = await stack.aks_entra("gates")
-        assert "listening/one (owner: shop)" in shown.stdout
+        assert "listening/one (owner: shop, by tag team)" in shown.stdout
         assert "→ kubectl: a person or a pipeline: `az aks get-credentials" in shown.stdout
         assert stack.writes("listening") == []
 

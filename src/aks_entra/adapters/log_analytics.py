@@ -43,7 +43,7 @@ union isfuzzy=true
 | where _ResourceId in~ ({clusters})
 | project TimeGenerated, Cluster = tolower(_ResourceId), Stage, Verb, User = todynamic(User), UserAgent, \
 SourceIps = todynamic(SourceIps), \
-Status = todynamic(ResponseStatus)
+Status = todynamic(ResponseStatus), Object = todynamic(ObjectRef)
 ),
 (
 AzureDiagnostics
@@ -51,7 +51,8 @@ AzureDiagnostics
 | extend Event = parse_json(column_ifexists('log_s', ''))
 | project TimeGenerated, Cluster = tolower(_ResourceId), Stage = tostring(Event.stage), \
 Verb = tostring(Event.verb), User = Event.user, \
-UserAgent = tostring(Event.userAgent), SourceIps = Event.sourceIPs, Status = Event.responseStatus
+UserAgent = tostring(Event.userAgent), SourceIps = Event.sourceIPs, Status = Event.responseStatus, \
+Object = Event.objectRef
 )
 | where Stage in ('ResponseComplete', 'Panic')
 | extend Username = tostring(User.username), Extra = User.extra
@@ -64,7 +65,8 @@ Username startswith 'system:' or isempty(Username) or isnotempty(tostring(Extra.
 'other')
 | extend Named = Kind in ('account', 'other')
 | summarize Count = count(), First = min(TimeGenerated), Last = max(TimeGenerated), \
-Hours = make_set_if(bin(TimeGenerated, 1h), Kind == 'stays') by
+Hours = make_set_if(bin(TimeGenerated, 1h), Kind == 'stays'),
+Namespaces = make_set_if(tostring(Object.namespace), Kind == 'other' and isnotempty(tostring(Object.resource)), 2) by
 Cluster, Username = case(Named, Username, Kind == 'node', 'system:node:', ''),
 UserAgent = iff(Named, UserAgent, ''),
 Address = iff(Kind == 'stays', '', tostring(SourceIps[0])),
@@ -242,14 +244,15 @@ def _call(row: Mapping[str, Any], *, whole: bool) -> Call:
         address=str(row["Address"] or ""),
         credential="X509SHA256=" if row["Certificate"] else "",
         reads=whole,
-        hours=tuple(_moment(hour) for hour in _hours(row["Hours"])),
+        hours=tuple(_moment(hour) for hour in _texts(row["Hours"])),
+        namespaces=tuple(_texts(row["Namespaces"])),
     )
 
 
-def _hours(value: Any) -> Sequence[str]:
-    """Return the times in a dynamic column, which the service writes as JSON text."""
+def _texts(value: Any) -> Sequence[str]:
+    """Return the texts in a dynamic column, which the service writes as JSON text."""
     read = json.loads(value) if isinstance(value, str) and value else value
-    return [str(hour) for hour in read] if isinstance(read, list) else ()
+    return [str(one) for one in read] if isinstance(read, list) else ()
 
 
 def _moment(value: datetime | str) -> str:

@@ -180,7 +180,7 @@ def _call(event: Row) -> Call | None:
     if not isinstance(user, dict) or not verb or str(event.get("stage") or "").casefold() not in _ENDS:
         return None
     at = event.get("requestreceivedtimestamp") or event.get("requestreceivedtime") or event.get("timegenerated")
-    extra = user.get("extra") or {}
+    extra, about = user.get("extra") or {}, _structure(event.get("objectref"))
     addresses = _structure(event.get("sourceips")) or ()
     status = _structure(event.get("responsestatus"))
     code = status.get("code") if isinstance(status, dict) else None
@@ -196,6 +196,7 @@ def _call(event: Row) -> Call | None:
         credential=_first(extra.get(f"{_EXTRA}credential-id")),
         entra=bool(extra.get("oid")),
         in_pod=bool(extra.get(f"{_EXTRA}pod-name")),
+        namespaces=(str(about.get("namespace") or ""),) if isinstance(about, dict) and about.get("resource") else (),
     )
 
 

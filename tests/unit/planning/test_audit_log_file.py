@@ -114,6 +114,20 @@ def test_what_a_token_says_of_itself(tmp_path: Path) -> None:
     assert [one.username for one in found[""].callers] == ["jenkins"]
 
 
+def test_the_namespace_of_what_was_asked_for(tmp_path: Path) -> None:
+    pods = {"resource": "pods", "namespace": "ci", "apiVersion": "v1"}
+    events = [{**EVENT, "auditID": "1", "objectRef": pods}, {**EVENT, "auditID": "2", "objectRef": None}]
+    rows = [{**ROW, "AuditId": "3", "ObjectRef": json.dumps(pods)}]
+    for several, namespace in (
+        (events, "ci"),
+        (rows, "ci"),
+        ([*events, {**EVENT, "objectRef": {"resource": "nodes"}}], ""),
+    ):
+        text = "\n".join(json.dumps(one) for one in several)
+        (found,) = read_audit_logs([written(tmp_path, text)], SINCE).values()
+        assert [one.namespace for one in found.callers] == [namespace]
+
+
 @pytest.mark.parametrize(
     "entry",
     [

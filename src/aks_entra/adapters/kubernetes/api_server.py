@@ -27,6 +27,7 @@ from aks_entra.core.access.resource_access import data_action, forbidden
 from aks_entra.core.cluster import Posture, ServingCertificate
 from aks_entra.core.evidence.observations import Credential, Node, Workload
 from aks_entra.core.preflight import Inside
+from aks_entra.core.rollout.owners import Owner, owner_in_namespace
 from aks_entra.errors import AksEntraError, Refused, Rejected, TryLater
 from aks_entra.ports.migration import ControlPlane, SignedIn
 
@@ -131,6 +132,24 @@ class ApiServers:
                 self.listing(api, METADATA),
                 posture.ca.fingerprint if posture.ca else "",
             )
+
+    async def namespace_owner(self, posture: Posture, namespace: str) -> Owner | None:
+        """Return who looks after a namespace, by its labels and annotations. None if nothing says so.
+
+        Refused if there is no such namespace, or if the prover may not read it.
+        """
+        from kubernetes.aio import client
+
+        async with self.opened(posture) as api:
+            found = await answer_of(
+                client.CoreV1Api(api).read_namespace_without_preload_content(namespace, _request_timeout=self._timeout)
+            )
+        metadata = found.get("metadata") or {}
+        labels, annotations = (
+            [(str(key), str(value)) for key, value in (metadata.get(kind) or {}).items()]
+            for kind in ("labels", "annotations")
+        )
+        return owner_in_namespace(namespace, labels=labels, annotations=annotations)
 
     def listing(self, api: ApiClient, accept: str) -> Pages:
         """Return how to list the objects at a path. With `METADATA` as the Accept header, no value is read."""

@@ -19,6 +19,7 @@ _STATIC: Final = frozenset({"clusteradmin", "clusteruser"})
 _READS: Final = frozenset({"get", "list", "watch"})
 _REFUSED: Final = 401
 _ACCOUNT: Final = "system:serviceaccount:"
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NODE: Final = "system:node:"
 _CONTROLLERS: Final = "system:serviceaccount:kube-system:"
 _CONTROL_PLANE: Final = ("kube-controller-manager/", "cloud-controller-manager/")
@@ -56,11 +57,15 @@ class Call:
     count: int = 1
     first: str = ""  # the first of several requests; empty: `at`
     hours: tuple[str, ...] = ()  # of several requests: the beginnings of the hours in which there was one
+    namespaces: tuple[str, ...] = ()  # of the objects that it was about; empty text: an object of no namespace, or all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """One caller that stops working: the requests with the same credential, program and name."""
+    """One caller that stops working: the requests with the same credential, program and name.
+
+    `namespace` is that of its service account, or the only one that its requests were about. Empty: neither.
+    """
 
     holds: Holds
     username: str
@@ -69,6 +74,7 @@ class Caller:
     verbs: tuple[str, ...]
     count: int
     last_seen: str
+    namespace: str = ""
 
     @property
     def words(self) -> str:
@@ -180,7 +186,18 @@ def _grouped(kept: list[tuple[Holds, Call]]) -> tuple[Caller, ...]:
             verbs=tuple(sorted({call.verb for call in calls})),
             count=sum(call.count for call in calls),
             last_seen=max(call.at for call in calls),
+            namespace=_namespace(username, calls),
         )
         for (holds, username, agent), calls in together.items()
     ]
     return tuple(sorted(found, key=lambda one: (list(Holds).index(one.holds), -one.count, one.username)))
+
+
+def _namespace(username: str, calls: list[Call]) -> str:
+    """Return the namespace that a caller belongs to, if it is a name that Kubernetes allows."""
+    if username.startswith(_ACCOUNT):
+        name, _, _ = username.removeprefix(_ACCOUNT).partition(":")
+    else:
+        touched = {namespace for call in calls for namespace in call.namespaces}
+        name = touched.pop() if len(touched) == 1 else ""
+    return name if _NAMESPACE.fullmatch(name) else ""

@@ -14,6 +14,7 @@ from typing import Final
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import in_words, stamp, when
 from aks_entra.core.preflight.audit_callers import AuditedCallers, Caller
+from aks_entra.core.rollout.owners import Owner
 
 LEAD: Final = timedelta(hours=2)
 """How much more of a log is read than the quiet time, to see that it began before that."""
@@ -22,8 +23,6 @@ LATE: Final = timedelta(minutes=30)
 LOOKS: Final = 24
 """How often the logs are read again in the quiet time; not more than each quarter of an hour, and at least each 6 h."""
 _HOUR: Final = timedelta(hours=1)
-_OWNERS: Final = ("owner", "team", "contact")
-"""Tags of a cluster that say who looks after it, the first that is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +37,15 @@ class Heard:
 class Listened:
     """What a cluster's audit log says at a gate: callers that remain, or why that is unknown; the log is quiet if not.
 
-    `since`: the last call with an old credential that the log shows, ISO 8601; empty: it shows none. `owner`: who looks
-    after the cluster, by its tags.
+    `since`: the last call with an old credential that the log shows, ISO 8601; empty: it shows none. `owners`: who
+    looks after the cluster, and after the namespaces of its callers.
     """
 
     cluster: ClusterId
     callers: tuple[Caller, ...] = ()
     unknown: str = ""
     since: str = ""
-    owner: str = ""
+    owners: tuple[Owner, ...] = ()
 
     @property
     def quiet(self) -> bool:
@@ -110,12 +109,6 @@ def words_of(shut: tuple[Listened, ...], quiet: int) -> str:
         verb = "is" if len(unknown) == 1 else "are"
         said.append(f"{_count(unknown)} {verb} unknown ({unknown[0].cluster}: {unknown[0].unknown})")
     return f"quiet {in_words(quiet)}: {'; '.join(said) or 'no log was read'}"
-
-
-def owner_in(tags: Iterable[tuple[str, str]]) -> str:
-    """Return who looks after a cluster, by its tags `owner`, `team` or `contact`. Empty if none of them is there."""
-    known = {name.casefold(): value for name, value in tags}
-    return next((known[name] for name in _OWNERS if known.get(name)), "")
 
 
 def _not_covered(log: AuditedCallers, begins: datetime, now: datetime) -> str:
