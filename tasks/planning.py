@@ -16,7 +16,7 @@ from aks_entra.execution import gate_recheck
 from aks_entra.planning import audit_logs, inventory, planner, recheck
 from aks_entra.planning.inventory import Row
 from aks_entra.planning.selection import Selection
-from aks_entra.prefect_client import plan_elsewhere, records
+from aks_entra.prefect_client import plan_elsewhere, recorded_tries, records
 from aks_entra.settings import Settings
 from aks_entra.wiring import current_session
 from tasks.azure_task import observable
@@ -66,8 +66,11 @@ async def read_windows(clusters: tuple[ClusterId, ...]) -> tuple[tuple[Maintenan
 
 @observable("read audit logs", of=None)
 async def read_logs(clusters: tuple[ClusterId, ...], quiet: int) -> dict[str, Heard]:
-    """Return what the audit logs show of the last `quiet` seconds, by `ClusterId.key`."""
-    return await audit_logs.listen_to(current_session().ports, clusters, quiet)
+    """Return what the audit logs show of the last `quiet` seconds, by `ClusterId.key`, and our own tries in them."""
+    heard = await audit_logs.listen_to(current_session().ports, clusters, quiet)
+    claimed = [cluster for cluster in clusters if (log := heard[cluster.key].log) and log.claimed]
+    tries = await recorded_tries(claimed) if claimed else {}
+    return {key: replace(one, tries=tries.get(key, ())) for key, one in heard.items()}
 
 
 @observable("read owners", of=None)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from aks_entra.adapters.log_analytics import QUERY
+from aks_entra.core.durations import stamp
+from aks_entra.core.evidence.observations import Credential, CredentialTried, Moment
 from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup, WantedTarget
 from aks_entra.core.preflight.audit_callers import AuditedCallers, Holds
 from aks_entra.core.rollout.owners import Owner
@@ -20,6 +23,7 @@ from aks_entra.wiring import Session
 from azure_sandbox.faults.requests import throttled
 from azure_sandbox.front.http import Reply
 from azure_sandbox.logs.kql import read
+from azure_sandbox.logs.state import AuditEvent
 from tests.contract.small_world import ADMINS, READER, SUBSCRIPTION, cluster
 
 if TYPE_CHECKING:
@@ -166,6 +170,29 @@ async def test_the_plan_lists_callers_that_break_and_unknown_ones(opened: Opener
 
 
 @LOGGED
+async def test_calls_with_our_user_agent_have_their_times(opened: Opener, box: Sandbox) -> None:
+    me, now = cluster("steady", "logged"), box.clock.now()
+    times = [now - timedelta(hours=2), now - timedelta(hours=1), now - timedelta(hours=1)]
+    box.arm.state.logs.events[me.key] += [
+        AuditEvent(user="masterclient", groups=("system:masters",), verb="list", user_agent="aks-entra/0.1.0", at=at)
+        for at in times
+    ]
+    tries = tuple(
+        CredentialTried(
+            at=stamp(at), credential=Credential.STATIC_TOKEN, moment=Moment.BEFORE, status=200, ca="", connections=count
+        )
+        for at, count in ((times[0], 1), (times[1], 2))
+    )
+    async with opened() as session:
+        heard = (await listen_to(session.ports, (me,), 7 * 86_400))[me.key]
+    assert not listen(me, heard, 7 * 86_400, now).quiet
+    assert not listen(me, replace(heard, tries=tries[:1]), 7 * 86_400, now).quiet
+    found = listen(me, replace(heard, tries=tries), 7 * 86_400, now)
+    assert found.quiet, found
+    assert [one.count for one in found.own] == [3]
+
+
+@LOGGED
 async def test_a_gate_hears_the_clusters_of_several_workspaces(opened: Opener, box: Sandbox) -> None:
     names = ("whole", "quiet", "steady", "writes", "stored", "empty")
     clusters = {name: cluster(name, "logged") for name in names}
@@ -231,7 +258,11 @@ async def test_errors_and_limits_of_the_service_are_reported(opened: Opener, box
 
 def test_only_the_supported_query_is_parsed() -> None:
     text = QUERY.format(
-        clusters="'/subscriptions/s', '/subscriptions/t'", table="AKSAudit", category="kube-audit", most=10
+        clusters="'/subscriptions/s', '/subscriptions/t'",
+        table="AKSAudit",
+        category="kube-audit",
+        most=10,
+        program="p/",
     )
     assert read(text) is not None
     assert read(text.replace("startswith", "contains", 1)) is None

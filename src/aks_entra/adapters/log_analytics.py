@@ -19,7 +19,7 @@ from aks_entra.adapters.http.failures import azure
 from aks_entra.adapters.http.network import Web
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import stamp
-from aks_entra.core.preflight.audit_callers import AuditedCallers, AuditLog, Call, who_breaks
+from aks_entra.core.preflight.audit_callers import PROGRAM, AuditedCallers, AuditLog, Call, who_breaks
 from aks_entra.errors import Refused
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ Address = iff(Kind == 'stays', '', tostring(SourceIps[0])),
 Verb = case(Named, Verb, Verb in ('get', 'list', 'watch'), 'get', 'update'),
 Groups = iff(Kind == 'other', tostring(User.groups), ''),
 Certificate = Kind == 'other' \
-and tostring(Extra['authentication.kubernetes.io/credential-id'][0]) startswith 'X509SHA256='
+and tostring(Extra['authentication.kubernetes.io/credential-id'][0]) startswith 'X509SHA256=',
+Second = iff(Named and UserAgent startswith '{program}', bin(TimeGenerated, 1s), datetime(null))
 | top {most} by Count desc
 """
 """Of tables AKSAudit and AzureDiagnostics (https://learn.microsoft.com/azure/azure-monitor/reference/tables/aksaudit)."""
@@ -224,7 +225,7 @@ def _query(clusters: Sequence[ClusterId], *, whole: bool) -> str:
             raise Refused(f"{cluster}: the name of an Azure resource cannot contain a quote or a backslash")
     named = ", ".join(f"'{cluster.key}'" for cluster in clusters)
     table, category = ("AKSAudit", "kube-audit") if whole else ("AKSAuditAdmin", "kube-audit-admin")
-    return QUERY.format(clusters=named, table=table, category=category, most=MOST)
+    return QUERY.format(clusters=named, table=table, category=category, most=MOST, program=PROGRAM)
 
 
 def _call(row: Mapping[str, Any], *, whole: bool) -> Call:

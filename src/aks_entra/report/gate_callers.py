@@ -14,6 +14,7 @@ from aks_entra.text.markdown import for_markdown, strong
 
 MOST: Final = 200
 """Clusters on one page."""
+OWN: Final = "aks-entra's own tries, which its evidence recorded: they do not count"
 
 
 def lines_of(found: CallersAtGate) -> Iterator[tuple[str, str]]:
@@ -27,6 +28,8 @@ def lines_of(found: CallersAtGate) -> Iterator[tuple[str, str]]:
             recipe, owner = recipe_of(caller), owner_of(one.owners, caller)
             own = f"; {owner.words}" if owner and owner.namespace else ""
             yield f"{caller.words} ({caller.holds}{own})", f"{recipe.title}: {recipe.move_for(one.cluster)}"
+        for mine in one.own:
+            yield f"{mine.words} ({mine.holds})", OWN
     if len(found.shut) > MOST:
         yield f"{len(found.shut) - MOST} more clusters", "see them with `aks-entra gates -o json`"
 
@@ -58,12 +61,23 @@ def document_of(found: CallersAtGate) -> dict[str, Any]:
 
 def _cluster(one: Listened) -> dict[str, Any]:
     callers = [_caller(one, caller) for caller in one.callers]
+    own = [_calls(caller) for caller in one.own]
     owner = _owner(owner_of(one.owners))
-    return {"id": one.cluster.resource_id, **owner, "unknown": one.unknown, "callers": callers}
+    return {"id": one.cluster.resource_id, **owner, "unknown": one.unknown, "callers": callers, "own": own}
 
 
 def _caller(one: Listened, caller: Caller) -> dict[str, Any]:
     recipe = recipe_of(caller)
+    return {
+        **_calls(caller),
+        "namespace": caller.namespace,
+        **_owner(owner_of(one.owners, caller)),
+        "recipe": recipe.move_for(one.cluster),
+        "page": recipe.anchor,
+    }
+
+
+def _calls(caller: Caller) -> dict[str, Any]:
     return {
         "holds": caller.holds.value,
         "username": caller.username,
@@ -72,10 +86,6 @@ def _caller(one: Listened, caller: Caller) -> dict[str, Any]:
         "verbs": list(caller.verbs),
         "requests": caller.count,
         "last_call": caller.last_seen,
-        "namespace": caller.namespace,
-        **_owner(owner_of(one.owners, caller)),
-        "recipe": recipe.move_for(one.cluster),
-        "page": recipe.anchor,
     }
 
 

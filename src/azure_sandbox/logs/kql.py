@@ -43,7 +43,8 @@ Address = iff(Kind == 'stays', '', tostring(SourceIps[0])),
 Verb = case(Named, Verb, Verb in ('get', 'list', 'watch'), 'get', 'update'),
 Groups = iff(Kind == 'other', tostring(User.groups), ''),
 Certificate = Kind == 'other'
-and tostring(Extra['authentication.kubernetes.io/credential-id'][0]) startswith 'X509SHA256='
+and tostring(Extra['authentication.kubernetes.io/credential-id'][0]) startswith 'X509SHA256=',
+Second = iff(Named and UserAgent startswith '<program>', bin(TimeGenerated, 1s), datetime(null))
 | top <most> by Count desc
 """
 COLUMNS = (
@@ -54,6 +55,7 @@ COLUMNS = (
     ("Verb", "string"),
     ("Groups", "string"),
     ("Certificate", "bool"),
+    ("Second", "datetime"),
     ("Count", "long"),
     ("First", "datetime"),
     ("Last", "datetime"),
@@ -66,6 +68,7 @@ _PLACES = {
     "<table>": "(?P<table>AKSAudit|AKSAuditAdmin)",
     "<category>": "(?P<category>kube-audit|kube-audit-admin)",
     "<most>": r"(?P<most>\d+)",
+    "<program>": r"(?P<program>[\w./-]+)",
 }
 
 
@@ -86,19 +89,23 @@ _KNOWN = _pattern()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditQuery:
-    """The parameters of a query: resource IDs of clusters, table, log category and maximum number of rows."""
+    """The parameters of a query: resource IDs of clusters, table, log category and maximum number of rows.
+
+    Requests of a program whose user agent begins with `program` are listed by the second.
+    """
 
     clusters: tuple[str, ...]
     table: str
     category: Category
     most: int
+    program: str
 
     def run(self, events: Iterable[tuple[str, AuditEvent]], since: datetime) -> list[list[Any]]:
         """Return the rows of (cluster, event) since a moment, with the columns of `COLUMNS`."""
         sums: dict[tuple[Any, ...], list[AuditEvent]] = {}
         for cluster, it in events:
             if it.at >= since:
-                sums.setdefault((cluster.lower(), *_key(it)), []).append(it)
+                sums.setdefault((cluster.lower(), *_key(it, self.program)), []).append(it)
         rows = [
             [
                 *key,
@@ -121,7 +128,13 @@ def read(text: str) -> AuditQuery | None:
         return None
     category: Category = "kube-audit" if found["category"] == "kube-audit" else "kube-audit-admin"
     clusters = tuple(re.findall("'([^']+)'", found["clusters"]))
-    return AuditQuery(clusters=clusters, table=found["table"], category=category, most=int(found["most"]))
+    return AuditQuery(
+        clusters=clusters,
+        table=found["table"],
+        category=category,
+        most=int(found["most"]),
+        program=found["program"].lower(),
+    )
 
 
 def _kind(it: AuditEvent) -> str:
@@ -135,7 +148,7 @@ def _kind(it: AuditEvent) -> str:
     return next((kind for holds, kind in cases if holds()), "other")
 
 
-def _key(it: AuditEvent) -> tuple[Any, ...]:
+def _key(it: AuditEvent, program: str) -> tuple[Any, ...]:
     kind = _kind(it)
     named, other = kind in {"account", "other"}, kind == "other"
     return (
@@ -145,6 +158,7 @@ def _key(it: AuditEvent) -> tuple[Any, ...]:
         it.verb if named else "get" if it.verb in READS else "update",
         json.dumps(list(it.groups)) if other else "",
         other and it.certificate,
+        _iso(it.at.replace(microsecond=0)) if named and it.user_agent.lower().startswith(program) else None,
     )
 
 

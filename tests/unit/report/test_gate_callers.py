@@ -13,12 +13,13 @@ from tests.support.rollouts import FIRST, SECOND
 
 SHOP = Owner(name="shop", by="tag team")
 CI = Owner(name="payments", by="label team of namespace ci", namespace="ci")
+OURS = caller(user_agent="aks-entra/0.1.0", count=2)
 FOUND = CallersAtGate(
     stage="canary",
     quiet=7 * 86_400,
     at="2026-11-24T12:00:00Z",
     shut=(
-        Listened(cluster=FIRST, callers=(caller(), caller(namespace="ci")), owners=(SHOP, CI)),
+        Listened(cluster=FIRST, callers=(caller(), caller(namespace="ci")), owners=(SHOP, CI), own=(OURS,)),
         Listened(cluster=SECOND, unknown="no diagnostic setting"),
     ),
 )
@@ -30,10 +31,12 @@ def test_each_caller_is_listed_with_its_owner_its_last_call_and_what_moves_it() 
         "shop-weu/shop-01 (owner: shop, by tag team)",
         f"{caller().words} (the admin kubeconfig's certificate)",
         f"{caller().words} (the admin kubeconfig's certificate; owner: payments, by label team of namespace ci)",
+        f"{OURS.words} (the admin kubeconfig's certificate)",
         "shop-weu/shop-02 (owner unknown)",
     ]
+    assert lines[3][1] == "aks-entra's own tries, which its evidence recorded: they do not count"
     assert lines[1][1].startswith("helm: helm uses the kubeconfig of kubectl: `az aks get-credentials")
-    assert lines[3][1] == "unknown: no diagnostic setting"
+    assert lines[4][1] == "unknown: no diagnostic setting"
 
 
 def test_the_page_says_what_the_gate_waits_for_and_shows_strangers_words_as_text() -> None:
@@ -60,6 +63,7 @@ def test_programs_get_the_same_and_it_is_stored_as_it_is() -> None:
     assert (second["unknown"], second["owner"], second["owner_by"]) == ("no diagnostic setting", "", "")
     one, other = first["callers"]
     assert (one["namespace"], one["owner"]) == ("", "shop")
+    assert [(mine["requests"], mine["user_agent"]) for mine in first["own"]] == [(2, "aks-entra/0.1.0")]
     assert (other["namespace"], other["owner"], other["owner_by"]) == ("ci", "payments", CI.by)
     assert (one["username"], one["requests"], one["last_call"]) == ("masterclient", 41, "2026-11-24T12:00:00Z")
     assert one["page"] == "docs/how-to/move-callers.md#helm"

@@ -23,6 +23,8 @@ _NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NODE: Final = "system:node:"
 _CONTROLLERS: Final = "system:serviceaccount:kube-system:"
 _CONTROL_PLANE: Final = ("kube-controller-manager/", "cloud-controller-manager/")
+PROGRAM: Final = "aks-entra/"
+"""How the user agent begins that this program sends to API servers. Anybody else can send it too."""
 
 
 class Holds(StrEnum):
@@ -100,7 +102,9 @@ class AuditedCallers:
     """What a cluster's audit log shows. `complete`: it contains reads, so a missing caller means something.
 
     `missing` says which other part of the log was not seen. The log is not complete then. `hours`: the beginnings of
-    the hours (ISO 8601, UTC) in which the log has requests of the control plane; empty: nobody counted them.
+    the hours (ISO 8601, UTC) in which the log has requests of the control plane; empty: nobody counted them. `claimed`:
+    those requests of the callers whose user agent is this program's, each with its time (similar ones of a second may
+    be one `Call`).
     """
 
     since: str
@@ -110,6 +114,7 @@ class AuditedCallers:
     callers: tuple[Caller, ...] = ()
     missing: str = ""
     hours: tuple[str, ...] = ()
+    claimed: tuple[tuple[Holds, Call], ...] = ()
 
 
 def who_breaks(calls: Iterable[Call]) -> AuditedCallers | None:
@@ -148,9 +153,15 @@ def who_breaks(calls: Iterable[Call]) -> AuditedCallers | None:
         until=until,
         events=events,
         complete=reads and whole,
-        callers=_grouped(kept),
+        callers=callers_of(kept),
         hours=tuple(sorted(hours)),
+        claimed=tuple(one for one in kept if claims_to_be_ours(one[1].user_agent)),
     )
+
+
+def claims_to_be_ours(user_agent: str) -> bool:
+    """Whether a user agent is this program's. Log Analytics compares as this function does."""
+    return user_agent.casefold().startswith(PROGRAM)
 
 
 def _holds(call: Call) -> Holds | None:
@@ -173,7 +184,8 @@ def _controls(call: Call) -> bool:
     return call.username.startswith(_CONTROLLERS) and call.user_agent.startswith(_CONTROL_PLANE)
 
 
-def _grouped(kept: list[tuple[Holds, Call]]) -> tuple[Caller, ...]:
+def callers_of(kept: Iterable[tuple[Holds, Call]]) -> tuple[Caller, ...]:
+    """Group requests by credential, name and program: those of administrators first, then those with most requests."""
     together: dict[tuple[Holds, str, str], list[Call]] = {}
     for holds, call in kept:
         together.setdefault((holds, call.username, call.user_agent), []).append(call)

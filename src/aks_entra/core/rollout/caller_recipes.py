@@ -51,6 +51,14 @@ UNKNOWN: Final = Recipe(
 )
 _BY_PROGRAM: Final[tuple[tuple[str, Recipe], ...]] = (
     (
+        r"^aks-entra/",
+        Recipe(
+            title="aks-entra itself",
+            move="find who called: a run that ended before it stored its evidence, aks-entra of another installation, "
+            "a plan that read with the admin credential, or a program that sends this user agent",
+        ),
+    ),
+    (
         r"argocd|argo-cd",
         Recipe(
             title="Argo CD",

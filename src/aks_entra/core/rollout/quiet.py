@@ -13,7 +13,9 @@ from typing import Final
 
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import in_words, stamp, when
-from aks_entra.core.preflight.audit_callers import AuditedCallers, Caller
+from aks_entra.core.evidence.observations import CredentialTried
+from aks_entra.core.preflight.audit_callers import AuditedCallers, Caller, callers_of, claims_to_be_ours
+from aks_entra.core.rollout.own_tries import own_tries
 from aks_entra.core.rollout.owners import Owner
 
 LEAD: Final = timedelta(hours=2)
@@ -27,10 +29,14 @@ _HOUR: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """What was read of a cluster's audit log, or why nothing was (`unknown`)."""
+    """What was read of a cluster's audit log, or why nothing was (`unknown`).
+
+    `tries`: our own tries of credentials of the cluster, as our evidence has them.
+    """
 
     log: AuditedCallers | None = None
     unknown: str = ""
+    tries: tuple[CredentialTried, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +44,8 @@ class Listened:
     """What a cluster's audit log says at a gate: callers that remain, or why that is unknown; the log is quiet if not.
 
     `since`: the last call with an old credential that the log shows, ISO 8601; empty: it shows none. `owners`: who
-    looks after the cluster, and after the namespaces of its callers.
+    looks after the cluster, and after the namespaces of its callers. `own`: this program's own tries of a credential
+    that it held, which do not count.
     """
 
     cluster: ClusterId
@@ -46,6 +53,7 @@ class Listened:
     unknown: str = ""
     since: str = ""
     owners: tuple[Owner, ...] = ()
+    own: tuple[Caller, ...] = ()
 
     @property
     def quiet(self) -> bool:
@@ -68,11 +76,14 @@ def listen(cluster: ClusterId, heard: Heard | None, quiet: int, now: datetime) -
     if heard is None or heard.log is None:
         return Listened(cluster=cluster, unknown=heard.unknown if heard and heard.unknown else "nobody read its log")
     begins = now - timedelta(seconds=quiet)
+    ours, others = own_tries(heard.log.claimed, heard.tries)
+    callers = (*(one for one in heard.log.callers if not claims_to_be_ours(one.user_agent)), *callers_of(others))
     return Listened(
         cluster=cluster,
-        callers=tuple(one for one in heard.log.callers if not _before(one.last_seen, begins)),
+        callers=_not_before(begins, callers),
         unknown=_not_covered(heard.log, begins, now),
-        since=max((one.last_seen for one in heard.log.callers), default=""),
+        since=max((one.last_seen for one in callers), default=""),
+        own=_not_before(begins, callers_of(ours)),
     )
 
 
@@ -129,6 +140,10 @@ def _not_covered(log: AuditedCallers, begins: datetime, now: datetime) -> str:
         more = f" and in {len(absent) - 1} more hours" if len(absent) > 1 else ""
         return f"its audit log has no request of the control plane in the hour from {absent[0]} on{more}"
     return ""
+
+
+def _not_before(moment: datetime, callers: Iterable[Caller]) -> tuple[Caller, ...]:
+    return tuple(one for one in callers if not _before(one.last_seen, moment))
 
 
 def _before(at: str, moment: datetime) -> bool:
