@@ -119,7 +119,7 @@ class AuditedCallers:
 
 def who_breaks(calls: Iterable[Call]) -> AuditedCallers | None:
     """Group a cluster's audited requests by the callers that stop working. Returns None if there are no requests."""
-    seen: set[str] = set()
+    seen: set[tuple[object, ...]] = set()
     kept: list[tuple[Holds, Call]] = []
     accounts: list[Call] = []
     nodes: set[str] = set()
@@ -127,9 +127,9 @@ def who_breaks(calls: Iterable[Call]) -> AuditedCallers | None:
     since = until = ""
     events, reads, whole = 0, False, True
     for call in calls:
-        if call.id and call.id in seen:
+        if call.id and _same(call) in seen:
             continue
-        seen.add(call.id)
+        seen.add(_same(call))
         events += call.count
         hours.update(call.hours)
         first = call.first or call.at
@@ -157,6 +157,12 @@ def who_breaks(calls: Iterable[Call]) -> AuditedCallers | None:
         hours=tuple(sorted(hours)),
         claimed=tuple(one for one in kept if claims_to_be_ours(one[1].user_agent)),
     )
+
+
+def _same(call: Call) -> tuple[object, ...]:
+    """Return what two entries of one request have in common. A client chooses the id itself, so it is not enough."""
+    who = (call.username, call.user_agent, call.address, call.credential, call.groups, call.entra, call.in_pod)
+    return (call.cluster, call.id, call.at, call.verb, call.status, *who)
 
 
 def claims_to_be_ours(user_agent: str) -> bool:
