@@ -90,7 +90,7 @@ def _calls(path: Path, reading: _Reading) -> Iterator[Call]:
         raise Refused(f"{path}: cannot be read: {why}", remedy=_REMEDY) from error
     except UnicodeDecodeError as error:
         raise Refused(f"{path}: not UTF-8 text", remedy=_REMEDY) from error
-    except (zlib.error, RecursionError, csv.Error) as error:
+    except (zlib.error, RecursionError, csv.Error, ValueError) as error:
         raise Refused(f"{path}: is damaged: {error}", remedy=_REMEDY) from error
 
 
@@ -169,11 +169,22 @@ def _entries(document: Any) -> Iterator[Row]:
         if inner is not None:
             yield from _entries(inner)
         elif isinstance(document.get("tables"), list):
+            if document.get("error"):
+                raise ValueError("Log Analytics returned only a part")
             for table in document["tables"]:
-                names = [str(column.get("name")) for column in table.get("columns") or ()]
-                yield from (dict(zip(names, row, strict=True)) for row in table.get("rows") or ())
+                yield from _rows_of(table)
         else:
             yield document
+
+
+def _rows_of(table: Any) -> Iterator[Row]:
+    """The rows of a table of the API. Raises ValueError if it has another form."""
+    try:
+        names = [str(column["name"]) for column in table["columns"]]
+        for row in table["rows"]:
+            yield dict(zip(names, row, strict=True))
+    except (KeyError, TypeError) as error:
+        raise ValueError("a table has another form than Log Analytics gives it") from error
 
 
 def _calls_of(row: Row, path: Path, reading: _Reading) -> Iterator[Call]:

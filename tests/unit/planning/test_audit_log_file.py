@@ -270,6 +270,10 @@ def test_the_order_of_the_entries_and_their_time_zones_do_not_matter(tmp_path: P
         (f"{json.dumps(EVENT)}\n{json.dumps(EVENT)[:50]}", ":2: this line is not JSON"),
         (f"{json.dumps(LEGACY)}\n" + "[" * 100_000, "is damaged"),
         ("[" * 100_000, "is damaged"),
+        (json.dumps({**API, "error": {"code": "PartialError"}}), "Log Analytics returned only a part"),
+        (json.dumps({"tables": [{**API["tables"][0], "rows": [["only one"]]}]}), "is damaged"),
+        (json.dumps({"tables": [{**API["tables"][0], "rows": [7]}]}), "a table has another form"),
+        (json.dumps({"tables": [7]}), "a table has another form"),
     ],
 )
 def test_a_damaged_or_unclear_part_of_a_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
