@@ -234,7 +234,12 @@ def _audited(callers: Mapping[str, AuditedCallers], postures: tuple[Posture, ...
             f"`--audit-log`: the log does not say which of the {len(postures)} clusters it is about",
             remedy="name the cluster: `--audit-log resource-group/name=FILE`",
         )
-    return {**callers, postures[0].cluster.key: callers[""]}
+    if len(callers) > 1:
+        raise Refused(
+            "`--audit-log`: some entries name their cluster, and others do not",
+            remedy="name the cluster of each file: `--audit-log resource-group/name=FILE`",
+        )
+    return {postures[0].cluster.key: callers[""]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ READS = {
         *("group", "contents", "memberships", "groups_named", "group_with_unique_name", "user_id", "is_member"),
         *("principal", "principals", "users_named", "groups_of", "direct_groups_of", "members_of"),
     },
-    "kubernetes": {"handshake", "sign_in", "nodes", "workloads", "inside", "try_credential"},
+    "kubernetes": {"handshake", "sign_in", "nodes", "workloads", "inside", "namespace_owner", "try_credential"},
     "vault": {
         "holds",
         "forget",
