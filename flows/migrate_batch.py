@@ -84,14 +84,15 @@ async def migrate_members(plan: str, stage: str, members: list[str]) -> State[An
     listener = Listener(current.gate("before"), clusters)
 
     async def in_turn(job: Job, leases: Leases) -> Reason:
-        async with waiting_for_slot(slots.of(job.plan.cluster), job):
+        after = fleet.hooks_of(job.plan.cluster)
+        async with waiting_for_slot(slots.of(job.plan.cluster), job, after):
             why = await reason_not_to_begin(current, job, failures, listener if allowed.writes else None)
             if why is not None:
                 tracker.give(*await leave_out(fleet, (job.plan.cluster,), why.because, why.reason))
                 return why.reason
             listener.begun(job.plan.cluster)
             tell(f"{job.plan.cluster}: the migration begins, under plan {short(job.digest)}")
-            verdict = await migrate_member(job, leases, tracker, fleet.after)
+            verdict = await migrate_member(job, leases, tracker, after)
             tracker.give(verdict)
             ended.append(verdict)
             if counts_against(job.plan, verdict):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from aks_entra.adapters.host.this_host import ThisHost
     from aks_entra.adapters.identity.approvals import EntraApprovals
     from aks_entra.adapters.kubernetes.api_server import ApiServers
-    from aks_entra.adapters.kubernetes.argocd import ArgoCdSecrets
+    from aks_entra.adapters.kubernetes.hubs import HubSecrets
     from aks_entra.adapters.kubernetes.rbac import KubernetesRbac
     from aks_entra.adapters.log_analytics import LogAnalytics
     from aks_entra.adapters.rights import Rights
@@ -155,10 +155,10 @@ class _Adapters:
         return EntraApprovals(self._web, on_first_use(lambda: self.directory))
 
     @cached_property
-    def hubs(self) -> ArgoCdSecrets:
-        from aks_entra.adapters.kubernetes.argocd import ArgoCdSecrets
+    def hubs(self) -> HubSecrets:
+        from aks_entra.adapters.kubernetes.hubs import HubSecrets
 
-        return ArgoCdSecrets(self.servers)
+        return HubSecrets(self.servers)
 
     @cached_property
     def audit(self) -> LogAnalytics:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,6 +37,10 @@ class FolderBlobs:
                 return None
 
         return await self._in_thread("read", found)
+
+    async def remove(self, name: str) -> None:
+        """Remove a file, and its folder if that is empty."""
+        await self._in_thread("changed", lambda: self._remove(self._root / name))
 
     async def names(self, prefix: str) -> list[str]:
         """Return the files whose path below the root begins with the prefix."""
@@ -74,6 +79,15 @@ class FolderBlobs:
         if POSIX:
             for folder in {path.parent, *(one.parent for one in new)}:
                 _flush(folder)
+
+    def _remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        folder = path.parent
+        with suppress(OSError):  # it has other records
+            folder.rmdir()
+            folder = folder.parent
+        if POSIX and folder.exists():
+            _flush(folder)
 
     def _walk(self, prefix: str) -> Iterator[str]:
         folder = prefix.rpartition("/")[0]
