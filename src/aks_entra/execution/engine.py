@@ -88,9 +88,9 @@ class Engine:
 
         `recent`: what this run read at rest in the last seconds is enough, unless it wrote since.
         """
-        last, now = self.of(cluster).last, self.ports.clock.now()
-        if recent and last is not None and now - last[0] < RECENT:
-            return last[1], last[1]
+        if recent and (kept := self._recent(cluster)):
+            return kept, kept
+        now = self.ports.clock.now()
         found, posture = await self.watch.found_and_at_rest(cluster)
         self.of(cluster).last = (now, posture)
         return found, posture
@@ -109,10 +109,12 @@ class Engine:
 
     async def read_lately(self, cluster: ClusterId) -> Posture:
         """Return the cluster with its CA as this run read it at rest in the last seconds, or read it now."""
+        kept = self._recent(cluster)
+        return await (self.with_ca(kept) if kept else self.read(cluster))
+
+    def _recent(self, cluster: ClusterId) -> Posture | None:
         last = self.of(cluster).last
-        if last is not None and self.ports.clock.now() - last[0] < RECENT:
-            return await self.with_ca(last[1])
-        return await self.read(cluster)
+        return last[1] if last is not None and self.ports.clock.now() - last[0] < RECENT else None
 
     async def with_ca(self, posture: Posture, *, serving: bool = False) -> Posture:
         """Return a posture that was read just now with its CA, which is read only if it can have changed.
