@@ -62,8 +62,13 @@ class LossyServer:
 
 
 @asynccontextmanager
-async def lossy_server(world: str, folder: Path, python: Path, database: Path) -> AsyncIterator[LossyServer]:
-    """Run a sandbox with a world, and a server that keeps its records in a folder."""
+async def lossy_server(
+    world: str, folder: Path, python: Path, database: Path, **variables: str
+) -> AsyncIterator[LossyServer]:
+    """Run a sandbox with a world, and a server that keeps its records in a folder.
+
+    `variables` are further ones of the environment of its worker and of commands.
+    """
     file = folder / "world.yaml"
     file.write_text(world)
     prepared_database.put(database, folder / "home")
@@ -75,6 +80,7 @@ async def lossy_server(world: str, folder: Path, python: Path, database: Path) -
             "PREFECT_API_SSL_CERT_FILE": environment["SSL_CERT_FILE"],
             "PREFECT_SERVER_API_AUTH_STRING": AUTH,
             "AKS_ENTRA_RECORDS": str(folder / "home" / "records"),
+            **variables,
         }
         port = free_port()
         stack = PrefectStack(
