@@ -16,7 +16,7 @@ from tests.flows.lossy_server import lossy_server
 from tests.flows.signed_history import SignedHistory
 from tests.flows.signers import ACCEPTED
 from tests.flows.write_clusters import GROUPS
-from tests.flows.write_history import History, chance
+from tests.flows.write_history import HARMS, LOSSES, History, chance
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -91,3 +91,15 @@ async def test_only_what_two_people_signed_is_written_where_the_database_is_lost
 ) -> None:
     with signing.stack.inside():
         await SignedHistory(stack=signing.stack, until=until, chance=chance(seed), lossy=signing).live_through(12)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(4000, 4010))
+async def test_only_what_two_people_signed_is_written_where_records_come_to_harm(
+    signing: LossyServer, until: Until, seed: int
+) -> None:
+    with signing.stack.inside():
+        history = SignedHistory(
+            stack=signing.stack, until=until, chance=chance(seed), lossy=signing, losses=(*LOSSES, *HARMS)
+        )
+        await history.live_through(12)

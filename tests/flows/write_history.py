@@ -47,6 +47,8 @@ ACTIONS = (
 )
 LOSSES = ("lose", "lose")
 """What happens too where the server has a store of records: its database is lost."""
+HARMS = ("cut short", "cut short", "removed", "removed", "refusing", "refusing")
+"""What happens to the store of records itself."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,19 +65,25 @@ class History:
     ever: list[UUID] = field(default_factory=list)
     lossy: LossyServer | None = None
     opened: dict[str, Any] = field(default_factory=dict)
+    losses: tuple[str, ...] = LOSSES
     group: str = GROUP
     actions: tuple[str, ...] = ACTIONS
 
     async def live_through(self, number: int) -> None:
         """Do a number of random events after a first plan and run."""
-        possible = (*self.actions, *(LOSSES if self.lossy else ()))
+        possible = (*self.actions, *(self.losses if self.lossy else ()))
         await self.happen_in_turn(chain(("plan", "start"), (self.chance.choice(possible) for _ in range(number))))
 
     async def happen_in_turn(self, events: Iterable[str]) -> None:
         """Do these events. After each, wait until every run is at rest, and check every write."""
         first = len(self.stack.exchanges)
         for what in events:
-            await (self.lose(self.lossy) if self.lossy and what == "lose" else self.happen(what))
+            try:
+                await (self.lose(self.lossy, what) if self.lossy and what in self.losses else self.happen(what))
+            except Refused as refused:
+                if not set(HARMS) & set(self.losses):
+                    raise
+                self.events[-1] += f": {refused.message}"  # it needs a record that has come to harm
             seen = self.stack.exchanges[first:]
             assert await self.log.unapproved(writes_in(seen, self.group)) == [], "\n".join(self.events)
             assert await self.log.unapproved(credential_reads_in(seen, self.group)) == [], "\n".join(self.events)
@@ -129,13 +137,19 @@ class History:
                 self.events[-1] += f" {run}"
                 await self.log.delete_run(run)
 
-    async def lose(self, server: LossyServer) -> None:
-        """Lose the server's database, and with it every run."""
-        self.events.append("lose")
-        await self.log.lose_runs()
-        await server.lose_database()
-        self.live.clear()
-        self.ever.clear()
+    async def lose(self, server: LossyServer, what: str) -> None:
+        """Lose the server's database, and with it every run, or let the store of records come to harm."""
+        self.events.append(what)
+        if what == "refusing":
+            with server.refusing():
+                await self.happen("push")
+        elif what in HARMS:
+            self.events[-1] += f": {server.harm_record(self.chance, removes=what == 'removed')}"
+        else:
+            await self.log.lose_runs()
+            await server.lose_database()
+            self.live.clear()
+            self.ever.clear()
 
     async def start(self, plan: FleetPlan, requester: str = "") -> None:
         self.events[-1] += f" {prefect_client.short(plan.digest)}"
