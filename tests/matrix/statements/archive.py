@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 from aks_entra import documents
 from aks_entra.adapters.records.store import Records
@@ -136,12 +136,14 @@ class Archive:
         self.place.reach = reach
 
     async def _raise_version(self, name: str) -> None:
-        kept = read(await self._kept.newest_under(name), json.loads).read
-        for _, document in kept:
-            inner = next((document[one] for one in ("report", "verdict", "baseline") if one in document), None)
-            if isinstance(inner, dict):
+        for _, text in read(await self._kept.newest_under(name), str).read:
+            if text.startswith("{"):
+                document = json.loads(text)
+                inner: dict[str, Any] = next(
+                    (document[one] for one in ("report", "verdict", "baseline") if one in document), {}
+                )
                 inner["version"] = 99
-            await self._put(name, json.dumps(document))
+                await self._put(name, json.dumps(document))
 
     async def _put(self, name: str, text: str) -> None:
         await self._store.append(name, documents.pack(text), kind=name.partition("-")[0])
