@@ -47,7 +47,7 @@ _FAILED: Final = 400
 
 
 def load() -> None:
-    """Import the parts of the Kubernetes client that are used. That blocks the calling thread for up to a second."""
+    """Import the parts of the Kubernetes client that are used. That takes up to a second."""
     from kubernetes.aio import client
 
     apis = (client.AuthenticationV1Api, client.AuthorizationV1Api, client.RbacAuthorizationV1Api)
