@@ -31,7 +31,6 @@ class LossyServer:
     """The stack, and the ways to lose what its server knows."""
 
     stack: PrefectStack
-    python: Path
     port: int
     empty: Path
     _running: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -44,7 +43,7 @@ class LossyServer:
     async def start(self) -> None:
         """Start server and worker."""
         home = self.stack.database.parents[1]
-        await self._running.enter_async_context(served(self.python, self.port, home, self.stack.environment))
+        await self._running.enter_async_context(served(self.stack.python, self.port, home, self.stack.environment))
 
     async def stop(self) -> None:
         """Send what this process still has to send, and stop server and worker."""
@@ -115,9 +114,10 @@ async def lossy_server(
             environment=environment,
             home=folder / "client",
             database=prepared_database.path(folder / "home"),
+            python=python,
             exchanges=exchanges,
         )
-        server = LossyServer(stack=stack, python=python, port=port, empty=database)
+        server = LossyServer(stack=stack, port=port, empty=database)
         await server.start()
         try:
             yield server
