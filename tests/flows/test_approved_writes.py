@@ -29,7 +29,13 @@ from aks_entra.prefect_client.liveness import PROCESS, Process
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
 from tests.flows.approved_writes import ApprovalLog, credential_reads_in, writes_in
-from tests.flows.attacker import approvals_of, push, replay, start_batch_here, start_by_hand
+from tests.flows.attacker import (
+    approvals_of,
+    push,
+    replay,
+    start_batch_here,
+    start_batch_on_worker,
+)
 from tests.flows.conftest import ROBOT, SUBSCRIPTION
 from tests.flows.coordinator import batch_of
 from tests.flows.disturbances import enable_local_accounts
@@ -61,11 +67,8 @@ async def asks_or_ends(until: Until, run: Any) -> bool:
 
 
 async def by_deployment(until: Until, plan: FleetPlan, stage: str, coordinator: UUID | None = None) -> None:
-    """Start a batch on a worker as an attacker would, with all tags of a genuine one."""
-    members = [one.resource_id for found in plan.stages if found.name == stage for one in found.members]
-    tags = [names.plan_tag(plan.digest), names.stage_tag(stage), names.batch_tag(1)]
-    tags += [names.coordinator_tag(coordinator)] if coordinator else []
-    run = await start_by_hand(names.MIGRATE_BATCH, {"plan": plan.digest, "stage": stage, "members": members}, tags)
+    """Start a batch on a worker as an attacker would, and follow it to its end."""
+    run = await start_batch_on_worker(plan, stage, coordinator)
     if run is not None:
         await until(run, lambda now: now.run.ended)
 
