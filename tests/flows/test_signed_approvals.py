@@ -29,22 +29,13 @@ from aks_entra.wiring import open_session
 from flows.apply_conditional_access import apply_conditional_access
 from flows.grant_access import grant_access
 from flows.rollout.signatures import read_signatures
-from tests.flows.conftest import APPROVALS, APPROVING, MAIN, ROBOT, SUBSCRIPTION, Ended
+from tests.flows.conftest import APPROVING, MAIN, ROBOT, SUBSCRIPTION, Ended
+from tests.flows.signers import ACCEPTED, SIGNED
 
 if TYPE_CHECKING:
     from tests.flows.conftest import PrefectStack, Until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-TENANT = "7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32"
-SIGNED: dict[str, Any] = {
-    "approvers": {
-        "tenant_id": TENANT,
-        "client_id": APPROVALS,
-        "groups": [APPROVING],
-        "at_least": 2,
-        "not": "requester",
-    }
-}
 YES_TWICE = """\
 import os, pty, sys
 answers = [b"y\\ny\\n"]
@@ -154,7 +145,7 @@ async def test_access_and_a_policy_are_given_only_to_the_approvers_of_the_worker
     }
     policy = {"name": "signed", "groups": ["aks-admins"], "require": ["mfa"], "break_glass": ["glass@contoso.com"]}
     with stack.inside():
-        monkeypatch.setenv("AKS_ENTRA_ACCESS_APPROVERS", f"{TENANT}/{APPROVALS}/{APPROVING}")
+        monkeypatch.setenv("AKS_ENTRA_ACCESS_APPROVERS", ACCEPTED)
         run = (await prefect_client.start(prefect_client.GRANT_ACCESS, parameters, work_queue="nobody")).id
         assert (await carried_on(run)).is_paused()
         (gate,) = await prefect_client.gates(str(run))

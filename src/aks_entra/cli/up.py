@@ -67,6 +67,9 @@ async def warn_of_records(look: Callable[[], Awaitable[bool]]) -> None:
     except AksEntraError as error:
         output.say(f"warning: {error.message}", f"  → {error.remedy}", style="warning")
         return
+    except Exception as error:  # noqa: BLE001 - a server that died is restarted, and the next `up` looks again
+        output.say(f"the records could not be looked at: {type(error).__name__}", style="dim")
+        return
     if found:
         output.say(
             "earlier records are only in Prefect's database",

@@ -186,13 +186,14 @@ def test_records_are_kept_beside_the_database_unless_another_store_is_named(
         (False, ""),
         (True, "earlier records are only in Prefect's database\n  → let no run work, then copy them"),
         (Refused("another store", remedy="set it"), "warning: another store\n  → set it"),
+        (OSError("reset"), "the records could not be looked at: OSError"),
     ],
 )
 async def test_up_says_that_records_from_before_the_store_can_be_copied(
-    capsys: pytest.CaptureFixture[str], found: bool | Refused, said: str
+    capsys: pytest.CaptureFixture[str], found: bool | Exception, said: str
 ) -> None:
     async def look() -> bool:
-        if isinstance(found, Refused):
+        if isinstance(found, Exception):
             raise found
         return found
 

@@ -78,7 +78,7 @@ class FolderBlobs:
         unfinished.replace(path)
         if POSIX:
             for folder in {path.parent, *(one.parent for one in new)}:
-                _flush(folder)
+                flush_folder(folder)
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
@@ -87,7 +87,7 @@ class FolderBlobs:
             folder.rmdir()
             folder = folder.parent
         if POSIX and folder.exists():
-            _flush(folder)
+            flush_folder(folder)
 
     def _walk(self, prefix: str) -> Iterator[str]:
         folder = prefix.rpartition("/")[0]
@@ -125,7 +125,7 @@ def _unfinished(path: str) -> bool:
     return path.rpartition("/")[2].startswith(".")
 
 
-def _flush(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Make a new name in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from aks_entra.adapters.records.archive import export, members
+from aks_entra.adapters.records.folder import flush_folder
 from aks_entra.adapters.records.store import AT_ONCE, ROOT, Name, Records, parsed
 from aks_entra.bounded_gather import bounded_gather
 from aks_entra.documents import pack, unpack
 from aks_entra.errors import AksEntraError, Refused
+from aks_entra.host.file_trust import POSIX
 from aks_entra.ports.records import StoredRecord
 
 KEY: Final = "pruned"
@@ -153,4 +155,6 @@ def _flushed(file: Path) -> str:
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
         os.fsync(opened.fileno())
+    if POSIX:
+        flush_folder(file.absolute().parent)
     return f"sha256:{digest}"
