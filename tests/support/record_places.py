@@ -37,6 +37,10 @@ class BlobsInMemory:
         """Return the bytes under a name."""
         return self.content.get(name)
 
+    async def remove(self, name: str) -> None:
+        """Remove the bytes under a name."""
+        self.content.pop(name, None)
+
     async def names(self, prefix: str) -> list[str]:
         """Return the names that begin with the prefix."""
         return sorted(one for one in self.content if one.startswith(prefix))
@@ -95,6 +99,10 @@ class HarmedPlace:
     async def read(self, name: str) -> bytes | None:
         """Return the bytes under a name."""
         return await self._reached().read(name)
+
+    async def remove(self, name: str) -> None:
+        """Remove the bytes under a name."""
+        await self._reached().remove(name)
 
     async def names(self, prefix: str) -> list[str]:
         """Return the names that begin with the prefix."""
