@@ -45,12 +45,22 @@ SIGNED: dict[str, Any] = {
         "not": "requester",
     }
 }
-YES_TWICE = """\
+PERSON = """\
 import os, pty, sys
-answers = [b"y\\ny\\n"]
-ended = pty.spawn(sys.argv[1:], stdin_read=lambda _: answers.pop() if answers else b"")
+runs, said, stopped = sys.argv[1].split(","), "", []
+def read(terminal):
+    global said
+    data = os.read(terminal, 4096)
+    said += data.decode(errors="replace")
+    if said.endswith("[y/N]: "):
+        asked = said.rpartition("Approve ")[2]
+        os.write(terminal, b"y\\n" if any(f"for run {one}?" in asked for one in runs) else b"n\\n")
+    if said.count("approved by") == len(runs) and not stopped:
+        stopped.append(os.write(terminal, b"\\x03"))
+    return data
+ended = pty.spawn(sys.argv[2:], master_read=read)
 sys.exit(os.waitstatus_to_exitcode(ended))
-"""  # runs a command at a terminal where somebody types yes to two questions
+"""  # runs a command at a terminal where somebody says yes to the questions of these runs, and then presses Ctrl-C
 POLICY = "apply-conditional-access/apply-conditional-access"
 TYPED: dict[str, Any] = {"decision": "approve", "approver": "dana@contoso.com", "reason": "typed"}
 
@@ -172,9 +182,11 @@ async def test_access_and_a_policy_are_given_only_to_the_approvers_of_the_worker
         enforced = (await prefect_client.start(POLICY, enforcing, work_queue="nobody")).id
         assert (await carried_on(enforced)).is_paused()
 
-        several = ("approve", str(run)[:8], str(enforced)[:8], "--reason", "CHG-4")
-        both = await aks_entra_as(stack, "glass", *several, before=(sys.executable, "-c", YES_TWICE))
-        assert both.exit_code == 0, both.output
+        names = ",".join([(await prefect_client.gates(str(one)))[0].run_name for one in (run, enforced)])
+        watching = ("approve", "--all-waiting", "--watch", "--duration", "1h", "--reason", "CHG-4")
+        both = await aks_entra_as(stack, "glass", *watching, before=(sys.executable, "-c", PERSON, names))
+        assert both.exit_code == 130, both.output
+        assert "the key of the sign-in is gone" in both.output
         assert "reason: CHG-3" in both.output
         assert "require: mfa" in both.output
         assert both.output.count("Sign in with a browser on this machine") == 1

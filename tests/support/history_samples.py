@@ -67,7 +67,7 @@ def signed(stage: str, when: str, *, nonce: str = "", name: str = "dana@contoso.
         ticket="CHG-1042",
         at=when,
     )
-    committed = commitment(statement, '{"kty":"EC"}')
+    committed = commitment(statement, '{"kty":"EC"}', application=f"{TENANT}/{CLIENT}", until=None)
     issued = datetime.fromisoformat(when).astimezone(UTC) + timedelta(seconds=20)
     claims = {
         "iss": f"https://login.microsoftonline.com/{TENANT}/v2.0",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +21,7 @@ from aks_entra.ports.approvals import Browser
 from aks_entra.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
     from aks_entra.core.planning import gates as core_gates
     from aks_entra.core.planning.approvers import Approvers
@@ -98,6 +99,11 @@ class ToSign:
         )
 
     @property
+    def application(self) -> tuple[str, str]:
+        """The tenant and the application through which people sign in for it."""
+        return self.approvers.tenant_id, self.approvers.client_id
+
+    @property
     def ticket_required(self) -> bool:
         """Whether the approval has to name a change ticket."""
         return not isinstance(self.about, SignedRequest) and self.about.ticket_required
@@ -149,7 +155,7 @@ def by_application(wanted: Iterable[ToSign]) -> tuple[tuple[ToSign, ...], ...]:
     """Return what one sign-in can sign together: the gates whose approvers have the same application."""
     found: dict[tuple[str, str], list[ToSign]] = {}
     for one in wanted:
-        found.setdefault((one.approvers.tenant_id, one.approvers.client_id), []).append(one)
+        found.setdefault(one.application, []).append(one)
     return tuple(map(tuple, found.values()))
 
 
@@ -164,20 +170,31 @@ async def sign_all(
     if len(by_application(wanted)) > 1:
         raise Refused("these runs have approvers of different applications", remedy="sign each run alone")
     for one in wanted:
-        if one.ticket_required and not ticket:
-            raise Refused(f"run {one.gate.run_name} needs a change ticket", remedy="add --ticket ID")
+        need_ticket(one, ticket)
         if not shown:
             one.show()
-    statements = tuple(_stated(one.asked, reason, ticket) for one in wanted)
-    browser = browser_here(no_browser=no_browser)
+    statements = tuple(stated(one.asked, reason, ticket) for one in wanted)
+    async with approvals_port() as port:
+        key = await port.sign_in(statements[0], first, browser_here(no_browser=no_browser))
+        return tuple([await stored(port, one, key.sign(said)) for one, said in zip(wanted, statements, strict=True)])
+
+
+@asynccontextmanager
+async def approvals_port() -> AsyncIterator[Approvals]:
+    """Open a session, for its calls for signed approvals."""
     async with wiring.open_session(Settings()) as session:
         port = session.ports.approvals
         assert port is not None  # noqa: S101 - a session on the real services has every port
-        signed = await port.sign(statements, first, browser)
-        return tuple([await _stored(port, one, made) for one, made in zip(wanted, signed, strict=True)])
+        yield port
 
 
-async def _stored(port: Approvals, one: ToSign, signed: SignedApproval) -> Signed:
+def need_ticket(one: ToSign, ticket: str) -> None:
+    """Raise Refused if an approval has to name a change ticket, and does not."""
+    if one.ticket_required and not ticket:
+        raise Refused(f"run {one.gate.run_name} needs a change ticket", remedy="add --ticket ID")
+
+
+async def stored(port: Approvals, one: ToSign, signed: SignedApproval) -> Signed:
     """Store a signed approval if it counts, and say what is missing."""
 
     async def read(several: tuple[SignedApproval, ...], approvers: Approvers) -> tuple[Signature, ...]:
@@ -199,7 +216,8 @@ async def sign_request(
 ) -> tuple[SignedApproval, SignIn]:
     """Let a person sign a request that asks in no run. Refused if the signature would not count."""
     now = wiring.SystemClock().now()
-    (signed,) = await port.sign((_stated(request.asked(""), reason, ticket),), request.approvers, browser)
+    said = stated(request.asked(""), reason, ticket)
+    signed = (await port.sign_in(said, request.approvers, browser)).sign(said)
     own = count(request.gate, request.asked(""), await _readable(port, (signed,), request.approvers), at=[now])
     if not own.people:
         raise Refused(f"this signature would not count: {own.refused[0]}", remedy=request.approvers.words)
@@ -223,7 +241,8 @@ def _name(person: SignIn) -> str:
     return person.name or person.object_id
 
 
-def _stated(asked: Asked, reason: str, ticket: str) -> Statement:
+def stated(asked: Asked, reason: str, ticket: str) -> Statement:
+    """Return what a person approves now."""
     return Statement(
         decision="approve",
         plan=asked.plan,

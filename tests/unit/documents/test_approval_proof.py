@@ -31,6 +31,7 @@ def test_a_signed_approval_says_who_signed_in_where_when_and_with_which_key() ->
     assert proof.person == f"dana@contoso.com (object id {DANA})"
     assert (proof.tenant_id, proof.client_id, proof.signed_in_at) == (TENANT, CLIENT, "2026-11-24T09:00:20Z")
     assert (proof.key_id, proof.signed_at, proof.committed, proof.first) == ("entra-key-7", at(0), True, True)
+    assert proof.signs_until == at(60)
     assert proof.code == load_signed_approval(one.signed[0]).code
 
 
@@ -44,6 +45,7 @@ def test_neither_the_page_nor_the_report_holds_the_id_token() -> None:
     page = html.render(rolled_out(7))
     assert "it commits to the key that signed this approval" in page
     assert "dana@contoso.com: <b>a claim</b>" in page
+    assert "UTC, to sign until " in page
     assert "Nobody signed: the name was typed into a form, and is a claim." in page
 
 

@@ -25,7 +25,9 @@ class SignatureProof:
 
     `code` is the approval code: it names the whole document, which is kept with the approval. `committed`: whether the
     `nonce` of the ID token is what the document commits to. `first`: whether that commitment names this approval; if
-    not, the person signed in for another one, and the same key signed this one. `problem`: why it cannot be read.
+    not, the person signed in for another one, and the same key signed this one. `signs_until`: the time to which the
+    sign-in commits, after which its key signs nothing; empty: an earlier version made it, and the key signed for a day.
+    `problem`: why it cannot be read.
     """
 
     code: str = ""
@@ -38,6 +40,7 @@ class SignatureProof:
     nonce: str = ""
     committed: bool = False
     first: bool = False
+    signs_until: str = ""
     problem: str = ""
 
 
