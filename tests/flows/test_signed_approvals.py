@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -17,13 +18,17 @@ from prefect.flow_engine import run_flow_async
 
 from aks_entra import prefect_client
 from aks_entra.access.policy_file import PolicyFile
-from aks_entra.core.planning.approvers import Approvers
+from aks_entra.core.durations import moment
+from aks_entra.core.planning.approvers import Approvers, application_named
+from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.planning.signed_approval import Signature, SignedApproval
+from aks_entra.core.verdict.history import Decision
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.documents import load_signed_approval
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import migration_records
 from aks_entra.prefect_client.batch_permission import permission
+from aks_entra.prefect_client.signed_approvals import with_voluntary
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
 from flows.apply_conditional_access import apply_conditional_access
@@ -67,8 +72,11 @@ TYPED: dict[str, Any] = {"decision": "approve", "approver": "dana@contoso.com", 
 
 async def aks_entra_as(stack: PrefectStack, user: str, *words: str, before: tuple[str, ...] = ()) -> Ended:
     """Run a command in whose browser a user of the sandbox signs in. `before`: a program that runs the command."""
-    browser = f"aks-entra-sandbox sign-in %s --as {user} &"
-    process = await stack.begin(stack.home.parent, *before, sys.executable, "-c", MAIN, *words, BROWSER=browser)
+    settings = {
+        "BROWSER": f"aks-entra-sandbox sign-in %s --as {user} &",
+        "AKS_ENTRA_SIGN_IN_APPLICATION": f"{TENANT}/{APPROVALS}",
+    }
+    process = await stack.begin(stack.home.parent, *before, sys.executable, "-c", MAIN, *words, **settings)
     out, err = await process.communicate()
     return Ended(exit_code=process.returncode or 0, stdout=out.decode(), stderr=err.decode())
 
@@ -93,11 +101,34 @@ async def not_signed(signed: tuple[SignedApproval, ...], _: Approvers) -> tuple[
     return tuple(Signature(signed=one, problem="a signature does not hold") for one in signed)
 
 
+async def sign_voluntarily(stack: PrefectStack, *named: str) -> None:
+    willing = await aks_entra_as(stack, "dana", "approve", *named, "--sign")
+    assert willing.exit_code == 0, willing.output
+    assert "approved by dana@contoso.com, signed at Microsoft Entra ID" in willing.stderr
+
+
+async def check_voluntary(plan: FleetPlan, decision: Decision) -> None:
+    """Check what is kept after a stage where nobody had to sign. The worker of the stack knows no application."""
+    unknown = "a claim: a signature does not count (AKS_ENTRA_SIGN_IN_APPLICATION names no application"
+    assert decision.by.startswith(f"dana@contoso.com, {unknown}")
+    typed, gate = await migration_records.approval(plan.digest, "all", "after"), plan.stages[0].gate("after")
+    assert typed is not None
+    assert gate is not None
+    known = partial(application_named, f"{TENANT}/{APPROVALS}")
+    proven = await with_voluntary(read_signatures, gate, typed, known, at=[moment(typed.at)])
+    assert "dana@contoso.com" in proven.by
+    assert proven.by.endswith("signed at Microsoft Entra ID, which nobody was required to")
+    refused = await with_voluntary(not_signed, gate, typed, known, at=[moment(typed.at)])
+    assert refused.proof.startswith("a claim: a signature does not count (approval code ")
+    assert "a signature does not hold" in refused.unproven
+
+
 async def test_a_stage_begins_when_two_people_signed_and_a_typed_name_opens_nothing(
     stack: PrefectStack, until: Until
 ) -> None:
     with stack.inside():
-        plan = await stack.plan("signed", {"name": "all", "groups": [{"name": "all", "rest": True}]}, rollout=SIGNED)
+        gates = {"gate_before": {"approval": SIGNED}, "gate_after": True}  # after the stage, nobody has to sign
+        plan = await stack.plan("signed", {"name": "all", "groups": [{"name": "all", "rest": True}], **gates})
         digits = prefect_client.short(plan.digest)
         run = await prefect_client.start_migration(plan.digest, requester="the-operators-id")
         first = await until(run.id, lambda now: now.gate is not None)
@@ -119,9 +150,10 @@ async def test_a_stage_begins_when_two_people_signed_and_a_typed_name_opens_noth
         wrong = await aks_entra_as(stack, "dana", "approve", *named, "--approver", "dana")
         assert wrong.exit_code == 2
         assert "--approver is a claim" in wrong.stderr
-        one = await aks_entra_as(stack, "dana", "approve", *named)
+        asked = ("approve", str(run.id)[:8], "--reason", "CHG-1")  # without --plan, it asks
+        one = await aks_entra_as(stack, "dana", *asked, before=(sys.executable, "-c", PERSON, run.name))
         assert one.exit_code == 0, one.output
-        assert "signed by dana@contoso.com (CHG-1): 1 of 2 signed approvals so far" in one.stderr
+        assert "signed by dana@contoso.com (CHG-1): 1 of 2 signed approvals so far" in one.output
         assert stack.writes("signed") == []
         two = await aks_entra_as(stack, "glass", "sign", str(run.id)[:8], "--reason", "CHG-2")
         assert two.exit_code == 0, two.output
@@ -134,12 +166,15 @@ async def test_a_stage_begins_when_two_people_signed_and_a_typed_name_opens_noth
         assert (
             await permission(plan, 0, str(run.id), allow_ungated=False, read=read_signatures, accepted=frozenset())
         ).writes
+
+        await until(run.id, lambda now: now.gate is not None and now.gate.moment == "after")
+        await sign_voluntarily(stack, *named)
         ended = await until(run.id, lambda now: now.run.ended)
         assert ended.run.completed, ended.run.message
         report = await stack.report(run.id)
         assert [one.outcome for one in report.verdicts] == [Outcome.VERIFIED]
         assert report.history is not None
-        ((_, decision),) = report.history.decisions
+        (_, decision), (_, after) = report.history.decisions
         assert code in [one.code for one in decision.signatures]
         assert [(one.committed, one.first, one.problem) for one in decision.signatures] == [(True, True, "")] * 2
         kept = await migration_records.approval(plan.digest, "all", "before")
@@ -147,6 +182,7 @@ async def test_a_stage_begins_when_two_people_signed_and_a_typed_name_opens_noth
         assert "dana@contoso.com" in kept.by
         assert "glass@contoso.com" in kept.by
         assert kept.by.endswith("signed at Microsoft Entra ID")
+        await check_voluntary(plan, after)
         assert code in {load_signed_approval(one).code for one in kept.signed}
 
 

@@ -57,6 +57,7 @@ def approve(
         str,
         typer.Option("--duration", metavar="TIME", help="End --watch after this long, as in 45m or 8h; 24h at most."),
     ] = "8h",
+    sign: Annotated[bool, typer.Option("--sign", help="Sign the approval although nobody requires it.")] = False,
     no_browser: NoBrowser = False,
 ) -> None:
     """Approve or reject a plan at a gate. The decision applies to exactly this plan.
@@ -73,11 +74,17 @@ def approve(
             output.usage("--plan names the plan of one run", remedy="name one RUN, or leave --plan out")
         if reject and not plan:
             output.usage("a rejection names its plan", remedy="name one RUN, and its plan with --plan DIGEST")
+        if reject and sign:
+            output.usage("a rejection is not signed", remedy="leave --sign out")
         if watch and not all_waiting:
             output.usage("--watch asks about every run", remedy="add --all-waiting, and name no RUN")
         lasting = _lasting(duration)
     if watch:
-        output.run(watch_gates(reason=reason, ticket=ticket, approver=approver, no_browser=no_browser, lasting=lasting))
+        output.run(
+            watch_gates(
+                reason=reason, ticket=ticket, approver=approver, no_browser=no_browser, sign=sign, lasting=lasting
+            )
+        )
         return
     if not plan:
         output.run(
@@ -88,12 +95,20 @@ def approve(
                 approver=approver,
                 all_waiting=all_waiting,
                 no_browser=no_browser,
+                sign=sign,
             )
         )
         return
     output.run(
         decide_at_gate(
-            named[0], plan, reason=reason, ticket=ticket, approver=approver, reject=reject, no_browser=no_browser
+            named[0],
+            plan,
+            reason=reason,
+            ticket=ticket,
+            approver=approver,
+            reject=reject,
+            no_browser=no_browser,
+            sign=sign,
         )
     )
 
@@ -109,7 +124,7 @@ def _lasting(duration: str) -> timedelta:
 
 
 async def approve_several(
-    runs: list[str], *, reason: str, ticket: str, approver: str | None, all_waiting: bool, no_browser: bool
+    runs: list[str], *, reason: str, ticket: str, approver: str | None, all_waiting: bool, no_browser: bool, sign: bool
 ) -> None:
     """Show what each run waits for, ask about each, and approve those that a person confirmed, with one sign-in."""
     await prefect_client.require_server()
@@ -121,12 +136,12 @@ async def approve_several(
         output.say("no run waits for an approval")
         return
     need_terminal()
-    signed_ones = [(gate, await to_sign(gate)) for gate in gates]
+    signed_ones = [(gate, await to_sign(gate, sign=sign)) for gate in gates]
     if any(signing for _, signing in signed_ones):
         no_claim(approver)
-    confirmed = [(gate, signing) for gate, signing in signed_ones if await confirmed(gate, signing)]
-    for gate in [gate for gate, signing in confirmed if signing is None]:
-        await decide(gate, reason, ticket, approver, reject=False, no_browser=no_browser)
-    for together in by_application(signing for _, signing in confirmed if signing is not None):
+    agreed = [(gate, signing) for gate, signing in signed_ones if await confirmed(gate, signing)]
+    for gate in [gate for gate, signing in agreed if signing is None]:
+        await decide(gate, reason, ticket, approver, reject=False, no_browser=no_browser, sign=sign)
+    for together in by_application(signing for _, signing in agreed if signing is not None):
         for signed in await sign_all(together, reason, ticket, no_browser=no_browser, shown=True):
             await answer_signed(signed, reason, ticket)

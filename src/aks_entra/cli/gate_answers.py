@@ -25,6 +25,7 @@ async def decide_at_gate(
     reject: bool,
     ticket: str = "",
     no_browser: bool = False,
+    sign: bool = False,
 ) -> None:
     """Answer the gate of a waiting run, signed if its fleet file says so, or else in the name of `approver`.
 
@@ -32,13 +33,21 @@ async def decide_at_gate(
     """
     await prefect_client.require_server()
     await decide(
-        await prefect_client.gate_named(run, plan), reason, ticket, approver, reject=reject, no_browser=no_browser
+        await prefect_client.gate_named(run, plan),
+        reason,
+        ticket,
+        approver,
+        reject=reject,
+        no_browser=no_browser,
+        sign=sign,
     )
 
 
-async def decide(gate: Gate, reason: str, ticket: str, approver: str | None, *, reject: bool, no_browser: bool) -> None:
-    """Answer a gate, signed if it has approvers."""
-    signing = await to_sign(gate)
+async def decide(
+    gate: Gate, reason: str, ticket: str, approver: str | None, *, reject: bool, no_browser: bool, sign: bool
+) -> None:
+    """Answer a gate, signed if it has approvers, or with `sign`."""
+    signing = await to_sign(gate, sign=sign)
     if signing is not None and not reject:
         no_claim(approver)
         (signed,) = await sign_all((signing,), reason, ticket, no_browser=no_browser)
@@ -73,7 +82,7 @@ async def answer_signed(signed: Signed, reason: str, ticket: str) -> None:
         approver=signed.name,
         reason=reason,
         ticket=ticket,
-        code=signed.code,
+        code="" if signed.voluntary else signed.code,  # the form of a gate without approvers has no such field
     )
     _say("approved", f"{signed.name}, signed at Microsoft Entra ID", reason, ticket)
     output.say(f"  {gate.page}")

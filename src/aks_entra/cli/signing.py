@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aks_entra.access.approvers import sign_in_application
 from aks_entra.cli import output
 from aks_entra.cli.decision import Reason, Ticket
 from aks_entra.cli.deferred import prefect_client, wiring
@@ -16,6 +17,7 @@ from aks_entra.cli.shown import show_plan
 from aks_entra.core.durations import stamp
 from aks_entra.core.planning.signed_approval import Asked, Statement, count
 from aks_entra.core.planning.signed_request import SignedRequest
+from aks_entra.core.planning.voluntary import voluntary_gate
 from aks_entra.errors import Refused
 from aks_entra.ports.approvals import Browser
 from aks_entra.settings import Settings
@@ -86,6 +88,7 @@ class ToSign:
     conditions: core_gates.Gate
     approvers: Approvers
     about: FleetPlan | SignedRequest
+    voluntary: bool = False  # nobody is required to sign
 
     def show(self) -> None:
         """Show what is approved."""
@@ -117,16 +120,25 @@ class Signed:
     code: str
     name: str
     missing: str
+    voluntary: bool = False
 
 
-async def to_sign(gate: Gate) -> ToSign | None:
-    """Return the gate with its plan, or None if a typed name is enough there."""
+async def to_sign(gate: Gate, *, sign: bool = False) -> ToSign | None:
+    """Return the gate with its plan, or None if a typed name is enough there.
+
+    `sign`: the person signs there all the same. Refused if that is not possible.
+    """
     if gate.request is not None:
         return _request(gate, gate.request)
     plan = await prefect_client.frozen_plan(gate.run)
     if plan is None or plan.digest != gate.plan:  # a request whose worker takes typed names
+        if sign:
+            raise Refused(f"run {gate.run_name} waits at no gate of a plan", remedy="leave --sign out")
         return None
     conditions = plan.stages[gate.stage].gate(gate.moment)
+    voluntary = sign and conditions is not None and conditions.approvers is None
+    if voluntary and conditions is not None:
+        conditions = voluntary_gate(conditions, _application())
     if conditions is None or conditions.approvers is None:
         return None
     asked = Asked(
@@ -137,7 +149,26 @@ async def to_sign(gate: Gate) -> ToSign | None:
         run=str(gate.run),
         requester=await prefect_client.requester_of(gate.run),
     )
-    return ToSign(gate=gate, asked=asked, conditions=conditions, approvers=conditions.approvers, about=plan)
+    return ToSign(
+        gate=gate,
+        asked=asked,
+        conditions=conditions,
+        approvers=conditions.approvers,
+        about=plan,
+        voluntary=voluntary,
+    )
+
+
+def _application() -> Approvers:
+    """Return the application through which the person signs in voluntarily."""
+    found = sign_in_application(Settings())
+    if found is None:
+        raise Refused(
+            "nobody has to sign here, and no application for it is known",
+            remedy="set AKS_ENTRA_SIGN_IN_APPLICATION=TENANT/CLIENT here and for the workers: "
+            "`aks-entra approvals setup`",
+        )
+    return found
 
 
 def _request(gate: Gate, request: SignedRequest) -> ToSign:
@@ -198,7 +229,8 @@ async def stored(port: Approvals, one: ToSign, signed: SignedApproval) -> Signed
     """Store a signed approval if it counts, and say what is missing."""
 
     async def read(several: tuple[SignedApproval, ...], approvers: Approvers) -> tuple[Signature, ...]:
-        return await _readable(port, several, approvers)
+        found = await _readable(port, several, approvers)
+        return tuple(replace(each, member=True) for each in found) if one.voluntary else found
 
     now = wiring.SystemClock().now()
     own = count(one.conditions, one.asked, await read((signed,), one.approvers), at=[now])
@@ -208,7 +240,13 @@ async def stored(port: Approvals, one: ToSign, signed: SignedApproval) -> Signed
         )
     await prefect_client.store_signed(signed)
     found = await prefect_client.count_stored(read, one.conditions, one.asked, at=[now])
-    return Signed(gate=one.gate, code=signed.code, name=_name(own.people[0]), missing=found.missing)
+    return Signed(
+        gate=one.gate,
+        code=signed.code,
+        name=_name(own.people[0]),
+        missing=found.missing,
+        voluntary=one.voluntary,
+    )
 
 
 async def sign_request(

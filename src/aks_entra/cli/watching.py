@@ -63,7 +63,9 @@ class SignIns:
             return await stored(port, one, key.sign(said))
 
 
-async def watch_gates(*, reason: str, ticket: str, approver: str | None, no_browser: bool, lasting: timedelta) -> None:
+async def watch_gates(
+    *, reason: str, ticket: str, approver: str | None, no_browser: bool, sign: bool, lasting: timedelta
+) -> None:
     """Ask about each gate that waits or begins to wait, and answer those that the person approves."""
     await prefect_client.require_server()
     need_terminal()
@@ -72,13 +74,13 @@ async def watch_gates(*, reason: str, ticket: str, approver: str | None, no_brow
 
     async def answer(gate: Gate) -> None:
         try:
-            signing = await to_sign(gate)
+            signing = await to_sign(gate, sign=sign)
             async with asyncio.timeout((sign_ins.until - now()).total_seconds()):
                 agreed = await confirmed(gate, signing)
             if not agreed:
                 output.say(f"run {gate.run_name} goes on waiting", style="dim")
             elif signing is None:
-                await decide(gate, reason, ticket, approver, reject=False, no_browser=no_browser)
+                await decide(gate, reason, ticket, approver, reject=False, no_browser=no_browser, sign=sign)
             else:
                 no_claim(approver)
                 await answer_signed(await sign_ins.sign(signing, reason, ticket), reason, ticket)

@@ -74,6 +74,20 @@ def test_a_second_approval_of_one_sign_in_says_that_the_sign_in_was_for_another_
     assert (proof.committed, proof.first) == (True, False)
 
 
+def test_the_page_says_that_nobody_had_to_sign_and_why_a_signature_does_not_count() -> None:
+    report, stage = rolled_out(7), history().stages[0]
+    assert stage.before is not None
+    willing = replace(signed("canary", at(0)), voluntary=True)
+    bad = replace(decision("canary", at(0)), unproven="its nonce is another one")
+    for one, words in (
+        (willing, "signed at Microsoft Entra ID, which nobody was required to"),
+        (bad, "A signature does not count: its nonce is another one. The name was typed"),
+    ):
+        answered = replace(stage.before.askings[0], decision=decided(one))
+        stages = (replace(stage, before=replace(stage.before, askings=(answered,))),)
+        assert words in html.render(replace(report, history=replace(history(), stages=stages)))
+
+
 def test_a_name_that_was_typed_has_no_proof() -> None:
     assert proofs(decision("canary", at(0))) == ()
 

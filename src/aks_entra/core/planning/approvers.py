@@ -73,6 +73,21 @@ def approvers_named(setting: str) -> Approvers | None:
     return Approvers(tenant_id=tenant, client_id=client, groups=groups, not_requester=True)
 
 
+def application_named(setting: str) -> Approvers | None:
+    """Return the application of `AKS_ENTRA_SIGN_IN_APPLICATION`: `tenant id/client id`. None: the setting is empty.
+
+    Nobody has to sign through it: it has no groups, so at a gate that names approvers nobody counts by it. Raises
+    ValueError if it is malformed.
+    """
+    named = setting.strip().lower()
+    if not named:
+        return None
+    parts = named.split("/")
+    if len(parts) != len(_PARTS) - 1 or not all(map(_is_id, parts)):
+        raise ValueError(f"not {'/'.join(_PARTS[:-1])}")
+    return Approvers(tenant_id=parts[0], client_id=parts[1], groups=())
+
+
 _PARTS = ("TENANT", "CLIENT", "GROUP")
 
 

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import stamp
-from aks_entra.core.planning.approval import CLAIM, RESUMED, SIGNED, Approval, RunState
+from aks_entra.core.planning.approval import RESUMED, Approval, RunState, proof_in_words
 from aks_entra.core.planning.gates import Side
 
 INTERRUPTED: Final = frozenset({"FAILED", "CRASHED", "CANCELLED"})
@@ -57,6 +57,8 @@ class Decision:
     plan: str
     facts: str
     signatures: tuple[SignatureProof, ...] = ()
+    voluntary: bool = False  # nobody was required to sign
+    unproven: str = ""  # why a signature that nobody required proves nothing
 
     @classmethod
     def of(cls, approval: Approval, signatures: tuple[SignatureProof, ...]) -> Decision:
@@ -71,6 +73,8 @@ class Decision:
             plan=approval.plan,
             facts=approval.facts,
             signatures=signatures,
+            voluntary=approval.voluntary,
+            unproven=approval.unproven,
         )
 
     @property
@@ -81,7 +85,7 @@ class Decision:
     @property
     def proof(self) -> str:
         """What stands behind `approver`, in words."""
-        return SIGNED if self.signatures else CLAIM
+        return proof_in_words(signed=bool(self.signatures), voluntary=self.voluntary, unproven=self.unproven)
 
     @property
     def by(self) -> str:
