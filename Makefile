@@ -48,9 +48,10 @@ SPECIAL := clients or control_plane or kubernetes or team or long
 test: install  ## run the tests that need nothing but Python, with a sample of those that need Prefect's server: 7 minutes
 	@$(PYTEST) -m "not (prefect or $(SPECIAL))" $(ARGS)
 
+# Three processes on two processors: a third of the time a test only waits for the processes that it started.
 .PHONY: test-prefect
-test-prefect: install  ## run all tests that need Prefect's server and a worker, which it starts: 25 minutes
-	@$(PYTEST) -m "prefect and not ($(SPECIAL))" $(ARGS)
+test-prefect: install  ## run all tests that need Prefect's server and a worker, which it starts: 15 minutes
+	@$(PYTEST) -n 3 -m "prefect and not ($(SPECIAL))" $(ARGS)
 
 .PHONY: test-long
 test-long: install  ## run the whole kill and fault matrices, every property with more examples, 5,000 histories: about an hour

@@ -120,7 +120,7 @@ async def decide(ask: Ask) -> Decision:
 
 async def give(run: UUID, ask: Ask, decision: Decision) -> Grant:
     """Write the grant. It is recorded before and after the write, so that the sweep finds it even if this run dies."""
-    approval = Approval(digest=decision.plan, approver=decision.approver, separate=True)
+    approval = Approval(digest=decision.plan, approver=decision.approver, separate=True, by=decision.by)
     try:
         await grant_records.announce(ask, attended=True)
     except EndNotScheduled as error:  # this run itself waits for the end, and the slow schedule ends what it left

@@ -34,7 +34,7 @@ from aks_entra.prefect_client.stored_documents import words_of
 from aks_entra.report.run_lines import unsettled
 from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
-from aks_entra.wiring import load_clients
+from aks_entra.wiring import load_kubernetes
 from flows.rollout.cancellation import cancel_in_order, waiting_for_slot
 from flows.rollout.listener import Listener
 from flows.rollout.member import migrate_member
@@ -42,6 +42,8 @@ from flows.rollout.outcome import leave_out
 from flows.rollout.signatures import read_signatures
 from tasks.planning import read_windows
 from tasks.session import open_session
+
+load_kubernetes()  # before the event loop of the run begins: every cluster of a batch is proven at its API server
 
 
 @flow(name="migrate-batch", persist_result=False)
@@ -82,14 +84,15 @@ async def migrate_members(plan: str, stage: str, members: list[str]) -> State[An
     listener = Listener(current.gate("before"), clusters)
 
     async def in_turn(job: Job, leases: Leases) -> Reason:
-        async with waiting_for_slot(slots.of(job.plan.cluster), job):
+        after = fleet.hooks_of(job.plan.cluster)
+        async with waiting_for_slot(slots.of(job.plan.cluster), job, after):
             why = await reason_not_to_begin(current, job, failures, listener if allowed.writes else None)
             if why is not None:
                 tracker.give(*await leave_out(fleet, (job.plan.cluster,), why.because, why.reason))
                 return why.reason
             listener.begun(job.plan.cluster)
             tell(f"{job.plan.cluster}: the migration begins, under plan {short(job.digest)}")
-            verdict = await migrate_member(job, leases, tracker, fleet.after)
+            verdict = await migrate_member(job, leases, tracker, after)
             tracker.give(verdict)
             ended.append(verdict)
             if counts_against(job.plan, verdict):
@@ -107,8 +110,8 @@ async def migrate_members(plan: str, stage: str, members: list[str]) -> State[An
         hold_leases(clusters) as held,
         noted(tracker),
     ):
-        _, *left = await asyncio.gather(
-            load_clients(), *(in_turn(job, held) for job in jobs), return_exceptions=True
+        left = await asyncio.gather(
+            *(in_turn(job, held) for job in jobs), return_exceptions=True
         )  # the error of one cluster does not stop the others
     broken = [
         f"{job.plan.cluster}: {words_of(one)}"

@@ -151,7 +151,7 @@ async def freeze(run: UUID, fleet: FleetFile | None, plan: str | None) -> FleetP
         agreed = await make_plan(fleet)
     else:
         raise Refused("neither a fleet nor a plan was given", remedy="give one of them as the run's parameter")
-    await require_deployments(agreed.after)
+    await require_deployments(agreed)
     await gates.adopt(run, agreed)
     return agreed
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aks_entra.core.evidence.observations import CertificatesRotated
-from aks_entra.core.hooks.model import EmitEvent, RunDeployment, UpdateArgoCdSecret
+from aks_entra.core.hooks.model import EmitEvent, RunDeployment, UpdateArgoCdSecret, UpdateFluxSecret
 from aks_entra.core.hooks.results import HookEnd
 from aks_entra.core.planning.job import Job
 from aks_entra.execution import hooks
+from aks_entra.execution.hook_turns import run_hooks
 from aks_entra.prefect_client import hooks as hooks_at_prefect
 from aks_entra.wiring import current_session
 from tasks.azure_task import observable
+
+run_in_turn = run_hooks
+"""The loop that runs the hooks of a cluster. A batch gives it the tasks below."""
 
 
 @observable("read the new CA")
@@ -26,6 +30,14 @@ async def update_argocd_secret(
 ) -> HookEnd:
     """Write the new CA into Argo CD's secret in the hub."""
     return await hooks.update_argocd_secret(current_session().ports, job, hook, rotated, known)
+
+
+@observable("update_flux_secret")
+async def update_flux_secret(
+    job: Job, hook: UpdateFluxSecret, rotated: CertificatesRotated, known: Mapping[str, str]
+) -> HookEnd:
+    """Write the new CA into Flux's Secret in the hub."""
+    return await hooks.update_flux_secret(current_session().ports, job, hook, rotated, known)
 
 
 @observable("run_deployment")

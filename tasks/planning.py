@@ -10,12 +10,13 @@ from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.planning.fleet import Fleet, WantedGroup
 from aks_entra.core.planning.parts import FleetPart
 from aks_entra.core.planning.plan import FleetPlan
-from aks_entra.core.rollout.quiet import Heard
+from aks_entra.core.rollout.owners import Owner
+from aks_entra.core.rollout.quiet import Heard, Listened
 from aks_entra.execution import gate_recheck
 from aks_entra.planning import audit_logs, inventory, planner, recheck
 from aks_entra.planning.inventory import Row
 from aks_entra.planning.selection import Selection
-from aks_entra.prefect_client import plan_elsewhere, records
+from aks_entra.prefect_client import plan_elsewhere, recorded_tries, records
 from aks_entra.settings import Settings
 from aks_entra.wiring import current_session
 from tasks.azure_task import observable
@@ -65,14 +66,17 @@ async def read_windows(clusters: tuple[ClusterId, ...]) -> tuple[tuple[Maintenan
 
 @observable("read audit logs", of=None)
 async def read_logs(clusters: tuple[ClusterId, ...], quiet: int) -> dict[str, Heard]:
-    """Return what the audit logs show of the last `quiet` seconds, by `ClusterId.key`."""
-    return await audit_logs.listen_to(current_session().ports, clusters, quiet)
+    """Return what the audit logs show of the last `quiet` seconds, by `ClusterId.key`, and our own tries in them."""
+    heard = await audit_logs.listen_to(current_session().ports, clusters, quiet)
+    claimed = [cluster for cluster in clusters if (log := heard[cluster.key].log) and log.claimed]
+    tries = await recorded_tries(claimed) if claimed else {}
+    return {key: replace(one, tries=tries.get(key, ())) for key, one in heard.items()}
 
 
 @observable("read owners", of=None)
-async def read_owners(clusters: tuple[ClusterId, ...]) -> dict[str, str]:
-    """Return who looks after each cluster by its tags, by `ClusterId.key`."""
-    return await audit_logs.owners_of(current_session().ports, clusters)
+async def read_owners(shut: tuple[Listened, ...]) -> dict[str, tuple[Owner, ...]]:
+    """Return who looks after each cluster and the namespaces of its callers, by `ClusterId.key`."""
+    return await audit_logs.owners_of(current_session().ports, shut)
 
 
 @observable("look for changes", of=None)

@@ -1,4 +1,8 @@
-"""Opens the sessions of runs. A run shares Azure's request buckets with all other runs of its Prefect server."""
+"""Opens the sessions of runs. A run shares Azure's request buckets with all other runs of its Prefect server.
+
+Prefect imports a flow before the event loop of its run begins, and this module with it. So Azure's clients are imported
+here, and not when the first session is opened.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ from aks_entra.core.planning.prover import ProverSpec
 from aks_entra.ports.migration import Journal, RunLog
 from aks_entra.prefect_client.request_shares import request_shares
 from aks_entra.settings import Settings
+
+wiring.load_services()
 
 
 @asynccontextmanager

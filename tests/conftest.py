@@ -23,6 +23,14 @@ WITH_PREFECT = ("flows", "journeys")
 """Folders of tests that use Prefect's server and a worker."""
 
 
+LONGEST = (
+    *("test_way_back", "test_gate_in_browser", "test_no_secret_rests", "test_killed_and_resumed"),
+    *("test_what_up_opens", "test_approved_writes", "test_fleet_deployments", "test_networks", "test_permission"),
+    *("test_concurrent_batches", "test_unproven_stage", "test_access", "test_approvals", "test_notifications"),
+)
+"""Modules of those folders that take longer than a twentieth of `make test-prefect`, the longest journeys first."""
+
+
 def _folder(item: pytest.Item) -> str:
     return item.path.relative_to(Path(__file__).parent).parts[0]
 
@@ -39,7 +47,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     The tests of flows share a server, which costs processor time until the last of them has run. So they run together.
     """
-    items.sort(key=lambda item: [*WITH_PREFECT, _folder(item)].index(_folder(item)))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> tuple[int, int]:
+    """Return the place of a test's module: long journeys, then the flows, then the short journeys, then the rest."""
+    folder, module = _folder(item), item.path.stem
+    place = [*LONGEST, module].index(module)
+    if folder == "journeys" and module in LONGEST:
+        return 0, place
+    return 1 + [*WITH_PREFECT, folder].index(folder), place
 
 
 @pytest.fixture(scope="session")

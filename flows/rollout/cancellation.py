@@ -18,10 +18,13 @@ from prefect.states import Cancelled
 
 from aks_entra import prefect_client
 from aks_entra.core.evidence.observations import Evidence
+from aks_entra.core.hooks.model import Hook
+from aks_entra.core.hooks.results import STOPPED
 from aks_entra.core.planning.job import Job
 from aks_entra.core.steps import Step
 from aks_entra.core.verdict.verdict import stopped
 from aks_entra.planning import recheck
+from aks_entra.prefect_client.hooks import with_kept_runs
 from aks_entra.prefect_client.migration_records import load_plan, store_verdict, surviving_evidence
 from aks_entra.wiring import current_session
 
@@ -60,12 +63,15 @@ async def cancel_in_order(
             signal.signal(signal.SIGTERM, before)
 
 
-async def store_stopped_verdict(job: Job, evidence: tuple[Evidence, ...], at: Step | None) -> None:
+async def store_stopped_verdict(
+    job: Job, evidence: tuple[Evidence, ...], at: Step | None, after: tuple[Hook, ...]
+) -> None:
     """Store the verdict of a cluster whose steps were stopped. A server that does not answer must not delay the end."""
     try:
         async with asyncio.timeout(SECONDS):
             so_far = tuple(dict.fromkeys((*await surviving_evidence(job.plan, job.digest), *evidence)))
-            await store_verdict(job.digest, stopped(job.plan, so_far, at, await _logged(job)))
+            verdict = stopped(job.plan, so_far, at, await _logged(job))
+            await store_verdict(job.digest, await with_kept_runs(job.digest, after, verdict, STOPPED.detail))
     except Exception:  # noqa: BLE001, S110 - the cancellation continues; without a verdict the report says "lost"
         pass
 
@@ -90,12 +96,14 @@ async def cancel_batches(run: UUID) -> None:
 
 
 @asynccontextmanager
-async def waiting_for_slot(place: AbstractAsyncContextManager[None], job: Job) -> AsyncIterator[None]:
+async def waiting_for_slot(
+    place: AbstractAsyncContextManager[None], job: Job, after: tuple[Hook, ...]
+) -> AsyncIterator[None]:
     """Wait for a place among the clusters. A cluster that is stopped while it waits gets the verdict "skipped"."""
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(place)
         except asyncio.CancelledError:
-            await store_stopped_verdict(job, (), None)
+            await store_stopped_verdict(job, (), None, after)
             raise
         yield

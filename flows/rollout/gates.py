@@ -84,8 +84,8 @@ async def listen(run: UUID, state: RolloutState, todo: ReadAuditLogs) -> Rollout
         heard = await read_logs(todo.clusters, todo.quiet)
         now = progress.now()
         shut = not_quiet(todo.clusters, heard, todo.quiet, now)
-        owners = await read_owners(tuple(one.cluster for one in shut)) if shut else {}
-    shut = tuple(replace(one, owner=owners[one.cluster.key]) for one in shut)
+        owners = await read_owners(shut) if shut else {}
+    shut = tuple(replace(one, owners=owners[one.cluster.key]) for one in shut)
     stage = state.plan.stages[state.current].name
     await gate_callers.store(run, CallersAtGate(stage=stage, quiet=todo.quiet, at=stamp(now), shut=shut))
     return replace(state, heard=heard)

@@ -31,6 +31,7 @@ class BatchRunner:
 
     leases: Leases
     tracker: BatchTracker
+    after: tuple[Hook, ...]  # of the cluster
 
     @asynccontextmanager
     async def hold(self, cluster: ClusterId) -> AsyncIterator[StillOurs]:
@@ -50,7 +51,7 @@ class BatchRunner:
 
     async def stopped(self, job: Job, evidence: tuple[Evidence, ...], at: Step | None) -> None:
         """Store how far the cancelled cluster got."""
-        await store_stopped_verdict(job, evidence, at)
+        await store_stopped_verdict(job, evidence, at, self.after)
 
 
 async def migrate_member(job: Job, leases: Leases, tracker: BatchTracker, after: tuple[Hook, ...]) -> Verdict:
@@ -58,7 +59,8 @@ async def migrate_member(job: Job, leases: Leases, tracker: BatchTracker, after:
 
     Only a cancellation is raised: the rest of the batch continues.
     """
-    verdict = await current_session().executor.migrate(job, BatchRunner(leases=leases, tracker=tracker))
+    runner = BatchRunner(leases=leases, tracker=tracker, after=after)
+    verdict = await current_session().executor.migrate(job, runner)
     verdict = await run_hooks(job, after, verdict, tracker)
     if problem := await store_verdict_or_say(job.digest, verdict):
         verdict = replace(verdict, outcome=Outcome.FAILED, because=(problem, *verdict.because), grade=None)

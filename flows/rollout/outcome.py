@@ -18,6 +18,7 @@ from aks_entra.core.rollout.state import lacks_an_end, verified_before, without_
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Reason, Verdict, unfinished, unstarted
 from aks_entra.prefect_client import migration_records, rollout, rollout_history, runs
+from aks_entra.prefect_client.hooks import with_kept_runs
 from aks_entra.prefect_client.run_log import PrefectLog, tell_verdict
 from aks_entra.report.run_lines import unsettled
 from aks_entra.settings import Settings
@@ -38,6 +39,7 @@ async def leave_out(
         own = plan.plan_for(member)
         so_far = await migration_records.evidence_so_far(own, plan.digest, known.get(member.key))
         verdict = unfinished(own, so_far, because, reason)
+        verdict = await with_kept_runs(plan.digest, plan.hooks_of(member), verdict, because)
         tell_verdict(verdict)
         await migration_records.store_verdict(plan.digest, verdict)
         found.append(verdict)
@@ -90,7 +92,8 @@ async def final_verdicts(run: UUID, state: RolloutState, reached: int, stopped: 
                 so_far = await migration_records.evidence_so_far(own, plan.digest, verdict)
                 halted, ended = "" if place < reached else stopped, failures.get(member.key, "")
                 verdict = without_an_end(own, verdict, so_far, logged[member], halted, ended)
-            found.append(unstarted(own) or verdict or unfinished(own, (), stopped, Reason.NOT_REACHED))
+            end = unstarted(own) or verdict or unfinished(own, (), stopped, Reason.NOT_REACHED)
+            found.append(await with_kept_runs(plan.digest, plan.hooks_of(member), end, "its batch ended before it"))
     return tuple(found)
 
 

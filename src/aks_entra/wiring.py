@@ -1,7 +1,7 @@
 """The one place that opens a session and closes it: the ports on the real services, and the engine on top of them.
 
 A task asks `current_session()` for what its flow opened. Azure's clients take a second to import. They are therefore
-imported when a session is opened, in `adapters.assembly`.
+imported when a session is opened, in `adapters.assembly`. Flow runs import them earlier: `load_services`.
 """
 
 from __future__ import annotations
@@ -126,11 +126,18 @@ def _executor(ports: Ports, watch: Watch, timeouts: Timeouts) -> Executor:
     return Executor(ports, watch, timeouts)
 
 
-async def load_clients() -> None:
-    """Import the Kubernetes client in a thread, so that the first proofs of a batch do not wait for it."""
-    from aks_entra.adapters.kubernetes import api_server  # noqa: PLC0415 - see the first paragraph
+def load_services() -> None:
+    """Import what a session uses. Call it before an event loop runs, because nothing else runs during an import."""
+    from aks_entra.adapters import assembly  # noqa: PLC0415 - commands that only list clusters import less
 
-    await asyncio.to_thread(api_server.load)
+    assembly.load()
+
+
+def load_kubernetes() -> None:
+    """Import the Kubernetes client, which takes most of a second. Call it before an event loop runs."""
+    from aks_entra.adapters.kubernetes import api_server  # noqa: PLC0415 - as above
+
+    api_server.load()
 
 
 def timeouts_of(settings: Settings) -> Timeouts:

@@ -12,7 +12,7 @@ import jwt
 import pytest
 
 from aks_entra.adapters.kubernetes.api_server import ApiServers
-from aks_entra.adapters.kubernetes.argocd import replace_config
+from aks_entra.adapters.kubernetes.secrets import replace_value
 from aks_entra.core.cluster import Posture
 from aks_entra.core.hooks.argocd import with_authority
 from aks_entra.core.planning.prover import ProverSpec
@@ -140,7 +140,7 @@ async def test_a_secret_that_somebody_wrote_meanwhile_is_not_overwritten(hub: Hu
         servers: ApiServers = session.ports.kubernetes  # type: ignore[assignment]  # the adapter behind the port
         async with servers.opened(hub.posture) as api:
             with pytest.raises(TryLater, match="somebody wrote the secret argocd/shop just now"):
-                await replace_config(api, "argocd", read, with_authority(json.dumps(EXEC), "bmV3"))
+                await replace_value(api, "argocd", read, "config", with_authority(json.dumps(EXEC), "bmV3").text)
     assert hub.config("shop") == {**EXEC, "awsAuthConfig": {}}
 
 

@@ -31,9 +31,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 THEIRS = "a1b2c3d4-1111-4222-8333-944445555888"
 HOW = {"none": "identity: none", "legacy": "identity: legacy", "open": "identity: managed, adminGroups: [aks-admins]"}
-MOMENTS = {"none": range(1, 25, 3), "legacy": range(2, 25, 4), "open": range(1, 22)}
+MOMENTS = {"none": range(1, 17, 3), "legacy": range(2, 17, 4), "open": range(1, 14)}
 """Numbers of the requests for a cluster before which the other writer writes."""
-SAMPLE = {"none": {13}, "legacy": {18}, "open": {3, 7, 11, 14, 17}}
+SAMPLE = {"none": {10}, "legacy": {14}, "open": {3, 6, 8, 10, 12}}
 """Numbers that run in every suite; the others are marked `long`."""
 ONE_EACH = ("document", "groups", "closed", "tagged", "between")
 FOREIGN: dict[str, Any] = {

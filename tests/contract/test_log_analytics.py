@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from aks_entra.adapters.log_analytics import QUERY
+from aks_entra.core.durations import stamp
+from aks_entra.core.evidence.observations import Credential, CredentialTried, Moment
 from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup, WantedTarget
 from aks_entra.core.preflight.audit_callers import AuditedCallers, Holds
-from aks_entra.core.rollout.quiet import listen
+from aks_entra.core.rollout.owners import Owner
+from aks_entra.core.rollout.quiet import Listened, listen
 from aks_entra.errors import Refused, TryLater
-from aks_entra.planning.audit_logs import listen_to
+from aks_entra.planning.audit_logs import listen_to, owners_of
 from aks_entra.planning.planner import plan_fleet
 from aks_entra.ports.migration import AuditTrail
 from aks_entra.wiring import Session
 from azure_sandbox.faults.requests import throttled
 from azure_sandbox.front.http import Reply
 from azure_sandbox.logs.kql import read
+from azure_sandbox.logs.state import AuditEvent
 from tests.contract.small_world import ADMINS, READER, SUBSCRIPTION, cluster
 
 if TYPE_CHECKING:
@@ -29,7 +34,8 @@ EVENTS = """\
       - {user: masterclient, groups: [system:masters], userAgent: helm/3.14, address: 10.2.0.7, count: 41, at: 3d}
       - {user: masterclient, groups: [system:masters], userAgent: helm/3.14, address: 10.2.0.8, verb: list, at: 2d}
       - {user: masterclient, groups: [system:masters], userAgent: old/1.0, address: 10.2.0.9, at: 40d}
-      - {user: ci-bot, groups: [ci], certificate: true, verb: create, userAgent: kubectl, address: 10.2.0.6, at: 1d}
+      - {user: ci-bot, groups: [ci], certificate: true, verb: create, userAgent: kubectl, address: 10.2.0.6, at: 1d,
+         resource: pods, namespace: ci}
       - {user: "system:serviceaccount:ci:deployer", userAgent: terraform, address: 10.2.0.5, count: 8112, at: 1d}
       - {user: "system:serviceaccount:ci:runner", userAgent: go, address: 10.224.0.9, at: 1d}
       - {user: "system:serviceaccount:pay:ledger", userAgent: go, address: 10.244.0.3, pod: true, at: 1d}
@@ -93,6 +99,7 @@ async def test_callers_that_break_are_summed_up(opened: Opener, name: str) -> No
         (Holds.SERVICE_ACCOUNT, "system:serviceaccount:ci:deployer", 8112, ("10.2.0.5",)),
     ]
     assert found.callers[0].verbs == ("get", "list")
+    assert [one.namespace for one in found.callers] == ["", "ci", "ci"]
     assert found.since < found.callers[0].last_seen <= found.until
 
 
@@ -163,6 +170,29 @@ async def test_the_plan_lists_callers_that_break_and_unknown_ones(opened: Opener
 
 
 @LOGGED
+async def test_calls_with_our_user_agent_have_their_times(opened: Opener, box: Sandbox) -> None:
+    me, now = cluster("steady", "logged"), box.clock.now()
+    times = [now - timedelta(hours=2), now - timedelta(hours=1), now - timedelta(hours=1)]
+    box.arm.state.logs.events[me.key] += [
+        AuditEvent(user="masterclient", groups=("system:masters",), verb="list", user_agent="aks-entra/0.1.0", at=at)
+        for at in times
+    ]
+    tries = tuple(
+        CredentialTried(
+            at=stamp(at), credential=Credential.STATIC_TOKEN, moment=Moment.BEFORE, status=200, ca="", connections=count
+        )
+        for at, count in ((times[0], 1), (times[1], 2))
+    )
+    async with opened() as session:
+        heard = (await listen_to(session.ports, (me,), 7 * 86_400))[me.key]
+    assert not listen(me, heard, 7 * 86_400, now).quiet
+    assert not listen(me, replace(heard, tries=tries[:1]), 7 * 86_400, now).quiet
+    found = listen(me, replace(heard, tries=tries), 7 * 86_400, now)
+    assert found.quiet, found
+    assert [one.count for one in found.own] == [3]
+
+
+@LOGGED
 async def test_a_gate_hears_the_clusters_of_several_workspaces(opened: Opener, box: Sandbox) -> None:
     names = ("whole", "quiet", "steady", "writes", "stored", "empty")
     clusters = {name: cluster(name, "logged") for name in names}
@@ -175,6 +205,27 @@ async def test_a_gate_hears_the_clusters_of_several_workspaces(opened: Opener, b
     assert "does not contain reads" in found["writes"].unknown
     assert "storage account" in found["stored"].unknown
     assert "no table with an audit log yet" in found["empty"].unknown
+
+
+@LOGGED
+async def test_a_caller_has_the_owner_that_its_namespace_names(opened: Opener, box: Sandbox) -> None:
+    async with opened() as session:
+        posture = await session.ports.arm.cluster(cluster("whole", "logged"))
+        server = box.arm.clusters.for_host(posture.fqdn or "")
+        assert server is not None
+        metadata = {"name": "ci", "labels": {"team": "payments"}, "annotations": {"contoso.com/owner": "dana"}}
+        server.store.put(("", "namespaces"), {"metadata": metadata}, box.clock.now())
+        found, _ = await heard(session, "whole")
+        assert found is not None
+        shut = Listened(cluster=posture.cluster, callers=found.callers)
+        assert await owners_of(session.ports, (shut,)) == {
+            posture.cluster.key: (
+                Owner(name="dana", by="annotation contoso.com/owner of namespace ci", namespace="ci"),
+            )
+        }
+        assert await session.ports.kubernetes.namespace_owner(posture, "default") is None
+        with pytest.raises(Refused, match="not found"):
+            await session.ports.kubernetes.namespace_owner(posture, "nowhere")
 
 
 @LOGGED
@@ -207,7 +258,11 @@ async def test_errors_and_limits_of_the_service_are_reported(opened: Opener, box
 
 def test_only_the_supported_query_is_parsed() -> None:
     text = QUERY.format(
-        clusters="'/subscriptions/s', '/subscriptions/t'", table="AKSAudit", category="kube-audit", most=10
+        clusters="'/subscriptions/s', '/subscriptions/t'",
+        table="AKSAudit",
+        category="kube-audit",
+        most=10,
+        program="p/",
     )
     assert read(text) is not None
     assert read(text.replace("startswith", "contains", 1)) is None

@@ -28,14 +28,14 @@ FLEET = Fleet(
 SCARCE = ("POST /", "GET /agentPools", "GET /jwt", "GET /managedNamespaces", "GET /maintenanceConfigurations")
 """Requests of which Azure allows 60 at once, and one each second, for all clusters of a subscription."""
 
-MOST_SCARCE = 7
+MOST_SCARCE = 6
 MOST_GRAPH = 8
 MOST_OF_ALL = 92
 MOST = {
-    "POST /listClusterUserCredential": 3,  # before the first step, just before the rotation, and after it
+    "POST /listClusterUserCredential": 2,  # before the first step, and after the rotation
     "POST /listClusterAdminCredential": 3,  # one to hold, and two that are refused: once closed, and at the end
     "POST /rotateClusterCertificates": 1,
-    "GET cluster": 17,
+    "GET cluster": 11,  # 8, and more if steps take longer than five seconds
     "PUT cluster": 2,
     "GET Microsoft.ContainerService/locations/westeurope/operations/ID": 4.5,
     "API server POST selfsubjectreviews 201": 4,

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,9 +71,9 @@ async def planning(
             yield box, told
 
 
-async def planned() -> FleetPlan:
+async def planned(fleet: Fleet = FLEET) -> FleetPlan:
     async with open_session(Settings(group_reads=2, group_read_gap=0)) as session:
-        return await plan_fleet(session.ports, FLEET, ())
+        return await plan_fleet(session.ports, fleet, ())
 
 
 async def test_a_first_plan_asks_a_cluster_for_its_ca_and_its_diagnostic_settings_and_shares_the_rest(
@@ -89,6 +90,23 @@ async def test_a_first_plan_asks_a_cluster_for_its_ca_and_its_diagnostic_setting
     }, found
     assert found["GET /S/G/providers/Microsoft.Authorization/permissions"] == GROUPS
     assert sum(found.values()) <= 2.5 * CLUSTERS + 20, found
+
+
+async def test_a_plan_of_many_clusters_in_some_resource_groups_shares_what_the_subscription_lists(
+    tmp_path: Path,
+) -> None:
+    groups = tuple(Selector(subscription=SUBSCRIPTION, resource_group=f"group-{one}") for one in range(GROUPS))
+    async with planning(tmp_path) as (_, told):
+        plan = await planned(replace(FLEET, selectors=groups))
+        by_group = Counter(told())
+        few = await planned(replace(FLEET, selectors=groups[:1]))
+    assert [len(one.clusters) for one in (plan, few)] == [CLUSTERS, CLUSTERS // GROUPS]
+    assert {name for name in by_group if "/C/" in name} == {
+        "POST /S/G/C/listClusterUserCredential",
+        "GET /S/G/C/providers/Microsoft.Insights/diagnosticSettings",
+    }, by_group
+    log = "GET /S/providers/Microsoft.Insights/eventtypes/management/values"
+    assert (by_group[log], Counter(told())[log] - by_group[log]) == (1, CLUSTERS // GROUPS)
 
 
 async def test_rights_in_resource_groups_are_enough_for_what_a_group_or_a_cluster_shows(tmp_path: Path) -> None:

@@ -15,12 +15,14 @@ from aks_entra.adapters.records import archive
 from aks_entra.adapters.records.azure_blobs import AzureBlobs
 from aks_entra.adapters.records.check import check
 from aks_entra.adapters.records.folder import FolderBlobs
+from aks_entra.adapters.records.prune import Pruning, prune
 from aks_entra.adapters.records.store import Records
 from aks_entra.errors import AksEntraError, Refused, TryLater
 from aks_entra.ports.records import DAMAGED
 from tests.support.blob_storage import HOST, MemoryBlobs, Person, azurite, in_memory, tunnel
 
 Opened = Callable[[str], Records]
+PRUNING = Pruning(older_than="2026-11-28T00:00:00Z", by="dana", archive="", records=(), done=False)
 
 
 async def at_once(_seconds: float) -> None:
@@ -107,6 +109,50 @@ async def test_every_place_lists_reads_and_copies_records(opened: Opened, tmp_pa
     assert await archive.export(store.blobs, tmp_path / "all.tar.gz") == 7
     assert await archive.bring_in(other.blobs, tmp_path / "all.tar.gz") == (7, 0)
     assert (await check(other.blobs)).state == whole.state
+
+
+async def test_every_place_removes_what_is_archived_and_says_that_it_did(opened: Opened, tmp_path: Path) -> None:
+    store = opened("eu/")
+    first = await store.append("verdict-a", "one", kind="verdict")
+    report = await store.append("report-a", "two", kind="report")
+    assert report.before == (first.digest,)
+    await store.append("other-a", "three", kind="other")
+    pruned = await prune(opened("eu/"), [(first,)], PRUNING, tmp_path / "all.tar.gz")
+    assert (pruned.removed, pruned.left) == (1, ())
+    again = opened("eu/")
+    assert [one.partition("-")[0] for one in await again.keys("")] == ["other", "pruned", "report"]
+    found = await check(again.blobs)
+    assert (found.sound, found.pruned, found.records) == (True, 1, 4)
+    await again.blobs.remove("records/verdict-a/nothing")
+    assert await archive.bring_in(again.blobs, tmp_path / "all.tar.gz") == (1, 2)
+    assert await again.newest(["verdict-a"]) == {"verdict-a": first}
+
+
+async def test_what_azure_keeps_is_one_error_for_each_record_and_the_others_are_removed(
+    blobs: tuple[MemoryBlobs, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with client_of(blobs[1], tmp_path, monkeypatch) as opening:
+        await create_container()
+        store = opening("")
+        added = [await store.append(key, key, kind="verdict") for key in ("held", "kept", "free")]
+        blobs[0].immutable = {
+            "records/held/": "BlobImmutableDueToLegalHold",
+            "records/kept/": "BlobImmutableDueToPolicy",
+        }
+        pruned = await prune(store, [(one,) for one in added], PRUNING, tmp_path / "all.tar.gz")
+        assert [(one.key, str(error).partition("\n")[0].partition(" (")[0]) for one, error, _ in pruned.left] == [
+            ("held", "a legal hold keeps it"),
+            ("kept", "the container's immutability policy keeps it"),
+        ]
+        assert pruned.removed == 1
+        blobs[0].immutable = {}
+        blobs[0].failures = [(403, "AuthorizationPermissionMismatch")]
+        with pytest.raises(AksEntraError, match="could not remove a record from") as refused:
+            await store.blobs.remove("records/kept/x")
+        assert "Storage Blob Data Contributor" in refused.value.remedy
+        del blobs[0].blobs["kept"]
+        with pytest.raises(AksEntraError, match="could not remove a record from"):
+            await store.blobs.remove("records/kept/x")
 
 
 async def test_writers_of_every_place_that_write_at_the_same_time_lose_nothing(opened: Opened) -> None:

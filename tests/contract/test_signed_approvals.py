@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -31,6 +32,7 @@ from aks_entra.wiring import Session, SystemClock
 from azure_sandbox.cli.browser_sign_in import sign_in_at
 from azure_sandbox.server import Sandbox
 from tests.contract.small_world import RICH, TENANT, WORLD, Opener, cluster
+from tests.support.browser import browser_elsewhere
 
 APP, OTHER_APP = "8d1f7c3e-5b2a-4c96-a0d4-1e9b6f3c7a25", "4b7e2d9c-1a6f-4830-9c5d-7f2e8a1b3d46"
 APPROVING = "c2d9a7e1-4f38-4b6c-8e50-9a1b7d3f2c64"
@@ -63,15 +65,7 @@ def statement(**other: Any) -> Statement:
 @pytest.fixture
 def as_user(box: Sandbox) -> AsUser:
     """Return a function that gives the browser of a user on another machine: the address is pasted."""
-    port = int(box.environment["HTTPS_PROXY"].rpartition(":")[2])
-
-    def browser(name: str) -> Browser:
-        told: list[str] = []
-        return Browser(
-            tell=told.append, open=pytest.fail, pasted=lambda: sign_in_at(told[0].rpartition(" ")[2], name, port)
-        )
-
-    return browser
+    return partial(browser_elsewhere, box.environment)
 
 
 def approvals(session: Session) -> Approvals:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.durations import stamp
+from aks_entra.core.evidence.observations import CredentialTried, Moment
 from aks_entra.core.preflight.audit_callers import Holds
 from aks_entra.core.rollout.caller_recipes import recipe_of
 from aks_entra.core.rollout.quiet import Listened, listen
-from aks_entra.planning.audit_logs import listen_to
+from aks_entra.planning.audit_logs import listen_to, owners_of
+from aks_entra.ports.migration import HeldCredential
+from aks_entra.probes.old_credentials import tried
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
 from tests.control_plane.caller import Caller
@@ -26,11 +31,19 @@ QUIET = 7 * 86_400
 AHEAD = timedelta(days=8)
 
 
-async def heard(caller: Caller) -> Listened:
+async def own_tries_of(cluster: ClusterId) -> tuple[CredentialTried, ...]:
+    """Try an admin credential of the cluster as a migration does."""
+    async with open_session(Settings()) as session:
+        posture, held = await session.ports.arm.cluster(cluster), await session.ports.arm.hold_admin_credential(cluster)
+        assert isinstance(held, HeldCredential)
+        return await tried(session.ports, replace(posture, ca=held.ca), Moment.BEFORE, held)
+
+
+async def heard(caller: Caller, tries: tuple[CredentialTried, ...] = ()) -> Listened:
     """Return what the gate hears now. The session is new, because the clock may have been advanced."""
     async with open_session(Settings(poll_interval=0.2, look_interval=0.2)) as session:
         found = await listen_to(session.ports, (CLUSTER,), QUIET)
-    return listen(CLUSTER, found.get(CLUSTER.key), QUIET, caller.sandbox.clock.now())
+    return listen(CLUSTER, replace(found[CLUSTER.key], tries=tries), QUIET, caller.sandbox.clock.now())
 
 
 async def test_a_caller_shuts_the_gate_until_it_moves_and_again_when_it_comes_back(
@@ -61,8 +74,23 @@ async def test_a_caller_shuts_the_gate_until_it_moves_and_again_when_it_comes_ba
         moved = await heard(caller)
         assert (moved.quiet, moved.unknown, moved.callers) == (True, "", ())
 
-        assert (await caller.ask("logged", NODES, certificate=keys)).status == 200
-        back = await heard(caller)
+        now = stamp(caller.sandbox.clock.now())  # the log has the sandbox's time
+        tries = tuple(replace(one, at=now) for one in await own_tries_of(CLUSTER))
+        assert [one.status for one in tries] == [200, 200]
+        own = await heard(caller, tries)
+        assert (own.quiet, own.unknown, [one.count for one in own.own]) == (True, "", [2])
+        assert not (await heard(caller)).quiet, "nobody recorded these tries"
+
+        owned = {"metadata": {"name": "ci", "labels": {"team": "payments"}}}
+        token = await caller.token(operator.principal.app_id, operator.secret)
+        made = await caller.ask("logged", "/api/v1/namespaces", method="POST", body=owned, token=token)
+        assert made.status == 201, made
+        assert (await caller.ask("logged", "/api/v1/namespaces/ci/pods", certificate=keys)).status == 200
+        back = await heard(caller, tries)
         assert not back.quiet
         assert [one.username for one in back.callers] == ["masterclient"]
         assert back.callers[0].last_seen > moved.since
+        assert [one.namespace for one in back.callers] == ["ci"]
+        async with open_session(Settings()) as session:
+            (owners,) = (await owners_of(session.ports, (back,))).values()
+        assert [one.words for one in owners] == ["owner: payments, by label team of namespace ci"]

@@ -1,8 +1,8 @@
 """Checks that each write in Azure was approved, or that a person typed the command that made it.
 
 It does not trust records of the program. The sandbox tells what was written, because it answered each request. The test
-itself notes here what it approves and types. Prefect's server only tells when a run ended, because an approval ends
-with its run.
+itself notes here what it approves, signs and types. Prefect's server only tells when a run ended, because an approval
+ends with its run.
 """
 
 from __future__ import annotations
@@ -103,31 +103,75 @@ class TypedCommand:
     until: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signers:
+    """The people who have to sign approvals, and how many of them. Who started a run does not sign for it."""
+
+    people: frozenset[str]
+    at_least: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedByPerson:
+    """A signature that a person of the test made: for a stage of a plan (its digest), in one run."""
+
+    who: str
+    run: UUID
+    plan: str
+    stage: str
+
+
 @dataclass(slots=True, kw_only=True)
 class ApprovalLog:
-    """The approvals and commands of a test. While a break-glass opening is active, no approval covers its cluster."""
+    """The approvals and commands of a test. While a break-glass opening is active, no approval covers its cluster.
 
+    With `signers`, an approval counts only if enough of them signed it before. `requesters` says who started a run.
+    """
+
+    signers: Signers | None = None
+    signed: list[SignedByPerson] = field(default_factory=list)
+    requesters: dict[UUID, str] = field(default_factory=dict)
     stages: list[ApprovedStage] = field(default_factory=list)
     commands: list[TypedCommand] = field(default_factory=list)
     openings: list[TypedCommand] = field(default_factory=list)
     deleted: dict[UUID, datetime] = field(default_factory=dict)
 
-    async def approve(self, run: UUID, *, reason: str = "as read") -> FleetPlan:
-        """Approve the gate at which the run waits, and note it. Returns the plan that the gate shows."""
+    async def approve(self, run: UUID, *, reason: str = "as read", code: str = "") -> FleetPlan:
+        """Approve the gate at which the run waits, and note it if it counts. Returns the plan that the gate shows.
+
+        `code` is the approval code at a gate whose approvals are signed.
+        """
         (gate,) = await prefect_client.gates(str(run))
         plan, at = await prefect_client.load_plan(gate.plan), datetime.now(UTC)
         stage = plan.stages[gate.stage]
         await prefect_client.decide(
-            str(run), plan.digest, decision="approve", approver="dana@contoso.com", reason=reason, ticket="CHG-1"
+            *(str(run), plan.digest),
+            decision="approve",
+            approver="dana@contoso.com",
+            reason=reason,
+            ticket="CHG-1",
+            code=code,
         )
         limits = as_gate(stage.gate_before)
-        if gate.moment == "before":
+        if gate.moment == "before" and self.is_signed(run, plan.digest, stage.name):
             valid = timedelta(seconds=limits.expires_after if limits else 86_400)
             self.stages.append(_approved(run, plan, stage, at, valid))
         return plan
 
+    def is_signed(self, run: UUID, plan: str, stage: str) -> bool:
+        """Whether enough people signed the approval of a stage. Without `signers`, nobody has to."""
+        if self.signers is None:
+            return True
+        people = {one.who for one in self.signed if (one.run, one.plan, one.stage) == (run, plan, stage)}
+        return len(people & self.signers.people - {self.requesters.get(run, "")}) >= self.signers.at_least
+
     def allow_ungated(self, run: UUID, plan: FleetPlan, at: datetime) -> None:
-        """Note that a run may write its stages without gates, because its worker's settings allow them."""
+        """Note that a run may write its stages without gates, because its worker's settings allow them.
+
+        Where people have to sign, no run may.
+        """
+        if self.signers is not None:
+            return
         self.stages += [_approved(run, plan, one, at, timedelta.max) for one in plan.stages if one.ungated]
 
     @contextmanager

@@ -194,8 +194,6 @@ subscriptions:
             events: [{{user: "system:kube-scheduler", at: 1d, hourly: true}}]}}}}]}}
       - {{name: measured, location: westeurope, clusters: [
           {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
-      - {{name: run-again, location: westeurope, clusters: [
-          {{name: one, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
       - {{name: hand-started, location: westeurope, clusters: [
           {{name: a, nodes: 1, identity: managed, adminGroups: [aks-admins]}},
           {{name: b, nodes: 1, identity: managed, adminGroups: [aks-admins]}}]}}
@@ -240,6 +238,7 @@ class PrefectStack:
     environment: dict[str, str]
     home: Path
     database: Path
+    python: Path
     exchanges: list[Exchange] = field(default_factory=list)
 
     @contextmanager
@@ -250,7 +249,7 @@ class PrefectStack:
 
     async def aks_entra(self, *words: str) -> Ended:
         """Run a command in a process of its own."""
-        return await self.execute(self.home.parent, sys.executable, "-c", MAIN, *words)
+        return await self.execute(self.home.parent, str(self.python), "-c", MAIN, *words)
 
     async def execute(self, folder: Path, *command: str) -> Ended:
         """Run a program in a folder until it ends."""
@@ -368,6 +367,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory, python: Path, database
                 environment=environment,
                 home=folder / "client",
                 database=prepared_database.path(folder / "home"),
+                python=python,
                 exchanges=exchanges,
             )
             yield stack

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,7 +17,8 @@ from tests.flows.served import served
 from tests.support import prepared_database
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    import random
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from azure_sandbox.front.proxy import Exchange
@@ -30,7 +31,6 @@ class LossyServer:
     """The stack, and the ways to lose what its server knows."""
 
     stack: PrefectStack
-    python: Path
     port: int
     empty: Path
     _running: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -43,7 +43,7 @@ class LossyServer:
     async def start(self) -> None:
         """Start server and worker."""
         home = self.stack.database.parents[1]
-        await self._running.enter_async_context(served(self.python, self.port, home, self.stack.environment))
+        await self._running.enter_async_context(served(self.stack.python, self.port, home, self.stack.environment))
 
     async def stop(self) -> None:
         """Send what this process still has to send, and stop server and worker."""
@@ -60,10 +60,39 @@ class LossyServer:
         shutil.copyfile(self.empty, self.stack.database)
         await self.start()
 
+    def harm_record(self, chance: random.Random, *, removes: bool) -> str:
+        """Cut a random record of the store short, or remove it. Returns its name, or nothing if there is none."""
+        files = sorted(one for one in self.records.rglob("*") if one.is_file())
+        if not files:
+            return ""
+        file = chance.choice(files)
+        if removes:
+            file.unlink()
+        else:
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+        return str(file.relative_to(self.records))
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Take the store of records away inside the block. Nobody can write to it, and nothing is in it."""
+        elsewhere = self.records.with_name("records-elsewhere")
+        self.records.rename(elsewhere)
+        self.records.write_text("no folder")
+        try:
+            yield
+        finally:
+            self.records.unlink()
+            elsewhere.rename(self.records)
+
 
 @asynccontextmanager
-async def lossy_server(world: str, folder: Path, python: Path, database: Path) -> AsyncIterator[LossyServer]:
-    """Run a sandbox with a world, and a server that keeps its records in a folder."""
+async def lossy_server(
+    world: str, folder: Path, python: Path, database: Path, **variables: str
+) -> AsyncIterator[LossyServer]:
+    """Run a sandbox with a world, and a server that keeps its records in a folder.
+
+    `variables` are further ones of the environment of its worker and of commands.
+    """
     file = folder / "world.yaml"
     file.write_text(world)
     prepared_database.put(database, folder / "home")
@@ -75,6 +104,7 @@ async def lossy_server(world: str, folder: Path, python: Path, database: Path) -
             "PREFECT_API_SSL_CERT_FILE": environment["SSL_CERT_FILE"],
             "PREFECT_SERVER_API_AUTH_STRING": AUTH,
             "AKS_ENTRA_RECORDS": str(folder / "home" / "records"),
+            **variables,
         }
         port = free_port()
         stack = PrefectStack(
@@ -84,9 +114,10 @@ async def lossy_server(world: str, folder: Path, python: Path, database: Path) -
             environment=environment,
             home=folder / "client",
             database=prepared_database.path(folder / "home"),
+            python=python,
             exchanges=exchanges,
         )
-        server = LossyServer(stack=stack, python=python, port=port, empty=database)
+        server = LossyServer(stack=stack, port=port, empty=database)
         await server.start()
         try:
             yield server

@@ -15,7 +15,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from aks_entra import prefect_client
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.evidence.hook_runs import HookRan, HookStatus
-from aks_entra.core.hooks.model import EmitEvent, RunDeployment, UpdateArgoCdSecret
+from aks_entra.core.hooks.model import EmitEvent, RunDeployment, UpdateArgoCdSecret, UpdateFluxSecret
 from aks_entra.core.hooks.results import rotation_in
 from aks_entra.core.planning.job import Job
 from aks_entra.core.verdict.verdict import Outcome
@@ -39,12 +39,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 AFTER: tuple[dict[str, Any], ...] = (
     {"update_argocd_secret": {"cluster": "hubs/argo", "name": "{name}"}},
     {"run_deployment": {"deployment": "inventory-fleet/inventory-fleet", "parameters": {"tenant": True}}},
-    {"emit": {"event": "contoso.ca-rotated", "payload": {"who": "{resource_group}/{name}"}}},
+    {"update_flux_secret": {"cluster": "hubs/argo", "name": "{name}"}},
 )
+STAGE = {**ALL, "after": [{"emit": {"event": "contoso.ca-rotated", "payload": {"who": "{resource_group}/{name}"}}}]}
 CLUSTER = ClusterId(subscription_id=SUBSCRIPTION, resource_group="hooked", name="one")
 APPROVAL: dict[str, Any] = {"decision": "approve", "approver": "dana@contoso.com", "reason": "CHG-1042"}
 SECRETS = ("", "secrets")
-ARGO, RUN, EMIT = range(3)
+ARGO, RUN, FLUX, EMIT = range(4)
 
 
 def encoded(text: str) -> str:
@@ -64,6 +65,17 @@ def hub_of(stack: PrefectStack) -> Any:
         "metadata": {"name": "one", "namespace": "argocd", "labels": labels},
         "data": {key: encoded(value) for key, value in data.items()},
     }
+
+
+def kubeconfig_of(server: str) -> dict[str, Any]:
+    """The Secret of Flux for the cluster, whose user signs in with a command."""
+    held = {
+        "clusters": [{"name": "one", "cluster": {"server": server, "certificate-authority-data": encoded("old")}}],
+        "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}],
+        "users": [{"name": "one", "user": {"exec": {"command": "kubelogin"}}}],
+        "current-context": "one",
+    }
+    return {"metadata": {"name": "one", "namespace": "flux-system"}, "data": {"value": encoded(json.dumps(held))}}
 
 
 def results(verdict: Verdict) -> dict[int, HookStatus]:
@@ -93,14 +105,17 @@ async def tries(plan: str) -> None:
 
 async def done_already(job: Job, after: tuple[Hook, ...], rotated: CertificatesRotated) -> None:
     """The tasks of hooks, in this process: what is done already stays done."""
-    argo, run, emit = (after[place] for place in (ARGO, RUN, EMIT))
+    argo, run, flux, emit = after
     assert isinstance(argo, UpdateArgoCdSecret)
     assert isinstance(run, RunDeployment)
+    assert isinstance(flux, UpdateFluxSecret)
     assert isinstance(emit, EmitEvent)
     async with open_session(Settings()):
         known = await hook_tasks.new_authority.fn(job, rotated)
         written = await hook_tasks.update_argocd_secret.fn(job, argo, rotated, known)
         assert (written.status, written.detail) == (HookStatus.DONE, "secret one had the new CA already")
+        kept = await hook_tasks.update_flux_secret.fn(job, flux, rotated, known)
+        assert (kept.status, kept.detail) == (HookStatus.DONE, "secret one had the new CA already")
         assert (await hook_tasks.run_deployment.fn(job, RUN, run, known)).status is HookStatus.DONE
         assert (await hook_tasks.emit.fn(job, emit, known)).status is HookStatus.DONE
 
@@ -109,11 +124,15 @@ async def test_hooks_run_after_the_rotation_and_only_those_that_are_left_run_aga
     stack: PrefectStack, until: Until
 ) -> None:
     store, secret = hub_of(stack)
-    store.put(("", "namespaces"), {"metadata": {"name": "argocd"}}, stack.sandbox.clock.now())
+    for name in ("argocd", "flux-system"):
+        store.put(("", "namespaces"), {"metadata": {"name": name}}, stack.sandbox.clock.now())
+    server = base64.b64decode(secret["data"]["server"]).decode()
+    store.put(SECRETS, kubeconfig_of(server), stack.sandbox.clock.now())
     with stack.inside():
-        plan = await stack.plan("hooked", ALL, after=AFTER)
-        with pytest.raises(Refused, match=r"`after\[0\].run_deployment`: .* no deployment nobody/made"):
-            await require_deployments((RunDeployment(deployment="nobody/made"),))
+        plan = await stack.plan("hooked", STAGE, after=AFTER)
+        staged = replace(plan.stages[0], after=(RunDeployment(deployment="nobody/made"),))
+        with pytest.raises(Refused, match=r"after of stage all: run_deployment: .* no deployment nobody/made"):
+            await require_deployments(replace(plan, stages=(staged,)))
         run = await prefect_client.start_migration(plan.digest)
         await until(run.id, lambda now: now.gate is not None)
         await prefect_client.decide(str(run.id), plan.digest, **APPROVAL)
@@ -121,7 +140,12 @@ async def test_hooks_run_after_the_rotation_and_only_those_that_are_left_run_aga
         assert "1 with a hook that is not done, 0 allowed" in ended.run.message
         [verdict] = (await stack.report(run.id)).verdicts
         assert verdict.outcome is Outcome.VERIFIED
-        assert results(verdict) == {ARGO: HookStatus.FAILED, RUN: HookStatus.DONE, EMIT: HookStatus.DONE}
+        assert results(verdict) == {
+            ARGO: HookStatus.FAILED,
+            RUN: HookStatus.DONE,
+            FLUX: HookStatus.DONE,
+            EMIT: HookStatus.DONE,
+        }
         assert "hubs/argo has no Argo CD secret for https://" in verdict.because[0]
 
         store.put(SECRETS, secret, stack.sandbox.clock.now())
@@ -139,12 +163,17 @@ async def test_hooks_run_after_the_rotation_and_only_those_that_are_left_run_aga
             runs = await client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=tags))
         assert [one.parameters["tenant"] for one in runs if "tenant" in one.parameters] == [True]
         await tries(plan.digest)
-        await done_already(Job(digest=plan.digest, plan=plan.clusters[0], prover=plan.prover), plan.after, rotated)
+        await done_already(
+            Job(digest=plan.digest, plan=plan.clusters[0], prover=plan.prover), plan.hooks_of(CLUSTER), rotated
+        )
         event = (await sent(events.cluster_id(CLUSTER.key), "contoso.ca-rotated"))["contoso.ca-rotated"]
         assert event["payload"]["who"] == "hooked/one"
         assert event["payload"]["ca_fingerprint"] == rotated.ca_after
 
     config = json.loads(base64.b64decode(store.get(SECRETS, "argocd", "one")["data"]["config"]))
-    assert config["tlsClientConfig"]["caData"] == event["payload"]["certificate_authority_data"]
+    encoded_ca = event["payload"]["certificate_authority_data"]
+    assert config["tlsClientConfig"]["caData"] == encoded_ca
+    held = json.loads(base64.b64decode(store.get(SECRETS, "flux-system", "one")["data"]["value"]))
+    assert held["clusters"][0]["cluster"] == {"server": server, "certificate-authority-data": encoded_ca}
     assert config["execProviderConfig"] == {"command": "argocd-k8s-auth"}
     assert stack.writes("hooked").count("POST rotateClusterCertificates") == 1

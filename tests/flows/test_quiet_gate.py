@@ -11,7 +11,9 @@ from prefect.client.orchestration import get_client
 from prefect.states import AwaitingRetry
 
 from aks_entra import prefect_client
-from aks_entra.core.verdict.verdict import Outcome, Reason
+from aks_entra.core.durations import stamp
+from aks_entra.core.evidence.observations import Credential, CredentialTried, Moment
+from aks_entra.core.verdict.verdict import Outcome, Reason, Verdict
 from azure_sandbox.logs.state import AuditEvent
 from tests.flows.coordinator import batch_of
 from tests.flows.stages import ALL
@@ -30,7 +32,12 @@ async def test_a_stage_begins_when_no_caller_with_an_old_credential_is_left(stac
         calls = AuditEvent(
             user="masterclient", groups=("system:masters",), user_agent="kubectl/v1.33.1", at=datetime.now(UTC)
         )
-        events.append(calls)
+        tried = CredentialTried(
+            at=stamp(calls.at), credential=Credential.STATIC_TOKEN, moment=Moment.BEFORE, status=200, ca=""
+        )
+        events += [calls, replace(calls, verb="list", user_agent="aks-entra/0.1.0")]
+        earlier = Verdict(cluster=cluster, outcome=Outcome.VERIFIED, because=("tried",), evidence=(tried,))
+        await prefect_client.store_verdict("sha256:" + "0" * 64, earlier)
 
         state = await batch_of(plan)  # the caller came back after its gate had opened
         assert (state.name, state.message) == ("NotQuiet", "1 of 1 wait until their logs are quiet again")
@@ -44,9 +51,12 @@ async def test_a_stage_begins_when_no_caller_with_an_old_credential_is_left(stac
         [listed] = [one for one in await prefect_client.waiting() if one.run == run.id]
         assert listed.callers is not None
         [shut] = listed.callers.shut
-        assert (shut.owner, [one.user_agent for one in shut.callers]) == ("shop", ["kubectl/v1.33.1"])
+        assert [one.name for one in shut.owners] == ["shop"]
+        assert [one.user_agent for one in shut.callers] == ["kubectl/v1.33.1"]
+        assert [one.user_agent for one in shut.own] == ["aks-entra/0.1.0"]
         shown = await stack.aks_entra("gates")
-        assert "listening/one (owner: shop)" in shown.stdout
+        assert "listening/one (owner: shop, by tag team)" in shown.stdout
+        assert "→ aks-entra's own tries, which its evidence recorded" in shown.stdout
         assert "→ kubectl: a person or a pipeline: `az aks get-credentials" in shown.stdout
         assert stack.writes("listening") == []
 

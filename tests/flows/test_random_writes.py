@@ -5,203 +5,27 @@ A failure prints its seed and the history that led to it.
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
 
-from aks_entra import prefect_client
-from aks_entra.core.evidence.break_glass import Opening
-from aks_entra.core.planning.prover import Prover
-from aks_entra.errors import Refused
-from aks_entra.execution.break_glass import BreakGlass
-from aks_entra.prefect_client import names
-from aks_entra.settings import Settings
-from aks_entra.wiring import open_session
-from tests.flows.approved_writes import ApprovalLog, credential_reads_in, writes_in
-from tests.flows.attacker import approvals_of, push, replay, start_batch_here
-from tests.flows.disturbances import enable_local_accounts
-from tests.flows.stages import CANARY, REST
+from tests.flows.approved_writes import writes_in
+from tests.flows.conftest import WORLD
+from tests.flows.lossy_server import lossy_server
+from tests.flows.signed_history import SignedHistory
+from tests.flows.signers import ACCEPTED
+from tests.flows.write_clusters import GROUPS
+from tests.flows.write_history import HARMS, LOSSES, History, chance
 
 if TYPE_CHECKING:
-    from uuid import UUID
+    from collections.abc import AsyncIterator
+    from pathlib import Path
 
-    from aks_entra.core.cluster import ClusterId
-    from aks_entra.core.planning.plan import FleetPlan
     from tests.flows.conftest import PrefectStack, Until
     from tests.flows.lossy_server import LossyServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-GROUP = "random-a"
-ACTIONS = (
-    "plan",
-    "start",
-    "start",
-    "approve",
-    "approve",
-    "by hand",
-    "forge",
-    "forge",
-    "push",
-    "reopen",
-    "glass",
-    "leave",
-)
-LOSSES = ("lose", "lose")
-"""What happens too where the server has a store of records: its database is lost."""
-
-
-@dataclass(slots=True, kw_only=True)
-class History:
-    """The events so far, and the runs and plans that the next event can use."""
-
-    stack: PrefectStack
-    until: Until
-    chance: random.Random
-    log: ApprovalLog = field(default_factory=ApprovalLog)
-    events: list[str] = field(default_factory=list)
-    plans: list[FleetPlan] = field(default_factory=list)
-    live: list[UUID] = field(default_factory=list)
-    ever: list[UUID] = field(default_factory=list)
-    lossy: LossyServer | None = None
-    opened: dict[str, Any] = field(default_factory=dict)
-
-    async def live_through(self, number: int) -> None:
-        """Do a number of random events. After each, wait until every run is at rest, and check every write."""
-        first = len(self.stack.exchanges)
-        await self.happen("plan")
-        await self.happen("start")
-        for _ in range(number):
-            what = self.chance.choice((*ACTIONS, *(LOSSES if self.lossy else ())))
-            await (self.lose(self.lossy) if self.lossy and what == "lose" else self.happen(what))
-            seen = self.stack.exchanges[first:]
-            assert await self.log.unapproved(writes_in(seen, GROUP)) == [], "\n".join(self.events)
-            assert await self.log.unapproved(credential_reads_in(seen, GROUP)) == [], "\n".join(self.events)
-        for cluster in list(self.opened):
-            await self.close(next(one for one in self.clusters if one.key == cluster))
-        for run in self.live:
-            await self.log.delete_run(run)
-
-    @property
-    def clusters(self) -> tuple[ClusterId, ...]:
-        return tuple(one.cluster for one in self.plans[0].clusters)
-
-    async def happen(self, what: str) -> None:
-        self.events.append(what)
-        match what:
-            case "plan":
-                gates = [{"gate_before": self.chance.choice((True, SHORT))}, {"gate_before": self.chance.choice(GATES)}]
-                stages = [{**one, **gate} for one, gate in zip((CANARY, REST), gates, strict=True)]
-                rotation = self.chance.choice(("at-once", "later"))
-                self.plans.append(await self.stack.plan(GROUP, *stages, rotation=rotation))
-                self.events[-1] += f" {prefect_client.short(self.plans[-1].digest)} {gates} {rotation}"
-            case "start":
-                await self.start(self.chance.choice(self.plans))
-            case "approve" if self.live:
-                run = self.chance.choice(self.live)
-                plan = await self.log.approve(run)
-                self.events[-1] += f" {run} {prefect_client.short(plan.digest)}"
-                await self.rest(run)
-            case "by hand":
-                plan, stage = self.chance.choice(self.plans), self.chance.choice(("canary", "rest"))
-                self.events[-1] += f" {prefect_client.short(plan.digest)} {stage}"
-                await start_batch_here(plan, stage)
-            case "forge" if self.ever:
-                await self.forge()
-            case "reopen":
-                cluster = self.chance.choice(self.clusters)
-                self.events[-1] += f" {cluster}"
-                with self.log.typing("az aks update", cluster.key):
-                    await enable_local_accounts(cluster)
-            case "glass":
-                cluster = self.chance.choice(self.clusters)
-                self.events[-1] += f" {cluster}"
-                await (self.close(cluster) if cluster.key in self.opened else self.open(cluster))
-            case "push" if self.live:
-                run = self.chance.choice(self.live)
-                self.events[-1] += f" {run}"
-                await push(run)
-                await self.rest(run)
-            case "leave" if self.live:
-                run = self.live.pop(self.chance.randrange(len(self.live)))
-                self.events[-1] += f" {run}"
-                await self.log.delete_run(run)
-
-    async def lose(self, server: LossyServer) -> None:
-        """Lose the server's database, and with it every run."""
-        self.events.append("lose")
-        await self.log.lose_runs()
-        await server.lose_database()
-        self.live.clear()
-        self.ever.clear()
-
-    async def start(self, plan: FleetPlan) -> None:
-        self.events[-1] += f" {prefect_client.short(plan.digest)}"
-        at = datetime.now(UTC)
-        try:
-            run = await prefect_client.start_migration(plan.digest)
-        except Refused as refused:
-            self.events[-1] += f": {refused.message}"
-            return
-        self.log.allow_ungated(run.id, plan, at)
-        self.live.append(run.id)
-        self.ever.append(run.id)
-        await self.rest(run.id)
-
-    async def rest(self, run: UUID) -> None:
-        """Wait until a run asks for an approval or ends."""
-        now = await self.until(run, lambda now: now.gate is not None or now.run.ended)
-        self.events[-1] += f" → {now.run.state}: {now.run.message}"
-        if now.run.ended:
-            self.live.remove(run)
-
-    async def forge(self) -> None:
-        """Post copies of one run's artifacts for another run, plan, stage or time."""
-        source, plan = self.chance.choice(self.ever), self.chance.choice(self.plans)
-        target = self.chance.choice(self.live or self.ever)
-        changes = {str(source): str(target)}
-        for one in self.plans:
-            changes[names.hexadecimal(one.digest)] = names.hexadecimal(plan.digest)
-        if self.chance.random() < 0.5:
-            changes |= {names.stage_key("canary"): names.stage_key("rest"), '"canary"': '"rest"'}
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        at = self.chance.choice(("", now, "2099-01-01T00:00:00+00:00", "2025-01-01T00:00:00+00:00"))
-        posted = await replay(await approvals_of(source), changes, run=target, at=at)
-        self.events[-1] += (
-            f" {posted} artifacts of {source} as if of {target}, {prefect_client.short(plan.digest)}, {at}"
-        )
-
-    async def open(self, cluster: ClusterId) -> None:
-        now = datetime.now(UTC)
-        until = (now + timedelta(hours=2)).isoformat(timespec="seconds")
-        opening = Opening(until=until, since=now.isoformat(timespec="seconds"), reason="INC-7")
-        async with open_session(Settings()) as session:
-            glass = BreakGlass(session.ports, session.watch, session.executor, session.timeouts)
-            with self.log.typing("aks-entra break-glass", cluster.key):
-                await glass.open(cluster, opening)
-            standing, _ = await glass.current(cluster)
-        if standing is not None:
-            self.opened[cluster.key] = self.log.open(cluster.key)
-            self.opened[cluster.key].__enter__()
-
-    async def close(self, cluster: ClusterId) -> None:
-        self.opened.pop(cluster.key).__exit__(None, None, None)
-        async with open_session(Settings()) as session:
-            glass = BreakGlass(session.ports, session.watch, session.executor, session.timeouts)
-            who = await session.ports.callers.prover()
-            with self.log.typing("aks-entra break-glass --close", cluster.key):
-                await glass.close(cluster, Prover(object_id=who.object_id))
-
-
-SHORT: dict[str, Any] = {"approval": {"expires_after": "PT1S"}}
-"""A gate whose approval expires before any process can begin the stage."""
-GATES = (True, False, SHORT)
-
-
-def chance(seed: int) -> random.Random:
-    return random.Random(seed)  # noqa: S311 - a history that can be lived through again, not a secret
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -228,3 +52,54 @@ async def test_nothing_is_written_without_an_approval_in_a_hundred_random_histor
 ) -> None:
     with stack.inside():
         await History(stack=stack, until=until, chance=chance(seed)).live_through(10)
+
+
+SIGNED_BY_TWO = "signed-by-two"
+FORGED = (
+    *("plan", "start", "dana signs", "dana signs", "seizes: alters"),
+    *("start", "makes up sign-ins with Entra's key id", "dana signs", "glass signs"),
+    *("seizes: replays",),
+)
+"""Forged signatures and the same person twice open nothing; two people open the first stage, and not the second one."""
+
+
+async def test_only_what_two_people_signed_is_written_whatever_an_attacker_stores(
+    stack: PrefectStack, until: Until
+) -> None:
+    with stack.inside():
+        history = SignedHistory(stack=stack, until=until, chance=chance(1), group=SIGNED_BY_TWO)
+        await history.happen_in_turn(FORGED)
+        canary, rest = (one.cluster.key for one in history.plans[0].clusters)
+        written = {one.cluster for one in writes_in(stack.exchanges, SIGNED_BY_TWO)}
+        assert canary in written, "\n".join(history.events)
+        assert rest not in written, "\n".join(history.events)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def signing(tmp_path_factory: pytest.TempPathFactory, python: Path, database: Path) -> AsyncIterator[LossyServer]:
+    """Yield a server with a store of records, whose worker begins nothing that its approvers did not sign."""
+    world = (WORLD + GROUPS).replace("users:\n", "users:\n  - {name: mallory, upn: mallory@contoso.com}\n")
+    folder = tmp_path_factory.mktemp("signing")
+    async with lossy_server(world, folder, python, database, AKS_ENTRA_APPROVERS=ACCEPTED) as server:
+        yield server
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(3000, 3020))
+async def test_only_what_two_people_signed_is_written_where_the_database_is_lost_at_random(
+    signing: LossyServer, until: Until, seed: int
+) -> None:
+    with signing.stack.inside():
+        await SignedHistory(stack=signing.stack, until=until, chance=chance(seed), lossy=signing).live_through(12)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(4000, 4010))
+async def test_only_what_two_people_signed_is_written_where_records_come_to_harm(
+    signing: LossyServer, until: Until, seed: int
+) -> None:
+    with signing.stack.inside():
+        history = SignedHistory(
+            stack=signing.stack, until=until, chance=chance(seed), lossy=signing, losses=(*LOSSES, *HARMS)
+        )
+        await history.live_through(12)

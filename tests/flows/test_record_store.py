@@ -35,6 +35,7 @@ from tests.support.access_cases import ask
 
 if TYPE_CHECKING:
     from aks_entra.core.planning.plan import FleetPlan
+    from aks_entra.core.verdict.report import FleetReport
     from tests.flows.conftest import PrefectStack, Until
     from tests.flows.lossy_server import LossyServer
 
@@ -72,6 +73,12 @@ async def announce(plan: FleetPlan) -> OpeningRecord:
     grant = ask(cluster=plan.clusters[-1].cluster, end=now + timedelta(hours=3))
     await prefect_client.announce_grant(grant, attended=False)
     return record
+
+
+def decisions_in(report: FleetReport) -> list[tuple[str, str, bool]]:
+    """Return where somebody decided, in which run, and whether only the record says so."""
+    decisions = report.history.decisions if report.history else ()
+    return [(gate, one.run, one.unconfirmed) for gate, one in decisions]
 
 
 async def delete_artifacts() -> None:
@@ -130,6 +137,10 @@ async def test_a_database_lost_at_a_gate_loses_nothing_but_the_history_of_runs(
         assert stack.writes(GROUP).count("POST rotateClusterCertificates") == 2, "one for each cluster"
         report = await stack.report(second.id)
         assert [one.outcome for one in report.verdicts] == [Outcome.VERIFIED] * 2
+        assert decisions_in(report) == [
+            ("before stage canary", str(run.id), True),
+            ("before stage rest", str(second.id), False),
+        ], "the decision of the lost run is in the store"
         assert (await prefect_client.last_plan_of((f"{GROUP}/canary",))).digest == plan.digest
 
         known = await what_is_known(stack, plan)
@@ -171,11 +182,15 @@ async def test_what_only_prefect_has_is_read_from_there_and_imported_once(lossy:
             for text in ("first", "second"):
                 await artifact_requests.create(client, name, pack(text), kind="skip")
         assert await kept.newest(name) is None, "this server never had records that its store lacks"
+        assert not await prefect_client.has_records_only_at_prefect()
+        kept.whole = False
+        assert await prefect_client.has_records_only_at_prefect()
         read = await before.newest(name)
         assert read is not None
         assert read.text == "second"
         assert [one.key for one in await before.newest_under(key("skip", "1"))] == [name]
         assert await import_from_prefect() == 2
+        assert not await prefect_client.has_records_only_at_prefect()
         assert [one.text for one in await kept.versions_of(name)] == ["second", "first"]
         async with get_client() as client:
             await artifact_requests.create(client, name, pack("from an earlier version"), kind="skip")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aks_entra import prefect_client
+from aks_entra.core.rollout.quiet import Listened
 from aks_entra.planning.rollback import chosen
 from aks_entra.settings import Settings
 from aks_entra.wiring import open_session
@@ -37,7 +38,8 @@ async def test_every_step_of_the_way_back_is_a_task(stack: PrefectStack) -> None
         clusters = tuple(one.cluster for one in done.clusters)
         async with open_session(Settings()):
             assert await read_windows.fn(clusters) == ((),)
-            assert await read_owners.fn(clusters) == {clusters[0].key: ""}
+            listened = tuple(Listened(cluster=one) for one in clusters)
+            assert await read_owners.fn(listened) == {clusters[0].key: ()}
             [heard] = (await read_logs.fn(clusters, 3600)).values()
             assert heard.log is None or heard.unknown or not heard.log.callers
             assert await plan_changes.fn(done, clusters) is None

@@ -20,16 +20,16 @@ APPROVAL: dict[str, Any] = {"decision": "approve", "approver": "dana@contoso.com
 
 async def test_a_rotation_after_a_soak_has_a_plan_and_an_approval_of_its_own(stack: PrefectStack, until: Until) -> None:
     with stack.inside():
-        plan = await stack.plan("soaked", UNGATED, rollout={"rotation": {"after": "PT25S"}})
+        plan = await stack.plan("soaked", UNGATED, rollout={"rotation": {"after": "PT12S"}})
         assert not any(one.rotates for one in plan.clusters)
         run = await prefect_client.start_migration(plan.digest)
         soaking = await until(run.id, lambda now: now.run.waits)
-        assert "soak of 25s; then the rotation of 2 clusters is planned" in soaking.run.message
+        assert "soak of 12s; then the rotation of 2 clusters is planned" in soaking.run.message
         assert stack.writes("soaked").count("POST rotateClusterCertificates") == 0
         first = await migration_records.load_report(plan.digest)
         assert first is not None
         assert [one.outcome for one in first.verdicts] == [Outcome.NOT_VERIFIED, Outcome.NOT_VERIFIED]
-        assert "planned: rotation 25s after its stage, under a plan of its own" in first.verdicts[0].because[0]
+        assert "planned: rotation 12s after its stage, under a plan of its own" in first.verdicts[0].because[0]
 
         asked = await until(run.id, lambda now: now.gate is not None)
         second = await prefect_client.load_plan(asked.gate.plan)

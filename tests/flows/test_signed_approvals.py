@@ -35,21 +35,12 @@ from flows.apply_conditional_access import apply_conditional_access
 from flows.grant_access import grant_access
 from flows.rollout.signatures import read_signatures
 from tests.flows.conftest import APPROVALS, APPROVING, MAIN, ROBOT, SUBSCRIPTION, Ended
+from tests.flows.signers import ACCEPTED, SIGNED, TENANT
 
 if TYPE_CHECKING:
     from tests.flows.conftest import PrefectStack, Until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-TENANT = "7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32"
-SIGNED: dict[str, Any] = {
-    "approvers": {
-        "tenant_id": TENANT,
-        "client_id": APPROVALS,
-        "groups": [APPROVING],
-        "at_least": 2,
-        "not": "requester",
-    }
-}
 PERSON = """\
 import os, pty, sys
 runs, said, stopped = sys.argv[1].split(","), "", []
@@ -101,6 +92,16 @@ async def not_signed(signed: tuple[SignedApproval, ...], _: Approvers) -> tuple[
     return tuple(Signature(signed=one, problem="a signature does not hold") for one in signed)
 
 
+async def page_of(run: UUID) -> str:
+    """Return what a person reads at the gate where a run waits."""
+    async with get_client() as client:
+        state = (await client.read_flow_run(run)).state
+        assert state is not None
+        keyset = state.state_details.run_input_keyset
+        assert keyset is not None
+        return str(await client.read_flow_run_input(run, keyset["description"]))
+
+
 async def sign_voluntarily(stack: PrefectStack, *named: str) -> None:
     willing = await aks_entra_as(stack, "dana", "approve", *named, "--sign")
     assert willing.exit_code == 0, willing.output
@@ -137,12 +138,7 @@ async def test_a_stage_begins_when_two_people_signed_and_a_typed_name_opens_noth
         await prefect_client.decide(str(run.id), plan.digest, **TYPED, code="0" * 24)
         again = await until(run.id, lambda now: now.gate is not None and now.gate.asked != first.gate.asked)
         assert again.gate.asked
-        async with get_client() as client:
-            state = (await client.read_flow_run(run.id)).state
-            assert state is not None
-            keyset = state.state_details.run_input_keyset
-            assert keyset is not None
-            page = str(await client.read_flow_run_input(run.id, keyset["description"]))
+        page = await page_of(run.id)
         assert "did not open the gate: 0 of 2 signed approvals" in page
         assert f"2 people of group {APPROVING} sign it, and not the person who started the run" in page
 
@@ -200,7 +196,7 @@ async def test_access_and_a_policy_are_given_only_to_the_approvers_of_the_worker
     }
     policy = {"name": "signed", "groups": ["aks-admins"], "require": ["mfa"], "break_glass": ["glass@contoso.com"]}
     with stack.inside():
-        monkeypatch.setenv("AKS_ENTRA_ACCESS_APPROVERS", f"{TENANT}/{APPROVALS}/{APPROVING}")
+        monkeypatch.setenv("AKS_ENTRA_ACCESS_APPROVERS", ACCEPTED)
         run = (await prefect_client.start(prefect_client.GRANT_ACCESS, parameters, work_queue="nobody")).id
         assert (await carried_on(run)).is_paused()
         (gate,) = await prefect_client.gates(str(run))

@@ -6,7 +6,7 @@ from typing import Final
 
 CLOSED_SOON: Final = ("again", "glassed", "dated", "followed", "asked-by-event", "asked")
 """Resource groups with one cluster, called `one`."""
-TWO_STAGES: Final = ("by-hand", "replayed", "halfway", "unlucky", "random-a", "random-b")
+TWO_STAGES: Final = ("by-hand", "replayed", "halfway", "random-a", "random-b", "signed-by-two")
 """Resource groups with two clusters: `canary` and `rest`."""
 
 

@@ -159,15 +159,11 @@ async def test_prowler_judges_each_cluster(sandbox: Sandbox, terminal: Terminal)
     assert not_modelled(sandbox) == []
 
 
-async def test_an_auditor_checks_a_signed_report_with_cosign_alone(terminal: Terminal) -> None:
-    needs("cosign", "cosign")
+async def cosign_takes_only_what_was_signed(terminal: Terminal, key: str) -> None:
+    """Sign a report with a key, and check it with cosign and `key.pub`: the report, another one, and another key."""
     (terminal.home / "kept.json").write_text(dump_report(report_of()))
-    await terminal.run(
-        "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem && chmod 600 key.pem"
-    )
-    await terminal.run("openssl pkey -in key.pem -pubout -out key.pub")
     report = f"{PROGRAM} report kept.json --json report.json"
-    await terminal.run(f"{report} --attest report.intoto.json --key key.pem")
+    await terminal.run(f"{report} --attest report.intoto.json --key {key}")
     check = (
         "cosign verify-blob-attestation --key key.pub --insecure-ignore-tlog=true "
         "--type https://in-toto.io/attestation/test-result/v0.1 --signature report.intoto.json "
@@ -179,6 +175,32 @@ async def test_an_auditor_checks_a_signed_report_with_cosign_alone(terminal: Ter
     other = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 | openssl pkey -pubout -out key.pub"
     await terminal.run(f"{other} && {report}")
     assert (await terminal.type(f"{check} report.json")).status != 0
+
+
+async def test_an_auditor_checks_a_signed_report_with_cosign_alone(terminal: Terminal) -> None:
+    needs("cosign", "cosign")
+    await terminal.run(
+        "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem && chmod 600 key.pem"
+    )
+    await terminal.run("openssl pkey -in key.pem -pubout -out key.pub")
+    await cosign_takes_only_what_was_signed(terminal, "key.pem")
+
+
+async def test_an_auditor_checks_what_a_key_in_azure_key_vault_signed_with_cosign_alone(
+    clients: None,  # noqa: ARG001  # without az nobody gets the public key
+    tmp_path: Path,
+) -> None:
+    needs("cosign", "cosign")
+    subscription = WORLD["subscriptions"][0]
+    assigned = [*subscription["roleAssignments"], {"principal": "operator", "role": "Key Vault Crypto User"}]
+    vaults = [{"name": "signing", "resourceGroup": "shop-weu", "keys": [{"name": "reports"}]}]
+    world = {**WORLD, "keyVaults": vaults, "subscriptions": [{**subscription, "roleAssignments": assigned}]}
+    async with Sandbox(World.model_validate(world)) as sandbox:
+        terminal = Terminal(sandbox.environment, tmp_path / "home")
+        await terminal.run(LOGIN)
+        await terminal.run("az keyvault key download --vault-name signing --name reports --encoding PEM --file key.pub")
+        await cosign_takes_only_what_was_signed(terminal, "azurekms://signing.vault.azure.net/reports")
+        assert not_modelled(sandbox) == []
 
 
 class Terraform:

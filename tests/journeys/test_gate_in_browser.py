@@ -253,7 +253,7 @@ async def test_a_person_reads_the_plan_and_approves_exactly_that_one(
     await page.close()
 
 
-@pytest.mark.parametrize("ui", [V2, V1], ids=lambda ui: ui.name)
+@pytest.mark.parametrize("ui", [V2, pytest.param(V1, marks=pytest.mark.long)], ids=lambda ui: ui.name)
 async def test_a_person_rejects_and_nothing_was_written(
     installation: LocalInstallation, browser: Browser, tmp_path: Path, ui: Ui
 ) -> None:

@@ -65,7 +65,7 @@ def rotation_is_over(requests: RecordedRequests, cluster: str) -> bool:
     ("cluster", "moment", "killed"),
     [
         pytest.param("entra-on", entra_is_on, "flow run", marks=pytest.mark.long),  # as test_resume.py has it
-        ("accounts-off", accounts_are_off, "worker"),
+        pytest.param("accounts-off", accounts_are_off, "worker", marks=pytest.mark.long),  # dies below as well
         ("rotating", rotation_runs, "flow run and worker"),
         pytest.param("rotated", rotation_is_over, "flow run and coordinator", marks=pytest.mark.long),
     ],

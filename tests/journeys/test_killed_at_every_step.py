@@ -1,6 +1,6 @@
 """Kills the process of a flow run at every boundary between two steps; the plan is then resumed and completed.
 
-`test_killed_and_resumed` has four of these moments in every test run. These tests have all of them, and also kill
+`test_killed_and_resumed` has one of these moments in every test run. These tests have all of them, and also kill
 Prefect's server and its database.
 """
 

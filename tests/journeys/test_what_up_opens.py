@@ -251,10 +251,12 @@ async def listed(http: httpx.AsyncClient, asked: Mapping[str, Any]) -> list[Mapp
 
 
 @in_the_modules_loop
-async def test_a_string_that_was_set_by_hand_is_used(tmp_path: Path) -> None:
+async def test_a_string_that_was_set_by_hand_is_used(tmp_path: Path, database: Path, python: Path) -> None:
     (tmp_path / "world.yaml").write_text(WORLD)
     settings = {"PREFECT_SERVER_API_AUTH_STRING": "ops:by-hand-0815", "PREFECT_API_AUTH_STRING": "ops:of-yesterday"}
-    async with local_installation(tmp_path / "world.yaml", tmp_path, pace=1000, settings=settings) as installation:
+    async with local_installation(
+        tmp_path / "world.yaml", tmp_path, pace=1000, settings=settings, database=database, python=python
+    ) as installation:
         assert installation.auth == "ops:by-hand-0815"
         async with installation.prefect() as http:
             assert (await http.get(SWEEP)).status_code == 200

@@ -71,6 +71,7 @@ async def stack(
         await kubernetes.kubectl("label", "namespace", NAMESPACE, restricted)
         for document in (
             runner(sandbox.operator.principal.app_id),
+            helm_values("settings"),
             *manifests.worker_rights(),
             manifests.secret(authentication),
             *manifests.way_to_azure(

@@ -14,9 +14,11 @@ from aks_entra.core.verdict.verdict import Grade, Outcome, Verdict
 from aks_entra.execution.executor import InProcess
 from aks_entra.execution.steps.registry import Part
 from tests.matrix.access_observer import AccessObserver, signs_in
+from tests.matrix.statements.archive import Archive
 from tests.support.executor_jobs import CREATED, STARTS, job_for
 from tests.support.memory_model import ADMINS, OTHERS, PROVER, Cluster, Group
 from tests.support.memory_ports import World
+from tests.support.record_places import BlobsInMemory, ChangeableFolder, HarmedPlace
 
 TARGETS = {"existing group": WantedGroup(id=ADMINS), "created group": CREATED}
 STARTING = [f"{start} · {group}" for start in STARTS for group in TARGETS]
@@ -30,18 +32,22 @@ class Migration:
     cluster: Cluster
     job: Job
     observer: AccessObserver
+    archive: Archive | None = None
 
     @classmethod
-    async def begin(cls, starting: str) -> Migration:
+    async def begin(cls, starting: str, place: BlobsInMemory | ChangeableFolder | None = None) -> Migration:
+        """Return a migration before its first run. `place`: of its store of records. None: the world keeps them."""
         start, _, group = starting.partition(" · ")
         world = World()
         world.groups[OTHERS] = Group(id=OTHERS, name="others", members={"eve"})
         how: dict[str, Any] = STARTS[start]
         cluster = world.add(**how, tags=(("env", "prod"),))
         observer = AccessObserver(world)
+        archive = Archive(HarmedPlace(place, world.passes)) if place is not None else None
+        world.journal = archive
         job = await job_for(world, WantedTarget(admin_groups=(TARGETS[group],)))
         world.calls.clear()
-        return cls(world=world, cluster=cluster, job=job, observer=observer)
+        return cls(world=world, cluster=cluster, job=job, observer=observer, archive=archive)
 
     async def migrate(self) -> Verdict:
         return await self.world.process().executor.migrate(self.job)

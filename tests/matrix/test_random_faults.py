@@ -6,16 +6,28 @@ A failure prints the sequence that led to it, and a blob (`@reproduce_failure`) 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from aks_entra.core.verdict.verdict import Outcome, Verdict
+from aks_entra.prefect_client.names import hexadecimal
 from tests.matrix.faults import KINDS, Kind
 from tests.matrix.migration import STARTING, Migration
+from tests.matrix.statements.archive import HARMS, Archive, Harm
 from tests.support.memory_model import Killed
+from tests.support.record_places import REACHES, BlobsInMemory, ChangeableFolder, Reach
 
 THEIRS = {"the cluster is deleted", "a lock is placed", "tokens are refused for a while"}
 """Faults that lock everybody out whatever the job does. The fault matrix tests them separately."""
@@ -26,10 +38,14 @@ class RandomFaults(RuleBasedStateMachine):
     """A random sequence of events at one cluster."""
 
     migration: Migration
+    folder: TemporaryDirectory[str]
 
-    @initialize(starting=st.sampled_from(STARTING))
-    def begin(self, starting: str) -> None:
-        self.migration = asyncio.run(Migration.begin(starting))
+    @initialize(starting=st.sampled_from(STARTING), records=st.sampled_from(("world", "memory", "folder")))
+    def begin(self, starting: str, records: str) -> None:
+        self.folder = TemporaryDirectory()
+        place = ChangeableFolder(Path(self.folder.name)) if records == "folder" else BlobsInMemory()
+        self.migration = asyncio.run(Migration.begin(starting, None if records == "world" else place))
+        self.harmed = False  # a record was lost or damaged, so the run after it may know too little
         self.disturbed = False  # somebody permanently changed something that the plan depends on
         self.failed_operations = 0
         self.ineffective = False  # a rotation changes nothing, so each run may start one
@@ -66,6 +82,28 @@ class RandomFaults(RuleBasedStateMachine):
     def a_run_comes_to_its_end(self) -> None:
         self._judge(asyncio.run(self.migration.migrate()))
 
+    @precondition(lambda self: self.migration.archive is not None)
+    @rule(harm=st.sampled_from(HARMS))
+    def records_come_to_harm(self, harm: Harm) -> None:
+        self.harmed = True
+        asyncio.run(self.archive.harm_under(hexadecimal(self.migration.job.digest), harm))
+
+    @precondition(lambda self: self.migration.archive is not None)
+    @rule(reach=st.sampled_from(REACHES))
+    def the_store_of_records(self, reach: Reach) -> None:
+        self.archive.place.reach = reach
+
+    @precondition(lambda self: self.migration.archive is not None)
+    @rule()
+    def another_process_opens_the_store(self) -> None:
+        self.archive.forget()
+
+    @property
+    def archive(self) -> Archive:
+        """Return the store of records of this migration."""
+        assert self.migration.archive is not None
+        return self.migration.archive
+
     @invariant()
     def nobody_is_locked_out(self) -> None:
         if hasattr(self, "migration"):
@@ -80,10 +118,13 @@ class RandomFaults(RuleBasedStateMachine):
         self.migration.world.happenings.clear()
         self.migration.world.ends.clear()
         self.migration.world.lost_urls = False
+        if self.migration.archive is not None:
+            self.archive.place.reach = "readable"
         verdict = asyncio.run(self.migration.migrate())
         assert self.migration.claims_nothing_false(verdict), verdict.because
-        assert self.disturbed or verdict.outcome is Outcome.VERIFIED, verdict.because
+        assert self.disturbed or self.harmed or verdict.outcome is Outcome.VERIFIED, verdict.because
         assert self.migration.observer.lockouts == []
+        self.folder.cleanup()
 
     def _judge(self, verdict: Verdict) -> None:
         """Check the verdict. An event after the run's final check is left to the next run."""

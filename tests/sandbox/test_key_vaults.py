@@ -55,6 +55,8 @@ def bearer(sandbox: Sandbox, name: str = "operator", audience: str = "https://va
         (("operator", "https://vault.azure.net"), "?api-version=7.4", ("ES256", "short"), 400, "BadParameter"),
         (("operator", "https://vault.azure.net"), "?api-version=7.4", ("ES256", "!"), 400, "BadParameter"),
         (("operator", "https://vault.azure.net"), "?api-version=7.4", ("ES256", DIGEST), 200, None),
+        (("operator", "https://vault.azure.net"), "?api-version=7.6-preview.2", ("ES256", DIGEST), 200, None),
+        (("operator", "https://vault.azure.net"), "?api-version=7.6-preview.9", None, 400, "BadParameter"),
     ],
 )
 async def test_a_vault_refuses_what_azure_refuses(

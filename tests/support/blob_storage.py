@@ -95,13 +95,15 @@ async def certificate(folder: Path) -> None:
 class MemoryBlobs:
     """Containers with block blobs. `failures` are answered first, one for each request; 0 loses the response.
 
-    `endless`: each page of a list names the first one as the next.
+    `endless`: each page of a list names the first one as the next. `immutable`: beginnings of names that cannot be
+    deleted, each with the error code.
     """
 
     def __init__(self) -> None:
         self.blobs: dict[str, dict[str, bytes]] = {}
         self.failures: list[tuple[int, str]] = []
         self.endless = False
+        self.immutable: dict[str, str] = {}
 
     async def answer(self, request: web.Request) -> web.Response:
         container, _, name = request.path.lstrip("/").partition("/")
@@ -126,7 +128,16 @@ class MemoryBlobs:
             return _listed(sorted(there), request.query, endless=self.endless)
         if request.method == "PUT":
             return _put(there, name, await request.read(), request.headers)
+        if request.method == "DELETE":
+            return self._delete(there, name)
         return _read(there, name)
+
+    def _delete(self, there: dict[str, bytes], name: str) -> web.Response:
+        if code := next((code for prefix, code in self.immutable.items() if name.startswith(prefix)), ""):
+            return _error(409, code)
+        if there.pop(name, None) is None:
+            return _error(404, "BlobNotFound")
+        return web.Response(status=202, headers=_HEADERS)
 
 
 _HEADERS = {

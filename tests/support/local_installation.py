@@ -184,7 +184,8 @@ async def local_installation(
 ) -> AsyncIterator[LocalInstallation]:
     """Start the workplace, and stop everything at the end.
 
-    Without a `database`, `up` makes its own. Without a `python`, the present interpreter starts all processes.
+    Without a `database`, `up` makes its own. Without a `python`, the present interpreter starts all processes, and the
+    commands of the terminal.
     """
     requests = RecordedRequests()
     async with Sandbox(world, pace=pace, observe=requests) as sandbox:
@@ -203,6 +204,10 @@ async def local_installation(
             {**environment, "PREFECT_API_URL": api, "PREFECT_HOME": str(home / "prefect")}, folder / "home"
         )
         terminal.environment["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+        if python is not None:
+            terminal.environment["PATH"] = (
+                f"{_command(folder / 'bin', python)}{os.pathsep}{terminal.environment['PATH']}"
+            )
         log = folder / "up.log"
         with log.open("wb") as out:
             up = await asyncio.create_subprocess_exec(
@@ -234,6 +239,15 @@ async def local_installation(
                 up.send_signal(signal.SIGINT)
                 async with asyncio.timeout(SOON):
                     await up.wait()
+
+
+def _command(folder: Path, python: Path) -> Path:
+    """Put `aks-entra` in a folder, as another interpreter runs it. Returns the folder."""
+    folder.mkdir()
+    command = folder / "aks-entra"
+    command.write_text(f"#!/bin/sh\nexec {python} -c '{STARTS}' \"$@\"\n")
+    command.chmod(0o755)
+    return folder
 
 
 def rotation_runs(requests: RecordedRequests, cluster: str) -> bool:

@@ -12,6 +12,7 @@ from itertools import count
 
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, LinkedRight, Pool, Posture
 from aks_entra.core.preflight import Inside
+from aks_entra.core.rollout.owners import Owner
 from tests.support.cases import INSIDE
 
 SUBSCRIPTION = "11111111-1111-1111-1111-111111111111"
@@ -122,6 +123,7 @@ class Cluster:
     reachable: bool = True
     private: bool = False  # the API server has a private address only
     inside: Inside = INSIDE
+    namespace_owners: dict[str, Owner | None] = field(default_factory=dict)  # by namespace; others cannot be read
     fqdn: str | None = "shop.hcp.westeurope.azmk8s.io"
     down_until: datetime = LONG_AGO  # the API server does not answer before that
     previous: Posture | None = None  # what ARM showed before the last write

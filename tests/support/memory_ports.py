@@ -36,7 +36,7 @@ from aks_entra.core.preflight import (
 from aks_entra.errors import Refused, Rejected, TryLater
 from aks_entra.execution.executor import Executor
 from aks_entra.execution.operations import Watch
-from aks_entra.ports.migration import Ports
+from aks_entra.ports.migration import Journal, Ports
 from aks_entra.ports.operations import Operation
 from aks_entra.probes.checks import Timeouts
 from tests.support.memory_arm import WorldArm
@@ -74,6 +74,7 @@ class World:
 
     may_write_policies = True
     denied_by_others = False  # a policy of others denies that local accounts are turned on
+    journal: Journal | None = None  # None: the world keeps it
     lost_urls = False  # ARM forgets operations at once
     slow_lists = False  # whether a list takes 5 s, and shows how the clusters were when it was asked for
 
@@ -187,6 +188,11 @@ class World:
     def now(self) -> datetime:
         return self.clock.now()
 
+    def passes(self, seconds: float) -> None:
+        """Let time pass during one call of something outside of this world."""
+        self.clock.jump(seconds)
+        self.settle()
+
     def hands_out(self, cluster: Cluster | None = None, to: str = "somebody") -> Static:
         """Let somebody fetch an admin credential. The ledger has it at once, and the activity log later."""
         return self.ledger.hand_out(cluster or next(iter(self.clusters.values())), self.now(), to)
@@ -242,7 +248,7 @@ class World:
             kubernetes=WorldKubernetes(self, vault),
             vault=vault,
             clock=self.clock,
-            journal=WorldJournal(self),
+            journal=self.journal or WorldJournal(self),
             callers=WorldCallers(self),
             host=WorldHost(self),
             deny_policies=WorldDenyPolicies(self),

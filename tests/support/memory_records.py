@@ -40,8 +40,7 @@ class MemoryRecords:
         """Return the newest record under each of these keys."""
         self._reach()
         self.reads.append(tuple(sorted(keys)))
-        for key in sorted(self.damaged.intersection(keys)):
-            raise Refused(f"the record {key} was changed", remedy="restore it", code="RecordDamaged")
+        self._whole(*sorted(keys))
         return {key: next((one for one in reversed(self.records) if one.key == key), None) for key in keys}
 
     async def newest_under(self, prefix: str) -> tuple[StoredRecord, ...]:
@@ -57,7 +56,13 @@ class MemoryRecords:
     async def versions(self, key: str) -> tuple[StoredRecord, ...]:
         """Return every record under a key, newest first."""
         self._reach()
+        self._whole(key)
         return tuple(one for one in reversed(self.records) if one.key == key)
+
+    def _whole(self, *keys: str) -> None:
+        for key in keys:
+            if key in self.damaged:
+                raise Refused(f"the record {key} was changed", remedy="restore it", code="RecordDamaged")
 
     def _reach(self) -> None:
         if self.unreachable:

@@ -16,6 +16,7 @@ from aks_entra.core.evidence.rotation_debt import Record
 from aks_entra.core.group_drift import GroupContents, Holder
 from aks_entra.core.planning.plan import ClusterPlan
 from aks_entra.core.preflight import GroupFacts, Home, Inside, Memberships
+from aks_entra.core.rollout.owners import Owner
 from aks_entra.core.target import GroupTarget
 from aks_entra.errors import Refused, TryLater
 from aks_entra.ports.migration import Caller, HeldCredential, SignedIn
@@ -225,6 +226,13 @@ class WorldKubernetes:
             elif self._world.now() < cluster.knows_tokens_at:
                 raise TryLater("the API server refuses the token", code="Unauthorized", status=NOBODY)
             return cluster.inside
+
+    async def namespace_owner(self, posture: Posture, namespace: str) -> Owner | None:
+        with self._world.call("kubernetes.namespace_owner"):
+            known = self._up(posture).namespace_owners
+            if namespace not in known:
+                raise Refused("namespaces is forbidden", status=403)
+            return known[namespace]
 
     async def try_credential(self, posture: Posture, credential: Credential) -> int | None:
         with self._world.call("kubernetes.try_credential"):

@@ -16,7 +16,6 @@ from aks_entra.core.preflight import (
     Endpoint,
     Finding,
     Home,
-    HubSeen,
     Inside,
     Memberships,
     Policy,
@@ -28,10 +27,9 @@ from aks_entra.core.preflight import (
 from aks_entra.core.preflight.audit_callers import Caller, Holds
 from aks_entra.core.target import Keep, LocalAccounts
 from tests.support.cases import DENIES, INSIDE, OLD_CA, QUIET, SHUT, facts, group, managed, target
+from tests.support.hook_rule_cases import HOOKS
 from tests.support.window_rule_cases import LATER, READ_BEFORE_THE_WINDOW, SUBNET
 
-HUB = HubSeen(hub="hub-weu/hub-01", namespace="argocd", secrets=())
-UNREAD_HUB = replace(HUB, secrets=None, problem="no right")
 FLAT = Pool(name="a", count=3, vm_size="Standard_D4s_v5", subnet_id=SUBNET, addresses_per_node=31)
 SATURDAYS = MaintenanceWindow(name="default", hours=(("Saturday", 2), ("Saturday", 3)))
 ODD = MaintenanceWindow(name="nodes", schedule="yearly", duration_hours=4)
@@ -378,14 +376,7 @@ SPEAKING = [
     ),
     ("W145", "will not be carried out", managed(), target(keep=Keep.DENY), facts(may_assign_policies=False)),
     ("U145", "could not be read whether the runner may assign", managed(), target(keep=Keep.DENY), facts()),
-    ("W165", "namespace argocd of hub-weu/hub-01 has no secret for this", managed(), target(), facts(hubs=(HUB,))),
-    (
-        "U165",
-        "this cluster: no right",
-        managed(),
-        target(),
-        facts(hubs=(replace(HUB, secrets=None, problem="no right"),)),
-    ),
+    *HOOKS,
     (
         "U140",
         "may not read pods, webhooks",

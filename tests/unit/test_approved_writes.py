@@ -11,7 +11,16 @@ from uuid import UUID
 import pytest
 
 from azure_sandbox.front.traffic_report import Exchange
-from tests.flows.approved_writes import ApprovalLog, ApprovedStage, TypedCommand, Write, credential_reads_in, writes_in
+from tests.flows.approved_writes import (
+    ApprovalLog,
+    ApprovedStage,
+    SignedByPerson,
+    Signers,
+    TypedCommand,
+    Write,
+    credential_reads_in,
+    writes_in,
+)
 
 AT = datetime(2026, 11, 26, 10, tzinfo=UTC)
 CLUSTER = "/subscriptions/s/resourcegroups/shop/providers/microsoft.containerservice/managedclusters/one"
@@ -100,3 +109,28 @@ def test_a_typed_command_covers_its_clusters_while_it_runs_and_an_opening_voids_
     assert asyncio.run(log.unapproved([typed])) == []
     late = replace(now, at=log.commands[0].since - timedelta(seconds=1))
     assert asyncio.run(ApprovalLog(commands=list[TypedCommand](log.commands)).unapproved([late])) == [str(late)]
+
+
+DANA = SignedByPerson(who="dana", run=RUN, plan="sha256:1", stage="all")
+GLASS = replace(DANA, who="glass")
+
+
+@pytest.mark.parametrize(
+    ("second", "requester", "counts"),
+    [
+        (GLASS, "", True),
+        (DANA, "", False),
+        (replace(GLASS, who="mallory"), "", False),
+        (replace(GLASS, run=UUID(int=2)), "", False),
+        (replace(GLASS, plan="sha256:2"), "", False),
+        (replace(GLASS, stage="rest"), "", False),
+        (GLASS, "dana", False),
+    ],
+)
+def test_an_approval_is_signed_when_enough_people_signed_it_for_this_stage_and_run(
+    second: SignedByPerson, requester: str, counts: bool
+) -> None:
+    two = Signers(people=frozenset({"dana", "glass"}), at_least=2)
+    log = ApprovalLog(signers=two, signed=[DANA, second], requesters={RUN: requester})
+    assert log.is_signed(RUN, "sha256:1", "all") is counts
+    assert ApprovalLog().is_signed(RUN, "sha256:1", "all")

@@ -41,6 +41,8 @@ KNOWN = {
     *("POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD", "REDISCLI_AUTH", "PUBLIC_HOST"),
 }
 RUN_ONCE = {"database", "pool", "deploy"}
+OF_WORKERS = ("AKS_ENTRA_RECORDS", "AKS_ENTRA_APPROVERS", "AKS_ENTRA_ACCESS_APPROVERS")
+"""Settings that every flow run must have as its operator says."""
 
 
 def read(name: str) -> Any:
@@ -268,6 +270,29 @@ def test_the_pod_can_read_on_which_cluster_it_runs_without_a_token() -> None:
     assert mount["readOnly"]
     assert volume["configMap"] == {"name": "kube-root-ca.crt"}  # every namespace has it
     assert pod["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize("kind", ["docker", "kubernetes"])
+def test_a_run_gets_the_store_of_records_and_the_approvers_that_its_operator_names(kind: str) -> None:
+    """A container does not inherit the worker's environment, and a process without the store is refused."""
+    job = resolved(kind)
+    if kind == "docker":
+        assert {name: job["env"].get(name) for name in OF_WORKERS} == dict.fromkeys(OF_WORKERS, "")
+        return
+    (container,) = job["job_manifest"]["spec"]["template"]["spec"]["containers"]
+    settings = helm_values("settings")
+    for name in OF_WORKERS:
+        (variable,) = (one for one in container["env"] if one["name"] == name)
+        # Without `optional`: Kubernetes starts no pod that would do without the setting.
+        reference = {"name": settings["metadata"]["name"], "key": name}
+        assert variable["valueFrom"] == {"configMapKeyRef": reference}
+    assert settings["data"] == dict.fromkeys(OF_WORKERS, "")
+    assert settings["metadata"]["namespace"] == job["job_manifest"]["metadata"]["namespace"]
+
+
+def test_the_worker_of_the_compose_file_gives_its_runs_the_same_settings() -> None:
+    environment = COMPOSE["services"]["worker"]["environment"]
+    assert {name: environment[name] for name in OF_WORKERS} == dict.fromkeys(OF_WORKERS)  # passed on if it is set
 
 
 def test_a_run_ends_as_its_own_infrastructure_and_is_scheduled_again() -> None:

@@ -146,3 +146,35 @@ def test_a_server_with_a_setting_that_is_read_at_import_is_the_real_interpreter(
     monkeypatch.setenv(setting, "5")
     assert launcher.is_warm(["-m", "aks_entra.prefect_client", "server", "start"]) == warm
     assert launcher.is_warm(["-m", "aks_entra.prefect_client", "worker", "start"])
+
+
+@pytest.mark.parametrize(
+    ("words", "warm"),
+    [
+        (["gates"], True),
+        (["migrate", "plan.json", "--no-wait"], True),
+        (["migrate", "plan.json", "--local"], False),
+        (["rollback", "plan.json", "--here"], False),
+        (["up", "--port", "1"], False),
+        (["demo"], False),
+    ],
+)
+def test_a_command_that_sets_settings_of_prefect_is_the_real_interpreter(words: list[str], warm: bool) -> None:
+    assert launcher.is_warm([*launcher.COMMAND, *words]) == warm
+
+
+def test_a_command_finds_the_server_of_its_environment_and_no_settings_in_its_folder(
+    python: Path, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("PREFECT_API_URL=http://127.0.0.1:2/api\n")
+    for api in ("http://127.0.0.1:1/api", ""):
+        process = subprocess.run(
+            [python, *launcher.COMMAND, "gates"],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **({"PREFECT_API_URL": api} if api else {})},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert process.returncode == 2, process
+        assert (f"no Prefect server answers at {api}" if api else "no Prefect API is configured") in process.stderr

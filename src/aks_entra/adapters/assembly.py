@@ -10,7 +10,8 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from aks_entra.adapters.arm.clients import Clients
 from aks_entra.adapters.arm.control_plane import AzureControlPlane
@@ -33,11 +34,29 @@ if TYPE_CHECKING:
     from aks_entra.adapters.host.this_host import ThisHost
     from aks_entra.adapters.identity.approvals import EntraApprovals
     from aks_entra.adapters.kubernetes.api_server import ApiServers
-    from aks_entra.adapters.kubernetes.argocd import ArgoCdSecrets
+    from aks_entra.adapters.kubernetes.hubs import HubSecrets
     from aks_entra.adapters.kubernetes.rbac import KubernetesRbac
     from aks_entra.adapters.log_analytics import LogAnalytics
     from aks_entra.adapters.rights import Rights
     from aks_entra.ports.access import AccessPorts, PersonSpec
+
+_USED_LATER: Final = (
+    "aks_entra.adapters.graph.directory",
+    "azure.mgmt.authorization.v2022_04_01.aio",
+    "azure.mgmt.containerservice.aio",
+    "azure.mgmt.resource.locks.aio",
+    "ruamel.yaml",
+)
+"""What this package imports when it is first used."""
+
+
+def load() -> None:
+    """Import what a session that plans or migrates uses later, except the Kubernetes client.
+
+    These imports take up to half a second. On an event loop, nothing else would run during that time.
+    """
+    for name in _USED_LATER:
+        import_module(name)
 
 
 @asynccontextmanager
@@ -147,10 +166,10 @@ class _Adapters:
         return EntraApprovals(self._web, on_first_use(lambda: self.directory))
 
     @cached_property
-    def hubs(self) -> ArgoCdSecrets:
-        from aks_entra.adapters.kubernetes.argocd import ArgoCdSecrets
+    def hubs(self) -> HubSecrets:
+        from aks_entra.adapters.kubernetes.hubs import HubSecrets
 
-        return ArgoCdSecrets(self.servers)
+        return HubSecrets(self.servers)
 
     @cached_property
     def audit(self) -> LogAnalytics:

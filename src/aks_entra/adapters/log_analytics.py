@@ -19,7 +19,7 @@ from aks_entra.adapters.http.failures import azure
 from aks_entra.adapters.http.network import Web
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import stamp
-from aks_entra.core.preflight.audit_callers import AuditedCallers, AuditLog, Call, who_breaks
+from aks_entra.core.preflight.audit_callers import PROGRAM, AuditedCallers, AuditLog, Call, who_breaks
 from aks_entra.errors import Refused
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ union isfuzzy=true
 | where _ResourceId in~ ({clusters})
 | project TimeGenerated, Cluster = tolower(_ResourceId), Stage, Verb, User = todynamic(User), UserAgent, \
 SourceIps = todynamic(SourceIps), \
-Status = todynamic(ResponseStatus)
+Status = todynamic(ResponseStatus), Object = todynamic(ObjectRef)
 ),
 (
 AzureDiagnostics
@@ -51,7 +51,8 @@ AzureDiagnostics
 | extend Event = parse_json(column_ifexists('log_s', ''))
 | project TimeGenerated, Cluster = tolower(_ResourceId), Stage = tostring(Event.stage), \
 Verb = tostring(Event.verb), User = Event.user, \
-UserAgent = tostring(Event.userAgent), SourceIps = Event.sourceIPs, Status = Event.responseStatus
+UserAgent = tostring(Event.userAgent), SourceIps = Event.sourceIPs, Status = Event.responseStatus, \
+Object = Event.objectRef
 )
 | where Stage in ('ResponseComplete', 'Panic')
 | extend Username = tostring(User.username), Extra = User.extra
@@ -64,14 +65,16 @@ Username startswith 'system:' or isempty(Username) or isnotempty(tostring(Extra.
 'other')
 | extend Named = Kind in ('account', 'other')
 | summarize Count = count(), First = min(TimeGenerated), Last = max(TimeGenerated), \
-Hours = make_set_if(bin(TimeGenerated, 1h), Kind == 'stays') by
+Hours = make_set_if(bin(TimeGenerated, 1h), Kind == 'stays'),
+Namespaces = make_set_if(tostring(Object.namespace), Kind == 'other' and isnotempty(tostring(Object.resource)), 2) by
 Cluster, Username = case(Named, Username, Kind == 'node', 'system:node:', ''),
 UserAgent = iff(Named, UserAgent, ''),
 Address = iff(Kind == 'stays', '', tostring(SourceIps[0])),
 Verb = case(Named, Verb, Verb in ('get', 'list', 'watch'), 'get', 'update'),
 Groups = iff(Kind == 'other', tostring(User.groups), ''),
 Certificate = Kind == 'other' \
-and tostring(Extra['authentication.kubernetes.io/credential-id'][0]) startswith 'X509SHA256='
+and tostring(Extra['authentication.kubernetes.io/credential-id'][0]) startswith 'X509SHA256=',
+Second = iff(Named and UserAgent startswith '{program}', bin(TimeGenerated, 1s), datetime(null))
 | top {most} by Count desc
 """
 """Of tables AKSAudit and AzureDiagnostics (https://learn.microsoft.com/azure/azure-monitor/reference/tables/aksaudit)."""
@@ -222,7 +225,7 @@ def _query(clusters: Sequence[ClusterId], *, whole: bool) -> str:
             raise Refused(f"{cluster}: the name of an Azure resource cannot contain a quote or a backslash")
     named = ", ".join(f"'{cluster.key}'" for cluster in clusters)
     table, category = ("AKSAudit", "kube-audit") if whole else ("AKSAuditAdmin", "kube-audit-admin")
-    return QUERY.format(clusters=named, table=table, category=category, most=MOST)
+    return QUERY.format(clusters=named, table=table, category=category, most=MOST, program=PROGRAM)
 
 
 def _call(row: Mapping[str, Any], *, whole: bool) -> Call:
@@ -242,14 +245,15 @@ def _call(row: Mapping[str, Any], *, whole: bool) -> Call:
         address=str(row["Address"] or ""),
         credential="X509SHA256=" if row["Certificate"] else "",
         reads=whole,
-        hours=tuple(_moment(hour) for hour in _hours(row["Hours"])),
+        hours=tuple(_moment(hour) for hour in _texts(row["Hours"])),
+        namespaces=tuple(_texts(row["Namespaces"])),
     )
 
 
-def _hours(value: Any) -> Sequence[str]:
-    """Return the times in a dynamic column, which the service writes as JSON text."""
+def _texts(value: Any) -> Sequence[str]:
+    """Return the texts in a dynamic column, which the service writes as JSON text."""
     read = json.loads(value) if isinstance(value, str) and value else value
-    return [str(hour) for hour in read] if isinstance(read, list) else ()
+    return [str(one) for one in read] if isinstance(read, list) else ()
 
 
 def _moment(value: datetime | str) -> str:

@@ -54,7 +54,7 @@ class _Commands(LazyGroup):
         ),
         "doors": Command("aks_entra.cli.doors", "Show the other ways into a cluster, and who can use them."),
         "whose": Command("aks_entra.cli.whose", "Say which cluster a leaked credential belongs to, and if it is dead."),
-        "records": Command("aks_entra.cli.records", "Check, list, export and import the store of records."),
+        "records": Command("aks_entra.cli.records", "Check, list, export, import and prune the store of records."),
         "access": Command("aks_entra.cli.access", "Explain, grant, request and end access to clusters."),
         "kubeconfig": Command(
             "aks_entra.cli.kubeconfig", "Write a kubeconfig for kubelogin, without a credential.", _MODE

@@ -12,7 +12,7 @@ from aks_entra.adapters.records import open_store
 from aks_entra.cli import cluster_argument, output
 from aks_entra.cli.deferred import prefect_client, wiring
 from aks_entra.cli.plan_input import read_settings
-from aks_entra.core.doctor import Light, PrefectServer, RecordStore, examine, sound
+from aks_entra.core.doctor import Light, PlaceOfRecords, PrefectServer, examine, sound
 from aks_entra.doctor import collect
 from aks_entra.errors import AksEntraError
 from aks_entra.host import server_auth
@@ -74,14 +74,14 @@ async def _prefect() -> PrefectServer | None:
     return PrefectServer(authenticates=authenticates, overdue=overdue)
 
 
-async def _records() -> RecordStore | None:
+async def _records() -> PlaceOfRecords | None:
     """Look at the store of records. None if neither a store nor a Prefect server is named."""
     api = os.environ.get("PREFECT_API_URL", "")
     place = server_auth.records_place(read_settings(), api)
     shared = bool(api) and not server_auth.on_this_machine(api)
     if not place:
-        return RecordStore(shared=shared) if api else None
-    found = RecordStore(place=place, folder="://" not in place, shared=shared)
+        return PlaceOfRecords(shared=shared) if api else None
+    found = PlaceOfRecords(place=place, folder="://" not in place, shared=shared)
     try:
         async with open_store(read_settings().model_copy(update={"records": place})) as store:
             await store.keys("")

@@ -212,8 +212,8 @@ async def _callers(session: Session, audit: Audit | None, days: int) -> dict[str
     """Return who will lose access, by cluster key, as the audit logs show."""
     if audit is None or not audit.files:
         return {}
-    since = session.ports.clock.now() - timedelta(days=days or _FILES)
-    return await asyncio.to_thread(read_audit_logs, audit.files, since)
+    now = session.ports.clock.now()
+    return await asyncio.to_thread(read_audit_logs, audit.files, now - timedelta(days=days or _FILES), now)
 
 
 def _save(made: FleetPlan, out: Path | None) -> None:

@@ -1,12 +1,15 @@
-"""`aks-entra records …`: look at the store of records, check it, export it and import it."""
+"""`aks-entra records …`: look at the store of records, check it, export it, import it, and remove what is old."""
 
 from __future__ import annotations
 
+import getpass
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import typer
 
@@ -20,13 +23,16 @@ from aks_entra.report.terminal import table
 
 if TYPE_CHECKING:
     from aks_entra.adapters.records import Records
+    from aks_entra.adapters.records.prune import Pruned, Pruning
     from aks_entra.ports.records import StoredRecord
+
+    Groups: TypeAlias = tuple[tuple[StoredRecord, ...], ...]
 
 _T = TypeVar("_T")
 
 records = typer.Typer(
     name="records",
-    help="Look at the store of records, check it, export it and import it.",
+    help="Look at the store of records, check it, export it, import it, and remove what is old.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -51,8 +57,8 @@ def register(app: typer.Typer) -> None:
 def check(*, store: Store = None, format_: output.Output = output.Format.TABLE) -> None:
     """Read every record, and say what is damaged or missing.
 
-    The exit code is 1 if a record is damaged, or if one is missing that another one rests on. Nobody can see that the
-    last records were removed, unless you kept the state that an earlier check printed.
+    The exit code is 1 if a record is damaged, or if one is missing that another one rests on and `records prune` did
+    not remove. Nobody can see that the last records were removed, unless you kept the state of an earlier check.
     """
     from aks_entra.adapters.records.check import check as checked  # noqa: PLC0415 - `--help` does without it
 
@@ -65,6 +71,8 @@ def check(*, store: Store = None, format_: output.Output = output.Format.TABLE) 
                 "last": found.last,
                 "state": found.state,
                 "sound": found.sound,
+                "pruned": found.pruned,
+                "prunings": [{"key": key, **asdict(one)} for key, one in found.prunings.items()],
                 "problems": [{"kind": one.kind, "what": one.what, "because": one.because} for one in found.problems],
             }
         )
@@ -75,6 +83,7 @@ def check(*, store: Store = None, format_: output.Output = output.Format.TABLE) 
             )
         output.emit_lines(
             f"{found.records} records under {found.keys} keys; no other record rests on {found.last} of them",
+            *(_pruning_line(one) for one in found.prunings.values()),
             f"state {found.state}",
         )
     if not found.sound:
@@ -165,6 +174,93 @@ def import_(
 
     added, known = _run(store, "importing the records", lambda opened, tell: bring_in(opened.blobs, file, tell))
     output.say(f"{added} records were added; {known} were there already", style="good")
+
+
+@records.command()
+def prune(
+    *,
+    before: Annotated[
+        datetime,
+        typer.Option(
+            "--before",
+            formats=["%Y-%m-%d"],
+            metavar="DATE",
+            help="Remove records from before this day (UTC), such as 2025-11-28.",
+            show_default=False,
+        ),
+    ],
+    archive: Annotated[
+        Path | None,
+        typer.Option("--archive", metavar="FILE", help="A new tar.gz. It gets every record first.", show_default=False),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by", metavar="NAME", callback=output.typed, help="Who does it. Default: your user.", show_default=False
+        ),
+    ] = None,
+    store: Store = None,
+) -> None:
+    """Remove old records of work that is over, after an archive of the whole store was written.
+
+    Reports, baselines and the last plan of each fleet stay, and so does what is open, or what a record from after the
+    date rests on. A record says what was removed, so that `records check` does not miss it. The exit code is 1 if a
+    record could not be removed, for example because an immutability policy keeps it.
+    """
+    older_than = before.replace(tzinfo=UTC)
+    with output.guarded():
+        if archive is None and not dry_run:
+            output.usage("--archive is missing", remedy="name a new file, or add --dry-run")
+        if older_than > datetime.now(UTC):
+            output.usage("--before is in the future", remedy="name a day that is over")
+    from aks_entra.adapters.records import prune as pruning  # noqa: PLC0415 - `--help` does without it
+
+    async def work(opened: Records, tell: Callable[[str], None]) -> tuple[int, Groups, Pruned | None]:
+        found = await pruning.read_all(opened, tell)
+        groups = prefect_client.prunable(found, older_than)
+        if archive is None or dry_run or not groups:
+            return len(found), groups, None
+        said = pruning.Pruning(older_than=stamp(older_than), by=by or _user(), archive="", records=(), done=False)
+        return len(found), groups, await pruning.prune(opened, groups, said, archive, tell)
+
+    count, groups, done = _run(store, "looking for old records", work)
+    if done is None:
+        _list_prunable(groups, count)
+        return
+    say_pruned(done, count, archive)
+
+
+def say_pruned(done: Pruned, count: int, archive: Path | None) -> None:
+    """Say what was removed and what could not be. Raises Exit if something could not be."""
+    for one, error, more in done.left:
+        others = f"; {more} more of the same work stay with it" if more else ""
+        output.say(f"{one.key} of {stamp(one.at)} is left: {error.message}{others}", f"  → {error.remedy}")
+    output.say(f"{done.removed} of {count} records were removed; all of them are in {archive}")
+    if done.left:
+        output.say("run the command again later, with another --archive: it removes what is left", style="error")
+        raise typer.Exit(output.ExitCode.FAILED)
+
+
+def _list_prunable(groups: Groups, count: int) -> None:
+    if groups:
+        rows = [(one[0].key, str(len(one)), stamp(max(each.at for each in one))) for one in groups]
+        output.emit(table(("KEY", "RECORDS", "NEWEST"), rows))
+    old = sum(map(len, groups))
+    output.say(f"{old} of {count} records would be removed" if old else f"none of {count} records can be removed")
+
+
+def _pruning_line(one: Pruning) -> str:
+    removed = f"{len(one.records)} records from before {one.older_than}"
+    how = f"were removed by {one.by}" if one.done else f"were to be removed by {one.by}, which did not end"
+    return f"{removed} {how}, a claim; archive {one.archive}"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "an unknown user"
 
 
 async def _import_from_prefect() -> None:

@@ -11,6 +11,7 @@ import typer
 from aks_entra.cli import output
 from aks_entra.cli.deferred import prefect_client
 from aks_entra.cli.local.server import prefect_here
+from aks_entra.errors import AksEntraError
 
 if TYPE_CHECKING:
     from aks_entra.core.schedules import Overdue
@@ -55,7 +56,26 @@ async def _serve(port: int, pool: str, work_queue: str) -> None:
             f"  records are kept in {place.records or 'the database alone, because AKS_ENTRA_RECORDS is empty'}",
             f"  state and logs are under {place.home}; Ctrl-C stops everything",
         )
+        await warn_of_records(prefect_client.has_records_only_at_prefect)
         await watch_schedules(prefect_client.overdue_schedules, asyncio.sleep)
+
+
+async def warn_of_records(look: Callable[[], Awaitable[bool]]) -> None:
+    """Warn if `look` finds records that the store lacks. That nobody could look is only a warning, too."""
+    try:
+        found = await look()
+    except AksEntraError as error:
+        output.say(f"warning: {error.message}", f"  → {error.remedy}", style="warning")
+        return
+    except Exception as error:  # noqa: BLE001 - a server that died is restarted, and the next `up` looks again
+        output.say(f"the records could not be looked at: {type(error).__name__}", style="dim")
+        return
+    if found:
+        output.say(
+            "earlier records are only in Prefect's database",
+            "  → let no run work, then copy them: aks-entra records import --from-prefect",
+            style="warning",
+        )
 
 
 async def watch_schedules(

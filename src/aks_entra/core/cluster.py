@@ -219,3 +219,8 @@ def is_terminal(provisioning_state: str) -> bool:
 def same_id(left: str, right: str) -> bool:
     """Whether two object or tenant ids are the same. Directory ids ignore case."""
     return left.casefold() == right.casefold()
+
+
+def is_guid(text: str) -> bool:
+    """Whether a text has the form of an object, tenant or subscription id."""
+    return re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text, re.IGNORECASE) is not None

@@ -91,8 +91,8 @@ class PrefectServer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordStore:
-    """The store of records. `place` is empty if none is set, and `error` if it can be read.
+class PlaceOfRecords:
+    """What was found of the store of records. `place` is empty if none is set, and `error` if it can be read.
 
     `folder`: it is a folder, which other machines reach only if they mount it. `shared`: the Prefect server that
     PREFECT_API_URL names is on another machine, so that others may work with it.
@@ -120,7 +120,7 @@ class Patient:
     cluster_tenant: str = ""
     cluster_error: str = ""
     prefect: PrefectServer | None = None
-    records: RecordStore | None = None
+    records: PlaceOfRecords | None = None
 
 
 def version_in(text: str) -> tuple[int, int, int] | None:
@@ -285,7 +285,11 @@ def _schedules(overdue: tuple[Overdue, ...]) -> tuple[Check, ...]:
     )
 
 
-def _records(store: RecordStore | None) -> tuple[Check, ...]:
+_ONLY_READ: Final = "only read, nothing was written"
+"""A record that a check writes could not be taken back: the store may be immutable."""
+
+
+def _records(store: PlaceOfRecords | None) -> tuple[Check, ...]:
     if store is None:
         return ()
     name, wanted = "store of records", "outlives Prefect's database"
@@ -294,9 +298,12 @@ def _records(store: RecordStore | None) -> tuple[Check, ...]:
     if not store.place:
         found, remedy = "none: records are lost with Prefect's database", "set AKS_ENTRA_RECORDS"
     elif store.folder and store.shared:
-        found, remedy = f"{store.place}, a folder", "use az://ACCOUNT/CONTAINER, or a folder that all workers mount"
+        found, remedy = (
+            f"{store.place}, a folder; {_ONLY_READ}",
+            "use az://ACCOUNT/CONTAINER, or a folder that all workers mount",
+        )
     else:
-        return (Check(name=name, light=Light.OK, found=store.place, wanted=wanted),)
+        return (Check(name=name, light=Light.OK, found=f"{store.place}; {_ONLY_READ}", wanted=wanted),)
     remedy = f"{remedy} (docs/how-to/records.md)"
     return (Check(name=name, light=Light.WARNING, found=found, wanted=wanted, remedy=remedy),)
 

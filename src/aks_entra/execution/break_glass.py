@@ -177,7 +177,7 @@ class BreakGlass:
         The exemption ends by itself, also if this process dies. If the policies cannot be read, the write shows it.
         """
         again = self._exempt_until.get(cluster.key) == opening.until
-        if not (again or await self._kept(cluster)):
+        if not (again or await self._ours(cluster)):
             return False
         if opening.due(self._ports.clock.now()):
             raise Refused(
@@ -200,8 +200,16 @@ class BreakGlass:
         return True
 
     async def _end_exemption(self, cluster: ClusterId) -> tuple[Evidence, ...]:
-        """End the exemption once accounts are closed. A failure is only reported, because it ends by itself."""
-        if not await self._kept(cluster):
+        """End the exemption once accounts are closed. A failure is only reported, because it ends by itself.
+
+        So are policies that cannot be read: then nobody knows whether one of ours is there, and in force again.
+        """
+        ours = await self._ours(cluster)
+        if ours is None:
+            problem = f"it is unknown whether a deny policy is in force again: {deny_policy.UNREAD}"
+            at = checks.stamp(self._ports.clock)
+            return (DenyPolicySeen(at=at, assignment="", problem=problem, remedy=deny_policy.MAY_READ),)
+        if not ours:
             return ()
         try:
             await self._ports.deny_policies.end_exemption(cluster)
@@ -211,12 +219,13 @@ class BreakGlass:
             return (DenyPolicySeen(at=checks.stamp(self._ports.clock), assignment="", problem=problem),)
         return (await deny_policy.look(self._ports, cluster),)
 
-    async def _kept(self, cluster: ClusterId) -> bool:
-        """Whether our deny policy is known to be there. An outage of Azure Policy must not hold an opening up."""
+    async def _ours(self, cluster: ClusterId) -> bool | None:
+        """Whether our deny policy is there. None if that is unknown: no outage of Azure Policy holds an opening up."""
         try:
-            return any(one.ours for one in await self._ports.arm.policies(cluster) or ())
+            found = await self._ports.arm.policies(cluster)
         except AksEntraError:
-            return False
+            return None
+        return None if found is None else any(one.ours for one in found)
 
     async def _still_a_way_back(self, job: Job, disable: Step, posture: Posture) -> None:
         """Raise Refused if something is known to bar a way in or a way back. A person then decides.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
 
 from aks_entra.core.cluster import ROTATING, ClusterId, Posture
 from aks_entra.core.evidence.observations import Evidence, SignInProven
@@ -22,6 +24,9 @@ from aks_entra.probes.authorities import Authorities
 from aks_entra.probes.checks import Timeouts
 from aks_entra.probes.deadlines import Deadlines
 
+RECENT: Final = timedelta(seconds=5)
+"""For how long the next step takes what this run read of a cluster at rest. No write of this run lies between."""
+
 
 @dataclass(slots=True)
 class Memory:
@@ -38,6 +43,7 @@ class Memory:
     asked_at: str = ""  # when this run asked for the rotation
     log_until: str = ""  # only the activity log tells what happened between the rotation's end and this moment
     ended: tuple[Evidence, ...] = ()  # the last look, kept while it waits for the activity log
+    last: tuple[datetime, Posture] | None = None  # the last read at rest, and when it began; None once a write is near
 
 
 class Engine:
@@ -77,17 +83,45 @@ class Engine:
         """Return the present time as evidence writes it."""
         return checks.stamp(self.ports.clock)
 
-    async def observe(self, cluster: ClusterId) -> Posture:
-        """Wait until the cluster is at rest, and read it with its CA."""
-        return await self.with_ca(await self.watch.at_rest(cluster))
+    async def found_and_at_rest(self, cluster: ClusterId, *, recent: bool = False) -> tuple[Posture, Posture]:
+        """Return the cluster as it is now, and once no operation runs on it.
+
+        `recent`: what this run read at rest in the last seconds is enough, unless it wrote since.
+        """
+        if recent and (kept := self._recent(cluster)):
+            return kept, kept
+        now = self.ports.clock.now()
+        found, posture = await self.watch.found_and_at_rest(cluster)
+        self.of(cluster).last = (now, posture)
+        return found, posture
+
+    async def at_rest(self, cluster: ClusterId, *, recent: bool = False) -> Posture:
+        """Wait until the cluster is at rest, and read it. `recent` as above."""
+        return (await self.found_and_at_rest(cluster, recent=recent))[1]
+
+    async def observe(self, cluster: ClusterId, *, recent: bool = False) -> Posture:
+        """Wait until the cluster is at rest, and read it with its CA. `recent` as above."""
+        return await self.with_ca(await self.at_rest(cluster, recent=recent))
 
     async def read(self, cluster: ClusterId) -> Posture:
         """Read the cluster with its CA, in whichever state it is."""
         return await self.with_ca(await self.ports.arm.cluster(cluster))
 
-    async def with_ca(self, posture: Posture) -> Posture:
-        """Return a posture that was read just now with its CA, which is read only if it can have changed."""
-        return posture.with_ca(await self.authorities.of(posture))
+    async def read_lately(self, cluster: ClusterId) -> Posture:
+        """Return the cluster with its CA as this run read it at rest in the last seconds, or read it now."""
+        kept = self._recent(cluster)
+        return await (self.with_ca(kept) if kept else self.read(cluster))
+
+    def _recent(self, cluster: ClusterId) -> Posture | None:
+        last = self.of(cluster).last
+        return last[1] if last is not None and self.ports.clock.now() - last[0] < RECENT else None
+
+    async def with_ca(self, posture: Posture, *, serving: bool = False) -> Posture:
+        """Return a posture that was read just now with its CA, which is read only if it can have changed.
+
+        `serving`: a kept CA counts only if the API server shows by a TLS handshake that it serves.
+        """
+        return posture.with_ca(await self.authorities.of(posture, serving=serving))
 
     async def expected_before(self, job: Job, step: Step) -> Guarded:
         """Return the state that the approved steps before this one lead to, with groups that exist by now."""
@@ -116,7 +150,11 @@ class Engine:
         self._memberships.forget()
 
     async def still_ours(self, cluster: ClusterId) -> None:
-        """Ask the cluster's fence. Raises Refused when another process may hold the cluster."""
+        """Ask the cluster's fence. Raises Refused when another process may hold the cluster.
+
+        A write follows, so nothing that was read before counts any more.
+        """
+        self.of(cluster).last = None
         await self._fences.get(cluster.key, write_guards.nobody_else)()
 
     async def finish(self, job: Job, step: Step, operation: Operation) -> None:
@@ -125,6 +163,7 @@ class Engine:
         The caller checks the effect afterwards.
         """
         self.of(job.plan.cluster).written[step.kind] = operation.correlation_id
+        self.of(job.plan.cluster).last = None
         await write_guards.ended_well(self.watch, operation)
 
     def note_rotation_seen(self, cluster: ClusterId, at: str) -> str:

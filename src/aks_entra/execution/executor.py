@@ -116,7 +116,7 @@ class Executor:
         held = unstarted(plan)
         if held is not None:
             raise Refused("; ".join(held.because), remedy=held.next, cluster=str(plan.cluster))
-        found, posture = await self._watch.found_and_at_rest(plan.cluster)
+        found, posture = await self._engine.found_and_at_rest(plan.cluster)
         posture = await self._engine.with_ca(posture)
         left = remaining_steps(plan, Guarded.of(posture), await checks.existing_groups(self._ports, plan))
         if isinstance(left, Moved):

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from aks_entra.core.evidence.hook_runs import HookStatus
 from aks_entra.core.evidence.observations import CertificatesRotated
-from aks_entra.core.hooks.model import UpdateArgoCdSecret, after_rotation, filled, hub_of
+from aks_entra.core.hooks.model import UpdateArgoCdSecret, UpdateFluxSecret, after_rotation, filled, hub_of
 from aks_entra.core.hooks.results import HookEnd
 from aks_entra.core.planning.job import Job
+from aks_entra.core.rollout.caller_recipes import FLUX
 from aks_entra.errors import Refused
 from aks_entra.ports.migration import Ports
 
@@ -17,6 +18,8 @@ STALE = (
     "give Argo CD a workload identity: `execProviderConfig` with kubelogin in place of this credential "
     "(docs/how-to/after-the-rotation.md); then `aks-entra migrate --resume`"
 )
+NO_FLUX = "correct `cluster`, `namespace` or `name` of the hook, or take it out, and plan again"
+MOVE_FLUX = f"let Flux sign in with Microsoft Entra ID: {FLUX.move} ({FLUX.anchor}); then plan again without this hook"
 
 
 async def new_authority(ports: Ports, job: Job, rotated: CertificatesRotated) -> dict[str, str]:
@@ -65,3 +68,32 @@ async def update_argocd_secret(
     if stale:
         return HookEnd(status=HookStatus.FAILED, detail="; ".join((*said, *stale)), remedy=STALE)
     return HookEnd(status=HookStatus.DONE, detail="; ".join(said))
+
+
+async def update_flux_secret(
+    ports: Ports, job: Job, hook: UpdateFluxSecret, rotated: CertificatesRotated, known: Mapping[str, str]
+) -> HookEnd:
+    """Write the new CA into Flux's Secret in the hub. `known`: what `new_authority` returned.
+
+    The user of the kubeconfig stays as it is. If Flux cannot sign in with it, the hook has failed.
+    """
+    hub = await ports.arm.cluster(hub_of(hook, job.plan.cluster))
+    name = str(filled(hook.name, known))
+    assert ports.hubs is not None  # noqa: S101 - a session on the real services has every port
+    secret = await ports.hubs.update_flux_secret(
+        hub,
+        namespace=hook.namespace,
+        name=name,
+        key=hook.key,
+        server=known["server"],
+        ca_data=known["certificate_authority_data"],
+        rotated_at=rotated.at,
+    )
+    if secret is None:
+        detail = f"{hub.cluster} has no secret {name} in namespace {hook.namespace}"
+        return HookEnd(status=HookStatus.FAILED, detail=detail, remedy=NO_FLUX)
+    said = f"secret {name} {'has the new CA' if secret.changed else 'had the new CA already'}"
+    if secret.problem:
+        detail = f"{said}, but Flux cannot sign in with it: {secret.problem}"
+        return HookEnd(status=HookStatus.FAILED, detail=detail, remedy=MOVE_FLUX)
+    return HookEnd(status=HookStatus.DONE, detail=said)

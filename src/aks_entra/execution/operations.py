@@ -18,8 +18,11 @@ from aks_entra.ports.migration import Clock, ControlPlane, NoLog, RunLog
 from aks_entra.ports.operations import Operation, OperationState
 
 _GONE: Final = 404
-_LOOK_ANYWAY: Final = 10
-"""After this many lists without rest, read the operation itself: another operation may have followed it."""
+_LOOK_ANYWAY: Final = 40
+"""After this many lists without rest, read the operation itself: another operation may have followed it.
+
+The step has to wait for the end of that one as well, so an earlier look would only tell a failure earlier.
+"""
 
 
 @dataclass(slots=True)

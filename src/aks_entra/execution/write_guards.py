@@ -6,13 +6,12 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import Final
 
-from aks_entra.core.cluster import ClusterId, Posture
+from aks_entra.core.cluster import CertificateAuthority, Posture
 from aks_entra.core.evidence.break_glass import opening_on
 from aks_entra.core.planning.plan import ClusterPlan
 from aks_entra.core.steps import Guarded, Step, writes
 from aks_entra.errors import Diverged, Refused
 from aks_entra.execution.operations import Watch
-from aks_entra.ports.migration import ControlPlane
 from aks_entra.ports.operations import Operation
 
 AGAIN: Final = "run the plan again: it does what is left, and nothing twice"
@@ -58,9 +57,9 @@ def not_through_break_glass(plan: ClusterPlan, posture: Posture, left: tuple[Ste
         )
 
 
-async def same_ca(arm: ControlPlane, cluster: ClusterId, ca_before: str) -> None:
+def same_ca(now: CertificateAuthority, ca_before: str) -> None:
     """Raise Refused if the CA changed: a process that was suspended must not rotate a second time."""
-    if (await arm.certificate_authority(cluster)).fingerprint != ca_before:
+    if now.fingerprint != ca_before:
         raise Refused(
             "the CA is not the one in the plan any more: somebody rotated the certificates in the meantime",
             remedy=f"find out who did (the cluster's activity log), then {AGAIN}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, model_validator
@@ -16,6 +17,7 @@ from aks_entra.core.hooks.model import (
     Hook,
     RunDeployment,
     UpdateArgoCdSecret,
+    UpdateFluxSecret,
     fields_in,
     hub_of,
 )
@@ -27,6 +29,7 @@ MAX_HOOKS: Final = 20
 LONGEST: Final = "2h"
 LONGEST_TEXT: Final = 2000
 _ANY: Final = ClusterId(subscription_id="", resource_group="any", name="any")
+_KEY: Final = re.compile(r"[-._a-zA-Z0-9]+")
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _DEPLOYMENT: Final = re.compile(r"[^/\s][^/]*/[^/]*[^/\s]|[^/\s]/[^/\s]")
 _EVENT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -82,6 +85,12 @@ def _namespace(text: str) -> str:
     return text
 
 
+def _key(text: str) -> str:
+    if not _KEY.fullmatch(text):
+        raise Mistake("is not a key of a secret", "write `secretRef.key`, such as value.yaml", value=text)
+    return text
+
+
 def _deployment(text: str) -> str:
     if not _DEPLOYMENT.fullmatch(text):
         raise Mistake(
@@ -111,6 +120,8 @@ def _within(text: str) -> str:
 
 
 Hub = Annotated[str, Field(min_length=1, max_length=400), AfterValidator(_hub)]
+Namespace = Annotated[str, Field(min_length=1, max_length=63), AfterValidator(_namespace)]
+SecretName = Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_secret_name)]
 Parameters = Annotated[dict[Named, Annotated[str | int | bool, BeforeValidator(_value)]], Field(max_length=50)]
 
 
@@ -119,11 +130,24 @@ class UpdateArgoCdSecretFile(Part):
 
     cluster: Hub
     """The hub: `resource-group/name` in the subscription of the rotated cluster, or its ARM id. The prover signs in."""
-    namespace: Annotated[str, Field(min_length=1, max_length=63), AfterValidator(_namespace)] = "argocd"
+    namespace: Namespace = "argocd"
     """The namespace of Argo CD."""
-    name: Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_secret_name)] | None = None
+    name: SecretName | None = None
     """Name of the secret, or a template such as "{name}". Default: each cluster secret whose `server` is the cluster's
     API server."""
+
+
+class UpdateFluxSecretFile(Part):
+    """Writes the new CA into a kubeconfig of Flux in a hub. Nothing else in the Secret changes."""
+
+    cluster: Hub
+    """The hub in which Flux runs, as above. The prover signs in."""
+    namespace: Namespace = "flux-system"
+    """The namespace of the Kustomization or HelmRelease, and so of its Secret."""
+    name: SecretName
+    """The Secret that `spec.kubeConfig.secretRef` names, or a template such as "{name}"."""
+    key: Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_key)] | None = None
+    """The key that `spec.kubeConfig.secretRef` names. Default: `value`, or else `value.yaml`, as in Flux."""
 
 
 class RunDeploymentFile(Part):
@@ -153,6 +177,8 @@ class HookFile(Part):
 
     update_argocd_secret: UpdateArgoCdSecretFile | None = None
     """Writes the new CA into Argo CD's secret in a hub."""
+    update_flux_secret: UpdateFluxSecretFile | None = None
+    """Writes the new CA into a kubeconfig of Flux in a hub."""
     run_deployment: RunDeploymentFile | None = None
     """Runs a Prefect deployment."""
     emit: EmitFile | None = None
@@ -163,7 +189,8 @@ class HookFile(Part):
         given = [name for name in type(self).model_fields if getattr(self, name) is not None]
         if len(given) != 1:
             what = f"this hook has the keys {' and '.join(given)}" if given else "this hook has no key"
-            remedy = "write one of update_argocd_secret, run_deployment or emit, and an entry of its own for each"
+            *kinds, last = type(self).model_fields
+            remedy = f"write one of {', '.join(kinds)} or {last}, and an entry of its own for each"
             raise Mistakes([Mistake(what, remedy)])
         return self
 
@@ -171,6 +198,8 @@ class HookFile(Part):
         """Return the same as a core value."""
         if (argocd := self.update_argocd_secret) is not None:
             return UpdateArgoCdSecret(cluster=argocd.cluster, namespace=argocd.namespace, name=argocd.name or "")
+        if (flux := self.update_flux_secret) is not None:
+            return UpdateFluxSecret(cluster=flux.cluster, namespace=flux.namespace, name=flux.name, key=flux.key or "")
         if (run := self.run_deployment) is not None:
             return RunDeployment(
                 deployment=run.deployment,
@@ -182,11 +211,14 @@ class HookFile(Part):
         return EmitEvent(event=self.emit.event, payload=tuple(sorted(self.emit.payload.items())))
 
 
-def hooks_once(hooks: tuple[HookFile, ...]) -> None:
-    """Raise a mistake for each hook that is listed twice."""
-    mine = [hook.to_hook() for hook in hooks]
-    again = [place for place, hook in enumerate(mine) if hook in mine[:place]]
-    if again:
-        raise Mistakes(
-            Mistake("this hook is listed twice", "remove one of the two", at=("after", one)) for one in again
-        )
+HookFiles = Annotated[tuple[HookFile, ...], Field(max_length=MAX_HOOKS)]
+
+
+def listed_twice(hooks: HookFiles, *others: HookFile, at: tuple[str | int, ...] = ("after",)) -> Iterator[Mistake]:
+    """Yield a mistake for each hook that is listed before, or among the others. `at`: where the hooks are."""
+    before = [hook.to_hook() for hook in others]
+    for place, one in enumerate(hooks):
+        hook = one.to_hook()
+        if hook in before:
+            yield Mistake("this hook is listed twice", "remove one of the two", at=(*at, place))
+        before.append(hook)

@@ -30,7 +30,7 @@ from aks_entra.fleet_file.fields import (
     UniqueName,
     Version,
 )
-from aks_entra.fleet_file.hooks import MAX_HOOKS, HookFile, hooks_once
+from aks_entra.fleet_file.hooks import HookFiles, listed_twice
 from aks_entra.fleet_file.parsing import Kind, load, parse, schema_of, schema_text
 from aks_entra.fleet_file.part import Part as _Part
 from aks_entra.fleet_file.part import once
@@ -185,7 +185,7 @@ class FleetFile(_Part):
     """The identity that proves sign-in. Default: the identity that runs the program."""
     rollout: RolloutFile | None = None
     """The order of the migration. Default: one stage with all clusters, behind one gate."""
-    after: Annotated[tuple[HookFile, ...], Field(max_length=MAX_HOOKS)] = ()
+    after: HookFiles = ()
     """What happens after the rotation of each cluster: hooks, in this order."""
     skip_rules: Annotated[tuple[SkipFile, ...], Field(max_length=100)] = ()
     """Preflight rules to skip, each with a reason."""
@@ -209,7 +209,11 @@ class FleetFile(_Part):
 
     @model_validator(mode="after")
     def _hooks_once(self) -> FleetFile:
-        hooks_once(self.after)
+        found = [*listed_twice(self.after)]
+        for at, stage in enumerate(self.rollout.stages if self.rollout else ()):
+            found += listed_twice(stage.after, *self.after, at=("rollout", "stages", at, "after"))
+        if found:
+            raise Mistakes(found)
         return self
 
     @model_validator(mode="after")

@@ -32,6 +32,7 @@ from aks_entra.fleet_file.fields import (
     TimeZone,
     WorkQueue,
 )
+from aks_entra.fleet_file.hooks import HookFiles
 from aks_entra.fleet_file.part import Part, once, pairs
 from aks_entra.fleet_file.prover import ProverFile
 
@@ -266,6 +267,8 @@ class StageFile(Part):
     """The gate before the stage: `true` for an approval, `false` for no gate, or what the gate waits for."""
     gate_after: GateOrBoolean = GateFile(approval=ApprovalFile(required=False))
     """The gate after the stage."""
+    after: HookFiles = ()
+    """What happens after the rotation of each cluster of the stage, besides the hooks of the fleet."""
 
     @model_validator(mode="after")
     def _listens_before(self) -> StageFile:
@@ -297,6 +300,7 @@ class StageFile(Part):
             gate_after=self.gate_after.to_gate(approval=False, approvers=approvers),
             batch_size=self.batch_size,
             max_concurrency_per_subscription=self.max_concurrency_per_subscription,
+            after=tuple(hook.to_hook() for hook in self.after),
         )
 
 

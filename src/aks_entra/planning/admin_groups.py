@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Final
 
+from aks_entra.core.cluster import is_guid
 from aks_entra.core.planning.fleet import WantedGroup
 from aks_entra.core.target import GroupTarget
 from aks_entra.errors import AksEntraError, Refused, TryLater
 from aks_entra.ports.directory import Directory
-
-_GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 async def resolve_groups(directory: Directory, wanted: tuple[WantedGroup, ...], prover: str) -> tuple[GroupTarget, ...]:
@@ -114,7 +112,7 @@ async def _person(directory: Directory, field: str, name: str) -> str:
     try:
         return await directory.user_id(name)
     except Refused as error:
-        if _GUID.fullmatch(name) and error.status not in {401, 403}:
+        if is_guid(name) and error.status not in {401, 403}:
             return name.lower()
         error.field = field
         raise

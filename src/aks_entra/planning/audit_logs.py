@@ -8,10 +8,11 @@ from datetime import timedelta
 from typing import Final
 
 from aks_entra.bounded_gather import bounded_gather
-from aks_entra.core.cluster import ClusterId
+from aks_entra.core.cluster import ClusterId, Identity, Posture
 from aks_entra.core.preflight.audit_callers import AuditLog
-from aks_entra.core.rollout.quiet import LEAD, Heard, owner_in
-from aks_entra.errors import AksEntraError
+from aks_entra.core.rollout.owners import Owner, namespaces_of, owner_in_tags
+from aks_entra.core.rollout.quiet import LEAD, Heard, Listened
+from aks_entra.errors import AksEntraError, Refused
 from aks_entra.ports.migration import AuditTrail, Ports
 from aks_entra.retry import persist
 
@@ -58,17 +59,39 @@ async def listen_to(ports: Ports, clusters: Sequence[ClusterId], quiet: int) -> 
     return heard
 
 
-async def owners_of(ports: Ports, clusters: Sequence[ClusterId]) -> dict[str, str]:
-    """Return who looks after each cluster by its tags, by `ClusterId.key`. Empty where that cannot be read."""
+async def owners_of(ports: Ports, shut: Sequence[Listened]) -> dict[str, tuple[Owner, ...]]:
+    """Return who looks after each cluster and the namespaces of its callers, by `ClusterId.key`.
 
-    async def of(cluster: ClusterId) -> str:
+    What cannot be read says nothing: a gate that waits needs no owner.
+    """
+
+    async def of(one: Listened) -> tuple[Owner, ...]:
         try:
-            return owner_in((await persist(ports.clock, _PATIENCE, lambda: ports.arm.cluster(cluster))).tags)
+            posture = await persist(ports.clock, _PATIENCE, lambda: ports.arm.cluster(one.cluster))
         except AksEntraError:
-            return ""
+            return ()
+        tagged = owner_in_tags(posture.tags)
+        named = await _named_in(ports, posture, namespaces_of(one.callers))
+        return (*((tagged,) if tagged else ()), *named)
 
-    found = await bounded_gather(of, clusters, at_once=_SIDE_BY_SIDE)
-    return {cluster.key: owner for cluster, owner in zip(clusters, found, strict=True)}
+    found = await bounded_gather(of, shut, at_once=_SIDE_BY_SIDE)
+    return {one.cluster.key: owners for one, owners in zip(shut, found, strict=True)}
+
+
+async def _named_in(ports: Ports, posture: Posture, namespaces: Sequence[str]) -> tuple[Owner, ...]:
+    """Return who looks after namespaces, as the prover can read them now. Nothing is asked again."""
+    found: list[Owner] = []
+    if posture.identity is not Identity.MANAGED:
+        return ()
+    for namespace in namespaces:
+        try:
+            owner = await ports.kubernetes.namespace_owner(posture, namespace)
+        except Refused:
+            continue
+        except AksEntraError:
+            break
+        found += [owner] if owner else []
+    return tuple(found)
 
 
 async def _page(

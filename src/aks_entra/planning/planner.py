@@ -17,7 +17,7 @@ from aks_entra.core.planning.fleet import AUDIT_DAYS, Fleet, ReadAs, arrange
 from aks_entra.core.planning.parts import parts_of, with_provers
 from aks_entra.core.planning.plan import Change, ClusterPlan, FleetPlan, plan_cluster
 from aks_entra.core.planning.prover import Prover
-from aks_entra.core.planning.rollout import Stage
+from aks_entra.core.planning.rollout import Stage, hooks_of
 from aks_entra.core.preflight import Facts, Skip, skip_refused
 from aks_entra.core.preflight.audit_callers import AuditedCallers
 from aks_entra.core.steps import RotateCertificates
@@ -119,7 +119,7 @@ async def plan_fleet(
         audit_days=fleet.audit_days,
         read=fleet.read,
         windows_unasked=_windows_unasked(stages, len(here)),
-        after=fleet.after,
+        after=hooks_of(stages, fleet.after),
     )
     plans = await reader.each(
         here,
@@ -206,7 +206,7 @@ async def _plans_anew(
             audit_days=AUDIT_DAYS,
             read=_read_as(before),
             windows_unasked=_windows_unasked(plan.stages, len(clusters)),
-            after=plan.after,
+            after=hooks_of(plan.stages, plan.after),
         )
         wanted = replace(before.target, admin_groups=groups, rotation=rotation or before.target.rotation)
         planned = before.rotation_planned if rotation is None else ""
@@ -234,7 +234,12 @@ def _audited(callers: Mapping[str, AuditedCallers], postures: tuple[Posture, ...
             f"`--audit-log`: the log does not say which of the {len(postures)} clusters it is about",
             remedy="name the cluster: `--audit-log resource-group/name=FILE`",
         )
-    return {**callers, postures[0].cluster.key: callers[""]}
+    if len(callers) > 1:
+        raise Refused(
+            "`--audit-log`: some entries name their cluster, and others do not",
+            remedy="name the cluster of each file: `--audit-log resource-group/name=FILE`",
+        )
+    return {postures[0].cluster.key: callers[""]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +255,7 @@ class _Asked:
     audit_days: int
     read: ReadAs
     windows_unasked: Mapping[str, str]  # why the maintenance windows of a cluster (by key) are not read
-    after: tuple[Hook, ...]
+    after: Mapping[str, tuple[Hook, ...]]  # the hooks of a cluster (by key)
 
 
 def _windows_unasked(stages: tuple[Stage, ...], count: int) -> dict[str, str]:
@@ -315,7 +320,7 @@ async def _plan(ports: Ports, reader: FleetReader, posture: Posture, target: Tar
             ports, reader, posture, steps, facts, audit_days=asked.audit_days, read=read, windows_unasked=unasked
         )
     if any(isinstance(step, RotateCertificates) for step in steps) and not posture.stopped:
-        facts = replace(facts, hubs=await hubs_seen(ports, reader, posture, asked.after))
+        facts = replace(facts, hubs=await hubs_seen(ports, reader, posture, asked.after[cluster.key]))
     if (steps or target.doors) and not posture.stopped:
         facts = replace(facts, doors=await _doors(ports, posture, target, unreachable))
     return plan_cluster(posture, target, facts, asked.skips)

@@ -19,7 +19,7 @@ from aks_entra.core.planning.fleet import ReadAs
 from aks_entra.core.preflight import ConditionalAccessPolicy, Denial, Facts, Home, Quota, Subnet, Tools, Writer
 from aks_entra.core.preflight.audit_callers import AuditedCallers
 from aks_entra.core.steps import AssignDenyPolicy, DisableLocalAccounts, RotateCertificates, Step
-from aks_entra.errors import AksEntraError
+from aks_entra.errors import AksEntraError, Refused
 from aks_entra.planning.person_sign_in import person_sign_in
 from aks_entra.planning.reader import Reading
 from aks_entra.planning.workloads import workloads_of
@@ -27,6 +27,7 @@ from aks_entra.ports.migration import Ports
 from aks_entra.retry import persist
 
 _PATIENCE: Final = 300.0  # seconds of throttling
+_FORBIDDEN: Final = 403
 
 
 async def around(
@@ -169,7 +170,16 @@ async def conditional_access_of(
         return None
     rules, person = ports.conditional_access, facts.memberships.person
     prover = (await ports.callers.prover()).object_id
-    return await reader.once("sign-in", prover, lambda: rules.in_the_way(prover, person=person))
+
+    async def asked() -> tuple[ConditionalAccessPolicy, ...] | None:
+        try:
+            return await rules.in_the_way(prover, person=person)
+        except Refused as error:
+            if error.status == _FORBIDDEN:
+                return None  # the right is missing for every cluster
+            raise
+
+    return await reader.once("sign-in", prover, asked)
 
 
 async def home_of(ports: Ports, reader: Reading) -> Home:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from aks_entra.bounded_gather import bounded_gather
-from aks_entra.core.cluster import Posture, same_id
+from aks_entra.core.cluster import Posture, is_guid, same_id
 from aks_entra.core.planning.fleet import Selector
 from aks_entra.errors import AksEntraError, Refused
 from aks_entra.planning.reader import Reading
@@ -95,6 +95,8 @@ class _Listing:
             raise
 
     async def _id_of(self, name: str) -> str:
+        if is_guid(name):
+            return name.lower()  # the list of its clusters shows whether it exists
         return await self._reading.once("subscription", name, lambda: self._arm.subscription_id(name))
 
     async def _subscription(self, at: int) -> str | AksEntraError:

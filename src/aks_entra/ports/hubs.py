@@ -1,4 +1,4 @@
-"""The secrets of hubs: clusters whose programs reach other clusters, such as Argo CD. Contents never cross the port."""
+"""The secrets of hubs: clusters in which Argo CD or Flux reach other clusters. Contents never cross the port."""
 
 from __future__ import annotations
 
@@ -29,8 +29,20 @@ class ArgoCdSecret:
     stale: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FluxSecret:
+    """A Secret with a kubeconfig of Flux, without its content. Flux uses the current context, which is for `server`.
+
+    `changed`: it held another CA. `problem` says why Flux will not sign in with it; empty: nothing is known against it.
+    """
+
+    server: str
+    changed: bool = False
+    problem: str = ""
+
+
 class Hubs(Protocol):
-    """Cluster secrets of Argo CD in a hub, as the prover sees them. Every call raises the four errors."""
+    """Secrets of Argo CD and Flux in a hub, as the prover sees them. Every call raises the four errors."""
 
     async def argocd_secrets(self, hub: Posture, *, namespace: str) -> tuple[ListedSecret, ...]:
         """Return all cluster secrets of Argo CD in a namespace. Empty if there is none."""
@@ -45,4 +57,20 @@ class Hubs(Protocol):
 
         Refused, with the secret's name, if it is for another server or cannot be read. TryLater if somebody wrote it
         meanwhile.
+        """
+
+    async def flux_secret(self, hub: Posture, *, namespace: str, name: str, key: str) -> FluxSecret | None:
+        """Return Flux's Secret as it is before a rotation. None: the namespace has no such Secret.
+
+        `key` empty: `value`, or else `value.yaml`. `problem` says which of its credentials the rotation will end.
+        Refused if the Secret holds no kubeconfig there.
+        """
+
+    async def update_flux_secret(
+        self, hub: Posture, *, namespace: str, name: str, key: str, server: str, ca_data: str, rotated_at: str
+    ) -> FluxSecret | None:
+        """Write a CA (PEM in base64) into Flux's Secret for a server (URL), and nothing else. None: no such Secret.
+
+        Refused if its current context is for another server, or if a Kustomization writes it from its source.
+        Otherwise as `update_argocd_secrets`.
         """

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         Writer,
     )
     from aks_entra.core.preflight.audit_callers import AuditedCallers, AuditLog
+    from aks_entra.core.rollout.owners import Owner
     from aks_entra.core.steps import Guarded, Step
     from aks_entra.ports.approvals import Approvals
     from aks_entra.ports.deny_policies import DenyPolicies
@@ -223,6 +224,12 @@ class Kubernetes(Protocol):
         """Return what a rotation affects in the cluster, as the prover or the held credential sees it.
 
         Of secrets, only names are read.
+        """
+
+    async def namespace_owner(self, posture: Posture, namespace: str) -> Owner | None:
+        """Return who looks after a namespace, by its labels and annotations. None if nothing says so.
+
+        Refused if there is no such namespace, or if the prover may not read it.
         """
 
     async def try_credential(self, posture: Posture, credential: Credential) -> int | None:

@@ -28,7 +28,7 @@ WRITES: Final[Mapping[str, frozenset[str]]] = {
     ),
     "directory": frozenset({"ensure_group"}),
     "deny_policies": frozenset({"assign", "remove", "exempt", "end_exemption"}),
-    "hubs": frozenset({"update_argocd_secrets"}),
+    "hubs": frozenset({"update_argocd_secrets", "update_flux_secret"}),
 }
 """The calls of each port that change Azure or Entra ID, or give a credential away."""
 _REMEDY: Final = "start migrate-fleet with this plan: it asks for an approval of the steps that are left"

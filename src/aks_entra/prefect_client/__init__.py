@@ -65,7 +65,8 @@ from aks_entra.prefect_client.notifications import switched_off as switched_off_
 from aks_entra.prefect_client.notifications import wanted as wanted_notifications
 from aks_entra.prefect_client.overview import Waiting, waiting
 from aks_entra.prefect_client.part_runs import plan_elsewhere
-from aks_entra.prefect_client.record_store import import_from_prefect
+from aks_entra.prefect_client.record_store import has_records_only_at_prefect, import_from_prefect
+from aks_entra.prefect_client.retention import prunable
 from aks_entra.prefect_client.run_end import await_end
 from aks_entra.prefect_client.runs import (
     find_run,
@@ -80,6 +81,7 @@ from aks_entra.prefect_client.scheduled_sweeps import EndNotScheduled
 from aks_entra.prefect_client.schedules import overdue_schedules
 from aks_entra.prefect_client.signed_approvals import count_stored, requester_of, store_signed
 from aks_entra.prefect_client.skips import is_cancelled, member_of, retry, skip, stop, stop_batches
+from aks_entra.prefect_client.stored_tries import recorded_tries
 
 __all__ = [
     "END_ACCESS",
@@ -113,6 +115,7 @@ __all__ = [
     "gate_named",
     "gate_waiting",
     "gates",
+    "has_records_only_at_prefect",
     "hexadecimal",
     "hold_lease",
     "hold_leases",
@@ -132,6 +135,8 @@ __all__ = [
     "page_of",
     "plan_elsewhere",
     "pools_without_worker",
+    "prunable",
+    "recorded_tries",
     "records",
     "report_of",
     "request",

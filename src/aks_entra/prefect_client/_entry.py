@@ -23,8 +23,12 @@ def enter() -> None:
 
     Does nothing when Prefect was imported before, as it is in a flow run.
     """
-    if "prefect.context" in sys.modules:
-        return
+    if "prefect.context" not in sys.modules:
+        read_settings()
+
+
+def read_settings() -> None:
+    """Read Prefect's settings from environment and profile, and the string of such a server if none is set."""
     with _in_folder_without_settings():
         from prefect import context  # noqa: PLC0415 - the point of this function is when it is imported
 

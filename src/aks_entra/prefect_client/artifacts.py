@@ -126,6 +126,12 @@ async def versions(key: str) -> tuple[Stored, ...]:
     return await (kept.versions_of(key) if kept else artifact_requests.versions_of(key))
 
 
+async def kept_versions(prefix: str) -> tuple[Stored, ...]:
+    """Return every text that the store of records has under keys that begin with the prefix. Empty without a store."""
+    kept = await _kept(prefix)
+    return await kept.versions_under(prefix) if kept else ()
+
+
 async def own_text(flow_run: UUID, key: str) -> str | None:
     """Return the newest text under a key that this flow run itself stored, or None. Texts of others do not count.
 

@@ -22,6 +22,7 @@ from aks_entra.core.planning.gates import Side
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import artifacts, migration_records, names, progress
+from aks_entra.prefect_client.artifacts import Stored
 from aks_entra.prefect_client.lineage import lineage
 from aks_entra.text.markdown import code, for_markdown
 
@@ -143,11 +144,20 @@ async def typed_decisions(digest: str, tokens: Iterable[str]) -> list[WithoutGat
 
     Unreadable ones are left out. The caller asks each whether it counts.
     """
+    stored = [await artifacts.get(_without_gates(digest, token)) for token in tokens]
+    return _readable(one for one in stored if one is not None)
+
+
+async def kept_typed_decisions(digest: str) -> list[WithoutGates]:
+    """Return every such decision about a plan that the store of records has. Empty without a store."""
+    return _readable(await artifacts.kept_versions(names.key("without-gates", names.hexadecimal(digest))))
+
+
+def _readable(stored: Iterable[Stored]) -> list[WithoutGates]:
     found = []
-    for token in tokens:
-        stored = await artifacts.get(_without_gates(digest, token))
+    for one in stored:
         try:
-            found += [WithoutGates(**json.loads(stored.text))] if stored else []
+            found.append(WithoutGates(**json.loads(one.text)))
         except (TypeError, ValueError, Refused):
             continue
     return found

@@ -60,7 +60,7 @@ async def announced() -> Announced:
         try:
             record = json.loads(one.text)
             subscription = str(record["subscription"])
-            until = _end(str(record["until"])) if "until" in record else None
+            until = _until(record)
         except (Refused, ValueError, KeyError, TypeError):
             found.damaged += (one.key,)
             continue
@@ -69,6 +69,19 @@ async def announced() -> Announced:
             known = found.ends.get(str(record["name"]), until)
             found.ends[str(record["name"])] = _later(known, until)
     return found
+
+
+def ended_before(text: str, moment_: datetime) -> bool:
+    """Whether a record says that its grant ended before a moment. False: it has no end, or it cannot be read."""
+    try:
+        until = _until(json.loads(text))
+    except (ValueError, KeyError, TypeError):
+        return False
+    return until is not None and until < moment_
+
+
+def _until(record: dict[str, Any]) -> datetime | None:
+    return _end(str(record["until"])) if "until" in record else None
 
 
 async def known_subscriptions() -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
 
@@ -14,9 +15,12 @@ from prefect.events.schemas.events import Event, Resource
 
 from aks_entra import documents
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.durations import exact_stamp
 from aks_entra.core.evidence.hook_runs import HookRan, HookStatus
 from aks_entra.core.hooks.model import EmitEvent, Hook, RunDeployment, filled_all
-from aks_entra.core.hooks.results import HookEnd
+from aks_entra.core.hooks.results import HookEnd, unsaid
+from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.verdict.verdict import Verdict, with_hooks_not_run
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import artifacts, events, names
 from aks_entra.prefect_client.deployments import find_deployment
@@ -43,13 +47,25 @@ async def keep_runs(digest: str, cluster: ClusterId, ran: tuple[HookRan, ...]) -
     await store_evidence(digest, cluster, STEP, ran)
 
 
-async def require_deployments(after: tuple[Hook, ...]) -> None:
-    """Raise Refused, with the field of the fleet file, if a hook names a deployment that does not exist."""
-    for place, hook in enumerate(after):
+async def with_kept_runs(digest: str, after: tuple[Hook, ...], verdict: Verdict, why: str) -> Verdict:
+    """Return the verdict of a cluster that may have ended before its hooks. Each has a result in it, kept or not run.
+
+    `why`: why a hook without a result was not run.
+    """
+    if not unsaid(after, verdict.evidence):
+        return verdict
+    kept = await kept_runs(digest, verdict.cluster)
+    return with_hooks_not_run(verdict, after, kept, why, at=exact_stamp(datetime.now(UTC)))
+
+
+async def require_deployments(plan: FleetPlan) -> None:
+    """Raise Refused, with the list of the fleet file, if a hook names a deployment that does not exist."""
+    lists = [("after", plan.after), *((f"after of stage {stage.name}", stage.after) for stage in plan.stages)]
+    for where, hook in ((where, hook) for where, hooks in lists for hook in hooks):
         if isinstance(hook, RunDeployment):
             async with get_client() as client:
                 if await find_deployment(client, hook.deployment) is None:
-                    raise _no_deployment(client, place, hook)
+                    raise _no_deployment(client, hook, f"{where}: ")
 
 
 async def run_deployment(place: int, hook: RunDeployment, known: Mapping[str, str]) -> HookEnd:
@@ -61,7 +77,7 @@ async def run_deployment(place: int, hook: RunDeployment, known: Mapping[str, st
     async with get_client() as client:
         found = await find_deployment(client, hook.deployment)
         if found is None:
-            raise _no_deployment(client, place, hook)
+            raise _no_deployment(client, hook)
         for attempt in count(1):
             run = await client.create_flow_run_from_deployment(
                 found.id,
@@ -112,9 +128,9 @@ async def _await_end(client: PrefectClient, run: FlowRun, timeout: int) -> FlowR
         await asyncio.sleep(EVERY)
 
 
-def _no_deployment(client: PrefectClient, place: int, hook: RunDeployment) -> Refused:
+def _no_deployment(client: PrefectClient, hook: RunDeployment, where: str = "") -> Refused:
     return Refused(
-        f"`after[{place}].run_deployment`: the Prefect server at {client.api_url} has no deployment {hook.deployment}",
+        f"{where}run_deployment: the Prefect server at {client.api_url} has no deployment {hook.deployment}",
         remedy="deploy it (`prefect deploy`), or correct the name in the fleet file and plan again",
         code="NoDeployment",
     )

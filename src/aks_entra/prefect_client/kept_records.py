@@ -61,5 +61,10 @@ LIVE: Final = frozenset(
 
 def is_kept(key: str) -> bool:
     """Return whether the store keeps what is under a key, or under all keys that begin with it."""
+    return beginning_of(key) in KEPT
+
+
+def beginning_of(key: str) -> str:
+    """Return the beginning of a key that `KEPT` or `LIVE` names, or an empty text."""
     fitting = (one for one in (*KEPT, *LIVE) if f"{key}-".startswith(f"{one}-"))
-    return max(fitting, key=len, default="") in KEPT
+    return max(fitting, key=len, default="")

@@ -79,7 +79,7 @@ class KeptRecords:
             if len(keys) > 1:  # one of them is damaged: the others are still read
                 each = await asyncio.gather(*(self._in_store(frozenset({key})) for key in sorted(keys)))
                 return {key: one for some in each for key, one in some.items()}
-            return {key: Stored(key=key, packed="", at="", problem=error.message) for key in keys}
+            return {key: _damaged(key, error) for key in keys}
         return {key: _stored(one) if (one := found[key]) else None for key in keys}
 
     async def newest_under(self, prefix: str) -> tuple[Stored, ...]:
@@ -102,6 +102,26 @@ class KeptRecords:
         kept = tuple(map(_stored, await self.store.versions(key)))
         before = () if self.whole else await artifact_requests.versions_of(key)
         return (*kept, *_missing(before, kept))
+
+    async def versions_under(self, prefix: str) -> tuple[Stored, ...]:
+        """Return every text that the store has under keys that begin with the prefix, of each key the newest first.
+
+        A key with a damaged record is one text, which says so.
+        """
+        keys = await self.store.keys(prefix)
+        return tuple(one for some in await asyncio.gather(*map(self._versions_in_store, keys)) for one in some)
+
+    async def _versions_in_store(self, key: str) -> tuple[Stored, ...]:
+        try:
+            return tuple(map(_stored, await self.store.versions(key)))
+        except Refused as error:
+            if error.code != DAMAGED:
+                raise
+            return (_damaged(key, error),)
+
+
+def _damaged(key: str, error: Refused) -> Stored:
+    return Stored(key=key, packed="", at="", problem=error.message)
 
 
 _by_server: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str | None, _Here]]] = WeakKeyDictionary()
@@ -223,6 +243,12 @@ def _elsewhere(note: Note, but: str) -> Refused:
         remedy=f"set AKS_ENTRA_RECORDS={note.place} for this process: all workers and commands of a server share it",
         code="OtherRecordStore",
     )
+
+
+async def has_records_only_at_prefect() -> bool:
+    """Return whether this server had records before its store, and nobody has copied them yet."""
+    kept = await kept_records()
+    return kept is not None and not kept.whole
 
 
 async def import_from_prefect() -> int:

@@ -1,5 +1,7 @@
 """The course of a rollout as Prefect's server shows it: runs, gates, decisions and batches, for the report.
 
+Decisions of runs that the server has lost come from the store of records, and are marked as unconfirmed.
+
 It decides nothing: whether an approval counts is decided where a gate or a batch needs it.
 """
 
@@ -13,7 +15,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun
 
 from aks_entra.core.durations import stamp
@@ -29,13 +32,15 @@ from aks_entra.core.verdict.history import (
     StageHistory,
     UngatedDecision,
     askings_in,
+    askings_of_lost_runs,
 )
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Verdict
 from aks_entra.documents import signature_proofs
 from aks_entra.prefect_client import artifacts, migration_records, progress, runs
-from aks_entra.prefect_client.decisions import question_of, states_of, typed_decisions
-from aks_entra.prefect_client.lineage import lineage
+from aks_entra.prefect_client.decisions import kept_typed_decisions, question_of, states_of, typed_decisions
+from aks_entra.prefect_client.flow_run_list import all_runs
+from aks_entra.prefect_client.lineage import lineage, named
 from aks_entra.prefect_client.names import batch_of, hexadecimal, key, short, stage_of, typed
 from aks_entra.prefect_client.progress_page import PATIENCE
 from aks_entra.report import timeline_page
@@ -46,11 +51,11 @@ _DECISIONS: Final = ("approval", "rejection")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What Prefect's server shows of a rollout.
+    """What Prefect's server and the store of records show of a rollout.
 
     `runs` has the coordinators, oldest first. `askings` has each question with its pause key, `reached` the gates by
     stage and side. `began` and `passed` say when a stage (its place) was begun and passed. `typed` has the decisions
-    that stages may begin without an approval.
+    that stages may begin without an approval, `typed_for_lost_runs` those that no run at the server was started with.
     """
 
     runs: tuple[FlowRun, ...]
@@ -60,6 +65,7 @@ class Seen:
     passed: Mapping[int, datetime] = field(default_factory=dict)
     batches: tuple[FlowRun, ...] = ()
     typed: tuple[WithoutGates, ...] = ()
+    typed_for_lost_runs: tuple[WithoutGates, ...] = ()
 
 
 async def read_history(run: UUID, plan: FleetPlan) -> RolloutHistory | None:
@@ -92,15 +98,40 @@ async def _read(run: UUID, plan: FleetPlan) -> Seen:
         for one in ids:
             own = (decision for decision in decisions if decision.run == str(one))
             askings += askings_in(await states_of(client, one), own, signature_proofs)
+        recorded = [
+            found
+            for digest in digests
+            for kind in _DECISIONS
+            for one in await artifacts.kept_versions(key(kind, hexadecimal(digest)))
+            if (found := migration_records.read_approval(one)) is not None
+        ]
+        known = await _known(client, {*map(str, ids)}, {one.run for one in recorded})
+        askings += askings_of_lost_runs(recorded, known, signature_proofs)
+        of_plan = [one for digest in digests for one in await runs.runs_of(client, digest)]
+        started_with = {token for one in (*coordinators, *of_plan) for token in typed(one.tags)}
         return Seen(
             runs=coordinators,
             askings=tuple(askings),
             reached=await progress.all_reached(plan),
             began=await progress.begun(client, ids, plan.digest),
             passed=await progress.passed(client, ids, follows=plan.follows),
-            batches=tuple([one for digest in digests for one in await runs.runs_of(client, digest)]),
+            batches=tuple(of_plan),
             typed=tuple(await typed_decisions(plan.digest, tokens)),
+            typed_for_lost_runs=tuple(
+                one for one in await kept_typed_decisions(plan.digest) if one.token not in started_with
+            ),
         )
+
+
+async def _known(client: PrefectClient, seen: set[str], recorded: set[str]) -> set[str]:
+    """Return which runs the server knows: those that were `seen`, and those of `recorded` that it still has.
+
+    A record whose run has no id is no decision of a lost run.
+    """
+    others = {one: named(one) for one in recorded - seen}
+    ids = [run for one in others.values() for run in one]
+    found = await all_runs(client, flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=ids))) if ids else []
+    return {*seen, *(str(one.id) for one in found), *(one for one, run in others.items() if not run)}
 
 
 async def show_timeline(report: FleetReport) -> None:
@@ -144,11 +175,18 @@ def history_of(plan: FleetPlan, seen: Seen) -> RolloutHistory:
             for place, stage in enumerate(plan.stages)
         ),
         ungated=tuple(
-            UngatedDecision(by=one.by, reason=one.reason, at=one.at)
-            for one in seen.typed
-            if (one.plan, one.facts) == (plan.digest, plan.facts_digest)
+            UngatedDecision(by=one.by, reason=one.reason, at=one.at) for one in seen.typed if _is_of(plan, one)
+        )
+        + tuple(
+            UngatedDecision(by=one.by, reason=one.reason, at=one.at, unconfirmed=True)
+            for one in dict.fromkeys(seen.typed_for_lost_runs)
+            if _is_of(plan, one) and one not in seen.typed
         ),
     )
+
+
+def _is_of(plan: FleetPlan, decision: WithoutGates) -> bool:
+    return (decision.plan, decision.facts) == (plan.digest, plan.facts_digest)
 
 
 def _gate(plan: FleetPlan, place: int, side: Side, seen: Seen) -> GateHistory | None:
@@ -164,7 +202,7 @@ def _gate(plan: FleetPlan, place: int, side: Side, seen: Seen) -> GateHistory | 
         conditions=gate.conditions,
         reached_at=_stamp(seen.reached.get((stage.name, side))),
         passed_at=_stamp((seen.began if side == "before" else seen.passed).get(place)),
-        askings=tuple(sorted(askings, key=lambda one: one.asked_at)),
+        askings=tuple(sorted(askings, key=lambda one: one.asked_at or one.answered_at)),
     )
 
 

@@ -5,7 +5,7 @@ If a report or a plan cannot be read, it is named, and its own clusters are unkn
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from aks_entra import documents
@@ -84,6 +84,11 @@ async def creation_of(cluster: ClusterId, ca: str) -> ClusterCreated | None:
     )
 
 
+def newest_of_each_fleet(reports: Iterable[FleetReport]) -> dict[str, FleetReport]:
+    """Return the report that ended last, by the name of its fleet."""
+    return {report.name: report for report in sorted(reports, key=lambda one: one.ended_at)}
+
+
 async def last_plans() -> tuple[FleetPlan, ...]:
     """Return the plan of each fleet's newest readable report. `last_found` also names the unreadable ones."""
     return tuple(plan for _, plan in (await last_found()).read)
@@ -95,7 +100,7 @@ async def last_found() -> Found[FleetPlan]:
     A plan whose only report cannot be read is found by that report's key, so that its fleet is not forgotten.
     """
     reports = await _reports("report-")
-    newest = {report.name: report for report in sorted((one for _, one in reports.read), key=lambda one: one.ended_at)}
+    newest = newest_of_each_fleet(report for _, report in reports.read)
     digests = [hexadecimal(report.plan_digest) for report in newest.values()]
     digests += [lost.key.partition("-")[2] for lost in reports.unread]
     plans: list[tuple[str, FleetPlan]] = []

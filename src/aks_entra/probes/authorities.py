@@ -21,10 +21,13 @@ class Authorities:
         self._ports = ports
         self._seen: dict[str, tuple[str, str]] = {}  # by cluster: resourceUID and ETag when the CA was the kept one
 
-    async def of(self, posture: Posture) -> CertificateAuthority:
-        """Return the CA of a cluster whose posture was read just now. Errors as `certificate_authority`."""
+    async def of(self, posture: Posture, *, serving: bool = False) -> CertificateAuthority:
+        """Return the CA of a cluster whose posture was read just now. Errors as `certificate_authority`.
+
+        `serving`: the ETag is not enough, and a TLS handshake must show the kept CA.
+        """
         cluster = posture.cluster
-        found = await self._kept(posture)
+        found = await self._kept(posture, serving=serving)
         if found is None:
             self.forget(cluster)
             found = await self._ports.arm.certificate_authority(cluster)
@@ -36,13 +39,13 @@ class Authorities:
         """Read the CA again the next time. Call it after a rotation."""
         self._seen.pop(cluster.key, None)
 
-    async def _kept(self, posture: Posture) -> CertificateAuthority | None:
+    async def _kept(self, posture: Posture, *, serving: bool) -> CertificateAuthority | None:
         """Return the kept CA, or None if it was never read or somebody may have replaced it."""
         cluster, vault = posture.cluster, self._ports.vault
         seen, kept = self._seen.get(cluster.key), vault.certificate_authority(cluster)
         if seen is None or kept is None or not posture.at_rest or seen[0] != posture.uid:
             return None
-        if posture.etag and posture.etag == seen[1]:
+        if posture.etag and posture.etag == seen[1] and not serving:
             return kept
         return kept if posture.fqdn and vault.issued(cluster, await self._issuer_key(posture.fqdn)) else None
 

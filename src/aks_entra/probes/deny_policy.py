@@ -13,7 +13,8 @@ from aks_entra.core.steps import EnableLocalAccounts
 from aks_entra.ports.migration import ControlPlane, Ports
 from aks_entra.probes import checks
 
-_UNREAD: Final = "the policy assignments could not be read"
+UNREAD: Final = "the policy assignments could not be read"
+MAY_READ: Final = "grant Microsoft.Authorization/policyAssignments/read (Reader has it)"
 
 
 async def look(ports: Ports, cluster: ClusterId) -> DenyPolicySeen:
@@ -21,8 +22,7 @@ async def look(ports: Ports, cluster: ClusterId) -> DenyPolicySeen:
     found = await ports.arm.policies(cluster)
     at, remedy = checks.stamp(ports.clock), how_to_assign(cluster)
     if found is None:
-        remedy = "grant Microsoft.Authorization/policyAssignments/read (Reader has it)"
-        return DenyPolicySeen(at=at, assignment="", problem=_UNREAD, remedy=remedy)
+        return DenyPolicySeen(at=at, assignment="", problem=UNREAD, remedy=MAY_READ)
     denying = sorted(filter(denies_local_accounts, found), key=lambda one: not one.ours)
     if not denying:
         return DenyPolicySeen(at=at, assignment="", problem=_why(found), remedy=remedy)

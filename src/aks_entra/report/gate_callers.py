@@ -8,21 +8,28 @@ from typing import Any, Final
 from aks_entra.core.durations import in_words
 from aks_entra.core.preflight.audit_callers import Caller
 from aks_entra.core.rollout.caller_recipes import recipe_of
+from aks_entra.core.rollout.owners import UNKNOWN, Owner, owner_of
 from aks_entra.core.rollout.quiet import CallersAtGate, Listened
 from aks_entra.text.markdown import for_markdown, strong
 
 MOST: Final = 200
 """Clusters on one page."""
+OWN: Final = "aks-entra's own tries, which its evidence recorded: they do not count"
 
 
 def lines_of(found: CallersAtGate) -> Iterator[tuple[str, str]]:
-    """Yield (heading, text) for each cluster, then (what a caller did, how to move it) for each of its callers."""
+    """Yield (heading, text) for each cluster, then (what a caller did, how to move it) for each of its callers.
+
+    A heading names the owner of the cluster, and a caller that of its namespace if something says who that is.
+    """
     for one in found.shut[:MOST]:
-        owner = f" (owner: {one.owner})" if one.owner else ""
-        yield f"{one.cluster}{owner}", f"unknown: {one.unknown}" if one.unknown else ""
+        yield f"{one.cluster} ({_words(owner_of(one.owners))})", f"unknown: {one.unknown}" if one.unknown else ""
         for caller in one.callers:
-            recipe = recipe_of(caller)
-            yield f"{caller.words} ({caller.holds})", f"{recipe.title}: {recipe.move_for(one.cluster)}"
+            recipe, owner = recipe_of(caller), owner_of(one.owners, caller)
+            own = f"; {owner.words}" if owner and owner.namespace else ""
+            yield f"{caller.words} ({caller.holds}{own})", f"{recipe.title}: {recipe.move_for(one.cluster)}"
+        for mine in one.own:
+            yield f"{mine.words} ({mine.holds})", OWN
     if len(found.shut) > MOST:
         yield f"{len(found.shut) - MOST} more clusters", "see them with `aks-entra gates -o json`"
 
@@ -54,11 +61,23 @@ def document_of(found: CallersAtGate) -> dict[str, Any]:
 
 def _cluster(one: Listened) -> dict[str, Any]:
     callers = [_caller(one, caller) for caller in one.callers]
-    return {"id": one.cluster.resource_id, "owner": one.owner, "unknown": one.unknown, "callers": callers}
+    own = [_calls(caller) for caller in one.own]
+    owner = _owner(owner_of(one.owners))
+    return {"id": one.cluster.resource_id, **owner, "unknown": one.unknown, "callers": callers, "own": own}
 
 
 def _caller(one: Listened, caller: Caller) -> dict[str, Any]:
     recipe = recipe_of(caller)
+    return {
+        **_calls(caller),
+        "namespace": caller.namespace,
+        **_owner(owner_of(one.owners, caller)),
+        "recipe": recipe.move_for(one.cluster),
+        "page": recipe.anchor,
+    }
+
+
+def _calls(caller: Caller) -> dict[str, Any]:
     return {
         "holds": caller.holds.value,
         "username": caller.username,
@@ -67,6 +86,13 @@ def _caller(one: Listened, caller: Caller) -> dict[str, Any]:
         "verbs": list(caller.verbs),
         "requests": caller.count,
         "last_call": caller.last_seen,
-        "recipe": recipe.move_for(one.cluster),
-        "page": recipe.anchor,
     }
+
+
+def _words(owner: Owner | None) -> str:
+    return owner.words if owner else UNKNOWN
+
+
+def _owner(owner: Owner | None) -> dict[str, str]:
+    """Return the name, and what says so. Both are empty if nobody is known."""
+    return {"owner": owner.name if owner else "", "owner_by": owner.by if owner else ""}

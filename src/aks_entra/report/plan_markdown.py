@@ -26,7 +26,7 @@ def _parts(view: PlanView) -> Iterator[str]:
         yield f"**Second part of plan {code(view.follows)}: the rotation that it left for later.**"
     if view.later:
         yield f"**Later:** {for_markdown(view.later, code=True)}"
-    yield from (f"**After each rotation:** {for_markdown(one, code=True)}" for one in view.after)
+    yield from (f"**{for_markdown(when)}:** {for_markdown(hook, code=True)}" for when, hook in view.after)
 
 
 def _changes(view: PlanView) -> Iterator[str]:

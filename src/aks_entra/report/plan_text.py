@@ -52,7 +52,7 @@ def render(view: PlanView) -> Iterator[RenderableType]:
         yield people
     yield from _time(view.time) if view.time else ()
     yield from (safe_line(f"Later: {one}", "bold yellow") for one in (view.later,) if one)
-    yield from (safe_line(f"After each rotation: {one}", "bold") for one in view.after)
+    yield from (safe_line(f"{when}: {hook}", "bold") for when, hook in view.after)
     yield safe_line(f"{view.summary} · {NOTHING_WRITTEN}", "bold")
     yield safe_line(f"plan {view.digest}")
 

@@ -86,7 +86,7 @@ class PlanView:
     replaces: str = ""  # the plan that this one was made from
     follows: str = ""  # the plan whose rotation this plan carries out
     later: str = ""  # the rotation that it leaves for later, and when that is due
-    after: tuple[str, ...] = ()  # what happens after the rotation of each cluster
+    after: tuple[tuple[str, str], ...] = ()  # hooks, each with when it runs: after which rotations
     moved: tuple[tuple[str, tuple[str, ...]], ...] = ()  # what changed since the plan that it replaces, by cluster
     time: TimeView | None = None  # None: no cluster has a step, or the plan does not say when it was made
 
@@ -121,10 +121,16 @@ def view_of(plan: FleetPlan, *, durations: Durations = PUBLISHED, request_rate: 
         replaces=plan.replaces,
         follows=plan.follows,
         later=plan.rotation.words if plan.rotation else "",
-        after=tuple(words_of(hook) for hook in plan.after),
+        after=_hooks(plan),
         moved=tuple((change.cluster, change.differences) for change in plan.changes),
         time=time_view(expected) if expected and expected.stages else None,
     )
+
+
+def _hooks(plan: FleetPlan) -> tuple[tuple[str, str], ...]:
+    """Return the hooks of the plan and of its stages, each with when it runs."""
+    lists = (("", plan.after), *((f" in stage {stage.name}", stage.after) for stage in plan.stages))
+    return tuple((f"After each rotation{where}", words_of(hook)) for where, hooks in lists for hook in hooks)
 
 
 def size(cluster: ClusterView) -> str:

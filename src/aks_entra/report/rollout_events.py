@@ -8,7 +8,14 @@ from datetime import UTC, datetime
 from typing import Final
 
 from aks_entra.core.durations import when
-from aks_entra.core.verdict.history import INTERRUPTED, GateHistory, RolloutHistory, StageHistory
+from aks_entra.core.verdict.history import (
+    INTERRUPTED,
+    UNCONFIRMED,
+    GateHistory,
+    RolloutHistory,
+    StageHistory,
+    UngatedDecision,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +29,12 @@ class Event:
 
 def events_of(history: RolloutHistory) -> tuple[Event, ...]:
     """Return what happened. What has no time did not happen, or no record of it is left."""
+
+    def left(one: UngatedDecision) -> str:
+        return UNCONFIRMED if one.unconfirmed else ""
+
     ungated = [
-        Event(at=one.at, what=f"{one.by}, a claim, let stages begin without an approval ({one.reason})")
+        Event(at=one.at, what=f"{one.by}, a claim, let stages begin without an approval ({one.reason}){left(one)}")
         for one in history.ungated
     ]
     found = [*ungated, *_runs(history), *(event for stage in history.stages for event in _stage(stage))]

@@ -48,6 +48,7 @@ class Feed:
 def _event(document: Event, at: datetime) -> AuditEvent:
     user = document.get("user") or {}
     extra = user.get("extra") or {}
+    about = document.get("objectRef") or {}
     return AuditEvent(
         user=str(user.get("username") or ""),
         at=at,
@@ -59,4 +60,6 @@ def _event(document: Event, at: datetime) -> AuditEvent:
         certificate=any(str(it).startswith("X509SHA256=") for it in extra.get(f"{EXTRA}credential-id") or ()),
         entra=bool(extra.get("oid")),
         pod=bool(extra.get(f"{EXTRA}pod-name")),
+        resource=str(about.get("resource") or ""),
+        namespace=str(about.get("namespace") or ""),
     )

@@ -18,6 +18,7 @@ HOUR = timedelta(hours=1)
 class AuditEvent:
     """`count` similar requests as the Kubernetes audit log records them; `at` is the time of the last one.
 
+    `resource` and `namespace` are those of the object that they were about; without a resource they were about none.
     With `hourly` there is such a request each hour from `at` on, and one just now, as the control plane sends them.
     """
 
@@ -33,6 +34,8 @@ class AuditEvent:
     entra: bool = False
     pod: bool = False
     hourly: bool = False
+    resource: str = ""
+    namespace: str = ""
 
     def until(self, now: datetime) -> Iterator[AuditEvent]:
         """Yield the requests up to now."""

@@ -13,7 +13,10 @@ from azure_sandbox.world.identity import Model, Moment
 
 
 class AuditEventModel(Model):
-    """Similar requests: user, program, address, and the time of the last one. `hourly`: one each hour since then."""
+    """Similar requests: user, program, address, and the time of the last one. `hourly`: one each hour since then.
+
+    `resource` (such as `pods`) and `namespace`: what they were about.
+    """
 
     user: str
     groups: tuple[str, ...] = ()
@@ -27,6 +30,8 @@ class AuditEventModel(Model):
     entra: bool = False
     pod: bool = False
     hourly: bool = False
+    resource: str = ""
+    namespace: str = ""
 
 
 class AuditLogModel(Model):

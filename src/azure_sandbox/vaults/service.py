@@ -1,6 +1,7 @@
 """The data plane of Azure Key Vault: it shows public keys and signs digests. No private key leaves it.
 
-Sources: the REST reference of keys (Get Key, sign) and "Azure Key Vault REST API Error Codes".
+Sources: the REST reference of keys (Get Key, sign), "Azure Key Vault REST API Error Codes", and the api-versions of
+azure-keyvault-keys 4.12.0b2 and of az 2.91.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from azure_sandbox.front.http import Problem, Reply, Request, Router
 from azure_sandbox.vaults.world import KeyVaultModel, VaultKeyModel
 
 DOMAIN: Final = ".vault.azure.net"
-VERSIONS: Final = frozenset({"7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "2025-07-01"})
+VERSIONS: Final = frozenset(
+    {"7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6-preview.2", "7.6", "2025-07-01", "2026-01-01-preview"}
+)
 _ACTION: Final = "Microsoft.KeyVault/vaults/keys/"
 _CURVES: Final[dict[str, tuple[ec.EllipticCurve, str, HashAlgorithm]]] = {
     "P-256": (ec.SECP256R1(), "ES256", SHA256()),

@@ -6,9 +6,11 @@ The runs call the functions of the program itself, on the world in memory.
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from aks_entra.core.cluster import ClusterId, Identity
@@ -22,7 +24,7 @@ from aks_entra.core.target import RotationPolicy
 from aks_entra.core.verdict.break_glass import report_of
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Outcome, Verdict, judge, unstarted
-from aks_entra.errors import AksEntraError
+from aks_entra.errors import AksEntraError, Refused
 from aks_entra.execution.break_glass import BreakGlass
 from aks_entra.planning import planner, rollback
 from aks_entra.ports.access import AccessPorts
@@ -38,6 +40,7 @@ from tests.support.executor_jobs import STARTS
 from tests.support.memory_credentials import Static
 from tests.support.memory_model import ADMINS, OTHERS, PROVER, SUBSCRIPTION, Cluster, Group, Happening, Killed
 from tests.support.memory_ports import World
+from tests.support.record_places import BlobsInMemory, ChangeableFolder, HarmedPlace
 
 BACKDATED = timedelta(minutes=10)  # as AKS does
 LATE = timedelta(minutes=19)
@@ -67,11 +70,16 @@ class ClusterHistory:
     counted: Counter[tuple[str, str, bool]] = field(default_factory=Counter)  # who, what, whether a credential worked
     plan: FleetPlan | None = None  # the migration that was carried out last
     ahead: tuple[tuple[int, str], ...] = ()  # what somebody will do during our next run
+    kept: int = 0  # how many verifications were stored
 
     @classmethod
-    def begin(cls, start: str) -> ClusterHistory:
-        """Return a history with a cluster in a start state, an old admin kubeconfig of it, and another cluster."""
+    def begin(cls, start: str, records: Path | None = None) -> ClusterHistory:
+        """Return a history with a cluster in a start state, an old admin kubeconfig of it, and another cluster.
+
+        `records`: the folder of the store of records. None: it is in memory.
+        """
         world = World()
+        place = HarmedPlace(ChangeableFolder(records) if records else BlobsInMemory(), world.passes)
         world.backdated = BACKDATED
         world.groups[OTHERS] = Group(id=OTHERS, name="others", members={"eve"})
         how: dict[str, Any] = STARTS[start]
@@ -79,7 +87,8 @@ class ClusterHistory:
         other = world.add("shop-02", identity=Identity.MANAGED, uid="uid-other", fqdn="other.example")
         for one in (cluster, other):
             world.ledger.hand_out(one, one.ca_since + timedelta(days=1), "somebody long ago")
-        return cls(world=world, key=cluster.id.key, portal=Portal(world, cluster.id.key), events=[start])
+        key = cluster.id.key
+        return cls(world=world, key=key, portal=Portal(world, key), archive=Archive(place), events=[start])
 
     @property
     def cluster(self) -> Cluster:
@@ -125,7 +134,7 @@ class ClusterHistory:
         return StatementCollector(process=self.process, access=self.access, cluster=self.id, fleet=self.fleet())
 
     def check(self, *statements: Statement) -> None:
-        """Compare statements with the truth. Raises FalseWordError."""
+        """Compare statements with the truth. Raises FalseStatementError."""
         live = self.live
         for statement in statements:
             self.counted[statement.by, statement.said, bool(live)] += 1
@@ -136,7 +145,7 @@ class ClusterHistory:
     async def check_everything(self) -> None:
         """Check every statement that needs no change of the cluster."""
         await self.cluster_at_rest()
-        for archive in (self.archive, self.folder) if self.folder.reports else (self.archive,):
+        for archive in (self.archive, self.folder) if self.folder.plans else (self.archive,):
             self.check(*await self.statements.inventory(archive, read=True))
             self.check(*await self.statements.inventory(archive, read=False))
             self.check(*await self.statements.plan(archive))
@@ -176,7 +185,7 @@ class ClusterHistory:
         archive = self._place(place)
         try:
             plan = await planner.plan_fleet(
-                self.process().ports, self.fleet(rotation), self.statements.records(archive)
+                self.process().ports, self.fleet(rotation), await self.statements.records(archive)
             )
         except AksEntraError as error:
             self.check(Statement(by="plan", said="nothing", because=error.message))
@@ -200,7 +209,7 @@ class ClusterHistory:
             return
         self.events.append("rollback")
         try:
-            records = self.statements.records(self.archive)
+            records = await self.statements.records(self.archive)
             plan = await rollback.plan_way_back(self.process().ports, self.plan, (self.id,), records)
         except AksEntraError as error:
             self.check(Statement(by="rollback", said="nothing", because=error.message))
@@ -221,7 +230,7 @@ class ClusterHistory:
         self.check(*of_verdict("break-glass", verdict))
         if verdict.outcome is Outcome.REFUSED:
             return
-        self.archive.keep(report_of(self.id, opening, verdict, ended_at=stamp(self.clock)))
+        await self._keep(self.archive, report_of(self.id, opening, verdict, ended_at=stamp(self.clock)))
         if hand_out:
             await glass.hand_out(self.id, KubeconfigSink())
 
@@ -232,7 +241,7 @@ class ClusterHistory:
         verdict = await self._glass().close(self.id, WHO)
         self.check(*of_verdict("break-glass", verdict))
         if opening is not None:
-            self.archive.keep(report_of(self.id, opening, verdict, ended_at=stamp(self.clock)))
+            await self._keep(self.archive, report_of(self.id, opening, verdict, ended_at=stamp(self.clock)))
 
     async def verify(self, what: Literal["plan", "first plan", "fleet"], place: Place, kept: Kubeconfig | None) -> None:
         """Run `aks-entra verify` with or without an old kubeconfig, and store its report."""
@@ -246,15 +255,16 @@ class ClusterHistory:
             plan = plans[-1] if what == "plan" else plans[0]
             report = await self._checked(self.statements.verify_plan(archive, plan, kubeconfig), "verify PLAN.json")
         if report is not None:
-            archive.keep(
-                report, purpose=f"verification {len(archive.reports)}" if place == "folder" else "verification"
+            self.kept += 1
+            await self._keep(
+                archive, report, purpose=f"verification {self.kept}" if place == "folder" else "verification"
             )
 
     async def verify_nightly(self) -> None:
         """Run the nightly verification of the last plan of every fleet, and store its report."""
         self.events.append("nightly verify-fleet")
         try:
-            plans = self.archive.last_plans()
+            plans = await self.archive.last_plans()
         except AksEntraError as error:
             self.check(Statement(by="nightly", said="nothing", because=error.message))
             return
@@ -263,7 +273,7 @@ class ClusterHistory:
                 self.statements.verify_plan(self.archive, plan, waits=True), "nightly verify-fleet"
             )
             if report is not None:
-                self.archive.keep(report, purpose="verification")
+                await self._keep(self.archive, report, purpose="verification")
 
     def log(self, state: Log) -> None:
         """Set whether the activity log can be read, and how late it is."""
@@ -326,6 +336,7 @@ class ClusterHistory:
         began = stamp(self.clock)
         job = Job(digest=plan.digest, plan=plan.clusters[0], prover=plan.prover)
         self._interfere()
+        self.world.journal = archive
         self.world.kill_at = self.world.moments + kill if kill else None
         try:
             verdict = await self._migrated(archive, job, bare=bare)
@@ -336,7 +347,8 @@ class ClusterHistory:
             self.world.kill_at = None
         if self._undisturbed():
             self.check(*of_verdict("migrate", verdict))
-        archive.keep_verdict(plan.digest, verdict)
+        with suppress(Refused):
+            await archive.keep_verdict(plan.digest, verdict)
         report = FleetReport(
             name=plan.name,
             plan_digest=plan.digest,
@@ -344,7 +356,14 @@ class ClusterHistory:
             ended_at=stamp(self.clock),
             verdicts=(verdict,),
         )
-        archive.keep(report)
+        await self._keep(archive, report)
+
+    async def _keep(self, archive: Archive, report: FleetReport, *, purpose: str = "report") -> None:
+        """Store a report, or note that the store refuses it: then its command or run ends with an error."""
+        try:
+            await archive.keep(report, purpose=purpose)
+        except Refused as refused:
+            self.events.append(f"the {purpose} is not stored: {refused.message}")
 
     async def _migrated(self, archive: Archive, job: Job, *, bare: bool) -> Verdict:
         """Migrate with the executor's loop (`bare`), or as the flow does, which stores the evidence of each step."""
@@ -353,11 +372,12 @@ class ClusterHistory:
         held = unstarted(job.plan)
         if bare or held is not None:
             return await executor.migrate(job)
-        evidence: tuple[Evidence, ...] = archive.survived(job.digest)
+        evidence: tuple[Evidence, ...] = ()
         try:
+            evidence = await archive.evidence(job.digest, job.plan)
             for step in await persist(clock, PATIENCE, lambda: executor.remaining(job)):
                 seen = await persist(clock, PATIENCE, partial(executor.apply, job, step))
-                archive.survive(job.digest, seen, job.plan.cluster)
+                await archive.store_evidence(job.digest, job.plan.cluster, step.kind, seen)
                 evidence += seen
         except Exception as error:  # noqa: BLE001 - as the flow does
             evidence += (checks.failure(error, stamp(clock)),)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -16,6 +18,7 @@ from tests.matrix.statements.archive import HARMS, Harm
 from tests.matrix.statements.cluster_history import KUBECONFIGS, ClusterHistory, Kubeconfig, Log, Place
 from tests.matrix.statements.portal import DEEDS, VISIT
 from tests.support.executor_jobs import STARTS
+from tests.support.record_places import REACHES, Reach
 
 MINUTE, DAY = 60, 86400
 PASSING = (MINUTE, 20 * MINUTE, 6 * 3600, DAY, 20 * DAY, 95 * DAY)
@@ -28,10 +31,14 @@ class RandomHistory(RuleBasedStateMachine):
     """A random history of one cluster."""
 
     history: ClusterHistory
+    folder: TemporaryDirectory[str]
 
-    @initialize(start=st.sampled_from(sorted(STARTS)), migrated=st.booleans())
-    def it_begins(self, start: str, *, migrated: bool) -> None:
-        self.history = ClusterHistory.begin(start)
+    @initialize(
+        start=st.sampled_from(sorted(STARTS)), migrated=st.booleans(), records=st.sampled_from(("memory", "folder"))
+    )
+    def it_begins(self, start: str, records: str, *, migrated: bool) -> None:
+        self.folder = TemporaryDirectory()
+        self.history = ClusterHistory.begin(start, Path(self.folder.name) if records == "folder" else None)
         if migrated:
             asyncio.run(self.history.migrate(RotationPolicy.AT_ONCE))
         self._check()
@@ -117,12 +124,25 @@ class RandomHistory(RuleBasedStateMachine):
     @rule(harm=st.sampled_from(HARMS), place=st.integers(0, 3))
     def a_record_comes_to_harm(self, harm: Harm, place: int) -> None:
         self.history.events.append(f"a record is {harm}")
-        self.history.archive.harm(harm, place)
+        asyncio.run(self.history.archive.harm(harm, place))
+        self._check()
+
+    @rule(reach=st.sampled_from(REACHES))
+    def the_store(self, reach: Reach) -> None:
+        self.history.events.append(f"the store of records is {reach}")
+        self.history.archive.place.reach = reach
+        self._check()
+
+    @rule()
+    def the_process_ends(self) -> None:
+        self.history.events.append("the process ends, and another one opens the store of records")
+        self.history.archive.forget()
         self._check()
 
     def _check(self) -> None:
         asyncio.run(self.history.check_everything())
 
     def teardown(self) -> None:
-        if hasattr(self, "story"):
+        if hasattr(self, "history"):
+            self.folder.cleanup()
             SAID.update(self.history.counted)

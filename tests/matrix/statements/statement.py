@@ -98,15 +98,15 @@ class StatementCollector:
     cluster: ClusterId
     fleet: Fleet
 
-    def records(self, archive: Archive) -> tuple[Record, ...]:
+    async def records(self, archive: Archive) -> tuple[Record, ...]:
         """Return our records, as the commands read them."""
-        return archive.records()
+        return await archive.records()
 
     async def inventory(self, archive: Archive, *, read: bool) -> tuple[Statement, ...]:
         """Return the statements of `aks-entra inventory`, with or without `--read`."""
         by = "inventory --read" if read else "inventory"
         try:
-            records = self.records(archive)
+            records = await self.records(archive)
             ports = self.process().ports
             wanted = Selection(selectors=self.fleet.selectors)
             rows = await inventory.inventory(ports, wanted, probe=read, read=read, records=records)
@@ -121,7 +121,7 @@ class StatementCollector:
     async def plan(self, archive: Archive) -> tuple[Statement, ...]:
         """Return the statements of `aks-entra plan`: the debt, and whether nothing is left to do."""
         try:
-            plan = await planner.plan_fleet(self.process().ports, self.fleet, self.records(archive))
+            plan = await planner.plan_fleet(self.process().ports, self.fleet, await self.records(archive))
         except AksEntraError as error:
             return (Statement(by="plan", said="nothing", because=error.message),)
         (one,) = plan.clusters
@@ -135,7 +135,7 @@ class StatementCollector:
         ports = self.process().ports
         try:
             posture = await ports.arm.cluster(self.cluster)
-            ways = await access_review.review(ports, self.access, posture, self.records(archive))
+            ways = await access_review.review(ports, self.access, posture, await self.records(archive))
         except AksEntraError as error:
             return (Statement(by="access review", said="nothing", because=error.message),)
         static = [way.how for way in ways if way.how.startswith("static admin credential")]
@@ -148,7 +148,7 @@ class StatementCollector:
 
     async def verify_fleet(self, archive: Archive, kubeconfig: str = "") -> FleetReport:
         """Return the report of `aks-entra verify FLEET.yaml`. Raises one of the four errors if it has no result."""
-        process, records = self.process(), self.records(archive)
+        process, records = self.process(), await self.records(archive)
         plan = await planner.plan_fleet(process.ports, self.fleet, records)
         return await self._report(process, plan, Known(records=records, anew=True), kubeconfig)
 
@@ -156,8 +156,8 @@ class StatementCollector:
         self, archive: Archive, plan: FleetPlan, kubeconfig: str = "", *, waits: bool = False
     ) -> FleetReport:
         """Return the report of `aks-entra verify PLAN.json`, or of the nightly flow, which `waits` for the log."""
-        verdict = archive.verdict(plan.digest, self.cluster.key)
-        known = Known(records=self.records(archive), kept=kept_evidence((verdict,) if verdict else ()))
+        verdict = await archive.verdict(plan.digest, self.cluster)
+        known = Known(records=await self.records(archive), kept=kept_evidence((verdict,) if verdict else ()))
         return await self._report(self.process(), plan, known, kubeconfig, waits=waits)
 
     async def _report(

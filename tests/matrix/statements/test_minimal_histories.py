@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from aks_entra.core.target import RotationPolicy
 from aks_entra.core.verdict.verdict import Grade, Outcome
+from tests.matrix.statements.archive import HARMS, Harm
 from tests.matrix.statements.cluster_history import KUBECONFIGS, ClusterHistory, FalseStatementError, Kubeconfig
 from tests.matrix.statements.portal import VISIT
 from tests.matrix.statements.statement import Statement
@@ -138,14 +141,35 @@ async def test_a_migration_that_is_resumed_later_does_not_verify_what_was_fetche
     await history.check_everything()
 
 
-async def test_a_lost_record_does_not_make_a_credential_dead() -> None:
-    history = await migrated()
+@pytest.mark.parametrize("harm", HARMS)
+async def test_a_lost_record_does_not_make_a_credential_dead(harm: Harm, tmp_path: Path) -> None:
+    history = ClusterHistory.begin("managed, accounts on", tmp_path)
+    await history.migrate(AT_ONCE)
     await history.open_glass(hand_out=True)
     await history.close_glass()
     await history.pass_time(95 * DAY)
     for place in range(2):
-        history.archive.harm("lost", place)
+        await history.archive.harm(harm, place)
+        history.archive.forget()
         await history.check_everything()
+        await history.resume()
+        await history.check_everything()
+
+
+async def test_a_store_of_records_that_refuses_or_is_slow_makes_no_credential_dead(tmp_path: Path) -> None:
+    history = ClusterHistory.begin("managed, accounts on", tmp_path)
+    await history.migrate(AT_ONCE)
+    await history.open_glass(hand_out=True)
+    await history.close_glass()
+    history.archive.place.reach = "refusing"
+    await history.check_everything()
+    await history.resume()
+    history.archive.place.reach = "slow"
+    await history.check_everything()
+    said = {(by, statement) for by, statement, _ in history.counted}
+    assert ("verify FLEET.yaml", "nothing") in said
+    assert ("migrate", str(Outcome.REFUSED)) in said
+    assert ("plan", "owed") in said
 
 
 async def test_a_cluster_that_was_made_anew_is_not_the_one_that_was_verified() -> None:

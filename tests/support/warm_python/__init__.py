@@ -1,10 +1,11 @@
 """A Python interpreter for tests that has Prefect and this program imported already.
 
 `aks-entra up` starts an interpreter for the server, the deployments and the worker, and the worker starts two for each
-flow run; each needs seconds of CPU for its imports. Here they are given another interpreter: `launcher.py`. It hands
-Prefect's commands to one warm process (`parent.py`), which forks a child for each; every other command becomes the real
-interpreter. The child is a process of its own with the environment, folder, arguments, standard streams and limits that
-its starter chose. Signals sent to the launcher reach the child, and the launcher ends as the child ended.
+flow run; each needs seconds of CPU for its imports. So does `aks-entra` itself, for most commands. Here they are given
+another interpreter: `launcher.py`. It hands their commands to one warm process (`parent.py`), which forks a child for
+each; every other command becomes the real interpreter. The child is a process of its own with the environment, folder,
+arguments, standard streams and limits that its starter chose. Signals sent to the launcher reach the child, and the
+launcher ends as the child ended.
 """
 
 from __future__ import annotations

@@ -15,6 +15,9 @@ from types import FrameType
 PYTHON = os.path.abspath(__file__)  # noqa: PTH100 - pathlib takes long to import
 HOME = os.path.dirname(os.path.dirname(PYTHON))  # noqa: PTH120 - as above
 MODULES = ("prefect.engine", "prefect.runner._workspace_supervisor", "aks_entra.prefect_client")
+COMMAND = ["-c", "from aks_entra.cli import main; main()"]
+COLD_WORDS = {"up", "demo", "--local", "--here"}
+"""Words of commands that set Prefect's settings before they import it."""
 SERVER = ["-m", "aks_entra.prefect_client", "server", "start"]
 AT_IMPORT = ("_LOOP_SECONDS", "_GRANULARITY", "_CACHE_TTL", "_QUEUE_SIZE", "_TEST_MODE")
 """Endings of the names of settings that Prefect's server reads when it is imported."""
@@ -26,6 +29,8 @@ def is_warm(arguments: list[str]) -> bool:
     """Whether the warm process has imported what this command needs."""
     if arguments == SERVER and any(name.startswith("PREFECT_") and name.endswith(AT_IMPORT) for name in os.environ):
         return False
+    if arguments[:2] == COMMAND:
+        return not COLD_WORDS.intersection(arguments)
     return (arguments[:1] == ["-m"] and arguments[1] in MODULES) or (bool(arguments) and arguments[0].endswith(HOOKS))
 
 

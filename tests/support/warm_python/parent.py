@@ -143,6 +143,11 @@ def become(request: dict[str, Any], path: list[str]) -> None:
     sys.executable = executable
     sys.orig_argv = request["argv"]
     more = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+    if arguments[0] == "-c":
+        sys.path[:] = ["", *more, *path]
+        sys.argv = ["-c", *arguments[2:]]
+        run_command()
+        return
     import_settings()
     if arguments[0] == "-m":
         sys.path[:] = [request["folder"], *more, *path]
@@ -152,6 +157,17 @@ def become(request: dict[str, Any], path: list[str]) -> None:
         sys.path[:] = [os.path.dirname(arguments[0]), *more, *path]  # noqa: PTH120 - as CPython does it
         sys.argv = arguments
         runpy.run_path(arguments[0], run_name="__main__")
+
+
+def run_command() -> None:
+    """Run the command `aks-entra`, which reads Prefect's settings in a folder of its own."""
+    from aks_entra.cli import main as aks_entra  # noqa: PLC0415 - the parent has imported it after Prefect
+    from aks_entra.prefect_client import _entry  # noqa: PLC0415 - as above
+
+    with contextlib.chdir(_entry.__file__.rpartition("/")[0]):
+        import_settings()
+    _entry.read_settings()
+    aks_entra()
 
 
 def import_settings() -> None:

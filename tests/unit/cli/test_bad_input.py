@@ -143,6 +143,8 @@ TYPED = {
     "verify plan.json --evidence no/such/e.json": "there is no folder no/such",
     "records import": "it is not said from where",
     "records import records.tar.gz --from-prefect": "it is not said from where, or two places are named",
+    "records prune --before 2025-01-01": "--archive is missing",
+    "records prune --before 2999-01-01 --dry-run": "--before is in the future",
     "records import --from-prefect --store elsewhere": "--store does not go with --from-prefect",
     "report": "'DIGEST|FILE'",
     "report ''": "no such file, and not a digest",

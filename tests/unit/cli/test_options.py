@@ -45,7 +45,7 @@ OPTIONS = [(name, one) for name, one in PARAMETERS if one.param_type_name == "op
 
 
 def test_every_command_of_the_list_exists() -> None:
-    assert len(COMMANDS) == 45
+    assert len(COMMANDS) == 46
     assert all(command.help for command in COMMANDS.values())
 
 

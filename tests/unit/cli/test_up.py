@@ -15,7 +15,7 @@ from prefect.workers.process import ProcessJobConfiguration
 from aks_entra.cli.local.runbooks import POOL_TEMPLATE
 from aks_entra.cli.local.server import POOL, Local, environment, server_environment
 from aks_entra.cli.local.server_api import LocalApi
-from aks_entra.cli.up import watch_schedules
+from aks_entra.cli.up import warn_of_records, watch_schedules
 from aks_entra.core.schedules import Overdue
 from aks_entra.errors import Refused
 from aks_entra.host.runbooks import INSTALLATION
@@ -178,6 +178,30 @@ def test_records_are_kept_beside_the_database_unless_another_store_is_named(
         api=f"{base}/api", page=base, home=home, checkout=tmp_path, pool=POOL, folder=tmp_path, auth_file=tmp_path
     )
     assert environment(place, "a:b")["AKS_ENTRA_RECORDS"] == store.format(home=home, here=Path.cwd())
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (False, ""),
+        (True, "earlier records are only in Prefect's database\n  → let no run work, then copy them"),
+        (Refused("another store", remedy="set it"), "warning: another store\n  → set it"),
+        (OSError("reset"), "the records could not be looked at: OSError"),
+    ],
+)
+async def test_up_says_that_records_from_before_the_store_can_be_copied(
+    capsys: pytest.CaptureFixture[str], found: bool | Exception, said: str
+) -> None:
+    async def look() -> bool:
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    await warn_of_records(look)
+    warned = capsys.readouterr().err
+    assert said in warned
+    assert bool(said) is bool(warned)
+    assert ("aks-entra records import --from-prefect" in warned) is (found is True)
 
 
 @pytest.mark.parametrize(

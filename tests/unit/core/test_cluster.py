@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from aks_entra.core.cluster import ClusterId, Depth, Identity, Pool, is_terminal, same_id
+from aks_entra.core.cluster import ClusterId, Depth, Identity, Pool, is_guid, is_terminal, same_id
 from aks_entra.core.planning.plan import Moved, plan_cluster, remaining
 from aks_entra.core.steps import Guarded
 from tests.support.cases import ADMINS, NEW_CA, OLD_CA, SHOP, facts, managed, posture, target
@@ -81,3 +81,10 @@ def test_what_is_no_resource_id_is_refused_with_the_form_of_one() -> None:
     form = "/resourceGroups/<group>/providers/Microsoft.ContainerService/managedClusters/<name>"
     with pytest.raises(ValueError, match="<subscription>" + form.replace(".", r"\.")):
         ClusterId.parse("/subscriptions/a")
+
+
+def test_an_id_of_the_directory_has_one_form() -> None:
+    assert is_guid("7C9E2F64-3a1d-4b58-9e07-5d4f1b8a6c32")
+    assert not any(
+        map(is_guid, ("prod-eu", "", "7c9e2f64-3a1d-4b58-9e07-5d4f1b8a6c32-1", "7c9e2f643a1d4b589e075d4f1b8a6c32"))
+    )

@@ -8,9 +8,9 @@ from aks_entra.core.doctor import (
     Check,
     Light,
     Patient,
+    PlaceOfRecords,
     PrefectServer,
     Reach,
-    RecordStore,
     SignedInAs,
     Tool,
     examine,
@@ -161,14 +161,14 @@ def test_without_a_prefect_server_nothing_is_said_of_it() -> None:
 @pytest.mark.parametrize(
     ("store", "light", "words"),
     [
-        (RecordStore(error="403", remedy="a role"), Light.FAILED, "403"),
-        (RecordStore(), Light.WARNING, "lost with Prefect's database"),
-        (RecordStore(place="/records", folder=True, shared=True), Light.WARNING, "/records, a folder"),
-        (RecordStore(place="/records", folder=True), Light.OK, "/records"),
-        (RecordStore(place="az://acc/records", shared=True), Light.OK, "az://acc/records"),
+        (PlaceOfRecords(error="403", remedy="a role"), Light.FAILED, "403"),
+        (PlaceOfRecords(), Light.WARNING, "lost with Prefect's database"),
+        (PlaceOfRecords(place="/records", folder=True, shared=True), Light.WARNING, "/records, a folder; only read"),
+        (PlaceOfRecords(place="/records", folder=True), Light.OK, "/records; only read, nothing was written"),
+        (PlaceOfRecords(place="az://acc/records", shared=True), Light.OK, "az://acc/records; only read, nothing"),
     ],
 )
-def test_the_store_of_records_is_examined(store: RecordStore, light: Light, words: str) -> None:
+def test_the_store_of_records_is_examined(store: PlaceOfRecords, light: Light, words: str) -> None:
     found = checks(records=store)["store of records"]
     assert found.light is light
     assert words in found.found

@@ -289,6 +289,25 @@ async def test_a_closing_that_cannot_end_the_exemption_closes_all_the_same() -> 
     assert not is_open(cluster)
 
 
+@pytest.mark.parametrize("kept", [True, False])
+async def test_a_closing_that_cannot_read_the_policies_says_that_the_deny_policy_is_unknown(kept: bool) -> None:
+    world, cluster = a_world()
+    if kept:
+        await migrated(world)
+    else:
+        cluster.local_accounts = False
+    await glass(world).open(cluster.id, opening(world))
+    assert is_open(cluster)
+    world.policies = None
+    closed = await glass(world).close(cluster.id, WHO)
+    assert not is_open(cluster)
+    assert closed.because[0] == "local accounts are closed again"
+    assert closed.because[-1] == (
+        "it is unknown whether a deny policy is in force again: the policy assignments could not be read"
+    )
+    assert policy_of(closed).remedy.startswith("grant Microsoft.Authorization/policyAssignments/read")
+
+
 async def test_a_policy_of_others_is_not_exempted_but_named_with_the_command() -> None:
     world = World()
     cluster = world.add(identity=Identity.MANAGED, local_accounts=False)

@@ -10,11 +10,11 @@ import pytest
 from aks_entra.core.cluster import Identity
 from aks_entra.core.evidence.hook_runs import HookStatus
 from aks_entra.core.evidence.observations import CertificatesRotated
-from aks_entra.core.hooks.model import UpdateArgoCdSecret
+from aks_entra.core.hooks.model import UpdateArgoCdSecret, UpdateFluxSecret
 from aks_entra.core.hooks.results import rotation_in
 from aks_entra.errors import Refused
 from aks_entra.execution import hooks
-from aks_entra.ports.hubs import ArgoCdSecret
+from aks_entra.ports.hubs import ArgoCdSecret, FluxSecret
 from tests.support.executor_jobs import job_of, planned
 from tests.support.memory_ports import Process, World
 
@@ -94,6 +94,38 @@ async def test_a_hub_without_the_secret_is_never_done() -> None:
     end = await hooks.update_argocd_secret(case.process.ports, case.job, hook, case.rotated, known)
     assert end.status is HookStatus.FAILED
     assert end.detail == f"hub-weu/hub-01 has no Argo CD secret for {known['server']} in namespace argocd"
+    assert "plan again" in end.remedy
+
+
+FLUX = UpdateFluxSecret(cluster="hub-weu/hub-01", name="{name}-kubeconfig", key="kubeconfig")
+OLD = "its client certificate is not from the new CA"
+
+
+@pytest.mark.parametrize("problem", ["", OLD])
+async def test_flux_gets_the_new_ca_and_an_old_admin_certificate_is_never_done(problem: str) -> None:
+    case = await rotated()
+    known = await case.known()
+    held = FluxSecret(server=known["server"], problem=problem)
+    case.world.hubs.flux["flux-system", "shop-01-kubeconfig", "kubeconfig"] = held
+    end = await hooks.update_flux_secret(case.process.ports, case.job, FLUX, case.rotated, known)
+    assert case.world.hubs.held == {"shop-01-kubeconfig": known["certificate_authority_data"]}
+    assert end.detail.startswith("secret shop-01-kubeconfig has the new CA")
+    if not problem:
+        assert (end.status, end.remedy) == (HookStatus.DONE, "")
+        again = await hooks.update_flux_secret(case.process.ports, case.job, FLUX, case.rotated, known)
+        assert "had the new CA already" in again.detail
+        return
+    assert end.status is HookStatus.FAILED
+    assert end.detail.endswith(f"but Flux cannot sign in with it: {OLD}")
+    assert all(said in end.remedy for said in ("configMapRef", "docs/how-to/move-callers.md#flux", "plan again"))
+
+
+async def test_a_hub_without_the_secret_of_flux_is_never_done() -> None:
+    case = await rotated()
+    known = await case.known()
+    end = await hooks.update_flux_secret(case.process.ports, case.job, FLUX, case.rotated, known)
+    assert end.status is HookStatus.FAILED
+    assert end.detail == "hub-weu/hub-01 has no secret shop-01-kubeconfig in namespace flux-system"
     assert "plan again" in end.remedy
 
 

@@ -129,7 +129,7 @@ async def test_another_operation_that_followed_does_not_hide_the_end_of_ours() -
     world.start(cluster, "Scaling", 1e6)
 
     assert (await watching(world).settled(operation)).succeeded
-    assert seconds(world) == 310
+    assert seconds(world) == 1210
 
 
 @pytest.mark.parametrize("lost", ["at once", "later"])

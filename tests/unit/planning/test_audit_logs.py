@@ -8,11 +8,12 @@ from datetime import timedelta
 
 from aks_entra.core.cluster import ClusterId, Identity
 from aks_entra.core.preflight.audit_callers import AuditedCallers, AuditLog
-from aks_entra.core.rollout.quiet import Heard
+from aks_entra.core.rollout.owners import Owner
+from aks_entra.core.rollout.quiet import Heard, Listened
 from aks_entra.errors import Refused, TryLater
 from aks_entra.planning.audit_logs import PAGE, listen_to, owners_of
 from aks_entra.ports.migration import Ports
-from tests.support.audit_logs import covered
+from tests.support.audit_logs import caller, covered
 from tests.support.cases import SHOP
 from tests.support.memory_ports import World
 
@@ -98,11 +99,20 @@ async def test_what_cannot_be_read_is_unknown_for_its_clusters_alone() -> None:
     assert [one.unknown for one in alone.values()] == ["this session cannot read audit logs"]
 
 
-async def test_owners_are_read_from_tags() -> None:
+async def test_owners_are_read_from_namespaces_and_from_tags() -> None:
     world = World()
-    cluster = world.add("shop-01", identity=Identity.MANAGED)
-    cluster.tags = (("team", "shop"),)
-    known, gone = replace(SHOP, name="shop-01"), replace(SHOP, name="gone")
-    found = await owners_of(world.process().ports, (known, gone))
-    assert found[gone.key] == ""
-    assert sorted(found.values()) == ["", "shop"]
+    owner = Owner(name="payments", by="label team of namespace ci", namespace="ci")
+    tagged = Owner(name="shop", by="tag team")
+    for name, identity in (("shop-01", Identity.MANAGED), ("shop-02", Identity.NONE), ("shop-03", Identity.MANAGED)):
+        cluster = world.add(name, identity=identity)
+        cluster.tags, cluster.namespace_owners = (("team", "shop"),), {"ci": owner, "bare": None}
+    cluster.reachable = False
+    shut = tuple(
+        Listened(
+            cluster=replace(SHOP, name=name),
+            callers=tuple(caller(namespace=one) for one in ("hidden", "bare", "ci", "")),
+        )
+        for name in ("shop-01", "shop-02", "shop-03", "gone")
+    )
+    found = await owners_of(world.process().ports, shut)
+    assert [found[one.cluster.key] for one in shut] == [(tagged, owner), (tagged,), (tagged,), ()]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from aks_entra.core.cluster import Identity
-from aks_entra.core.hooks.model import EmitEvent, Hook, UpdateArgoCdSecret
-from aks_entra.core.planning.fleet import Fleet, Selector, WantedGroup, WantedTarget
+from aks_entra.core.hooks.model import EmitEvent, Hook, UpdateArgoCdSecret, UpdateFluxSecret
+from aks_entra.core.planning.fleet import ONE_STAGE, Fleet, GroupSpec, Selector, StageSpec, WantedGroup, WantedTarget
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.target import RotationPolicy
 from aks_entra.planning.planner import plan_again, plan_fleet
-from aks_entra.ports.hubs import ArgoCdSecret
+from aks_entra.ports.hubs import ArgoCdSecret, FluxSecret
 from tests.support.memory_model import ADMINS, SUBSCRIPTION
 from tests.support.memory_ports import World
 
@@ -16,13 +16,17 @@ ARGO = UpdateArgoCdSecret(cluster="hub-weu/hub-01")
 
 
 async def planned(
-    world: World, *after: Hook, rotation: RotationPolicy = RotationPolicy.AT_ONCE
+    world: World,
+    *after: Hook,
+    rotation: RotationPolicy = RotationPolicy.AT_ONCE,
+    stages: tuple[StageSpec, ...] = ONE_STAGE,
 ) -> tuple[FleetPlan, dict[str, list[str]]]:
     fleet = Fleet(
         name="prod",
         selectors=(Selector(subscription=SUBSCRIPTION, resource_group="shop-weu"),),
         target=WantedTarget(admin_groups=(WantedGroup(id=ADMINS),), rotation=rotation),
         after=after,
+        stages=stages,
     )
     plan = await plan_fleet(world.process().ports, fleet, world.records)
     return plan, said_of(plan)
@@ -56,12 +60,43 @@ async def test_a_cluster_that_argo_cd_does_not_know_is_named_before_anything_is_
     assert said_of(again) == said
 
 
+async def test_a_hub_is_read_for_the_clusters_of_the_stage_that_names_it() -> None:
+    world = two_clusters()
+    stages = (
+        StageSpec(name="canary", groups=(GroupSpec(name="one", clusters=("shop-02",)),), after=(ARGO,)),
+        StageSpec(name="rest", groups=(GroupSpec(name="rest", rest=True),)),
+    )
+    plan, said = await planned(world, stages=stages)
+    assert said == {"shop-01": [], "shop-02": ["W165"]}
+    assert [one.after for one in plan.stages] == [(ARGO,), ()]
+    again = await plan_again(world.process().ports, plan, {plan.clusters[1].cluster: ("it moved",)}, world.records)
+    assert said_of(again) == said
+
+
 async def test_the_name_of_the_secret_counts() -> None:
     named = UpdateArgoCdSecret(cluster="hub-weu/hub-01", name="cluster-{name}")
     other = UpdateArgoCdSecret(cluster="hub-weu/hub-01", name="{name}")
     elsewhere = UpdateArgoCdSecret(cluster="hub-weu/hub-01", namespace="argo-cd")
     _, said = await planned(two_clusters(), named, other, elsewhere)
     assert said == {"shop-01": ["W165", "W165"], "shop-02": ["W165", "W165", "W165"]}
+
+
+async def test_a_kubeconfig_of_flux_that_the_rotation_ends_is_named_before_anything_is_written() -> None:
+    world = two_clusters()
+    server = f"https://{next(iter(world.clusters.values())).fqdn}"
+    ends = "the rotation ends its client certificate"
+    world.hubs.flux["flux-system", "shop-01", ""] = FluxSecret(server=server, problem=ends)
+    world.hubs.flux["flux-system", "shop-02", ""] = FluxSecret(server=server)
+    plan, said = await planned(world, UpdateFluxSecret(cluster="hub-weu/hub-01", name="{name}"))
+    assert said == {"shop-01": ["W165"], "shop-02": ["W165"]}  # the secret of shop-02 is for another server
+    first, second = (next(one for one in plan.clusters[place].findings if one.rule == "W165") for place in range(2))
+    assert ends in first.message
+    assert "configMapRef" in first.remedy
+    assert "Flux in namespace flux-system of hub-weu/hub-01 has no secret" in second.message
+    world.hubs.flux["flux-system", "shop-01", ""] = FluxSecret(server=server)
+    del world.hubs.flux["flux-system", "shop-02", ""]
+    _, said = await planned(world, UpdateFluxSecret(cluster="hub-weu/hub-01", name="{name}"))
+    assert said == {"shop-01": [], "shop-02": ["W165"]}
 
 
 async def test_a_hub_that_cannot_be_read_is_unknown_and_refuses_nobody() -> None:

@@ -138,6 +138,14 @@ async def test_an_audit_log_of_nobody_is_refused(name: str, message: str) -> Non
         await plan_fleet(fleet_world(2).process().ports, fleet, (), callers={name: QUIET_LOG})
 
 
+async def test_a_log_of_nobody_never_takes_the_place_of_the_clusters_own() -> None:
+    ports, fleet = fleet_world(1).process().ports, Fleet(name="prod", selectors=(WHOLE,), target=GROUPED)
+    plan = await plan_fleet(ports, fleet, ())
+    both = {plan.clusters[0].cluster.key: QUIET_LOG, "": QUIET_LOG}
+    with pytest.raises(Refused, match="some entries name their cluster, and others do not"):
+        await plan_fleet(ports, fleet, (), callers=both)
+
+
 NORTH = StageSpec(
     name="all",
     groups=(GroupSpec(name="far", clusters=("shop-01",), work_queue="north"), GroupSpec(name="near", rest=True)),

@@ -181,8 +181,8 @@ WAITING = StageSpec(
 @pytest.mark.parametrize(
     ("count", "stages", "reads", "why"),
     [
-        (100, ONE_STAGE, 100, ""),
-        (101, ONE_STAGE, 0, "the plan has more than 100 clusters"),
+        (50, ONE_STAGE, 50, ""),
+        (51, ONE_STAGE, 0, "the plan has more than 50 clusters"),
         (1, (WAITING,), 0, "the gate before the stage reads them, and waits for them"),
     ],
 )

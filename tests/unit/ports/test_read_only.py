@@ -36,7 +36,7 @@ READS = {
         *("group", "contents", "memberships", "groups_named", "group_with_unique_name", "user_id", "is_member"),
         *("principal", "principals", "users_named", "groups_of", "direct_groups_of", "members_of"),
     },
-    "kubernetes": {"handshake", "sign_in", "nodes", "workloads", "inside", "try_credential"},
+    "kubernetes": {"handshake", "sign_in", "nodes", "workloads", "inside", "namespace_owner", "try_credential"},
     "vault": {
         "holds",
         "forget",
@@ -67,7 +67,7 @@ READS = {
         "role_assignments",
         "service_account_secrets",
     },
-    "hubs": {"argocd_secrets"},
+    "hubs": {"argocd_secrets", "flux_secret"},
     "approvals": {"sign_in", "read"},  # a person signs in; nothing is written
     "log": {"say"},  # the run's log at Prefect's server
 }

@@ -1,4 +1,4 @@
-"""The newest texts of many keys are read with few requests, and each key has an answer."""
+"""The newest texts of many keys are read with few requests, each key has an answer, and a text costs one request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prefect.client.schemas.filters import ArtifactCollectionFilter
 from prefect.client.schemas.objects import ArtifactCollection
 from prefect.types._datetime import now
 
-from aks_entra.prefect_client.artifact_requests import PAGE, newest_of
+from aks_entra.prefect_client.artifact_requests import PAGE, create, newest_of
 
 
 class Server:
@@ -31,6 +31,17 @@ class Server:
             ArtifactCollection(key=key, latest_id=uuid4(), data=self.texts[key], updated=cast("Any", now("UTC")))
             for key in found[: min(limit, 200)]
         ]
+
+    async def request(self, method: str, path: str, *, json: dict[str, Any]) -> None:
+        self.requests += 1
+        assert (method, path) == ("POST", "/artifacts/")
+        self.texts[json["key"]] = json["data"]
+
+
+async def test_a_text_is_stored_with_one_request_and_without_an_event() -> None:
+    server = Server()  # it has no `create_artifact`, which sends an event as well
+    await create(cast("PrefectClient", server), "evidence-1", "packed", kind="evidence")
+    assert (server.texts, server.requests) == ({"evidence-1": "packed"}, 1)
 
 
 @pytest.mark.parametrize("number", [1, PAGE, PAGE + 1, 3 * PAGE])

@@ -84,10 +84,21 @@ async def test_a_damaged_record_is_named_and_the_others_are_read() -> None:
         assert refused.value.code == "RecordDamaged"
 
 
+async def test_every_version_below_a_prefix_is_read_and_a_damaged_key_is_named() -> None:
+    store = MemoryRecords()
+    for name, text in (("approval-1-a", "one"), ("approval-1-a", "two"), ("approval-1-b", "x"), ("approval-2", "y")):
+        await store.append(name, pack(text), kind="approval")
+    store.damaged.add("approval-1-b")
+    second, first, lost = await KeptRecords(store, whole=True).versions_under("approval-1")
+    assert (second.text, first.text) == ("two", "one")
+    with pytest.raises(Refused, match="approval-1-b: the record approval-1-b was changed"):
+        assert lost.text
+
+
 async def test_a_store_that_cannot_be_reached_is_an_error_and_not_an_empty_one() -> None:
     store = MemoryRecords()
     store.unreachable = True
     kept = KeptRecords(store, whole=True)
-    for read in (kept.newest("opening-a"), kept.newest_under("opening-"), kept.versions_of("opening-a")):
+    for read in (kept.newest("opening-a"), kept.newest_under("opening-"), kept.versions_under("opening-")):
         with pytest.raises(Refused, match="cannot be reached"):
             await read

@@ -74,6 +74,15 @@ def test_each_gate_has_its_own_questions_and_times() -> None:
     )
 
 
+def test_the_decisions_of_a_lost_run_come_before_what_the_server_still_knows() -> None:
+    lost = Asking(asked_at="", answered_at=at(2), decision=replace(decided(decision("x", at(2))), unconfirmed=True))
+    asked = Asking(asked_at=at(5))
+    askings = ((question(PLAN, "before", 1), asked), (question(PLAN, "before", 1), lost))
+    before = history_of(PLAN, Seen(runs=(), askings=askings)).stages[0].before
+    assert before is not None
+    assert before.askings == (lost, asked)
+
+
 def test_what_was_asked_about_the_plan_that_was_replaced_is_kept() -> None:
     again = replace(PLAN, replaces=PLAN.digest)
     asked = Asking(asked_at=at(1), answered_at=at(2), decision=decided(decision("canary", at(2))))
@@ -111,6 +120,11 @@ def test_only_who_let_this_plan_begin_without_an_approval_is_named() -> None:
     other = replace(let, facts="sha256:0", by="mallory")
     assert history_of(PLAN, Seen(runs=(), typed=(let, other))).ungated == (
         UngatedDecision(by="erin", reason="CHG-7", at=at(0)),
+    )
+    lost = replace(let, by="frank", token="u")
+    assert history_of(PLAN, Seen(runs=(), typed=(let,), typed_for_lost_runs=(let, lost, other))).ungated == (
+        UngatedDecision(by="erin", reason="CHG-7", at=at(0)),
+        UngatedDecision(by="frank", reason="CHG-7", at=at(0), unconfirmed=True),
     )
 
 

@@ -110,13 +110,13 @@ def _before(at: str, moment: datetime) -> bool:
 
 
 async def _of_many(clients: Clients, cluster: ClusterId, now: datetime) -> list[Document] | None:
-    """Return the events of a cluster from one read of the subscription's log, if this session is about all of it.
+    """Return the events of a cluster from one read of the subscription's log, if this session is about much of it.
 
-    None if this session is about single clusters, if that read is refused or is not whole, or if an event does not say
+    None if this session is about few clusters, if that read is refused or is not whole, or if an event does not say
     which resource it is about.
     """
     name = f"log {cluster.subscription}"
-    if clients.shared.widest(cluster.subscription) is None or name in clients.shared.too_long:
+    if not clients.shared.about_many(cluster.subscription) or name in clients.shared.too_long:
         return None
     found = await clients.shared.once(
         ChangedBy.EVERY_WRITE, name, lambda: readable(_by_resource(clients, cluster, now, name), UNREADABLE)

@@ -27,8 +27,12 @@ async def pages(clients: Clients, subscription_id: str, resource_group: str | No
     kind = "providers/Microsoft.ContainerService/managedClusters"
     url = f"{ARM}{scope}/{kind}?api-version={CONTAINER_SERVICE}"
     clients.shared.listed(scope)
+    found = 0
     async for page in documents.pages(clients, url, doing):
-        yield [posture_in(item, doing) for item in page.get("value") or ()]
+        postures = [posture_in(item, doing) for item in page.get("value") or ()]
+        found += len(postures)
+        clients.shared.listed(scope, found)
+        yield postures
 
 
 def posture_in(item: Any, doing: str) -> Posture:

@@ -51,11 +51,11 @@ async def additions(clients: Clients, cluster: ClusterId) -> tuple[ScaleSetAddit
 async def _scale_sets(clients: Clients, cluster: ClusterId, nodes: str) -> list[Document] | None:
     """Return the scale sets in the node resource group (its id). None if unreadable.
 
-    A session about a whole subscription lists it once. ARM may leave out what the caller may not see there, so a group
-    that seems to have no scale set is asked itself.
+    A session about many clusters of a subscription lists it once. ARM may leave out what the caller may not see there,
+    so a group that seems to have no scale set is asked itself.
     """
     kind = f"providers/Microsoft.Compute/virtualMachineScaleSets?api-version={_COMPUTE}"
-    if clients.shared.widest(cluster.subscription):
+    if clients.shared.about_many(cluster.subscription):
         everywhere = await whole(clients, ChangedBy.CLUSTERS, f"{cluster.subscription}/{kind}")
         prefix = f"{nodes}/".lower()
         if found := [one for one in everywhere or () if str(one.get("id") or "").lower().startswith(prefix)]:

@@ -31,6 +31,12 @@ a new role or policy assignment counts: up to 10 and about 5 minutes (sources: "
 compliance data of Azure resources").
 """
 
+MANY: Final = 20
+"""The number of clusters in listed resource groups from which on a session is about many clusters of a subscription.
+
+A list of the whole subscription then costs less than a request for each of them.
+"""
+
 _OPERATIONS: Final = re.compile(r"/providers/microsoft\.containerservice/locations/[^/]+/operation", re.IGNORECASE)
 _ONLY_ASKS: Final = re.compile(
     r"/(checkpolicyrestrictions|listclusterusercredential|microsoft\.resourcegraph/resources)$", re.IGNORECASE
@@ -65,7 +71,7 @@ class SharedReads:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._reads: dict[tuple[ChangedBy, str], _Read] = {}
-        self._listed: set[str] = set()
+        self._listed: dict[str, int] = {}
         self.too_long: set[str] = set()
         """The reads that would take more requests than they save. They are not tried again."""
         self.wrote_clusters = False
@@ -96,13 +102,19 @@ class SharedReads:
         self.wrote_clusters = self.wrote_clusters or ChangedBy.CLUSTERS in changed
         self._reads = {key: read for key, read in self._reads.items() if key[0] not in changed}
 
-    def listed(self, scope: str) -> None:
-        """Record that the clusters of a scope were listed, so that this session is about many of them."""
-        self._listed.add(scope.casefold())
+    def listed(self, scope: str, clusters: int = 0) -> None:
+        """Record that the clusters of a scope were listed, and how many there are."""
+        self._listed[scope.casefold()] = clusters
 
     def widest(self, *scopes: str) -> str | None:
         """Return the first of the scopes whose clusters were listed. None if none of them was."""
         return next((scope for scope in scopes if scope.casefold() in self._listed), None)
+
+    def about_many(self, subscription: str) -> bool:
+        """Whether this session listed all clusters of a subscription (`/subscriptions/…`), or many in its groups."""
+        key = subscription.casefold()
+        inside = sum(number for scope, number in self._listed.items() if scope.startswith(f"{key}/"))
+        return key in self._listed or inside >= MANY
 
     async def close(self) -> None:
         """End the reads that nobody waits for any more."""

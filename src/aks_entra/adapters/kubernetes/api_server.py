@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import aiohttp
 
+from aks_entra import __version__
 from aks_entra.adapters.http.network import unreachable
 from aks_entra.adapters.http.paging import PageTrail
 from aks_entra.adapters.identity.credentials import Identities, issued_at
@@ -27,6 +28,8 @@ from aks_entra.core.access.resource_access import data_action, forbidden
 from aks_entra.core.cluster import Posture, ServingCertificate
 from aks_entra.core.evidence.observations import Credential, Node, Workload
 from aks_entra.core.preflight import Inside
+from aks_entra.core.preflight.audit_callers import PROGRAM
+from aks_entra.core.rollout.owners import Owner, owner_in_namespace
 from aks_entra.errors import AksEntraError, Refused, Rejected, TryLater
 from aks_entra.ports.migration import ControlPlane, SignedIn
 
@@ -37,13 +40,14 @@ PAGE: Final = 500
 METADATA: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """The Accept header that asks the API server for metadata only, such as names and labels."""
 
+USER_AGENT: Final = f"{PROGRAM}{__version__}"
 _POOL_LABELS: Final = ("kubernetes.azure.com/agentpool", "agentpool")
 _UNAUTHORIZED: Final = 401
 _FAILED: Final = 400
 
 
 def load() -> None:
-    """Import the parts of the Kubernetes client that are used. That blocks the calling thread for up to a second."""
+    """Import the parts of the Kubernetes client that are used. That takes up to a second."""
     from kubernetes.aio import client
 
     apis = (client.AuthenticationV1Api, client.AuthorizationV1Api, client.RbacAuthorizationV1Api)
@@ -132,6 +136,24 @@ class ApiServers:
                 posture.ca.fingerprint if posture.ca else "",
             )
 
+    async def namespace_owner(self, posture: Posture, namespace: str) -> Owner | None:
+        """Return who looks after a namespace, by its labels and annotations. None if nothing says so.
+
+        Refused if there is no such namespace, or if the prover may not read it.
+        """
+        from kubernetes.aio import client
+
+        async with self.opened(posture) as api:
+            found = await answer_of(
+                client.CoreV1Api(api).read_namespace_without_preload_content(namespace, _request_timeout=self._timeout)
+            )
+        metadata = found.get("metadata") or {}
+        labels, annotations = (
+            [(str(key), str(value)) for key, value in (metadata.get(kind) or {}).items()]
+            for kind in ("labels", "annotations")
+        )
+        return owner_in_namespace(namespace, labels=labels, annotations=annotations)
+
     def listing(self, api: ApiClient, accept: str) -> Pages:
         """Return how to list the objects at a path. With `METADATA` as the Accept header, no value is read."""
 
@@ -175,12 +197,12 @@ class ApiServers:
             if not held.token:
                 return None
             configuration.api_key["BearerToken"] = f"Bearer {held.token}"
-            return client.ApiClient(configuration)
+            return _named(client.ApiClient(configuration))
         if not held.certificate or not hasattr(os, "memfd_create"):
             return None  # without anonymous memory files the certificate cannot be used
         with _in_memory(held.certificate) as certificate, _in_memory(held.key) as key:
             configuration.cert_file, configuration.key_file = certificate, key
-            api = client.ApiClient(configuration)  # reads certificate and key into its TLS context
+            api = _named(client.ApiClient(configuration))  # reads certificate and key into its TLS context
             configuration.cert_file = configuration.key_file = None
         return api
 
@@ -210,7 +232,7 @@ class ApiServers:
 
         configuration = await self._configuration(posture)
         configuration.api_key["BearerToken"] = f"Bearer {token}"
-        async with client.ApiClient(configuration) as api:
+        async with _named(client.ApiClient(configuration)) as api:
             try:
                 yield api
             except (aiohttp.ClientError, TimeoutError, OSError) as err:
@@ -272,10 +294,17 @@ async def _listed(
         f"{configuration.host}{path}{query}",
         headers={
             "Accept": accept,
+            "User-Agent": USER_AGENT,
             **({"Authorization": token} if (token := configuration.api_key.get("BearerToken")) else {}),
         },
         _request_timeout=_request_timeout,
     )
+
+
+def _named(api: ApiClient) -> ApiClient:
+    """Let a client say which program it is."""
+    api.user_agent = USER_AGENT
+    return api
 
 
 def _none_of_its_own() -> Rejected:

@@ -59,7 +59,7 @@ async def bring_in(blobs: Blobs, file: Path, tell: Callable[[str], None] = lambd
 
     Every record is checked before the first one is written. Raises Refused if the file or a record is damaged.
     """
-    for _ in _members(file):
+    for _ in members(file):
         pass
     there = set(await blobs.names(ROOT))
     added = 0
@@ -70,7 +70,7 @@ async def bring_in(blobs: Blobs, file: Path, tell: Callable[[str], None] = lambd
         batch.clear()
 
     found = 0
-    for path, content in _members(file):
+    for path, content in members(file):
         found += 1
         if path not in there:
             added += 1
@@ -82,7 +82,7 @@ async def bring_in(blobs: Blobs, file: Path, tell: Callable[[str], None] = lambd
     return added, found - added
 
 
-def _members(file: Path) -> Iterator[tuple[str, bytes]]:
+def members(file: Path) -> Iterator[tuple[str, bytes]]:
     """Return the path and the bytes of each record in an exported file, checked."""
     try:
         with tarfile.open(file, mode="r:gz") as tar:

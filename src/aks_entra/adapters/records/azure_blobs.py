@@ -1,8 +1,8 @@
 """A store of records in a container of Azure Blob Storage.
 
 A container with a time-based immutability policy lets nobody change or delete a record, not even the account's owner.
-Sources: the Azure pages "Put Blob" (`If-None-Match: *`), "List Blobs" and "Authorize access to blobs using Microsoft
-Entra ID".
+Sources: the Azure pages "Put Blob" (`If-None-Match: *`), "List Blobs", "Delete Blob", "Azure Blob Storage error codes",
+and "Authorize access to blobs using Microsoft Entra ID".
 """
 
 from __future__ import annotations
@@ -11,17 +11,22 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob.aio import BlobPrefix, ContainerClient
 
 from aks_entra.adapters.http.failures import azure
 from aks_entra.adapters.http.network import Web
 from aks_entra.adapters.http.paging import every
 from aks_entra.adapters.identity.credentials import Identities
-from aks_entra.errors import AksEntraError
+from aks_entra.errors import AksEntraError, Refused
 
 _NO_CONTAINER: Final = "ContainerNotFound"
 _THERE: Final = "BlobAlreadyExists"
+_IMMUTABLE: Final = {
+    "BlobImmutableDueToPolicy": "the container's immutability policy",
+    "BlobImmutableDueToLegalHold": "a legal hold",
+}
+_WAIT: Final = "wait until it ends, then run the command again with another archive"
 _REMEDIES: Final = {
     403: "give this identity the role Storage Blob Data Contributor on the container, and let the account's firewall "
     "pass this machine; a new role assignment counts after up to 10 minutes",
@@ -60,6 +65,19 @@ class AzureBlobs:
                     raise
                 return None
             return await found.readall()
+
+    async def remove(self, name: str) -> None:
+        """Delete a blob. Raises Refused if an immutability policy or a legal hold keeps it."""
+        with self._asking(f"remove a record from {self.where}"):
+            try:
+                await self._container.delete_blob(self._prefix + name)
+            except ResourceNotFoundError as error:
+                if getattr(error, "error_code", None) == _NO_CONTAINER:
+                    raise
+            except HttpResponseError as error:
+                if (code := str(getattr(error, "error_code", ""))) not in _IMMUTABLE:
+                    raise
+                raise Refused(f"{_IMMUTABLE[code]} keeps it", remedy=_WAIT, code=code) from None
 
     async def names(self, prefix: str) -> list[str]:
         """Return the names of all blobs that begin with the prefix. Azure sends 5,000 at a time."""

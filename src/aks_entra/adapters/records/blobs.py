@@ -1,6 +1,6 @@
-"""What a store of records needs from the place where its bytes are: create, read and list.
+"""What a store of records needs from the place where its bytes are: create, read, list, and remove what is archived.
 
-Nothing is ever changed or deleted.
+Nothing is ever changed.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ class Blobs(Protocol):
 
     async def read(self, name: str) -> bytes | None:
         """Return the bytes under a name, or None if there are none."""
+
+    async def remove(self, name: str) -> None:
+        """Remove the bytes under a name. If there are none, nothing changes."""
 
     async def names(self, prefix: str) -> list[str]:
         """Return the names that begin with the prefix, in order."""

@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,6 +37,10 @@ class FolderBlobs:
                 return None
 
         return await self._in_thread("read", found)
+
+    async def remove(self, name: str) -> None:
+        """Remove a file, and its folder if that is empty."""
+        await self._in_thread("changed", lambda: self._remove(self._root / name))
 
     async def names(self, prefix: str) -> list[str]:
         """Return the files whose path below the root begins with the prefix."""
@@ -73,7 +78,16 @@ class FolderBlobs:
         unfinished.replace(path)
         if POSIX:
             for folder in {path.parent, *(one.parent for one in new)}:
-                _flush(folder)
+                flush_folder(folder)
+
+    def _remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        folder = path.parent
+        with suppress(OSError):  # it has other records
+            folder.rmdir()
+            folder = folder.parent
+        if POSIX and folder.exists():
+            flush_folder(folder)
 
     def _walk(self, prefix: str) -> Iterator[str]:
         folder = prefix.rpartition("/")[0]
@@ -111,7 +125,7 @@ def _unfinished(path: str) -> bool:
     return path.rpartition("/")[2].startswith(".")
 
 
-def _flush(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Make a new name in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -155,11 +155,13 @@ class Approval:
     """A decision that allows exactly one request, by its digest.
 
     `separate`: one person asked and another one decided. It is False for `access grant`, which needs no second person.
+    `by` is the approver with what proves the name, as the grant says it. Empty: the approver alone, who signed in here.
     """
 
     digest: str
     approver: str
     separate: bool = False
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,9 +211,9 @@ class Grant:
         return "unreadable" if self.unreadable else stamp(self.until) if self.until else NEVER
 
 
-def description(ask: Ask, approver: str, until: datetime | None) -> str:
+def description(ask: Ask, by: str, until: datetime | None) -> str:
     """Return the description that is written with the grant: its end first, then who and why."""
-    facts = {"until": stamp(until) if until else NEVER, "for": ask.requested_by, "by": approver, "reason": ask.reason}
+    facts = {"until": stamp(until) if until else NEVER, "for": ask.requested_by, "by": by, "reason": ask.reason}
     parts = [f"{key}={' '.join(value.replace(';', ',').split())}" for key, value in facts.items() if value]
     return f"{MARK}; {'; '.join(parts)}"[:_DESCRIPTION]
 
@@ -293,7 +295,7 @@ def decide(ask: Ask, approval: Approval | None, existing: Grant | None, now: dat
         return Refuse(why=f"the request ended at {stamp(ask.end)}", remedy="make a new request")
     if existing is not None and not existing.over(now) and _lasts(existing.until, ask.end):
         return Keep(existing=existing)
-    return Write(ask=ask, until=ask.end, text=description(ask, approval.approver, ask.end))
+    return Write(ask=ask, until=ask.end, text=description(ask, approval.by or approval.approver, ask.end))
 
 
 def is_named_by_us(held: RoleAssignment) -> bool:

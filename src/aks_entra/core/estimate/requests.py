@@ -16,7 +16,7 @@ from aks_entra.core.steps import Step
 PLAN: Final[Mapping[Limit, int]] = {ARM_READS: 2, ARM_WRITES: 1, AKS_REST: 2}
 """Of one cluster more in a first plan of up to `WINDOWS_UP_TO` clusters."""
 
-WINDOWS_UP_TO: Final = 100
+WINDOWS_UP_TO: Final = 50
 """Clusters of a plan that reads the maintenance windows of each. Each read takes one of the requests that AKS allows
 once a second for all clusters of a subscription, and each cluster's CA takes one already.
 """
@@ -25,12 +25,12 @@ START: Final[Mapping[Limit, int]] = {ARM_READS: 1, ARM_WRITES: 1, AKS_REST: 1}
 """Of one cluster more, until the first step of its migration begins."""
 
 STEPS: Final[Mapping[str, Mapping[Limit, int]]] = {
-    "enable-entra": {ARM_READS: 3, ARM_WRITES: 1},
-    "prove-sign-in": {ARM_READS: 1},
-    "record-baseline": {ARM_READS: 1, ARM_WRITES: 1, AKS_REST: 1},
-    "disable-local-accounts": {ARM_READS: 3, ARM_WRITES: 2, AKS_REST: 1},
-    "rotate-certificates": {ARM_READS: 2, ARM_WRITES: 3, AKS_REST: 3},
-    "verify-outcome": {ARM_READS: 6, ARM_WRITES: 1, AKS_REST: 1},
+    "enable-entra": {ARM_READS: 2, ARM_WRITES: 1},
+    "prove-sign-in": {},
+    "record-baseline": {ARM_WRITES: 1, AKS_REST: 1},
+    "disable-local-accounts": {ARM_READS: 2, ARM_WRITES: 2, AKS_REST: 1},
+    "rotate-certificates": {ARM_READS: 2, ARM_WRITES: 2, AKS_REST: 2},
+    "verify-outcome": {ARM_READS: 4, ARM_WRITES: 1, AKS_REST: 1},
 }
 """Of each step, by its `kind`."""
 

@@ -40,6 +40,21 @@ class UpdateArgoCdSecret:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateFluxSecret:
+    """Write the new CA into the Secret with the kubeconfig by which Flux in a hub reaches the cluster.
+
+    `cluster` is the hub, as in `UpdateArgoCdSecret`. `name` (a template) is what `spec.kubeConfig.secretRef` names.
+    `key` empty: `value`, or else `value.yaml`.
+    """
+
+    cluster: str
+    name: str
+    namespace: str = "flux-system"
+    key: str = ""
+    kind: Literal["update_flux_secret"] = "update_flux_secret"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunDeployment:
     """Run a Prefect deployment (`flow/deployment`). With `wait`, it has to be completed within `timeout` seconds."""
 
@@ -59,7 +74,9 @@ class EmitEvent:
     kind: Literal["emit"] = "emit"
 
 
-Hook: TypeAlias = UpdateArgoCdSecret | RunDeployment | EmitEvent
+HubHook: TypeAlias = UpdateArgoCdSecret | UpdateFluxSecret
+"""The hooks that write into a secret in a hub."""
+Hook: TypeAlias = HubHook | RunDeployment | EmitEvent
 
 
 def words_of(hook: Hook) -> str:
@@ -68,6 +85,9 @@ def words_of(hook: Hook) -> str:
         case UpdateArgoCdSecret():
             secret = f"secret {hook.name}, " if hook.name else ""
             return f"{hook.kind} in {_hub_name(hook.cluster)} ({secret}namespace {hook.namespace})"
+        case UpdateFluxSecret():
+            key = f", key {hook.key}" if hook.key else ""
+            return f"{hook.kind} in {_hub_name(hook.cluster)} (secret {hook.name}, namespace {hook.namespace}{key})"
         case RunDeployment():
             waits = f"waits up to {in_words(hook.timeout)}" if hook.wait else "does not wait"
             return f"{hook.kind} {hook.deployment} ({_shown(hook.parameters)}{waits})"
@@ -83,7 +103,7 @@ def bound(hook: Hook) -> dict[str, Any]:
     return asdict(hook)
 
 
-def hub_of(hook: UpdateArgoCdSecret, cluster: ClusterId) -> ClusterId:
+def hub_of(hook: HubHook, cluster: ClusterId) -> ClusterId:
     """Return the hub of a cluster. Raises `ValueError` if the hook's text names no cluster."""
     if hook.cluster.startswith("/"):
         return ClusterId.parse(hook.cluster)

@@ -6,10 +6,13 @@ A hook proves nothing about the cluster. Its result stands beside the proofs, an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from aks_entra.core.evidence.hook_runs import HookRan, HookStatus
 from aks_entra.core.evidence.observations import CertificatesRotated, Evidence, StateSeen
-from aks_entra.core.hooks.model import Hook
+from aks_entra.core.hooks.model import Hook, words_of
+
+AGAIN: Final = "aks-entra migrate --resume RUN: it asks for an approval, and runs the hooks that are not done"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +22,14 @@ class HookEnd:
     status: HookStatus
     detail: str
     remedy: str = ""
+
+
+STOPPED: Final = HookEnd(status=HookStatus.NOT_RUN, detail="the run was stopped", remedy=AGAIN)
+"""What came of the hooks that had not begun when somebody stopped the run."""
+INTERRUPTED: Final = HookEnd(
+    status=HookStatus.FAILED, detail="the run was stopped while it ran, and its end was not seen", remedy=AGAIN
+)
+"""What came of the hook that ran at that time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +52,26 @@ def due(after: tuple[Hook, ...], evidence: tuple[Evidence, ...]) -> tuple[DueHoo
         return ()
     done = {one.place for one in last_runs(evidence) if one.status is HookStatus.DONE and one.ca == rotated.ca_after}
     return tuple(DueHook(place=place, hook=hook) for place, hook in enumerate(after) if place not in done)
+
+
+def unsaid(after: tuple[Hook, ...], evidence: tuple[Evidence, ...]) -> tuple[DueHook, ...]:
+    """Return the hooks of which nothing is known for the CA of the newest rotation. None without a rotation."""
+    rotated = rotation_in(evidence)
+    said = {one.place for one in evidence if isinstance(one, HookRan) and rotated and one.ca == rotated.ca_after}
+    return tuple(one for one in due(after, evidence) if one.place not in said)
+
+
+def result_of(one: DueHook, rotated: CertificatesRotated, end: HookEnd, *, at: str) -> HookRan:
+    """Return how a hook ended after a rotation as evidence. `at` is ISO 8601."""
+    return HookRan(
+        at=at,
+        place=one.place,
+        hook=words_of(one.hook),
+        status=end.status,
+        detail=end.detail,
+        remedy=end.remedy,
+        ca=rotated.ca_after,
+    )
 
 
 def not_yet(rotated: CertificatesRotated, evidence: tuple[Evidence, ...], *, may_write: bool) -> str:

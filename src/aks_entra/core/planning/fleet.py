@@ -112,6 +112,7 @@ class StageSpec:
     gate_after: bool | Gate = False
     batch_size: int | None = None
     max_concurrency_per_subscription: int | None = None
+    after: tuple[Hook, ...] = ()
 
 
 class ReadAs(StrEnum):
@@ -181,6 +182,7 @@ def arrange(stages: tuple[StageSpec, ...], postures: tuple[Posture, ...]) -> tup
                     gate_after=stage.gate_after,
                     batch_size=stage.batch_size,
                     max_concurrency_per_subscription=stage.max_concurrency_per_subscription,
+                    after=stage.after,
                 )
             )
     return tuple(arranged)

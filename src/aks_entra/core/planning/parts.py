@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.hooks.model import Hook
 from aks_entra.core.planning.fleet import ONE_STAGE, Fleet, Selector
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.planning.prover import Prover, ProverSpec
@@ -31,19 +32,19 @@ def parts_of(fleet: Fleet, stages: tuple[Stage, ...], *, largest: int = LARGEST)
     `largest`: how many clusters a part has at most.
     """
     specs = {(stage.name, group.name): group for stage in fleet.stages for group in stage.groups}
-    found: dict[tuple[str, ProverSpec | None], list[ClusterId]] = {}
+    found: dict[tuple[str, ProverSpec | None, tuple[Hook, ...]], list[ClusterId]] = {}
     for stage in stages:
         for group in stage.groups:
             prover = specs[stage.name, group.name].prover or fleet.prover
             if group.work_queue or prover != fleet.prover:
-                found.setdefault((group.work_queue, prover), []).extend(group.members)
+                found.setdefault((group.work_queue, prover, stage.after), []).extend(group.members)
     return tuple(
         FleetPart(
-            fleet=_only(fleet, clusters[start : start + largest], prover),
+            fleet=_only(replace(fleet, after=(*fleet.after, *after)), clusters[start : start + largest], prover),
             work_queue=work_queue,
             clusters=tuple(clusters[start : start + largest]),
         )
-        for (work_queue, prover), clusters in found.items()
+        for (work_queue, prover, after), clusters in found.items()
         for start in range(0, len(clusters), largest)
     )
 

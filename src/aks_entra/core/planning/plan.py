@@ -11,7 +11,7 @@ from aks_entra.core.evidence.rotation_debt import Debt
 from aks_entra.core.hooks.model import Hook, bound
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.planning.prover import Prover
-from aks_entra.core.planning.rollout import MemberGroup, Soak, Stage, joined
+from aks_entra.core.planning.rollout import MemberGroup, Soak, Stage, hooks_of, joined
 from aks_entra.core.preflight import Case, Facts, Finding, Severity, Skip, denies_local_accounts, preflight
 from aks_entra.core.steps import (
     AssignDenyPolicy,
@@ -172,6 +172,11 @@ class FleetPlan(Memoized):
         """Return one cluster's plan. Raises `KeyError`."""
         by_key = self.once("by key", lambda: {plan.cluster.key: plan for plan in reversed(self.clusters)})
         return by_key[cluster.key]
+
+    def hooks_of(self, cluster: ClusterId) -> tuple[Hook, ...]:
+        """Return the hooks after the rotation of a cluster: the plan's, then those of its stage."""
+        by_key = self.once("hooks", lambda: hooks_of(self.stages, self.after))
+        return by_key.get(cluster.key, self.after)
 
     def prover_of(self, cluster: ClusterId) -> Prover:
         """Return who proves sign-in at a cluster: the prover of its group, or the plan's."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import in_words
+from aks_entra.core.hooks.model import Hook, bound
 from aks_entra.core.planning.gates import Gate, Side
 from aks_entra.core.planning.prover import Prover
 
@@ -75,6 +76,7 @@ class Stage:
     gate_after: bool | Gate = False
     batch_size: int | None = None  # clusters in one process; None: all of them
     max_concurrency_per_subscription: int | None = None
+    after: tuple[Hook, ...] = ()  # what happens after the rotation of each of its clusters, besides the plan's hooks
 
     def gate(self, side: Side, *, ungated: bool = True) -> Gate | None:
         """Return the gate on one side, or None if there is no gate.
@@ -134,7 +136,14 @@ class Stage:
         for name in ("batch_size", "max_concurrency_per_subscription"):
             if (value := getattr(self, name)) is not None:
                 found[name] = value
+        if self.after:
+            found["after"] = [bound(hook) for hook in self.after]
         return found
+
+
+def hooks_of(stages: Iterable[Stage], after: tuple[Hook, ...]) -> Mapping[str, tuple[Hook, ...]]:
+    """Return the hooks of each cluster (by key) in their order: those of all clusters, then those of its stage."""
+    return {member.key: (*after, *stage.after) for stage in stages for member in stage.members}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,9 +19,12 @@ _STATIC: Final = frozenset({"clusteradmin", "clusteruser"})
 _READS: Final = frozenset({"get", "list", "watch"})
 _REFUSED: Final = 401
 _ACCOUNT: Final = "system:serviceaccount:"
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _NODE: Final = "system:node:"
 _CONTROLLERS: Final = "system:serviceaccount:kube-system:"
 _CONTROL_PLANE: Final = ("kube-controller-manager/", "cloud-controller-manager/")
+PROGRAM: Final = "aks-entra/"
+"""How the user agent begins that this program sends to API servers. Anybody else can send it too."""
 
 
 class Holds(StrEnum):
@@ -56,11 +59,15 @@ class Call:
     count: int = 1
     first: str = ""  # the first of several requests; empty: `at`
     hours: tuple[str, ...] = ()  # of several requests: the beginnings of the hours in which there was one
+    namespaces: tuple[str, ...] = ()  # of the objects that it was about; empty text: an object of no namespace, or all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """One caller that stops working: the requests with the same credential, program and name."""
+    """One caller that stops working: the requests with the same credential, program and name.
+
+    `namespace` is that of its service account, or the only one that its requests were about. Empty: neither.
+    """
 
     holds: Holds
     username: str
@@ -69,6 +76,7 @@ class Caller:
     verbs: tuple[str, ...]
     count: int
     last_seen: str
+    namespace: str = ""
 
     @property
     def words(self) -> str:
@@ -94,7 +102,9 @@ class AuditedCallers:
     """What a cluster's audit log shows. `complete`: it contains reads, so a missing caller means something.
 
     `missing` says which other part of the log was not seen. The log is not complete then. `hours`: the beginnings of
-    the hours (ISO 8601, UTC) in which the log has requests of the control plane; empty: nobody counted them.
+    the hours (ISO 8601, UTC) in which the log has requests of the control plane; empty: nobody counted them. `claimed`:
+    those requests of the callers whose user agent is this program's, each with its time (similar ones of a second may
+    be one `Call`).
     """
 
     since: str
@@ -104,11 +114,12 @@ class AuditedCallers:
     callers: tuple[Caller, ...] = ()
     missing: str = ""
     hours: tuple[str, ...] = ()
+    claimed: tuple[tuple[Holds, Call], ...] = ()
 
 
 def who_breaks(calls: Iterable[Call]) -> AuditedCallers | None:
     """Group a cluster's audited requests by the callers that stop working. Returns None if there are no requests."""
-    seen: set[str] = set()
+    seen: set[int] = set()
     kept: list[tuple[Holds, Call]] = []
     accounts: list[Call] = []
     nodes: set[str] = set()
@@ -116,9 +127,10 @@ def who_breaks(calls: Iterable[Call]) -> AuditedCallers | None:
     since = until = ""
     events, reads, whole = 0, False, True
     for call in calls:
-        if call.id and call.id in seen:
-            continue
-        seen.add(call.id)
+        if call.id:
+            if (request := _request(call)) in seen:
+                continue
+            seen.add(request)
         events += call.count
         hours.update(call.hours)
         first = call.first or call.at
@@ -142,9 +154,24 @@ def who_breaks(calls: Iterable[Call]) -> AuditedCallers | None:
         until=until,
         events=events,
         complete=reads and whole,
-        callers=_grouped(kept),
+        callers=callers_of(kept),
         hours=tuple(sorted(hours)),
+        claimed=tuple(one for one in kept if claims_to_be_ours(one[1].user_agent)),
     )
+
+
+def _request(call: Call) -> int:
+    """Return a hash of what the entries of one request have in common. Clients choose the id, so it is not enough.
+
+    Python's hashes of texts have a secret of the process: nobody makes two requests with the same one.
+    """
+    who = (call.username, call.user_agent, call.address, call.credential, call.groups, call.entra, call.in_pod)
+    return hash((call.cluster, call.id, call.at, call.verb, call.status, *who))
+
+
+def claims_to_be_ours(user_agent: str) -> bool:
+    """Whether a user agent is this program's. Log Analytics compares as this function does."""
+    return user_agent.casefold().startswith(PROGRAM)
 
 
 def _holds(call: Call) -> Holds | None:
@@ -167,7 +194,8 @@ def _controls(call: Call) -> bool:
     return call.username.startswith(_CONTROLLERS) and call.user_agent.startswith(_CONTROL_PLANE)
 
 
-def _grouped(kept: list[tuple[Holds, Call]]) -> tuple[Caller, ...]:
+def callers_of(kept: Iterable[tuple[Holds, Call]]) -> tuple[Caller, ...]:
+    """Group requests by credential, name and program: those of administrators first, then those with most requests."""
     together: dict[tuple[Holds, str, str], list[Call]] = {}
     for holds, call in kept:
         together.setdefault((holds, call.username, call.user_agent), []).append(call)
@@ -180,7 +208,18 @@ def _grouped(kept: list[tuple[Holds, Call]]) -> tuple[Caller, ...]:
             verbs=tuple(sorted({call.verb for call in calls})),
             count=sum(call.count for call in calls),
             last_seen=max(call.at for call in calls),
+            namespace=_namespace(username, calls),
         )
         for (holds, username, agent), calls in together.items()
     ]
     return tuple(sorted(found, key=lambda one: (list(Holds).index(one.holds), -one.count, one.username)))
+
+
+def _namespace(username: str, calls: list[Call]) -> str:
+    """Return the namespace that a caller belongs to, if it is a name that Kubernetes allows."""
+    if username.startswith(_ACCOUNT):
+        name, _, _ = username.removeprefix(_ACCOUNT).partition(":")
+    else:
+        touched = {namespace for call in calls for namespace in call.namespaces}
+        name = touched.pop() if len(touched) == 1 else ""
+    return name if _NAMESPACE.fullmatch(name) else ""

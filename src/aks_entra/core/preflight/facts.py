@@ -183,9 +183,10 @@ class NodeDisruption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubSeen:
-    """The hub of a hook that writes the new CA there.
+    """The hub of a hook that writes the new CA there. `program`: whose secret it is, Argo CD or Flux.
 
-    `secrets` names Argo CD's secrets for this cluster. None: the hub could not be read, and `problem` says why.
+    `secrets` names the secrets for this cluster. None: the hub could not be read, and `problem` says why. Otherwise
+    `problem` says why the program will not sign in with its secret after the rotation.
     """
 
     hub: str
@@ -193,6 +194,8 @@ class HubSeen:
     secrets: tuple[str, ...] | None
     problem: str = ""
     remedy: str = ""
+    program: str = "Argo CD"
+    hook: str = "update_argocd_secret"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

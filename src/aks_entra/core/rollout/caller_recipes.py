@@ -41,7 +41,8 @@ class Recipe:
 _GET_CREDENTIALS: Final = "az aks get-credentials --subscription {subscription} -g {group} -n {name}"
 OUTSIDE: Final = Recipe(
     title="A service account from outside",
-    move=f"let the program sign in with workload identity (`{_IN_A_POD}`), then delete the account's token Secret",
+    move=f"let the program sign in with workload identity (`{_IN_A_POD}`, or a new kubeconfig that calls it: kubelogin "
+    "does not convert one with a token), then delete the account's token Secret",
 )
 UNKNOWN: Final = Recipe(
     title="An unknown program",
@@ -49,22 +50,31 @@ UNKNOWN: Final = Recipe(
     + _GET_CREDENTIALS
     + " -f FILE` and `kubelogin convert-kubeconfig -l workloadidentity --kubeconfig FILE`",
 )
+FLUX: Final = Recipe(
+    title="Flux",
+    move="give the Kustomization or HelmRelease `spec.kubeConfig.configMapRef` with `provider: azure` and "
+    "`cluster: <ARM id>`, and remove `secretRef`",
+)
 _BY_PROGRAM: Final[tuple[tuple[str, Recipe], ...]] = (
+    (
+        r"^aks-entra/",
+        Recipe(
+            title="aks-entra itself",
+            move="find who called: a run that ended before it stored its evidence, aks-entra of another installation, "
+            "a plan that read with the admin credential, or a program that sends this user agent",
+        ),
+    ),
     (
         r"argocd|argo-cd",
         Recipe(
             title="Argo CD",
-            move="in the cluster's Secret (label `argocd.argoproj.io/secret-type: cluster`) replace the credential by "
-            '`execProviderConfig` with `"command": "argocd-k8s-auth", "args": ["azure"]`',
+            move="in the cluster's Secret (label `argocd.argoproj.io/secret-type: cluster`) replace the credential in "
+            '`config` by `execProviderConfig` with `"command": "argocd-k8s-auth", "args": ["azure"]`; leave `server`',
         ),
     ),
     (
         r"kustomize-controller|helm-controller|flux",
-        Recipe(
-            title="Flux",
-            move="give the Kustomization or HelmRelease `spec.kubeConfig.configMapRef` with `provider: azure` and "
-            "`cluster: <ARM id>`, and remove `secretRef`",
-        ),
+        FLUX,
     ),
     (
         r"terraform",

@@ -13,7 +13,10 @@ from typing import Final
 
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import in_words, stamp, when
-from aks_entra.core.preflight.audit_callers import AuditedCallers, Caller
+from aks_entra.core.evidence.observations import CredentialTried
+from aks_entra.core.preflight.audit_callers import AuditedCallers, Caller, callers_of, claims_to_be_ours
+from aks_entra.core.rollout.own_tries import own_tries
+from aks_entra.core.rollout.owners import Owner
 
 LEAD: Final = timedelta(hours=2)
 """How much more of a log is read than the quiet time, to see that it began before that."""
@@ -22,31 +25,35 @@ LATE: Final = timedelta(minutes=30)
 LOOKS: Final = 24
 """How often the logs are read again in the quiet time; not more than each quarter of an hour, and at least each 6 h."""
 _HOUR: Final = timedelta(hours=1)
-_OWNERS: Final = ("owner", "team", "contact")
-"""Tags of a cluster that say who looks after it, the first that is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """What was read of a cluster's audit log, or why nothing was (`unknown`)."""
+    """What was read of a cluster's audit log, or why nothing was (`unknown`).
+
+    `tries`: our own tries of credentials of the cluster, as our evidence has them.
+    """
 
     log: AuditedCallers | None = None
     unknown: str = ""
+    tries: tuple[CredentialTried, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listened:
     """What a cluster's audit log says at a gate: callers that remain, or why that is unknown; the log is quiet if not.
 
-    `since`: the last call with an old credential that the log shows, ISO 8601; empty: it shows none. `owner`: who looks
-    after the cluster, by its tags.
+    `since`: the last call with an old credential that the log shows, ISO 8601; empty: it shows none. `owners`: who
+    looks after the cluster, and after the namespaces of its callers. `own`: this program's own tries of a credential
+    that it held, which do not count.
     """
 
     cluster: ClusterId
     callers: tuple[Caller, ...] = ()
     unknown: str = ""
     since: str = ""
-    owner: str = ""
+    owners: tuple[Owner, ...] = ()
+    own: tuple[Caller, ...] = ()
 
     @property
     def quiet(self) -> bool:
@@ -69,11 +76,14 @@ def listen(cluster: ClusterId, heard: Heard | None, quiet: int, now: datetime) -
     if heard is None or heard.log is None:
         return Listened(cluster=cluster, unknown=heard.unknown if heard and heard.unknown else "nobody read its log")
     begins = now - timedelta(seconds=quiet)
+    ours, others = own_tries(heard.log.claimed, heard.tries)
+    callers = (*(one for one in heard.log.callers if not claims_to_be_ours(one.user_agent)), *callers_of(others))
     return Listened(
         cluster=cluster,
-        callers=tuple(one for one in heard.log.callers if not _before(one.last_seen, begins)),
+        callers=_not_before(begins, callers),
         unknown=_not_covered(heard.log, begins, now),
-        since=max((one.last_seen for one in heard.log.callers), default=""),
+        since=max((one.last_seen for one in callers), default=""),
+        own=_not_before(begins, callers_of(ours)),
     )
 
 
@@ -112,12 +122,6 @@ def words_of(shut: tuple[Listened, ...], quiet: int) -> str:
     return f"quiet {in_words(quiet)}: {'; '.join(said) or 'no log was read'}"
 
 
-def owner_in(tags: Iterable[tuple[str, str]]) -> str:
-    """Return who looks after a cluster, by its tags `owner`, `team` or `contact`. Empty if none of them is there."""
-    known = {name.casefold(): value for name, value in tags}
-    return next((known[name] for name in _OWNERS if known.get(name)), "")
-
-
 def _not_covered(log: AuditedCallers, begins: datetime, now: datetime) -> str:
     """Return why a log does not prove that nobody called since `begins`. Empty if it does."""
     if log.missing:
@@ -136,6 +140,10 @@ def _not_covered(log: AuditedCallers, begins: datetime, now: datetime) -> str:
         more = f" and in {len(absent) - 1} more hours" if len(absent) > 1 else ""
         return f"its audit log has no request of the control plane in the hour from {absent[0]} on{more}"
     return ""
+
+
+def _not_before(moment: datetime, callers: Iterable[Caller]) -> tuple[Caller, ...]:
+    return tuple(one for one in callers if not _before(one.last_seen, moment))
 
 
 def _before(at: str, moment: datetime) -> bool:

@@ -5,8 +5,8 @@ Times are ISO 8601 in UTC. An empty time says that it did not happen before the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Final, Literal
 
@@ -17,6 +17,8 @@ from aks_entra.core.planning.gates import Side
 
 INTERRUPTED: Final = frozenset({"FAILED", "CRASHED", "CANCELLED"})
 """Types of final states of a run (Prefect's) after which its work is not complete."""
+UNCONFIRMED: Final = "; Prefect no longer knows the run, so only the record says it"
+"""What follows a decision whose run was lost, for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,10 @@ class SignatureProof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A person's decision at a gate, as a report keeps it. `approver` is a claim, unless there are signatures."""
+    """A person's decision at a gate, as a report keeps it. `approver` is a claim, unless there are signatures.
+
+    `unconfirmed`: Prefect's server no longer knows the run that asked, so that only the record says what was decided.
+    """
 
     decision: Literal["approve", "reject"]
     approver: str
@@ -59,6 +64,7 @@ class Decision:
     signatures: tuple[SignatureProof, ...] = ()
     voluntary: bool = False  # nobody was required to sign
     unproven: str = ""  # why a signature that nobody required proves nothing
+    unconfirmed: bool = False
 
     @classmethod
     def of(cls, approval: Approval, signatures: tuple[SignatureProof, ...]) -> Decision:
@@ -90,13 +96,14 @@ class Decision:
     @property
     def by(self) -> str:
         """Who decided, for people, and whether that is proven."""
-        return f"{self.approver}, {self.proof}"
+        return f"{self.approver}, {self.proof}{UNCONFIRMED if self.unconfirmed else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
     """One time that people were asked at a gate, and what they answered.
 
+    `asked_at`: empty if Prefect's server no longer knows the run that asked.
     `decision`: None if nobody answered, if the form refused the answer, or if no record of the decision can be read.
     """
 
@@ -165,11 +172,15 @@ class CoordinatorHistory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UngatedDecision:
-    """A person's decision that stages may begin without an approval. `by` is a claim."""
+    """A person's decision that stages may begin without an approval. `by` is a claim.
+
+    `unconfirmed`: Prefect's server knows no run that was started with it.
+    """
 
     by: str
     reason: str
     at: str
+    unconfirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,3 +229,31 @@ def askings_in(
                 (asked.question, Asking(asked_at=stamp(asked.at), answered_at=answered, decision=decision)),
             )
     return tuple(found)
+
+
+def askings_of_lost_runs(
+    decisions: Iterable[Approval],
+    known: Collection[str],
+    signatures: Callable[[Approval], tuple[SignatureProof, ...]],
+) -> tuple[tuple[str, Asking], ...]:
+    """Return the answers that runs which Prefect's server lost were given, each with its pause key, oldest first.
+
+    Nothing but their records is left, so each decision is unconfirmed.
+
+    Args:
+        decisions: recorded approvals and rejections. A record may be there twice.
+        known: ids of the runs that the server knows. Their history says what was decided there.
+        signatures: returns what the signatures of an approval say.
+    """
+    lost = {one for one in decisions if one.at and one.question and one.run and one.run not in known}
+    return tuple(
+        (
+            one.question,
+            Asking(
+                asked_at="",
+                answered_at=one.at,
+                decision=replace(Decision.of(one, signatures(one)), unconfirmed=True),
+            ),
+        )
+        for one in sorted(lost, key=lambda one: (one.at, one.question, one.run))
+    )

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from aks_entra.core.cluster import ClusterId, Identity
+from aks_entra.core.evidence.hook_runs import HookRan, HookStatus
 from aks_entra.core.evidence.observations import (
     LOOKING,
     CertificatesRotated,
@@ -21,7 +22,17 @@ from aks_entra.core.evidence.observations import (
     StateSeen,
 )
 from aks_entra.core.evidence.rotation_debt import Debt, OldCredentials, Record
-from aks_entra.core.hooks.results import last_runs, left, sentence
+from aks_entra.core.hooks.model import Hook
+from aks_entra.core.hooks.results import (
+    AGAIN,
+    HookEnd,
+    last_runs,
+    left,
+    result_of,
+    rotation_in,
+    sentence,
+    unsaid,
+)
 from aks_entra.core.planning.plan import ClusterPlan
 from aks_entra.core.steps import AssignDenyPolicy, Guarded, Step, writes
 from aks_entra.core.target import AzureRbac, Target
@@ -46,6 +57,7 @@ __all__ = [
     "unfinished",
     "unstarted",
     "with_hooks",
+    "with_hooks_not_run",
     "written",
 ]
 
@@ -228,13 +240,39 @@ def written(evidence: tuple[Evidence, ...]) -> tuple[str, ...]:
 
 
 def with_hooks(verdict: Verdict) -> Verdict:
-    """Return the verdict with what the hooks in its evidence came to. The outcome stays what the proofs say."""
+    """Return the verdict with what the hooks in its evidence came to. The outcome stays what the proofs say.
+
+    What it said before about hooks is replaced.
+    """
+    runs = [one for one in verdict.evidence if isinstance(one, HookRan)]
+    before = {sentence(one) for one in runs}
+    proofs = tuple(one for one in verdict.because if one not in before)
     missed = left(verdict.evidence)
     done = tuple(sentence(one) for one in last_runs(verdict.evidence) if one not in missed)
     missing = tuple(sentence(one) for one in missed)
-    said = (*missing, *verdict.because) if verdict.outcome is Outcome.VERIFIED else (*verdict.because, *missing)
+    said = (*missing, *proofs) if verdict.outcome is Outcome.VERIFIED else (*proofs, *missing)
+    own = "" if verdict.next in {one.remedy for one in runs} else verdict.next
     remedy = next((one.remedy for one in missed if one.remedy), "")
-    return replace(verdict, because=(*said, *done), next=verdict.next or remedy)
+    return replace(verdict, because=(*said, *done), next=own or remedy)
+
+
+def with_hooks_not_run(
+    verdict: Verdict, after: tuple[Hook, ...], kept: tuple[HookRan, ...], why: str, *, at: str
+) -> Verdict:
+    """Return the verdict of a cluster that ended before all its hooks ran: each of them has a result in it.
+
+    `kept` holds the results that were stored one by one. A hook without one was not run, and `why` says why. If the
+    evidence shows no rotation, no hook was due. `at` is ISO 8601.
+    """
+    rotated = rotation_in(verdict.evidence)
+    if rotated is None or not unsaid(after, verdict.evidence):
+        return verdict
+    runs = sorted({one for one in (*verdict.evidence, *kept) if isinstance(one, HookRan)}, key=lambda one: one.at)
+    proofs = tuple(one for one in verdict.evidence if not isinstance(one, HookRan))
+    evidence = (*proofs, *runs)
+    end = HookEnd(status=HookStatus.NOT_RUN, detail=why, remedy=AGAIN)
+    left_out = tuple(result_of(one, rotated, end, at=at) for one in unsaid(after, evidence))
+    return with_hooks(replace(verdict, evidence=(*evidence, *left_out)))
 
 
 def judge(plan: ClusterPlan, evidence: tuple[Evidence, ...], records: tuple[Record, ...] = ()) -> Verdict:

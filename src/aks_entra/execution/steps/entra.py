@@ -33,7 +33,7 @@ async def set_entra(engine: Engine, job: Job, step: EnableEntra | UpdateEntra) -
     unknown = [name for name in wanted.admin_groups if ":" in name]
     if unknown:
         raise Refused(f"admin group {unknown[0]} does not exist any more", remedy="plan again")
-    posture = await engine.watch.at_rest(cluster)
+    posture = await engine.at_rest(cluster, recent=True)
     if write_guards.entra_differences(wanted, posture):
         write_guards.as_expected(expected, posture)
         await engine.ask_again(job, step, await engine.with_ca(posture))
@@ -43,7 +43,7 @@ async def set_entra(engine: Engine, job: Job, step: EnableEntra | UpdateEntra) -
         else:
             call = engine.ports.arm.update_entra(cluster, expected, ids, step.azure_rbac)
         await engine.finish(job, step, await call)
-        posture = await engine.watch.at_rest(cluster)
+        posture = await engine.at_rest(cluster)
         write_guards.effect_seen(
             write_guards.entra_differences(wanted, posture), "the update ended well, but ARM shows a difference"
         )

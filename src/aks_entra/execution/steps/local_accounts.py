@@ -23,7 +23,7 @@ async def disable_local_accounts(engine: Engine, job: Job, step: DisableLocalAcc
     """Prove sign-in, disable local accounts, and check that Azure refuses admin credentials."""
     cluster, arm = job.plan.cluster, engine.ports.arm
     proven: tuple[Evidence, ...] = ()
-    posture = await engine.observe(cluster)
+    posture = await engine.observe(cluster, recent=True)
     if posture.local_accounts:
         expected = await engine.expected_before(job, step)
         write_guards.as_expected(expected, posture)
@@ -33,7 +33,7 @@ async def disable_local_accounts(engine: Engine, job: Job, step: DisableLocalAcc
             proven = (await sign_in.prove(engine, job, posture, Moment.BEFORE),)
         await engine.ask_again(job, step, posture)
         await engine.finish(job, step, await arm.set_local_accounts(cluster, expected, enabled=False))
-        posture = await engine.watch.at_rest(cluster)
+        posture = await engine.at_rest(cluster)
         write_guards.effect_seen(
             ("local accounts are on",) if posture.local_accounts else (), "the update ended well, but"
         )

@@ -16,7 +16,7 @@ from aks_entra.probes import checks, doors, old_credentials
 
 async def verify_nodes(engine: Engine, job: Job, _: VerifyOutcome) -> tuple[Evidence, ...]:
     """Check that a member gets in, and that nodes and workloads are back after a settling time."""
-    posture = await engine.observe(job.plan.cluster)
+    posture = await engine.observe(job.plan.cluster, recent=True)
     rotated = await _rotation_by_earlier_run(engine, job, posture)
     proven = await sign_in.prove_lately(engine, job, posture, Moment.AFTER)
     return (
@@ -43,7 +43,7 @@ async def verify_old_credentials(engine: Engine, job: Job, _: VerifyOutcome) -> 
 async def _last_look(engine: Engine, job: Job) -> tuple[Evidence, ...]:
     """Try old credentials next to a member, check that ARM refuses new ones, and read the final state."""
     cluster, evidence = job.plan.cluster, list[Evidence]()
-    posture = await engine.observe(cluster)
+    posture = await engine.observe(cluster, recent=True)
     held = engine.of(cluster).held
     older = held is not None and held.ca != posture.ca
     tried = await try_credentials(engine, job, posture, Moment.AFTER if job.plan.rotates or older else Moment.BEFORE)

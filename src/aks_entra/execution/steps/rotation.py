@@ -29,7 +29,7 @@ async def record_baseline(engine: Engine, job: Job, step: RecordBaseline) -> tup
             engine.of(cluster).held = answer
         else:
             refused = (answer,)
-    baseline = await store_baseline(engine, job, await engine.read(cluster))
+    baseline = await store_baseline(engine, job, await engine.read_lately(cluster))
     return refused if job.plan.rotates else (*baseline.issued, *refused)
 
 
@@ -59,7 +59,7 @@ async def store_baseline(engine: Engine, job: Job, posture: Posture, *, closed_a
 async def rotate(engine: Engine, job: Job, step: RotateCertificates) -> tuple[Evidence, ...]:
     """Rotate while the CA is still the one in the plan. Wait for a rotation that runs already; never start a second."""
     cluster = job.plan.cluster
-    found, posture = await engine.watch.found_and_at_rest(cluster)
+    found, posture = await engine.found_and_at_rest(cluster, recent=True)
     if found.rotating:
         engine.authorities.forget(cluster)
     attached, posture = found.rotating, await engine.with_ca(posture)
@@ -75,7 +75,9 @@ async def rotate(engine: Engine, job: Job, step: RotateCertificates) -> tuple[Ev
             *await try_credentials(engine, job, posture, Moment.BEFORE),
         )
         await engine.ask_again(job, step, posture)
-        await write_guards.same_ca(engine.ports.arm, cluster, step.ca_before)
+        now = await engine.with_ca(await engine.ports.arm.cluster(cluster), serving=True)
+        write_guards.as_expected(expected, now)
+        write_guards.same_ca(checks.authority(now), step.ca_before)
         await engine.still_ours(cluster)
         engine.of(cluster).asked_at = engine.stamp()
         engine.authorities.forget(cluster)

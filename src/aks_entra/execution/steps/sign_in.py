@@ -24,7 +24,7 @@ _MINUTE: Final = timedelta(minutes=1)
 
 async def prove_sign_in(engine: Engine, job: Job, _: ProveSignIn) -> tuple[Evidence, ...]:
     """Sign in at this API server with a fresh token, before anything is closed."""
-    return (await prove(engine, job, await engine.read(job.plan.cluster), Moment.BEFORE),)
+    return (await prove(engine, job, await engine.read_lately(job.plan.cluster), Moment.BEFORE),)
 
 
 async def prove_lately(engine: Engine, job: Job, posture: Posture, moment: Moment) -> SignInProven:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from aks_entra.adapters.arm.shared_reads import FRESH, ChangedBy, SharedReads
+from aks_entra.adapters.arm.shared_reads import FRESH, MANY, ChangedBy, SharedReads
 from aks_entra.errors import Refused
 
 LOCKS = "/subscriptions/s/providers/Microsoft.Authorization/locks"
@@ -110,6 +110,17 @@ async def test_the_widest_scope_that_was_listed_is_told() -> None:
     assert shared.widest("/subscriptions/s", "/subscriptions/s/resourceGroups/g") is None
     shared.listed("/subscriptions/S/resourcegroups/g")
     assert shared.widest("/subscriptions/s", "/subscriptions/s/resourceGroups/g") == "/subscriptions/s/resourceGroups/g"
+
+
+async def test_a_session_is_about_many_clusters_of_a_subscription_that_it_listed_or_of_its_groups() -> None:
+    shared = SharedReads()
+    shared.listed("/subscriptions/S/resourceGroups/a", MANY - 1)
+    shared.listed("/subscriptions/t/resourceGroups/a", MANY)
+    shared.listed("/subscriptions/s2/resourceGroups/a", MANY)
+    assert [shared.about_many(f"/subscriptions/{one}") for one in ("s", "t", "u")] == [False, True, False]
+    shared.listed("/subscriptions/s/resourceGroups/b", 1)
+    shared.listed("/subscriptions/u")
+    assert [shared.about_many(f"/subscriptions/{one}") for one in ("s", "u")] == [True, True]
 
 
 async def test_the_end_of_a_session_ends_reads_that_still_run() -> None:

@@ -24,6 +24,7 @@ from aks_entra.core.access.grants import (
 )
 from aks_entra.core.access.principals import Principal
 from aks_entra.core.cluster import Identity
+from aks_entra.core.planning.approval import Approval as Decision
 from tests.support.access_cases import (
     APPROVED,
     CLUSTER,
@@ -135,7 +136,18 @@ def test_what_is_missing_or_ends_sooner_is_written(existing: Grant | None) -> No
     decision = decide(ask(), APPROVED, existing, NOW)
     assert isinstance(decision, Write)
     assert decision.until == ask().end
-    assert "by=erin" in decision.text
+    assert "; by=erin; " in decision.text
+
+
+@pytest.mark.parametrize(("signed", "said"), [((), "a claim"), (("{}",), "signed at Microsoft Entra ID")])
+def test_a_grant_says_whether_its_approver_is_a_claim(signed: tuple[str, ...], said: str) -> None:
+    shown = Decision(
+        plan="p", stage="s", moment="before", decision="approve", approver="erin", reason="CHG-1", signed=signed
+    )
+    decision = decide(ask(), replace(APPROVED, by=shown.by), None, NOW)
+    assert isinstance(decision, Write)
+    assert f"; by=erin, {said}; " in decision.text
+    assert end_in(decision.text) == (ask().end, False)
 
 
 def test_a_request_for_good_replaces_one_that_ends() -> None:

@@ -17,6 +17,7 @@ from aks_entra.core.hooks.model import (
     Hook,
     RunDeployment,
     UpdateArgoCdSecret,
+    UpdateFluxSecret,
     after_rotation,
     fields_in,
     filled,
@@ -24,16 +25,17 @@ from aks_entra.core.hooks.model import (
     hub_of,
     words_of,
 )
-from aks_entra.core.hooks.results import due, last_runs, not_yet, rotation_in
+from aks_entra.core.hooks.results import AGAIN, due, last_runs, not_yet, rotation_in
 from aks_entra.core.planning.plan import FleetPlan, plan_cluster
-from aks_entra.core.planning.rollout import MemberGroup, Stage
-from aks_entra.core.rollout.state import counts_against, weigh_stage
-from aks_entra.core.verdict.verdict import Outcome, is_final, judge, with_hooks
+from aks_entra.core.planning.rollout import MemberGroup, Soak, Stage
+from aks_entra.core.rollout.state import counts_against, weigh_stage, without_an_end
+from aks_entra.core.verdict.verdict import Outcome, Verdict, is_final, judge, with_hooks, with_hooks_not_run
 from tests.support.cases import NEW_CA, NOW, SHOP, WHOLE, facts, managed, state, target
 from tests.support.rollouts import fleet_of
 
 HUB = "/subscriptions/s/resourceGroups/hub-weu/providers/Microsoft.ContainerService/managedClusters/hub-01"
 ARGO = UpdateArgoCdSecret(cluster="hub-weu/hub-01")
+FLUX = UpdateFluxSecret(cluster="hub-weu/hub-01", name="{name}")
 RUN = RunDeployment(deployment="tell/prod", parameters=(("cluster", "{cluster}"), ("times", 3)))
 TELL = EmitEvent(event="contoso.rotated")
 AFTER: tuple[Hook, ...] = (ARGO, RUN, TELL)
@@ -50,6 +52,8 @@ def ran(place: int, status: HookStatus = HookStatus.DONE, **how: Any) -> HookRan
     [
         (ARGO, "update_argocd_secret in hub-weu/hub-01 (namespace argocd)"),
         (replace(ARGO, cluster=HUB, name="{name}"), "update_argocd_secret in hub-weu/hub-01 (secret {name}, namespace argocd)"),
+        (FLUX, "update_flux_secret in hub-weu/hub-01 (secret {name}, namespace flux-system)"),
+        (replace(FLUX, key="kubeconfig"), "update_flux_secret in hub-weu/hub-01 (secret {name}, namespace flux-system, key kubeconfig)"),
         (RUN, "run_deployment tell/prod (cluster: {cluster}; times: 3; waits up to 30m)"),
         (RunDeployment(deployment="a/b", wait=False), "run_deployment a/b (does not wait)"),
         (TELL, "emit contoso.rotated"),
@@ -63,6 +67,7 @@ def test_a_plan_names_a_hook_with_everything_that_it_does(hook: Hook, words: str
 def test_a_hub_is_an_arm_id_or_a_cluster_in_the_same_subscription() -> None:
     own = ClusterId(subscription_id=SHOP.subscription_id, resource_group="hub-weu", name="hub-01")
     assert hub_of(ARGO, SHOP) == own
+    assert hub_of(FLUX, SHOP) == own
     assert hub_of(replace(ARGO, cluster=HUB), SHOP) == replace(own, subscription_id="s")
     for wrong in ("hub-01", "/hub-01", "a/b/c", "hub-weu/", ""):
         with pytest.raises(ValueError, match=r"names no cluster|is not the id"):
@@ -91,11 +96,36 @@ def test_the_digest_of_a_plan_covers_its_hooks_and_stays_without_them() -> None:
     bare = fleet_of(PLAN)
     digests = [bare.digest] + [
         replace(bare, after=after).digest
-        for after in ((ARGO,), (RUN,), (ARGO, RUN), (RUN, ARGO), (replace(RUN, wait=False),))
+        for after in (
+            (ARGO,),
+            (FLUX,),
+            (replace(FLUX, key="value"),),
+            (RUN,),
+            (ARGO, RUN),
+            (RUN, ARGO),
+            (replace(RUN, wait=False),),
+        )
     ]
     assert len(set(digests)) == len(digests)
     assert replace(bare, after=()).digest == bare.digest
     assert replace(bare, after=AFTER).facts_digest != bare.facts_digest
+
+
+def test_a_cluster_has_the_hooks_of_all_and_then_those_of_its_stage() -> None:
+    other = replace(PLAN, cluster=replace(SHOP, name="shop-02"))
+    lists: tuple[tuple[Hook, ...], ...] = ((TELL,), ())
+    stages = tuple(
+        Stage(name=one.cluster.name, groups=(MemberGroup(name="all", members=(one.cluster,)),), after=after)
+        for one, after in zip((PLAN, other), lists, strict=True)
+    )
+    plan = replace(fleet_of(PLAN, other), stages=stages, after=(ARGO,))
+    assert [plan.hooks_of(one.cluster) for one in plan.clusters] == [(ARGO, TELL), (ARGO,)]
+    assert plan.hooks_of(replace(SHOP, name="nobody")) == (ARGO,)
+    bare = replace(plan, stages=tuple(replace(one, after=()) for one in stages))
+    assert plan.digest != bare.digest
+    assert "after" not in bare.stages[0].bound()
+    soaked = replace(plan, rotation=Soak(after=60)).rotations(plan.clusters, at="2026-11-25T00:00:00Z")
+    assert soaked.hooks_of(SHOP) == (ARGO, TELL)
 
 
 def test_a_rotation_that_follows_later_has_the_hooks_of_the_first_plan() -> None:
@@ -159,6 +189,54 @@ def test_a_hook_that_is_done_in_the_end_needs_nobody() -> None:
     assert not counts_against(PLAN, verdict)
     assert verdict.because[-1] == f"after the rotation, {words_of(ARGO)}: done"
     assert verdict.next == ""
+
+
+def test_what_was_said_about_hooks_is_said_once_and_not_any_more_when_they_are_done() -> None:
+    failed = judge(PLAN, (*WHOLE, ran(0, HookStatus.FAILED, remedy="add it")))
+    assert with_hooks(failed) == failed
+    done = with_hooks(replace(failed, evidence=(*failed.evidence, ran(0))))
+    assert done.because == judge(PLAN, (*WHOLE, ran(0))).because
+    assert (failed.next, done.next) == ("add it", "")
+
+
+def lost(*evidence: Evidence) -> Verdict:
+    """The verdict of a cluster whose batch ended without one."""
+    return without_an_end(PLAN, None, evidence, (), "")
+
+
+def test_a_hook_that_did_not_run_because_its_batch_ended_is_named_and_never_green() -> None:
+    verdict = with_hooks_not_run(lost(*WHOLE), AFTER, (ran(0),), "its batch ended before it", at=NOW)
+    assert verdict.outcome is Outcome.FAILED
+    assert [(one.place, one.status) for one in last_runs(verdict.evidence)] == [
+        (0, HookStatus.DONE),
+        (1, HookStatus.NOT_RUN),
+        (2, HookStatus.NOT_RUN),
+    ]
+    assert f"after the rotation, {words_of(RUN)}: not run: its batch ended before it" in verdict.because
+    assert counts_against(PLAN, verdict)
+    green = with_hooks_not_run(judge(PLAN, WHOLE), AFTER, (), "its batch ended before it", at=NOW)
+    assert green.outcome is Outcome.VERIFIED  # the proofs stand
+    assert green.hooks_left
+    assert green.because[0].endswith("not run: its batch ended before it")
+    assert green.next == AGAIN
+
+
+def test_a_result_that_is_known_is_not_replaced_by_an_earlier_one() -> None:
+    first, second = ran(0, HookStatus.FAILED), replace(ran(0), at="2026-11-30T00:00:00.000Z")
+    verdict = with_hooks_not_run(lost(*WHOLE, second), AFTER, (first, second), "its batch ended", at=NOW)
+    assert [one.place for one in verdict.evidence if isinstance(one, HookRan)] == [0, 0, 1, 2]
+    assert last_runs(verdict.evidence)[0] == second
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        judge(PLAN, tuple(one for one in WHOLE if not isinstance(one, CertificatesRotated))),
+        judge(PLAN, (*WHOLE, ran(0), ran(1, HookStatus.FAILED), ran(2))),
+    ],
+)
+def test_a_verdict_that_says_everything_about_its_hooks_stays(verdict: Verdict) -> None:
+    assert with_hooks_not_run(verdict, AFTER, (ran(0),), "its batch ended before it", at=NOW) is verdict
 
 
 def test_the_reason_of_a_cluster_that_is_not_proven_comes_before_its_hooks() -> None:

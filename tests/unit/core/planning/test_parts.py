@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from aks_entra.core.cluster import ClusterId
+from aks_entra.core.hooks.model import EmitEvent
 from aks_entra.core.planning.fleet import ONE_STAGE, Fleet, GroupSpec, Selector, StageSpec, WantedTarget, arrange
 from aks_entra.core.planning.parts import parts_of, put_together, with_provers
 from aks_entra.core.planning.plan import Change
@@ -51,6 +52,17 @@ def test_another_prover_alone_makes_a_part_without_a_queue() -> None:
     split = fleet(group("a", FIRST, prover=OTHER), group("b", SECOND), group("c", THIRD))
     (part,) = parts_of(split, arrange(split.stages, POSTURES))
     assert (part.work_queue, part.clusters, part.fleet.prover) == ("", (FIRST,), OTHER)
+
+
+def test_a_part_has_the_hooks_of_its_stage() -> None:
+    split = fleet(
+        group("a", FIRST, work_queue="north"), *(group(one.name, one, work_queue="north") for one in (SECOND, THIRD))
+    )
+    canary = replace(split.stages[0], after=(EmitEvent(event="contoso.canary"),))
+    split = replace(split, after=(EmitEvent(event="contoso.all"),), stages=(canary, *split.stages[1:]))
+    first, rest = parts_of(split, arrange(split.stages, POSTURES))
+    assert (first.clusters, first.fleet.after) == ((FIRST,), (*split.after, *canary.after))
+    assert (rest.clusters, rest.fleet.after) == ((SECOND, THIRD), split.after)
 
 
 def test_a_large_part_is_cut() -> None:

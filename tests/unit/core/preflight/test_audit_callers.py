@@ -84,6 +84,30 @@ def test_calls_are_grouped_by_credential_program_and_name() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("calls", "namespace"),
+    [
+        ([call("system:serviceaccount:ci:deployer")], "ci"),
+        ([call("system:serviceaccount:ci:deployer", namespaces=("pay",))], "ci"),
+        ([call("system:serviceaccount:../x:deployer")], ""),
+        ([call("system:serviceaccount:")], ""),
+        ([call(namespaces=("ci",)), call(), call(namespaces=("ci",))], "ci"),
+        ([call(namespaces=("ci",)), call(namespaces=("pay",))], ""),
+        ([call(namespaces=("ci", "pay"))], ""),
+        ([call(namespaces=("ci",)), call(namespaces=("",))], ""),
+        ([call(namespaces=("",))], ""),
+        ([call(namespaces=("CI Team",))], ""),
+        ([call()], ""),
+    ],
+)
+def test_a_caller_belongs_to_the_namespace_of_its_account_or_to_the_only_one_that_it_touches(
+    calls: list[Call], namespace: str
+) -> None:
+    found = who_breaks(calls)
+    assert found is not None
+    assert [one.namespace for one in found.callers] == [namespace]
+
+
 def test_many_addresses_are_shortened() -> None:
     found = who_breaks([call(address=f"10.2.0.{number}") for number in range(5)])
     assert found is not None

@@ -16,11 +16,11 @@ from aks_entra.core.preflight import HELD, Controller, Facts, Home, Memberships,
 from aks_entra.core.preflight.audit_callers import AuditedCallers
 from aks_entra.core.target import GroupTarget, LocalAccounts, Target
 from tests.support.cases import ADMINS, DENIES, OTHERS, OWN_POLICY, SHUT, TENANT, facts, group, managed, posture, target
+from tests.support.hook_rule_cases import HUB
 from tests.support.rule_cases import (
     FLAT,
     GROUPS_POLICY,
     HELM,
-    HUB,
     OPENED,
     PAUL,
     SATURDAYS,

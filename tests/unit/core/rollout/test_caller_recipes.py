@@ -29,6 +29,7 @@ OUTSIDE = {"holds": Holds.SERVICE_ACCOUNT, "username": "system:serviceaccount:ci
         ({"user_agent": "actions-runner/2.3"}, "GitHub Actions"),
         ({"user_agent": "kubectl/v1.33.1", "username": "github-ci"}, "kubectl"),
         ({"user_agent": "Helm/3.14.0"}, "helm"),
+        ({"user_agent": "aks-entra/0.1.0"}, "aks-entra itself"),
         ({"user_agent": "kubectl/v1.33.1 (linux/amd64) kubernetes/abc"}, "kubectl"),
         ({"user_agent": "k9s/v0.32"}, "kubectl"),
         ({"user_agent": "python-requests/2", **OUTSIDE}, "A service account from outside"),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from aks_entra.core.durations import stamp
-from aks_entra.core.rollout.quiet import Heard, Listened, listen, look_again, not_quiet, owner_in, words_of
+from aks_entra.core.rollout.quiet import Heard, Listened, listen, look_again, not_quiet, words_of
 from tests.support.audit_logs import caller, covered
 from tests.support.rollouts import FIRST, NOW, SECOND
 
@@ -120,17 +119,3 @@ def test_the_logs_are_read_again_after_a_part_of_the_time(
 )
 def test_a_gate_says_why_it_is_shut(shut: tuple[Listened, ...], words: str) -> None:
     assert words_of(shut, DAY) == words
-
-
-@pytest.mark.parametrize(
-    ("tags", "owner"),
-    [
-        ({}, ""),
-        ({"cost": "7"}, ""),
-        ({"Team": "shop", "contact": "dana"}, "shop"),
-        ({"owner": "", "contact": "dana"}, "dana"),
-        ({"contact": "dana", "OWNER": "erin"}, "erin"),
-    ],
-)
-def test_tags_say_who_looks_after_a_cluster(tags: dict[str, Any], owner: str) -> None:
-    assert owner_in(tags.items()) == owner

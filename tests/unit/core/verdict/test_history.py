@@ -6,9 +6,17 @@ from dataclasses import replace
 from datetime import timedelta
 
 from aks_entra.core.planning.approval import RunState
-from aks_entra.core.verdict.history import Asking, BatchHistory, GateHistory, RolloutHistory, StageHistory, askings_in
+from aks_entra.core.verdict.history import (
+    Asking,
+    BatchHistory,
+    GateHistory,
+    RolloutHistory,
+    StageHistory,
+    askings_in,
+    askings_of_lost_runs,
+)
 from aks_entra.documents import signature_proofs
-from tests.support.history_samples import decided, decision, rolled_out, signed
+from tests.support.history_samples import FIRST, SECOND, decided, decision, rolled_out, signed
 from tests.support.timeline_samples import BEGAN, at
 
 ASKED, AGAIN = "gate-0-before-9f319f319f31-1", "gate-0-before-9f319f319f31-2"
@@ -39,6 +47,30 @@ def test_a_run_that_waits_or_died_at_its_gate_was_not_answered() -> None:
     waits = [state(1, "Suspended", ASKED)]
     assert askings_in(waits, [said], signature_proofs) == ((ASKED, Asking(asked_at=at(1))),)
     assert askings_in([*waits, state(2, "Crashed")], [said], signature_proofs) == ((ASKED, Asking(asked_at=at(1))),)
+
+
+def test_the_record_of_a_decision_is_all_that_is_left_of_a_run_that_the_server_lost() -> None:
+    late, early = signed("canary", at(4), name="erin"), decision("canary", at(2), decision="reject")
+    known = decision("canary", at(3), run=SECOND)
+    without = decision("canary", at(1), run=""), decision("canary", ""), decision("canary", at(1), question="")
+    found = askings_of_lost_runs([late, early, early, known, *without], {SECOND}, signature_proofs)
+    assert found == tuple(
+        (
+            one.question,
+            Asking(asked_at="", answered_at=one.at, decision=replace(decided(one), unconfirmed=True)),
+        )
+        for one in (early, late)
+    )
+    assert askings_of_lost_runs([late], {FIRST}, signature_proofs) == ()
+
+
+def test_a_decision_that_no_server_confirms_says_so() -> None:
+    lost = replace(decided(decision("canary", at(2))), unconfirmed=True)
+    assert lost.by == "dana@contoso.com, a claim; Prefect no longer knows the run, so only the record says it"
+
+
+def test_digests_of_earlier_reports_stay_valid() -> None:
+    assert rolled_out(7).digest == "sha256:59b9f71468be55d848313121a701a4d6d9be1ff0176e64bdeb76f895f6ce77a0"
 
 
 def test_a_stage_lasts_from_its_first_batch_to_the_end_of_its_last_one() -> None:
