@@ -10,8 +10,8 @@ from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.errors import TryLater
 from aks_entra.execution.engine import RECENT, Engine
 from tests.support.executor_jobs import job_for
-from tests.support.memory_model import Cluster
-from tests.support.memory_ports import Happening, World
+from tests.support.memory_model import Cluster, Happening
+from tests.support.memory_ports import World
 
 READ = "arm.cluster"
 WRITES = ("arm.enable_entra", "arm.set_local_accounts", "arm.rotate_certificates")
