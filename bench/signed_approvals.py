@@ -50,7 +50,8 @@ def signed() -> tuple[SignedApproval, dict[str, dict[str, Any]]]:
         ticket="",
         at=stamp(NOW),
     )
-    committed = commitment(said, canonical(ECAlgorithm.to_jwk(own.public_key(), as_dict=True)))
+    public = canonical(ECAlgorithm.to_jwk(own.public_key(), as_dict=True))
+    committed = commitment(said, public, application="tenant/client", until=None)
     claims = {
         "iss": ISSUER.format(tenant="tenant"),
         "aud": "client",

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
+from aks_entra.access.approvers import sign_in_application
 from aks_entra.core.durations import stamp
 from aks_entra.core.planning.approval import Approval
 from aks_entra.core.planning.plan import FleetPlan
@@ -31,7 +32,7 @@ from aks_entra.prefect_client import (
     runs,
 )
 from aks_entra.prefect_client.decisions import question_of
-from aks_entra.prefect_client.signed_approvals import asked_at_stage, count_stored
+from aks_entra.prefect_client.signed_approvals import asked_at_stage, count_stored, with_voluntary
 from aks_entra.settings import Settings
 from flows.rollout.parts import plan_what_changed
 from flows.rollout.signatures import read_signatures
@@ -109,6 +110,11 @@ async def ask(run: UUID, state: RolloutState, gate: AskForApproval) -> RolloutSt
         question = await asked_at_stage(approval, approvers)
         return await count_stored(read_signatures, asked, question, at=[progress.now()])
 
+    async def with_signatures(approval: Approval) -> Approval:
+        assert asked is not None  # noqa: S101 - a stage that asks has a gate
+        known = partial(sign_in_application, Settings())
+        return await with_voluntary(read_signatures, asked, approval, known, at=[progress.now()])
+
     answer = await approvals.ask_anew(
         question_of(plan, gate.place, gate.side),
         partial(
@@ -123,5 +129,6 @@ async def ask(run: UUID, state: RolloutState, gate: AskForApproval) -> RolloutSt
         instead_of=gate.instead_of,
         ticket=plan.ticket_required,
         signatures=count_signatures if approvers else None,
+        voluntary=with_signatures,
     )
     return state.answered(await read(run, plan), answer)

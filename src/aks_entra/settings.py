@@ -28,6 +28,12 @@ class Settings(BaseSettings):
         "Default: those of `approvers`",
     )
 
+    sign_in_application: str = Field(
+        default="",
+        description="`tenant id/client id`: where people sign approvals that nobody requires (`approve --sign`). "
+        "Workers take no other for proven",
+    )
+
     records: str = Field(
         default="",
         description="where records outlive Prefect's database: a folder, or az://ACCOUNT/CONTAINER[/PREFIX]",

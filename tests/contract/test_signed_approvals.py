@@ -81,8 +81,7 @@ async def counted(session: Session, *signed: SignedApproval, gate: Gate = GATE, 
 
 async def signed_by(session: Session, browser: Browser, one: Statement, gate: Gate = GATE) -> SignedApproval:
     assert gate.approvers is not None
-    (found,) = await approvals(session).sign((one,), gate.approvers, browser)
-    return found
+    return (await approvals(session).sign_in(one, gate.approvers, browser)).sign(one)
 
 
 @signing
@@ -90,7 +89,8 @@ async def test_a_person_signs_and_the_signature_counts(opened: Opener, as_user: 
     async with opened() as session:
         assert GATE.approvers is not None
         later = statement(stage="prod")
-        one, two = await approvals(session).sign((statement(), later), GATE.approvers, as_user("dana"))
+        key = await approvals(session).sign_in(statement(), GATE.approvers, as_user("dana"))
+        one, two = key.sign(statement()), key.sign(later)
         found = await counted(session, one)
         assert (found.missing, found.refused) == ("", ())
         assert found.people[0].name == "dana@contoso.com"
@@ -101,6 +101,29 @@ async def test_a_person_signs_and_the_signature_counts(opened: Opener, as_user: 
         assert (await counted(session, one, one, gate=both)).missing == "1 of 2 signed approvals"
         erin = await signed_by(session, as_user("erin"), statement())
         assert (await counted(session, one, erin, gate=both)).missing == ""
+
+
+@signing
+async def test_one_sign_in_signs_the_gates_of_its_time_and_no_later_one(opened: Opener, as_user: AsUser) -> None:
+    async with opened() as session:
+        assert GATE.approvers is not None
+        began = SystemClock().now()
+        until = began + timedelta(hours=8)
+        key = await approvals(session).sign_in(statement(), GATE.approvers, as_user("dana"), until=until)
+        assert key.until == moment(stamp(until))
+        for hours, because in ((7, ""), (9, f"its key signs until {stamp(until)}, and not at ")):
+            at = began + timedelta(hours=hours)
+            later = key.sign(statement(stage="prod", run="run-2", at=stamp(at)))
+            read = await approvals(session).read([later], GATE.approvers)
+            found = count(GATE, replace(ASKED, stage="prod", run="run-2"), read, at=[at])
+            assert bool(found.people) is (not because)
+            assert because in "".join(found.refused)
+        other = ec.generate_private_key(ec.SECP256R1())
+        one = key.sign(statement())
+        mine = jwt.api_jws.encode(one.statement.text.encode(), other, algorithm="ES256")
+        assert "a signature does not hold" in (await counted(session, replace(one, signature=mine))).refused[0]
+        longer = replace(one.commitment, until=stamp(until + timedelta(hours=1)))
+        assert "its nonce is another one" in (await counted(session, replace(one, commitment=longer))).refused[0]
 
 
 @signing

@@ -73,7 +73,7 @@ def _made_up(
     genuine: SignedApproval, said: Statement, approvers: Approvers, kid: str, entra: dict[str, Any]
 ) -> SignedApproval:
     key, public = _key()
-    committed = commitment(said, public)
+    committed = commitment(said, public, application=f"{approvers.tenant_id}/{approvers.client_id}", until=None)
     person = genuine.code
     claims = {
         "iss": ISSUER.format(tenant=approvers.tenant_id),

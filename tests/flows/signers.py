@@ -63,6 +63,6 @@ async def sign(stack: PrefectStack, said: Statement, who: str, approvers: Approv
     async with open_session(Settings()) as session:
         assert session.ports.approvals is not None
         browser = browser_elsewhere(stack.sandbox.environment, who)
-        (signed,) = await session.ports.approvals.sign((said,), approvers, browser)
+        signed = (await session.ports.approvals.sign_in(said, approvers, browser)).sign(said)
     await prefect_client.store_signed(signed)
     return signed

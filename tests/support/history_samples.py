@@ -54,8 +54,11 @@ def token(**claims: object) -> str:
     return ".".join((*encoded, "signature"))
 
 
-def signed(stage: str, when: str, *, nonce: str = "", name: str = "dana@contoso.com") -> Approval:
-    """Return an approval that a person signed. `nonce`: of the ID token; empty: the one that is right."""
+def signed(stage: str, when: str, *, nonce: str = "", name: str = "dana@contoso.com", until: str = "") -> Approval:
+    """Return an approval that a person signed. `nonce`: of the ID token; empty: the one that is right.
+
+    `until`: to which the sign-in commits; empty: an earlier version made it.
+    """
     statement = Statement(
         decision="approve",
         plan=PLAN,
@@ -67,7 +70,8 @@ def signed(stage: str, when: str, *, nonce: str = "", name: str = "dana@contoso.
         ticket="CHG-1042",
         at=when,
     )
-    committed = commitment(statement, '{"kty":"EC"}')
+    made = commitment(statement, '{"kty":"EC"}', application="", until=None)
+    committed = replace(made, until=until)
     issued = datetime.fromisoformat(when).astimezone(UTC) + timedelta(seconds=20)
     claims = {
         "iss": f"https://login.microsoftonline.com/{TENANT}/v2.0",

@@ -9,6 +9,7 @@ from aks_entra.core.planning.approvers import Approvers
 from aks_entra.core.planning.gates import Gate
 from aks_entra.core.planning.signed_approval import (
     Asked,
+    Commitment,
     Signature,
     SignedApproval,
     SignIn,
@@ -48,9 +49,21 @@ def sign_in(nonce: str, who: str = "dana", *, at: datetime = NOW + timedelta(min
     )
 
 
-def signature(statement: Statement = STATEMENT, who: str = "dana", first: Statement = STATEMENT) -> Signature:
-    """Return what a member signed. `first`: the statement to which the sign-in commits."""
-    committed = commitment(first, f'{{"kty":"EC","x":"{who}"}}')
+def signature(
+    statement: Statement = STATEMENT,
+    who: str = "dana",
+    first: Statement = STATEMENT,
+    *,
+    until: datetime | None = None,
+) -> Signature:
+    """Return what a member signed. `first`: the statement to which the sign-in commits.
+
+    `until`: when the key stops signing. None: the commitment of an earlier version, which names no such time.
+    """
+    key = f'{{"kty":"EC","x":"{who}"}}'
+    committed = commitment(first, key, application=f"{TENANT}/{CLIENT}", until=until or NOW)
+    if until is None:
+        committed = Commitment(approval=committed.approval, key=key, at=first.at)
     signed = SignedApproval(
         statement=statement, commitment=committed, id_token="a.b.c", signature="d.e.f", entra_key="{}"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aks_entra.core.planning.approvers import Approvers, approvers_named
+from aks_entra.core.planning.approvers import Approvers, application_named, approvers_named
 from aks_entra.errors import Refused
 
 if TYPE_CHECKING:
@@ -21,3 +21,15 @@ def access_approvers(settings: Settings) -> Approvers | None:
         return approvers_named(settings.access_approvers.strip() or settings.approvers)
     except ValueError as error:
         raise Refused(f"{own}: {error}", remedy="docs/how-to/access.md shows how people sign these approvals") from None
+
+
+def sign_in_application(settings: Settings) -> Approvers | None:
+    """Return the application through which people sign what nobody requires. None: the setting is empty.
+
+    Raises Refused if the setting is malformed.
+    """
+    try:
+        return application_named(settings.sign_in_application)
+    except ValueError as error:
+        remedy = "docs/how-to/schedule-trigger-approve.md shows how people sign approvals"
+        raise Refused(f"AKS_ENTRA_SIGN_IN_APPLICATION: {error}", remedy=remedy) from None

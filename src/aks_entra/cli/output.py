@@ -214,6 +214,24 @@ def confirm(question: str, *, yes: bool) -> None:
         usage("not confirmed: nothing was done")
 
 
+async def asked(question: str) -> bool:
+    """Ask on a terminal, and return whether the answer is yes. Waiting for it blocks nothing, so Ctrl-C ends it."""
+    if sys.platform == "win32":
+        return typer.confirm(for_terminal(question), err=True)
+    sys.stderr.write(f"{for_terminal(question)} [y/N]: ")
+    sys.stderr.flush()
+    loop, typed_line = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(sys.stdin, typed_line.set)
+    try:
+        await typed_line.wait()
+    finally:
+        loop.remove_reader(sys.stdin)
+    line = sys.stdin.readline()
+    if not line:
+        raise typer.Abort
+    return line.strip().lower() in {"y", "yes"}
+
+
 def interactive() -> bool:
     """Whether there is a terminal, so that a person can answer."""
     return sys.stdin.isatty() and sys.stderr.isatty()

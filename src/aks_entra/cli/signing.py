@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import webbrowser
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aks_entra.access.approvers import sign_in_application
 from aks_entra.cli import output
 from aks_entra.cli.decision import Reason, Ticket
 from aks_entra.cli.deferred import prefect_client, wiring
@@ -15,12 +17,13 @@ from aks_entra.cli.shown import show_plan
 from aks_entra.core.durations import stamp
 from aks_entra.core.planning.signed_approval import Asked, Statement, count
 from aks_entra.core.planning.signed_request import SignedRequest
+from aks_entra.core.planning.voluntary import voluntary_gate
 from aks_entra.errors import Refused
 from aks_entra.ports.approvals import Browser
 from aks_entra.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
     from aks_entra.core.planning import gates as core_gates
     from aks_entra.core.planning.approvers import Approvers
@@ -85,6 +88,7 @@ class ToSign:
     conditions: core_gates.Gate
     approvers: Approvers
     about: FleetPlan | SignedRequest
+    voluntary: bool = False  # nobody is required to sign
 
     def show(self) -> None:
         """Show what is approved."""
@@ -96,6 +100,11 @@ class ToSign:
         output.say(
             f"You approve: {self.asked.side} stage {self.asked.stage}, run {self.gate.run_name}", style="warning"
         )
+
+    @property
+    def application(self) -> tuple[str, str]:
+        """The tenant and the application through which people sign in for it."""
+        return self.approvers.tenant_id, self.approvers.client_id
 
     @property
     def ticket_required(self) -> bool:
@@ -111,16 +120,25 @@ class Signed:
     code: str
     name: str
     missing: str
+    voluntary: bool = False
 
 
-async def to_sign(gate: Gate) -> ToSign | None:
-    """Return the gate with its plan, or None if a typed name is enough there."""
+async def to_sign(gate: Gate, *, sign: bool = False) -> ToSign | None:
+    """Return the gate with its plan, or None if a typed name is enough there.
+
+    `sign`: the person signs there all the same. Refused if that is not possible.
+    """
     if gate.request is not None:
         return _request(gate, gate.request)
     plan = await prefect_client.frozen_plan(gate.run)
     if plan is None or plan.digest != gate.plan:  # a request whose worker takes typed names
+        if sign:
+            raise Refused(f"run {gate.run_name} waits at no gate of a plan", remedy="leave --sign out")
         return None
     conditions = plan.stages[gate.stage].gate(gate.moment)
+    voluntary = sign and conditions is not None and conditions.approvers is None
+    if voluntary and conditions is not None:
+        conditions = voluntary_gate(conditions, _application())
     if conditions is None or conditions.approvers is None:
         return None
     asked = Asked(
@@ -131,7 +149,26 @@ async def to_sign(gate: Gate) -> ToSign | None:
         run=str(gate.run),
         requester=await prefect_client.requester_of(gate.run),
     )
-    return ToSign(gate=gate, asked=asked, conditions=conditions, approvers=conditions.approvers, about=plan)
+    return ToSign(
+        gate=gate,
+        asked=asked,
+        conditions=conditions,
+        approvers=conditions.approvers,
+        about=plan,
+        voluntary=voluntary,
+    )
+
+
+def _application() -> Approvers:
+    """Return the application through which the person signs in voluntarily."""
+    found = sign_in_application(Settings())
+    if found is None:
+        raise Refused(
+            "nobody has to sign here, and no application for it is known",
+            remedy="set AKS_ENTRA_SIGN_IN_APPLICATION=TENANT/CLIENT here and for the workers: "
+            "`aks-entra approvals setup`",
+        )
+    return found
 
 
 def _request(gate: Gate, request: SignedRequest) -> ToSign:
@@ -149,7 +186,7 @@ def by_application(wanted: Iterable[ToSign]) -> tuple[tuple[ToSign, ...], ...]:
     """Return what one sign-in can sign together: the gates whose approvers have the same application."""
     found: dict[tuple[str, str], list[ToSign]] = {}
     for one in wanted:
-        found.setdefault((one.approvers.tenant_id, one.approvers.client_id), []).append(one)
+        found.setdefault(one.application, []).append(one)
     return tuple(map(tuple, found.values()))
 
 
@@ -164,24 +201,36 @@ async def sign_all(
     if len(by_application(wanted)) > 1:
         raise Refused("these runs have approvers of different applications", remedy="sign each run alone")
     for one in wanted:
-        if one.ticket_required and not ticket:
-            raise Refused(f"run {one.gate.run_name} needs a change ticket", remedy="add --ticket ID")
+        need_ticket(one, ticket)
         if not shown:
             one.show()
-    statements = tuple(_stated(one.asked, reason, ticket) for one in wanted)
-    browser = browser_here(no_browser=no_browser)
+    statements = tuple(stated(one.asked, reason, ticket) for one in wanted)
+    async with approvals_port() as port:
+        key = await port.sign_in(statements[0], first, browser_here(no_browser=no_browser))
+        return tuple([await stored(port, one, key.sign(said)) for one, said in zip(wanted, statements, strict=True)])
+
+
+@asynccontextmanager
+async def approvals_port() -> AsyncIterator[Approvals]:
+    """Open a session, for its calls for signed approvals."""
     async with wiring.open_session(Settings()) as session:
         port = session.ports.approvals
         assert port is not None  # noqa: S101 - a session on the real services has every port
-        signed = await port.sign(statements, first, browser)
-        return tuple([await _stored(port, one, made) for one, made in zip(wanted, signed, strict=True)])
+        yield port
 
 
-async def _stored(port: Approvals, one: ToSign, signed: SignedApproval) -> Signed:
+def need_ticket(one: ToSign, ticket: str) -> None:
+    """Raise Refused if an approval has to name a change ticket, and does not."""
+    if one.ticket_required and not ticket:
+        raise Refused(f"run {one.gate.run_name} needs a change ticket", remedy="add --ticket ID")
+
+
+async def stored(port: Approvals, one: ToSign, signed: SignedApproval) -> Signed:
     """Store a signed approval if it counts, and say what is missing."""
 
     async def read(several: tuple[SignedApproval, ...], approvers: Approvers) -> tuple[Signature, ...]:
-        return await _readable(port, several, approvers)
+        found = await _readable(port, several, approvers)
+        return tuple(replace(each, member=True) for each in found) if one.voluntary else found
 
     now = wiring.SystemClock().now()
     own = count(one.conditions, one.asked, await read((signed,), one.approvers), at=[now])
@@ -191,7 +240,13 @@ async def _stored(port: Approvals, one: ToSign, signed: SignedApproval) -> Signe
         )
     await prefect_client.store_signed(signed)
     found = await prefect_client.count_stored(read, one.conditions, one.asked, at=[now])
-    return Signed(gate=one.gate, code=signed.code, name=_name(own.people[0]), missing=found.missing)
+    return Signed(
+        gate=one.gate,
+        code=signed.code,
+        name=_name(own.people[0]),
+        missing=found.missing,
+        voluntary=one.voluntary,
+    )
 
 
 async def sign_request(
@@ -199,7 +254,8 @@ async def sign_request(
 ) -> tuple[SignedApproval, SignIn]:
     """Let a person sign a request that asks in no run. Refused if the signature would not count."""
     now = wiring.SystemClock().now()
-    (signed,) = await port.sign((_stated(request.asked(""), reason, ticket),), request.approvers, browser)
+    said = stated(request.asked(""), reason, ticket)
+    signed = (await port.sign_in(said, request.approvers, browser)).sign(said)
     own = count(request.gate, request.asked(""), await _readable(port, (signed,), request.approvers), at=[now])
     if not own.people:
         raise Refused(f"this signature would not count: {own.refused[0]}", remedy=request.approvers.words)
@@ -223,7 +279,8 @@ def _name(person: SignIn) -> str:
     return person.name or person.object_id
 
 
-def _stated(asked: Asked, reason: str, ticket: str) -> Statement:
+def stated(asked: Asked, reason: str, ticket: str) -> Statement:
+    """Return what a person approves now."""
     return Statement(
         decision="approve",
         plan=asked.plan,

@@ -8,7 +8,7 @@ from typing import Any
 
 from aks_entra.core.durations import stamp
 from aks_entra.core.planning.approval import Approval
-from aks_entra.core.planning.signed_approval import SignedApproval, commitment, sign_in_of
+from aks_entra.core.planning.signed_approval import SignedApproval, sign_in_of
 from aks_entra.core.verdict.history import SignatureProof
 from aks_entra.documents.json_text import load_signed_approval
 from aks_entra.errors import Refused
@@ -39,7 +39,8 @@ def _proof(text: str) -> SignatureProof:
         key_id=str(header.get("kid", "")),
         nonce=sign_in.nonce,
         committed=sign_in.nonce == committed.nonce,
-        first=commitment(said, committed.key).approval == committed.approval,
+        first=committed.names(said),
+        signs_until=committed.until,
     )
 
 

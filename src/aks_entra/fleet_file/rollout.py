@@ -14,7 +14,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from aks_entra.core.durations import moment, span, stamp
-from aks_entra.core.planning.approvers import Approvers
+from aks_entra.core.planning.approvers import LONGEST_SIGN_IN, Approvers
 from aks_entra.core.planning.fleet import GroupSpec, StageSpec
 from aks_entra.core.planning.gates import DAY, Gate, Hours
 from aks_entra.core.planning.rollout import Soak
@@ -38,6 +38,7 @@ from aks_entra.fleet_file.prover import ProverFile
 
 MAX_STAGES: Final = 100
 HOUR: Final = 3600
+SHORTEST_SIGN_IN: Final = 300
 LOG_DAYS: Final = 90
 
 
@@ -131,6 +132,15 @@ class ApproversFile(Part):
     """How many different people have to sign."""
     not_: Annotated[Excluded | None, Field(alias="not")] = None
     """`requester`: the person who started the run may not approve it."""
+    sign_in_expires_after: Span = "24h"
+    """How long after a sign-in the person may sign with it, 5m to 24h."""
+
+    @model_validator(mode="after")
+    def _within_a_day(self) -> ApproversFile:
+        if not SHORTEST_SIGN_IN <= _seconds(self.sign_in_expires_after) <= LONGEST_SIGN_IN:
+            wrong = f"a sign-in cannot sign for {self.sign_in_expires_after}"
+            raise Mistakes([Mistake(wrong, "write 5m to 24h", at=("sign_in_expires_after",))])
+        return self
 
     @model_validator(mode="after")
     def _groups_once(self) -> ApproversFile:
@@ -145,6 +155,7 @@ class ApproversFile(Part):
             groups=self.groups,
             at_least=self.at_least,
             not_requester=self.not_ is Excluded.REQUESTER,
+            sign_in_expires_after=_seconds(self.sign_in_expires_after),
         )
 
 

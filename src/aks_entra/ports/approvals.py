@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -23,15 +24,26 @@ class Browser:
     pasted: Callable[[], str] | None = None
 
 
+class SigningKey(Protocol):
+    """The key to which a person's sign-in commits. It is stored nowhere: it ends with this object."""
+
+    @property
+    def until(self) -> datetime:
+        """When a signature counts last, by the sign-in's own commitment."""
+
+    def sign(self, statement: Statement) -> SignedApproval:
+        """Sign a statement. Whether it counts is decided by its time, and where it is counted."""
+
+
 class Approvals(Protocol):
-    """Signs approvals in the name of a person, and reads signed ones."""
+    """Signs people in for approvals, and reads signed ones."""
 
-    async def sign(
-        self, statements: tuple[Statement, ...], approvers: Approvers, browser: Browser
-    ) -> tuple[SignedApproval, ...]:
-        """Sign one or more statements with one sign-in, which commits to the first. Refused if Entra refuses it.
+    async def sign_in(
+        self, first: Statement, approvers: Approvers, browser: Browser, *, until: datetime | None = None
+    ) -> SigningKey:
+        """Let a person sign in for a first approval, and return the key that signs it. Refused if Entra refuses it.
 
-        The key that signs lives in the memory of this call alone.
+        `until`: when the key stops signing. None: an hour after the first approval.
         """
 
     async def read(self, signed: Iterable[SignedApproval], approvers: Approvers) -> tuple[Signature, ...]:

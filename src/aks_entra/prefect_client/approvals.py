@@ -141,6 +141,7 @@ async def ask_anew(
     instead_of: Approval | None = None,
     ticket: bool = False,
     signatures: Callable[[Approval], Awaitable[Count]] | None = None,
+    voluntary: Callable[[Approval], Awaitable[Approval]] | None = None,
     request: SignedRequest | None = None,
 ) -> Approval:
     """Suspend the flow run until a person decides.
@@ -155,6 +156,7 @@ async def ask_anew(
         instead_of: the approval that expired, if there was one.
         ticket: whether a change ticket is required.
         signatures: counts the signatures for an approval. None: a typed name is enough.
+        voluntary: adds to an approval whose typed name is enough what people signed all the same.
         request: what is asked, if its approval is signed and it is no stage of a plan.
     """
     missing = ""
@@ -191,6 +193,8 @@ async def ask_anew(
                 decision = replace(
                     decision, approver=found.words, signed=tuple(map(dump_signed_approval, found.signed))
                 )
+            elif voluntary is not None and decision.decision == "approve":
+                decision = await voluntary(decision)
         except Pause:
             digits = names.short(asked.plan)
             command = f"aks-entra approve {str(artifacts.own_flow_run())[:8]} --plan {digits} --reason …"

@@ -6,6 +6,7 @@ Anybody may store one: it proves itself by its signatures, and never by where it
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
@@ -17,6 +18,8 @@ from aks_entra.core.planning.approval import Approval
 from aks_entra.core.planning.approvers import Approvers
 from aks_entra.core.planning.gates import Gate
 from aks_entra.core.planning.signed_approval import Asked, Count, Signature, SignedApproval, count
+from aks_entra.core.planning.voluntary import count_voluntary
+from aks_entra.errors import AksEntraError, Refused
 from aks_entra.prefect_client import artifacts, names, pages
 from aks_entra.prefect_client.stored_documents import read as readable
 
@@ -37,9 +40,40 @@ async def count_stored(read: Read, gate: Gate, asked: Asked, *, at: Iterable[dat
 
     A stored document that cannot be read does not count, and stops nothing.
     """
+    return await _counted(read, gate, asked, await _stored(asked), at=at)
+
+
+async def with_voluntary(
+    read: Read, gate: Gate, approval: Approval, application: Callable[[], Approvers | None], *, at: Iterable[datetime]
+) -> Approval:
+    """Return an approval with what people signed although nobody required it. It never stops an approval.
+
+    A signature that does not hold, or that cannot be checked, leaves the name a claim, and the approval says why.
+    `application` returns the one through which people sign in. None: this process knows none, and takes no signature
+    for proven.
+    """
+    asked = Asked.of(approval, requester="")
+    try:
+        signed = await _stored(asked)
+        if not signed:
+            return approval
+        known = application()
+        if known is None:
+            raise Refused("AKS_ENTRA_SIGN_IN_APPLICATION names no application where the run works")
+        found = count_voluntary(gate, known, asked, await read(signed, known), at=at)
+    except AksEntraError as error:
+        return replace(approval, unproven=error.message)
+    if found.missing:
+        return replace(approval, unproven="; ".join(found.refused))
+    documents_of_it = tuple(map(documents.dump_signed_approval, found.signed))
+    return replace(approval, approver=found.words, signed=documents_of_it, voluntary=True)
+
+
+async def _stored(asked: Asked) -> tuple[SignedApproval, ...]:
+    """Return what people signed and stored for a gate of a run. A document that cannot be read is left out."""
     found = await artifacts.newest(_prefix(asked.plan, asked.side, asked.stage))
     signed = (one for _, one in readable(found, documents.load_signed_approval).read)
-    return await _counted(read, gate, asked, tuple(one for one in signed if one.statement.run == asked.run), at=at)
+    return tuple(one for one in signed if one.statement.run == asked.run)
 
 
 async def count_recorded(read: Read, gate: Gate, asked: Asked, approval: Approval, *, at: Iterable[datetime]) -> Count:

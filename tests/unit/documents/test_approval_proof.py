@@ -31,6 +31,8 @@ def test_a_signed_approval_says_who_signed_in_where_when_and_with_which_key() ->
     assert proof.person == f"dana@contoso.com (object id {DANA})"
     assert (proof.tenant_id, proof.client_id, proof.signed_in_at) == (TENANT, CLIENT, "2026-11-24T09:00:20Z")
     assert (proof.key_id, proof.signed_at, proof.committed, proof.first) == ("entra-key-7", at(0), True, True)
+    assert proof.signs_until == ""
+    assert proofs(signed("canary", at(0), until=at(60)))[0].signs_until == at(60)
     assert proof.code == load_signed_approval(one.signed[0]).code
 
 
@@ -70,6 +72,21 @@ def test_a_second_approval_of_one_sign_in_says_that_the_sign_in_was_for_another_
     document["signed-approval"]["statement"]["stage"] = "prod"
     (proof,) = proofs(replace(one, signed=(json.dumps(document),)))
     assert (proof.committed, proof.first) == (True, False)
+
+
+def test_the_page_says_that_nobody_had_to_sign_and_why_a_signature_does_not_count() -> None:
+    report, stage = rolled_out(7), history().stages[0]
+    assert stage.before is not None
+    willing = replace(signed("canary", at(0), until=at(60)), voluntary=True)
+    bad = replace(decision("canary", at(0)), unproven="its nonce is another one")
+    for one, words in (
+        (willing, "signed at Microsoft Entra ID, which nobody was required to"),
+        (willing, "UTC, to sign until "),
+        (bad, "A signature does not count: its nonce is another one. The name was typed"),
+    ):
+        answered = replace(stage.before.askings[0], decision=decided(one))
+        stages = (replace(stage, before=replace(stage.before, askings=(answered,))),)
+        assert words in html.render(replace(report, history=replace(history(), stages=stages)))
 
 
 def test_a_name_that_was_typed_has_no_proof() -> None:

@@ -166,6 +166,7 @@ FIELDS = {
     "approvers of no application": (SMALL + SIGNED.replace(f"client_id: {GUID}, ", ""), "approvers.client_id: is missing", "add `client_id: …`"),
     "approvers twice": (SMALL + SIGNED.replace(f"[{GUID}]", f"[{GUID}, {GUID}]"), "approvers.groups[1]: this group is listed twice", "remove one"),
     "nobody signs": (SMALL + SIGNED.replace("groups:", "at_least: 0, groups:", 1), "approvers.at_least: 0 is too small", "1 or more"),
+    "a sign-in that signs for days": (SMALL + SIGNED.replace("groups:", "sign_in_expires_after: 2d, groups:", 1), "approvers.sign_in_expires_after: a sign-in cannot sign for 2d", "write 5m to 24h"),
     "not somebody": (SMALL + SIGNED.replace("not: requester", "not: dana"), "approvers.not: the text `dana` is not a valid value", "write requester"),
     "not, misspelt": (SMALL + SIGNED.replace("not:", "nots:"), "approvers.nots: unknown key", "did you mean `not`?"),
     "approvers of a gate that asks nobody": (SMALL + ROLLOUT.replace("name: one", "name: one, gate_before: {approval: {required: false, " + APPROVERS + "}}"), "approval.approvers: nobody is asked", "remove `approvers`"),

@@ -197,7 +197,8 @@ def test_the_approvers_of_the_rollout_sign_at_each_gate_that_has_no_others() -> 
         "    - {name: one, groups: [{name: a, clusters: [x]}], gate_after: true}\n"
         "    - name: two\n"
         "      groups: [{name: b, rest: true}]\n"
-        f"      gate_before: {{approval: {{approvers: {{{who}, groups: [{CLUSTER[15:51]}]}}}}}}\n"
+        f"      gate_before: {{approval: {{approvers: {{{who}, groups: [{CLUSTER[15:51]}],"
+        " sign_in_expires_after: 8h}}}\n"
         "      gate_after: {wait: 1h}\n"
         "  rotation: {after: 7d}\n"
     )
@@ -207,7 +208,8 @@ def test_the_approvers_of_the_rollout_sign_at_each_gate_that_has_no_others() -> 
     everywhere = Approvers(tenant_id=GUID, client_id=GUID, groups=(GUID,), at_least=2, not_requester=True)
     one, two = fleet.stages
     assert (one.gate_before, one.gate_after) == (Gate(approvers=everywhere), Gate(approvers=everywhere))
-    assert two.gate_before == Gate(approvers=Approvers(tenant_id=GUID, client_id=GUID, groups=(CLUSTER[15:51],)))
+    shorter = Approvers(tenant_id=GUID, client_id=GUID, groups=(CLUSTER[15:51],), sign_in_expires_after=8 * 3600)
+    assert two.gate_before == Gate(approvers=shorter)
     assert two.gate_after == Gate(approval=False, wait=3600)
     assert fleet.rotation == Soak(after=7 * 86_400, gate=Gate(approvers=everywhere))
     assert FleetFile.model_validate(parsed.to_parameter()) == parsed

@@ -68,7 +68,7 @@ READS = {
         "service_account_secrets",
     },
     "hubs": {"argocd_secrets", "flux_secret"},
-    "approvals": {"sign", "read"},  # a person signs in; nothing is written
+    "approvals": {"sign_in", "read"},  # a person signs in; nothing is written
     "log": {"say"},  # the run's log at Prefect's server
 }
 PORTS = {

@@ -1,6 +1,6 @@
 """The `Approvals` port: a person's sign-in as the signature of an approval, after OpenPubkey, and its check.
 
-The key that signs is made for one sign-in, and never leaves the memory of the call. The check compares with the keys
+The key that signs is made for one sign-in, and never leaves the memory of the process. The check compares with the keys
 that Entra publishes, because a key that comes with a signature proves nothing.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import jwt
@@ -21,7 +22,9 @@ from aks_entra.adapters.http.failures import azure
 from aks_entra.adapters.http.network import OwnHostOnly, Web
 from aks_entra.adapters.identity.browser_sign_in import LOGIN, id_token
 from aks_entra.adapters.identity.person import in_own_thread
+from aks_entra.core.durations import moment
 from aks_entra.core.planning.signed_approval import (
+    Commitment,
     Signature,
     SignedApproval,
     SignIn,
@@ -42,6 +45,31 @@ _UNCHECKED: Final[Any] = {"verify_aud": False, "verify_exp": False, "verify_nbf"
 """What the core compares by itself, with its own clock and words."""
 
 
+class OwnKey:
+    """A key that only this process has, and the ID token that commits to it."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey, committed: Commitment, id_token: str, entra_key: str) -> None:
+        self._key = key
+        self._committed = committed
+        self._id_token = id_token
+        self._entra_key = entra_key
+
+    @property
+    def until(self) -> datetime:
+        """When a signature counts last."""
+        return moment(self._committed.until)
+
+    def sign(self, statement: Statement) -> SignedApproval:
+        """Sign a statement."""
+        return SignedApproval(
+            statement=statement,
+            commitment=self._committed,
+            id_token=self._id_token,
+            signature=jwt.api_jws.encode(statement.text.encode(), self._key, algorithm="ES256"),
+            entra_key=self._entra_key,
+        )
+
+
 class EntraApprovals:
     """Approvals by people of one tenant or of several."""
 
@@ -50,24 +78,17 @@ class EntraApprovals:
         self._directory = directory
         self._keys: dict[str, dict[str, dict[str, Any]]] = {}  # by tenant and key id
 
-    async def sign(
-        self, statements: tuple[Statement, ...], approvers: Approvers, browser: Browser
-    ) -> tuple[SignedApproval, ...]:
-        """Sign statements with one sign-in. Raises Refused if Entra refuses it, or nobody signs in."""
+    async def sign_in(
+        self, first: Statement, approvers: Approvers, browser: Browser, *, until: datetime | None = None
+    ) -> OwnKey:
+        """Let a person sign in, and return the key that signs. Raises Refused if Entra refuses it, or nobody does."""
         key = ec.generate_private_key(ec.SECP256R1())
-        committed = commitment(statements[0], canonical(ECAlgorithm.to_jwk(key.public_key(), as_dict=True)))
+        public = canonical(ECAlgorithm.to_jwk(key.public_key(), as_dict=True))
+        application = f"{approvers.tenant_id}/{approvers.client_id}"
+        committed = commitment(first, public, application=application, until=until)
         token = await in_own_thread(lambda: id_token(approvers, committed.nonce, browser))
         published = (await self._published(approvers.tenant_id)).get(_key_id(token), {})
-        return tuple(
-            SignedApproval(
-                statement=one,
-                commitment=committed,
-                id_token=token,
-                signature=jwt.api_jws.encode(one.text.encode(), key, algorithm="ES256"),
-                entra_key=canonical(published),
-            )
-            for one in statements
-        )
+        return OwnKey(key, committed, token, canonical(published))
 
     async def read(self, signed: Iterable[SignedApproval], approvers: Approvers) -> tuple[Signature, ...]:
         """Check signed approvals. Raises Refused or TryLater if Entra's keys cannot be read."""

@@ -12,8 +12,8 @@ from aks_entra.access import membership_end
 from aks_entra.access.pim import just_in_time
 from aks_entra.cli import cluster_argument, output
 from aks_entra.cli.access import sign_in
-from aks_entra.cli.approving import decide_at_gate
 from aks_entra.cli.deferred import prefect_client, wiring
+from aks_entra.cli.gate_answers import decide_at_gate
 from aks_entra.cli.plan_input import read_settings
 from aks_entra.cli.signing import NoBrowser
 from aks_entra.core.access.pim import ActivationPolicy, Kind

@@ -25,6 +25,13 @@ CLAIM: Final = "a claim"
 """What stands behind the name of somebody who decided: a signature, or nothing."""
 
 
+def proof_in_words(*, signed: bool, voluntary: bool, unproven: str) -> str:
+    """Return what stands behind the name of somebody who decided, and whether a signature was required."""
+    if signed:
+        return f"{SIGNED}, which nobody was required to" if voluntary else SIGNED
+    return f"{CLAIM}: a signature does not count ({unproven})" if unproven else CLAIM
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
     """A decision at a gate. `approver` is a claim, unless people signed at Microsoft Entra ID (`signed`)."""
@@ -41,11 +48,13 @@ class Approval:
     question: str = ""  # Prefect's pause key of the suspension that was answered
     facts: str = ""  # `FleetPlan.facts_digest` of what was shown
     signed: tuple[str, ...] = ()  # documents of the signed approvals that counted; empty: nobody signed
+    voluntary: bool = False  # nobody was required to sign: the gate takes typed names
+    unproven: str = ""  # why a signature that nobody required proves nothing
 
     @property
     def proof(self) -> str:
         """What stands behind `approver`, in words."""
-        return SIGNED if self.signed else CLAIM
+        return proof_in_words(signed=bool(self.signed), voluntary=self.voluntary, unproven=self.unproven)
 
     @property
     def by(self) -> str:

@@ -70,7 +70,8 @@ class Gate:
 
     def bound(self) -> dict[str, Any]:
         """Return what a plan's digest covers. Unset, `approvers` and `quiet` are left out, as in older digests."""
-        return {name: value for name, value in asdict(self).items() if value or name not in {"approvers", "quiet"}}
+        said = {name: value for name, value in asdict(self).items() if value or name not in {"approvers", "quiet"}}
+        return said | ({"approvers": self.approvers.bound()} if self.approvers else {})
 
     @property
     def timed(self) -> bool:

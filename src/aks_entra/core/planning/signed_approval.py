@@ -1,7 +1,7 @@
 """Approvals that people sign at Microsoft Entra ID: what is signed, and which signatures count at a gate.
 
-A person signs in once. The `nonce` of the ID token commits to the first approval and to a fresh public key, as in
-OpenPubkey (https://github.com/openpubkey/openpubkey). That key then signs approvals for `KEY_LASTS`. The cryptography
+A person signs in once. The `nonce` of the ID token commits to the first approval, to a fresh public key, and to the
+time until which that key signs approvals, as in OpenPubkey (https://github.com/openpubkey/openpubkey). The cryptography
 is checked elsewhere: this module gets the claims of ID tokens whose signatures hold.
 """
 
@@ -13,14 +13,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
-from aks_entra.core.durations import in_words, when
+from aks_entra.core.durations import in_words, moment, stamp, when
 from aks_entra.core.planning.approval import CLOCKS, Approval
 from aks_entra.core.planning.approvers import Approvers
-from aks_entra.core.planning.gates import DAY, Gate, Side
+from aks_entra.core.planning.gates import Gate, Side
 from aks_entra.core.storable import canonical
 
-KEY_LASTS: Final = timedelta(seconds=DAY)
-"""How long after its sign-in a key may sign approvals."""
 SIGN_IN_TAKES: Final = timedelta(hours=1)
 """The longest time from the making of a key to the ID token that commits to it."""
 ISSUER: Final = "https://login.microsoftonline.com/{tenant}/v2.0"
@@ -58,21 +56,36 @@ class Statement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commitment:
-    """What the `nonce` of a sign-in commits to. `key` is a public key (JWK as JSON), fresh for this sign-in."""
+    """What the `nonce` of a sign-in commits to. `key` is a public key (JWK as JSON), fresh for this sign-in.
+
+    The person is not in it, because nobody knows them before they signed in: the ID token names the person and the
+    nonce. Times are ISO 8601 in UTC.
+    """
 
     approval: str  # digest of the first statement's text
     key: str
-    at: str  # when the key was made, ISO 8601 in UTC
+    at: str  # when the key was made
+    until: str = ""  # when the key stops signing; empty: an earlier version made it, and the approvers' time counts
+    application: str = ""  # `tenant id/client id` through which the person signs in; empty likewise
 
     @property
     def nonce(self) -> str:
         """The `nonce` of the sign-in: 64 hex digits."""
-        return _digits(canonical({"kind": "aks-entra/sign-in", "version": 1, **asdict(self)}))
+        return _digits(canonical({"kind": "aks-entra/sign-in", "version": 2 if self.until else 1, **self.said()}))
+
+    def said(self) -> dict[str, str]:
+        """Return its fields. What a commitment of an earlier version does not have is left out."""
+        return {name: value for name, value in asdict(self).items() if value or name not in {"until", "application"}}
+
+    def names(self, first: Statement) -> bool:
+        """Whether this approval is the one for which the person signed in."""
+        return self.approval == _digits(first.text)
 
 
-def commitment(first: Statement, key: str) -> Commitment:
-    """Return what the sign-in for a first approval commits to."""
-    return Commitment(approval=_digits(first.text), key=key, at=first.at)
+def commitment(first: Statement, key: str, *, application: str, until: datetime | None) -> Commitment:
+    """Return what the sign-in for a first approval commits to. `until` None: for an hour."""
+    ends = until or moment(first.at) + SIGN_IN_TAKES
+    return Commitment(approval=_digits(first.text), key=key, at=first.at, until=stamp(ends), application=application)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +101,7 @@ class SignedApproval:
     @property
     def code(self) -> str:
         """The approval code: 24 hex digits that name exactly this document. It proves nothing by itself."""
-        return _digits(canonical(asdict(self)))[:24]
+        return _digits(canonical({**asdict(self), "commitment": self.commitment.said()}))[:24]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +228,7 @@ def why_not(signature: Signature, gate: Gate, approvers: Approvers, asked: Asked
     return (
         _another_question(signed.statement, asked)
         or _another_sign_in(signed.commitment, sign_in, approvers)
-        or _wrong_time(signed, sign_in, gate, moments)
+        or _wrong_time(signed, sign_in, gate, approvers, moments)
         or _wrong_person(sign_in, approvers, asked, signature.member)
     )
 
@@ -243,19 +256,27 @@ def _another_sign_in(commitment: Commitment, sign_in: SignIn, approvers: Approve
         return f"the sign-in is of tenant {sign_in.tenant_id or 'unknown'}, not of {tenant}"
     if sign_in.audience.lower() != approvers.client_id.lower():
         return f"the sign-in is for application {sign_in.audience or 'unknown'}, not for {approvers.client_id}"
+    own = f"{approvers.tenant_id}/{approvers.client_id}".lower()
+    if commitment.application and commitment.application.lower() != own:
+        return f"the sign-in commits to application {commitment.application}, not to {own}"
     if sign_in.nonce != commitment.nonce:
         return "the sign-in does not commit to this key: its nonce is another one"
     return ""
 
 
-def _wrong_time(signed: SignedApproval, sign_in: SignIn, gate: Gate, moments: tuple[datetime, ...]) -> str:
+def _wrong_time(
+    signed: SignedApproval, sign_in: SignIn, gate: Gate, approvers: Approvers, moments: tuple[datetime, ...]
+) -> str:
     made, said = when(signed.commitment.at), when(signed.statement.at)
-    if made is None or said is None:
+    longest = sign_in.issued_at + approvers.key_lasts
+    committed = when(signed.commitment.until) if signed.commitment.until else longest
+    if made is None or said is None or committed is None:
         return "it has no time"
+    until = min(committed, longest)
     if not made - CLOCKS <= sign_in.issued_at <= made + SIGN_IN_TAKES:
         return "the sign-in was not made for this key: its time is another one"
-    if not made - CLOCKS <= said <= sign_in.issued_at + KEY_LASTS:
-        return f"its key signs for {in_words(DAY)} after the sign-in, and not at {signed.statement.at}"
+    if not made - CLOCKS <= said <= until:
+        return f"its key signs until {stamp(until)}, and not at {signed.statement.at}"
     if not any(said <= at + CLOCKS and gate.counts(said, at) for at in moments):
         return f"it is of {signed.statement.at}, and an approval is valid for {in_words(gate.expires_after)}"
     return ""

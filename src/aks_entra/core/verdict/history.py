@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import stamp
-from aks_entra.core.planning.approval import CLAIM, RESUMED, SIGNED, Approval, RunState
+from aks_entra.core.planning.approval import RESUMED, Approval, RunState, proof_in_words
 from aks_entra.core.planning.gates import Side
 
 INTERRUPTED: Final = frozenset({"FAILED", "CRASHED", "CANCELLED"})
@@ -27,7 +27,9 @@ class SignatureProof:
 
     `code` is the approval code: it names the whole document, which is kept with the approval. `committed`: whether the
     `nonce` of the ID token is what the document commits to. `first`: whether that commitment names this approval; if
-    not, the person signed in for another one, and the same key signed this one. `problem`: why it cannot be read.
+    not, the person signed in for another one, and the same key signed this one. `signs_until`: the time to which the
+    sign-in commits, after which its key signs nothing; empty: an earlier version made it, and the key signed for a day.
+    `problem`: why it cannot be read.
     """
 
     code: str = ""
@@ -40,6 +42,7 @@ class SignatureProof:
     nonce: str = ""
     committed: bool = False
     first: bool = False
+    signs_until: str = ""
     problem: str = ""
 
 
@@ -59,6 +62,8 @@ class Decision:
     plan: str
     facts: str
     signatures: tuple[SignatureProof, ...] = ()
+    voluntary: bool = False  # nobody was required to sign
+    unproven: str = ""  # why a signature that nobody required proves nothing
     unconfirmed: bool = False
 
     @classmethod
@@ -74,6 +79,8 @@ class Decision:
             plan=approval.plan,
             facts=approval.facts,
             signatures=signatures,
+            voluntary=approval.voluntary,
+            unproven=approval.unproven,
         )
 
     @property
@@ -84,7 +91,7 @@ class Decision:
     @property
     def proof(self) -> str:
         """What stands behind `approver`, in words."""
-        return SIGNED if self.signatures else CLAIM
+        return proof_in_words(signed=bool(self.signatures), voluntary=self.voluntary, unproven=self.unproven)
 
     @property
     def by(self) -> str:

@@ -49,7 +49,56 @@ def test_one_sign_in_approves_several_gates_of_a_day() -> None:
     assert counted(signature(second), asked=asked, at=NOW + timedelta(hours=21)).missing == ""
     late = replace(second, at=stamp(NOW + timedelta(hours=25)))
     refused = counted(signature(late), asked=asked, at=NOW + timedelta(hours=25)).refused
-    assert "its key signs for 1d after the sign-in, and not at 2026-11-25T10:00:00Z" in refused[0]
+    assert "its key signs until 2026-11-25T09:01:00Z, and not at 2026-11-25T10:00:00Z" in refused[0]
+
+
+def test_a_key_signs_later_gates_only_in_the_time_to_which_its_sign_in_commits() -> None:
+    until = NOW + timedelta(hours=8)
+    in_time = replace(STATEMENT, stage="prod", run="run-2", at=stamp(until - timedelta(minutes=1)))
+    late = replace(in_time, at=stamp(until + timedelta(minutes=1)))
+    asked, at = replace(ASKED, stage="prod", run="run-2"), until + timedelta(hours=1)
+    assert counted(signature(in_time, until=until), asked=asked, at=at).missing == ""
+    refused = counted(signature(late, until=until), asked=asked, at=at).refused
+    assert "its key signs until 2026-11-24T17:00:00Z, and not at 2026-11-24T17:01:00Z" in refused[0]
+    later_plan = replace(asked, plan="sha256:9")
+    assert "another question: plan" in counted(signature(in_time, until=until), asked=later_plan, at=at).refused[0]
+
+
+def test_approvers_may_shorten_the_time_for_which_a_sign_in_signs_and_never_extend_it() -> None:
+    second = replace(STATEMENT, stage="prod", at=stamp(NOW + timedelta(hours=2)))
+    asked, until = replace(ASKED, stage="prod"), NOW + timedelta(hours=8)
+    hour = replace(GATE, approvers=replace(APPROVERS, sign_in_expires_after=3600))
+    refused = counted(signature(second, until=until), gate=hour, asked=asked, at=until).refused
+    assert "its key signs until 2026-11-24T10:01:00Z" in refused[0]
+    assert counted(signature(until=until), gate=hour).missing == ""
+    week = replace(GATE, approvers=replace(APPROVERS, sign_in_expires_after=7 * 86_400))
+    next_day = replace(second, at=stamp(NOW + timedelta(hours=25)))
+    for committed in (None, NOW + timedelta(days=7)):
+        found = counted(signature(next_day, until=committed), gate=week, asked=asked, at=NOW + timedelta(hours=26))
+        assert "its key signs until 2026-11-25T09:01:00Z" in found.refused[0]
+
+
+def test_a_sign_in_that_commits_to_another_application_or_no_time_is_refused() -> None:
+    one = signature(until=NOW + timedelta(hours=8))
+    for changed, because in (
+        ({"application": f"{TENANT}/another"}, "the sign-in commits to application"),
+        ({"until": "tonight"}, "it has no time"),
+    ):
+        committed = replace(one.signed.commitment, **changed)
+        other = replace(one, signed=replace(one.signed, commitment=committed), sign_in=sign_in(committed.nonce))
+        assert because in counted(other).refused[0]
+
+
+def test_a_key_with_a_longer_time_has_another_nonce() -> None:
+    one = signature(until=NOW + timedelta(hours=8))
+    longer = replace(one.signed.commitment, until=stamp(NOW + timedelta(hours=9)))
+    found = counted(replace(one, signed=replace(one.signed, commitment=longer)))
+    assert "its nonce is another one" in found.refused[0]
+
+
+def test_a_signed_approval_of_an_earlier_version_keeps_its_code_and_its_nonce() -> None:
+    assert GIVEN.signed.code == "185ac93f07f66aebce16539f"
+    assert NONCE == "5ed17dc6458a16bb27d0f5771954893241c878bfffb090b820db34d8bea30da8"
 
 
 @pytest.mark.parametrize(
@@ -269,15 +318,20 @@ def test_groups_are_read_from_the_token(claims: dict[str, Any], member: bool | N
 
 
 def test_who_has_to_sign_is_said_in_words() -> None:
-    assert APPROVERS.words == f"1 person of group {APPROVING} signs it"
-    two = replace(APPROVERS, at_least=2, groups=("a", "b"), not_requester=True)
-    assert two.words == "2 people of groups a, b sign it, and not the person who started the run"
+    assert APPROVERS.words == f"1 person of group {APPROVING} signs it; a sign-in signs for 1d"
+    two = replace(APPROVERS, at_least=2, groups=("a", "b"), not_requester=True, sign_in_expires_after=3600)
+    people = "2 people of groups a, b sign it, and not the person who started the run"
+    assert two.words == f"{people}; a sign-in signs for 1h"
     assert Gate(approvers=two).conditions == (f"approval (valid 1d): {two.words}",)
 
 
 def test_approvers_are_part_of_what_a_plans_digest_covers_only_if_there_are_some() -> None:
     assert "approvers" not in Gate().bound()
-    assert Gate(approvers=APPROVERS).bound()["approvers"]["groups"] == (APPROVING,)
+    bound = Gate(approvers=APPROVERS).bound()["approvers"]
+    assert bound["groups"] == (APPROVING,)
+    assert "sign_in_expires_after" not in bound  # as in older digests
+    shorter = Gate(approvers=replace(APPROVERS, sign_in_expires_after=3600)).bound()["approvers"]
+    assert shorter["sign_in_expires_after"] == 3600
 
 
 def test_a_plan_that_wants_no_signature_from_its_approvers_still_needs_one() -> None:

@@ -1,0 +1,116 @@
+"""`aks-entra approve --all-waiting --watch`: one sign-in signs the gates of several hours, each after a question.
+
+The keys live in the memory of this process alone: a file with one could approve for a day without the person.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from aks_entra.cli import output
+from aks_entra.cli.deferred import prefect_client, wiring
+from aks_entra.cli.gate_answers import answer_signed, confirmed, decide, need_terminal, no_claim
+from aks_entra.cli.signing import approvals_port, browser_here, need_ticket, stated, stored, to_sign
+from aks_entra.core.durations import in_words, stamp
+from aks_entra.core.planning.approvers import LONGEST_SIGN_IN
+from aks_entra.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+    from datetime import datetime
+
+    from aks_entra.cli.signing import Signed, ToSign
+    from aks_entra.ports.approvals import SigningKey
+    from aks_entra.prefect_client import Gate
+
+LONGEST: Final = timedelta(seconds=LONGEST_SIGN_IN)
+EVERY: Final = 5.0
+"""Seconds between two looks at what waits."""
+
+
+class SignIns:
+    """The sign-ins of one person, one for each application, and their keys, until a moment."""
+
+    def __init__(self, until: datetime, *, no_browser: bool) -> None:
+        self._until = until
+        self._no_browser = no_browser
+        self._keys: dict[tuple[str, str], SigningKey] = {}
+
+    @property
+    def until(self) -> datetime:
+        """When the first key stops signing, or the watch ends."""
+        return min((self._until, *(key.until for key in self._keys.values())))
+
+    @property
+    def ended(self) -> str:
+        """Why it is over at `until`, in words."""
+        if self.until == self._until:
+            return f"the time is over ({stamp(self._until)})"
+        return f"the sign-in signed until {stamp(self.until)}, by `sign_in_expires_after` of the approvers"
+
+    async def sign(self, one: ToSign, reason: str, ticket: str) -> Signed:
+        """Sign the approval of a gate. The person signs in if nobody did for this application yet."""
+        need_ticket(one, ticket)
+        said = stated(one.asked, reason, ticket)
+        async with approvals_port() as port:  # a session of its own for each gate reads Entra's keys of that moment
+            key = self._keys.get(one.application)
+            if key is None:
+                until = min(self._until, wiring.SystemClock().now() + one.approvers.key_lasts)
+                key = await port.sign_in(said, one.approvers, browser_here(no_browser=self._no_browser), until=until)
+                self._keys[one.application] = key
+            return await stored(port, one, key.sign(said))
+
+
+async def watch_gates(
+    *, reason: str, ticket: str, approver: str | None, no_browser: bool, sign: bool, lasting: timedelta
+) -> None:
+    """Ask about each gate that waits or begins to wait, and answer those that the person approves."""
+    await prefect_client.require_server()
+    need_terminal()
+    now = wiring.SystemClock().now
+    sign_ins = SignIns(now() + lasting, no_browser=no_browser)
+
+    async def answer(gate: Gate) -> None:
+        try:
+            signing = await to_sign(gate, sign=sign)
+            async with asyncio.timeout((sign_ins.until - now()).total_seconds()):
+                agreed = await confirmed(gate, signing)
+            if not agreed:
+                output.say(f"run {gate.run_name} goes on waiting", style="dim")
+            elif signing is None:
+                await decide(gate, reason, ticket, approver, reject=False, no_browser=no_browser, sign=sign)
+            else:
+                no_claim(approver)
+                await answer_signed(await sign_ins.sign(signing, reason, ticket), reason, ticket)
+        except Refused as error:  # somebody else answered it, for example: the other gates go on
+            output.say(f"run {gate.run_name}: {error.message}", *([f"  → {error.remedy}"] if error.remedy else []))
+        except TimeoutError:
+            output.say("")  # the time ended during a question
+
+    output.say(f"waiting for gates for {in_words(int(lasting.total_seconds()))}; Ctrl-C ends it")
+    try:
+        await watch(prefect_client.gates, answer, until=lambda: sign_ins.until, now=now, sleep=asyncio.sleep)
+    except asyncio.CancelledError:
+        output.say("", "ended: the key of the sign-in is gone, and signs nothing any more")
+        raise
+    output.say(f"ended: {sign_ins.ended}. To go on, type the command again, and sign in")
+
+
+async def watch(
+    waiting: Callable[[], Awaitable[Iterable[Gate]]],
+    answer: Callable[[Gate], Awaitable[None]],
+    *,
+    until: Callable[[], datetime],
+    now: Callable[[], datetime],
+    sleep: Callable[[float], Awaitable[object]],
+) -> None:
+    """Answer each question of each gate once, as it begins to wait, until the moment that `until` returns."""
+    asked = set()
+    while now() < until():
+        for gate in await waiting():
+            if (gate.run, gate.asked) not in asked and now() < until():
+                asked.add((gate.run, gate.asked))
+                await answer(gate)
+        await sleep(EVERY)
