@@ -313,8 +313,10 @@ ORDINARY: Final = (
 def test_an_ordinary_name_is_readable_in_the_source_and_on_the_page(name: str) -> None:
     page = pages.approval_page(Planter(lambda _field: name).make(Approval))
 
-    assert f"by {name}, signed at Microsoft Entra ID ({name}, ticket {name})" in page
-    assert f"by {name}, signed at Microsoft Entra ID ({name}, ticket {name})" in words(page)
+    assert f"by {name}, signed at Microsoft Entra ID, which nobody was required to ({name}, ticket {name})" in page
+    assert f"by {name}, signed at Microsoft Entra ID, which nobody was required to ({name}, ticket {name})" in words(
+        page
+    )
 
 
 @given(text=attacks)

@@ -73,8 +73,12 @@ class Line:
         bucket = self.bucket
         bucket.resize(now, self.claim.rate)
         missing, since = self.owed
-        missing = max(0.0, missing - bucket.rate * (now - since)) + debt(key, bucket.burst, bucket.rate, ended)
-        bucket.fill(now, 0.0 if self.claim.sharers > 1 else bucket.burst * bucket.share - missing)
+        if self.claim.sharers > 1:
+            level = min(0.0, bucket.burst * bucket.share - max(0.0, missing - bucket.rate * (now - since)))
+        else:
+            owed = debt(key, bucket.burst, bucket.rate, ended, own=(missing, now - since))
+            level = bucket.burst * bucket.share - owed
+        bucket.fill(now, level)
         self.begun = True
 
     def leave(self, now: float) -> float:

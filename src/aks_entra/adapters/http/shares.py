@@ -7,6 +7,7 @@ statement was written last reads the other's. So the parts in use are never more
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -104,13 +105,21 @@ class Listener:
         return found
 
 
-def debt(key: str, burst: float, rate: float, ended: Iterable[Statement]) -> float:
+def debt(
+    key: str, burst: float, rate: float, ended: Iterable[Statement], *, own: tuple[float, float] = (0.0, 0.0)
+) -> float:
     """Return the tokens of a bucket that processes took before they ended, and that have not come back yet.
 
-    A process that died may have emptied the bucket until its next statement was due.
+    A process that died may have emptied the bucket until its next statement was due. Azure brings back `rate` tokens
+    each second for all of them together. `own`: what this process itself gave back, and how many seconds ago.
     """
-    return sum(
-        max(0.0, one.uses[key].missing - rate * one.age if one.left else burst - rate * (one.age - RENEWED_EVERY))
+    taken = [own] + [
+        (one.uses[key].missing, one.age) if one.left else (burst, one.age - RENEWED_EVERY)
         for one in ended
         if key in one.uses
-    )
+    ]
+    owed, before = 0.0, math.inf
+    for missing, age in sorted(taken, key=lambda one: -one[1]):
+        owed = max(0.0, owed - rate * (before - age)) + missing
+        before = age
+    return max(0.0, owed - rate * before)

@@ -27,6 +27,7 @@ class TokenBucket:
         self._at = now
         self._blocked_until = now
         self._level = self._size()
+        self._beyond = 0.0  # tokens that were taken while the share was larger, and that are not back yet
 
     def wait(self, now: float) -> float:
         """Return the seconds until there is a token. `math.inf`: not before an answer comes, or the share grows."""
@@ -65,20 +66,25 @@ class TokenBucket:
         return max(0.0, self._blocked_until - now)
 
     def resize(self, now: float, share: float) -> None:
-        """Change the share. A larger share fills with its rate; tokens that do not fit into a smaller one are lost."""
-        self._refill(now)
+        """Change the share. A larger share fills with its rate; tokens that do not fit into a smaller one are lost.
+
+        What is missing stays missing: a smaller share does not bring back what a larger one took.
+        """
+        missing = self.missing(now)
         self.share = share
         self._level = min(self._level, max(0.0, self._size() - self.in_flight))
+        self._beyond = max(0.0, missing - (self._size() - self._level))
 
     def fill(self, now: float, level: float) -> None:
-        """Set the number of tokens, as far as they fit."""
+        """Set the number of tokens, as far as they fit. Below 0, that many are missing beyond the share."""
         self._at = now
         self._level = max(0.0, min(level, self._size() - self.in_flight))
+        self._beyond = max(0.0, -level)
 
     def missing(self, now: float) -> float:
-        """Return how many tokens of this share are not there."""
+        """Return how many tokens this process took that are not back yet."""
         self._refill(now)
-        return max(0.0, self._size() - self._level)
+        return max(0.0, self._size() - self._level) + self._beyond
 
     def _size(self) -> float:
         """Return how many tokens fit: at least one, or no request could ever be sent."""
@@ -88,5 +94,7 @@ class TokenBucket:
         elapsed = now - max(self._at, self._blocked_until)
         if elapsed > 0:
             room = max(0.0, self._size() - self.in_flight - self._level)
-            self._level += min(room, elapsed * self.rate * self.share)
+            back = elapsed * self.rate * self.share
+            self._level += min(room, back)
+            self._beyond = max(0.0, self._beyond - max(0.0, back - room))
         self._at = max(self._at, now)

@@ -243,6 +243,33 @@ def test_only_a_process_that_was_known_to_live_has_time_after_an_outage() -> Non
     assert listener.live([replace(old, left=True)], 10 * LEASE + 1) == ()
 
 
+def test_a_part_that_was_made_smaller_does_not_hide_what_the_larger_one_took(board: Board) -> None:
+    one, other = Process("a", board), Process("b", board)
+    one.renew()
+    sent = one.send()
+    other.write()
+    one.read()
+    assert one.share == 0.5
+    one.leave()
+    other.read()
+    assert other.share == 1
+    assert sent + other.send() <= BURST
+
+
+def test_what_two_processes_took_that_left_together_comes_back_at_azures_rate(board: Board) -> None:
+    leavers = [Process(name, board) for name in "ab"]
+    settle(*leavers)
+    board.now += BURST
+    settle(*leavers)
+    sent = sum(one.send() for one in leavers)
+    for one in leavers:
+        one.leave()
+    board.now += BURST / 2
+    last = Process("c", board)
+    last.renew()
+    assert sent + last.send() <= BURST + RATE * BURST / 2
+
+
 ACTIONS: dict[str, Callable[[Process], object]] = {"write": Process.write, "read": Process.read, "send": Process.send}
 
 
