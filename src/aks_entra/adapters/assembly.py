@@ -166,7 +166,7 @@ class _Adapters:
         from aks_entra.adapters.identity.entra_keys import KeysInFile, PublishedKeys
 
         file = self._settings.entra_keys
-        keys = KeysInFile(Path(file)) if file else PublishedKeys(self._web)
+        keys = KeysInFile(Path(file)) if file else PublishedKeys(self._web, self._clock.now)
         return EntraApprovals(keys, on_first_use(lambda: self.directory))
 
     @cached_property

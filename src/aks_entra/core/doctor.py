@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from aks_entra.core.cluster import same_id
-from aks_entra.core.planning.entra_keys import renewal
+from aks_entra.core.entra_keys import renewal
 from aks_entra.core.schedules import Overdue
 
 AZ: Final = (2, 29, 0)

@@ -95,7 +95,12 @@ class EntraApprovals:
             sign_in = proven(signed, trusted)
         except Refused as refused:
             return Signature(signed=signed, problem=refused.message)
-        return Signature(signed=signed, sign_in=sign_in, member=await self._member(sign_in, approvers))
+        return Signature(
+            signed=signed,
+            sign_in=sign_in,
+            member=await self._member(sign_in, approvers),
+            published=trusted.published.get(_key_id(signed.id_token)),
+        )
 
     async def _member(self, sign_in: SignIn, approvers: Approvers) -> bool | None:
         """Whether the person is in a group of the approvers: by the token, or by Graph if it has too many groups."""

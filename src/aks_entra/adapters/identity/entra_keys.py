@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -16,7 +17,9 @@ from azure.core.rest import HttpRequest
 from aks_entra.adapters.http.failures import azure
 from aks_entra.adapters.http.network import OwnHostOnly, Web
 from aks_entra.adapters.identity.browser_sign_in import LOGIN
-from aks_entra.core.planning.entra_keys import SETTING, URL, renewal
+from aks_entra.core.durations import stamp
+from aks_entra.core.entra_keys import SETTING, URL, PublishedKey, renewal
+from aks_entra.core.storable import canonical
 from aks_entra.errors import Refused
 
 _ANY_TENANT: Final = "{tenantid}"
@@ -25,10 +28,14 @@ _ANY_TENANT: Final = "{tenantid}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustedKeys:
-    """Entra's keys for one tenant (JWK), by key id. `otherwise`: what is said of a signature with another key."""
+    """Entra's keys for one tenant (JWK), by key id. `otherwise`: what is said of a signature with another key.
+
+    `published`: the same keys with the place and time of their reading, if they were read from Entra.
+    """
 
     keys: Mapping[str, dict[str, Any]]
     otherwise: str
+    published: Mapping[str, PublishedKey] = field(default_factory=dict)
 
 
 class Keys(Protocol):
@@ -41,8 +48,9 @@ class Keys(Protocol):
 class PublishedKeys:
     """The keys that Entra publishes. They are read once for each tenant."""
 
-    def __init__(self, web: Web) -> None:
+    def __init__(self, web: Web, now: Callable[[], datetime]) -> None:
         self._web = web
+        self._now = now
         self._read: dict[str, TrustedKeys] = {}
 
     async def of(self, tenant: str) -> TrustedKeys:
@@ -62,7 +70,12 @@ class PublishedKeys:
             except (ValueError, KeyError, TypeError) as error:
                 raise Refused(f"could not {doing}: the answer is no list of keys", code="MalformedKeys") from error
             otherwise = "Microsoft Entra ID does not publish the key that signed its ID token"
-            self._read[tenant] = TrustedKeys(keys=keys, otherwise=otherwise)
+            url, at = URL.format(tenant=tenant), stamp(self._now())
+            published = {
+                kid: PublishedKey(tenant_id=tenant, kid=kid, url=url, key=canonical(key), seen_at=at)
+                for kid, key in keys.items()
+            }
+            self._read[tenant] = TrustedKeys(keys=keys, otherwise=otherwise, published=published)
         return self._read[tenant]
 
 
