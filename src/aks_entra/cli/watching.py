@@ -106,11 +106,21 @@ async def watch(
     now: Callable[[], datetime],
     sleep: Callable[[float], Awaitable[object]],
 ) -> None:
-    """Answer each question of each gate once, as it begins to wait, until the moment that `until` returns."""
+    """Answer each question of each gate once, as it begins to wait, until the moment that `until` returns.
+
+    If Prefect's server does not answer, that is said once, and the questions are asked when it answers again.
+    """
     asked = set()
+    away = False
     while now() < until():
-        for gate in await waiting():
-            if (gate.run, gate.asked) not in asked and now() < until():
-                asked.add((gate.run, gate.asked))
-                await answer(gate)
+        try:
+            for gate in await waiting():
+                if (gate.run, gate.asked) not in asked and now() < until():
+                    await answer(gate)
+                    asked.add((gate.run, gate.asked))
+            away = False
+        except Exception as error:  # noqa: BLE001 - a server that is restarted must not end the sign-in
+            if not away:
+                output.say(f"Prefect's server does not answer ({type(error).__name__}): it is asked again", style="dim")
+            away = True
         await sleep(EVERY)

@@ -71,6 +71,22 @@ async def test_it_ends_as_soon_as_a_sign_in_ends_earlier_than_it() -> None:
     assert clock.answered == [ONE]
 
 
+async def test_a_server_that_is_away_is_said_once_and_its_gates_are_asked_about_later(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = Hours((ONE,), (ONE, TWO), (ONE, TWO), until=NOON + timedelta(hours=8))
+    lost = [True, True, False, True]
+
+    async def answer(gate: Gate) -> None:
+        if lost and lost.pop(0):
+            raise ConnectionError
+        clock.answered.append(gate)
+
+    await watch(clock.waiting, answer, until=lambda: clock.until, now=lambda: clock.at, sleep=clock.sleep)
+    assert clock.answered == [ONE]
+    assert capsys.readouterr().err.count("Prefect's server does not answer (ConnectionError)") == 1
+
+
 @pytest.mark.parametrize(
     ("words", "because"),
     [
