@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from aks_entra.adapters.identity.approvals import proven
+from aks_entra.adapters.identity.entra_keys import TrustedKeys
 from aks_entra.core.durations import stamp
 from aks_entra.core.planning.approvers import Approvers
 from aks_entra.core.planning.gates import Gate
@@ -74,7 +75,7 @@ def main() -> None:
     one, published = signed()
     before = time.process_time()
     for _ in range(ROUNDS):
-        person = proven(one, published)
+        person = proven(one, TrustedKeys(keys=published, otherwise=""))
         found = count(
             Gate(approvers=APPROVERS),
             ASKED,

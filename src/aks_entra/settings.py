@@ -34,6 +34,12 @@ class Settings(BaseSettings):
         "Workers take no other for proven",
     )
 
+    entra_keys: str = Field(
+        default="",
+        description="a file with the keys with which Entra signs, as its `discovery/v2.0/keys` answers. Signed "
+        "approvals are checked against it alone. Default: they are read from Entra",
+    )
+
     records: str = Field(
         default="",
         description="where records outlive Prefect's database: a folder, or az://ACCOUNT/CONTAINER[/PREFIX]",

@@ -28,7 +28,7 @@ from aks_entra.documents import dump_signed_approval, load_signed_request
 from aks_entra.errors import Refused
 from aks_entra.ports.approvals import Approvals, Browser
 from aks_entra.settings import Settings
-from aks_entra.wiring import Session, SystemClock
+from aks_entra.wiring import Session, SystemClock, open_session
 from azure_sandbox.cli.browser_sign_in import sign_in_at
 from azure_sandbox.server import Sandbox
 from tests.contract.small_world import RICH, TENANT, WORLD, Opener, cluster
@@ -171,6 +171,31 @@ async def test_what_was_not_signed_so_is_refused(opened: Opener, as_user: AsUser
             assert words in found.refused[0]
         kept = replace(one, entra_key="{}")
         assert "does not publish the key" in (await counted(session, kept)).refused[0]
+
+
+@signing
+async def test_a_file_of_entras_keys_is_trusted_alone_and_a_key_that_is_not_in_it_is_refused(
+    opened: Opener, as_user: AsUser, box: Sandbox, tmp_path: Path
+) -> None:
+    async with opened() as session:
+        one = await signed_by(session, as_user("dana"), statement())
+    file = tmp_path / "keys.json"
+    published = box.tokens.keys()
+    other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    made_up = {**RSAAlgorithm.to_jwk(other.public_key(), as_dict=True), "kid": published["keys"][0]["kid"]}
+    async with open_session(Settings(entra_keys=str(file))) as session:
+        with pytest.raises(Refused, match=r"AKS_ENTRA_ENTRA_KEYS=.*keys\.json: the file cannot be read"):
+            await counted(session, one)
+        file.write_text(json.dumps(published))
+        assert (await counted(session, one)).missing == ""
+        assert (await counted(session, await signed_by(session, as_user("erin"), statement()))).missing == ""
+        for keys in ([made_up], [{**made_up, "kid": "mine"}], [{**published["keys"][0], "issuer": f"https://h/{APP}"}]):
+            file.write_text(json.dumps({"keys": keys}))
+            found = await counted(session, one)
+            assert found.people == ()
+            assert f"is not in {file}, which AKS_ENTRA_ENTRA_KEYS names" in found.refused[0]
+            url = f"https://login.microsoftonline.com/{TENANT}/discovery/v2.0/keys"
+            assert f"curl --fail --output {file} {url}" in found.refused[0]
 
 
 @signing

@@ -172,7 +172,10 @@ async def test_a_stage_begins_when_two_people_signed_and_a_typed_name_opens_noth
         assert report.history is not None
         (_, decision), (_, after) = report.history.decisions
         assert code in [one.code for one in decision.signatures]
-        assert [(one.committed, one.first, one.problem) for one in decision.signatures] == [(True, True, "")] * 2
+        proofs = [
+            (one.committed, one.first, one.problem, "" < one.key_seen_at <= decision.at) for one in decision.signatures
+        ]
+        assert proofs == [(True, True, "", True)] * 2
         kept = await migration_records.approval(plan.digest, "all", "before")
         assert kept is not None
         assert "dana@contoso.com" in kept.by

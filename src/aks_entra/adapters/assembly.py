@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from aks_entra.adapters.arm.clients import Clients
@@ -162,8 +163,11 @@ class _Adapters:
     @cached_property
     def approvals(self) -> EntraApprovals:
         from aks_entra.adapters.identity.approvals import EntraApprovals
+        from aks_entra.adapters.identity.entra_keys import KeysInFile, PublishedKeys
 
-        return EntraApprovals(self._web, on_first_use(lambda: self.directory))
+        file = self._settings.entra_keys
+        keys = KeysInFile(Path(file)) if file else PublishedKeys(self._web, self._clock.now)
+        return EntraApprovals(keys, on_first_use(lambda: self.directory))
 
     @cached_property
     def hubs(self) -> HubSecrets:

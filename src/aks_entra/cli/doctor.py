@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aks_entra.adapters.identity.entra_keys import keys_in
 from aks_entra.adapters.records import open_store
 from aks_entra.cli import cluster_argument, output
 from aks_entra.cli.deferred import prefect_client, wiring
 from aks_entra.cli.plan_input import read_settings
-from aks_entra.core.doctor import Light, PlaceOfRecords, PrefectServer, examine, sound
+from aks_entra.core.doctor import EntraKeys, Light, PlaceOfRecords, PrefectServer, examine, sound
 from aks_entra.doctor import collect
 from aks_entra.errors import AksEntraError
 from aks_entra.host import server_auth
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from aks_entra.core.doctor import Check
+    from aks_entra.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +62,9 @@ async def _examine(named: str | None, subscription: str | None) -> tuple[Check, 
         async with wiring.open_session(read_settings()) as session:
             cluster = await cluster_argument.found(session.ports.arm, named, subscription) if named else None
             patient = await collect.look(session.ports, cluster)
-        return examine(replace(patient, prefect=await _prefect(), records=await _records()))
+        return examine(
+            replace(patient, prefect=await _prefect(), records=await _records(), entra_keys=key_file(read_settings()))
+        )
 
 
 async def _prefect() -> PrefectServer | None:
@@ -88,6 +94,19 @@ async def _records() -> PlaceOfRecords | None:
     except AksEntraError as error:
         return replace(found, error=error.message, remedy=error.remedy)
     return found
+
+
+def key_file(settings: Settings) -> EntraKeys | None:
+    """Look at the file with Entra's signing keys. None if no file is named."""
+    file = settings.entra_keys
+    if not file:
+        return None
+    try:
+        keys_in(Path(file))
+        written = datetime.fromtimestamp(Path(file).stat().st_mtime, UTC)
+    except AksEntraError as error:
+        return EntraKeys(file=file, error=error.message, remedy=error.remedy)
+    return EntraKeys(file=file, age=wiring.SystemClock().now() - written)
 
 
 def _plain(check: Check) -> dict[str, str]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
 from aks_entra.core.cluster import same_id
+from aks_entra.core.entra_keys import renewal
 from aks_entra.core.schedules import Overdue
 
 AZ: Final = (2, 29, 0)
@@ -23,6 +25,8 @@ SKEW: Final = 1
 CLOCK_WARNING: Final = 60.0
 CLOCK_LIMIT: Final = 300.0
 """With more seconds of clock skew, tokens are refused as not yet valid or expired."""
+KEYS_LAST: Final = timedelta(days=30)
+"""After which age a file of Entra's signing keys may lack one: Entra replaces them every few weeks."""
 
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
@@ -106,10 +110,20 @@ class PlaceOfRecords:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EntraKeys:
+    """The file that AKS_ENTRA_ENTRA_KEYS names. `error` is set if it cannot be read. `age`: since it was written."""
+
+    file: str
+    age: timedelta = timedelta()
+    error: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
     """Everything that was found. `cluster_*` are empty without a cluster.
 
-    `prefect` and `records` are None if no server is named, or if nobody looked.
+    `prefect`, `records` and `entra_keys` are None if no server or file is named, or if nobody looked.
     """
 
     tools: tuple[Tool, ...]
@@ -121,6 +135,7 @@ class Patient:
     cluster_error: str = ""
     prefect: PrefectServer | None = None
     records: PlaceOfRecords | None = None
+    entra_keys: EntraKeys | None = None
 
 
 def version_in(text: str) -> tuple[int, int, int] | None:
@@ -139,6 +154,7 @@ def examine(patient: Patient) -> tuple[Check, ...]:
         _sign_in(patient),
         *_prefect(patient.prefect),
         *_records(patient.records),
+        *_entra_keys(patient.entra_keys),
     )
 
 
@@ -306,6 +322,24 @@ def _records(store: PlaceOfRecords | None) -> tuple[Check, ...]:
         return (Check(name=name, light=Light.OK, found=f"{store.place}; {_ONLY_READ}", wanted=wanted),)
     remedy = f"{remedy} (docs/how-to/records.md)"
     return (Check(name=name, light=Light.WARNING, found=found, wanted=wanted, remedy=remedy),)
+
+
+def _entra_keys(keys: EntraKeys | None) -> tuple[Check, ...]:
+    if keys is None:
+        return ()
+    name, wanted = "Entra's signing keys", f"a file of the last {KEYS_LAST.days} days"
+    if keys.error:
+        return (Check(name=name, light=Light.FAILED, found=keys.error, wanted=wanted, remedy=keys.remedy),)
+    old = keys.age > KEYS_LAST
+    return (
+        Check(
+            name=name,
+            light=Light.WARNING if old else Light.OK,
+            found=f"{keys.file}, {keys.age.days} days old",
+            wanted=wanted,
+            remedy=renewal(keys.file) if old else "",
+        ),
+    )
 
 
 def _dotted(version: tuple[int, int, int]) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from aks_entra.core.durations import stamp
+from aks_entra.core.entra_keys import name_of
 from aks_entra.core.planning.approval import Approval
 from aks_entra.core.planning.signed_approval import SignedApproval, sign_in_of
 from aks_entra.core.verdict.history import SignatureProof
@@ -14,12 +17,17 @@ from aks_entra.documents.json_text import load_signed_approval
 from aks_entra.errors import Refused
 
 
-def signature_proofs(approval: Approval) -> tuple[SignatureProof, ...]:
-    """Return what each signed approval of a decision says. Empty: nobody signed, and its name is a claim."""
-    return tuple(map(_proof, approval.signed))
+def signature_proofs(
+    approval: Approval, seen: Mapping[tuple[str, str, str], str] = MappingProxyType({})
+) -> tuple[SignatureProof, ...]:
+    """Return what each signed approval of a decision says. Empty: nobody signed, and its name is a claim.
+
+    `seen`: when each of Entra's keys was first seen published, by its `PublishedKey.name`.
+    """
+    return tuple(_proof(text, seen) for text in approval.signed)
 
 
-def _proof(text: str) -> SignatureProof:
+def _proof(text: str, seen: Mapping[tuple[str, str, str], str]) -> SignatureProof:
     try:
         signed = load_signed_approval(text)
         header, claims = _token(signed)
@@ -29,6 +37,7 @@ def _proof(text: str) -> SignatureProof:
     except ValueError as error:
         return SignatureProof(problem=str(error))
     said, committed = signed.statement, signed.commitment
+    kid = str(header.get("kid", ""))
     return SignatureProof(
         code=signed.code,
         person=sign_in.words,
@@ -36,7 +45,8 @@ def _proof(text: str) -> SignatureProof:
         client_id=sign_in.audience,
         signed_in_at=stamp(sign_in.issued_at),
         signed_at=said.at,
-        key_id=str(header.get("kid", "")),
+        key_id=kid,
+        key_seen_at=seen.get(name_of(sign_in.tenant_id, kid, signed.entra_key), ""),
         nonce=sign_in.nonce,
         committed=sign_in.nonce == committed.nonce,
         first=committed.names(said),

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import when
+from aks_entra.core.entra_keys import PublishedKey
 from aks_entra.core.estimate.model import ExpectedTime
 from aks_entra.core.evidence.break_glass import OpeningRecord
 from aks_entra.core.evidence.observations import Baseline
@@ -58,6 +59,7 @@ _RECORDS: Final = _Form("records", tuple[Record, ...])
 _OPENING: Final = _Form("opening", OpeningRecord)
 _CALLERS: Final = _Form("callers", CallersAtGate)
 _SIGNED_APPROVAL: Final = _Form("signed-approval", SignedApproval)
+_ENTRA_KEY: Final = _Form("entra-key", PublishedKey)
 _SIGNED_REQUEST: Final = _Form("signed-request", SignedRequest)
 
 VERSION: Final = 1
@@ -189,6 +191,16 @@ def dump_signed_approval(signed: SignedApproval) -> str:
 def load_signed_approval(text: str) -> SignedApproval:
     """Read a signed approval. Refused when malformed. Its signatures are not checked here."""
     return _load(_SIGNED_APPROVAL, text)[0]
+
+
+def dump_entra_key(key: PublishedKey) -> str:
+    """`{"kind": "aks-entra/entra-key", "version": 1, "entra-key": {…}}`."""
+    return _dump(_ENTRA_KEY, key)
+
+
+def load_entra_key(text: str) -> PublishedKey:
+    """Read the record of a key that Entra published. Refused when malformed."""
+    return _load(_ENTRA_KEY, text)[0]
 
 
 def dump_signed_request(request: SignedRequest) -> str:

@@ -47,7 +47,9 @@ class Approvals(Protocol):
         """
 
     async def read(self, signed: Iterable[SignedApproval], approvers: Approvers) -> tuple[Signature, ...]:
-        """Check the signatures against the keys that Entra publishes now, and look up memberships that a token omits.
+        """Check the signatures against Entra's keys, and look up memberships that a token omits.
+
+        Its keys are those that it publishes now, or those in the file that AKS_ENTRA_ENTRA_KEYS names.
 
         A signed approval with a wrong signature is returned with its problem. Refused or TryLater if Entra's keys
         cannot be read.

@@ -17,6 +17,7 @@ KEPT: Final[Mapping[str, str]] = MappingProxyType(
         "approval": "a report says who approved, and until when it held",
         "rejection": "somebody said no, and that stays known",
         "signed-approval": "it proves by itself who approved",
+        "entra-key": "a signed approval can be checked after Entra replaced its key",
         "without-gates": "a person typed that no approval is asked for",
         "baseline": "workloads are compared with what ran before the first write",
         "evidence": "a later attempt does nothing twice, and its report says what was done before",

@@ -20,6 +20,7 @@ from aks_entra.text.markdown import code, for_markdown, for_markdown_table_cell,
 from aks_entra.text.safe import visible
 
 if TYPE_CHECKING:
+    from aks_entra.core.entra_keys import PublishedKey
     from aks_entra.core.planning.approval import Approval
     from aks_entra.core.planning.signed_approval import SignedApproval, Statement
 
@@ -124,6 +125,11 @@ def signed_approval_page(signed: SignedApproval) -> str:
         f"approval code {code(signed.code)}: {said.decision} {_of(said)} {code(short(said.plan))} in run "
         f"{code(said.run[:8])} ({for_markdown(said.reason)})"
     )
+
+
+def entra_key_page(key: PublishedKey) -> str:
+    """Say which of Entra's keys was seen, where and when."""
+    return f"Microsoft Entra ID published the key {code(key.kid)} at {code(key.url)} on {key.seen_at}"
 
 
 def _of(said: Statement) -> str:

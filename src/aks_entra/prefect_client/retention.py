@@ -25,6 +25,7 @@ KNOWLEDGE: Final[Mapping[str, str]] = MappingProxyType(
         "report": "which CA served when, and whether accounts were open: old credentials are judged by it",
         "verification": "the same, of a look that writes nothing",
         "opened": "accounts that were seen open count until a rotation is proven",
+        "entra-key": "signed approvals of all plans are checked by it",
         "baseline": "it has the CA and the salted hash of a token from before a rotation",
     }
 )

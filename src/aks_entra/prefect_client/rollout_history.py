@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -37,7 +38,7 @@ from aks_entra.core.verdict.history import (
 from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Verdict
 from aks_entra.documents import signature_proofs
-from aks_entra.prefect_client import artifacts, migration_records, progress, runs
+from aks_entra.prefect_client import artifacts, entra_keys, migration_records, progress, runs
 from aks_entra.prefect_client.decisions import kept_typed_decisions, question_of, states_of, typed_decisions
 from aks_entra.prefect_client.flow_run_list import all_runs
 from aks_entra.prefect_client.lineage import lineage, named
@@ -83,6 +84,7 @@ async def read_history(run: UUID, plan: FleetPlan) -> RolloutHistory | None:
 
 async def _read(run: UUID, plan: FleetPlan) -> Seen:
     digests = [digest for digest in (plan.digest, plan.replaces) if digest]
+    proofs = partial(signature_proofs, seen=await entra_keys.seen())
     async with get_client() as client:
         coordinators = tuple(reversed(await lineage(client, run)))
         ids = tuple(one.id for one in coordinators)
@@ -97,7 +99,7 @@ async def _read(run: UUID, plan: FleetPlan) -> Seen:
         askings: list[tuple[str, Asking]] = []
         for one in ids:
             own = (decision for decision in decisions if decision.run == str(one))
-            askings += askings_in(await states_of(client, one), own, signature_proofs)
+            askings += askings_in(await states_of(client, one), own, proofs)
         recorded = [
             found
             for digest in digests
@@ -106,7 +108,7 @@ async def _read(run: UUID, plan: FleetPlan) -> Seen:
             if (found := migration_records.read_approval(one)) is not None
         ]
         known = await _known(client, {*map(str, ids)}, {one.run for one in recorded})
-        askings += askings_of_lost_runs(recorded, known, signature_proofs)
+        askings += askings_of_lost_runs(recorded, known, proofs)
         of_plan = [one for digest in digests for one in await runs.runs_of(client, digest)]
         started_with = {token for one in (*coordinators, *of_plan) for token in typed(one.tags)}
         return Seen(

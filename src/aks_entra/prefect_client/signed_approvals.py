@@ -20,7 +20,7 @@ from aks_entra.core.planning.gates import Gate
 from aks_entra.core.planning.signed_approval import Asked, Count, Signature, SignedApproval, count
 from aks_entra.core.planning.voluntary import count_voluntary
 from aks_entra.errors import AksEntraError, Refused
-from aks_entra.prefect_client import artifacts, names, pages
+from aks_entra.prefect_client import artifacts, entra_keys, names, pages
 from aks_entra.prefect_client.stored_documents import read as readable
 
 Read: TypeAlias = Callable[[tuple[SignedApproval, ...], Approvers], Awaitable[tuple[Signature, ...]]]
@@ -60,7 +60,9 @@ async def with_voluntary(
         known = application()
         if known is None:
             raise Refused("AKS_ENTRA_SIGN_IN_APPLICATION names no application where the run works")
-        found = count_voluntary(gate, known, asked, await read(signed, known), at=at)
+        signatures = await read(signed, known)
+        await entra_keys.keep(signatures)
+        found = count_voluntary(gate, known, asked, signatures, at=at)
     except AksEntraError as error:
         return replace(approval, unproven=error.message)
     if found.missing:
@@ -86,6 +88,7 @@ async def _counted(
     read: Read, gate: Gate, asked: Asked, signed: tuple[SignedApproval, ...], *, at: Iterable[datetime]
 ) -> Count:
     signatures = await read(signed, gate.approvers) if signed and gate.approvers else ()
+    await entra_keys.keep(signatures)
     return count(gate, asked, signatures, at=at)
 
 

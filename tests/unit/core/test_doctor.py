@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from aks_entra.core.doctor import (
     Check,
+    EntraKeys,
     Light,
     Patient,
     PlaceOfRecords,
@@ -174,6 +176,28 @@ def test_the_store_of_records_is_examined(store: PlaceOfRecords, light: Light, w
     assert words in found.found
     assert (found.remedy == "") is (light is Light.OK)
     assert "store of records" not in checks()
+
+
+@pytest.mark.parametrize(
+    ("keys", "light", "words", "remedy"),
+    [
+        (EntraKeys(file="/k.json", age=timedelta(days=30)), Light.OK, "/k.json, 30 days old", ""),
+        (
+            EntraKeys(file="/k.json", age=timedelta(days=31)),
+            Light.WARNING,
+            "/k.json, 31 days old",
+            "curl --fail --output /k.json https://login.microsoftonline.com/TENANT/discovery/v2.0/keys",
+        ),
+        (EntraKeys(file="/k.json", error="it cannot be read", remedy="renew it"), Light.FAILED, "it cannot", "renew"),
+    ],
+)
+def test_the_file_of_entras_signing_keys_is_examined(keys: EntraKeys, light: Light, words: str, remedy: str) -> None:
+    found = checks(entra_keys=keys)["Entra's signing keys"]
+    assert found.light is light
+    assert words in found.found
+    assert remedy in found.remedy
+    assert (found.remedy == "") is (light is Light.OK)
+    assert "Entra's signing keys" not in checks()
 
 
 def test_golden_what_a_machine_needs() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
 
+from aks_entra.core.entra_keys import PublishedKey
 from aks_entra.core.planning.approval import Approval
-from aks_entra.core.verdict.history import RolloutHistory, SignatureProof
+from aks_entra.core.verdict.history import Decision, RolloutHistory, SignatureProof
 from aks_entra.documents import dump_report, load_report, load_signed_approval
 from aks_entra.documents import signature_proofs as proofs
 from aks_entra.report import html
@@ -34,6 +36,35 @@ def test_a_signed_approval_says_who_signed_in_where_when_and_with_which_key() ->
     assert proof.signs_until == ""
     assert proofs(signed("canary", at(0), until=at(60)))[0].signs_until == at(60)
     assert proof.code == load_signed_approval(one.signed[0]).code
+
+
+def test_the_page_says_since_when_entras_key_was_seen_published() -> None:
+    one = signed("canary", at(0))
+    key = '{"e":"AQAB","kid":"entra-key-7","kty":"RSA","n":"sXch"}'
+    document = json.loads(one.signed[0])
+    document["signed-approval"]["entra_key"] = key
+    given = replace(one, signed=(json.dumps(document),))
+    published = PublishedKey(tenant_id=TENANT.upper(), kid="entra-key-7", url="", key=key, seen_at=at(-60))
+    (proof,) = proofs(given, {published.name: published.seen_at})
+    assert proof.key_seen_at == at(-60)
+    for other in (replace(published, kid="k"), replace(published, key=key.replace("sXch", "sXci"))):
+        assert proofs(given, {other.name: at(-60)})[0].key_seen_at == ""
+    stage, report = history().stages[0], rolled_out(7)
+    assert stage.before is not None
+    digests = []
+    for seen, words in (
+        ({published.name: at(-60)}, "<code>entra-key-7</code>, on record as published since 2026-11-24 "),
+        ({}, "<code>entra-key-7</code>, which is not on record as published"),
+    ):
+        answered = replace(stage.before.askings[0], decision=Decision.of(given, proofs(given, seen)))
+        stages = (replace(stage, before=replace(stage.before, askings=(answered,))),)
+        shown = replace(report, history=replace(history(), stages=stages))
+        assert words in html.render(shown)
+        digests.append(shown.digest)
+    assert digests[0] != digests[1]  # what is on record is part of the report
+    earlier, times = re.subn(r'"key_seen_at": ?"",\s*', "", dump_report(shown))
+    assert times > 0
+    assert load_report(earlier).digest == digests[1]  # and a report of an earlier version keeps its digest
 
 
 def test_neither_the_page_nor_the_report_holds_the_id_token() -> None:

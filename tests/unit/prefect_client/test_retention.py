@@ -66,6 +66,7 @@ OF_THE_PLAN = [
 KNOWN = [
     record(f"baseline-{OLD}-0123456789ab"),
     record(f"opened-{OLD}-0123456789ab"),
+    record("entra-key-8f2c-0123456789ab-kid"),
     record("pruned-0123456789ab"),
     record("record-store"),
     record("something-new"),

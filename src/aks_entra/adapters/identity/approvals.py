@@ -1,7 +1,7 @@
 """The `Approvals` port: a person's sign-in as the signature of an approval, after OpenPubkey, and its check.
 
-The key that signs is made for one sign-in, and never leaves the memory of the process. The check compares with the keys
-that Entra publishes, because a key that comes with a signature proves nothing.
+The key that signs is made for one sign-in, and never leaves the memory of the process. The check compares with keys
+that are trusted (`entra_keys`), because a key that comes with a signature proves nothing.
 """
 
 from __future__ import annotations
@@ -12,15 +12,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import jwt
-from azure.core import AsyncPipelineClient
-from azure.core.pipeline.policies import AsyncRetryPolicy
-from azure.core.rest import HttpRequest
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from aks_entra.adapters.http.failures import azure
-from aks_entra.adapters.http.network import OwnHostOnly, Web
-from aks_entra.adapters.identity.browser_sign_in import LOGIN, id_token
+from aks_entra.adapters.identity.browser_sign_in import id_token
 from aks_entra.adapters.identity.person import in_own_thread
 from aks_entra.core.durations import moment
 from aks_entra.core.planning.signed_approval import (
@@ -36,6 +31,7 @@ from aks_entra.core.storable import canonical
 from aks_entra.errors import Refused
 
 if TYPE_CHECKING:
+    from aks_entra.adapters.identity.entra_keys import Keys, TrustedKeys
     from aks_entra.core.planning.approvers import Approvers
     from aks_entra.core.planning.signed_approval import Statement
     from aks_entra.ports.approvals import Browser
@@ -73,10 +69,9 @@ class OwnKey:
 class EntraApprovals:
     """Approvals by people of one tenant or of several."""
 
-    def __init__(self, web: Web, directory: Directory) -> None:
-        self._web = web
+    def __init__(self, keys: Keys, directory: Directory) -> None:
+        self._keys = keys
         self._directory = directory
-        self._keys: dict[str, dict[str, dict[str, Any]]] = {}  # by tenant and key id
 
     async def sign_in(
         self, first: Statement, approvers: Approvers, browser: Browser, *, until: datetime | None = None
@@ -86,23 +81,26 @@ class EntraApprovals:
         public = canonical(ECAlgorithm.to_jwk(key.public_key(), as_dict=True))
         application = f"{approvers.tenant_id}/{approvers.client_id}"
         committed = commitment(first, public, application=application, until=until)
+        trusted = await self._keys.of(approvers.tenant_id)
         token = await in_own_thread(lambda: id_token(approvers, committed.nonce, browser))
-        published = (await self._published(approvers.tenant_id)).get(_key_id(token), {})
-        return OwnKey(key, committed, token, canonical(published))
+        return OwnKey(key, committed, token, canonical(trusted.keys.get(_key_id(token), {})))
 
     async def read(self, signed: Iterable[SignedApproval], approvers: Approvers) -> tuple[Signature, ...]:
         """Check signed approvals. Raises Refused or TryLater if Entra's keys cannot be read."""
-        published = await self._published(approvers.tenant_id)
-        return tuple([await self._read(one, approvers, published) for one in signed])
+        trusted = await self._keys.of(approvers.tenant_id)
+        return tuple([await self._read(one, approvers, trusted) for one in signed])
 
-    async def _read(
-        self, signed: SignedApproval, approvers: Approvers, published: dict[str, dict[str, Any]]
-    ) -> Signature:
+    async def _read(self, signed: SignedApproval, approvers: Approvers, trusted: TrustedKeys) -> Signature:
         try:
-            sign_in = proven(signed, published)
+            sign_in = proven(signed, trusted)
         except Refused as refused:
             return Signature(signed=signed, problem=refused.message)
-        return Signature(signed=signed, sign_in=sign_in, member=await self._member(sign_in, approvers))
+        return Signature(
+            signed=signed,
+            sign_in=sign_in,
+            member=await self._member(sign_in, approvers),
+            published=trusted.published.get(_key_id(signed.id_token)),
+        )
 
     async def _member(self, sign_in: SignIn, approvers: Approvers) -> bool | None:
         """Whether the person is in a group of the approvers: by the token, or by Graph if it has too many groups."""
@@ -115,33 +113,13 @@ class EntraApprovals:
             return None
         return True if True in found else None if None in found else False
 
-    async def _published(self, tenant: str) -> dict[str, dict[str, Any]]:
-        """Return the keys with which Entra signs tokens of a tenant now, by key id. They are read once."""
-        if tenant not in self._keys:
-            policies = [OwnHostOnly(LOGIN), AsyncRetryPolicy()]
-            client: AsyncPipelineClient[Any, Any] = AsyncPipelineClient(
-                f"https://{LOGIN}", transport=self._web.transport(), policies=policies
-            )
-            doing = "read the keys with which Microsoft Entra ID signs"
-            with azure(doing, host=LOGIN):
-                response = await client.send_request(
-                    HttpRequest("GET", f"https://{LOGIN}/{tenant}/discovery/v2.0/keys")
-                )
-                response.raise_for_status()
-                await response.read()
-            try:
-                self._keys[tenant] = {str(one["kid"]): one for one in response.json()["keys"]}
-            except (ValueError, KeyError, TypeError) as error:
-                raise Refused(f"could not {doing}: the answer is no list of keys", code="MalformedKeys") from error
-        return self._keys[tenant]
 
-
-def proven(signed: SignedApproval, published: dict[str, dict[str, Any]]) -> SignIn:
+def proven(signed: SignedApproval, trusted: TrustedKeys) -> SignIn:
     """Return the claims of a signed approval. Raises Refused if one of its two signatures does not hold."""
     try:
-        entra = published.get(_key_id(signed.id_token))
-        if entra is None or json.loads(signed.entra_key) != entra:
-            raise Refused("Microsoft Entra ID does not publish the key that signed its ID token")
+        entra = trusted.keys.get(_key_id(signed.id_token))
+        if entra is None or _public(json.loads(signed.entra_key)) != _public(entra):
+            raise Refused(trusted.otherwise)
         claims = jwt.decode(signed.id_token, jwt.PyJWK(entra), algorithms=["RS256"], options=_UNCHECKED)
         own = jwt.PyJWK.from_json(signed.commitment.key)
         said = jwt.api_jws.decode(signed.signature, own, algorithms=["ES256"])
@@ -151,6 +129,11 @@ def proven(signed: SignedApproval, published: dict[str, dict[str, Any]]) -> Sign
     if said != signed.statement.text.encode():
         raise Refused("a signature does not hold: another text was signed")
     return sign_in
+
+
+def _public(key: dict[str, Any]) -> tuple[object, ...]:
+    """Return what makes an RSA key this key. Its certificate and issuer differ between Entra's endpoints and days."""
+    return tuple(key.get(name) for name in ("kid", "kty", "n", "e"))
 
 
 def _key_id(token: str) -> str:

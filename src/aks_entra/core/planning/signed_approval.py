@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
 from aks_entra.core.durations import in_words, moment, stamp, when
+from aks_entra.core.entra_keys import PublishedKey
 from aks_entra.core.planning.approval import CLOCKS, Approval
 from aks_entra.core.planning.approvers import Approvers
 from aks_entra.core.planning.gates import Gate, Side
@@ -134,11 +135,13 @@ class Signature:
     """A signed approval as it was read: the sign-in behind it, or the problem with its signatures.
 
     `member`: whether the person is in one of the approvers' groups. None if that is unknown.
+    `published`: Entra's key that signed the ID token, as it was read from Entra. None: it was read from a file.
     """
 
     signed: SignedApproval
     sign_in: SignIn | None = None
     member: bool | None = None
+    published: PublishedKey | None = None
     problem: str = ""
 
 

@@ -29,6 +29,8 @@ class SignatureProof:
     `nonce` of the ID token is what the document commits to. `first`: whether that commitment names this approval; if
     not, the person signed in for another one, and the same key signed this one. `signs_until`: the time to which the
     sign-in commits, after which its key signs nothing; empty: an earlier version made it, and the key signed for a day.
+    `key_id`: of Entra's key that signed the ID token. `key_seen_at`: when a process first saw Entra publish that key,
+    as a record says it; empty: none does.
     `problem`: why it cannot be read.
     """
 
@@ -39,6 +41,7 @@ class SignatureProof:
     signed_in_at: str = ""
     signed_at: str = ""
     key_id: str = ""
+    key_seen_at: str = ""
     nonce: str = ""
     committed: bool = False
     first: bool = False

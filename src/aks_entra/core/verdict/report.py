@@ -45,7 +45,7 @@ class FleetReport:
 _NEW: Final = frozenset(
     {
         *("skip_rules", "uid", "etag", "old_credentials", "issued_at", "connections", "mixed", "under_ca"),
-        *("reason_code", "running", "history", "unconfirmed", "voluntary", "unproven", "signs_until"),
+        *("reason_code", "running", "history", "unconfirmed", "voluntary", "unproven", "signs_until", "key_seen_at"),
     }
 )
 
