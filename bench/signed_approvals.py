@@ -75,7 +75,7 @@ def main() -> None:
     one, published = signed()
     before = time.process_time()
     for _ in range(ROUNDS):
-        person = proven(one, TrustedKeys(keys=published, otherwise=""))
+        person = proven(one, TrustedKeys(keys=published, refusal=""))
         found = count(
             Gate(approvers=APPROVERS),
             ASKED,

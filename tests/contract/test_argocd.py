@@ -13,32 +13,23 @@ import pytest
 
 from aks_entra.adapters.kubernetes.api_server import ApiServers
 from aks_entra.adapters.kubernetes.secrets import replace_value
-from aks_entra.core.cluster import Posture
 from aks_entra.core.hooks.argocd import with_authority
 from aks_entra.core.planning.prover import ProverSpec
 from aks_entra.errors import Refused, TryLater
-from aks_entra.ports.hubs import ArgoCdSecret, Hubs
-from aks_entra.wiring import Session
+from aks_entra.ports.hubs import ArgoCdSecret
 from azure_sandbox.server import Sandbox
+from tests.contract.hub_cluster import SECRETS, HubCluster
 from tests.contract.small_world import READER, TENANT, Opener, cluster
 
 SERVER = "https://shop.hcp.westeurope.azmk8s.io"
 ROTATED = "2026-11-24T08:00:00Z"
-SECRETS = ("", "secrets")
 EXEC = {"execProviderConfig": {"command": "argocd-k8s-auth"}, "tlsClientConfig": {"caData": "b2xk", "serverName": "x"}}
 ALL: dict[str, str] = {"namespace": "argocd", "name": "", "server": SERVER}
 CA: dict[str, str] = {"ca_data": "bmV3", "rotated_at": ROTATED}
 
 
-class Hub:
+class Hub(HubCluster):
     """The cluster `guarded`, in which Argo CD keeps its secrets."""
-
-    def __init__(self, box: Sandbox, session: Session, posture: Posture) -> None:
-        found, hubs = box.arm.clusters.for_host(posture.fqdn or ""), session.ports.hubs
-        assert found is not None
-        assert hubs is not None
-        self.now, self.store, self.posture = box.clock.now, found.store, posture
-        self.hubs: Hubs = hubs
 
     def put(self, name: str, config: object, *, server: str = SERVER, kind: str = "cluster") -> None:
         said = {"name": name, "server": server, "config": config if isinstance(config, str) else json.dumps(config)}

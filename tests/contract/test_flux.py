@@ -16,17 +16,15 @@ from cryptography.x509.oid import NameOID
 
 from aks_entra.adapters.kubernetes.api_server import ApiServers
 from aks_entra.adapters.kubernetes.secrets import replace_value
-from aks_entra.core.cluster import Posture
 from aks_entra.core.planning.prover import ProverSpec
 from aks_entra.errors import Refused, TryLater
-from aks_entra.ports.hubs import FluxSecret, Hubs
-from aks_entra.wiring import Session
+from aks_entra.ports.hubs import FluxSecret
 from azure_sandbox.server import Sandbox
+from tests.contract.hub_cluster import SECRETS, HubCluster
 from tests.contract.small_world import READER, TENANT, Opener, cluster
 
 SERVER = "https://shop.hcp.westeurope.azmk8s.io"
 ROTATED = "2026-11-24T08:00:00Z"
-SECRETS = ("", "secrets")
 EXEC = "{exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: kubelogin, args: [get-token]}}"
 ENDED = "its bearer token is from before the rotation, or does not say when it was issued"
 
@@ -83,15 +81,8 @@ users:
 """
 
 
-class Hub:
+class Hub(HubCluster):
     """The cluster `guarded`, in which Flux keeps its Secrets."""
-
-    def __init__(self, box: Sandbox, session: Session, posture: Posture) -> None:
-        found, hubs = box.arm.clusters.for_host(posture.fqdn or ""), session.ports.hubs
-        assert found is not None
-        assert hubs is not None
-        self.now, self.store, self.posture = box.clock.now, found.store, posture
-        self.hubs: Hubs = hubs
 
     def put(self, text: str, *, key: str = "value", name: str = "shop", **metadata: Any) -> None:
         document = {

@@ -88,7 +88,7 @@ class ToSign:
     conditions: core_gates.Gate
     approvers: Approvers
     about: FleetPlan | SignedRequest
-    voluntary: bool = False  # nobody is required to sign
+    voluntary: bool = False  # the gate accepts an approval without a signature
 
     def show(self) -> None:
         """Show what is approved."""

@@ -268,7 +268,7 @@ class StageFile(Part):
     gate_after: GateOrBoolean = GateFile(approval=ApprovalFile(required=False))
     """The gate after the stage."""
     after: HookFiles = ()
-    """What happens after the rotation of each cluster of the stage, besides the hooks of the fleet."""
+    """What happens after the rotation of each cluster of the stage, in addition to the hooks of the fleet."""
 
     @model_validator(mode="after")
     def _listens_before(self) -> StageFile:

@@ -1,6 +1,6 @@
-"""Entra's keys that signed approvals, kept as they were seen published: who checks years later needs them.
+"""Entra's keys that signed approvals, kept as they were seen published, for auditors who check years later.
 
-Whoever may write records can write such a record too. It is evidence only where nobody can change the store.
+Everybody who may write records can also write such a record. It is evidence only where nobody can change the store.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ def proven(signed: SignedApproval, trusted: TrustedKeys) -> SignIn:
     try:
         entra = trusted.keys.get(_key_id(signed.id_token))
         if entra is None or _public(json.loads(signed.entra_key)) != _public(entra):
-            raise Refused(trusted.otherwise)
+            raise Refused(trusted.refusal)
         claims = jwt.decode(signed.id_token, jwt.PyJWK(entra), algorithms=["RS256"], options=_UNCHECKED)
         own = jwt.PyJWK.from_json(signed.commitment.key)
         said = jwt.api_jws.decode(signed.signature, own, algorithms=["ES256"])

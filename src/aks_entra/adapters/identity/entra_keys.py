@@ -28,13 +28,13 @@ _ANY_TENANT: Final = "{tenantid}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustedKeys:
-    """Entra's keys for one tenant (JWK), by key id. `otherwise`: what is said of a signature with another key.
+    """Entra's keys for one tenant (JWK), by key id. `refusal`: why a signature with another key does not count.
 
     `published`: the same keys with the place and time of their reading, if they were read from Entra.
     """
 
     keys: Mapping[str, dict[str, Any]]
-    otherwise: str
+    refusal: str
     published: Mapping[str, PublishedKey] = field(default_factory=dict)
 
 
@@ -69,13 +69,13 @@ class PublishedKeys:
                 keys = {str(one["kid"]): one for one in response.json()["keys"]}
             except (ValueError, KeyError, TypeError) as error:
                 raise Refused(f"could not {doing}: the answer is no list of keys", code="MalformedKeys") from error
-            otherwise = "Microsoft Entra ID does not publish the key that signed its ID token"
+            refusal = "Microsoft Entra ID does not publish the key that signed its ID token"
             url, at = URL.format(tenant=tenant), stamp(self._now())
             published = {
                 kid: PublishedKey(tenant_id=tenant, kid=kid, url=url, key=canonical(key), seen_at=at)
                 for kid, key in keys.items()
             }
-            self._read[tenant] = TrustedKeys(keys=keys, otherwise=otherwise, published=published)
+            self._read[tenant] = TrustedKeys(keys=keys, refusal=refusal, published=published)
         return self._read[tenant]
 
 
@@ -93,7 +93,7 @@ class KeysInFile:
         keys = {str(one["kid"]): one for one in keys_in(self._file) if _signs_for(tenant, one)}
         return TrustedKeys(
             keys=keys,
-            otherwise=f"the key that signed the ID token is not in {self._file}, which {SETTING} names; if Entra "
+            refusal=f"the key that signed the ID token is not in {self._file}, which {SETTING} names; if Entra "
             f"publishes it, {renewal(str(self._file), tenant)}",
         )
 

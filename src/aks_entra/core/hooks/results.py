@@ -1,6 +1,6 @@
 """Which hooks are due at a cluster, and what their results add to its verdict.
 
-A hook proves nothing about the cluster. Its result stands beside the proofs, and a hook that is left needs somebody.
+A hook proves nothing about the cluster. Its result changes no proof. If it is left undone, somebody has to do it.
 """
 
 from __future__ import annotations
