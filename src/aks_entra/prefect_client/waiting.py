@@ -6,7 +6,7 @@ again from the top.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NoReturn
 
 from prefect.client.orchestration import get_client
@@ -28,6 +28,14 @@ NO_ERROR: Final = "the process ends until then, and Prefect's line `Finished in 
 """Prefect's engine logs the end of a process whose run waits with the level ERROR."""
 REASON: Final = "aks-entra.waits-for"
 """Label of a flow run: what it waits for."""
+_ROUNDED: Final = timedelta(seconds=0.5)
+"""Prefect's server rounds what is left of a wait to whole seconds, and starts a run by so much too early (3.8.8)."""
+
+
+def awaiting(until: datetime, because: str) -> State[Any]:
+    """Return the state in which Prefect's server starts a run again at `until`, and never before it."""
+    message = f"waits until {stamp(until)}: {for_log(because)}"
+    return AwaitingRetry(scheduled_time=until + _ROUNDED, message=message)
 
 
 async def postpone(until: datetime, because: str) -> NoReturn:
@@ -38,7 +46,7 @@ async def postpone(until: datetime, because: str) -> NoReturn:
         TryLater: Prefect's server did not accept the new state.
     """
     await unregister({REASON: for_log(because)})
-    state: State[Any] = AwaitingRetry(scheduled_time=until, message=f"waits until {stamp(until)}: {for_log(because)}")
+    state = awaiting(until, because)
     async with get_client() as client:
         answer = await client.set_flow_run_state(artifacts.own_flow_run(), state)
     if answer.status is not SetStateStatus.ACCEPT:
