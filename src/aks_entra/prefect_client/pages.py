@@ -114,8 +114,8 @@ def how_to_sign(run: str, digest: str, warning: str = "") -> str:
     here = f"aks-entra approve {run[:8]} --plan {short(digest)} --reason …"
     first = f"**{for_markdown(warning)}.**\n\n" if warning else ""
     return (
-        f"{first}People sign this approval at Microsoft Entra ID: {code(here)}. To decide in this form, get the approval code "
-        f"first: {code(f'aks-entra sign {run[:8]} --reason …')}.\n\n"
+        f"{first}People sign this approval at Microsoft Entra ID: {code(here)}. To decide in this form, get the "
+        f"approval code first: {code(f'aks-entra sign {run[:8]} --reason …')}.\n\n"
     )
 
 

@@ -73,7 +73,9 @@ class PublishedKeys:
         wanted = frozenset(ids)
         async with self._reading:
             kept = self._read.get(tenant)
-            if kept is None or self._now() - kept[0] >= (_READ_AGAIN if wanted <= kept[1].keys.keys() else _FOR_UNKNOWN):
+            if kept is None or self._now() - kept[0] >= (
+                _READ_AGAIN if wanted <= kept[1].keys.keys() else _FOR_UNKNOWN
+            ):
                 kept = self._read[tenant] = (self._now(), await self._published(tenant))
         return kept[1]
 
