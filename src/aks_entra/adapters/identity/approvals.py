@@ -99,7 +99,8 @@ class EntraApprovals:
         try:
             sign_in = proven(signed, trusted)
         except Refused as refused:
-            return Signature(signed=signed, problem=refused.message)
+            unknown = not trusted.keys.keys() >= set(_known_id(signed.id_token))
+            return Signature(signed=signed, problem=refused.message, unknown_key=unknown)
         return Signature(
             signed=signed,
             sign_in=sign_in,
