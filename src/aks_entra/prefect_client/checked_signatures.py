@@ -26,7 +26,9 @@ from aks_entra.prefect_client.signed_approvals import Read
 
 PATIENCE: Final = 8.0
 """Seconds after which Entra is not waited for any more, so that a report does not lose its history by it."""
-CheckAgain: TypeAlias = Callable[[FleetPlan, Iterable[Approval]], Awaitable[Mapping[str, CheckedAgain]]]
+Checked: TypeAlias = Mapping[Approval, Mapping[str, CheckedAgain]]
+"""What a check found of each signed approval behind a decision, by the text of its document."""
+CheckAgain: TypeAlias = Callable[[FleetPlan, Iterable[Approval]], Awaitable[Checked]]
 """Checks the signed approvals behind decisions, as `check_again` does."""
 
 
@@ -47,8 +49,8 @@ class _Decided:
 
 async def check_again(
     read: Read, application: Callable[[], Approvers | None], plan: FleetPlan, decisions: Iterable[Approval]
-) -> Mapping[str, CheckedAgain]:
-    """Return what a check of each signed approval behind decisions about a plan finds now, by the document's text.
+) -> Checked:
+    """Return what a check of each signed approval behind decisions about a plan finds now.
 
     It asks whether both signatures hold, whether the person signed in through the right application, for this decision
     and in time, and whether the record names who signed. It does not ask for memberships: they may have changed since.
@@ -60,14 +62,14 @@ async def check_again(
         plan: its gates name the approvers of decisions that have to be signed.
         decisions: as they are recorded.
     """
-    at, found = stamp(progress.now()), dict[str, CheckedAgain]()
+    at, found = stamp(progress.now()), dict[Approval, Mapping[str, CheckedAgain]]()
     together: dict[Approvers, list[_Decided]] = {}
-    for decision in dict.fromkeys(decisions):
+    for decision in dict.fromkeys(one for one in decisions if one.signed):
         signed = dict(_readable(decision))
         try:
             one = _decided(decision, signed, plan, application)
         except Refused as error:
-            found |= dict.fromkeys(signed, CheckedAgain(at=at, unchecked=error.message))
+            found[decision] = dict.fromkeys(signed, CheckedAgain(at=at, unchecked=error.message))
         else:
             together.setdefault(one.application, []).append(one)
     for through, ones in together.items():
@@ -77,10 +79,9 @@ async def check_again(
                 signatures = dict(zip(texts, await read(tuple(texts.values()), through), strict=True))
         except (AksEntraError, TimeoutError) as error:
             why = error.message if isinstance(error, AksEntraError) else "Microsoft Entra ID did not answer in time"
-            found |= dict.fromkeys(texts, CheckedAgain(at=at, unchecked=why))
+            found |= {one.decision: dict.fromkeys(one.signed, CheckedAgain(at=at, unchecked=why)) for one in ones}
         else:
-            for one in ones:
-                found |= _weighed(one, {text: signatures[text] for text in one.signed}, at)
+            found |= {one.decision: _weighed(one, {text: signatures[text] for text in one.signed}, at) for one in ones}
     return found
 
 

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -21,7 +20,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun
 
 from aks_entra.core.durations import stamp
-from aks_entra.core.planning.approval import WithoutGates
+from aks_entra.core.planning.approval import Approval, WithoutGates
 from aks_entra.core.planning.gates import Side
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.verdict.history import (
@@ -30,6 +29,7 @@ from aks_entra.core.verdict.history import (
     CoordinatorHistory,
     GateHistory,
     RolloutHistory,
+    SignatureProof,
     StageHistory,
     UngatedDecision,
     askings_in,
@@ -105,7 +105,11 @@ async def _read(run: UUID, plan: FleetPlan, check: CheckAgain) -> Seen:
             if (found := migration_records.read_approval(one)) is not None
         ]
         checked = await check(plan, (*decisions, *recorded))
-        proofs = partial(signature_proofs, seen=await entra_keys.seen(), checked=checked)
+        seen = await entra_keys.seen()
+
+        def proofs(decision: Approval) -> tuple[SignatureProof, ...]:
+            return signature_proofs(decision, seen, checked.get(decision, {}))
+
         askings: list[tuple[str, Asking]] = []
         for one in ids:
             own = (decision for decision in decisions if decision.run == str(one))

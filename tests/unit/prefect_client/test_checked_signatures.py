@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -26,7 +25,7 @@ from aks_entra.core.storable import canonical
 from aks_entra.core.verdict.history import CheckedAgain, Decision
 from aks_entra.documents import dump_signed_approval, signature_proofs
 from aks_entra.errors import TryLater
-from aks_entra.prefect_client.checked_signatures import check_again
+from aks_entra.prefect_client.checked_signatures import Checked, check_again
 from tests.support.memory_ports import World
 from tests.support.memory_services import WorldDirectory
 from tests.support.report_samples import TENANT
@@ -101,21 +100,21 @@ def publish(file: Path, key: dict[str, Any]) -> None:
 
 async def checked(
     keys: Path, *decisions: Approval, application: Approvers | None = THROUGH, gate: Gate | None = None
-) -> Mapping[str, CheckedAgain]:
+) -> Checked:
     port = EntraApprovals(KeysInFile(keys), WorldDirectory(World()))
     plan = rollout(replace(CANARY, gate_before=gate), REST) if gate else PLAN
     return await check_again(port.read, lambda: application, plan, decisions)
 
 
 async def one(keys: Path, decision: Approval, application: Approvers | None = THROUGH) -> CheckedAgain:
-    (found,) = (await checked(keys, decision, application=application)).values()
+    (found,) = (await checked(keys, decision, application=application))[decision].values()
     return found
 
 
 async def test_a_signature_that_holds_is_stated_with_the_time_of_the_check(keys: Path) -> None:
     given = record(signed())
     found = await checked(keys, given, record(approver="typed", signed=()))
-    (proof,) = signature_proofs(given, checked=found)
+    (proof,) = signature_proofs(given, checked=found[given])
     assert (proof.problem, proof.unchecked) == ("", "")
     assert datetime.fromisoformat(proof.checked_at) > AT
     assert Decision.of(given, (proof,)).proof == "signed at Microsoft Entra ID, which nobody was required to"
@@ -125,7 +124,7 @@ async def test_a_required_signature_is_checked_with_the_approvers_of_its_gate(ke
     approvers = Approvers(tenant_id=TENANT, client_id=APP, groups=("group",), not_requester=True)
     given = record(signed(), voluntary=False)
     found = await checked(keys, given, application=None, gate=Gate(approvers=approvers))
-    assert [(one.problem, one.unchecked) for one in found.values()] == [("", "")]
+    assert [(one.problem, one.unchecked) for one in found[given].values()] == [("", "")]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +141,7 @@ async def test_a_required_signature_is_checked_with_the_approvers_of_its_gate(ke
 )
 async def test_a_record_that_was_made_up_is_a_claim_and_says_why(decision: Approval, words: str, keys: Path) -> None:
     found = await checked(keys, decision)
-    (proof,) = signature_proofs(decision, checked=found)
+    (proof,) = signature_proofs(decision, checked=found[decision])
     assert words in proof.problem
     assert (proof.person, proof.nonce, proof.checked_at) == ("", "", "")
     assert Decision.of(decision, (proof,)).proof.startswith("a claim: a signature does not count (")
@@ -152,7 +151,7 @@ async def test_with_an_unknown_key_it_is_said_that_the_signature_could_not_be_ch
     publish(keys, {**PUBLISHED, "kid": "newer"})
     given = record(signed())
     found = await checked(keys, given)
-    (proof,) = signature_proofs(given, checked=found)
+    (proof,) = signature_proofs(given, checked=found[given])
     assert "the key that signed the ID token is not in" in proof.unchecked
     assert proof.checked_at == ""
     assert Decision.of(given, (proof,)).proof.startswith("a signature that could not be checked (the key that signed")
@@ -179,7 +178,8 @@ async def test_what_cannot_be_asked_now_is_unknown_and_stops_no_report(keys: Pat
         raise TryLater("login.microsoftonline.com throttles")
 
     for read, why in ((slow, "did not answer in time"), (throttled, "throttles")):
-        (found,) = (await check_again(read, lambda: THROUGH, PLAN, [record(signed())])).values()
+        given = record(signed())
+        (found,) = (await check_again(read, lambda: THROUGH, PLAN, [given]))[given].values()
         assert why in found.unchecked
 
 
@@ -197,8 +197,24 @@ async def test_two_signatures_of_one_decision_are_asked_about_once_and_an_unread
     check = partial(check_again, read, lambda: THROUGH, PLAN)
     found = await check([damaged, second])
     assert asked == [3]
-    assert set(found) == {*first.signed, *second.signed}
-    assert {one.problem for one in found.values()} == {""}
-    proofs = signature_proofs(damaged, checked=found)
+    assert {one: set(of) for one, of in found.items()} == {damaged: {*first.signed}, second: {*second.signed}}
+    assert {one.problem for of in found.values() for one in of.values()} == {""}
+    proofs = signature_proofs(damaged, checked=found[damaged])
     assert [bool(one.problem) for one in proofs] == [False, False, True]
     assert Decision.of(damaged, proofs).proof.startswith("a claim")
+
+
+async def test_nobody_is_asked_if_nobody_signed() -> None:
+    async def read(_signed: tuple[SignedApproval, ...], _through: Approvers) -> tuple[Signature, ...]:
+        pytest.fail("Entra was asked")
+
+    assert await check_again(read, lambda: THROUGH, PLAN, [record(approver="typed", signed=(), voluntary=False)]) == {}
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+async def test_a_signature_that_is_copied_into_another_record_proves_nothing_there(turn: int, keys: Path) -> None:
+    given = record(signed())
+    copied = replace(given, stage="rest")
+    found = await checked(keys, *(given, copied)[::turn])
+    assert [one.problem for one in found[given].values()] == [""]
+    assert "another question: stage canary, not rest" in next(iter(found[copied].values())).problem

@@ -15,8 +15,9 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 from aks_entra.core.planning.approval import Approval, WithoutGates
 from aks_entra.core.planning.gates import Gate
 from aks_entra.core.planning.plan import FleetPlan
-from aks_entra.core.verdict.history import Asking, BatchHistory, CheckedAgain, CoordinatorHistory, UngatedDecision
+from aks_entra.core.verdict.history import Asking, BatchHistory, CoordinatorHistory, UngatedDecision
 from aks_entra.prefect_client import names
+from aks_entra.prefect_client.checked_signatures import Checked
 from aks_entra.prefect_client.rollout_history import Seen, history_of, read_history, show_timeline
 from azure_sandbox.cluster.real.process import free_port
 from tests.support.history_samples import decided, decision
@@ -129,7 +130,7 @@ def test_only_who_let_this_plan_begin_without_an_approval_is_named() -> None:
     )
 
 
-async def nothing_signed(_plan: FleetPlan, _decisions: Iterable[Approval]) -> dict[str, CheckedAgain]:
+async def nothing_signed(_plan: FleetPlan, _decisions: Iterable[Approval]) -> Checked:
     return {}
 
 
