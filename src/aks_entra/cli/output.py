@@ -220,7 +220,8 @@ async def confirm(question: str, *, yes: bool) -> None:
 async def asked(question: str, *, unanswered: str) -> bool:
     """Ask on a terminal, and return whether the answer is yes. Waiting for it blocks nothing, so Ctrl-C ends it.
 
-    `unanswered` is said if the command ends during the question: what was done until then, and what was not.
+    `unanswered` is said if the command ends during the question: what was done until then, and what was not. Without
+    an answer (Ctrl-D, or the terminal was closed), the command exits as for wrong usage.
     """
     if sys.platform == "win32":
         return typer.confirm(for_terminal(question), err=True)

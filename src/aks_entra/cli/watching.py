@@ -9,6 +9,8 @@ import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+import typer
+
 from aks_entra.cli import output
 from aks_entra.cli.deferred import prefect_client, wiring
 from aks_entra.cli.gate_answers import answer_signed, confirmed, decide, need_terminal, no_claim
@@ -93,8 +95,8 @@ async def watch_gates(
     output.say(f"waiting for gates for {in_words(int(lasting.total_seconds()))}; Ctrl-C ends it")
     try:
         await watch(prefect_client.gates, answer, until=lambda: sign_ins.until, now=now, sleep=asyncio.sleep)
-    except asyncio.CancelledError:
-        output.say("ended: the key of the sign-in is gone, and signs nothing any more")
+    except (asyncio.CancelledError, typer.Exit):
+        output.say("", "ended: the key of the sign-in is gone, and signs nothing any more")
         raise
     output.say(f"ended: {sign_ins.ended}. To go on, type the command again, and sign in")
 
@@ -120,6 +122,8 @@ async def watch(
                     await answer(gate)
                     asked.add((gate.run, gate.asked))
             away = False
+        except typer.Exit:  # the terminal was closed
+            raise
         except Exception as error:  # noqa: BLE001 - a server that is restarted must not end the sign-in
             if not away:
                 output.say(f"Prefect's server does not answer ({type(error).__name__}): it is asked again", style="dim")

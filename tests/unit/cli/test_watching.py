@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from aks_entra.cli import app, output
@@ -85,6 +86,26 @@ async def test_a_server_that_is_away_is_said_once_and_its_gates_are_asked_about_
     await watch(clock.waiting, answer, until=lambda: clock.until, now=lambda: clock.at, sleep=clock.sleep)
     assert clock.answered == [ONE]
     assert capsys.readouterr().err.count("Prefect's server does not answer (ConnectionError)") == 1
+
+
+async def test_a_terminal_that_was_closed_ends_it_and_is_no_server_that_is_away(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Hours((ONE,), until=NOON + timedelta(hours=8))
+    ours, theirs = os.openpty()
+
+    async def answer(gate: Gate) -> None:
+        clock.answered.append(gate)
+        await output.asked("Approve?", unanswered="run one goes on waiting")
+
+    with os.fdopen(theirs) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        os.write(ours, b"\x04")
+        with pytest.raises(typer.Exit):
+            await watch(clock.waiting, answer, until=lambda: clock.until, now=lambda: clock.at, sleep=clock.sleep)
+        os.close(ours)
+    assert clock.answered == [ONE]
+    assert capsys.readouterr().err.endswith("Error: not answered: run one goes on waiting\n")
 
 
 @pytest.mark.parametrize(
