@@ -81,6 +81,12 @@ def decisions_in(report: FleetReport) -> list[tuple[str, str, bool]]:
     return [(gate, one.run, one.unconfirmed) for gate, one in decisions]
 
 
+async def shown(plan: FleetPlan, *kinds: str) -> list[str]:
+    """Return the keys of the artifacts of these kinds that Prefect's server has under a plan."""
+    found = [await artifact_requests.newest_under(key(kind, hexadecimal(plan.digest))) for kind in kinds]
+    return [one.key for some in found for one in some]
+
+
 async def delete_artifacts() -> None:
     """Delete every artifact, as Prefect's own vacuum does for old runs."""
     async with get_client() as client:
@@ -108,6 +114,9 @@ async def test_a_database_lost_at_a_gate_loses_nothing_but_the_history_of_runs(
         assert before["verdicts"][canary.key].outcome is Outcome.VERIFIED
         approved = await migration_records.approval(plan.digest, "canary", "before")
         assert approved is not None
+
+        assert await shown(plan, "evidence", "baseline") == [], "nobody reads these at Prefect's server"
+        assert await shown(plan, "verdict"), "a verdict has a page"
 
     await lossy.lose_database()
 
