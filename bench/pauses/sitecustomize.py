@@ -91,7 +91,7 @@ class Looker(threading.Thread):
 class WaitedForProcessor:
     """Returns the seconds for which the present thread was ready to run and had no processor, as Linux counts them.
 
-    The file stays open: to open it at each beat took a third of what a waiting flow run used.
+    The file stays open: to open it took as much as all else that a beat does.
     """
 
     def __init__(self) -> None:

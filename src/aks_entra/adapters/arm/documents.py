@@ -88,6 +88,6 @@ def document_of(response: AsyncHttpResponse, doing: str) -> Document:
         body: Any = response.json() if text else {}  # decoded already when `WholeAnswers` looked at it
     except ValueError as error:
         raise malformed(doing, ARM_HOST, "the response is not JSON", writing=False) from error
-    if "\\ud" in text or "\\uD" in text:  # a surrogate pair, or half of one: only decoding each text can tell
+    if "\\ud" in text.lower():  # a surrogate pair, or half of one: only decoding each text can tell
         body = storable(body)
     return body if isinstance(body, dict) else {}
