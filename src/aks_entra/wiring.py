@@ -138,7 +138,7 @@ def load_services() -> None:
     from aks_entra.adapters import assembly  # noqa: PLC0415 - commands that only list clusters import less
 
     assembly.load()
-    keep_imports()
+    _keep_imports()
 
 
 def load_kubernetes() -> None:
@@ -146,10 +146,10 @@ def load_kubernetes() -> None:
     from aks_entra.adapters.kubernetes import api_server  # noqa: PLC0415 - as above
 
     api_server.load()
-    keep_imports()
+    _keep_imports()
 
 
-def keep_imports() -> None:
+def _keep_imports() -> None:
     """Let collections of garbage leave out everything that exists now, and look less often at what is new.
 
     By default, Python looks for cycles after 700 new objects. One page of ARM's list of clusters has thousands.
