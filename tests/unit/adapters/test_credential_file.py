@@ -30,6 +30,7 @@ from aks_entra.errors import Refused
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 SECRET = "0123456789abcdef" * 8
+VARIABLE = "AAD_SERVICE_PRINCIPAL_CLIENT_SECRET"
 SERVER = "https://pay-01.hcp.westeurope.azmk8s.io:443"
 
 
@@ -192,23 +193,10 @@ def test_other_users_of_a_kubeconfig(user: dict[str, Any], kind: Kind, subject: 
         ({"exec": {"command": "kubelogin", "args": [f"--client-secret={SECRET}"]}}, ("--client-secret",)),
         ({"exec": {"command": "kubelogin", "args": ["--client-secret=", "--client-secret"]}}, ()),
         ({"exec": {"command": "go", "args": ["-client-secret", SECRET]}}, ("an argument",)),
-        (
-            {
-                "exec": {
-                    "command": "kubelogin",
-                    "env": [
-                        {"name": "AAD_SERVICE_PRINCIPAL_CLIENT_SECRET", "value": SECRET},
-                        {"name": "AZURE_FEDERATED_TOKEN_FILE", "value": "/var/run/token"},
-                        {"name": "AZURE_PASSWORD", "value": None},
-                    ],
-                }
-            },
-            ("AAD_SERVICE_PRINCIPAL_CLIENT_SECRET",),
-        ),
-        (
-            {"auth-provider": {"name": "azure", "config": {"tenant-id": "t", "refresh-token": SECRET}}},
-            ("refresh-token",),
-        ),
+        ({"exec": {"env": [{"name": VARIABLE, "value": SECRET}]}}, (VARIABLE,)),
+        ({"exec": {"env": [{"name": "AZURE_FEDERATED_TOKEN_FILE", "value": "/var/run/token"}]}}, ()),
+        ({"exec": {"env": [{"name": "AZURE_PASSWORD", "value": None}]}}, ()),
+        ({"auth-provider": {"config": {"tenant-id": "t", "refresh-token": SECRET}}}, ("refresh-token",)),
     ],
 )
 def test_a_sign_in_command_names_the_secrets_that_are_given_to_it(
