@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import codecs
-import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,11 +20,11 @@ import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from aks_entra.adapters.certificates import described, issuer_key, key_identifier, signed_by
 from aks_entra.adapters.recognition import Recognition
+from aks_entra.adapters.shallow_yaml import load_shallow
 from aks_entra.core.durations import stamp
 from aks_entra.core.evidence.found_credentials import FoundCredential, Kind
 from aks_entra.core.evidence.rotation_debt import Record
@@ -88,7 +87,7 @@ def _as_utf8(content: bytes) -> bytes:
 def _kubeconfig(content: bytes) -> Mapping[str, Any] | None:
     """Return the document of a kubeconfig. None if the content is something else."""
     try:
-        document = YAML(typ="safe").load(io.BytesIO(content))
+        document = load_shallow(content)
     except (YAMLError, ValueError):
         return None
     return document if isinstance(document, Mapping) and ("users" in document or "clusters" in document) else None
