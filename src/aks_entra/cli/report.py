@@ -185,7 +185,10 @@ async def _kept(source: str) -> FleetReport:
     except Exception as error:
         raise unreachable(error) from error
     if found is None:
-        raise Refused(f"this Prefect server has no report of plan {source}", remedy="check the digest")
+        raise Refused(
+            f"this Prefect server has no report of plan {source}",
+            remedy="check the digest; a report is stored when a run of the plan ends",
+        )
     return found
 
 
