@@ -68,8 +68,8 @@ def migrate(
         Path | None,
         typer.Argument(
             metavar="PLAN.json|FLEET.yaml|DIGEST",
-            help="A plan that `plan --out` saved, a fleet file, which is planned first, or the digest (or its beginning) "
-            "of a plan that is stored at the Prefect server.",
+            help="A plan that `plan --out` saved, a fleet file, which is planned first, or the digest of a plan "
+            "that is at the Prefect server, or the beginning of that digest.",
             show_default=False,
         ),
     ] = None,
