@@ -139,7 +139,8 @@ async def approve_several(
     signed_ones = [(gate, await to_sign(gate, sign=sign)) for gate in gates]
     if any(signing for _, signing in signed_ones):
         no_claim(approver)
-    agreed = [(gate, signing) for gate, signing in signed_ones if await confirmed(gate, signing)]
+    unanswered = "nothing was approved: every run goes on waiting"
+    agreed = [one for one in signed_ones if await confirmed(*one, unanswered=unanswered)]
     for gate in [gate for gate, signing in agreed if signing is None]:
         await decide(gate, reason, ticket, approver, reject=False, no_browser=no_browser, sign=sign)
     for together in by_application(signing for _, signing in agreed if signing is not None):

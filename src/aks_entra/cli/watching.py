@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from aks_entra.cli import output
 from aks_entra.cli.deferred import prefect_client, wiring
 from aks_entra.cli.gate_answers import answer_signed, confirmed, decide, need_terminal, no_claim
-from aks_entra.cli.signing import approvals_port, browser_here, need_ticket, stated, stored, to_sign
+from aks_entra.cli.signing import approvals_port, browser_here, need_ticket, signed_in, stated, stored, to_sign
 from aks_entra.core.durations import in_words, stamp
 from aks_entra.core.planning.approvers import LONGEST_SIGN_IN
 from aks_entra.errors import Refused
@@ -58,7 +58,8 @@ class SignIns:
             key = self._keys.get(one.application)
             if key is None:
                 until = min(self._until, wiring.SystemClock().now() + one.approvers.key_lasts)
-                key = await port.sign_in(said, one.approvers, browser_here(no_browser=self._no_browser), until=until)
+                browser = browser_here(no_browser=self._no_browser)
+                key = await signed_in(port, said, one.approvers, browser, until=until)
                 self._keys[one.application] = key
             return await stored(port, one, key.sign(said))
 
@@ -76,7 +77,7 @@ async def watch_gates(
         try:
             signing = await to_sign(gate, sign=sign)
             async with asyncio.timeout((sign_ins.until - now()).total_seconds()):
-                agreed = await confirmed(gate, signing)
+                agreed = await confirmed(gate, signing, unanswered=f"run {gate.run_name} goes on waiting")
             if not agreed:
                 output.say(f"run {gate.run_name} goes on waiting", style="dim")
             elif signing is None:
@@ -87,13 +88,13 @@ async def watch_gates(
         except Refused as error:  # somebody else answered it, for example: the other gates go on
             output.say(f"run {gate.run_name}: {error.message}", *([f"  → {error.remedy}"] if error.remedy else []))
         except TimeoutError:
-            output.say("")  # the time ended during a question
+            return  # the time ended during a question
 
     output.say(f"waiting for gates for {in_words(int(lasting.total_seconds()))}; Ctrl-C ends it")
     try:
         await watch(prefect_client.gates, answer, until=lambda: sign_ins.until, now=now, sleep=asyncio.sleep)
     except asyncio.CancelledError:
-        output.say("", "ended: the key of the sign-in is gone, and signs nothing any more")
+        output.say("ended: the key of the sign-in is gone, and signs nothing any more")
         raise
     output.say(f"ended: {sign_ins.ended}. To go on, type the command again, and sign in")
 

@@ -109,8 +109,8 @@ async def test_a_question_at_a_terminal_is_answered_by_a_line_and_ends_with_its_
         monkeypatch.setattr(sys, "stdin", terminal)
         for line, yes in (("y", True), ("YES", True), ("n", False), ("", False)):
             keyboard.write(f"{line}\n")
-            assert await output.asked("Approve?") is yes
-        unanswered = asyncio.ensure_future(output.asked("Approve?"))
+            assert await output.asked("Approve?", unanswered="it waits") is yes
+        unanswered = asyncio.ensure_future(output.asked("Approve?", unanswered="it waits"))
         await asyncio.wait([unanswered], timeout=0)
         unanswered.cancel()
         with pytest.raises(asyncio.CancelledError):
