@@ -140,10 +140,11 @@ async def approve_several(
     signed_ones = [(gate, await to_sign(gate, sign=sign)) for gate in gates]
     if any(signing for _, signing in signed_ones):
         no_claim(approver)
+    for _, signing in signed_ones:
+        if signing is not None:
+            need_ticket(signing, ticket)
     agreed = [(gate, signing) for gate, signing in signed_ones if await confirmed(gate, signing)]
     signed = [signing for _, signing in agreed if signing is not None]
-    for signing in signed:
-        need_ticket(signing, ticket)
     claims = [gate for gate, signing in agreed if signing is None]
     refused = await for_each([(gate, partial(claim, gate, reason, ticket, approver)) for gate in claims])
     for together in by_application(signed):
