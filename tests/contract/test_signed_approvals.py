@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,12 @@ from uuid import UUID
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from aks_entra.adapters.http.network import Web
+from aks_entra.adapters.identity.approvals import EntraApprovals
+from aks_entra.adapters.identity.entra_keys import PublishedKeys
 from aks_entra.cli.break_glass.approval import require_approval
 from aks_entra.cli.break_glass.request import Request
 from aks_entra.cli.signing import ToSign, sign_request
@@ -200,6 +204,42 @@ async def test_a_file_of_entras_keys_is_trusted_alone_and_a_key_that_is_not_in_i
             assert f"is not in {file}, which AKS_ENTRA_ENTRA_KEYS names" in found.refused[0]
             url = f"https://login.microsoftonline.com/{TENANT}/discovery/v2.0/keys"
             assert f"curl --fail --output {file} {url}" in found.refused[0]
+
+
+@signing
+async def test_a_key_that_entra_publishes_later_is_found_and_one_that_it_withdrew_stops_counting(
+    opened: Opener, as_user: AsUser, box: Sandbox
+) -> None:
+    minutes = 0
+    web = Web(connect=10, read=30)
+
+    def use(key: rsa.RSAPrivateKey, key_id: str) -> None:
+        box.tokens.use(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), key_id)
+
+    def now() -> datetime:
+        return moment("2026-11-28T08:00:00Z") + timedelta(minutes=minutes)
+
+    async with opened() as one:
+        keys = EntraApprovals(PublishedKeys(web, now), one.ports.directory)
+        session = replace(one, ports=replace(one.ports, approvals=keys))
+        earlier = await signed_by(session, as_user("dana"), statement())
+        assert (await counted(session, earlier)).missing == ""
+        new = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        use(new, "new")
+        minutes = 5
+        signed_with_new = await signed_by(session, as_user("dana"), statement())
+        assert json.loads(signed_with_new.entra_key)["kid"] == "new"
+        assert (await counted(session, signed_with_new)).missing == ""
+        assert "does not publish the key" in (await counted(session, earlier)).refused[0]
+        use(rsa.generate_private_key(public_exponent=65537, key_size=2048), "newer")
+        assert (await counted(session, replace(earlier, id_token="no token"), signed_with_new)).missing == ""
+        minutes = 9  # an unknown key id does not cost a request each time: the keys of minute 5 still count
+        assert (await counted(session, earlier, signed_with_new)).missing == ""
+        minutes = 64
+        assert (await counted(session, signed_with_new)).missing == ""
+        minutes = 65  # and what is kept is never older than an hour
+        assert "does not publish the key" in (await counted(session, signed_with_new)).refused[0]
+    await web.close()
 
 
 @signing

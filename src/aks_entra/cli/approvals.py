@@ -74,7 +74,7 @@ async def _create(name: str, *, yes: bool) -> None:
         assert port is not None  # noqa: S101 - a session on the real services has every port
         found = await port.found()
         if not found:
-            output.confirm(f"Register the application {name!r} in tenant {tenant}?", yes=yes)
+            await output.confirm(f"Register the application {name!r} in tenant {tenant}?", yes=yes)
             client_id = await port.make(name)
             output.say(f"✓ made {name} ({client_id})", style="good")
             output.say(f"  consent: az ad app permission grant --id {client_id} {SCOPE}")

@@ -143,7 +143,8 @@ async def approve_several(
     for _, signing in signed_ones:
         if signing is not None:
             need_ticket(signing, ticket)
-    agreed = [(gate, signing) for gate, signing in signed_ones if await confirmed(gate, signing)]
+    unanswered = "nothing was approved: every run goes on waiting"
+    agreed = [one for one in signed_ones if await confirmed(*one, unanswered=unanswered)]
     signed = [signing for _, signing in agreed if signing is not None]
     claims = [gate for gate, signing in agreed if signing is None]
     refused = await for_each([(gate, partial(claim, gate, reason, ticket, approver)) for gate in claims])

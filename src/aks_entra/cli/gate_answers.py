@@ -97,11 +97,14 @@ async def answer_signed(signed: Signed, reason: str, ticket: str) -> None:
     output.say(f"  {gate.page}")
 
 
-async def confirmed(gate: Gate, signing: ToSign | None) -> bool:
-    """Show what a gate asks, and return whether the person approves it. If not, the run goes on waiting."""
+async def confirmed(gate: Gate, signing: ToSign | None, *, unanswered: str) -> bool:
+    """Show what a gate asks, and return whether the person approves it. If not, the run goes on waiting.
+
+    `unanswered` is said if the command ends during the question.
+    """
     await _show(gate, signing)
     question = f"Approve {prefect_client.short(gate.plan)} for run {gate.run_name}?"
-    return await output.asked(question)
+    return await output.asked(question, unanswered=unanswered)
 
 
 async def _show(gate: Gate, signing: ToSign | None) -> None:

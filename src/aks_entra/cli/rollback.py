@@ -83,8 +83,7 @@ def rollback(
         output.say("nothing to roll back: no reversible part of the migration is left")
         return
     if local:
-        with output.guarded():
-            output.confirm("Carry out this rollback?", yes=yes)
+        output.run(output.confirm("Carry out this rollback?", yes=yes))
         output.run(_locally(plan, format_))
         return
     request = Request(

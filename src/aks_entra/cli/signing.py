@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import webbrowser
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -26,13 +27,14 @@ from aks_entra.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from datetime import datetime
     from uuid import UUID
 
     from aks_entra.core.planning import gates as core_gates
     from aks_entra.core.planning.approvers import Approvers
     from aks_entra.core.planning.plan import FleetPlan
     from aks_entra.core.planning.signed_approval import Signature, SignedApproval, SignIn
-    from aks_entra.ports.approvals import Approvals
+    from aks_entra.ports.approvals import Approvals, SigningKey
     from aks_entra.prefect_client import Gate
 
 NoBrowser = Annotated[
@@ -220,13 +222,24 @@ async def sign_all(
             one.show()
     statements = tuple(stated(one.asked, reason, ticket) for one in wanted)
     async with approvals_port() as port:
-        key = await port.sign_in(statements[0], first, browser_here(no_browser=no_browser))
+        key = await signed_in(port, statements[0], first, browser_here(no_browser=no_browser))
 
         async def signed(one: ToSign, said: Statement) -> None:
             await answer(await stored(port, one, key.sign(said)))
 
         pairs = zip(wanted, statements, strict=True)
         return await for_each([(one.gate, partial(signed, one, said)) for one, said in pairs])
+
+
+async def signed_in(
+    port: Approvals, first: Statement, approvers: Approvers, browser: Browser, *, until: datetime | None = None
+) -> SigningKey:
+    """Let a person sign in, as `Approvals.sign_in` does. If the command ends meanwhile, say that nothing was signed."""
+    try:
+        return await port.sign_in(first, approvers, browser, until=until)
+    except asyncio.CancelledError:
+        output.say("", "nobody signed in: nothing was signed")
+        raise
 
 
 @asynccontextmanager
@@ -274,7 +287,7 @@ async def sign_request(
     """Let a person sign a request that asks in no run. Refused if the signature would not count."""
     now = wiring.SystemClock().now()
     said = stated(request.asked(""), reason, ticket)
-    signed = (await port.sign_in(said, request.approvers, browser)).sign(said)
+    signed = (await signed_in(port, said, request.approvers, browser)).sign(said)
     own = count(request.gate, request.asked(""), await _readable(port, (signed,), request.approvers), at=[now])
     if not own.people:
         raise Refused(f"this signature would not count: {own.refused[0]}", remedy=request.approvers.words)
@@ -315,4 +328,7 @@ def stated(asked: Asked, reason: str, ticket: str) -> Statement:
 
 
 def _paste() -> str:
-    return str(typer.prompt("address", err=True))
+    try:
+        return str(typer.prompt("address", err=True))
+    except typer.Abort:
+        raise Refused("no address was pasted: nothing was signed", remedy="type the command again") from None

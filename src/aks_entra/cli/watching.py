@@ -9,11 +9,13 @@ import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+import typer
+
 from aks_entra.cli import output
 from aks_entra.cli.deferred import prefect_client, wiring
 from aks_entra.cli.each_gate import say_refused
 from aks_entra.cli.gate_answers import answer_signed, claim, confirmed, need_terminal, no_claim
-from aks_entra.cli.signing import approvals_port, browser_here, need_ticket, stated, stored, to_sign
+from aks_entra.cli.signing import approvals_port, browser_here, need_ticket, signed_in, stated, stored, to_sign
 from aks_entra.core.durations import in_words, stamp
 from aks_entra.core.planning.approvers import LONGEST_SIGN_IN
 from aks_entra.errors import AksEntraError, Refused
@@ -59,7 +61,7 @@ class SignIns:
             key = self._keys.get(one.application)
             if key is None:
                 until = min(self._until, wiring.SystemClock().now() + one.approvers.key_lasts)
-                key = await port.sign_in(said, one.approvers, self._browser, until=until)
+                key = await signed_in(port, said, one.approvers, self._browser, until=until)
             signed = await stored(port, one, key.sign(said))
             self._keys[one.application] = key  # only now: with the wrong account, the person signs in again
             return signed
@@ -83,10 +85,7 @@ class Answering:
         except Refused as error:  # it cannot be asked about
             say_refused(gate, error)
             return True
-        if agreed:
-            return await self._given(gate, signing)
-        output.say(f"run {gate.run_name} goes on waiting", style="dim")
-        return True
+        return await self._given(gate, signing) if agreed else True
 
     async def _agreed(self, gate: Gate, signing: ToSign | None) -> bool:
         if signing is not None:
@@ -94,10 +93,12 @@ class Answering:
             need_ticket(signing, self._ticket)
         try:
             async with asyncio.timeout((self._sign_ins.until - wiring.SystemClock().now()).total_seconds()):
-                return await confirmed(gate, signing)
-        except TimeoutError:
-            output.say("")  # the time ended during a question
+                agreed = await confirmed(gate, signing, unanswered=f"run {gate.run_name} goes on waiting")
+        except TimeoutError:  # the time ended during a question, and `confirmed` said so
             return False
+        if not agreed:
+            output.say(f"run {gate.run_name} goes on waiting", style="dim")
+        return agreed
 
     async def _given(self, gate: Gate, signing: ToSign | None) -> bool:
         try:
@@ -151,6 +152,8 @@ async def watch(
                 if (gate.run, gate.asked) not in asked and now() < until() and await answer(gate):
                     asked.add((gate.run, gate.asked))
             away = False
+        except typer.Exit:  # Ctrl-D at a question
+            raise
         except Exception as error:  # noqa: BLE001 - a server that is restarted must not end the sign-in
             if not away:
                 output.say(f"Prefect's server does not answer ({type(error).__name__}): it is asked again", style="dim")

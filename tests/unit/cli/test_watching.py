@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from aks_entra.cli import app, output
@@ -85,6 +86,16 @@ async def test_a_gate_whose_signature_was_refused_is_asked_about_again_while_it_
     assert clock.answered == [ONE, TWO, ONE]
 
 
+async def test_a_question_without_an_answer_ends_the_watch_and_is_not_taken_for_a_server_that_is_away() -> None:
+    clock = Hours((ONE,), (ONE,), until=NOON + timedelta(hours=8))
+
+    async def closed(_: Gate) -> bool:
+        raise typer.Exit(2)
+
+    with pytest.raises(typer.Exit):
+        await watch(clock.waiting, closed, until=lambda: clock.until, now=lambda: clock.at, sleep=clock.sleep)
+
+
 async def test_a_server_that_is_away_is_said_once_and_its_gates_are_asked_about_later(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -124,8 +135,8 @@ async def test_a_question_at_a_terminal_is_answered_by_a_line_and_ends_with_its_
         monkeypatch.setattr(sys, "stdin", terminal)
         for line, yes in (("y", True), ("YES", True), ("n", False), ("", False)):
             keyboard.write(f"{line}\n")
-            assert await output.asked("Approve?") is yes
-        unanswered = asyncio.ensure_future(output.asked("Approve?"))
+            assert await output.asked("Approve?", unanswered="it waits") is yes
+        unanswered = asyncio.ensure_future(output.asked("Approve?", unanswered="it waits"))
         await asyncio.wait([unanswered], timeout=0)
         unanswered.cancel()
         with pytest.raises(asyncio.CancelledError):

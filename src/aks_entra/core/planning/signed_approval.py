@@ -136,6 +136,7 @@ class Signature:
 
     `member`: whether the person is in one of the approvers' groups. None if that is unknown.
     `published`: Entra's key that signed the ID token, as it was read from Entra. None: it was read from a file.
+    `unknown_key`: the problem is that this key is not among the trusted ones, so nobody can say if it holds.
     """
 
     signed: SignedApproval
@@ -143,6 +144,7 @@ class Signature:
     member: bool | None = None
     published: PublishedKey | None = None
     problem: str = ""
+    unknown_key: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
