@@ -117,6 +117,7 @@ FIELDS = {
     "RBAC true": (SMALL.replace("target: {", "target: {azure_rbac: true, "), "target.azure_rbac: true is not a valid value", "did you mean `azure_rbac: on`?"),
     "rotation misspelt": (SMALL.replace("target: {", "target: {rotation: at_once, "), "target.rotation: the text `at_once` is not", "did you mean `rotation: at-once`?"),
     "rotation empty": (SMALL.replace("target: {", "target: {rotation: , "), "target.rotation: this value is not", "at-once or later"),
+    "rollout's key at the top": (SMALL + "approvers: {}\n", "fleet.yaml:5: approvers: unknown key", "belongs under `rollout`"),
     "target's key at the top": (SMALL + "local_accounts: off\n", "fleet.yaml:5: local_accounts: unknown key", "belongs under `target`"),
     "nonsense at the top": (SMALL + "zzz: 1\n", "fleet.yaml:5: zzz: unknown key", "remove it, or use one of version"),
     "prover incomplete": (SMALL + f"prover: {{client_id: {GUID}, tenant_id: {GUID}}}\n", "prover: nothing says how the prover signs in", "add one of client_secret_env"),
