@@ -48,6 +48,7 @@ HELM = Caller(
     count=41,
     last_seen="2026-11-20T08:00:00Z",
 )
+OURS = replace(HELM, user_agent="aks-entra/0.1.0")
 OPENED = (
     ("aks-entra-break-glass-until", "2026-11-24T09:00:00Z"),
     ("aks-entra-break-glass-reason", "INC-77"),
@@ -198,7 +199,9 @@ SPEAKING = [
         target(),
         facts(callers=replace(QUIET, callers=(HELM,) * 9)),
     ),
+    ("W120", "it calls itself aks-entra", managed(), target(), facts(callers=replace(QUIET, callers=(OURS,)))),
     ("I120", "no caller with an old credential", managed(), target(), facts()),
+    ("I120", "41 of aks-entra's own requests", managed(), target(), facts(callers=replace(QUIET, own=(OURS,)))),
     ("U120", "does not contain reads", managed(), target(), facts(callers=replace(QUIET, complete=False))),
     ("U120", "no audit log was read", managed(), target(), facts(callers=None)),
     ("U120", "goes nowhere", managed(), target(), facts(callers=None, callers_unread="it goes nowhere")),

@@ -104,7 +104,8 @@ class AuditedCallers:
     `missing` says which other part of the log was not seen. The log is not complete then. `hours`: the beginnings of
     the hours (ISO 8601, UTC) in which the log has requests of the control plane; empty: nobody counted them. `claimed`:
     those requests of the callers whose user agent is this program's, each with its time (similar ones of a second may
-    be one `Call`).
+    be one `Call`). `own`: this program's own calls, by its evidence, once they were told from the callers; they do not
+    count.
     """
 
     since: str
@@ -115,6 +116,7 @@ class AuditedCallers:
     missing: str = ""
     hours: tuple[str, ...] = ()
     claimed: tuple[tuple[Holds, Call], ...] = ()
+    own: tuple[Caller, ...] = ()
 
 
 def who_breaks(calls: Iterable[Call]) -> AuditedCallers | None:
@@ -195,7 +197,7 @@ def _controls(call: Call) -> bool:
 
 
 def callers_of(kept: Iterable[tuple[Holds, Call]]) -> tuple[Caller, ...]:
-    """Group requests by credential, name and program: those of administrators first, then those with most requests."""
+    """Group requests by credential, name and program, in the order of `in_order`."""
     together: dict[tuple[Holds, str, str], list[Call]] = {}
     for holds, call in kept:
         together.setdefault((holds, call.username, call.user_agent), []).append(call)
@@ -212,7 +214,12 @@ def callers_of(kept: Iterable[tuple[Holds, Call]]) -> tuple[Caller, ...]:
         )
         for (holds, username, agent), calls in together.items()
     ]
-    return tuple(sorted(found, key=lambda one: (list(Holds).index(one.holds), -one.count, one.username)))
+    return in_order(found)
+
+
+def in_order(callers: Iterable[Caller]) -> tuple[Caller, ...]:
+    """Return callers in their order: those of administrators first, then those with most requests."""
+    return tuple(sorted(callers, key=lambda one: (list(Holds).index(one.holds), -one.count, one.username)))
 
 
 def _namespace(username: str, calls: list[Call]) -> str:
