@@ -35,6 +35,7 @@ from tests.support.memory_ports import World
 
 KEEP = WantedTarget(admin_groups=(WantedGroup(id=ADMINS),), keep=Keep.DENY)
 WHO = Prover(object_id=PROVER)
+ASSIGN = "az policy assignment create"
 OF_OTHERS = replace(DENIES, assignment="/subscriptions/s/providers/Microsoft.Authorization/policyAssignments/theirs")
 DENIED_BY_OTHERS = PolicyEvaluation(
     write="", assignment=OF_OTHERS.assignment, name="no-local", scope="/subscriptions/s", definition="x", effect="deny"
@@ -145,34 +146,43 @@ async def test_an_equal_policy_of_others_is_enough_and_stays_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policies", "why"),
+    ("policies", "why", "remedy"),
     [
-        pytest.param((), "no assignment denies local accounts", id="gone"),
+        pytest.param((), "no assignment denies local accounts", ASSIGN, id="gone"),
         pytest.param(
             (replace(OF_OTHERS, ours=True, effect="Audit"),),
             f"{OF_OTHERS.assignment} was changed: effect Audit",
+            ASSIGN,
             id="audit",
         ),
         pytest.param(
             (replace(OF_OTHERS, ours=True, enforced=False),),
             f"{OF_OTHERS.assignment} was changed: effect Deny, not enforced",
+            ASSIGN,
             id="not enforced",
         ),
         pytest.param(
             (replace(OF_OTHERS, ours=True, effect=None),),
             f"{OF_OTHERS.assignment} was changed: effect unknown",
+            ASSIGN,
             id="unknown effect",
         ),
         pytest.param(
             (replace(OF_OTHERS, ours=True, exempt=True),),
             f"the cluster is exempt from {OF_OTHERS.assignment}",
+            "find the exemption (`az policy exemption list",
             id="exempt",
         ),
-        pytest.param(None, "the policy assignments could not be read", id="unreadable"),
+        pytest.param(
+            None,
+            "the policy assignments could not be read",
+            "grant Microsoft.Authorization/policyAssignments/read",
+            id="unreadable",
+        ),
     ],
 )
 async def test_verify_says_that_the_policy_does_not_hold_any_more(
-    policies: tuple[Policy, ...] | None, why: str
+    policies: tuple[Policy, ...] | None, why: str, remedy: str
 ) -> None:
     world, _ = a_world()
     job, verdict = await migrated(world)
@@ -182,9 +192,7 @@ async def test_verify_says_that_the_policy_does_not_hold_any_more(
     judged = judge(job.plan, (*verdict.evidence, *again))
     assert judged.outcome is Outcome.NOT_VERIFIED
     assert judged.because[0] == f"the policy that kept local accounts off does not any more: {why}"
-    assert judged.next.startswith(
-        ("az policy assignment create", "grant Microsoft.Authorization/policyAssignments/read")
-    )
+    assert judged.next.startswith(remedy)
 
 
 async def test_a_run_that_only_looks_assigns_nothing() -> None:
