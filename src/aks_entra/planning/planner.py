@@ -244,6 +244,11 @@ def _audited(callers: Mapping[str, AuditedCallers], postures: tuple[Posture, ...
         raise Refused(
             f"`--audit-log`: the fleet has no cluster {unknown[0]}", remedy="name it as `resource-group/name=FILE`"
         )
+    if callers and not names & callers.keys() and "" not in callers:
+        raise Refused(
+            f"`--audit-log`: it is about {sorted(callers)[0]}, and about no cluster of the fleet",
+            remedy="give the log of a cluster of the fleet",
+        )
     if "" not in callers:
         return callers
     if len(postures) > 1:

@@ -172,7 +172,11 @@ async def test_who_will_break_does_not_count_what_this_program_called_itself_and
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("", "which of the 2 clusters"), ("shop-weu/shop-99", "the fleet has no cluster shop-weu/shop-99")],
+    [
+        ("", "which of the 2 clusters"),
+        ("shop-weu/shop-99", "the fleet has no cluster shop-weu/shop-99"),
+        ("/subscriptions/x/resourcegroups/y", "it is about /subscriptions/x/resourcegroups/y, and about no cluster"),
+    ],
 )
 async def test_an_audit_log_of_nobody_is_refused(name: str, message: str) -> None:
     fleet = Fleet(name="prod", selectors=(WHOLE,), target=GROUPED)
