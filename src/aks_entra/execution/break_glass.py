@@ -296,7 +296,19 @@ class BreakGlass:
             return tuple(seen)
         if posture.local_accounts and opening_on(posture.tags) == opening:
             seen.insert(0, opening.evidence(at=checks.stamp(clock), changed=True))
+        if isinstance(error, Refused) and not posture.local_accounts and cluster.key in self._exempt_until:
+            seen += await self._withdrawn_exemption(cluster)
         return tuple(seen)
+
+    async def _withdrawn_exemption(self, cluster: ClusterId) -> tuple[Evidence, ...]:
+        """End the exemption of an opening that was refused: nothing is open, so the policy is in force again."""
+        try:
+            return await persist(self._ports.clock, self._timeouts.look, lambda: self._end_exemption(cluster))
+        except AksEntraError as error:
+            problem = (
+                f"the exemption from the deny policy stays until {self._exempt_until[cluster.key]}: {error.message}"
+            )
+            return (DenyPolicySeen(at=checks.stamp(self._ports.clock), assignment="", problem=problem),)
 
 
 def _nothing_to_close(cluster: ClusterId) -> Verdict:

@@ -246,7 +246,7 @@ def _audited(callers: Mapping[str, AuditedCallers], postures: tuple[Posture, ...
         )
     if callers and not names & callers.keys() and "" not in callers:
         raise Refused(
-            f"`--audit-log`: it is about {sorted(callers)[0]}, and about no cluster of the fleet",
+            f"`--audit-log`: it is about {min(callers)}, and about no cluster of the fleet",
             remedy="give the log of a cluster of the fleet",
         )
     if "" not in callers:

@@ -29,7 +29,7 @@ from aks_entra.probes.checks import Timeouts
 from aks_entra.verification import verifier
 from tests.support.cases import DENIES
 from tests.support.executor_jobs import job_for, job_of, planned
-from tests.support.memory_deny_policies import FOLLOWS
+from tests.support.memory_deny_policies import FOLLOWS, Kept
 from tests.support.memory_model import ADMINS, PROVER, Cluster
 from tests.support.memory_ports import World
 
@@ -173,12 +173,7 @@ async def test_an_equal_policy_of_others_is_enough_and_stays_alone() -> None:
             "find the exemption (`az policy exemption list",
             id="exempt",
         ),
-        pytest.param(
-            None,
-            "the policy assignments could not be read",
-            "grant Microsoft.Authorization/policyAssignments/read",
-            id="unreadable",
-        ),
+        pytest.param(None, "the policy assignments could not be read", "grant Microsoft.Auth", id="unreadable"),
     ],
 )
 async def test_verify_says_that_the_policy_does_not_hold_any_more(
@@ -384,3 +379,20 @@ async def test_a_rollback_says_which_right_it_lacks_to_remove_the_policy() -> No
     assert [one.message for one in back.clusters[0].blockers] == [
         "this identity lacks Microsoft.Authorization/policyAssignments/delete"
     ]
+
+
+async def test_an_opening_that_is_refused_ends_its_exemption_or_says_until_when_it_stays() -> None:
+    world = World()
+    cluster = world.add(identity=Identity.MANAGED, local_accounts=False)
+    stays = "the exemption from the deny policy stays until {}: Azure throttles"
+    for faults, said in (([], []), ([TryLater("Azure throttles")] * 5_000, [stays])):
+        world.kept[cluster.id.key] = Kept([])
+        world.faults |= {
+            "arm.set_local_accounts": [Refused("locked", code="ScopeLocked")],
+            "deny_policies.end_exemption": list(faults),
+        }
+        wanted = opening(world)
+        verdict = await glass(world).open(cluster.id, wanted)
+        assert verdict.outcome is Outcome.REFUSED
+        assert list(verdict.because) == ["not opened: locked", *(one.format(wanted.until) for one in said)]
+        assert (world.kept[cluster.id.key].exempt_until is None) is not bool(faults)
