@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 
 from aks_entra.cli.deferred import rich_console, rich_text
-from aks_entra.errors import AksEntraError, Refused, unexpected
+from aks_entra.errors import AksEntraError, Refused, Rejected, unexpected
 from aks_entra.text.safe import LINE_END, for_json, for_terminal, lines_for_terminal
 from aks_entra.typed_text import one_line
 
@@ -144,7 +144,7 @@ def usage(message: str, *, remedy: str = "") -> NoReturn:
 
 def emit(*renderables: RenderableType) -> None:
     """Print a result for people on stdout. Colour only on a terminal, never with NO_COLOR."""
-    sys.stdout.write(_rendered(stdout(), *renderables))
+    _write(_rendered(stdout(), *renderables))
 
 
 def show(*renderables: RenderableType) -> None:
@@ -165,12 +165,27 @@ def emit_document(text: str) -> None:
 def emit_text(text: str) -> None:
     """Print the text of a whole file on stdout, with its own line ends."""
     safe = "\r\n".join(lines_for_terminal(part) for part in text.split("\r\n"))
-    sys.stdout.write(safe if safe.endswith("\n") else f"{safe}\n")
+    _write(safe if safe.endswith("\n") else f"{safe}\n")
 
 
 def emit_lines(*lines: str) -> None:
     """Print lines on stdout. Text from outside cannot start a new line."""
-    sys.stdout.write("".join(f"{for_terminal(line)}\n" for line in lines))
+    _write("".join(f"{for_terminal(line)}\n" for line in lines))
+
+
+def _write(text: str) -> None:
+    """Write a result, or raise Rejected: a result that is lost is not a success."""
+    if sys.stdout is None:  # closed before the start: `>&-`
+        raise Rejected("the result cannot be printed: standard output is closed", remedy="redirect it to a file")
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Rejected(
+            f"the result cannot be printed: {error.strerror}", remedy="redirect standard output to another place"
+        ) from None
 
 
 def say(*lines: str, style: str = "") -> None:
