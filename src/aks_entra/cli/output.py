@@ -211,7 +211,7 @@ def progress(text: str) -> Iterator[Callable[[str], None]]:
     A terminal shows one line that changes. Elsewhere only the first text is printed, as a plain line.
     """
     console = stderr()
-    if not console.is_terminal:
+    if not redraws(console):
         console.print(for_terminal(text), soft_wrap=True)
         yield lambda _text: None
         return
@@ -245,6 +245,11 @@ async def asked(question: str) -> bool:
     if not line:
         raise typer.Abort
     return line.strip().lower() in {"y", "yes"}
+
+
+def redraws(console: Console) -> bool:
+    """Whether a console is a terminal that can change what it shows. One with TERM=dumb cannot."""
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 def interactive() -> bool:

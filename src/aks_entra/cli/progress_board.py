@@ -140,7 +140,7 @@ class Board:
 def board(format_: output.Format = output.Format.TABLE, *, request_rate: float = 1.0) -> Iterator[Board]:
     """Yield a board for a run that is followed. `request_rate`: the setting of that name, for the time left."""
     console = output.stderr()
-    if format_ is output.Format.JSON or not console.is_terminal:
+    if format_ is output.Format.JSON or not output.redraws(console):
         yield Board(events=format_ is output.Format.JSON, request_rate=request_rate)
         return
     with Live(console=console, refresh_per_second=4, transient=False) as live:

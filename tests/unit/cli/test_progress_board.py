@@ -191,6 +191,17 @@ def test_without_a_terminal_or_with_json_no_screen_is_drawn(capsys: pytest.Captu
     assert json.loads(programs)["run_state"] == "Running"
 
 
+def test_a_terminal_that_cannot_redraw_gets_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On such a terminal (TERM=dumb, as in Emacs) a screen would appear when the run has ended."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    with board() as one, output.progress("reading"):
+        one.show(now())
+        assert capsys.readouterr().err == "reading\nable-fox: Running\n"
+
+
 def test_a_terminal_gets_a_screen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")

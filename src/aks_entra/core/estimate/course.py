@@ -178,7 +178,7 @@ class Course:
         unread = sum(work.windows is None for work in works) if windows.maintenance_window else 0
         if unread:
             counted = f"{unread} cluster{'' if unread == 1 else 's'} of stage {name}"
-            unknown.append(f"the maintenance windows of {counted}, which could not be read")
+            unknown.append(f"the maintenance windows of {counted}, which were not read")
         waits = [soaked] if soaked else []
         self.at += sum(wait.seconds for wait in waits)
         waited, unsure = self._gate(stage.name, "before", before, works)

@@ -172,7 +172,7 @@ def test_maintenance_windows_that_could_not_be_read_are_named() -> None:
     gated = stage("all", FIRST, SECOND, gate_before=Gate(maintenance_window=True))
 
     assert only(rollout(gated, plans=plans)).unknown == (
-        "the maintenance windows of 1 cluster of stage all, which could not be read",
+        "the maintenance windows of 1 cluster of stage all, which were not read",
     )
     assert only(rollout(stage("all", FIRST, SECOND), plans=plans)).unknown == ()
 
