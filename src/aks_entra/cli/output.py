@@ -194,8 +194,18 @@ def say(*lines: str, style: str = "") -> None:
     Text from outside cannot start a new line.
     """
     styles = {"error": "bold red", "warning": "yellow", "good": "green", "dim": "dim"}
-    text = "\n".join(_line(line) for line in lines)
-    stderr().print(rich_text.Text(text, style=styles.get(style, "")), soft_wrap=True)
+    _tell(stderr(), rich_text.Text("\n".join(_line(line) for line in lines), style=styles.get(style, "")))
+
+
+def _tell(console: Console, text: RenderableType) -> None:
+    """Print on stderr, above what a screen or a spinner draws there. They put themselves in place of `sys.stderr`.
+
+    A console that writes past them would have its lines erased by the next redraw.
+    """
+    with console.capture() as captured:
+        console.print(text, soft_wrap=True)
+    sys.stderr.write(captured.get())
+    sys.stderr.flush()
 
 
 def say_json(document: object) -> None:
@@ -212,7 +222,7 @@ def progress(text: str) -> Iterator[Callable[[str], None]]:
     """
     console = stderr()
     if not redraws(console):
-        console.print(for_terminal(text), soft_wrap=True)
+        _tell(console, for_terminal(text))
         yield lambda _text: None
         return
     with console.status(for_terminal(text), spinner="dots") as status:
