@@ -57,6 +57,13 @@ def test_a_flow_runs_process_leaves_its_pauses_in_a_file(tmp_path: Path) -> None
     assert pauses(tmp_path, "b") == ()
 
 
+def test_a_flow_run_without_a_long_pause_was_measured_too(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(PAUSES), FOLDER: str(tmp_path), FLOW_RUN: "a"}
+    command = [sys.executable, "-c", "import asyncio; asyncio.run(asyncio.sleep(0))"]
+    subprocess.run(command, env=environment, check=True)
+    assert pauses(tmp_path, "a")[-1].pause == 0.0
+
+
 def test_another_process_is_not_watched(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != FLOW_RUN}
     subprocess.run(
