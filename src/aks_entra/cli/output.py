@@ -204,8 +204,9 @@ def _tell(console: Console, text: RenderableType) -> None:
     """
     with console.capture() as captured:
         console.print(text, soft_wrap=True)
-    sys.stderr.write(captured.get())
-    sys.stderr.flush()
+    if sys.stderr is not None:  # closed before the start: `2>&-`
+        sys.stderr.write(captured.get())
+        sys.stderr.flush()
 
 
 def say_json(document: object) -> None:

@@ -267,3 +267,12 @@ def test_a_closed_standard_output_is_an_error(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sys, "stdout", None)
     with pytest.raises(Rejected, match="standard output is closed"):
         output.emit_lines("a")
+
+
+def test_a_closed_standard_error_loses_messages_and_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    output.say("a note")
+    output.emit_lines("the result")
+    assert capsys.readouterr().out == "the result\n"
