@@ -26,10 +26,12 @@ from aks_entra.errors import Refused, Rejected
 from aks_entra.fleet_file.model import load_fleet_file
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from prefect.client.schemas.objects import FlowRun
 
+    from aks_entra.core.planning.gates import Side
     from aks_entra.core.planning.plan import FleetPlan
     from aks_entra.core.verdict.report import FleetReport
     from aks_entra.prefect_client import Gate
@@ -258,6 +260,8 @@ async def _follow(run: UUID, request: Request, format_: output.Format) -> FleetP
     shown_plans = {request.plan.digest} if request.plan else set[str]()  # `rollback` showed its own
     seen: set[str] = set()
     stored = prefect_client.StoredVerdicts()
+    reached: dict[tuple[str, Side], datetime] = {}
+    waits = ""
     with board(format_, request_rate=read_settings().request_rate) as shown:
         async for now in prefect_client.follow(run):
             moved = now.gate is not None and plan is not None and now.gate.plan != plan.digest
@@ -267,7 +271,9 @@ async def _follow(run: UUID, request: Request, format_: output.Format) -> FleetP
                 if moved or (request.source is not None and not is_plan(request.source)):
                     show_plan(plan)
                     shown_plans.add(plan.digest)
-            shown.show(now, plan, await stored.with_batches(plan, now.batches) if plan else None)
+            if plan and now.run.waits and now.run.message != waits:  # the wait of a gate has begun
+                reached, waits = await prefect_client.all_reached(plan), now.run.message
+            shown.show(now, plan, await stored.with_batches(plan, now.batches) if plan else None, reached)
             if now.gate and plan and now.gate.asked not in seen:
                 seen.add(now.gate.asked)
                 if request.yes and plan.digest not in shown_plans:

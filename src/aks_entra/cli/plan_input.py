@@ -63,6 +63,8 @@ def writable(path: Path, *, replace: bool) -> None:
         raise Refused(f"{path}: is a folder", remedy="name a file in it")
     if not path.absolute().parent.is_dir():
         raise Refused(f"{path}: there is no folder {path.parent}", remedy="create it, or name another file")
+    if path.exists() and not path.is_file():
+        raise Refused(f"{path}: is not a file, and would be replaced by one", remedy="name a file in a folder")
     if path.exists() and not replace:
         raise Refused(f"{path}: exists already, and evidence is never replaced", remedy="name another file")
 

@@ -82,7 +82,7 @@ def whose(
     else:
         output.emit(*render(answers))
     for problem in problems:
-        output.say(f"Not looked at: {problem}", style="error")
+        output.say(*f"Not looked at: {problem}".split("\n"), style="error")
     if any(one.judgement.life in {Life.ALIVE, Life.UNKNOWN} for one in answers):
         raise typer.Exit(output.ExitCode.FAILED)
 

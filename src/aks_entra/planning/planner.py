@@ -72,8 +72,9 @@ async def plan_fleet(
     wanted = Selection(selectors=fleet.selectors, excluded=fleet.excluded, on_note=on_note)
     postures = await select(ports.arm, reader, wanted)
     if not postures:
+        out = ", or `exclude` leaves out all of them" if fleet.excluded else ""
         raise Refused(
-            "there is no cluster that this identity may read",
+            f"there is no cluster that this identity may read{out}",
             field="clusters",
             remedy="name a subscription with clusters, and check the right "
             "Microsoft.ContainerService/managedClusters/read: without it Azure lists no cluster",

@@ -65,6 +65,7 @@ from aks_entra.prefect_client.notifications import switched_off as switched_off_
 from aks_entra.prefect_client.notifications import wanted as wanted_notifications
 from aks_entra.prefect_client.overview import Waiting, waiting
 from aks_entra.prefect_client.part_runs import plan_elsewhere
+from aks_entra.prefect_client.progress import all_reached
 from aks_entra.prefect_client.record_store import has_records_only_at_prefect, import_from_prefect
 from aks_entra.prefect_client.retention import prunable
 from aks_entra.prefect_client.run_end import await_end
@@ -96,6 +97,7 @@ __all__ = [
     "Snapshot",
     "StoredVerdicts",
     "Waiting",
+    "all_reached",
     "announce_grant",
     "announce_opening",
     "apply_deployment",
