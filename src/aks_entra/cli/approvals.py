@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from aks_entra.cli import output
-from aks_entra.cli.decision import Reason, Ticket
+from aks_entra.cli.decision import Reason, Ticket, at_most
 from aks_entra.cli.deferred import wiring
 from aks_entra.cli.plan_input import write_new
 from aks_entra.cli.signing import NoBrowser, browser_here, sign_request
@@ -46,7 +46,7 @@ def _group() -> None:
 def setup(
     *,
     name: Annotated[
-        str, typer.Option("--name", "-n", callback=output.typed, metavar="NAME", help="Name of the app registration.")
+        str, typer.Option("--name", "-n", callback=at_most(256), metavar="NAME", help="Name of the app registration.")
     ] = NAME,
     create: Annotated[
         bool, typer.Option("--create", help="Make the app registration, unless there is one, and print its ids.")

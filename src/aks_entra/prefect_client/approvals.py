@@ -48,7 +48,7 @@ from aks_entra.prefect_client.waiting import NO_ERROR
 from aks_entra.settings import Settings
 from aks_entra.text.markdown import for_markdown
 from aks_entra.text.safe import visible
-from aks_entra.typed_text import one_line
+from aks_entra.typed_text import LONGEST_APPROVER, LONGEST_REASON, LONGEST_TICKET, one_line
 
 _SAID = r"\S"
 _REQUEST: Final = "aks-entra-request"
@@ -100,7 +100,7 @@ def form(
             ),
         ),
         "approver": (
-            Annotated[str, Field(pattern=_SAID, max_length=200)],
+            Annotated[str, Field(pattern=_SAID, max_length=LONGEST_APPROVER)],
             Field(
                 description="Who decides. The signatures prove who it was."
                 if signed
@@ -108,11 +108,11 @@ def form(
             ),
         ),
         "reason": (
-            Annotated[str, Field(pattern=_SAID, max_length=500)],
+            Annotated[str, Field(pattern=_SAID, max_length=LONGEST_REASON)],
             Field(description="Why you decide so."),
         ),
         "ticket": (
-            Annotated[str, Field(pattern=_SAID if ticket else None, max_length=100)],
+            Annotated[str, Field(pattern=_SAID if ticket else None, max_length=LONGEST_TICKET)],
             Field(description="The change ticket.")
             if ticket
             else Field(default="", description="The change ticket, if there is one."),

@@ -129,12 +129,16 @@ def proven(signed: SignedApproval, trusted: TrustedKeys) -> SignIn:
         claims = jwt.decode(signed.id_token, jwt.PyJWK(entra), algorithms=["RS256"], options=_UNCHECKED)
         own = jwt.PyJWK.from_json(signed.commitment.key)
         said = jwt.api_jws.decode(signed.signature, own, algorithms=["ES256"])
-        sign_in = sign_in_of(claims)
-    except _MALFORMED as error:
+    except jwt.PyJWTError as error:
         raise Refused(f"a signature does not hold: {error}") from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:  # PyJWT expects JSON objects
+        raise Refused("a signature does not hold: a key or a token of it is damaged") from error
     if said != signed.statement.text.encode():
         raise Refused("a signature does not hold: another text was signed")
-    return sign_in
+    try:
+        return sign_in_of(claims)
+    except ValueError as error:
+        raise Refused(f"its ID token does not say what is needed: {error}") from error
 
 
 def _public(key: dict[str, Any]) -> tuple[object, ...]:

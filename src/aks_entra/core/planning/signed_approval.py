@@ -257,8 +257,12 @@ def _another_sign_in(commitment: Commitment, sign_in: SignIn, approvers: Approve
     if not sign_in.person:
         return "it is the token of an application, or an access token, not a person's ID token"
     tenant = approvers.tenant_id.lower()
-    if sign_in.tenant_id.lower() != tenant or sign_in.issuer != ISSUER.format(tenant=tenant):
-        return f"the sign-in is of tenant {sign_in.tenant_id or 'unknown'}, not of {tenant}"
+    for kind, given, wanted in (
+        ("tenant", sign_in.tenant_id.lower(), tenant),
+        ("issuer", sign_in.issuer, ISSUER.format(tenant=tenant)),
+    ):
+        if given != wanted:
+            return f"the sign-in is of {kind} {given or 'unknown'}, not of {wanted}"
     if sign_in.audience.lower() != approvers.client_id.lower():
         return f"the sign-in is for application {sign_in.audience or 'unknown'}, not for {approvers.client_id}"
     own = f"{approvers.tenant_id}/{approvers.client_id}".lower()
