@@ -186,10 +186,12 @@ def report_rows(report: FleetReport) -> list[dict[str, object]]:
 
 
 def inventory_rows(rows: tuple[Row, ...]) -> list[dict[str, object]]:
-    """Return an inventory as rows of a Prefect table."""
+    """Return an inventory as rows of a Prefect table, with the subscription if there are several."""
+    several = len({row.posture.cluster.subscription_id.lower() for row in rows}) > 1
     return [
         cells(
             {
+                **({"subscription": row.posture.cluster.subscription_id} if several else {}),
                 "cluster": str(row.posture.cluster),
                 "identity": inventory_view.identity(row.posture),
                 "admin groups": inventory_view.groups(row),

@@ -148,6 +148,7 @@ FIELDS = {
     "negative failures": (SMALL + ROLLOUT.replace("name: one", "name: one, max_allowed_failures: -1"), "max_allowed_failures: -1 is too small", "0 or more"),
     "gate as text": (SMALL + ROLLOUT.replace("name: one", "name: one, gate_before: on"), "gate_before: must be true or false", "gate_before: false"),
     "gate empty": (SMALL + ROLLOUT.replace("name: one", "name: one, gate_before: "), "gate_before: must be true or false", "gate_before: true"),
+    "gate waits for a number": (SMALL + ROLLOUT.replace("name: one", "name: one, gate_before: {quiet: 7}"), "gate_before.quiet: `7` has no unit", "45m, 2h, 7d"),
     "gate waits for a word": (SMALL + ROLLOUT.replace("name: one", "name: one, gate_before: {wait: later}"), "gate_before.wait: `later` is not a duration", "45m, 2h, 7d"),
     "gate waits for years": (SMALL + ROLLOUT.replace("name: one", "name: one, gate_before: {wait: 366d}"), "gate_before.wait: `366d` is longer than a year", "365d or less"),
     "gate of an unknown kind": (SMALL + ROLLOUT.replace("name: one", "name: one, gate_before: {windows: 1}"), "gate_before.windows: unknown key", "did you mean `window`?"),

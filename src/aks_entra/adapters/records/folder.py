@@ -28,7 +28,8 @@ def flush_folder(folder: Path) -> None:
 class FolderBlobs:
     """`Blobs` as files. Only their owner can read them (files 0600, folders 0700).
 
-    `flush` makes the names in a folder survive a power cut.
+    Links are followed, so that a part of a store can be on another disk. `flush` makes the names in a folder survive a
+    power cut.
     """
 
     def __init__(self, root: Path, flush: Callable[[Path], None] = flush_folder) -> None:
@@ -65,7 +66,7 @@ class FolderBlobs:
 
         def found() -> list[str]:
             entries = _entries(self._root / parent)
-            paths = (f"{parent}/{one.name}/".removeprefix("/") for one in entries if one.is_dir(follow_symlinks=False))
+            paths = (f"{parent}/{one.name}/".removeprefix("/") for one in entries if one.is_dir())
             return sorted(path for path in paths if path.startswith(prefix))
 
         return await self._in_thread("read", found)
@@ -88,11 +89,15 @@ class FolderBlobs:
         for one in reversed(new):
             one.mkdir(mode=0o700, exist_ok=True)
         unfinished = path.parent / f".{path.name}.{secrets.token_hex(6)}"
-        with os.fdopen(open_private(unfinished), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        try:
+            with os.fdopen(open_private(unfinished), "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        except OSError:  # a full disk: what was written there would fill it more with each attempt
+            unfinished.unlink(missing_ok=True)
+            raise
 
     def _flush_above(self, path: Path, new: list[Path]) -> None:
         """Flush all folders from the record up to the one that holds the store.
@@ -117,11 +122,15 @@ class FolderBlobs:
     def _walk(self, prefix: str) -> Iterator[str]:
         folder = prefix.rpartition("/")[0]
         queue = [folder]
+        seen = set[Path]()
         while queue:
             parent = queue.pop()
+            if (real := (self._root / parent).resolve()) in seen:  # links lead back here
+                continue
+            seen.add(real)
             for one in _entries(self._root / parent):
                 path = f"{parent}/{one.name}".removeprefix("/")
-                if one.is_dir(follow_symlinks=False):
+                if one.is_dir():
                     if path.startswith(prefix) or prefix.startswith(f"{path}/"):
                         queue.append(path)
                 elif path.startswith(prefix):
