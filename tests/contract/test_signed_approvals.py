@@ -314,7 +314,8 @@ async def test_graph_is_asked_about_a_person_with_too_many_groups(
         elsewhere = replace(GATE, approvers=Approvers(tenant_id=TENANT, client_id=APP, groups=(APPROVING[:-1] + "5",)))
         found = await counted(session, await signed_by(session, as_user("dana"), statement()), gate=elsewhere)
         assert "group" in found.refused[0]
-        both = replace(elsewhere, approvers=replace(elsewhere.approvers, groups=(APPROVING[:-1] + "5", APPROVING)))
+        groups = (APPROVING[:-1] + "5", APPROVING)
+        both = replace(GATE, approvers=Approvers(tenant_id=TENANT, client_id=APP, groups=groups))
         one = await signed_by(session, as_user("dana"), statement(), both)
         refusal = Reply(400, {"error": {"code": "Request_BadRequest", "message": "no"}}, {})
         for times, because in ((1, ""), (2, "could not be read whether the person is in a group")):
