@@ -390,13 +390,3 @@ async def test_the_application_is_made_once_and_one_that_exists_is_shown_with_it
         gate = replace(GATE, approvers=Approvers(tenant_id=TENANT, client_id=client_id, groups=(group.id,)))
         one = await signed_by(session, as_user("dana"), statement(), gate)
         assert (await counted(session, one, gate=gate)).missing == ""  # its tokens name groups
-
-
-@signing
-async def test_who_may_not_register_applications_is_told_what_is_missing(opened: Opener) -> None:
-    async with opened() as session:
-        port = session.access.applications
-        assert port is not None
-        with pytest.raises(Refused, match="register the application") as refused:
-            await port.make("approvals")
-        assert "Application.ReadWrite.All" in refused.value.remedy
