@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from aks_entra.errors import Refused
 from tests.contract.command_line import serving, typed
-from tests.contract.small_world import RICH, TENANT
+from tests.contract.small_world import RICH, TENANT, WORLD, Opener
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -31,3 +32,13 @@ def test_an_application_that_exists_is_shown_with_its_owners_and_not_made_again(
     assert again.exit_code == 0, again.output
     assert f"({client}) exists already; its owners: nobody" in again.stderr
     assert f"client_id: {client}" in again.stdout
+
+
+@pytest.mark.parametrize("box", [{"world": WORLD}], indirect=True)
+async def test_who_may_not_register_applications_is_told_what_is_missing(opened: Opener) -> None:
+    async with opened() as session:
+        port = session.access.applications
+        assert port is not None
+        with pytest.raises(Refused, match="register the application") as refused:
+            await port.make("approvals")
+        assert "Application.ReadWrite.All" in refused.value.remedy

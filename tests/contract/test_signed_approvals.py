@@ -38,6 +38,7 @@ from aks_entra.prefect_client import Gate as WaitingGate
 from aks_entra.settings import Settings
 from aks_entra.wiring import Session, SystemClock, open_session
 from azure_sandbox.cli.browser_sign_in import sign_in_at
+from azure_sandbox.front.http import Reply
 from azure_sandbox.server import Sandbox
 from tests.contract.small_world import RICH, TENANT, WORLD, Opener, cluster
 from tests.support.browser import browser_elsewhere
@@ -305,12 +306,23 @@ async def test_entras_refusal_is_shown_in_its_words(opened: Opener, as_user: AsU
 
 
 @pytest.mark.parametrize("box", [{"world": CROWDED}], indirect=True)
-async def test_graph_is_asked_about_a_person_with_too_many_groups(opened: Opener, as_user: AsUser) -> None:
+async def test_graph_is_asked_about_a_person_with_too_many_groups(
+    opened: Opener, as_user: AsUser, box: Sandbox
+) -> None:
     async with opened() as session:
         assert (await counted(session, await signed_by(session, as_user("dana"), statement()))).missing == ""
         elsewhere = replace(GATE, approvers=Approvers(tenant_id=TENANT, client_id=APP, groups=(APPROVING[:-1] + "5",)))
         found = await counted(session, await signed_by(session, as_user("dana"), statement()), gate=elsewhere)
         assert "group" in found.refused[0]
+        groups = (APPROVING[:-1] + "5", APPROVING)
+        both = replace(GATE, approvers=Approvers(tenant_id=TENANT, client_id=APP, groups=groups))
+        one = await signed_by(session, as_user("dana"), statement(), both)
+        refusal = Reply(400, {"error": {"code": "Request_BadRequest", "message": "no"}}, {})
+        for times, because in ((1, ""), (2, "could not be read whether the person is in a group")):
+            box.faults.add("POST", "/checkMemberGroups$", host="graph.microsoft.com", answer=refusal, times=times)
+            found = await counted(session, one, gate=both)
+            assert bool(found.people) is (not because)
+            assert because in "".join(found.refused)
 
 
 @signing
@@ -378,13 +390,3 @@ async def test_the_application_is_made_once_and_one_that_exists_is_shown_with_it
         gate = replace(GATE, approvers=Approvers(tenant_id=TENANT, client_id=client_id, groups=(group.id,)))
         one = await signed_by(session, as_user("dana"), statement(), gate)
         assert (await counted(session, one, gate=gate)).missing == ""  # its tokens name groups
-
-
-@signing
-async def test_who_may_not_register_applications_is_told_what_is_missing(opened: Opener) -> None:
-    async with opened() as session:
-        port = session.access.applications
-        assert port is not None
-        with pytest.raises(Refused, match="register the application") as refused:
-            await port.make("approvals")
-        assert "Application.ReadWrite.All" in refused.value.remedy

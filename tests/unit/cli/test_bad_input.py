@@ -85,7 +85,7 @@ TYPED = {
     "plan fleet.yaml --skip-rule =x": "--skip-rule =x: there is no rule",
     "plan fleet.yaml --skip-rule W999=CHG-1": "there is no rule W999",
     "plan fleet.yaml --skip-rule B001=CHG-1": "B001 cannot be skipped",
-    "plan fleet.yaml --audit-log none.json": "none.json: cannot be read",
+    "plan fleet.yaml --audit-log none.json": "none.json: there is no such file",
     "plan fleet.yaml --audit-log fleet.yaml": "fleet.yaml: ",
     "plan fleet.yaml --audit-days -1": "'--audit-days'",
     "plan fleet.yaml --audit-days many": "'--audit-days'",

@@ -113,11 +113,14 @@ class EntraApprovals:
         member = member_by_token(sign_in, approvers)
         if member is not None or not sign_in.object_id:
             return member
-        try:
-            found = [await self._directory.is_member(group, sign_in.object_id) for group in approvers.groups]
-        except Refused:  # no such group, or no credential for Graph
-            return None
+        found = [await self._is_in(group, sign_in.object_id) for group in approvers.groups]
         return True if True in found else None if None in found else False
+
+    async def _is_in(self, group: str, person: str) -> bool | None:
+        try:
+            return await self._directory.is_member(group, person)
+        except Refused:  # no such group, or no credential for Graph: unknown, and another group may tell
+            return None
 
 
 def proven(signed: SignedApproval, trusted: TrustedKeys) -> SignIn:
