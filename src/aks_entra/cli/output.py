@@ -32,6 +32,9 @@ _T = TypeVar("_T")
 WIDE = 220  # columns if stdout is not a terminal: programs search a table in a pipe, and nobody looks at it
 
 
+NOTHING_DONE = "nothing was done"
+"""What a command says that ends at a question before its first write."""
+
 _END = re.compile(r"(?: |\x1b\[[0-9;]*m)+$")
 """Spaces and codes for colours at the end of a line."""
 
@@ -230,21 +233,37 @@ def progress(text: str) -> Iterator[Callable[[str], None]]:
         yield lambda changed: status.update(for_terminal(changed))
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask on a terminal, unless `--yes` was given. Without a terminal, exit and do nothing."""
+async def confirm(question: str, *, yes: bool) -> None:
+    """Ask before the first write, unless `--yes` was given. Without a terminal, exit and do nothing."""
     if yes:
         return
     if not interactive():
         usage("this needs a confirmation, but there is no terminal to ask on", remedy="add --yes")
-    if not typer.confirm(for_terminal(question), err=True):
-        usage("not confirmed: nothing was done")
+    if not await asked(question, unanswered=NOTHING_DONE):
+        usage(f"not confirmed: {NOTHING_DONE}")
 
 
-async def asked(question: str) -> bool:
-    """Ask on a terminal, and return whether the answer is yes. Waiting for it blocks nothing, so Ctrl-C ends it."""
+async def asked(question: str, *, unanswered: str) -> bool:
+    """Ask on a terminal, and return whether the answer is yes. Waiting for it blocks nothing, so Ctrl-C ends it.
+
+    `unanswered` is said if the command ends during the question: what was done until then, and what was not.
+    """
     if sys.platform == "win32":
         return typer.confirm(for_terminal(question), err=True)
-    sys.stderr.write(f"{for_terminal(question)} [y/N]: ")
+    try:
+        line = await _typed_line(f"{for_terminal(question)} [y/N]: ")
+    except asyncio.CancelledError:
+        say("", unanswered)
+        raise
+    if not line:
+        say("")
+        usage(f"not answered: {unanswered}")
+    return line.strip().lower() in {"y", "yes"}
+
+
+async def _typed_line(prompt: str) -> str:
+    """Return the next line from the terminal. Empty: it was closed, or Ctrl-D was pressed."""
+    sys.stderr.write(prompt)
     sys.stderr.flush()
     loop, typed_line = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(sys.stdin, typed_line.set)
@@ -252,10 +271,7 @@ async def asked(question: str) -> bool:
         await typed_line.wait()
     finally:
         loop.remove_reader(sys.stdin)
-    line = sys.stdin.readline()
-    if not line:
-        raise typer.Abort
-    return line.strip().lower() in {"y", "yes"}
+    return sys.stdin.readline()
 
 
 def redraws(console: Console) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from aks_entra.core.planning.fleet import Fleet
     from aks_entra.core.planning.plan import FleetPlan
 
+_DIGEST = re.compile(r"(sha256:)?[0-9a-f]{6,64}", re.IGNORECASE)
 LARGEST_KUBECONFIG = 1_048_576  # bytes
 LARGEST = 256 * 1024 * 1024  # bytes; a plan of five thousand clusters needs a tenth of that
 
@@ -111,6 +113,11 @@ def read_plan(path: Path) -> FleetPlan:
 def is_plan(path: Path) -> bool:
     """Whether a file's name says that it is a saved plan. Every other file is read as a fleet file."""
     return path.suffix == ".json"
+
+
+def is_digest(text: str) -> bool:
+    """Whether a word is the digest of a plan, or its beginning. A file of that name counts before it."""
+    return bool(_DIGEST.fullmatch(text)) and not Path(text).exists()
 
 
 def write_new(path: Path, text: str, *, replace: bool) -> None:

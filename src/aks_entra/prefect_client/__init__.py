@@ -82,7 +82,7 @@ from aks_entra.prefect_client.scheduled_sweeps import EndNotScheduled
 from aks_entra.prefect_client.schedules import overdue_schedules
 from aks_entra.prefect_client.signed_approvals import count_stored, requester_of, store_signed
 from aks_entra.prefect_client.skips import is_cancelled, member_of, retry, skip, stop, stop_batches
-from aks_entra.prefect_client.stored_tries import recorded_tries
+from aks_entra.prefect_client.stored_calls import recorded_calls
 
 __all__ = [
     "END_ACCESS",
@@ -138,7 +138,7 @@ __all__ = [
     "plan_elsewhere",
     "pools_without_worker",
     "prunable",
-    "recorded_tries",
+    "recorded_calls",
     "records",
     "report_of",
     "request",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.meter import PAUSES, Commands, pauses
-from bench.pauses.sitecustomize import EVERY, FLOW_RUN, FOLDER, Beat
+from bench.pauses.sitecustomize import EVERY, FLOW_RUN, FOLDER, Beat, WaitedForProcessor
 
 BUSY = """
 import asyncio, time
@@ -48,6 +48,13 @@ def test_a_beat_tells_each_pause_and_how_much_of_it_others_caused() -> None:
         (0.5, 0.5),
     ]
     assert timers.ordered == [EVERY] * 5
+
+
+def test_the_time_without_a_processor_grows_as_the_kernel_counts_it() -> None:
+    waited = WaitedForProcessor()
+    before = waited()
+    counted = int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    assert 0.0 <= before <= counted <= waited()
 
 
 def test_a_flow_runs_process_leaves_its_pauses_in_a_file(tmp_path: Path) -> None:

@@ -140,10 +140,10 @@ def test_lines_are_as_wide_as_they_need_to_be_in_a_pipe(
     assert capsys.readouterr().err == "x" * 300 + "\n"
 
 
-def test_nothing_is_asked_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    output.confirm("sure?", yes=True)
+async def test_nothing_is_asked_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    await output.confirm("sure?", yes=True)
     with pytest.raises(typer.Exit) as leaving:
-        output.confirm("sure?", yes=False)
+        await output.confirm("sure?", yes=False)
 
     assert leaving.value.exit_code == 2
     assert capsys.readouterr().err == (
