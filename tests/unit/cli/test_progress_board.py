@@ -16,6 +16,7 @@ from rich.live import Live
 
 from aks_entra.cli import output
 from aks_entra.cli.progress_board import Board, board, lines_of, screen, status
+from aks_entra.core.planning.gates import Gate as StageGate
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.rollout.progress import ClusterProgress, StepState, overview
 from aks_entra.core.verdict.verdict import Outcome
@@ -206,6 +207,18 @@ def test_what_is_said_while_a_screen_is_drawn_stays_above_it(
         printed = capsys.readouterr().err
     erased, drawn_again = printed.index(ERASES_LINE), printed.rindex("able-fox: Running")
     assert erased < printed.index("aks-entra approve 0b7d5c1e --plan 1234") < drawn_again
+
+
+def test_the_time_left_at_a_gate_knows_since_when_it_waits(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = fleet(30, 25)
+    first, second = plan.stages
+    plan = replace(plan, stages=(replace(first, gate_after=StageGate(approval=False, wait=7 * 24 * 3600)), second))
+    found = (*map(ended, clusters(30)[:25]), *map(waiting, clusters(30)[25:]))
+    clock = Watch()
+    clock.at = NOW + timedelta(days=5)
+    for reached, left in ({}, "about 7 days"), ({("canary", "after"): NOW}, "about 2 days"):
+        Board(clock=clock).show(now("Waiting", waits=True), plan, found, reached)  # type: ignore[arg-type]  # a side
+        assert left in capsys.readouterr().err
 
 
 def test_a_terminal_that_cannot_redraw_gets_lines(
