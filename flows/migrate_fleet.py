@@ -22,6 +22,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from aks_entra.access.approvers import stage_approvers
 from aks_entra.core.planning.fleet import StageSpec
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.planning.rollout import Soak, Stage, without_approval
@@ -43,6 +44,7 @@ from aks_entra.errors import AksEntraError, Refused
 from aks_entra.fleet_file.model import FleetFile
 from aks_entra.fleet_file.runs import RequestFile
 from aks_entra.prefect_client import migration_records, names, progress
+from aks_entra.prefect_client.batch_permission import require_accepted
 from aks_entra.prefect_client.decisions import may_go_ungated
 from aks_entra.prefect_client.fleet_runs import FleetBusy, require_only_migration
 from aks_entra.prefect_client.hooks import require_deployments
@@ -151,6 +153,7 @@ async def freeze(run: UUID, fleet: FleetFile | None, plan: str | None) -> FleetP
         agreed = await make_plan(fleet)
     else:
         raise Refused("neither a fleet nor a plan was given", remedy="give one of them as the run's parameter")
+    require_accepted(agreed, stage_approvers(Settings()))
     await require_deployments(agreed)
     await gates.adopt(run, agreed)
     return agreed

@@ -27,6 +27,7 @@ from aks_entra.core.preflight import (
 )
 from aks_entra.core.preflight.audit_callers import Caller, Holds
 from aks_entra.core.target import Keep, LocalAccounts
+from tests.support.approvers_rule_cases import APPROVERS
 from tests.support.cases import DENIES, INSIDE, OLD_CA, QUIET, SHOP, SHUT, facts, group, managed, target
 from tests.support.hook_rule_cases import HOOKS
 from tests.support.window_rule_cases import LATER, READ_BEFORE_THE_WINDOW, SUBNET
@@ -71,6 +72,7 @@ SSH_OPEN = opened(
     "node-ssh", "system: everyone with a private key of its local user", remedy="turn SSH access off for the pool"
 )
 SPEAKING = [
+    *APPROVERS,
     *READ_BEFORE_THE_WINDOW,
     ("B002", "looked up in tenant another", managed(), target(), facts(directory_tenant="another")),
     (

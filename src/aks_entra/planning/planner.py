@@ -13,6 +13,7 @@ from aks_entra.core.doors.registry import doors_of
 from aks_entra.core.estimate.requests import WINDOWS_UP_TO
 from aks_entra.core.evidence.rotation_debt import Record
 from aks_entra.core.hooks.model import Hook
+from aks_entra.core.planning.approvers import Approvers
 from aks_entra.core.planning.fleet import AUDIT_DAYS, Fleet, ReadAs, arrange
 from aks_entra.core.planning.parts import parts_of, with_provers
 from aks_entra.core.planning.plan import Change, ClusterPlan, FleetPlan, plan_cluster
@@ -25,6 +26,7 @@ from aks_entra.core.steps import RotateCertificates
 from aks_entra.core.target import RotationPolicy, Target
 from aks_entra.errors import Refused
 from aks_entra.planning.admin_groups import resolve_groups
+from aks_entra.planning.approvers import approvers_by_cluster, approvers_seen
 from aks_entra.planning.audit_logs import OwnCalls
 from aks_entra.planning.fleet_reader import FleetReader, Progress
 from aks_entra.planning.group_drift import drifts
@@ -124,6 +126,7 @@ async def plan_fleet(
         read=fleet.read,
         windows_unasked=_windows_unasked(stages, len(here)),
         after=hooks_of(stages, fleet.after),
+        approvers=approvers_by_cluster(stages, fleet.rotation),
         own_calls=_once(reader, own_calls, (one.cluster for one in here)),
     )
     plans = await reader.each(
@@ -207,6 +210,7 @@ async def _plans_anew(
     reader = FleetReader(ports, records, _SIDE_BY_SIDE, None)
     runner, prover = await ports.callers.runner(), await ports.callers.prover()
     own_calls = _once(reader, own_calls, clusters)
+    approvers = approvers_by_cluster(plan.stages, plan.rotation)
 
     async def of(before: ClusterPlan) -> ClusterPlan:
         posture = await reader.patiently(lambda: ports.arm.cluster(before.cluster))
@@ -224,6 +228,7 @@ async def _plans_anew(
             read=_read_as(before),
             windows_unasked=_windows_unasked(plan.stages, len(clusters)),
             after=hooks_of(plan.stages, plan.after),
+            approvers=approvers,
             own_calls=own_calls,
         )
         wanted = replace(before.target, admin_groups=groups, rotation=rotation or before.target.rotation)
@@ -279,6 +284,7 @@ class _Asked:
     read: ReadAs
     windows_unasked: Mapping[str, str]  # why the maintenance windows of a cluster (by key) are not read
     after: Mapping[str, tuple[Hook, ...]]  # the hooks of a cluster (by key)
+    approvers: Mapping[str, tuple[Approvers, ...]]  # who signs at the gates of a cluster (by key)
     own_calls: OwnCalls | None
 
 
@@ -347,6 +353,8 @@ async def _plan(ports: Ports, reader: FleetReader, posture: Posture, target: Tar
         denials = await reader.known(lambda: denials_of(ports, reader, cluster, actions))
         facts = replace(facts, missing_permissions=missing, denials=denials)
         facts = await with_linked_rights(ports, reader, posture, facts)
+        signers = asked.approvers.get(cluster.key, ())
+        facts = replace(facts, approvers=await approvers_seen(ports, reader, signers, asked.runner, caller))
         draft = plan_cluster(posture, target, facts, asked.skips)
         # what is not read yet is a U; a cluster that is refused for certain needs no credential
         refused = any(finding.rule.startswith("B") for finding in draft.blockers)

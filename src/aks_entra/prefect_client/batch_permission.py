@@ -19,8 +19,10 @@ from aks_entra.core.durations import stamp
 from aks_entra.core.planning.approval import decided_at
 from aks_entra.core.planning.gates import Gate
 from aks_entra.core.planning.plan import FleetPlan
+from aks_entra.core.planning.rollout import Stage
 from aks_entra.core.planning.signed_approval import not_accepted
 from aks_entra.core.rollout.versions import version_mismatch
+from aks_entra.core.steps import writes
 from aks_entra.errors import Refused
 from aks_entra.prefect_client import decisions, migration_records, names, progress, runs
 from aks_entra.prefect_client.lineage import lineage, named
@@ -120,9 +122,7 @@ async def _approved(
     if not work.writes:
         return Permission(coordinator=run, writes=False)
     gate = await gate_before(run, plan, place, allow_ungated=allow_ungated, began=work.began)
-    if why := not_accepted(gate, accepted):
-        remedy = "name the approvers of AKS_ENTRA_APPROVERS under `rollout.approvers` of the fleet file, and plan again"
-        raise Refused(f"stage {stage.name} of plan {short(plan.digest)} is not begun: {why}", remedy=remedy)
+    _require_accepted(plan, stage, gate, accepted)
     if gate is None or not gate.approval:
         return Permission(coordinator=run, writes=True)
     approval = await decisions.decided(run, decisions.question_of(plan, place, "before"))
@@ -137,6 +137,25 @@ async def _approved(
             why = "; ".join((found.missing, *found.refused))
             raise Refused(f"stage {stage.name} of plan {short(plan.digest)} was not approved: {why}", remedy=_REMEDY)
     return Permission(coordinator=run, writes=True)
+
+
+def require_accepted(plan: FleetPlan, accepted: frozenset[str]) -> None:
+    """Raise Refused if a batch of the plan would be refused for its approvers: nobody then signs for nothing.
+
+    `accepted`: the approvers that this worker accepts, by its setting. Empty: any.
+    """
+    for stage in plan.stages:
+        plans = [plan.plan_for(one) for one in stage.members]
+        if any(writes(step) for one in plans if one.disposition == "migrate" for step in one.steps):
+            _require_accepted(plan, stage, stage.gate("before"), accepted)
+        if plan.rotation and any(one.rotation_planned for one in plans if one.disposition == "migrate"):
+            _require_accepted(plan, stage, plan.rotation.before, accepted)
+
+
+def _require_accepted(plan: FleetPlan, stage: Stage, gate: Gate | None, accepted: frozenset[str]) -> None:
+    if why := not_accepted(gate, accepted):
+        remedy = "name the approvers of AKS_ENTRA_APPROVERS under `rollout.approvers` of the fleet file, and plan again"
+        raise Refused(f"stage {stage.name} of plan {short(plan.digest)} is not begun: {why}", remedy=remedy)
 
 
 async def gate_before(

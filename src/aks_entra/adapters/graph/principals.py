@@ -98,7 +98,10 @@ async def direct_groups_of(client: GraphClient, principal_id: str) -> frozenset[
 async def members_of(client: GraphClient, group_id: str) -> tuple[Principal, ...]:
     """Return all users and service principals in a group, also indirectly."""
     found = await client.list(
-        f"/groups/{group_id}/transitiveMembers", doing=f"read the members of group {group_id}", needs=READ
+        f"/groups/{group_id}/transitiveMembers",
+        doing=f"read the members of group {group_id}",
+        needs=READ,
+        query={"$select": _SELECT},  # Graph shows `accountEnabled` only if it is asked for
     )
     kinds = [(one, _KINDS.get(str(one.get("@odata.type")))) for one in found]
     return tuple(_principal(one, kind) for one, kind in kinds if kind in {"User", "ServicePrincipal"} and kind)

@@ -8,10 +8,12 @@ from typing import Final
 
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.hooks.model import Hook
-from aks_entra.core.planning.fleet import ONE_STAGE, Fleet, Selector
+from aks_entra.core.planning.approvers import Approvers
+from aks_entra.core.planning.fleet import ONE_STAGE, Fleet, Selector, StageSpec
+from aks_entra.core.planning.gates import Gate
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.planning.prover import Prover, ProverSpec
-from aks_entra.core.planning.rollout import MemberGroup, Stage
+from aks_entra.core.planning.rollout import MemberGroup, Stage, approvers_of
 
 LARGEST: Final = 1000
 """Clusters of a part. Prefect's server takes no larger parameters than 512 KiB."""
@@ -32,19 +34,24 @@ def parts_of(fleet: Fleet, stages: tuple[Stage, ...], *, largest: int = LARGEST)
     `largest`: how many clusters a part has at most.
     """
     specs = {(stage.name, group.name): group for stage in fleet.stages for group in stage.groups}
-    found: dict[tuple[str, ProverSpec | None, tuple[Hook, ...]], list[ClusterId]] = {}
+    found: dict[tuple[str, ProverSpec | None, tuple[Hook, ...], tuple[Approvers, ...]], list[ClusterId]] = {}
     for stage in stages:
         for group in stage.groups:
             prover = specs[stage.name, group.name].prover or fleet.prover
             if group.work_queue or prover != fleet.prover:
-                found.setdefault((group.work_queue, prover, stage.after), []).extend(group.members)
+                key = (group.work_queue, prover, stage.after, approvers_of((stage,)))
+                found.setdefault(key, []).extend(group.members)
     return tuple(
         FleetPart(
-            fleet=_only(replace(fleet, after=(*fleet.after, *after)), clusters[start : start + largest], prover),
+            fleet=_only(
+                replace(fleet, after=(*fleet.after, *after), stages=_signed_by(signers)),
+                clusters[start : start + largest],
+                prover,
+            ),
             work_queue=work_queue,
             clusters=tuple(clusters[start : start + largest]),
         )
-        for (work_queue, prover, after), clusters in found.items()
+        for (work_queue, prover, after, signers), clusters in found.items()
         for start in range(0, len(clusters), largest)
     )
 
@@ -53,7 +60,16 @@ def _only(fleet: Fleet, clusters: list[ClusterId], prover: ProverSpec | None) ->
     selectors = (
         Selector(subscription=one.subscription_id, resource_group=one.resource_group, name=one.name) for one in clusters
     )
-    return replace(fleet, selectors=tuple(selectors), excluded=(), stages=ONE_STAGE, prover=prover)
+    return replace(fleet, selectors=tuple(selectors), excluded=(), prover=prover)
+
+
+def _signed_by(approvers: tuple[Approvers, ...]) -> tuple[StageSpec, ...]:
+    """Return the one stage of a part. Its gates have the approvers of the clusters' own stage (two at most)."""
+    gates = [Gate(approvers=one) for one in approvers]
+    return tuple(
+        replace(one, gate_before=gates[0] if gates else True, gate_after=gates[1] if len(gates) > 1 else False)
+        for one in ONE_STAGE
+    )
 
 
 def with_provers(stages: tuple[Stage, ...], provers: Mapping[str, Prover], own: Prover) -> tuple[Stage, ...]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import in_words
 from aks_entra.core.hooks.model import Hook, bound
+from aks_entra.core.planning.approvers import Approvers
 from aks_entra.core.planning.gates import Gate, Side
 from aks_entra.core.planning.prover import Prover
 
@@ -205,9 +206,14 @@ def without_approval(stages: Iterable[Gated], rotation: Soak | None = None) -> t
 
 def needs_requester(stages: Iterable[Gated], rotation: Soak | None = None) -> bool:
     """Whether somebody must not approve what they started: then the run has to name who started it."""
+    return any(one.not_requester for one in approvers_of(stages, rotation))
+
+
+def approvers_of(stages: Iterable[Gated], rotation: Soak | None = None) -> tuple[Approvers, ...]:
+    """Return the different approvers of all gates, in the order of the gates."""
     gates = [as_gate(side) for one in stages for side in (one.gate_before, one.gate_after)]
     gates += [rotation.before] if rotation else []
-    return any(gate.approvers.not_requester for gate in gates if gate and gate.approvers)
+    return tuple(dict.fromkeys(gate.approvers for gate in gates if gate and gate.approvers))
 
 
 def as_gate(given: bool | Gate) -> Gate | None:

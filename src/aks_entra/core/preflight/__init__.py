@@ -4,6 +4,7 @@ from aks_entra.core.deny_policy import LOCAL_ACCOUNTS_POLICY
 from aks_entra.core.preflight.context import Case
 from aks_entra.core.preflight.facts import (
     WAY_BACK,
+    ApproversSeen,
     ConditionalAccessPolicy,
     Denial,
     Endpoint,
@@ -36,6 +37,7 @@ __all__ = [
     "RULES",
     "SKIPPABLE",
     "WAY_BACK",
+    "ApproversSeen",
     "Case",
     "ConditionalAccessPolicy",
     "Controller",

@@ -34,6 +34,21 @@ class GroupFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApproversSeen:
+    """The `approvers` of a gate, and what the directory says of their groups.
+
+    `users`: how many different users the working groups have, transitively. None: that could not be read.
+    `other_tenant`: the approvers' tenant, if the directory of another one was read. Their groups are unknown then.
+    """
+
+    groups: tuple[GroupFacts, ...]
+    at_least: int
+    not_requester: bool
+    users: int | None
+    other_tenant: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
     """A management lock that reaches the cluster: level `CanNotDelete` or `ReadOnly`, and the scope that it is on."""
 
@@ -223,6 +238,7 @@ class Facts:
     old_credentials: OldCredentials
     groups: tuple[GroupFacts, ...] = ()
     drifts: tuple[Drift, ...] = ()  # of the groups that the fleet file declares and that exist
+    approvers: tuple[ApproversSeen, ...] = ()  # of the gates that this cluster waits at
     prover: str = ""  # the name of the identity that proves sign-in
     prover_address: str = ""  # the IP address with which this process reaches the internet; empty: unknown
     prover_is_cluster_admin: bool | None = False  # Azure RBAC Cluster Admin on this cluster

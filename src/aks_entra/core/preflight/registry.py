@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from aks_entra.core.preflight import (
+    approvers,
     deny_assignments,
     deny_policy,
     doors,
@@ -24,7 +25,7 @@ from aks_entra.core.preflight.context import Case
 from aks_entra.core.preflight.finding import Finding, Rule, Severity, Skip, severity_of, skipped
 
 SECTIONS: Final[tuple[tuple[str, tuple[Rule, ...]], ...]] = (
-    ("Can it be done", (*feasibility.RULES, *policy_evaluations.RULES)),
+    ("Can it be done", (*feasibility.RULES, *policy_evaluations.RULES, *approvers.RULES)),
     ("Will anybody be locked out", (*groups.RULES, *group_drift.RULES, *lockout.RULES, *deny_assignments.RULES)),
     ("Is it a good moment", readiness.RULES),
     ("What will the rotation break", (*rotation.RULES, *hooks.RULES)),

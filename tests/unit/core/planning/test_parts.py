@@ -6,10 +6,13 @@ from dataclasses import replace
 
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.hooks.model import EmitEvent
+from aks_entra.core.planning.approvers import Approvers
 from aks_entra.core.planning.fleet import ONE_STAGE, Fleet, GroupSpec, Selector, StageSpec, WantedTarget, arrange
+from aks_entra.core.planning.gates import Gate
 from aks_entra.core.planning.parts import parts_of, put_together, with_provers
 from aks_entra.core.planning.plan import Change
 from aks_entra.core.planning.prover import Prover, ProverSpec
+from aks_entra.core.planning.rollout import approvers_of, as_gate
 from tests.support.cases import posture
 from tests.support.rollouts import FIRST, SECOND, THIRD, fleet_of, plan_of
 
@@ -63,6 +66,17 @@ def test_a_part_has_the_hooks_of_its_stage() -> None:
     first, rest = parts_of(split, arrange(split.stages, POSTURES))
     assert (first.clusters, first.fleet.after) == ((FIRST,), (*split.after, *canary.after))
     assert (rest.clusters, rest.fleet.after) == ((SECOND, THIRD), split.after)
+
+
+def test_a_part_has_the_approvers_of_its_stage_and_no_other_gate() -> None:
+    split = fleet(*(group(one.name, one, work_queue="north") for one in (FIRST, SECOND, THIRD)))
+    one, two = (Approvers(tenant_id="t", client_id="c", groups=(name,)) for name in ("one", "two"))
+    canary = replace(split.stages[0], gate_before=Gate(approvers=one, wait=60), gate_after=Gate(approvers=two))
+    split = replace(split, stages=(canary, *split.stages[1:]))
+    first, rest = parts_of(split, arrange(split.stages, POSTURES))
+    assert approvers_of(first.fleet.stages) == (one, two)
+    assert as_gate(first.fleet.stages[0].gate_before) == Gate(approvers=one)
+    assert rest.fleet.stages == ONE_STAGE
 
 
 def test_a_large_part_is_cut() -> None:

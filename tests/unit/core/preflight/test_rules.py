@@ -11,10 +11,12 @@ from aks_entra.core.cluster import Identity, Pool, Posture
 from aks_entra.core.doors.facts import Unread
 from aks_entra.core.doors.model import closed, not_looked_at
 from aks_entra.core.doors.registry import KINDS
+from aks_entra.core.evidence.rotation_debt import Debt, OldCredentials
 from aks_entra.core.planning.plan import plan_cluster
 from aks_entra.core.preflight import HELD, Controller, Facts, Home, Memberships, Severity, Subnet, Tools
 from aks_entra.core.preflight.audit_callers import AuditedCallers
 from aks_entra.core.target import GroupTarget, LocalAccounts, Target
+from tests.support.approvers_rule_cases import EMPTY, signing
 from tests.support.cases import ADMINS, DENIES, OTHERS, OWN_POLICY, SHUT, TENANT, facts, group, managed, posture, target
 from tests.support.hook_rule_cases import HUB
 from tests.support.rule_cases import (
@@ -54,6 +56,14 @@ def test_a_rule_speaks(rule: str, words: str, before: Posture, wanted: Target, k
         ("B002", managed(), target(), facts(directory_tenant=TENANT.upper())),
         ("B008 I108 W109 W113 W114 U113", managed(), target(), facts(groups=(group(people=0, eligible=2),))),
         ("W114", managed(), target(), facts(groups=(group(people=2, guests=None),))),
+        ("B066 W166 U166", managed(), target(), signing()),
+        ("B066 W166 U166", managed(), target(), signing(group("g", people=3), users=3, not_requester=True)),
+        (
+            "B066 W166 U166",
+            SHUT,
+            target(),
+            replace(signing(EMPTY, users=0), old_credentials=OldCredentials(debt=Debt.NONE, because="rotated")),
+        ),
         ("B016 U116", managed(), target(), facts(home=Home(in_cluster=True, ca="another"))),
         ("B016 U116", managed(), LATER, facts(home=None)),
         ("B016 U116", managed(), target(), facts(home=Home(endpoints=(SERVER,)), addresses=("20.9.9.9",))),
