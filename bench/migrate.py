@@ -50,7 +50,7 @@ async def main(arguments: argparse.Namespace) -> None:
     print("\n".join(table.table(tuple(table.rows(fleet, hands)), *names)))
     heads = ("migration", "plan", *names[1:])
     print("\nrequests per cluster\n\n" + "\n".join(table.table(tuple(table.kinds(fleet, hands)), *heads)))
-    for one in fleet.pauses[:PAUSES]:
+    for one in (one for one in fleet.pauses[:PAUSES] if one.where):
         print(f"\nin a pause of {one.own * 1000:.0f} ms: {one.where}")
     if arguments.json:
         arguments.json.write_text(json.dumps(table.document(fleet, hands), indent=2) + "\n", encoding="utf-8")

@@ -40,11 +40,8 @@ async def main(arguments: argparse.Namespace) -> bool:
         folder = Path(name)
         world = folder / "world.yaml"
         write_world(world, clusters=arguments.clusters, by_hand=0)
-        text = world.read_text(encoding="utf-8")
-        world.write_text(text.replace("durations:", "throttling: true\ndurations:", 1), encoding="utf-8")
         size = -(-arguments.clusters // arguments.batches)
-        fleet = FLEET.format(concurrency=arguments.clusters)
-        fleet = fleet.replace("max_concurrency", f"batch_size: {size}, max_concurrency", 1)
+        fleet = FLEET.format(concurrency=arguments.clusters, more=f", batch_size: {size}")
         (folder / "fleet.yaml").write_text(fleet, encoding="utf-8")
         async with place(folder, world, operation=arguments.operation) as here:
             began = time.monotonic()

@@ -14,7 +14,7 @@ import math
 import random
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from aks_entra.core.cluster import Identity
 from aks_entra.core.estimate.durations import POLL_INTERVAL, PUBLISHED, Durations
-from aks_entra.core.estimate.limits import SHARE, Limit
-from aks_entra.core.estimate.requests import START, STEPS, requests_of_plan
+from aks_entra.core.estimate.requests import requests_of, requests_of_plan
+from aks_entra.core.estimate.schedule import Buckets
 from aks_entra.core.steps import (
     DisableLocalAccounts,
     EnableEntra,
@@ -98,23 +98,6 @@ class Processor:
 
 
 @dataclass(slots=True)
-class Tokens:
-    """A bucket of Azure at our share of it."""
-
-    limit: Limit
-    rate: float
-    full_at: float = 0.0
-    taken: int = 0
-
-    def take(self, now: float, number: int) -> float:
-        """Return when the last of some requests is sent that are ready now."""
-        each = 1 / (self.limit.rate * SHARE * self.rate)
-        self.full_at = max(self.full_at, now) + number * each
-        self.taken += number
-        return max(now, self.full_at - self.limit.burst * SHARE * each)
-
-
-@dataclass(slots=True)
 class Places:
     """Places that are given in the order in which they are asked for."""
 
@@ -138,7 +121,7 @@ class Simulation:
         self.machine = Processor(cores=setting.cores)
         self.servers = [Processor() for _ in range(setting.servers)]
         self.sandbox = Processor()
-        self.tokens: dict[tuple[Limit, int], Tokens] = {}
+        self.buckets = Buckets(setting.request_rate)
         self._places, self._processes = Places(setting.max_concurrency), Places(setting.processes)
         size = setting.batch_size or setting.clusters
         for first in range(0, setting.clusters, size):
@@ -182,7 +165,7 @@ class Simulation:
         yield self._places
         server = self.servers[cluster % len(self.servers)]
         for step in (None, *STEPS_OF_A_CLUSTER):
-            yield self._requests(cluster, STEPS[step.kind] if step else START)
+            yield self.buckets.sent(requests_of(step), self._subscription(cluster), self.now)
             for its, seconds in (
                 (processor, setting.costs.batch),
                 (server, setting.costs.server),
@@ -200,15 +183,8 @@ class Simulation:
     def _work(self, processor: Processor, seconds: float) -> float:
         return max(processor.take(self.now, seconds), self.machine.take(self.now, seconds))
 
-    def _requests(self, cluster: int, counts: Mapping[Limit, int]) -> float:
-        subscription = cluster * self.setting.subscriptions // self.setting.clusters
-        ends = self.now
-        for limit, number in counts.items():
-            key = (limit, subscription)
-            if key not in self.tokens:
-                self.tokens[key] = Tokens(limit, self.setting.request_rate)
-            ends = max(ends, self.tokens[key].take(self.now, number))
-        return ends
+    def _subscription(self, cluster: int) -> str:
+        return str(cluster * self.setting.subscriptions // self.setting.clusters)
 
     def _length(self, step: Step) -> float:
         if self.setting.length is not None:
@@ -221,7 +197,7 @@ class Simulation:
         """What made it take so long."""
         if max(server.busy for server in self.servers) > MOSTLY * self.ended:
             return "Prefect's server"
-        forced = {one.limit: one.limit.seconds(one.taken, rate=one.rate) for one in self.tokens.values()}
+        forced = {limit: limit.seconds(one.taken, rate=one.rate) for (limit, _), one in self.buckets.tokens.items()}
         if max(forced.values()) > MOSTLY * self.ended:
             return f"Azure's request limit: {max(forced, key=lambda limit: forced[limit]).name}"
         if self.machine.busy > MOSTLY * self.ended:

@@ -9,8 +9,8 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from aks_entra.access.approvers import stage_approvers
 from aks_entra.core.cluster import ClusterId
-from aks_entra.core.planning.approvers import accepted
 from aks_entra.core.planning.job import Job
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.planning.prover import Prover
@@ -72,7 +72,7 @@ async def migrate_members(plan: str, stage: str, members: list[str]) -> State[An
         started_by,
         allow_ungated=settings.allow_ungated,
         read=read_signatures,
-        accepted=accepted(settings.approvers),
+        accepted=stage_approvers(settings),
     )
     slots, failures = ConcurrencySlots(fleet.digest, current), Failures(fleet.digest, current, coordinator=started_by)
     jobs = [

@@ -16,7 +16,7 @@ from aks_entra.execution import gate_recheck
 from aks_entra.planning import audit_logs, inventory, planner, recheck
 from aks_entra.planning.inventory import Row
 from aks_entra.planning.selection import Selection
-from aks_entra.prefect_client import plan_elsewhere, recorded_tries, records
+from aks_entra.prefect_client import plan_elsewhere, recorded_calls, records
 from aks_entra.settings import Settings
 from aks_entra.wiring import current_session
 from tasks.azure_task import observable
@@ -26,7 +26,8 @@ from tasks.session import open_session
 @observable("plan fleet", of="fleet.name")
 async def plan_fleet(fleet: Fleet) -> FleetPlan:
     """Read everything that a plan needs, and plan. Our own reports show which old credentials are dead."""
-    return await planner.plan_fleet(current_session().ports, fleet, await records(), elsewhere=_elsewhere)
+    ports = current_session().ports
+    return await planner.plan_fleet(ports, fleet, await records(), elsewhere=_elsewhere, own_calls=recorded_calls)
 
 
 async def _elsewhere(part: FleetPart) -> FleetPlan:
@@ -34,7 +35,7 @@ async def _elsewhere(part: FleetPart) -> FleetPlan:
     if part.work_queue:
         return await plan_elsewhere(part)
     async with open_session(Settings(), prover=part.fleet.prover) as session:
-        return await planner.plan_fleet(session.ports, part.fleet, await records())
+        return await planner.plan_fleet(session.ports, part.fleet, await records(), own_calls=recorded_calls)
 
 
 @observable("take inventory", of=None)
@@ -66,11 +67,11 @@ async def read_windows(clusters: tuple[ClusterId, ...]) -> tuple[tuple[Maintenan
 
 @observable("read audit logs", of=None)
 async def read_logs(clusters: tuple[ClusterId, ...], quiet: int) -> dict[str, Heard]:
-    """Return what the audit logs show of the last `quiet` seconds, by `ClusterId.key`, and our own tries in them."""
+    """Return what the audit logs show of the last `quiet` seconds, by `ClusterId.key`, and our own calls in them."""
     heard = await audit_logs.listen_to(current_session().ports, clusters, quiet)
     claimed = [cluster for cluster in clusters if (log := heard[cluster.key].log) and log.claimed]
-    tries = await recorded_tries(claimed) if claimed else {}
-    return {key: replace(one, tries=tries.get(key, ())) for key, one in heard.items()}
+    recorded = await recorded_calls(claimed) if claimed else {}
+    return {key: replace(one, recorded=recorded.get(key, ())) for key, one in heard.items()}
 
 
 @observable("read owners", of=None)
@@ -85,7 +86,9 @@ async def plan_changes(plan: FleetPlan, members: tuple[ClusterId, ...]) -> Fleet
     ports = current_session().ports
     plans = tuple(plan.plan_for(member) for member in members)
     changes = await gate_recheck.changes(ports, tuple(one for one in plans if not one.restores), plan.skip_rules)
-    return await planner.plan_again(ports, plan, changes, await records()) if changes else None
+    if not changes:
+        return None
+    return await planner.plan_again(ports, plan, changes, await records(), own_calls=recorded_calls)
 
 
 @observable("look what is left to do", of=None)
@@ -106,4 +109,5 @@ async def shown_writes(plan: FleetPlan, members: tuple[ClusterId, ...]) -> tuple
 @observable("plan rotations", of=None)
 async def plan_rotations(plan: FleetPlan, owing: tuple[ClusterId, ...]) -> FleetPlan:
     """Plan the rotations that a plan left owed, as the clusters are now."""
-    return await planner.plan_rotations(current_session().ports, plan, owing, await records())
+    ports = current_session().ports
+    return await planner.plan_rotations(ports, plan, owing, await records(), own_calls=recorded_calls)

@@ -25,6 +25,7 @@ from aks_entra.settings import Settings
 from aks_entra.text.safe import for_log
 from aks_entra.verification.fleet import Known, kept_evidence
 from flows.rollout.look import verify_each
+from flows.rollout.signatures import check_signatures
 from tasks.planning import shown_writes
 from tasks.session import open_session
 
@@ -60,7 +61,7 @@ async def close(run: UUID, state: RolloutState, end: End | WaitUntil) -> State[A
         ),
         stages=end.results,
         skip_rules=plan.skip_rules,
-        history=await rollout_history.read_history(run, plan),
+        history=await rollout_history.read_history(run, plan, check_signatures),
     )
     await migration_records.store_report(report)
     await rollout_history.show_timeline(report)

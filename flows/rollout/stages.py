@@ -29,6 +29,7 @@ from aks_entra.prefect_client.waiting import postpone
 from aks_entra.settings import Settings
 from flows.rollout.gates import read
 from flows.rollout.outcome import leave_out
+from flows.rollout.signatures import check_signatures
 
 NOT_TAKEN: Final = "not taken"
 AGAIN: Final = timedelta(seconds=30)
@@ -59,7 +60,7 @@ async def run_stage(run: UUID, state: RolloutState, todo: RunStage) -> RolloutSt
     await progress.rest(run)
     await concurrency.delete_limits(plan.digest, stage)
     found = await read(run, plan)
-    await rollout_history.show_timeline_so_far(run, plan, found.began, found.verdicts)
+    await rollout_history.show_timeline_so_far(run, plan, found.began, found.verdicts, check_signatures)
     kept = {gate: at for gate, at in found.reached.items() if gate != (stage.name, "after") or not todo.writes}
     after = replace(found, ended={**state.ended, todo.place: ended}, reached=kept)
     result = after.result(todo.place)

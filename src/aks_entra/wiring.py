@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aks_entra.adapters.first_use import on_first_use
 from aks_entra.core.cluster import ClusterId
@@ -48,6 +48,9 @@ class Session:
     settings: Settings
     look_only: bool = False  # the ports and the executor refuse to write
 
+
+NEW_OBJECTS: Final = 10_000
+"""After so many new objects, a flow run looks for garbage among them."""
 
 _current: ContextVar[Session] = ContextVar("aks_entra_session")
 
@@ -130,12 +133,12 @@ def _executor(ports: Ports, watch: Watch, timeouts: Timeouts) -> Executor:
 def load_services() -> None:
     """Import what a session uses. Call it before an event loop runs, because nothing else runs during an import.
 
-    What was imported is never garbage, so no later collection looks at it: that took a quarter of a second each time.
+    No later collection of garbage looks at what was imported: that took a quarter of a second each time.
     """
     from aks_entra.adapters import assembly  # noqa: PLC0415 - commands that only list clusters import less
 
     assembly.load()
-    gc.freeze()
+    _keep_imports()
 
 
 def load_kubernetes() -> None:
@@ -143,7 +146,16 @@ def load_kubernetes() -> None:
     from aks_entra.adapters.kubernetes import api_server  # noqa: PLC0415 - as above
 
     api_server.load()
+    _keep_imports()
+
+
+def _keep_imports() -> None:
+    """Let collections of garbage leave out everything that exists now, and look less often at what is new.
+
+    By default, Python looks for cycles after 700 new objects. One page of ARM's list of clusters has thousands.
+    """
     gc.freeze()
+    gc.set_threshold(NEW_OBJECTS, *gc.get_threshold()[1:])
 
 
 def timeouts_of(settings: Settings) -> Timeouts:

@@ -100,6 +100,16 @@ async def test_a_configuration_that_cannot_be_read_stays_and_is_not_shown(hub: H
     assert hub.secret("shop") == before
 
 
+async def test_a_secret_that_cannot_be_written_holds_no_other_up(hub: Hub) -> None:
+    for name in ("a", "b"):
+        hub.put(name, EXEC)
+    hub.store.put(SECRETS, {**hub.secret("a"), "immutable": True}, hub.now())
+    with pytest.raises(Refused, match='Secret "a" is invalid: data: Forbidden: field is immutable') as refused:
+        await hub.hubs.update_argocd_secrets(hub.posture, **ALL, **CA)
+    assert refused.value.remedy == "make the Secret anew without `immutable: true`, or write the new CA into its source"
+    assert [hub.config(name)["tlsClientConfig"]["caData"] for name in ("a", "b")] == ["b2xk", "bmV3"]
+
+
 def token(issued: datetime) -> str:
     return jwt.encode({"iat": int(issued.timestamp())}, "k" * 32)
 

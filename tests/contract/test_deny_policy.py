@@ -24,8 +24,10 @@ from aks_entra.errors import Refused, Rejected
 from aks_entra.execution.break_glass import BreakGlass
 from aks_entra.planning.planner import plan_fleet
 from aks_entra.planning.rollback import plan_way_back
+from aks_entra.probes.deny_policy import look
 from azure_sandbox.arm.authorization.access import normal
 from azure_sandbox.arm.authorization.policies import PolicyAssignment, find_definition
+from azure_sandbox.front.http import Reply
 from tests.contract.small_world import ADMINS, SUBSCRIPTION, UNLOCKED, cluster
 from tests.support.executor_jobs import job_of
 
@@ -123,10 +125,42 @@ async def test_what_bears_our_name_and_is_not_ours_stays_as_it_is(opened: Opener
             assert no.value.code == "NotOurs"
         (found,) = await session.ports.arm.policies(PLAIN) or ()
         assert not found.ours
-        verdict = await session.executor.migrate(job_of(await planned(session)))
+        plan = await planned(session)
+        (warning,) = [one for one in plan.clusters[0].findings if one.rule == "W145"]
+        assert "somebody else made a policy assignment named aks-entra-keep" in warning.message
+        verdict = await session.executor.migrate(job_of(plan))
         assert verdict.outcome is Outcome.VERIFIED, verdict.because
         assert "is not ours" in verdict.because[0]
+        assert verdict.because[0].endswith("to assign it: ask its owner to give it another name")
+        later = await look(session.ports, PLAIN)
+        assert later.problem.startswith("somebody else made /subscriptions/")
+        assert later.remedy == "ask its owner to give it another name"
     assert list(box.arm.state.policies.values()) == [theirs]
+
+
+@pytest.mark.parametrize("box", [{"world": UNLOCKED}], indirect=True)
+async def test_break_glass_on_a_cluster_that_others_close_too_names_an_exemption_beside_ours(
+    opened: Opener, box: Sandbox
+) -> None:
+    definition = find_definition("993c2fcd-2b29-49d2-9eb0-df2c3a730c32")
+    assert definition is not None
+    async with opened() as session:
+        await session.executor.migrate(job_of(await planned(session)))
+        key = normal(assignment_id(PLAIN))
+        box.arm.state.policies[key] = replace(box.arm.state.policies[key], since=None)
+        scope = f"/subscriptions/{SUBSCRIPTION}"
+        box.arm.add_policy(PolicyAssignment(scope=scope, name="theirs", definition=definition, effect="Deny"))
+    async with opened() as session:
+        wanted = await opening(session)
+        refused = await glass(session).open(PLAIN, wanted)
+        assert refused.outcome is Outcome.REFUSED
+        assert "az policy exemption create --name aks-entra-break-glass-others " in refused.next
+        assert f"--expires-on {wanted.until}" in refused.next
+        assert box.arm.state.exemptions == {}, "nothing was opened, so our policy is in force again"
+        path = "policyExemptions/aks-entra-break-glass$"
+        box.faults.add("DELETE", path, answer=Reply(403, {"error": {"code": "AuthorizationFailed", "message": "no"}}))
+        again = await glass(session).open(PLAIN, wanted)
+        assert again.because[1].startswith("the exemption from the deny policy ends by itself, but not yet: ")
 
 
 def least(*names: str, without: str = "") -> dict[str, Any]:

@@ -186,8 +186,8 @@ async def test_calls_with_our_user_agent_have_their_times(opened: Opener, box: S
     async with opened() as session:
         heard = (await listen_to(session.ports, (me,), 7 * 86_400))[me.key]
     assert not listen(me, heard, 7 * 86_400, now).quiet
-    assert not listen(me, replace(heard, tries=tries[:1]), 7 * 86_400, now).quiet
-    found = listen(me, replace(heard, tries=tries), 7 * 86_400, now)
+    assert not listen(me, replace(heard, recorded=tries[:1]), 7 * 86_400, now).quiet
+    found = listen(me, replace(heard, recorded=tries), 7 * 86_400, now)
     assert found.quiet, found
     assert [one.count for one in found.own] == [3]
 

@@ -50,6 +50,9 @@ async def test_resource_graph_shows_the_clusters_as_a_list_does(opened: Opener) 
         with pytest.raises(Refused, match="management group Corporation") as refused:
             await asked(session, "Corporation")  # its display name
         assert refused.value.status == 400
+        with pytest.raises(Refused) as empty:
+            await asked(session, "")  # it does not stand for the tenant
+        assert empty.value.status == 400
         with pytest.raises(AksEntraError, match="management group nobody"):
             await session.ports.arm.subscription_ids("nobody")
 
@@ -59,6 +62,7 @@ async def test_resource_graph_shows_the_clusters_as_a_list_does(opened: Opener) 
     [
         ({"totalRecords": 0, "count": 0}, Refused),
         ({"data": [], "resultTruncated": "true"}, Refused),
+        ({"data": [], "resultTruncated": "false", "totalRecords": 1}, Refused),
         ({"data": [{"id": "x"}]}, Rejected),
         ({"data": [7]}, Rejected),
         ({"data": [], "$skipToken": "again"}, Refused),

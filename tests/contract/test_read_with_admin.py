@@ -15,6 +15,9 @@ from aks_entra.planning.planner import plan_fleet
 from azure_sandbox.server import Sandbox
 from tests.contract.small_world import ADMINS, SUBSCRIPTION, UNLOCKED, Opener, cluster
 
+LISTS = 12
+"""Requests of a look inside a cluster: one for each kind of object that it lists."""
+
 
 class Kubeconfig:
     """The place that gets an admin kubeconfig."""
@@ -47,6 +50,10 @@ async def test_a_plan_reads_the_workloads_and_holds_nothing_afterwards(opened: O
         assert "W140" in rules
         assert "U140" not in rules, rules
         assert not session.ports.vault.holds(cluster("plain"))
+        read = plan.clusters[0].admin_read
+        assert read is not None
+        assert read.requests == LISTS
+        assert f"{LISTS} lists until" in next(one.evidence for one in plan.clusters[0].findings if one.rule == "W140")
         (told,) = (await session.ports.arm.handed_out(cluster("plain"))).handed_out
         assert told.ended, "Azure's activity log counts it among the credentials that were handed out"
         kubeconfig = Kubeconfig()

@@ -107,7 +107,9 @@ async def test_every_place_lists_reads_and_copies_records(opened: Opened, tmp_pa
     other = opened("us/")
     assert await other.keys("") == ()
     assert await archive.export(store.blobs, tmp_path / "all.tar.gz") == 7
-    assert await archive.bring_in(other.blobs, tmp_path / "all.tar.gz") == (7, 0)
+    assert await archive.bring_in(other.blobs, tmp_path / "all.tar.gz") == archive.Imported(
+        added=7, known=0, replaced=0
+    )
     assert (await check(other.blobs)).state == whole.state
 
 
@@ -124,7 +126,9 @@ async def test_every_place_removes_what_is_archived_and_says_that_it_did(opened:
     found = await check(again.blobs)
     assert (found.sound, found.pruned, found.records) == (True, 1, 4)
     await again.blobs.remove("records/verdict-a/nothing")
-    assert await archive.bring_in(again.blobs, tmp_path / "all.tar.gz") == (1, 2)
+    assert await archive.bring_in(again.blobs, tmp_path / "all.tar.gz") == archive.Imported(
+        added=1, known=2, replaced=0
+    )
     assert await again.newest(["verdict-a"]) == {"verdict-a": first}
 
 

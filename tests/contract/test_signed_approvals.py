@@ -5,28 +5,36 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from aks_entra.adapters.http.network import Web
+from aks_entra.adapters.identity.approvals import EntraApprovals
+from aks_entra.adapters.identity.entra_keys import PublishedKeys
 from aks_entra.cli.break_glass.approval import require_approval
 from aks_entra.cli.break_glass.request import Request
-from aks_entra.cli.signing import sign_request
+from aks_entra.cli.signing import ToSign, sign_request
+from aks_entra.cli.watching import SignIns
 from aks_entra.core.durations import moment, stamp
 from aks_entra.core.planning.approvers import Approvers
 from aks_entra.core.planning.gates import Gate
 from aks_entra.core.planning.signed_approval import Asked, Count, SignedApproval, Statement, count
+from aks_entra.core.planning.signed_request import SignedRequest
 from aks_entra.core.storable import canonical
 from aks_entra.documents import dump_signed_approval, load_signed_request
 from aks_entra.errors import Refused
 from aks_entra.ports.approvals import Approvals, Browser
+from aks_entra.prefect_client import Gate as WaitingGate
 from aks_entra.settings import Settings
 from aks_entra.wiring import Session, SystemClock, open_session
 from azure_sandbox.cli.browser_sign_in import sign_in_at
@@ -163,7 +171,7 @@ async def test_what_was_not_signed_so_is_refused(opened: Opener, as_user: AsUser
             "does not publish the key": replace(one, id_token=forged["mine"], entra_key=canonical(made_up)),
             "a signature does not hold: Signature": replace(one, id_token=forged[kid]),
             "Not enough segments": replace(one, id_token="no token"),
-            "a signature does not hold": replace(one, commitment=replace(one.commitment, key="[]")),
+            "a key or a token of it is damaged": replace(one, commitment=replace(one.commitment, key="[]")),
         }
         for words, document in bad.items():
             found = await counted(session, document)
@@ -199,6 +207,42 @@ async def test_a_file_of_entras_keys_is_trusted_alone_and_a_key_that_is_not_in_i
 
 
 @signing
+async def test_a_key_that_entra_publishes_later_is_found_and_one_that_it_withdrew_stops_counting(
+    opened: Opener, as_user: AsUser, box: Sandbox
+) -> None:
+    minutes = 0
+    web = Web(connect=10, read=30)
+
+    def use(key: rsa.RSAPrivateKey, key_id: str) -> None:
+        box.tokens.use(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), key_id)
+
+    def now() -> datetime:
+        return moment("2026-11-28T08:00:00Z") + timedelta(minutes=minutes)
+
+    async with opened() as one:
+        keys = EntraApprovals(PublishedKeys(web, now), one.ports.directory)
+        session = replace(one, ports=replace(one.ports, approvals=keys))
+        earlier = await signed_by(session, as_user("dana"), statement())
+        assert (await counted(session, earlier)).missing == ""
+        new = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        use(new, "new")
+        minutes = 5
+        signed_with_new = await signed_by(session, as_user("dana"), statement())
+        assert json.loads(signed_with_new.entra_key)["kid"] == "new"
+        assert (await counted(session, signed_with_new)).missing == ""
+        assert "does not publish the key" in (await counted(session, earlier)).refused[0]
+        use(rsa.generate_private_key(public_exponent=65537, key_size=2048), "newer")
+        assert (await counted(session, replace(earlier, id_token="no token"), signed_with_new)).missing == ""
+        minutes = 9  # an unknown key id does not cost a request each time: the keys of minute 5 still count
+        assert (await counted(session, earlier, signed_with_new)).missing == ""
+        minutes = 64
+        assert (await counted(session, signed_with_new)).missing == ""
+        minutes = 65  # and what is kept is never older than an hour
+        assert "does not publish the key" in (await counted(session, signed_with_new)).refused[0]
+    await web.close()
+
+
+@signing
 async def test_a_sign_in_elsewhere_or_by_somebody_else_is_refused(opened: Opener, as_user: AsUser) -> None:
     other = replace(GATE, approvers=Approvers(tenant_id=TENANT, client_id=OTHER_APP, groups=(APPROVING,)))
     async with opened() as session:
@@ -211,6 +255,30 @@ async def test_a_sign_in_elsewhere_or_by_somebody_else_is_refused(opened: Opener
         assert GATE.approvers is not None
         read = await approvals(session).read([late], GATE.approvers)
         assert "an approval is valid for 1d" in count(GATE, ASKED, read, at=day).refused[0]
+
+
+@signing
+async def test_after_a_sign_in_with_the_wrong_account_a_watch_asks_for_another_one(
+    opened: Opener, as_user: AsUser
+) -> None:
+    wrong = as_user("mallory")
+    assert wrong.pasted is not None
+    people = iter([wrong.pasted, wrong.pasted])
+
+    def pasted() -> str:
+        return next(people)()
+
+    browser = replace(wrong, pasted=pasted)
+    waits = WaitingGate(run=UUID(int=1), run_name="able-fox", plan=ASKED.plan, stage=0, moment="before")
+    assert GATE.approvers is not None
+    request = SignedRequest(subject="access request", text="{}", approvers=GATE.approvers)
+    one = ToSign(gate=waits, asked=ASKED, conditions=GATE, approvers=GATE.approvers, about=request)
+    async with opened():
+        sign_ins = SignIns(SystemClock().now() + timedelta(hours=8), browser)
+        for _ in range(2):
+            with pytest.raises(Refused, match=r"would not count: m@c\.com .* in no group of the approvers"):
+                await sign_ins.sign(one, "CHG-1", "")
+    assert next(people, None) is None  # both were asked to sign in: the first key is not kept
 
 
 @signing

@@ -178,3 +178,12 @@ def test_a_file_that_does_not_exist_is_named(tmp_path: Path) -> None:
     missing = typed("whose", str(tmp_path / "nothing"))
     assert missing.exit_code == 2
     assert "No such file" in missing.output
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_error_names_the_option_and_no_field_of_a_fleet_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("0123456789abcdef" * 8)
+    ended = typed("whose", str(tmp_path / "token"), "--subscription", "no-such-one")
+    assert ended.exit_code == 2
+    assert "--subscription: " in ended.output
+    assert "clusters[" not in ended.output

@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from aks_entra.core.cluster import ClusterId
+from aks_entra.core.cluster import ClusterId, Identity
 from aks_entra.core.durations import stamp
+from aks_entra.core.evidence.admin_reads import AdminRead
 from aks_entra.core.evidence.observations import CredentialTried, Moment
+from aks_entra.core.planning.fleet import ReadAs
 from aks_entra.core.preflight.audit_callers import Holds
 from aks_entra.core.rollout.caller_recipes import recipe_of
+from aks_entra.core.rollout.own_calls import OwnCall
 from aks_entra.core.rollout.quiet import Listened, listen
 from aks_entra.planning.audit_logs import listen_to, owners_of
+from aks_entra.planning.workloads import workloads_of
 from aks_entra.ports.migration import HeldCredential
 from aks_entra.probes.old_credentials import tried
 from aks_entra.settings import Settings
@@ -31,19 +35,24 @@ QUIET = 7 * 86_400
 AHEAD = timedelta(days=8)
 
 
-async def own_tries_of(cluster: ClusterId) -> tuple[CredentialTried, ...]:
-    """Try an admin credential of the cluster as a migration does."""
+async def own_calls_of(cluster: ClusterId) -> tuple[tuple[CredentialTried, ...], AdminRead]:
+    """Try an admin credential of the cluster as a migration does, and read with it as a plan does."""
     async with open_session(Settings()) as session:
-        posture, held = await session.ports.arm.cluster(cluster), await session.ports.arm.hold_admin_credential(cluster)
+        ports = session.ports
+        posture, held = await ports.arm.cluster(cluster), await ports.arm.hold_admin_credential(cluster)
         assert isinstance(held, HeldCredential)
-        return await tried(session.ports, replace(posture, ca=held.ca), Moment.BEFORE, held)
+        posture = replace(posture, ca=held.ca)
+        tries = await tried(ports, posture, Moment.BEFORE, held)
+        seen = await workloads_of(ports, replace(posture, identity=Identity.NONE), ReadAs.ADMIN_CREDENTIAL)
+        assert seen.admin_read is not None, seen
+        return tries, seen.admin_read
 
 
-async def heard(caller: Caller, tries: tuple[CredentialTried, ...] = ()) -> Listened:
+async def heard(caller: Caller, recorded: tuple[OwnCall, ...] = ()) -> Listened:
     """Return what the gate hears now. The session is new, because the clock may have been advanced."""
     async with open_session(Settings(poll_interval=0.2, look_interval=0.2)) as session:
         found = await listen_to(session.ports, (CLUSTER,), QUIET)
-    return listen(CLUSTER, replace(found[CLUSTER.key], tries=tries), QUIET, caller.sandbox.clock.now())
+    return listen(CLUSTER, replace(found[CLUSTER.key], recorded=recorded), QUIET, caller.sandbox.clock.now())
 
 
 async def test_a_caller_shuts_the_gate_until_it_moves_and_again_when_it_comes_back(
@@ -75,18 +84,22 @@ async def test_a_caller_shuts_the_gate_until_it_moves_and_again_when_it_comes_ba
         assert (moved.quiet, moved.unknown, moved.callers) == (True, "", ())
 
         now = stamp(caller.sandbox.clock.now())  # the log has the sandbox's time
-        tries = tuple(replace(one, at=now) for one in await own_tries_of(CLUSTER))
+        tries, read = await own_calls_of(CLUSTER)
         assert [one.status for one in tries] == [200, 200]
-        own = await heard(caller, tries)
-        assert (own.quiet, own.unknown, [one.count for one in own.own]) == (True, "", [2])
-        assert not (await heard(caller)).quiet, "nobody recorded these tries"
+        recorded: tuple[OwnCall, ...] = (*(replace(one, at=now) for one in tries), replace(read, at=now, until=now))
+        own = await heard(caller, recorded)
+        assert (own.quiet, own.unknown, [one.count for one in own.own]) == (True, "", [2 + read.requests])
+        assert not (await heard(caller)).quiet, "nobody recorded these calls"
+        assert not (await heard(caller, recorded[:2])).quiet, "nobody recorded what the plan read"
+        one_less = replace(read, at=now, until=now, requests=read.requests - 1)
+        assert not (await heard(caller, (*recorded[:2], one_less))).quiet
 
         owned = {"metadata": {"name": "ci", "labels": {"team": "payments"}}}
         token = await caller.token(operator.principal.app_id, operator.secret)
         made = await caller.ask("logged", "/api/v1/namespaces", method="POST", body=owned, token=token)
         assert made.status == 201, made
         assert (await caller.ask("logged", "/api/v1/namespaces/ci/pods", certificate=keys)).status == 200
-        back = await heard(caller, tries)
+        back = await heard(caller, recorded)
         assert not back.quiet
         assert [one.username for one in back.callers] == ["masterclient"]
         assert back.callers[0].last_seen > moved.since

@@ -86,7 +86,7 @@ async def test_a_request_is_granted_after_its_approval_and_ends_even_if_its_run_
         await given(1)
         ((role, text),) = await standing()
         assert role.endswith("RBAC Reader")
-        assert "by=erin@contoso.com, a claim" in text
+        assert "for=dana@contoso.com, a claim; by=erin@contoso.com, a claim" in text
         await lose(run)
         state = await end_access(return_state=True)
         assert state.message == "nothing to end: 0 grants ended in 1 subscriptions"  # it has not expired yet

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterName,
+    FlowRunFilter,
+    FlowRunFilterTags,
+)
 
 from aks_entra import prefect_client
 from aks_entra.core.cluster import ClusterId
@@ -45,6 +50,7 @@ STAGE = {**ALL, "after": [{"emit": {"event": "contoso.ca-rotated", "payload": {"
 CLUSTER = ClusterId(subscription_id=SUBSCRIPTION, resource_group="hooked", name="one")
 APPROVAL: dict[str, Any] = {"decision": "approve", "approver": "dana@contoso.com", "reason": "CHG-1042"}
 SECRETS = ("", "secrets")
+CHECKED = DeploymentFilter(name=DeploymentFilterName(any_=["checked"]))
 ARGO, RUN, FLUX, EMIT = range(4)
 
 
@@ -98,6 +104,25 @@ async def tries(plan: str) -> None:
     assert (again.status, again.detail.split()[1]) == (HookStatus.DONE, late.detail.split()[1])
     assert (started.status, started.detail.split()[0]) == (HookStatus.DONE, "started")
     assert "ended Failed" in failed.detail
+    async with get_client() as client:
+        schema = {"type": "object", "properties": {"tenant": {"type": "boolean"}}}
+        await client.create_deployment(
+            flow_id=await client.create_flow_from_name("cmdb"),
+            name="checked",
+            parameter_openapi_schema=schema,
+            enforce_parameter_schema=True,
+        )
+        checked = RunDeployment(deployment="cmdb/checked", parameters=(("tenant", "{cluster}"),))
+        with pytest.raises(
+            Refused, match="the deployment cmdb/checked does not take these parameters: Validation fail"
+        ):
+            await run_deployment(11, checked, known)
+        waiting = asyncio.create_task(run_deployment(12, replace(checked, parameters=()), known))
+        while not (found := await client.read_flow_runs(deployment_filter=CHECKED)):
+            continue
+        await client.delete_flow_run(found[0].id)
+        with pytest.raises(Refused, match="was deleted at Prefect's server, so it is unknown how it ended"):
+            await waiting
     anew = await run_deployment(9, bad, known)
     assert anew.status is HookStatus.FAILED
     assert anew.detail.split()[1] != failed.detail.split()[1]

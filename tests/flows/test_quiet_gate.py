@@ -12,6 +12,7 @@ from prefect.states import AwaitingRetry
 
 from aks_entra import prefect_client
 from aks_entra.core.durations import stamp
+from aks_entra.core.evidence.admin_reads import AdminRead
 from aks_entra.core.evidence.observations import Credential, CredentialTried, Moment
 from aks_entra.core.verdict.verdict import Outcome, Reason, Verdict
 from azure_sandbox.logs.state import AuditEvent
@@ -20,6 +21,8 @@ from tests.flows.stages import ALL
 
 if TYPE_CHECKING:
     from tests.flows.conftest import PrefectStack, Until
+
+LATER = AdminRead(at="2027-01-01T00:00:00Z", until="2027-01-01T00:00:00Z", requests=1)
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -35,7 +38,13 @@ async def test_a_stage_begins_when_no_caller_with_an_old_credential_is_left(stac
         tried = CredentialTried(
             at=stamp(calls.at), credential=Credential.STATIC_TOKEN, moment=Moment.BEFORE, status=200, ca=""
         )
-        events += [calls, replace(calls, verb="list", user_agent="aks-entra/0.1.0")]
+        ours = replace(calls, verb="list", user_agent="aks-entra/0.1.0")
+        events += [calls, ours, replace(ours, count=12)]
+        read = AdminRead(at=tried.at, until=tried.at, requests=12)
+        first = replace(plan, ticket_required=True, clusters=(replace(plan.clusters[0], admin_read=read),))
+        await prefect_client.store_plan(first)
+        await prefect_client.store_plan(replace(first, clusters=plan.clusters))
+        await prefect_client.store_plan(replace(first, clusters=(replace(plan.clusters[0], admin_read=LATER),)))
         earlier = Verdict(cluster=cluster, outcome=Outcome.VERIFIED, because=("tried",), evidence=(tried,))
         await prefect_client.store_verdict("sha256:" + "0" * 64, earlier)
 
@@ -53,10 +62,10 @@ async def test_a_stage_begins_when_no_caller_with_an_old_credential_is_left(stac
         [shut] = listed.callers.shut
         assert [one.name for one in shut.owners] == ["shop"]
         assert [one.user_agent for one in shut.callers] == ["kubectl/v1.33.1"]
-        assert [one.user_agent for one in shut.own] == ["aks-entra/0.1.0"]
+        assert [(one.count, one.user_agent) for one in shut.own] == [(13, "aks-entra/0.1.0")]
         shown = await stack.aks_entra("gates")
         assert "listening/one (owner: shop, by tag team)" in shown.stdout
-        assert "→ aks-entra's own tries, which its evidence recorded" in shown.stdout
+        assert "→ aks-entra's own calls, which its evidence recorded" in shown.stdout
         assert "→ kubectl: a person or a pipeline: `az aks get-credentials" in shown.stdout
         assert stack.writes("listening") == []
 

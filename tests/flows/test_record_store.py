@@ -75,10 +75,22 @@ async def announce(plan: FleetPlan) -> OpeningRecord:
     return record
 
 
+async def typed_migration(stack: PrefectStack, plan: FleetPlan) -> str:
+    """Type what the page on a lost database says, and return the run that this starts."""
+    typed = await stack.aks_entra("migrate", plan.digest[:19], "--no-wait", "-o", "json")
+    assert typed.exit_code == 0, typed.output
+    return str(json.loads(typed.stdout)["run"])
+
+
 def decisions_in(report: FleetReport) -> list[tuple[str, str, bool]]:
     """Return where somebody decided, in which run, and whether only the record says so."""
     decisions = report.history.decisions if report.history else ()
     return [(gate, one.run, one.unconfirmed) for gate, one in decisions]
+
+
+async def kinds_shown(plan: FleetPlan, *kinds: str) -> list[str]:
+    """Return of which of these kinds Prefect's server has an artifact under a plan."""
+    return [one for one in kinds if await artifact_requests.newest_under(key(one, hexadecimal(plan.digest)))]
 
 
 async def delete_artifacts() -> None:
@@ -106,8 +118,9 @@ async def test_a_database_lost_at_a_gate_loses_nothing_but_the_history_of_runs(
         done = stack.writes(GROUP)
         before = await what_is_known(stack, plan)
         assert before["verdicts"][canary.key].outcome is Outcome.VERIFIED
-        approved = await migration_records.approval(plan.digest, "canary", "before")
-        assert approved is not None
+        assert (approved := await migration_records.approval(plan.digest, "canary", "before"))
+
+        assert await kinds_shown(plan, "evidence", "baseline", "verdict") == ["verdict"], "only verdicts have a page"
 
     await lossy.lose_database()
 
@@ -126,7 +139,7 @@ async def test_a_database_lost_at_a_gate_loses_nothing_but_the_history_of_runs(
         assert all(at <= after <= at + DELAY for after, at in found), "the sweeps schedule themselves for these ends"
 
         await prefect_client.store_opening(opened.over(opened.at, "closed"))
-        second = await prefect_client.start_migration(plan.digest)
+        second = await prefect_client.find_run(await typed_migration(stack, plan))
         waiting = await until(second.id, lambda now: now.gate is not None)
         assert waiting.gate is not None
         assert waiting.gate.stage == 1, "the canary is proven, so nobody is asked about it again"

@@ -176,6 +176,7 @@ async def test_a_stage_begins_when_two_people_signed_and_a_typed_name_opens_noth
             (one.committed, one.first, one.problem, "" < one.key_seen_at <= decision.at) for one in decision.signatures
         ]
         assert proofs == [(True, True, "", True)] * 2
+        assert [(one.unchecked, decision.at < one.checked_at) for one in decision.signatures] == [("", True)] * 2
         kept = await migration_records.approval(plan.digest, "all", "before")
         assert kept is not None
         assert "dana@contoso.com" in kept.by

@@ -270,14 +270,15 @@ class WorldArm(WorldCreation):
 
     async def clusters_in_resource_graph(self, management_group: str | None) -> AsyncIterator[Posture]:
         with self._world.call("arm.clusters_in_resource_graph"):
-            assert management_group in {None, "prod"}
-            found = [replace(posture_of(cluster), etag=None) for cluster in self._world.clusters.values()]
+            assert management_group in {None, "prod", "hidden"}
+            known = () if management_group == "hidden" else self._world.clusters.values()
+            found = [replace(posture_of(cluster), etag=None) for cluster in known]
         for posture in found:
             yield posture
 
     async def subscription_ids(self, management_group: str | None = None) -> tuple[str, ...]:
         with self._world.call("arm.subscription_ids"):
-            assert management_group in {None, "prod"}
+            assert management_group in {None, "prod", "hidden"}
             return (SUBSCRIPTION,)
 
     def _guarded(self, cluster: ClusterId, expected: Guarded) -> Cluster:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from aks_entra.core.cluster import Pool, ServingCertificate
+from aks_entra.core.deny_policy import assignment_id
 from aks_entra.core.doors.model import opened
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.planning.plan import ClusterPlan
@@ -26,7 +27,7 @@ from aks_entra.core.preflight import (
 )
 from aks_entra.core.preflight.audit_callers import Caller, Holds
 from aks_entra.core.target import Keep, LocalAccounts
-from tests.support.cases import DENIES, INSIDE, OLD_CA, QUIET, SHUT, facts, group, managed, target
+from tests.support.cases import DENIES, INSIDE, OLD_CA, QUIET, SHOP, SHUT, facts, group, managed, target
 from tests.support.hook_rule_cases import HOOKS
 from tests.support.window_rule_cases import LATER, READ_BEFORE_THE_WINDOW, SUBNET
 
@@ -48,6 +49,8 @@ HELM = Caller(
     count=41,
     last_seen="2026-11-20T08:00:00Z",
 )
+OURS = replace(HELM, user_agent="aks-entra/0.1.0")
+TAKEN = Policy(name="theirs", scope="", definition="", effect="Audit", assignment=assignment_id(SHOP))
 OPENED = (
     ("aks-entra-break-glass-until", "2026-11-24T09:00:00Z"),
     ("aks-entra-break-glass-reason", "INC-77"),
@@ -198,7 +201,9 @@ SPEAKING = [
         target(),
         facts(callers=replace(QUIET, callers=(HELM,) * 9)),
     ),
+    ("W120", "it calls itself aks-entra", managed(), target(), facts(callers=replace(QUIET, callers=(OURS,)))),
     ("I120", "no caller with an old credential", managed(), target(), facts()),
+    ("I120", "41 of aks-entra's own requests", managed(), target(), facts(callers=replace(QUIET, own=(OURS,)))),
     ("U120", "does not contain reads", managed(), target(), facts(callers=replace(QUIET, complete=False))),
     ("U120", "no audit log was read", managed(), target(), facts(callers=None)),
     ("U120", "goes nowhere", managed(), target(), facts(callers=None, callers_unread="it goes nowhere")),
@@ -375,6 +380,7 @@ SPEAKING = [
         facts(doors=(STATIC,)),
     ),
     ("W145", "will not be carried out", managed(), target(keep=Keep.DENY), facts(may_assign_policies=False)),
+    ("W145", "somebody else made", managed(), target(keep=Keep.DENY), facts(policies=(TAKEN,))),
     ("U145", "could not be read whether the runner may assign", managed(), target(keep=Keep.DENY), facts()),
     *HOOKS,
     (

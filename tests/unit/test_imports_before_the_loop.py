@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from aks_entra.wiring import NEW_OBJECTS
+
 AZURE = {
     "aks_entra.adapters.assembly",
     "aks_entra.adapters.graph.directory",
@@ -30,9 +32,10 @@ KUBERNETES = {
     [("flows.migrate_batch", AZURE | KUBERNETES), ("flows.migrate_fleet", AZURE)],
     ids=["a-batch", "a-coordinator"],
 )
-def test_a_flow_imports_the_clients_that_its_run_uses(flow: str, wanted: set[str]) -> None:
-    code = f"import sys, {flow}; print('MISSING', *sorted({wanted!r} - set(sys.modules)))"
+def test_a_flow_imports_the_clients_that_its_run_uses_and_they_are_never_garbage(flow: str, wanted: set[str]) -> None:
+    missing = f"'MISSING', *sorted({wanted!r} - set(sys.modules))"
+    code = f"import gc, sys, {flow}; print({missing}, gc.get_threshold()[0], gc.get_freeze_count() > 100_000)"
 
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert said.stdout.split() == ["MISSING"]
+    assert said.stdout.split() == ["MISSING", str(NEW_OBJECTS), "True"]

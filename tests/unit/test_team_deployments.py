@@ -41,8 +41,9 @@ KNOWN = {
     *("POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD", "REDISCLI_AUTH", "PUBLIC_HOST"),
 }
 RUN_ONCE = {"database", "pool", "deploy"}
-OF_WORKERS = ("AKS_ENTRA_RECORDS", "AKS_ENTRA_APPROVERS", "AKS_ENTRA_ACCESS_APPROVERS")
+OF_WORKERS = ("AKS_ENTRA_RECORDS", "AKS_ENTRA_APPROVERS", "AKS_ENTRA_ACCESS_APPROVERS", "AKS_ENTRA_ENTRA_KEYS")
 """Settings that every flow run must have as its operator says."""
+FOLDER_OF_KEYS = "/etc/aks-entra/entra-keys"
 
 
 def read(name: str) -> Any:
@@ -293,6 +294,20 @@ def test_a_run_gets_the_store_of_records_and_the_approvers_that_its_operator_nam
 def test_the_worker_of_the_compose_file_gives_its_runs_the_same_settings() -> None:
     environment = COMPOSE["services"]["worker"]["environment"]
     assert {name: environment[name] for name in OF_WORKERS} == dict.fromkeys(OF_WORKERS)  # passed on if it is set
+
+
+def test_a_pod_without_the_file_of_entras_keys_starts_and_one_with_it_finds_it_where_the_pages_say() -> None:
+    pod = resolved("kubernetes")["job_manifest"]["spec"]["template"]["spec"]
+    (mount,) = (one for one in pod["containers"][0]["volumeMounts"] if one["mountPath"] == FOLDER_OF_KEYS)
+    (volume,) = (one for one in pod["volumes"] if one["name"] == mount["name"])
+    assert mount["readOnly"]
+    assert "subPath" not in mount  # Kubernetes would not renew the file of a running pod
+    assert volume["configMap"] == {"name": "entra-signing-keys", "optional": True}
+    assert resolved("docker")["volumes"] == []  # Docker would make a folder of a file that is not there
+    assert COMPOSE["services"]["worker"]["volumes"] == [f"./entra-keys:{FOLDER_OF_KEYS}:ro"]
+    page = (ROOT / "docs" / "how-to" / "schedule-trigger-approve.md").read_text(encoding="utf-8")
+    for words in ("create configmap entra-signing-keys", "--from-file=keys.json", f"{FOLDER_OF_KEYS}/keys.json"):
+        assert words in page
 
 
 def test_a_run_ends_as_its_own_infrastructure_and_is_scheduled_again() -> None:

@@ -296,6 +296,7 @@ async def ask_for(
         reason=one_line("reason", reason),
         namespace=namespace,
         requested_by=requested_by or caller.name or caller.object_id,
+        claimed=bool(requested_by),
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
+import codecs
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,17 +20,21 @@ import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from aks_entra.adapters.certificates import described, issuer_key, key_identifier, signed_by
 from aks_entra.adapters.recognition import Recognition
+from aks_entra.adapters.shallow_yaml import load_shallow
 from aks_entra.core.durations import stamp
 from aks_entra.core.evidence.found_credentials import FoundCredential, Kind
 from aks_entra.core.evidence.rotation_debt import Record
 from aks_entra.errors import Refused
 
 _PEM_KEY: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.+?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
+_SECRET: Final = re.compile(
+    r"(secret|password|passphrase|credentials?|token|(private|api|access|account)[-_]?key)$", re.IGNORECASE
+)
+"""How names of arguments, variables and fields end that hold a secret. One of a file ends with `-file` or `_FILE`."""
 _TOKEN: Final = re.compile(r"[!-~]{16,4096}")
 _KUBERNETES_APP: Final = "6dae42f8-4368-4678-94ff-3960e28e3630"
 """The audience of the tokens that AKS accepts from Microsoft Entra ID: `Azure Kubernetes Service AAD Server`."""
@@ -42,6 +46,7 @@ def read_credentials(content: bytes, records: Iterable[Record] = ()) -> tuple[Fo
     Refused if it is none of the three kinds of file. A message never quotes the file.
     """
     known = Recognition(records)
+    content = _as_utf8(content)
     if b"-----BEGIN " in content and b"apiVersion" not in content:
         found = tuple(_in_pem(content, known))
     else:
@@ -61,16 +66,28 @@ def with_current_context(content: bytes, name: str) -> str:
 
     Refused if the content is no kubeconfig, or has not exactly one context of this name.
     """
-    document = _kubeconfig(content)
+    document = _kubeconfig(_as_utf8(content))
     if document is None or [one for one, _ in _contexts(document)].count(name) != 1:
         raise Refused("only a credential that one context of a kubeconfig names can be presented", code="NoContext")
     return json.dumps({**document, "current-context": name}, default=str)
 
 
+def _as_utf8(content: bytes) -> bytes:
+    """Return a text without its byte order mark, in UTF-8. PowerShell writes UTF-16."""
+    for mark, encoding in (
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
+        if content.startswith(mark):
+            return content.decode(encoding, errors="replace").removeprefix("\ufeff").encode()
+    return content
+
+
 def _kubeconfig(content: bytes) -> Mapping[str, Any] | None:
     """Return the document of a kubeconfig. None if the content is something else."""
     try:
-        document = YAML(typ="safe").load(io.BytesIO(content))
+        document = load_shallow(content)
     except (YAMLError, ValueError):
         return None
     return document if isinstance(document, Mapping) and ("users" in document or "clusters" in document) else None
@@ -106,31 +123,62 @@ def _of_user(
     if len(authorities) == 1:  # of several, nobody knows with which one a token came
         here = _with_authority(here, authorities[0])
     pem, key = _decoded(user.get("client-certificate-data")), _decoded(user.get("client-key-data"))
-    for certificate in _certificates(pem)[:1]:
+    certificates = _certificates(pem)[:1]
+    for certificate in certificates:
         yield _certificate(certificate, here, authorities, known, has_key=_opens(certificate, key))
+    if user.get("client-certificate-data") and not certificates:
+        yield replace(here, kind=Kind.CERTIFICATE, unread=True)
+    elif user.get("client-key-data") and not (certificates or user.get("client-certificate")):
+        yield replace(here, kind=Kind.PRIVATE_KEY)
     for field, kind in (("client-certificate", Kind.CERTIFICATE), ("tokenFile", Kind.STATIC_TOKEN)):
-        if user.get(field) and not (pem if kind is Kind.CERTIFICATE else user.get("token")):
+        if user.get(field) and not (
+            user.get("client-certificate-data") if kind is Kind.CERTIFICATE else user.get("token")
+        ):
             yield replace(here, kind=kind, elsewhere=str(user[field]))
     if user.get("token"):
         yield _token(str(user["token"]), here, known)
     if user.get("password"):
         yield replace(here, kind=Kind.PASSWORD, subject=str(user.get("username") or ""))
     if user.get("exec") or user.get("auth-provider"):
-        plugin = user.get("exec") or {"command": (user.get("auth-provider") or {}).get("name")}
-        yield replace(here, kind=Kind.COMMAND, subject=str(plugin.get("command") or "a plug-in"))
+        yield _command(user.get("exec") or {}, user.get("auth-provider") or {}, here)
+
+
+def _command(plugin: Mapping[str, Any], provider: Mapping[str, Any], here: FoundCredential) -> FoundCredential:
+    """Describe what signs in, and name what holds a secret there. No value is kept."""
+    arguments = [str(one) for one in plugin.get("args") or ()]
+    given = [
+        (name if name.startswith("--") else "an argument", value if equals else following)
+        for (name, equals, value), following in zip(
+            (one.partition("=") for one in arguments), (*arguments[1:], ""), strict=False
+        )
+        if name.startswith("-") and _SECRET.search(name)
+    ]
+    fields = [(one.get("name"), one.get("value")) for one in plugin.get("env") or ()]
+    fields += (provider.get("config") or {}).items()
+    given += [(str(name), str(value or "")) for name, value in fields if _SECRET.search(str(name))]
+    return replace(
+        here,
+        kind=Kind.COMMAND,
+        subject=str(plugin.get("command") or provider.get("name") or "a plug-in"),
+        secrets=tuple(dict.fromkeys(name for name, value in given if value)),
+    )
 
 
 def _in_pem(content: bytes, known: Recognition) -> Iterator[FoundCredential]:
     """Yield what each certificate of a PEM file is. A CA certificate in the file may have signed the others."""
     certificates = _certificates(content)
-    key = next(iter(_PEM_KEY.findall(content)), b"")
+    keys = _PEM_KEY.findall(content)
     authorities = [one for one in certificates if _is_authority(one)]
     for one in certificates:
         if _is_authority(one):
             yield _with_authority(FoundCredential(kind=Kind.AUTHORITY, subject=_name(one.subject)), one)
         else:
             here = FoundCredential(kind=Kind.CERTIFICATE)
-            yield _certificate(one, here, authorities, known, has_key=_opens(one, key))
+            yield _certificate(one, here, authorities, known, has_key=any(_opens(one, key) for key in keys))
+    clients = [one for one in certificates if not _is_authority(one)]
+    for key in keys:
+        if not any(_opens(one, key) for one in clients):
+            yield FoundCredential(kind=Kind.PRIVATE_KEY)
 
 
 def _bare(content: bytes, known: Recognition) -> Iterator[FoundCredential]:

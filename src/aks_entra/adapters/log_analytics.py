@@ -58,10 +58,10 @@ Object = Event.objectRef
 | extend Username = tostring(User.username), Extra = User.extra
 | extend Kind = case(
 toint(Status.code) == 401, 'stays',
-Username startswith 'system:node:', 'node',
-Username startswith 'system:serviceaccount:' \
+Username startswith_cs 'system:node:', 'node',
+Username startswith_cs 'system:serviceaccount:' \
 and isempty(tostring(Extra['authentication.kubernetes.io/pod-name'])), 'account',
-Username startswith 'system:' or isempty(Username) or isnotempty(tostring(Extra.oid)), 'stays',
+Username startswith_cs 'system:' or isempty(Username) or isnotempty(tostring(Extra.oid)), 'stays',
 'other')
 | extend Named = Kind in ('account', 'other')
 | summarize Count = count(), First = min(TimeGenerated), Last = max(TimeGenerated), \

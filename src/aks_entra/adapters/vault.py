@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -138,11 +137,12 @@ class MemoryVault:
 
 def parse_kubeconfig(text: str | bytes) -> Kubeconfig:
     """Read CA, client certificate, key and static token of the current context. Refused if it is not a kubeconfig."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
+    from aks_entra.adapters.shallow_yaml import load_shallow
+
     try:
-        document = YAML(typ="safe").load(io.BytesIO(text) if isinstance(text, bytes) else io.StringIO(text))
+        document = load_shallow(text)
         contexts = {item["name"]: item["context"] for item in document.get("contexts") or []}
         context = contexts.get(document.get("current-context")) or next(iter(contexts.values()))
         cluster = _named(document["clusters"], context["cluster"], "cluster")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from aks_entra.cli import output
-from aks_entra.cli.decision import Reason, Ticket
+from aks_entra.cli.decision import Reason, Ticket, at_most
 from aks_entra.cli.deferred import wiring
 from aks_entra.cli.plan_input import write_new
 from aks_entra.cli.signing import NoBrowser, browser_here, sign_request
@@ -46,7 +46,7 @@ def _group() -> None:
 def setup(
     *,
     name: Annotated[
-        str, typer.Option("--name", "-n", callback=output.typed, metavar="NAME", help="Name of the app registration.")
+        str, typer.Option("--name", "-n", callback=at_most(256), metavar="NAME", help="Name of the app registration.")
     ] = NAME,
     create: Annotated[
         bool, typer.Option("--create", help="Make the app registration, unless there is one, and print its ids.")
@@ -74,7 +74,7 @@ async def _create(name: str, *, yes: bool) -> None:
         assert port is not None  # noqa: S101 - a session on the real services has every port
         found = await port.found()
         if not found:
-            output.confirm(f"Register the application {name!r} in tenant {tenant}?", yes=yes)
+            await output.confirm(f"Register the application {name!r} in tenant {tenant}?", yes=yes)
             client_id = await port.make(name)
             output.say(f"✓ made {name} ({client_id})", style="good")
             output.say(f"  consent: az ad app permission grant --id {client_id} {SCOPE}")

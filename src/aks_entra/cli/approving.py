@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aks_entra.cli import output
-from aks_entra.cli.decision import Approver, Ticket
+from aks_entra.cli.decision import Approver, Reason, Ticket
 from aks_entra.cli.deferred import prefect_client
-from aks_entra.cli.gate_answers import answer_signed, confirmed, decide, decide_at_gate, need_terminal, no_claim
-from aks_entra.cli.signing import NoBrowser, by_application, sign_all, to_sign
+from aks_entra.cli.each_gate import exit_if_refused, for_each
+from aks_entra.cli.gate_answers import answer_signed, claim, confirmed, decide_at_gate, need_terminal, no_claim
+from aks_entra.cli.signing import NoBrowser, by_application, need_ticket, sign_all, to_sign
 from aks_entra.cli.watching import LONGEST, watch_gates
 from aks_entra.core.durations import span
 
@@ -38,9 +40,7 @@ def approve(
             show_default=False,
         ),
     ] = "",
-    reason: Annotated[
-        str, typer.Option("--reason", callback=output.typed, metavar="TEXT", help="Give the reason. It is recorded.")
-    ],
+    reason: Reason,
     ticket: Ticket = "",
     approver: Approver = None,
     reject: Annotated[
@@ -131,7 +131,8 @@ async def approve_several(
     if all_waiting:
         gates = list(await prefect_client.gates())
     else:
-        gates = [await prefect_client.gate_waiting(run) for run in runs]
+        named = [await prefect_client.gate_waiting(run) for run in runs]
+        gates = list({gate.run: gate for gate in named}.values())
     if not gates:
         output.say("no run waits for an approval")
         return
@@ -139,9 +140,15 @@ async def approve_several(
     signed_ones = [(gate, await to_sign(gate, sign=sign)) for gate in gates]
     if any(signing for _, signing in signed_ones):
         no_claim(approver)
-    agreed = [(gate, signing) for gate, signing in signed_ones if await confirmed(gate, signing)]
-    for gate in [gate for gate, signing in agreed if signing is None]:
-        await decide(gate, reason, ticket, approver, reject=False, no_browser=no_browser, sign=sign)
-    for together in by_application(signing for _, signing in agreed if signing is not None):
-        for signed in await sign_all(together, reason, ticket, no_browser=no_browser, shown=True):
-            await answer_signed(signed, reason, ticket)
+    for _, signing in signed_ones:
+        if signing is not None:
+            need_ticket(signing, ticket)
+    unanswered = "nothing was approved: every run goes on waiting"
+    agreed = [one for one in signed_ones if await confirmed(*one, unanswered=unanswered)]
+    signed = [signing for _, signing in agreed if signing is not None]
+    claims = [gate for gate, signing in agreed if signing is None]
+    refused = await for_each([(gate, partial(claim, gate, reason, ticket, approver)) for gate in claims])
+    for together in by_application(signed):
+        answer = partial(answer_signed, reason=reason, ticket=ticket)
+        refused += await sign_all(together, reason, ticket, answer, no_browser=no_browser, shown=True)
+    exit_if_refused(refused, of=len(agreed))

@@ -161,7 +161,7 @@ async def _deploy(
     if format_ is output.Format.TABLE:
         output.emit(*render(made))
     if todo and not dry_run:
-        output.confirm(f"Apply these changes ({summary(todo)})?", yes=yes)
+        await output.confirm(f"Apply these changes ({summary(todo)})?", yes=yes)
         for change in todo:
             await prefect_client.require_no_runs_left(change)
         for change in todo:

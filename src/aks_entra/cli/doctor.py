@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +18,7 @@ from aks_entra.core.doctor import EntraKeys, Light, PlaceOfRecords, PrefectServe
 from aks_entra.doctor import collect
 from aks_entra.errors import AksEntraError
 from aks_entra.host import server_auth
+from aks_entra.host.entra_key_file import age_of
 from aks_entra.report.terminal import table
 
 if TYPE_CHECKING:
@@ -103,10 +103,10 @@ def key_file(settings: Settings) -> EntraKeys | None:
         return None
     try:
         keys_in(Path(file))
-        written = datetime.fromtimestamp(Path(file).stat().st_mtime, UTC)
+        age = age_of(file, wiring.SystemClock().now())
     except AksEntraError as error:
         return EntraKeys(file=file, error=error.message, remedy=error.remedy)
-    return EntraKeys(file=file, age=wiring.SystemClock().now() - written)
+    return EntraKeys(file=file, age=age)
 
 
 def _plain(check: Check) -> dict[str, str]:

@@ -18,13 +18,18 @@ import typer
 from aks_entra.cli import output
 from aks_entra.cli.deferred import prefect_client
 from aks_entra.core.evidence.rotation_debt import Sighting
+from aks_entra.core.rollout.own_calls import recorded_in
 from aks_entra.core.verdict.report import records_of
 from aks_entra.documents import load_report
 from aks_entra.documents.unreadable import Found, read_each
 from aks_entra.errors import AksEntraError, Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from aks_entra.core.cluster import ClusterId
     from aks_entra.core.evidence.rotation_debt import Record
+    from aks_entra.core.rollout.own_calls import OwnCall
     from aks_entra.core.verdict.report import FleetReport
     from aks_entra.documents.unreadable import Unread
     from aks_entra.settings import Settings
@@ -63,6 +68,23 @@ async def gather(paths: list[Path] | None, settings: Settings, *, way_back: bool
         for key in sorted({one.source for one in kept if one.sighting is Sighting.UNREADABLE}):
             output.say(f"{key} on Prefect's server cannot be read", _UNKNOWN, style="warning")
     return tuple(records)
+
+
+async def own_calls(
+    paths: list[Path] | None, settings: Settings, clusters: Collection[ClusterId]
+) -> dict[str, tuple[OwnCall, ...]]:
+    """Return what was recorded of our own calls to clusters, by `ClusterId.key`: in our reports, and at the server.
+
+    Raises Refused if Prefect's server does not answer.
+    """
+    found = recorded_in(clusters, [one for _, report in evidence_in(paths, settings).read for one in report.verdicts])
+    if os.environ.get("PREFECT_API_URL"):
+        try:
+            kept = await prefect_client.recorded_calls(clusters)
+        except Exception as error:
+            raise (error if isinstance(error, AksEntraError) else unreachable(error)) from error
+        found = {key: tuple(dict.fromkeys((*calls, *kept[key]))) for key, calls in found.items()}
+    return found
 
 
 _UNKNOWN = "  → restore it or delete it; until then it is unknown whether old credentials open its clusters"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aks_entra.cli import output
 from aks_entra.cli.decision import signed_in
 from aks_entra.cli.deferred import prefect_client
+from aks_entra.cli.each_gate import exit_if_refused
 from aks_entra.cli.shown import show_plan
 from aks_entra.cli.signing import sign_all, to_sign
 from aks_entra.errors import Refused
@@ -50,9 +52,16 @@ async def decide(
     signing = await to_sign(gate, sign=sign)
     if signing is not None and not reject:
         no_claim(approver)
-        (signed,) = await sign_all((signing,), reason, ticket, no_browser=no_browser)
-        await answer_signed(signed, reason, ticket)
+        answer = partial(answer_signed, reason=reason, ticket=ticket)
+        exit_if_refused(await sign_all((signing,), reason, ticket, answer, no_browser=no_browser), of=1)
         return
+    await claim(gate, reason, ticket, approver, reject=reject, code="none" if signing else "")
+
+
+async def claim(
+    gate: Gate, reason: str, ticket: str, approver: str | None, *, reject: bool = False, code: str = ""
+) -> None:
+    """Answer a gate with a typed name. Default of `approver`: the identity that is signed in."""
     name = approver or await signed_in()
     await prefect_client.decide(
         str(gate.run),
@@ -61,7 +70,7 @@ async def decide(
         approver=name,
         reason=reason,
         ticket=ticket,
-        code="none" if signing else "",
+        code=code,
     )
     _say("rejected" if reject else "approved", f"{name}, a claim", reason, ticket)
     output.say(f"  {gate.page}")
@@ -88,11 +97,14 @@ async def answer_signed(signed: Signed, reason: str, ticket: str) -> None:
     output.say(f"  {gate.page}")
 
 
-async def confirmed(gate: Gate, signing: ToSign | None) -> bool:
-    """Show what a gate asks, and return whether the person approves it. If not, the run goes on waiting."""
+async def confirmed(gate: Gate, signing: ToSign | None, *, unanswered: str) -> bool:
+    """Show what a gate asks, and return whether the person approves it. If not, the run goes on waiting.
+
+    `unanswered` is said if the command ends during the question.
+    """
     await _show(gate, signing)
     question = f"Approve {prefect_client.short(gate.plan)} for run {gate.run_name}?"
-    return await output.asked(question)
+    return await output.asked(question, unanswered=unanswered)
 
 
 async def _show(gate: Gate, signing: ToSign | None) -> None:

@@ -94,6 +94,12 @@ def inventory(
         inventory_summary.grouping(by)
         if csv is not None and str(csv) != "-":
             writable(csv, replace=True)
+        elif csv is not None and (summary or format_ is output.Format.JSON):
+            other = "--summary" if summary else "-o json"
+            output.usage(
+                f"--csv - and {other} both print on standard output",
+                remedy=f"name a file for the CSV, or leave out {other}",
+            )
         narrow = _Narrow(resource_group, name, tuple(sorted(_pair(one) for one in tag or [])))
         wanted, declared = _wanted(fleet, subscription or [], management_group or [], narrow, tenant=tenant)
     problems: list[AksEntraError] = []
@@ -113,7 +119,7 @@ def inventory(
     for note in dict.fromkeys(notes):
         output.say(note, style="dim")
     for problem in problems:
-        output.say(f"Not shown: {locate(problem, fleet)}", style="error")
+        output.say(*f"Not shown: {locate(problem, fleet)}".split("\n"), style="error")
     if problems:
         raise typer.Exit(output.ExitCode.FAILED)
 
@@ -170,6 +176,9 @@ def _wanted(
             "more than one option says where the clusters are",
             remedy="give one of --subscription, --management-group and --tenant",
         )
+    for option, names in (("--subscription", subscriptions), ("--management-group", management_groups)):
+        if any(not one.strip() for one in names):
+            output.usage(f"{option}: is empty", remedy="write a value, or remove the option")
     if not places:
         subscriptions = [one for one in [os.environ.get("AZURE_SUBSCRIPTION_ID")] if one]
     if not places and not subscriptions:

@@ -16,7 +16,7 @@ from aks_entra.cli.decision import Approver, Reason, Ticket, requester_for, sign
 from aks_entra.cli.deferred import prefect_client
 from aks_entra.cli.local.server import prefect_here
 from aks_entra.cli.plan import plan_of
-from aks_entra.cli.plan_input import is_plan, read_plan, read_settings
+from aks_entra.cli.plan_input import is_digest, is_plan, read_plan, read_settings
 from aks_entra.cli.progress_board import board
 from aks_entra.cli.run_endings import detached, leave, unreported
 from aks_entra.cli.shown import print_report, show_plan
@@ -26,10 +26,12 @@ from aks_entra.errors import Refused, Rejected
 from aks_entra.fleet_file.model import load_fleet_file
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from prefect.client.schemas.objects import FlowRun
 
+    from aks_entra.core.planning.gates import Side
     from aks_entra.core.planning.plan import FleetPlan
     from aks_entra.core.verdict.report import FleetReport
     from aks_entra.prefect_client import Gate
@@ -67,8 +69,9 @@ def migrate(
     source: Annotated[
         Path | None,
         typer.Argument(
-            metavar="PLAN.json|FLEET.yaml",
-            help="A plan that `plan --out` saved, or a fleet file, which is planned first.",
+            metavar="PLAN.json|FLEET.yaml|DIGEST",
+            help="A plan that `plan --out` saved, a fleet file, which is planned first, or the digest of a plan "
+            "that is at the Prefect server, or the beginning of that digest.",
             show_default=False,
         ),
     ] = None,
@@ -129,7 +132,7 @@ def migrate(
         if sum(one is not None for one in (source, resume, follow)) != 1:
             output.usage(
                 "nothing, or more than one thing, was named to migrate",
-                remedy="name one plan or fleet file, or one run with --resume or --follow",
+                remedy="name one plan, by its file or digest, one fleet file, or one run with --resume or --follow",
             )
         if (skip or retry) and resume is None:
             output.usage("--skip and --retry need a run to resume", remedy="add --resume RUN")
@@ -204,12 +207,12 @@ async def _start(request: Request) -> FlowRun:
         stored = await prefect_client.load_plan(digest)
         token, requester = await _token(stored, request), await requester_for(stored.stages, stored.rotation)
         return await prefect_client.resume(str(old.id), digest, token=token, requester=requester, tell=output.say)
-    if request.plan is not None:
-        return await _start_plan(request.plan, request)
     if request.source is None:
-        raise AssertionError  # pragma: no cover - one of the four is given
-    if is_plan(request.source):
-        return await _start_plan(read_plan(request.source), request)
+        if request.plan is None:
+            raise AssertionError  # pragma: no cover - one of the four is given
+        return await _start_plan(request.plan, request)
+    if (named := await _named_plan(request.source)) is not None:
+        return await _start_plan(named, request)
     fleet = load_fleet_file(request.source)
     wanted = fleet.to_fleet()
     if ungated.require_typed(wanted.stages, wanted.rotation, typed=request.without_gates):
@@ -218,6 +221,13 @@ async def _start(request: Request) -> FlowRun:
         return await _start_plan(plan, request)
     requester = await requester_for(wanted.stages, wanted.rotation)
     return await prefect_client.start_fleet(fleet.to_parameter(), requester=requester)
+
+
+async def _named_plan(source: Path) -> FleetPlan | None:
+    """Return the plan in a file, or the stored plan with this digest. None if the source is a fleet file."""
+    if is_digest(str(source)):
+        return await prefect_client.load_plan(str(source))
+    return read_plan(source) if is_plan(source) else None
 
 
 async def _start_plan(plan: FleetPlan, request: Request) -> FlowRun:
@@ -250,6 +260,8 @@ async def _follow(run: UUID, request: Request, format_: output.Format) -> FleetP
     shown_plans = {request.plan.digest} if request.plan else set[str]()  # `rollback` showed its own
     seen: set[str] = set()
     stored = prefect_client.StoredVerdicts()
+    reached: dict[tuple[str, Side], datetime] = {}
+    waits = ""
     with board(format_, request_rate=read_settings().request_rate) as shown:
         async for now in prefect_client.follow(run):
             moved = now.gate is not None and plan is not None and now.gate.plan != plan.digest
@@ -259,7 +271,9 @@ async def _follow(run: UUID, request: Request, format_: output.Format) -> FleetP
                 if moved or (request.source is not None and not is_plan(request.source)):
                     show_plan(plan)
                     shown_plans.add(plan.digest)
-            shown.show(now, plan, await stored.with_batches(plan, now.batches) if plan else None)
+            if plan and now.run.waits and now.run.message != waits:  # the wait of a gate has begun
+                reached, waits = await prefect_client.all_reached(plan), now.run.message
+            shown.show(now, plan, await stored.with_batches(plan, now.batches) if plan else None, reached)
             if now.gate and plan and now.gate.asked not in seen:
                 seen.add(now.gate.asked)
                 if request.yes and plan.digest not in shown_plans:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 
 from aks_entra.cli.deferred import rich_console, rich_text
-from aks_entra.errors import AksEntraError, Refused, unexpected
+from aks_entra.errors import AksEntraError, Refused, Rejected, unexpected
 from aks_entra.text.safe import LINE_END, for_json, for_terminal, lines_for_terminal
 from aks_entra.typed_text import one_line
 
@@ -31,6 +31,9 @@ _T = TypeVar("_T")
 
 WIDE = 220  # columns if stdout is not a terminal: programs search a table in a pipe, and nobody looks at it
 
+
+NOTHING_DONE = "nothing was done"
+"""What a command says that ends at a question before its first write."""
 
 _END = re.compile(r"(?: |\x1b\[[0-9;]*m)+$")
 """Spaces and codes for colours at the end of a line."""
@@ -144,7 +147,7 @@ def usage(message: str, *, remedy: str = "") -> NoReturn:
 
 def emit(*renderables: RenderableType) -> None:
     """Print a result for people on stdout. Colour only on a terminal, never with NO_COLOR."""
-    sys.stdout.write(_rendered(stdout(), *renderables))
+    _write(_rendered(stdout(), *renderables))
 
 
 def show(*renderables: RenderableType) -> None:
@@ -165,12 +168,27 @@ def emit_document(text: str) -> None:
 def emit_text(text: str) -> None:
     """Print the text of a whole file on stdout, with its own line ends."""
     safe = "\r\n".join(lines_for_terminal(part) for part in text.split("\r\n"))
-    sys.stdout.write(safe if safe.endswith("\n") else f"{safe}\n")
+    _write(safe if safe.endswith("\n") else f"{safe}\n")
 
 
 def emit_lines(*lines: str) -> None:
     """Print lines on stdout. Text from outside cannot start a new line."""
-    sys.stdout.write("".join(f"{for_terminal(line)}\n" for line in lines))
+    _write("".join(f"{for_terminal(line)}\n" for line in lines))
+
+
+def _write(text: str) -> None:
+    """Write a result, or raise Rejected: a result that is lost is not a success."""
+    if sys.stdout is None:  # closed before the start: `>&-`
+        raise Rejected("the result cannot be printed: standard output is closed", remedy="redirect it to a file")
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Rejected(
+            f"the result cannot be printed: {error.strerror}", remedy="redirect standard output to another place"
+        ) from None
 
 
 def say(*lines: str, style: str = "") -> None:
@@ -179,8 +197,19 @@ def say(*lines: str, style: str = "") -> None:
     Text from outside cannot start a new line.
     """
     styles = {"error": "bold red", "warning": "yellow", "good": "green", "dim": "dim"}
-    text = "\n".join(_line(line) for line in lines)
-    stderr().print(rich_text.Text(text, style=styles.get(style, "")), soft_wrap=True)
+    _tell(stderr(), rich_text.Text("\n".join(_line(line) for line in lines), style=styles.get(style, "")))
+
+
+def _tell(console: Console, text: RenderableType) -> None:
+    """Print on stderr, above what a screen or a spinner draws there. They put themselves in place of `sys.stderr`.
+
+    A console that writes past them would have its lines erased by the next redraw.
+    """
+    with console.capture() as captured:
+        console.print(text, soft_wrap=True)
+    if sys.stderr is not None:  # closed before the start: `2>&-`
+        sys.stderr.write(captured.get())
+        sys.stderr.flush()
 
 
 def say_json(document: object) -> None:
@@ -196,29 +225,45 @@ def progress(text: str) -> Iterator[Callable[[str], None]]:
     A terminal shows one line that changes. Elsewhere only the first text is printed, as a plain line.
     """
     console = stderr()
-    if not console.is_terminal:
-        console.print(for_terminal(text), soft_wrap=True)
+    if not redraws(console):
+        _tell(console, for_terminal(text))
         yield lambda _text: None
         return
     with console.status(for_terminal(text), spinner="dots") as status:
         yield lambda changed: status.update(for_terminal(changed))
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask on a terminal, unless `--yes` was given. Without a terminal, exit and do nothing."""
+async def confirm(question: str, *, yes: bool) -> None:
+    """Ask before the first write, unless `--yes` was given. Without a terminal, exit and do nothing."""
     if yes:
         return
     if not interactive():
         usage("this needs a confirmation, but there is no terminal to ask on", remedy="add --yes")
-    if not typer.confirm(for_terminal(question), err=True):
-        usage("not confirmed: nothing was done")
+    if not await asked(question, unanswered=NOTHING_DONE):
+        usage(f"not confirmed: {NOTHING_DONE}")
 
 
-async def asked(question: str) -> bool:
-    """Ask on a terminal, and return whether the answer is yes. Waiting for it blocks nothing, so Ctrl-C ends it."""
+async def asked(question: str, *, unanswered: str) -> bool:
+    """Ask on a terminal, and return whether the answer is yes. Waiting for it blocks nothing, so Ctrl-C ends it.
+
+    `unanswered` is said if the command ends during the question: what was done until then, and what was not.
+    """
     if sys.platform == "win32":
         return typer.confirm(for_terminal(question), err=True)
-    sys.stderr.write(f"{for_terminal(question)} [y/N]: ")
+    try:
+        line = await _typed_line(f"{for_terminal(question)} [y/N]: ")
+    except asyncio.CancelledError:
+        say("", unanswered)
+        raise
+    if not line:
+        say("")
+        usage(f"not answered: {unanswered}")
+    return line.strip().lower() in {"y", "yes"}
+
+
+async def _typed_line(prompt: str) -> str:
+    """Return the next line from the terminal. Empty: it was closed, or Ctrl-D was pressed."""
+    sys.stderr.write(prompt)
     sys.stderr.flush()
     loop, typed_line = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(sys.stdin, typed_line.set)
@@ -226,10 +271,12 @@ async def asked(question: str) -> bool:
         await typed_line.wait()
     finally:
         loop.remove_reader(sys.stdin)
-    line = sys.stdin.readline()
-    if not line:
-        raise typer.Abort
-    return line.strip().lower() in {"y", "yes"}
+    return sys.stdin.readline()
+
+
+def redraws(console: Console) -> bool:
+    """Whether a console is a terminal that can change what it shows. One with TERM=dumb cannot."""
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 def interactive() -> bool:

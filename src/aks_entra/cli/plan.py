@@ -17,7 +17,7 @@ from typer.exceptions import TyperException
 
 from aks_entra.cli import output
 from aks_entra.cli.deferred import prefect_client, wiring
-from aks_entra.cli.earlier_reports import EvidenceFrom, gather
+from aks_entra.cli.earlier_reports import EvidenceFrom, gather, own_calls
 from aks_entra.cli.plan_input import located, read_fleet, read_settings, teller, with_skips, writable, write_new
 from aks_entra.core.durations import moment
 from aks_entra.core.estimate.durations import recorded
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from aks_entra.core.planning.parts import FleetPart
     from aks_entra.core.planning.plan import FleetPlan
     from aks_entra.core.preflight.audit_callers import AuditedCallers
+    from aks_entra.planning.audit_logs import OwnCalls
     from aks_entra.settings import Settings
     from aks_entra.wiring import Session
 
@@ -186,7 +187,7 @@ async def _with_durations(
     if audit is not None and audit.days is not None:
         fleet = replace(fleet, audit_days=audit.days)
     with output.progress(f"planning {fleet.name} (reading only)") as tell:
-        records = await gather(evidence, settings)
+        records, own = await gather(evidence, settings), partial(own_calls, evidence, settings)
         async with wiring.open_session(settings, prover=fleet.prover) as session:
             plan = await planner.plan_fleet(
                 session.ports,
@@ -195,17 +196,18 @@ async def _with_durations(
                 on_progress=teller(tell),
                 callers=await _callers(session, audit, fleet.audit_days),
                 on_note=lambda note: output.say(note, style="dim"),
-                elsewhere=partial(_elsewhere, settings, records),
+                elsewhere=partial(_elsewhere, settings, records, own),
+                own_calls=own,
             )
     return plan, recorded(records, poll_interval=settings.poll_interval)
 
 
-async def _elsewhere(settings: Settings, records: tuple[Record, ...], part: FleetPart) -> FleetPlan:
+async def _elsewhere(settings: Settings, records: tuple[Record, ...], own: OwnCalls, part: FleetPart) -> FleetPlan:
     """Plan a part of a fleet: by a worker of its work queue. Without a Prefect server, from here, as its prover."""
     if part.work_queue and os.environ.get("PREFECT_API_URL"):
         return await prefect_client.plan_elsewhere(part)
     async with wiring.open_session(settings, prover=part.fleet.prover) as session:
-        return await planner.plan_fleet(session.ports, part.fleet, records)
+        return await planner.plan_fleet(session.ports, part.fleet, records, own_calls=own)
 
 
 async def _callers(session: Session, audit: Audit | None, days: int) -> dict[str, AuditedCallers]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from aks_entra.core.planning.fleet import Fleet
     from aks_entra.core.planning.plan import FleetPlan
 
+_DIGEST = re.compile(r"(sha256:)?[0-9a-f]{6,64}", re.IGNORECASE)
 LARGEST_KUBECONFIG = 1_048_576  # bytes
 LARGEST = 256 * 1024 * 1024  # bytes; a plan of five thousand clusters needs a tenth of that
 
@@ -61,6 +63,8 @@ def writable(path: Path, *, replace: bool) -> None:
         raise Refused(f"{path}: is a folder", remedy="name a file in it")
     if not path.absolute().parent.is_dir():
         raise Refused(f"{path}: there is no folder {path.parent}", remedy="create it, or name another file")
+    if path.exists() and not path.is_file():
+        raise Refused(f"{path}: is not a file, and would be replaced by one", remedy="name a file in a folder")
     if path.exists() and not replace:
         raise Refused(f"{path}: exists already, and evidence is never replaced", remedy="name another file")
 
@@ -109,6 +113,11 @@ def read_plan(path: Path) -> FleetPlan:
 def is_plan(path: Path) -> bool:
     """Whether a file's name says that it is a saved plan. Every other file is read as a fleet file."""
     return path.suffix == ".json"
+
+
+def is_digest(text: str) -> bool:
+    """Whether a word is the digest of a plan, or its beginning. A file of that name counts before it."""
+    return bool(_DIGEST.fullmatch(text)) and not Path(text).exists()
 
 
 def write_new(path: Path, text: str, *, replace: bool) -> None:

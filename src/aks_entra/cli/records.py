@@ -23,6 +23,7 @@ from aks_entra.report.terminal import table
 
 if TYPE_CHECKING:
     from aks_entra.adapters.records import Records
+    from aks_entra.adapters.records.check import Checked
     from aks_entra.adapters.records.prune import Pruned, Pruning
     from aks_entra.ports.records import StoredRecord
 
@@ -57,12 +58,16 @@ def register(app: typer.Typer) -> None:
 def check(*, store: Store = None, format_: output.Output = output.Format.TABLE) -> None:
     """Read every record, and say what is damaged or missing.
 
-    The exit code is 1 if a record is damaged, or if one is missing that another one rests on and `records prune` did
-    not remove. Nobody can see that the last records were removed, unless you kept the state of an earlier check.
+    The exit code is 1 if there is no record at all, if one is damaged, or if one is missing that another one rests on
+    and `records prune` did not remove. Nobody can see that the last records were removed, unless you kept the state of
+    an earlier check.
     """
     from aks_entra.adapters.records.check import check as checked  # noqa: PLC0415 - `--help` does without it
 
-    found = _run(store, "reading the records", lambda opened, tell: checked(opened.blobs, tell))
+    async def look(opened: Records, tell: Callable[[str], None]) -> tuple[Checked, str]:
+        return await checked(opened.blobs, tell), opened.blobs.where
+
+    found, where = _run(store, "reading the records", look)
     if format_ is output.Format.JSON:
         output.emit_json(
             {
@@ -86,6 +91,9 @@ def check(*, store: Store = None, format_: output.Output = output.Format.TABLE) 
             *(_pruning_line(one) for one in found.prunings.values()),
             f"state {found.state}",
         )
+    if not found.records:
+        output.say(f"no record is in {where}", "  → see whether records are kept there: set --store", style="error")
+        raise typer.Exit(output.ExitCode.FAILED)
     if not found.sound:
         output.say("bring back what is missing from an export: `aks-entra records import FILE`", style="error")
         raise typer.Exit(output.ExitCode.FAILED)
@@ -161,7 +169,7 @@ def import_(
     ] = False,
     store: Store = None,
 ) -> None:
-    """Add the records of a file. Each is checked first, and those that are there already are left alone."""
+    """Add the records of a file. Each is checked first. One that is there already stays, unless it is damaged."""
     with output.guarded():
         if (file is None) is not from_prefect:
             output.usage("it is not said from where, or two places are named", remedy="name a FILE or --from-prefect")
@@ -172,8 +180,9 @@ def import_(
         return
     from aks_entra.adapters.records.archive import bring_in  # noqa: PLC0415 - `--help` does without it
 
-    added, known = _run(store, "importing the records", lambda opened, tell: bring_in(opened.blobs, file, tell))
-    output.say(f"{added} records were added; {known} were there already", style="good")
+    done = _run(store, "importing the records", lambda opened, tell: bring_in(opened.blobs, file, tell))
+    replaced = f"; {done.replaced} were damaged and were replaced" if done.replaced else ""
+    output.say(f"{done.added} records were added; {done.known} were there already{replaced}", style="good")
 
 
 @records.command()
@@ -291,8 +300,10 @@ def _run(store: str | None, doing: str, work: Callable[[Records, Callable[[str],
 
 @asynccontextmanager
 async def _opened(store: str | None) -> AsyncIterator[Records]:
-    from aks_entra.adapters.records import open_store  # noqa: PLC0415 - `--help` does without it
+    from aks_entra.adapters.records import open_store, place_of  # noqa: PLC0415 - `--help` does without it
 
+    if store:
+        place_of(store, "--store")  # refuses what names no place
     settings = read_settings()
     place = store if store is not None else records_place(settings, os.environ.get("PREFECT_API_URL", ""))
     async with open_store(settings.model_copy(update={"records": place})) as opened:

@@ -21,6 +21,8 @@ from aks_entra.ports.signing import SCHEME, KeyName
 from aks_entra.report import attestation, csv_rows, html, junit, sarif, verdict_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aks_entra.core.verdict.report import FleetReport
 
 _DIGEST = re.compile(r"(sha256:)?[0-9a-f]{4,64}", re.IGNORECASE)
@@ -76,6 +78,7 @@ def report(
     """
     file = Path(source)
     with output.guarded():
+        _require_different(file, {"html": html, "junit": junit, "sarif": sarif, "csv": csv, "json": json}, attest, key)
         signed = _Signing.of(attest, key, json, file) if attest or key else None
         found = read_report(file) if file.is_file() else output.run(_kept(source))
     with output.guarded():
@@ -90,7 +93,7 @@ def report(
                 output.say(f"{kind}: {file}", style="dim")
         if signed is not None:
             output.run(signed.write(found))
-    if any(str(file) == "-" for file in files.values()):
+    if any(str(file) == "-" for file in (*files.values(), attest)):
         return
     if format_ is output.Format.JSON:
         output.emit_document(_as("json", found))
@@ -118,8 +121,11 @@ class _Signing:
                 "--attest signs a file, and there is none",
                 remedy="add --json FILE: the auditor needs that file beside the signature",
             )
-        writable(envelope, replace=True)
+        if str(envelope) != "-":
+            writable(envelope, replace=True)
         found = KeyName.parse(key) if key.startswith(SCHEME) else _private(Path(key))
+        if isinstance(found, bytes):
+            attestation.signer_of(found)  # refuses a key that cannot sign
         return cls(subject=subject, envelope=envelope, key=found)
 
     async def write(self, report: FleetReport) -> None:
@@ -130,8 +136,27 @@ class _Signing:
                 signed = await attestation.sign_remotely(statement, key)
         else:
             signed = attestation.sign(statement, self.key)
+        if str(self.envelope) == "-":
+            output.emit_document(signed)
+            return
         write_new(self.envelope, signed, replace=True)
         output.say(f"attestation of {self.subject}: {self.envelope}", style="dim")
+
+
+def _require_different(source: Path, formats: Mapping[str, Path | None], attest: Path | None, key: str | None) -> None:
+    """Raise Refused if two options name one file: the second would replace the first, or the private key.
+
+    --json may name the report that is read: it writes the same report.
+    """
+    taken = {} if key is None or key.startswith(SCHEME) else {Path(key).resolve(): "--key"}
+    if formats["json"] is None or formats["json"].resolve() != source.resolve():
+        taken |= {source.resolve(): "the report that is read"}
+    for name, file in (*((f"--{kind}", file) for kind, file in formats.items()), ("--attest", attest)):
+        if file is None:
+            continue
+        if (place := file.resolve()) in taken:
+            output.usage(f"{name} names the same file as {taken[place]}: {file}", remedy="name another file")
+        taken[place] = name
 
 
 def _private(key: Path) -> bytes:
@@ -160,7 +185,10 @@ async def _kept(source: str) -> FleetReport:
     except Exception as error:
         raise unreachable(error) from error
     if found is None:
-        raise Refused(f"this Prefect server has no report of plan {source}", remedy="check the digest")
+        raise Refused(
+            f"this Prefect server has no report of plan {source}",
+            remedy="check the digest; a report is stored when a run of the plan ends",
+        )
     return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +15,7 @@ from aks_entra.cli.decision import Approver, Reason
 from aks_entra.cli.deferred import prefect_client, wiring
 from aks_entra.cli.earlier_reports import gather
 from aks_entra.cli.migrate import Request, carry_out
-from aks_entra.cli.plan_input import is_plan, read_plan, read_settings, write_new
+from aks_entra.cli.plan_input import is_digest, is_plan, read_plan, read_settings, write_new
 from aks_entra.cli.shown import keep, print_report, show_plan
 from aks_entra.core.planning.job import Job
 from aks_entra.core.verdict.report import FleetReport
@@ -29,8 +28,6 @@ from aks_entra.probes.checks import stamp
 if TYPE_CHECKING:
     from aks_entra.core.planning.plan import ClusterPlan, FleetPlan
     from aks_entra.core.verdict.verdict import Verdict
-
-_DIGEST = re.compile(r"(sha256:)?[0-9a-f]{6,64}", re.IGNORECASE)
 
 
 def register(app: typer.Typer) -> None:
@@ -83,8 +80,7 @@ def rollback(
         output.say("nothing to roll back: no reversible part of the migration is left")
         return
     if local:
-        with output.guarded():
-            output.confirm("Carry out this rollback?", yes=yes)
+        output.run(output.confirm("Carry out this rollback?", yes=yes))
         output.run(_locally(plan, format_))
         return
     request = Request(
@@ -122,7 +118,7 @@ async def _done(what: tuple[str, ...]) -> tuple[FleetPlan, tuple[str, ...]]:
             remedy="name a file that `plan --out` wrote, or set PREFECT_API_URL",
         )
     await prefect_client.require_server()
-    if _DIGEST.fullmatch(first):
+    if is_digest(first):
         return await prefect_client.load_plan(first), names
     return await prefect_client.last_plan_of(what), what
 

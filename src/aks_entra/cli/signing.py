@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import webbrowser
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +15,7 @@ from aks_entra.access.approvers import sign_in_application
 from aks_entra.cli import output
 from aks_entra.cli.decision import Reason, Ticket
 from aks_entra.cli.deferred import prefect_client, wiring
+from aks_entra.cli.each_gate import exit_if_refused, for_each
 from aks_entra.cli.shown import show_plan
 from aks_entra.core.durations import stamp
 from aks_entra.core.planning.signed_approval import Asked, Statement, count
@@ -23,13 +26,15 @@ from aks_entra.ports.approvals import Browser
 from aks_entra.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from datetime import datetime
+    from uuid import UUID
 
     from aks_entra.core.planning import gates as core_gates
     from aks_entra.core.planning.approvers import Approvers
     from aks_entra.core.planning.plan import FleetPlan
     from aks_entra.core.planning.signed_approval import Signature, SignedApproval, SignIn
-    from aks_entra.ports.approvals import Approvals
+    from aks_entra.ports.approvals import Approvals, SigningKey
     from aks_entra.prefect_client import Gate
 
 NoBrowser = Annotated[
@@ -62,7 +67,7 @@ def sign(
 
 async def _sign(runs: list[str], reason: str, ticket: str, *, no_browser: bool) -> None:
     await prefect_client.require_server()
-    wanted = []
+    wanted: dict[UUID, ToSign] = {}
     for run in runs:
         gate = await prefect_client.gate_waiting(run)
         found = await to_sign(gate)
@@ -72,11 +77,15 @@ async def _sign(runs: list[str], reason: str, ticket: str, *, no_browser: bool) 
                 "approvers",
                 remedy=f"aks-entra approve {str(gate.run)[:8]} --plan {prefect_client.short(gate.plan)} --reason …",
             )
-        wanted.append(found)
-    for one in await sign_all(tuple(wanted), reason, ticket, no_browser=no_browser):
-        output.emit_lines(f"{one.code}  run {str(one.gate.run)[:8]} · {one.gate.page}")
-        if one.missing:
-            output.say(f"  {one.missing} so far: another person signs it too", style="warning")
+        wanted[gate.run] = found
+    refused = await sign_all(tuple(wanted.values()), reason, ticket, _say_code, no_browser=no_browser)
+    exit_if_refused(refused, of=len(wanted))
+
+
+async def _say_code(one: Signed) -> None:
+    output.emit_lines(f"{one.code}  run {str(one.gate.run)[:8]} · {one.gate.page}")
+    if one.missing:
+        output.say(f"  {one.missing} so far: another person signs it too", style="warning")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,11 +200,18 @@ def by_application(wanted: Iterable[ToSign]) -> tuple[tuple[ToSign, ...], ...]:
 
 
 async def sign_all(
-    wanted: tuple[ToSign, ...], reason: str, ticket: str, *, no_browser: bool, shown: bool = False
-) -> tuple[Signed, ...]:
-    """Show each plan, let a person sign in once, and store what was signed. Refused if it would not count.
+    wanted: tuple[ToSign, ...],
+    reason: str,
+    ticket: str,
+    answer: Callable[[Signed], Awaitable[None]],
+    *,
+    no_browser: bool,
+    shown: bool = False,
+) -> int:
+    """Show each plan, let a person sign in once, store each signature that counts, and call `answer` with it.
 
-    `shown`: whether the person has seen and confirmed each plan already.
+    Return for how many gates it would not count, or was refused. `shown`: whether the person has seen and confirmed
+    each plan already.
     """
     first = wanted[0].approvers
     if len(by_application(wanted)) > 1:
@@ -206,8 +222,24 @@ async def sign_all(
             one.show()
     statements = tuple(stated(one.asked, reason, ticket) for one in wanted)
     async with approvals_port() as port:
-        key = await port.sign_in(statements[0], first, browser_here(no_browser=no_browser))
-        return tuple([await stored(port, one, key.sign(said)) for one, said in zip(wanted, statements, strict=True)])
+        key = await signed_in(port, statements[0], first, browser_here(no_browser=no_browser))
+
+        async def signed(one: ToSign, said: Statement) -> None:
+            await answer(await stored(port, one, key.sign(said)))
+
+        pairs = zip(wanted, statements, strict=True)
+        return await for_each([(one.gate, partial(signed, one, said)) for one, said in pairs])
+
+
+async def signed_in(
+    port: Approvals, first: Statement, approvers: Approvers, browser: Browser, *, until: datetime | None = None
+) -> SigningKey:
+    """Let a person sign in, as `Approvals.sign_in` does. If the command ends meanwhile, say that nothing was signed."""
+    try:
+        return await port.sign_in(first, approvers, browser, until=until)
+    except asyncio.CancelledError:
+        output.say("", "nobody signed in: nothing was signed")
+        raise
 
 
 @asynccontextmanager
@@ -236,7 +268,7 @@ async def stored(port: Approvals, one: ToSign, signed: SignedApproval) -> Signed
     own = count(one.conditions, one.asked, await read((signed,), one.approvers), at=[now])
     if not own.people:
         raise Refused(
-            f"this signature would not count: {own.refused[0]}", remedy=f"the gate waits for {one.approvers.words}"
+            f"this signature would not count: {own.refused[0]}", remedy=f"at this gate, {one.approvers.words}"
         )
     await prefect_client.store_signed(signed)
     found = await prefect_client.count_stored(read, one.conditions, one.asked, at=[now])
@@ -255,7 +287,7 @@ async def sign_request(
     """Let a person sign a request that asks in no run. Refused if the signature would not count."""
     now = wiring.SystemClock().now()
     said = stated(request.asked(""), reason, ticket)
-    signed = (await port.sign_in(said, request.approvers, browser)).sign(said)
+    signed = (await signed_in(port, said, request.approvers, browser)).sign(said)
     own = count(request.gate, request.asked(""), await _readable(port, (signed,), request.approvers), at=[now])
     if not own.people:
         raise Refused(f"this signature would not count: {own.refused[0]}", remedy=request.approvers.words)
@@ -296,4 +328,7 @@ def stated(asked: Asked, reason: str, ticket: str) -> Statement:
 
 
 def _paste() -> str:
-    return str(typer.prompt("address", err=True))
+    try:
+        return str(typer.prompt("address", err=True))
+    except typer.Abort:
+        raise Refused("no address was pasted: nothing was signed", remedy="type the command again") from None

@@ -9,20 +9,23 @@ import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+import typer
+
 from aks_entra.cli import output
 from aks_entra.cli.deferred import prefect_client, wiring
-from aks_entra.cli.gate_answers import answer_signed, confirmed, decide, need_terminal, no_claim
-from aks_entra.cli.signing import approvals_port, browser_here, need_ticket, stated, stored, to_sign
+from aks_entra.cli.each_gate import say_refused
+from aks_entra.cli.gate_answers import answer_signed, claim, confirmed, need_terminal, no_claim
+from aks_entra.cli.signing import approvals_port, browser_here, need_ticket, signed_in, stated, stored, to_sign
 from aks_entra.core.durations import in_words, stamp
 from aks_entra.core.planning.approvers import LONGEST_SIGN_IN
-from aks_entra.errors import Refused
+from aks_entra.errors import AksEntraError, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from datetime import datetime
 
     from aks_entra.cli.signing import Signed, ToSign
-    from aks_entra.ports.approvals import SigningKey
+    from aks_entra.ports.approvals import Browser, SigningKey
     from aks_entra.prefect_client import Gate
 
 LONGEST: Final = timedelta(seconds=LONGEST_SIGN_IN)
@@ -33,9 +36,9 @@ EVERY: Final = 5.0
 class SignIns:
     """The sign-ins of one person, one for each application, and their keys, until a moment."""
 
-    def __init__(self, until: datetime, *, no_browser: bool) -> None:
+    def __init__(self, until: datetime, browser: Browser) -> None:
         self._until = until
-        self._no_browser = no_browser
+        self._browser = browser
         self._keys: dict[tuple[str, str], SigningKey] = {}
 
     @property
@@ -58,9 +61,56 @@ class SignIns:
             key = self._keys.get(one.application)
             if key is None:
                 until = min(self._until, wiring.SystemClock().now() + one.approvers.key_lasts)
-                key = await port.sign_in(said, one.approvers, browser_here(no_browser=self._no_browser), until=until)
-                self._keys[one.application] = key
-            return await stored(port, one, key.sign(said))
+                key = await signed_in(port, said, one.approvers, self._browser, until=until)
+            signed = await stored(port, one, key.sign(said))
+            self._keys[one.application] = key  # only now: with the wrong account, the person signs in again
+            return signed
+
+
+class Answering:
+    """Asks about gates, and answers those that the person approves."""
+
+    def __init__(self, sign_ins: SignIns, *, reason: str, ticket: str, approver: str | None, sign: bool) -> None:
+        self._sign_ins = sign_ins
+        self._reason = reason
+        self._ticket = ticket
+        self._approver = approver
+        self._sign = sign
+
+    async def answer(self, gate: Gate) -> bool:
+        """Ask about a gate, and answer it. False: the person approved, and it was refused, so it is asked again."""
+        try:
+            signing = await to_sign(gate, sign=self._sign)
+            agreed = await self._agreed(gate, signing)
+        except Refused as error:  # it cannot be asked about
+            say_refused(gate, error)
+            return True
+        return await self._given(gate, signing) if agreed else True
+
+    async def _agreed(self, gate: Gate, signing: ToSign | None) -> bool:
+        if signing is not None:
+            no_claim(self._approver)
+            need_ticket(signing, self._ticket)
+        try:
+            async with asyncio.timeout((self._sign_ins.until - wiring.SystemClock().now()).total_seconds()):
+                agreed = await confirmed(gate, signing, unanswered=f"run {gate.run_name} goes on waiting")
+        except TimeoutError:  # the time ended during a question, and `confirmed` said so
+            return False
+        if not agreed:
+            output.say(f"run {gate.run_name} goes on waiting", style="dim")
+        return agreed
+
+    async def _given(self, gate: Gate, signing: ToSign | None) -> bool:
+        try:
+            if signing is None:
+                await claim(gate, self._reason, self._ticket, self._approver)
+            else:
+                signed = await self._sign_ins.sign(signing, self._reason, self._ticket)
+                await answer_signed(signed, self._reason, self._ticket)
+        except AksEntraError as error:  # the wrong account, for example, or somebody else answered it
+            say_refused(gate, error)
+            return False
+        return True
 
 
 async def watch_gates(
@@ -70,25 +120,8 @@ async def watch_gates(
     await prefect_client.require_server()
     need_terminal()
     now = wiring.SystemClock().now
-    sign_ins = SignIns(now() + lasting, no_browser=no_browser)
-
-    async def answer(gate: Gate) -> None:
-        try:
-            signing = await to_sign(gate, sign=sign)
-            async with asyncio.timeout((sign_ins.until - now()).total_seconds()):
-                agreed = await confirmed(gate, signing)
-            if not agreed:
-                output.say(f"run {gate.run_name} goes on waiting", style="dim")
-            elif signing is None:
-                await decide(gate, reason, ticket, approver, reject=False, no_browser=no_browser, sign=sign)
-            else:
-                no_claim(approver)
-                await answer_signed(await sign_ins.sign(signing, reason, ticket), reason, ticket)
-        except Refused as error:  # somebody else answered it, for example: the other gates go on
-            output.say(f"run {gate.run_name}: {error.message}", *([f"  → {error.remedy}"] if error.remedy else []))
-        except TimeoutError:
-            output.say("")  # the time ended during a question
-
+    sign_ins = SignIns(now() + lasting, browser_here(no_browser=no_browser))
+    answer = Answering(sign_ins, reason=reason, ticket=ticket, approver=approver, sign=sign).answer
     output.say(f"waiting for gates for {in_words(int(lasting.total_seconds()))}; Ctrl-C ends it")
     try:
         await watch(prefect_client.gates, answer, until=lambda: sign_ins.until, now=now, sleep=asyncio.sleep)
@@ -100,7 +133,7 @@ async def watch_gates(
 
 async def watch(
     waiting: Callable[[], Awaitable[Iterable[Gate]]],
-    answer: Callable[[Gate], Awaitable[None]],
+    answer: Callable[[Gate], Awaitable[bool]],
     *,
     until: Callable[[], datetime],
     now: Callable[[], datetime],
@@ -108,6 +141,7 @@ async def watch(
 ) -> None:
     """Answer each question of each gate once, as it begins to wait, until the moment that `until` returns.
 
+    A gate that `answer` does not settle is asked about again, while it waits.
     If Prefect's server does not answer, that is said once, and the questions are asked when it answers again.
     """
     asked = set()
@@ -115,10 +149,11 @@ async def watch(
     while now() < until():
         try:
             for gate in await waiting():
-                if (gate.run, gate.asked) not in asked and now() < until():
-                    await answer(gate)
+                if (gate.run, gate.asked) not in asked and now() < until() and await answer(gate):
                     asked.add((gate.run, gate.asked))
             away = False
+        except typer.Exit:  # Ctrl-D at a question
+            raise
         except Exception as error:  # noqa: BLE001 - a server that is restarted must not end the sign-in
             if not away:
                 output.say(f"Prefect's server does not answer ({type(error).__name__}): it is asked again", style="dim")

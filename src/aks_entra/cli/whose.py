@@ -15,7 +15,7 @@ from aks_entra.adapters.credential_file import read_credentials, with_current_co
 from aks_entra.cli import output
 from aks_entra.cli.deferred import wiring
 from aks_entra.cli.earlier_reports import EvidenceFrom, gather
-from aks_entra.cli.plan_input import LARGEST_KUBECONFIG, read_settings, teller
+from aks_entra.cli.plan_input import LARGEST_KUBECONFIG, located, read_settings, teller
 from aks_entra.core.evidence.found_credentials import Judgement, Kind, Life
 from aks_entra.core.evidence.observations import Moment
 from aks_entra.core.planning.fleet import Selector
@@ -82,7 +82,7 @@ def whose(
     else:
         output.emit(*render(answers))
     for problem in problems:
-        output.say(f"Not looked at: {problem}", style="error")
+        output.say(*f"Not looked at: {problem}".split("\n"), style="error")
     if any(one.judgement.life in {Life.ALIVE, Life.UNKNOWN} for one in answers):
         raise typer.Exit(output.ExitCode.FAILED)
 
@@ -95,7 +95,8 @@ async def _whose(
         records = await gather(evidence, settings)
         found = read_credentials(content, records)
         async with wiring.open_session(settings) as session:
-            answers = await trace(session.ports, found, wanted, records, teller(tell))
+            with located(None):
+                answers = await trace(session.ports, found, wanted, records, teller(tell))
             if not present:
                 return answers
             return tuple([await _presented(session, one, content) for one in answers])

@@ -20,8 +20,14 @@ ASSIGNMENT: Final = "aks-entra-keep"
 EXEMPTION: Final = "aks-entra-break-glass"
 """The name of the exemption from it during a break-glass opening."""
 
+OTHERS_EXEMPTION: Final = "aks-entra-break-glass-others"
+"""The name that we propose for an exemption from an assignment of others. One with ours would take its place."""
+
 OWNER: Final = "aks-entra"
 """The value of `managedBy` in the metadata of both. Without it, they are not ours and are never touched."""
+
+NOT_OURS: Final = "NotOurs"
+"""The code of the error for what bears one of these names without our metadata."""
 
 ASSIGN: Final = "Microsoft.Authorization/policyAssignments/write"
 """The right to make the assignment."""
@@ -56,9 +62,28 @@ def how_to_assign(cluster: ClusterId) -> str:
     )
 
 
-def how_to_exempt(cluster: ClusterId, assignment: str) -> str:
-    """Return the command that exempts a cluster from an assignment, given by its resource id."""
+def how_to_exempt(cluster: ClusterId, until: str) -> str:
+    """Return the command that makes our exemption, which ends by itself (`until` is ISO 8601)."""
+    return f"{_exempt(cluster, EXEMPTION, assignment_id(cluster), until)} --metadata managedBy={OWNER}"
+
+
+def how_to_exempt_from_others(cluster: ClusterId, assignment: str, until: str = "") -> str:
+    """Return the command that exempts a cluster from an assignment of others, given by its resource id.
+
+    `until` (ISO 8601) empty: the exemption stays until somebody removes it.
+    """
+    return _exempt(cluster, OTHERS_EXEMPTION, assignment, until)
+
+
+def how_to_find_exemptions(cluster: ClusterId) -> str:
+    """Return the command that shows the exemptions of a cluster, and what to do with one of them."""
+    listing = f"az policy exemption list --disable-scope-strict-match --scope {cluster.resource_id}"
+    return f"find the exemption (`{listing}`), and delete it (`az policy exemption delete`) or ask its owner"
+
+
+def _exempt(cluster: ClusterId, name: str, assignment: str, until: str) -> str:
+    ends = f" --expires-on {until}" if until else ""
     return (
-        f"az policy exemption create --name {EXEMPTION} --scope {cluster.resource_id} "
-        f"--policy-assignment {assignment} --exemption-category Waiver --metadata managedBy={OWNER}"
+        f"az policy exemption create --name {name} --scope {cluster.resource_id} "
+        f"--policy-assignment {assignment} --exemption-category Waiver{ends}"
     )

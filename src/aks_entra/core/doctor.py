@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from aks_entra.core.cluster import same_id
-from aks_entra.core.entra_keys import renewal
+from aks_entra.core.entra_keys import KEYS_LAST, renewal
 from aks_entra.core.schedules import Overdue
 
 AZ: Final = (2, 29, 0)
@@ -25,8 +25,6 @@ SKEW: Final = 1
 CLOCK_WARNING: Final = 60.0
 CLOCK_LIMIT: Final = 300.0
 """With more seconds of clock skew, tokens are refused as not yet valid or expired."""
-KEYS_LAST: Final = timedelta(days=30)
-"""After which age a file of Entra's signing keys may lack one: Entra replaces them every few weeks."""
 
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 

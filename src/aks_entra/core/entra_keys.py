@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from aks_entra.core.storable import canonical
@@ -16,6 +17,9 @@ URL: Final = "https://login.microsoftonline.com/{tenant}/discovery/v2.0/keys"
 """Where Entra publishes the keys of a tenant, as a JSON Web Key Set."""
 SETTING: Final = "AKS_ENTRA_ENTRA_KEYS"
 """The environment variable that names a file with these keys."""
+
+KEYS_LAST: Final = timedelta(days=30)
+"""After which age a file of these keys may lack one: Entra replaces them every few weeks."""
 
 
 def renewal(file: str, tenant: str = "TENANT") -> str:

@@ -1,4 +1,4 @@
-"""What the signed approvals behind a decision say, without their ID tokens. No signature is checked here."""
+"""What the signed approvals behind a decision say, without their ID tokens. Whoever asks has checked the signatures."""
 
 from __future__ import annotations
 
@@ -12,22 +12,27 @@ from aks_entra.core.durations import stamp
 from aks_entra.core.entra_keys import name_of
 from aks_entra.core.planning.approval import Approval
 from aks_entra.core.planning.signed_approval import SignedApproval, sign_in_of
-from aks_entra.core.verdict.history import SignatureProof
+from aks_entra.core.verdict.history import CheckedAgain, SignatureProof
 from aks_entra.documents.json_text import load_signed_approval
 from aks_entra.errors import Refused
 
 
 def signature_proofs(
-    approval: Approval, seen: Mapping[tuple[str, str, str], str] = MappingProxyType({})
+    approval: Approval,
+    seen: Mapping[tuple[str, str, str], str] = MappingProxyType({}),
+    checked: Mapping[str, CheckedAgain] = MappingProxyType({}),
 ) -> tuple[SignatureProof, ...]:
     """Return what each signed approval of a decision says. Empty: nobody signed, and its name is a claim.
 
-    `seen`: when each of Entra's keys was first seen published, by its `PublishedKey.name`.
+    Args:
+        approval: a recorded decision.
+        seen: when each of Entra's keys was first seen published, by its `PublishedKey.name`.
+        checked: what a check of each document found, by its text. One that is not there was not checked.
     """
-    return tuple(_proof(text, seen) for text in approval.signed)
+    return tuple(_proof(text, seen, checked.get(text, CheckedAgain(at=""))) for text in approval.signed)
 
 
-def _proof(text: str, seen: Mapping[tuple[str, str, str], str]) -> SignatureProof:
+def _proof(text: str, seen: Mapping[tuple[str, str, str], str], checked: CheckedAgain) -> SignatureProof:
     try:
         signed = load_signed_approval(text)
         header, claims = _token(signed)
@@ -36,6 +41,8 @@ def _proof(text: str, seen: Mapping[tuple[str, str, str], str]) -> SignatureProo
         return SignatureProof(problem=error.message)
     except ValueError as error:
         return SignatureProof(problem=str(error))
+    if checked.problem:
+        return SignatureProof(code=signed.code, problem=checked.problem)
     said, committed = signed.statement, signed.commitment
     kid = str(header.get("kid", ""))
     return SignatureProof(
@@ -51,6 +58,8 @@ def _proof(text: str, seen: Mapping[tuple[str, str, str], str]) -> SignatureProo
         committed=sign_in.nonce == committed.nonce,
         first=committed.names(said),
         signs_until=committed.until,
+        checked_at="" if checked.unchecked else checked.at,
+        unchecked=checked.unchecked,
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from aks_entra.core.cluster import ClusterId, Identity, Posture
-from aks_entra.core.deny_policy import assignment_id, how_to_exempt
+from aks_entra.core.deny_policy import NOT_OURS, how_to_exempt
 from aks_entra.core.evidence.break_glass import CLOSED, Opening, opening_on
 from aks_entra.core.evidence.observations import (
     AdminCredentialRefused,
@@ -130,7 +130,7 @@ class BreakGlass:
         changed, correlation_id = False, ""
         if not posture.local_accounts or tagged != opening:
             operation = await self._put(
-                posture, enabled=True, tags=opening.tags, released=await self._exempt(cluster, opening)
+                posture, opening.tags, enabled=True, released=await self._exempt(cluster, opening), until=opening.until
             )
             changed, correlation_id = True, operation.correlation_id
             posture = await self._watch.at_rest(cluster)
@@ -157,7 +157,7 @@ class BreakGlass:
             seen = await self._executor.apply(job, prove)
             await self._still_a_way_back(job, disable, posture)
         if posture.local_accounts or opening_on(posture.tags):
-            self._written[cluster.key] = (await self._put(posture, enabled=False, tags=CLOSED)).correlation_id
+            self._written[cluster.key] = (await self._put(posture, CLOSED, enabled=False)).correlation_id
             posture = await self._watch.at_rest(cluster)
             wrong = ["local accounts are on"] if posture.local_accounts else []
             wrong += ["the tags are still there"] if opening_on(posture.tags) else []
@@ -189,10 +189,10 @@ class BreakGlass:
         try:
             await self._ports.deny_policies.exempt(cluster, opening.until, opening.reason)
         except (Refused, Rejected) as error:
+            asked = f"ask someone who may exempt it: `{how_to_exempt(cluster, opening.until)}`"
             raise Refused(
                 f"a policy assignment keeps local accounts off: {error.message}",
-                remedy=f"ask someone who may exempt it: `{how_to_exempt(cluster, assignment_id(cluster))} "
-                f"--expires-on {opening.until}`",
+                remedy=error.remedy if error.code == NOT_OURS else asked,
                 code=error.code,
                 correlation_id=error.correlation_id,
             ) from error
@@ -237,9 +237,15 @@ class BreakGlass:
         await preconditions.require(self._ports, job.plan, disable, bare, (), unknown=False)
 
     async def _put(
-        self, posture: Posture, *, enabled: bool, tags: tuple[tuple[str, str | None], ...], released: bool = False
+        self,
+        posture: Posture,
+        tags: tuple[tuple[str, str | None], ...],
+        *,
+        enabled: bool,
+        released: bool = False,
+        until: str = "",
     ) -> Operation:
-        """Write once, under the guard, and wait for the end of the operation. `released`: as in `past_policy`."""
+        """Write once, under the guard, and wait for the operation's end. `released`, `until`: as in `past_policy`."""
         arm, expected = self._ports.arm, replace(Guarded.of(posture), ca=None)
         operation = await past_policy(
             arm,
@@ -247,6 +253,7 @@ class BreakGlass:
             posture.cluster,
             lambda: arm.set_local_accounts(posture.cluster, expected, enabled=enabled, tags=tags),
             released=released,
+            until=until,
         )
         await write_guards.ended_well(self._watch, operation)
         return operation
@@ -289,7 +296,19 @@ class BreakGlass:
             return tuple(seen)
         if posture.local_accounts and opening_on(posture.tags) == opening:
             seen.insert(0, opening.evidence(at=checks.stamp(clock), changed=True))
+        if isinstance(error, Refused) and not posture.local_accounts and cluster.key in self._exempt_until:
+            seen += await self._withdrawn_exemption(cluster)
         return tuple(seen)
+
+    async def _withdrawn_exemption(self, cluster: ClusterId) -> tuple[Evidence, ...]:
+        """End the exemption of an opening that was refused: nothing is open, so the policy is in force again."""
+        try:
+            return await persist(self._ports.clock, self._timeouts.look, lambda: self._end_exemption(cluster))
+        except AksEntraError as error:
+            problem = (
+                f"the exemption from the deny policy stays until {self._exempt_until[cluster.key]}: {error.message}"
+            )
+            return (DenyPolicySeen(at=checks.stamp(self._ports.clock), assignment="", problem=problem),)
 
 
 def _nothing_to_close(cluster: ClusterId) -> Verdict:

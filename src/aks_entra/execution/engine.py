@@ -129,10 +129,14 @@ class Engine:
 
     async def ask_again(self, job: Job, step: Step, posture: Posture) -> None:
         """Check again, before a write, what could bar a way in or a way back, and that the cluster is still ours."""
+        await self.ask_ways_again(job, step, posture)
+        await self.still_ours(job.plan.cluster)
+
+    async def ask_ways_again(self, job: Job, step: Step, posture: Posture) -> None:
+        """Check again, before a write, what could bar a way in or a way back. The caller asks the fence afterwards."""
         if not job.plan.restores:
             reading = self._readings.of(job.plan.cluster)
             await preconditions.require(self.ports, job.plan, step, posture, job.skips, reading=reading)
-        await self.still_ours(job.plan.cluster)
 
     async def is_member(self, group: str, principal: str, token: str) -> bool | None:
         """Ask for a membership, as a proof of sign-in does. Clusters share an answer that is younger than the token."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aks_entra.core.cluster import ClusterId
-from aks_entra.core.deny_policy import how_to_exempt
+from aks_entra.core.deny_policy import how_to_exempt_from_others
 from aks_entra.errors import Refused, Rejected
 from aks_entra.ports.migration import ControlPlane
 from aks_entra.ports.operations import Operation
@@ -25,8 +25,11 @@ async def past_policy(
     write: Callable[[], Awaitable[Operation]],
     *,
     released: bool,
+    until: str = "",
 ) -> Operation:
     """Send a write that turns local accounts on. `released`: our own assignment was removed, or exempts the cluster.
+
+    `until` (ISO 8601): when they will be turned off again. Empty: nobody plans that.
 
     Raises:
         Refused: an assignment of others denies it. The remedy exempts the cluster from it.
@@ -42,7 +45,8 @@ async def past_policy(
             names = ", ".join(dict.fromkeys(f"{one.name} on {one.scope}" for one in others))
             raise Refused(
                 f"{error.message}: policy assignment {names} denies it, and is not ours to exempt from",
-                remedy=f"ask its owner, or exempt the cluster: `{how_to_exempt(cluster, others[0].assignment)}`",
+                remedy=f"ask its owner, or exempt the cluster: "
+                f"`{how_to_exempt_from_others(cluster, others[0].assignment, until)}`",
                 code=error.code,
                 correlation_id=error.correlation_id,
             ) from error

@@ -209,12 +209,12 @@ def _not_a_mapping(value: Any, where: Path, model: type[BaseModel]) -> Mistake:
 def _known(where: Path, within: type[BaseModel] | None, model: type[BaseModel]) -> str:
     """Say which key was probably meant, and which keys are allowed."""
     allowed = list(_fields(within)) if within else []
-    meant = _meant(where, model)
-    if meant != where:
-        return f"did you mean `{meant[-1]}`? Allowed here: {_or(allowed)}"
     key = str(where[-1])
     other = _OTHER_NAMES.get(_plain(key), key)
-    elsewhere = next((place for name, place in _places(model) if name == other and place), "")
+    elsewhere = min((place for name, place in _places(model) if name == other and place), key=len, default="")
+    meant = _meant(where, model)
+    if meant != where and not (key == other and elsewhere):
+        return f"did you mean `{meant[-1]}`? Allowed here: {_or(allowed)}"
     if elsewhere:
         return f"`{other}` belongs under `{elsewhere}`. Allowed here: {_or(allowed)}"
     return f"remove it, or use one of {_or(allowed)}"

@@ -142,6 +142,12 @@ def _doors(doors: dict[str, DoorTarget]) -> dict[str, DoorTarget]:
     return doors
 
 
+def _unit(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise Mistake("has no unit", "write 45m, 2h, 7d or 1d12h", value=str(value))
+    return value
+
+
 def _span(text: str) -> str:
     try:
         found = span(text)
@@ -214,7 +220,7 @@ Doors = Annotated[
 Variable = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_variable)]
 WorkQueue = Annotated[str, Field(max_length=100), AfterValidator(_work_queue)]
 Principals = Annotated[tuple[Principal, ...], Field(max_length=MAX_FIRST_MEMBERS)]
-Span = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(_span)]
+Span = Annotated[str, BeforeValidator(_unit), Field(min_length=1, max_length=40), AfterValidator(_span)]
 ClockTime = Annotated[str, Field(max_length=40), AfterValidator(_clock)]
 Day = Annotated[str, Field(max_length=40), AfterValidator(_day), Field(json_schema_extra={"enum": list(DAYS)})]
 TimeZone = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_zone)]

@@ -57,21 +57,34 @@ def read_audit_logs(sources: Iterable[str], since: datetime, now: datetime) -> d
     """Who will break, by cluster, from files named `FILE` or `resource-group/name=FILE`.
 
     Keys are `ClusterId.key`, `resource-group/name` in lower case as given, or empty where the log names no cluster.
-    Raises Refused when a file cannot be read, or is no audit log.
+    If a file is named for a cluster, its entries of other clusters are left out.
+    Raises Refused when a file cannot be read, is no audit log, or has no entry of its cluster, and when no entry of all
+    files is recent enough.
     """
     calls: dict[str, list[Call]] = {}
     reading = _Reading(since=since, now=now)
+    newest = ""
     for source in sources:
         named = None if Path(source).is_file() else _NAMED.match(source)
         path = Path(named["file"] if named else source)
-        found = False
+        found, other = False, ""
         for call in _calls(path, reading):
+            if named and not _is_of(call.cluster, named["cluster"]):
+                other = call.cluster
+                continue
             found = True
+            newest = max(newest, call.at)
             cluster = named["cluster"].casefold() if named else call.cluster
             if call.at >= stamp(since):
                 calls.setdefault(cluster, []).append(call)
+        if not found and named and other:
+            text = f"{path}: no audited request of {named['cluster']} is in it, but some of {other}"
+            raise Refused(text, remedy="name the cluster that the log is about, or leave its name out")
         if not found:
             raise Refused(f"{path}: no audited request is in it", remedy=_REMEDY)
+    if newest and not calls:
+        text = f"`--audit-log`: the newest audited request is of {newest}, and those before {stamp(since)} do not count"
+        raise Refused(text, remedy="export the log of the last days, or let more of them count with `--audit-days`")
     weighed = {cluster: who_breaks(several) for cluster, several in calls.items()}
     return {
         cluster: replace(one, complete=one.complete and not reading.damaged)
@@ -80,11 +93,21 @@ def read_audit_logs(sources: Iterable[str], since: datetime, now: datetime) -> d
     }
 
 
+def _is_of(cluster: str, name: str) -> bool:
+    """Whether an entry is of the cluster that a person named (`resource-group/name`). One that names none is."""
+    group, _, its = name.casefold().partition("/")
+    mine = f"/resourcegroups/{group}/providers/microsoft.containerservice/managedclusters/{its}"
+    return not cluster or cluster.endswith(mine)
+
+
 def _calls(path: Path, reading: _Reading) -> Iterator[Call]:
     try:
         with _opened(path) as file:
             for row in _rows(file, path):
                 yield from _calls_of(row, path, reading)
+    except FileNotFoundError as error:
+        remedy = "check its name; a cluster is named before it, as `resource-group/name=FILE`"
+        raise Refused(f"{path}: there is no such file", remedy=remedy) from error
     except (OSError, EOFError) as error:
         why = getattr(error, "strerror", None) or error
         raise Refused(f"{path}: cannot be read: {why}", remedy=_REMEDY) from error

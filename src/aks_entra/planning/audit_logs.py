@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from aks_entra.bounded_gather import bounded_gather
 from aks_entra.core.cluster import ClusterId, Identity, Posture
 from aks_entra.core.preflight.audit_callers import AuditLog
+from aks_entra.core.rollout.own_calls import OwnCall
 from aks_entra.core.rollout.owners import Owner, namespaces_of, owner_in_tags
 from aks_entra.core.rollout.quiet import LEAD, Heard, Listened
 from aks_entra.errors import AksEntraError, Refused
 from aks_entra.ports.migration import AuditTrail, Ports
 from aks_entra.retry import persist
+
+OwnCalls: TypeAlias = Callable[[Collection[ClusterId]], Awaitable[Mapping[str, tuple[OwnCall, ...]]]]
+"""Returns what was recorded of this program's own calls to clusters, by `ClusterId.key`."""
 
 PAGE: Final = 50
 """Clusters of one query. One whose answer is cut short is asked again in halves."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,15 +20,17 @@ from aks_entra.core.planning.prover import Prover
 from aks_entra.core.planning.rollout import Stage, hooks_of
 from aks_entra.core.preflight import Facts, Skip, skip_refused
 from aks_entra.core.preflight.audit_callers import AuditedCallers
+from aks_entra.core.rollout.own_calls import OwnCall
 from aks_entra.core.steps import RotateCertificates
 from aks_entra.core.target import RotationPolicy, Target
 from aks_entra.errors import Refused
 from aks_entra.planning.admin_groups import resolve_groups
+from aks_entra.planning.audit_logs import OwnCalls
 from aks_entra.planning.fleet_reader import FleetReader, Progress
 from aks_entra.planning.group_drift import drifts
 from aks_entra.planning.hubs import hubs_seen
 from aks_entra.planning.parts import Elsewhere, plan_parts, provers_of
-from aks_entra.planning.preflight_facts import around, denials_of, with_linked_rights
+from aks_entra.planning.preflight_facts import around, denials_of, with_linked_rights, without_own_calls
 from aks_entra.planning.reader import needed_actions
 from aks_entra.planning.selection import OnNote, Selection, select
 from aks_entra.planning.unreadable_cluster import PlanOfUnreadable
@@ -45,10 +47,10 @@ async def plan_fleet(
     records: tuple[Record, ...],
     *,
     on_progress: Progress | None = None,
-    concurrency: int = 20,
     callers: Mapping[str, AuditedCallers] | None = None,
     on_note: OnNote | None = None,
     elsewhere: Elsewhere | None = None,
+    own_calls: OwnCalls | None = None,
 ) -> FleetPlan:
     """Read everything that a plan depends on, and decide.
 
@@ -56,7 +58,8 @@ async def plan_fleet(
     prover of this session. What it could not plan is refused, with the reason.
 
     `callers` holds what exported audit logs say, under the cluster's key or `resource-group/name`. The key "" is for a
-    log that names no cluster, in a fleet of one. Log Analytics is asked for the other clusters.
+    log that names no cluster, in a fleet of one. Log Analytics is asked for the other clusters. `own_calls` says which
+    calls in these logs this program made itself; without it, nobody recorded any.
 
     Raises:
         Refused: The fleet cannot be planned. The error names the field of the fleet file.
@@ -64,13 +67,14 @@ async def plan_fleet(
     for skip in fleet.skip_rules:
         if why := skip_refused(skip):
             raise Refused(why, field="skip_rules", remedy="see docs/reference/preflight.md")
-    reader = FleetReader(ports, records, concurrency, on_progress)
+    reader = FleetReader(ports, records, _SIDE_BY_SIDE, on_progress)
     runner = await ports.callers.runner()
     wanted = Selection(selectors=fleet.selectors, excluded=fleet.excluded, on_note=on_note)
     postures = await select(ports.arm, reader, wanted)
     if not postures:
+        out = ", or `exclude` leaves out all of them" if fleet.excluded else ""
         raise Refused(
-            "there is no cluster that this identity may read",
+            f"there is no cluster that this identity may read{out}",
             field="clusters",
             remedy="name a subscription with clusters, and check the right "
             "Microsoft.ContainerService/managedClusters/read: without it Azure lists no cluster",
@@ -120,6 +124,7 @@ async def plan_fleet(
         read=fleet.read,
         windows_unasked=_windows_unasked(stages, len(here)),
         after=hooks_of(stages, fleet.after),
+        own_calls=_once(reader, own_calls, (one.cluster for one in here)),
     )
     plans = await reader.each(
         here,
@@ -161,22 +166,32 @@ def _all_plans(
 
 
 async def plan_again(
-    ports: Ports, plan: FleetPlan, changes: Mapping[ClusterId, tuple[str, ...]], records: tuple[Record, ...]
+    ports: Ports,
+    plan: FleetPlan,
+    changes: Mapping[ClusterId, tuple[str, ...]],
+    records: tuple[Record, ...],
+    *,
+    own_calls: OwnCalls | None = None,
 ) -> FleetPlan:
     """Plan the clusters that changed again, towards the same target. The other clusters keep their plans.
 
     Exported audit logs are not available any more, so callers come from Log Analytics. Raises the four errors.
     """
-    plans = await _plans_anew(ports, plan, tuple(changes), records)
+    plans = await _plans_anew(ports, plan, tuple(changes), records, own_calls)
     found = tuple(Change(cluster=str(cluster), differences=differences) for cluster, differences in changes.items())
     return plan.planned_again(plans, found, at=checks.stamp(ports.clock))
 
 
 async def plan_rotations(
-    ports: Ports, plan: FleetPlan, owing: tuple[ClusterId, ...], records: tuple[Record, ...]
+    ports: Ports,
+    plan: FleetPlan,
+    owing: tuple[ClusterId, ...],
+    records: tuple[Record, ...],
+    *,
+    own_calls: OwnCalls | None = None,
 ) -> FleetPlan:
     """Plan the second part of a plan: the rotations that the first part left owed. Raises the four errors."""
-    plans = await _plans_anew(ports, plan, owing, records, rotation=RotationPolicy.AT_ONCE)
+    plans = await _plans_anew(ports, plan, owing, records, own_calls, rotation=RotationPolicy.AT_ONCE)
     return plan.rotations(plans, at=checks.stamp(ports.clock))
 
 
@@ -185,11 +200,13 @@ async def _plans_anew(
     plan: FleetPlan,
     clusters: tuple[ClusterId, ...],
     records: tuple[Record, ...],
+    own_calls: OwnCalls | None,
     rotation: RotationPolicy | None = None,
 ) -> tuple[ClusterPlan, ...]:
     """Plan clusters from their present state towards their targets. Groups that now exist are named by their ids."""
     reader = FleetReader(ports, records, _SIDE_BY_SIDE, None)
     runner, prover = await ports.callers.runner(), await ports.callers.prover()
+    own_calls = _once(reader, own_calls, clusters)
 
     async def of(before: ClusterPlan) -> ClusterPlan:
         posture = await reader.patiently(lambda: ports.arm.cluster(before.cluster))
@@ -207,6 +224,7 @@ async def _plans_anew(
             read=_read_as(before),
             windows_unasked=_windows_unasked(plan.stages, len(clusters)),
             after=hooks_of(plan.stages, plan.after),
+            own_calls=own_calls,
         )
         wanted = replace(before.target, admin_groups=groups, rotation=rotation or before.target.rotation)
         planned = before.rotation_planned if rotation is None else ""
@@ -226,6 +244,11 @@ def _audited(callers: Mapping[str, AuditedCallers], postures: tuple[Posture, ...
     if unknown:
         raise Refused(
             f"`--audit-log`: the fleet has no cluster {unknown[0]}", remedy="name it as `resource-group/name=FILE`"
+        )
+    if callers and not names & callers.keys() and "" not in callers:
+        raise Refused(
+            f"`--audit-log`: it is about {min(callers)}, and about no cluster of the fleet",
+            remedy="give the log of a cluster of the fleet",
         )
     if "" not in callers:
         return callers
@@ -256,6 +279,19 @@ class _Asked:
     read: ReadAs
     windows_unasked: Mapping[str, str]  # why the maintenance windows of a cluster (by key) are not read
     after: Mapping[str, tuple[Hook, ...]]  # the hooks of a cluster (by key)
+    own_calls: OwnCalls | None
+
+
+def _once(reader: FleetReader, own_calls: OwnCalls | None, clusters: Iterable[ClusterId]) -> OwnCalls | None:
+    """Return what reads the records of all these clusters once, when the first of them needs its own."""
+    if own_calls is None:
+        return None
+    all_of_them = tuple(clusters)
+
+    async def read(_: Collection[ClusterId]) -> Mapping[str, tuple[OwnCall, ...]]:
+        return await reader.once("own calls", "", lambda: own_calls(all_of_them))
+
+    return read
 
 
 def _windows_unasked(stages: tuple[Stage, ...], count: int) -> dict[str, str]:
@@ -317,8 +353,16 @@ async def _plan(ports: Ports, reader: FleetReader, posture: Posture, target: Tar
         read = ReadAs.PROVER if refused else asked.read
         unasked = asked.windows_unasked.get(cluster.key, "")
         facts = await around(
-            ports, reader, posture, steps, facts, audit_days=asked.audit_days, read=read, windows_unasked=unasked
+            ports,
+            reader,
+            posture,
+            steps,
+            facts,
+            audit_days=asked.audit_days,
+            read=read,
+            windows_unasked=unasked,
         )
+        facts = await without_own_calls(reader, cluster, facts, asked.own_calls)
     if any(isinstance(step, RotateCertificates) for step in steps) and not posture.stopped:
         facts = replace(facts, hubs=await hubs_seen(ports, reader, posture, asked.after[cluster.key]))
     if (steps or target.doors) and not posture.stopped:

@@ -18,8 +18,10 @@ from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.planning.fleet import ReadAs
 from aks_entra.core.preflight import ConditionalAccessPolicy, Denial, Facts, Home, Quota, Subnet, Tools, Writer
 from aks_entra.core.preflight.audit_callers import AuditedCallers
+from aks_entra.core.rollout.own_calls import OwnCall, without_own
 from aks_entra.core.steps import AssignDenyPolicy, DisableLocalAccounts, RotateCertificates, Step
 from aks_entra.errors import AksEntraError, Refused
+from aks_entra.planning.audit_logs import OwnCalls
 from aks_entra.planning.person_sign_in import person_sign_in
 from aks_entra.planning.reader import Reading
 from aks_entra.planning.workloads import workloads_of
@@ -88,9 +90,23 @@ async def around(
         inside=seen.inside,
         outside_because=seen.because,
         admin_credential_read=seen.handed_out,
+        admin_read=seen.admin_read,
         callers=callers,
         callers_unread=unread,
     )
+
+
+async def without_own_calls(reader: Reading, cluster: ClusterId, facts: Facts, own_calls: OwnCalls | None) -> Facts:
+    """Return the facts with this program's own calls apart from the callers, those of this plan included.
+
+    Records that cannot be read account for no call.
+    """
+    if facts.callers is None or not facts.callers.claimed:
+        return facts
+    found = await reader.known(lambda: own_calls((cluster,))) if own_calls else None
+    recorded: tuple[OwnCall, ...] = (found or {}).get(cluster.key, ())
+    read = (facts.admin_read,) if facts.admin_read else ()
+    return replace(facts, callers=without_own(facts.callers, (*recorded, *read)))
 
 
 async def _windows(

@@ -20,6 +20,7 @@ OnNote: TypeAlias = Callable[[str], None]
 """Called with how the clusters of many subscriptions were found."""
 
 _NOT_FOUND: Final = 404
+_FORBIDDEN: Final = 403
 _AT_ONCE: Final = 20  # subscriptions that are listed at the same time
 _SEE: Final = (
     "see what there is: `aks-entra inventory`; without Microsoft.ContainerService/managedClusters/read Azure lists none"
@@ -61,27 +62,49 @@ class _Listing:
         self._arm = arm
         self._reading = reading
         self._wanted = wanted
+        self._excluded: tuple[Selector, ...] = ()  # each with the id of its subscription
+        self._partial = False  # whether clusters are missing that could not be listed
 
     async def chosen(self) -> tuple[Posture, ...]:
         """Return what `select` returns."""
         wanted, on_problem = self._wanted, self._wanted.on_problem
-        excluded = await asyncio.gather(*(self._resolved(at) for at in range(len(wanted.excluded))))
+        self._excluded = tuple(await asyncio.gather(*(self._resolved(at) for at in range(len(wanted.excluded)))))
         ids = await asyncio.gather(*(self._subscription(at) for at in range(len(wanted.selectors))))
         found = await asyncio.gather(*(self._chosen(at, ids) for at in range(len(ids))))
         problems = [one for one in (*ids, *found) if isinstance(one, AksEntraError)]
         if problems and (on_problem is None or not any(isinstance(one, tuple) for one in found)):
             raise problems[0]
         for problem in {str(one): one for one in problems}.values():
-            if on_problem is not None:
-                on_problem(problem)
+            self._tell(problem)
         chosen = {one.cluster.key: one for there in found if isinstance(there, tuple) for one in there}
-        for at, selector in enumerate(excluded):
+        kept = dict(chosen)
+        for at, selector in enumerate(self._excluded):
             out = [key for key, posture in chosen.items() if _selects(selector, posture)]
-            if not out and (selector.name or selector.resource_group):
-                raise _nothing_to_exclude(at, selector)
+            if not out and not self._partial:
+                await self._excludes_nothing(at, selector)
             for key in out:
-                del chosen[key]
-        return tuple(chosen[key] for key in sorted(chosen))
+                kept.pop(key, None)
+        return tuple(kept[key] for key in sorted(kept))
+
+    async def _excludes_nothing(self, at: int, selector: Selector) -> None:
+        """Say that an exclusion excludes nothing. Raises if it is a mistake that would let clusters in.
+
+        Tags and subscriptions may select clusters that do not exist yet, so a subscription has to exist. One that this
+        identity may not read has no clusters for it.
+        """
+        if selector.name or selector.resource_group:
+            raise _nothing_to_exclude(at, selector)
+        if selector.subscription:
+            try:
+                await self._arm.subscription_id(selector.subscription)
+            except AksEntraError as error:
+                if error.status != _FORBIDDEN:
+                    error.field = error.field or f"exclude[{at}].subscription"
+                    raise
+        tags = ", ".join(f"{name}={value}" for name, value in selector.tags)
+        has = f"has {tags}" if tags else "is there"
+        place = f" in subscription {selector.subscription}" if selector.subscription else ""
+        self._note(f"exclude[{at}] leaves out nothing: no cluster of the fleet{place} {has}")
 
     async def _resolved(self, at: int) -> Selector:
         """Return a selector that excludes clusters, with the id of its subscription. Raises if that is not known."""
@@ -156,10 +179,18 @@ class _Listing:
             known = await self._reading.once("resource graph", group or "", pages)
         except AksEntraError as error:
             return await self._one_by_one(selector, error)
+        if not known and group is not None:
+            await self._arm.subscription_ids(group)  # Resource Graph shows nothing where nothing may be read
         if not self._wanted.fresh:
-            self._note(f"the clusters of {selector.place} are shown as Azure Resource Graph knows them: minutes old")
+            self._note(
+                f"the clusters of {selector.place} are shown as Azure Resource Graph knows them: minutes old, and only "
+                "those that this identity may read"
+            )
             return known
-        return await self._all({posture.cluster.subscription_id.lower() for posture in known})
+        whole = {one.subscription for one in self._excluded if _whole_subscription(one)}
+        return await self._all({posture.cluster.subscription_id.lower() for posture in known} - whole) + tuple(
+            posture for posture in known if posture.cluster.subscription_id.lower() in whole
+        )
 
     async def _one_by_one(self, selector: Selector, error: AksEntraError) -> tuple[Posture, ...]:
         """List every subscription that can be seen, because Resource Graph cannot be asked."""
@@ -180,14 +211,22 @@ class _Listing:
             except AksEntraError as error:
                 return error
 
-        found = await bounded_gather(one, tuple(sorted(subscriptions)), at_once=_AT_ONCE)
+        ids = tuple(sorted(subscriptions))
+        found = await bounded_gather(one, ids, at_once=_AT_ONCE)
         problems = [it for it in found if isinstance(it, AksEntraError)]
+        if problems and self._wanted.on_problem is None and isinstance(problems[0], Refused):
+            out = f"leave it out: `exclude: [{{subscription: {ids[found.index(problems[0])]}}}]`"
+            problems[0].remedy = f"{problems[0].remedy}; or {out}" if problems[0].remedy else out
         if problems and (self._wanted.on_problem is None or len(problems) == len(found)):
             raise problems[0]
         for problem in problems:
-            if self._wanted.on_problem is not None:
-                self._wanted.on_problem(problem)
+            self._tell(problem)
         return tuple(posture for it in found if isinstance(it, tuple) for posture in it)
+
+    def _tell(self, problem: AksEntraError) -> None:
+        self._partial = True
+        if self._wanted.on_problem is not None:
+            self._wanted.on_problem(problem)
 
     def _note(self, text: str) -> None:
         if self._wanted.on_note is not None:
@@ -198,6 +237,11 @@ def _selects(selector: Selector, posture: Posture) -> bool:
     """Whether a selector that excludes clusters selects this one. Without a subscription it counts everywhere."""
     there = not selector.subscription or same_id(selector.subscription, posture.cluster.subscription_id)
     return there and selector.matches(posture)
+
+
+def _whole_subscription(selector: Selector) -> bool:
+    """Whether a selector that excludes clusters excludes all of a subscription."""
+    return bool(selector.subscription) and not (selector.resource_group or selector.name or selector.tags)
 
 
 def _at_field(error: AksEntraError, at: int, selector: Selector) -> AksEntraError:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from aks_entra.core.cluster import Identity, Posture
+from aks_entra.core.durations import stamp
+from aks_entra.core.evidence.admin_reads import AdminRead
 from aks_entra.core.evidence.observations import AdminCredentialRefused
 from aks_entra.core.planning.fleet import ReadAs
 from aks_entra.core.preflight import Inside
@@ -23,11 +25,15 @@ _REFUSED: Final = frozenset({401, 403})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What was read. `because` says why it could not be read. `handed_out`: Azure handed out the admin credential."""
+    """What was read. `because` says why it could not be read. `handed_out`: Azure handed out the admin credential.
+
+    `admin_read`: what was called with the admin credential. None: nothing, or nobody knows how much.
+    """
 
     inside: Inside | None
     because: str = ""
     handed_out: bool = False
+    admin_read: AdminRead | None = None
 
 
 async def workloads_of(ports: Ports, posture: Posture, read: ReadAs, *, unreachable: str = "") -> Seen:
@@ -66,10 +72,17 @@ async def _as_admin(ports: Ports, posture: Posture) -> Seen:
             if isinstance(answer, AdminCredentialRefused):
                 return Seen(inside=None, because=answer.message)
             handed_out = True
-        inside = await persist(ports.clock, REACH, lambda: ports.kubernetes.inside(posture, as_admin=True))
-        return Seen(inside=inside, handed_out=handed_out)
+        inside, read = await persist(ports.clock, REACH, lambda: _inside_as_admin(ports, posture))
+        return Seen(inside=inside, handed_out=handed_out, admin_read=read)
     except AksEntraError as error:
         return Seen(inside=None, because=f"with the admin credential: {error.message}", handed_out=handed_out)
     finally:
         if not held:
             ports.vault.forget(posture.cluster)
+
+
+async def _inside_as_admin(ports: Ports, posture: Posture) -> tuple[Inside, AdminRead]:
+    """Read with the admin credential. An attempt that failed is not counted: how far it came is unknown."""
+    at = stamp(ports.clock.now())
+    inside = await ports.kubernetes.inside(posture, as_admin=True)
+    return inside, AdminRead(at=at, until=stamp(ports.clock.now()), requests=inside.requests)

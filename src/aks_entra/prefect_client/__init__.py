@@ -65,6 +65,7 @@ from aks_entra.prefect_client.notifications import switched_off as switched_off_
 from aks_entra.prefect_client.notifications import wanted as wanted_notifications
 from aks_entra.prefect_client.overview import Waiting, waiting
 from aks_entra.prefect_client.part_runs import plan_elsewhere
+from aks_entra.prefect_client.progress import all_reached
 from aks_entra.prefect_client.record_store import has_records_only_at_prefect, import_from_prefect
 from aks_entra.prefect_client.retention import prunable
 from aks_entra.prefect_client.run_end import await_end
@@ -81,7 +82,7 @@ from aks_entra.prefect_client.scheduled_sweeps import EndNotScheduled
 from aks_entra.prefect_client.schedules import overdue_schedules
 from aks_entra.prefect_client.signed_approvals import count_stored, requester_of, store_signed
 from aks_entra.prefect_client.skips import is_cancelled, member_of, retry, skip, stop, stop_batches
-from aks_entra.prefect_client.stored_tries import recorded_tries
+from aks_entra.prefect_client.stored_calls import recorded_calls
 
 __all__ = [
     "END_ACCESS",
@@ -96,6 +97,7 @@ __all__ = [
     "Snapshot",
     "StoredVerdicts",
     "Waiting",
+    "all_reached",
     "announce_grant",
     "announce_opening",
     "apply_deployment",
@@ -136,7 +138,7 @@ __all__ = [
     "plan_elsewhere",
     "pools_without_worker",
     "prunable",
-    "recorded_tries",
+    "recorded_calls",
     "records",
     "report_of",
     "request",

@@ -27,7 +27,7 @@ def question(ask: Ask, findings: Sequence[Finding], late: Sequence[Overdue] = ()
     return (
         f"{strong(ask.principal.called)} ({for_markdown(ask.principal.kind)}) asks for {strong(ask.role)} on {where}, "
         f"until {until}.\n\n"
-        f"Asked by: {for_markdown(ask.requested_by) or 'not said'} · reason: {for_markdown(ask.reason)}\n\n"
+        f"Asked by: {for_markdown(ask.asked_by) or 'not said'} · reason: {for_markdown(ask.reason)}\n\n"
         f"{_listed(findings)}{_unended(late)}"
     )
 

@@ -10,7 +10,7 @@ import itertools
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -38,15 +38,17 @@ from aks_entra.core.planning.signed_approval import Count
 from aks_entra.core.planning.signed_request import SignedRequest
 from aks_entra.documents import dump_signed_approval, dump_signed_request, load_signed_request
 from aks_entra.errors import Refused
+from aks_entra.host import entra_key_file
 from aks_entra.prefect_client import artifacts, events, migration_records, names, pages
 from aks_entra.prefect_client.decisions import Question, answers_of
 from aks_entra.prefect_client.flow_run_list import all_runs
 from aks_entra.prefect_client.liveness import register, unregister
 from aks_entra.prefect_client.run_log import tell
 from aks_entra.prefect_client.waiting import NO_ERROR
+from aks_entra.settings import Settings
 from aks_entra.text.markdown import for_markdown
 from aks_entra.text.safe import visible
-from aks_entra.typed_text import one_line
+from aks_entra.typed_text import LONGEST_APPROVER, LONGEST_REASON, LONGEST_TICKET, one_line
 
 _SAID = r"\S"
 _REQUEST: Final = "aks-entra-request"
@@ -98,7 +100,7 @@ def form(
             ),
         ),
         "approver": (
-            Annotated[str, Field(pattern=_SAID, max_length=200)],
+            Annotated[str, Field(pattern=_SAID, max_length=LONGEST_APPROVER)],
             Field(
                 description="Who decides. The signatures prove who it was."
                 if signed
@@ -106,11 +108,11 @@ def form(
             ),
         ),
         "reason": (
-            Annotated[str, Field(pattern=_SAID, max_length=500)],
+            Annotated[str, Field(pattern=_SAID, max_length=LONGEST_REASON)],
             Field(description="Why you decide so."),
         ),
         "ticket": (
-            Annotated[str, Field(pattern=_SAID if ticket else None, max_length=100)],
+            Annotated[str, Field(pattern=_SAID if ticket else None, max_length=LONGEST_TICKET)],
             Field(description="The change ticket.")
             if ticket
             else Field(default="", description="The change ticket, if there is one."),
@@ -166,7 +168,7 @@ async def ask_anew(
         try:
             await unregister()
             page = f"**The last answer did not open the gate: {for_markdown(missing)}.**\n\n" if missing else ""
-            how = pages.how_to_sign(str(artifacts.own_flow_run()), asked.plan) if signatures else ""
+            how = _how_to_sign(asked.plan) if signatures else ""
             text = f"{page}{how}{question()}"
             asking = form(asked.plan, text, ticket=ticket, signed=signatures is not None, request=request)
             answer = await _suspend(asking, pause, asked.plan, about, instead_of)
@@ -209,6 +211,13 @@ async def ask_anew(
         tell(_words_of_decision(decision))
         return decision
     raise AssertionError  # pragma: no cover - count() never ends
+
+
+def _how_to_sign(plan: str) -> str:
+    old = entra_key_file.warning(Settings(), datetime.now(UTC))
+    if old:
+        tell(old)
+    return pages.how_to_sign(str(artifacts.own_flow_run()), plan, old)
 
 
 def what_is_missing(found: Count, code: str) -> str:

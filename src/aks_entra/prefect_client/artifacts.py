@@ -2,7 +2,7 @@
 
 Each has a key, and the newest one under a key counts. Nothing is overwritten, so that a later reader sees what was
 known at which time. With AKS_ENTRA_RECORDS, what `kept_records` names is stored there first, and read from there; the
-artifact at Prefect's server is its view for people. Everything else is an artifact alone.
+artifact at Prefect's server is its view for people, if it has one. Everything else is an artifact alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from aks_entra.documents import pack
 from aks_entra.prefect_client import artifact_requests
 from aks_entra.prefect_client.artifact_requests import OURS, Stored, of_runs
 from aks_entra.prefect_client.coalesced import CoalescedRequests
-from aks_entra.prefect_client.kept_records import is_kept
+from aks_entra.prefect_client.kept_records import has_view, is_kept
 from aks_entra.prefect_client.record_store import KeptRecords, kept_records
 from aks_entra.text.safe import for_storage
 
@@ -52,6 +52,8 @@ async def _put(key: str, packed: str, *, kind: str, page: str) -> None:
     kept = await _kept(key)
     if kept is not None:
         await kept.store.append(key, packed, kind=kind, flow_run=current_flow_run())
+        if not has_view(key):
+            return
     async with get_client() as client:
         await artifact_requests.create(client, key, packed, kind=kind, page=page, flow_run=current_flow_run())
 

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
+from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.events.schemas.events import Event, Resource
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from aks_entra import documents
 from aks_entra.core.cluster import ClusterId
@@ -31,6 +33,7 @@ from aks_entra.text.safe import for_log, for_message
 
 TAG: Final = "aks-entra-hook"
 """The tag of the runs that hooks start. They have no tag of the plan, because they are not batches of it."""
+_CONFLICT: Final = 409
 STEP: Final = "after-rotation"
 """Under this word the results of a cluster's hooks are stored beside the evidence of its steps."""
 
@@ -79,18 +82,21 @@ async def run_deployment(place: int, hook: RunDeployment, known: Mapping[str, st
         if found is None:
             raise _no_deployment(client, hook)
         for attempt in count(1):
-            run = await client.create_flow_run_from_deployment(
-                found.id,
-                parameters=parameters,
-                tags=[TAG],
-                idempotency_key=f"{STEP} {known['plan']} {known['cluster'].lower()} {place} {attempt}",
-            )
+            key = f"{STEP} {known['plan']} {known['cluster'].lower()} {place} {attempt}"
+            run = await _started(client, found.id, hook, parameters, key)
             if run.state is None or not run.state.is_final() or run.state.is_completed():
                 break
         page = names.run_page(run.id)
         if not hook.wait:
             return HookEnd(status=HookStatus.DONE, detail=f"started run {run.name}: {page}")
-        ended = await _await_end(client, run, hook.timeout)
+        try:
+            ended = await _await_end(client, run, hook.timeout)
+        except ObjectNotFound as gone:
+            raise Refused(
+                f"run {run.name} was deleted at Prefect's server, so it is unknown how it ended",
+                remedy="`aks-entra migrate --resume` starts another run",
+                code="RunDeleted",
+            ) from gone
     state = ended.state
     if state is None or not state.is_final():
         detail = f"run {run.name} has not ended in time (it is {state.name if state else 'unknown'}): {page}"
@@ -116,6 +122,25 @@ async def emit(hook: EmitEvent, cluster: ClusterId, known: Mapping[str, str]) ->
     async with get_client() as client:
         await events.send(client, happened)
     return HookEnd(status=HookStatus.DONE, detail=f"event {hook.event} was sent")
+
+
+async def _started(
+    client: PrefectClient, deployment: UUID, hook: RunDeployment, parameters: dict[str, Any], key: str
+) -> FlowRun:
+    """Start a run, or return the one that was started with this key. Refused if its parameters are not those wanted."""
+    try:
+        return await client.create_flow_run_from_deployment(
+            deployment, parameters=parameters, tags=[TAG], idempotency_key=key
+        )
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code != _CONFLICT:
+            raise
+        detail = str(error.response.json().get("detail") or "").removeprefix("Error creating flow run: ")
+        raise Refused(
+            f"the deployment {hook.deployment} does not take these parameters: {for_log(detail)}",
+            remedy="correct `parameters` of the hook and plan again",
+            code="BadParameters",
+        ) from error
 
 
 async def _await_end(client: PrefectClient, run: FlowRun, timeout: int) -> FlowRun:  # noqa: ASYNC109 - it returns then

@@ -59,10 +59,21 @@ LIVE: Final = frozenset(
 )
 """The beginnings of the keys of what living runs tell each other, and of pages for people: only Prefect has them."""
 
+WITHOUT_VIEW: Final = frozenset({"baseline", "evidence"})
+"""The beginnings of the keys of records that have no page for people: with a store, Prefect has no artifact of them.
+
+A migration writes six of them for each cluster.
+"""
+
 
 def is_kept(key: str) -> bool:
     """Return whether the store keeps what is under a key, or under all keys that begin with it."""
     return beginning_of(key) in KEPT
+
+
+def has_view(key: str) -> bool:
+    """Return whether Prefect shows what the store keeps under a key."""
+    return beginning_of(key) not in WITHOUT_VIEW
 
 
 def beginning_of(key: str) -> str:

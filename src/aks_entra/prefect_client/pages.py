@@ -109,12 +109,13 @@ def approval_page(approval: Approval) -> str:
     )
 
 
-def how_to_sign(run: str, digest: str) -> str:
-    """Say how to sign the approval of a run's gate. It stands before the page of the gate."""
+def how_to_sign(run: str, digest: str, warning: str = "") -> str:
+    """Say how to sign the approval of a run's gate, and why that may not count. It is above the page of the gate."""
     here = f"aks-entra approve {run[:8]} --plan {short(digest)} --reason …"
+    first = f"**{for_markdown(warning)}.**\n\n" if warning else ""
     return (
-        f"People sign this approval at Microsoft Entra ID: {code(here)}. To decide in this form, get the approval code "
-        f"first: {code(f'aks-entra sign {run[:8]} --reason …')}.\n\n"
+        f"{first}People sign this approval at Microsoft Entra ID: {code(here)}. To decide in this form, get the "
+        f"approval code first: {code(f'aks-entra sign {run[:8]} --reason …')}.\n\n"
     )
 
 
@@ -185,10 +186,12 @@ def report_rows(report: FleetReport) -> list[dict[str, object]]:
 
 
 def inventory_rows(rows: tuple[Row, ...]) -> list[dict[str, object]]:
-    """Return an inventory as rows of a Prefect table."""
+    """Return an inventory as rows of a Prefect table, with the subscription if there are several."""
+    several = len({row.posture.cluster.subscription_id.lower() for row in rows}) > 1
     return [
         cells(
             {
+                **({"subscription": row.posture.cluster.subscription_id} if several else {}),
                 "cluster": str(row.posture.cluster),
                 "identity": inventory_view.identity(row.posture),
                 "admin groups": inventory_view.groups(row),

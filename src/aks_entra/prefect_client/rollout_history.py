@@ -12,7 +12,6 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -21,7 +20,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun
 
 from aks_entra.core.durations import stamp
-from aks_entra.core.planning.approval import WithoutGates
+from aks_entra.core.planning.approval import Approval, WithoutGates
 from aks_entra.core.planning.gates import Side
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.verdict.history import (
@@ -30,6 +29,7 @@ from aks_entra.core.verdict.history import (
     CoordinatorHistory,
     GateHistory,
     RolloutHistory,
+    SignatureProof,
     StageHistory,
     UngatedDecision,
     askings_in,
@@ -39,6 +39,7 @@ from aks_entra.core.verdict.report import FleetReport
 from aks_entra.core.verdict.verdict import Verdict
 from aks_entra.documents import signature_proofs
 from aks_entra.prefect_client import artifacts, entra_keys, migration_records, progress, runs
+from aks_entra.prefect_client.checked_signatures import CheckAgain
 from aks_entra.prefect_client.decisions import kept_typed_decisions, question_of, states_of, typed_decisions
 from aks_entra.prefect_client.flow_run_list import all_runs
 from aks_entra.prefect_client.lineage import lineage, named
@@ -69,22 +70,22 @@ class Seen:
     typed_for_lost_runs: tuple[WithoutGates, ...] = ()
 
 
-async def read_history(run: UUID, plan: FleetPlan) -> RolloutHistory | None:
+async def read_history(run: UUID, plan: FleetPlan, check: CheckAgain) -> RolloutHistory | None:
     """Return the course of the rollout that a run carries out. None, with a warning in its log, if that fails.
 
     A report is worth more than its history, so it does not fail with it, and waits `PATIENCE` seconds at most.
+    `check` looks at the signatures once more, because a record may have been written by anybody.
     """
     try:
         async with asyncio.timeout(PATIENCE):
-            return history_of(plan, await _read(run, plan))
+            return history_of(plan, await _read(run, plan, check))
     except Exception as error:  # noqa: BLE001 - whatever it is, the report is stored without the history, and says so
         _log.warning("the report has no history of the rollout: %s", type(error).__name__)
         return None
 
 
-async def _read(run: UUID, plan: FleetPlan) -> Seen:
+async def _read(run: UUID, plan: FleetPlan, check: CheckAgain) -> Seen:
     digests = [digest for digest in (plan.digest, plan.replaces) if digest]
-    proofs = partial(signature_proofs, seen=await entra_keys.seen())
     async with get_client() as client:
         coordinators = tuple(reversed(await lineage(client, run)))
         ids = tuple(one.id for one in coordinators)
@@ -96,10 +97,6 @@ async def _read(run: UUID, plan: FleetPlan) -> Seen:
             for one in await artifacts.of_runs(client, ids, key(kind, hexadecimal(digest)))
             if (found := migration_records.read_approval(one)) is not None
         ]
-        askings: list[tuple[str, Asking]] = []
-        for one in ids:
-            own = (decision for decision in decisions if decision.run == str(one))
-            askings += askings_in(await states_of(client, one), own, proofs)
         recorded = [
             found
             for digest in digests
@@ -107,6 +104,16 @@ async def _read(run: UUID, plan: FleetPlan) -> Seen:
             for one in await artifacts.kept_versions(key(kind, hexadecimal(digest)))
             if (found := migration_records.read_approval(one)) is not None
         ]
+        checked = await check(plan, (*decisions, *recorded))
+        seen = await entra_keys.seen()
+
+        def proofs(decision: Approval) -> tuple[SignatureProof, ...]:
+            return signature_proofs(decision, seen, checked.get(decision, {}))
+
+        askings: list[tuple[str, Asking]] = []
+        for one in ids:
+            own = (decision for decision in decisions if decision.run == str(one))
+            askings += askings_in(await states_of(client, one), own, proofs)
         known = await _known(client, {*map(str, ids)}, {one.run for one in recorded})
         askings += askings_of_lost_runs(recorded, known, proofs)
         of_plan = [one for digest in digests for one in await runs.runs_of(client, digest)]
@@ -146,7 +153,9 @@ async def show_timeline(report: FleetReport) -> None:
         _log.info("the page with the timeline could not be stored: %s", type(error).__name__)
 
 
-async def show_timeline_so_far(run: UUID, plan: FleetPlan, began: datetime, known: Mapping[str, Verdict]) -> None:
+async def show_timeline_so_far(
+    run: UUID, plan: FleetPlan, began: datetime, known: Mapping[str, Verdict], check: CheckAgain
+) -> None:
     """Store the page with the timeline of a rollout that goes on. `known`: its verdicts, by `ClusterId.key`."""
     report = FleetReport(
         name=plan.name,
@@ -154,7 +163,7 @@ async def show_timeline_so_far(run: UUID, plan: FleetPlan, began: datetime, know
         started_at=stamp(began),
         ended_at=stamp(progress.now()),
         verdicts=tuple(known.values()),
-        history=await read_history(run, plan),
+        history=await read_history(run, plan, check),
     )
     await show_timeline(report)
 

@@ -68,7 +68,7 @@ async def with_voluntary(
     if found.missing:
         return replace(approval, unproven="; ".join(found.refused))
     documents_of_it = tuple(map(documents.dump_signed_approval, found.signed))
-    return replace(approval, approver=found.words, signed=documents_of_it, voluntary=True)
+    return replace(approval, approver=found.words, signed=documents_of_it, voluntary=True, unproven="")
 
 
 async def _stored(asked: Asked) -> tuple[SignedApproval, ...]:

@@ -10,6 +10,7 @@ import json
 from typing import Any, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import UnverifiedSignatureError
@@ -35,6 +36,7 @@ _PLACES: Final = {
     Outcome.FAILED: "failedTests",
     Outcome.REFUSED: "failedTests",
 }
+_FEWEST_RSA_BITS: Final = 2048
 _KEY: Final = "make one: `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem`"
 
 
@@ -63,12 +65,9 @@ def statement(report: FleetReport, name: str, content: bytes) -> dict[str, Any]:
 
 
 def sign(statement_: dict[str, Any], key_pem: bytes) -> str:
-    """Return the statement in a DSSE envelope, signed by a private key (PEM: EC P-256, Ed25519 or RSA).
-
-    Refused if the key cannot be used. No message quotes it.
-    """
+    """Return the statement in a DSSE envelope, signed by a private key. Raises Refused as `signer_of`."""
     envelope = Envelope(json.dumps(statement_, sort_keys=True).encode(), PAYLOAD, {})
-    envelope.sign(_signer(key_pem))
+    envelope.sign(signer_of(key_pem))
     return json.dumps(envelope.to_dict()) + "\n"
 
 
@@ -90,12 +89,36 @@ async def sign_remotely(statement_: dict[str, Any], key: SigningKey) -> str:
     return json.dumps(envelope.to_dict()) + "\n"
 
 
-def _signer(key_pem: bytes) -> CryptoSigner:
+def signer_of(key_pem: bytes) -> CryptoSigner:
+    """Return what signs with a private key (PEM: EC P-256, Ed25519, or RSA of 2,048 bits or more).
+
+    cosign checks each of them with SHA-256, and RSA by PKCS #1 v1.5: it takes no signature of another curve or padding.
+    Raises Refused if the key cannot be used. No message quotes it.
+    """
     try:
-        return CryptoSigner(load_pem_private_key(key_pem, None))
+        key = load_pem_private_key(key_pem, None)
     except TypeError:
         raise Refused(
             "the private key is sealed with a passphrase", remedy="name a key without one", field="--key"
         ) from None
     except (ValueError, UnsupportedAlgorithm):
         raise Refused("the file is no private key in PEM that can sign", remedy=_KEY, field="--key") from None
+    scheme = _scheme(key)
+    if not scheme:
+        raise Refused(
+            "cosign checks keys of the kinds EC P-256, Ed25519, and RSA of 2048 bits or more; this is none of them",
+            remedy=_KEY,
+            field="--key",
+        )
+    return CryptoSigner(key, SSlibKey.from_crypto(key.public_key(), scheme=scheme))
+
+
+def _scheme(key: object) -> str:
+    """Return securesystemslib's name of how a key signs. Empty: cosign would not take its signatures."""
+    if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
+        return "ecdsa-sha2-nistp256"
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return "ed25519"
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= _FEWEST_RSA_BITS:
+        return "rsa-pkcs1v15-sha256"
+    return ""

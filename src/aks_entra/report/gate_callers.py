@@ -14,7 +14,7 @@ from aks_entra.text.markdown import for_markdown, strong
 
 MOST: Final = 200
 """Clusters on one page."""
-OWN: Final = "aks-entra's own tries, which its evidence recorded: they do not count"
+OWN: Final = "aks-entra's own calls, which its evidence recorded: they do not count"
 
 
 def lines_of(found: CallersAtGate) -> Iterator[tuple[str, str]]:

@@ -12,12 +12,14 @@ from aks_entra.core.durations import moment
 from aks_entra.core.estimate.durations import Durations, Span
 from aks_entra.core.estimate.expected import remaining_time
 from aks_entra.core.estimate.model import AtWork
+from aks_entra.core.planning.gates import Side
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.rollout.progress import ClusterProgress, seconds_of_steps
 from aks_entra.core.steps import KINDS, Step, VerifyOutcome
 from aks_entra.report.expected_time import about
 
 _TITLES: Final = frozenset(kind.title for kind in KINDS.values())
+NO_GATE: Final[Mapping[tuple[str, Side], datetime]] = {}
 LOOK: Final = "look"
 """The task that reads which steps are left. It is no step of a plan."""
 
@@ -39,10 +41,19 @@ class DurationsSoFar(Durations):
         return Span(sum(map(min, known)), sum(map(median, known)), sum(map(max, known)))
 
 
-def time_left(plan: FleetPlan, clusters: Sequence[ClusterProgress], now: datetime, *, request_rate: float = 1.0) -> str:
+def time_left(
+    plan: FleetPlan,
+    clusters: Sequence[ClusterProgress],
+    now: datetime,
+    *,
+    reached: Mapping[tuple[str, Side], datetime] = NO_GATE,
+    request_rate: float = 1.0,
+) -> str:
     """Return how long the rest takes, in words. Empty if nothing is left.
 
-    `request_rate`: the setting of that name. People's approvals are counted, and their time is not known.
+    `reached`: when gates were reached, by the name of the stage and the side; the wait of a gate that is not among
+    them counts in full. `request_rate`: the setting of that name. People's approvals are counted, and their time is not
+    known.
     """
     expected = remaining_time(
         plan,
@@ -53,6 +64,7 @@ def time_left(plan: FleetPlan, clusters: Sequence[ClusterProgress], now: datetim
             for one in clusters
             if (step := one.running) is not None
         },
+        reached=reached,
         durations=DurationsSoFar(took=seconds_of_steps(clusters)),
         request_rate=request_rate,
     )

@@ -30,10 +30,10 @@ UserAgent = tostring(Event.userAgent), SourceIps = Event.sourceIPs, Status = Eve
 Object = Event.objectRef )
 | where Stage in ('ResponseComplete', 'Panic')
 | extend Username = tostring(User.username), Extra = User.extra
-| extend Kind = case( toint(Status.code) == 401, 'stays', Username startswith 'system:node:', 'node',
-Username startswith 'system:serviceaccount:'
+| extend Kind = case( toint(Status.code) == 401, 'stays', Username startswith_cs 'system:node:', 'node',
+Username startswith_cs 'system:serviceaccount:'
 and isempty(tostring(Extra['authentication.kubernetes.io/pod-name'])), 'account',
-Username startswith 'system:' or isempty(Username) or isnotempty(tostring(Extra.oid)), 'stays', 'other')
+Username startswith_cs 'system:' or isempty(Username) or isnotempty(tostring(Extra.oid)), 'stays', 'other')
 | extend Named = Kind in ('account', 'other')
 | summarize Count = count(), First = min(TimeGenerated), Last = max(TimeGenerated),
 Hours = make_set_if(bin(TimeGenerated, 1h), Kind == 'stays'),
@@ -138,7 +138,7 @@ def read(text: str) -> AuditQuery | None:
 
 
 def _kind(it: AuditEvent) -> str:
-    name = it.user.lower()
+    name = it.user
     cases: tuple[tuple[Callable[[], bool], str], ...] = (
         (lambda: it.status == UNAUTHORIZED, "stays"),
         (lambda: name.startswith("system:node:"), "node"),

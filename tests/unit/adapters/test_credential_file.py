@@ -30,6 +30,7 @@ from aks_entra.errors import Refused
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 SECRET = "0123456789abcdef" * 8
+VARIABLE = "AAD_SERVICE_PRINCIPAL_CLIENT_SECRET"
 SERVER = "https://pay-01.hcp.westeurope.azmk8s.io:443"
 
 
@@ -184,6 +185,55 @@ def test_other_users_of_a_kubeconfig(user: dict[str, Any], kind: Kind, subject: 
     assert SECRET not in repr(found)
 
 
+@pytest.mark.parametrize(
+    ("user", "secrets"),
+    [
+        ({"exec": {"command": "kubelogin", "args": ["get-token", "--server-id", "x", "--client-id=y"]}}, ()),
+        ({"exec": {"command": "kubelogin", "args": ["--client-secret", SECRET]}}, ("--client-secret",)),
+        ({"exec": {"command": "kubelogin", "args": [f"--client-secret={SECRET}"]}}, ("--client-secret",)),
+        ({"exec": {"command": "kubelogin", "args": ["--client-secret=", "--client-secret"]}}, ()),
+        ({"exec": {"command": "go", "args": ["-client-secret", SECRET]}}, ("an argument",)),
+        ({"exec": {"env": [{"name": VARIABLE, "value": SECRET}]}}, (VARIABLE,)),
+        ({"exec": {"env": [{"name": "AZURE_FEDERATED_TOKEN_FILE", "value": "/var/run/token"}]}}, ()),
+        ({"exec": {"env": [{"name": "AZURE_PASSWORD", "value": None}]}}, ()),
+        ({"auth-provider": {"config": {"tenant-id": "t", "refresh-token": SECRET}}}, ("refresh-token",)),
+    ],
+)
+def test_a_sign_in_command_names_the_secrets_that_are_given_to_it(
+    user: dict[str, Any], secrets: tuple[str, ...]
+) -> None:
+    found = only(kubeconfig(user))
+    assert (found.kind, found.secrets) == (Kind.COMMAND, secrets)
+    assert SECRET not in repr(found)
+
+
+def test_a_private_key_without_its_certificate_is_a_finding_of_its_own() -> None:
+    assert only(CLIENT.key_pem()).kind is Kind.PRIVATE_KEY
+    assert only(kubeconfig({"client-key-data": encoded(CLIENT.key_pem())})).kind is Kind.PRIVATE_KEY
+    both = read_credentials(CLIENT.pem + OTHER.key_pem() + CLIENT.key_pem())
+    assert [(one.kind, one.has_key) for one in both] == [(Kind.CERTIFICATE, True), (Kind.PRIVATE_KEY, True)]
+    authority = read_credentials(CA.pem + CA.key_pem())  # it can sign any certificate
+    assert [one.kind for one in authority] == [Kind.AUTHORITY, Kind.PRIVATE_KEY]
+    elsewhere = only(kubeconfig({"client-key-data": encoded(CLIENT.key_pem()), "client-certificate": "client.pem"}))
+    assert elsewhere.elsewhere == "client.pem"
+
+
+@pytest.mark.parametrize("data", ["é", "AAAA", encoded(CLIENT.pem)[:200]])
+def test_a_damaged_certificate_is_never_left_out(data: str) -> None:
+    found = read_credentials(kubeconfig({**pair(), "client-certificate-data": data, "exec": {"command": "kubelogin"}}))
+    assert [(one.kind, one.unread) for one in found] == [(Kind.CERTIFICATE, True), (Kind.COMMAND, False)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_file_that_powershell_wrote_is_read(encoding: str) -> None:
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    written = [
+        f"{mark}{text}".encode(encoding) for text in (SECRET, CLIENT.pem.decode(), kubeconfig(token=SECRET).decode())
+    ]
+    assert [only(one).kind for one in written] == [Kind.STATIC_TOKEN, Kind.CERTIFICATE, Kind.STATIC_TOKEN]
+    assert json.loads(with_current_context(written[2], "pay"))["current-context"] == "pay"
+
+
 def test_data_in_the_file_counts_before_a_path() -> None:
     found = read_credentials(kubeconfig({**pair(), "client-certificate": "x"}, token=SECRET, tokenFile="y"))
     assert [one.elsewhere for one in found] == ["", ""]
@@ -267,11 +317,6 @@ def test_a_file_without_a_credential_is_refused(content: bytes) -> None:
 def test_a_malformed_kubeconfig_is_refused(content: bytes) -> None:
     with pytest.raises(Refused, match="not a kubeconfig with clusters"):
         read_credentials(content)
-
-
-def test_data_that_is_not_base64_is_no_certificate() -> None:
-    with pytest.raises(Refused, match="carries no credential"):
-        read_credentials(kubeconfig({"client-certificate-data": "é"}))
 
 
 PAY = "/subscriptions/s/resourcegroups/pay/providers/microsoft.containerservice/managedclusters/pay-01"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.meter import PAUSES, Commands, pauses
-from bench.pauses.sitecustomize import EVERY, FLOW_RUN, FOLDER, Beat
+from bench.pauses.sitecustomize import EVERY, FLOW_RUN, FOLDER, Beat, WaitedForProcessor
 
 BUSY = """
 import asyncio, time
@@ -50,11 +50,25 @@ def test_a_beat_tells_each_pause_and_how_much_of_it_others_caused() -> None:
     assert timers.ordered == [EVERY] * 5
 
 
+def test_the_time_without_a_processor_grows_as_the_kernel_counts_it() -> None:
+    waited = WaitedForProcessor()
+    before = waited()
+    counted = int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    assert 0.0 <= before <= counted <= waited()
+
+
 def test_a_flow_runs_process_leaves_its_pauses_in_a_file(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(PAUSES), FOLDER: str(tmp_path), FLOW_RUN: "a"}
     subprocess.run([sys.executable, "-c", BUSY], env=environment, check=True)
     assert pauses(tmp_path, "a")[0].pause > 0.2
     assert pauses(tmp_path, "b") == ()
+
+
+def test_a_flow_run_without_a_long_pause_was_measured_too(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(PAUSES), FOLDER: str(tmp_path), FLOW_RUN: "a"}
+    command = [sys.executable, "-c", "import asyncio; asyncio.run(asyncio.sleep(0))"]
+    subprocess.run(command, env=environment, check=True)
+    assert pauses(tmp_path, "a")[-1].pause == 0.0
 
 
 def test_another_process_is_not_watched(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -12,9 +13,11 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 from typer.testing import CliRunner, Result
 
 from aks_entra.cli import app
-from aks_entra.cli.earlier_reports import evidence_in, gather, unreachable
+from aks_entra.cli.earlier_reports import evidence_in, gather, own_calls, unreachable
 from aks_entra.cli.plan_input import located, read_plan, read_settings, write_new
+from aks_entra.core.evidence.observations import Credential, CredentialTried, Moment
 from aks_entra.core.evidence.rotation_debt import Sighting
+from aks_entra.core.verdict.verdict import Outcome, Verdict
 from aks_entra.documents import dump_plan, dump_report
 from aks_entra.errors import Refused
 from aks_entra.settings import Settings
@@ -60,6 +63,12 @@ def aks_entra(*words: str) -> Result:
         (["report", "none.json"], "none.json: no such file, and not a digest"),
         (["plan", "fleet.yaml", "--out", "no/such/plan.json"], "there is no folder no/such"),
         (["plan", "fleet.yaml", "--out", "."], ".: is a folder"),
+        (["plan", "fleet.yaml", "--out", "/dev/null"], "/dev/null: is not a file, and would be replaced by one"),
+        (["inventory", "--tenant", "--csv", "/dev/null"], "/dev/null: is not a file"),
+        (["inventory", "--tenant", "--csv", "-", "-o", "json"], "--csv - and -o json both print on standard output"),
+        (["inventory", "--tenant", "--csv", "-", "--summary"], "--csv - and --summary both print"),
+        (["inventory", "--management-group", ""], "--management-group: is empty"),
+        (["inventory", "--subscription", "prod-eu", "--subscription", " "], "--subscription: is empty"),
         (["verify", "fleet.yaml", "--evidence", "no/such/ev.json"], "there is no folder no/such"),
         (["report", "9f31c2"], "PREFECT_API_URL names no server"),
         (["report", "plan.json"], "plan.json: "),
@@ -124,6 +133,19 @@ def test_evidence_comes_from_files_and_folders() -> None:
         assert [(one.sighting, one.source) for one in logged] == [
             (Sighting.ACCOUNTS_ON, "activity log: handed out to dana@contoso.com")
         ]
+
+
+def test_our_own_tries_come_from_the_same_files() -> None:
+    tried = CredentialTried(
+        at="2026-11-24T08:00:00Z", credential=Credential.STATIC_TOKEN, moment=Moment.BEFORE, status=200, ca=""
+    )
+    first, second = cluster("shop-01"), cluster("shop-02")
+    verdict = Verdict(cluster=first, outcome=Outcome.FAILED, because=("",), evidence=(tried,))
+    Path("kept").mkdir()
+    for name in ("one", "copy"):
+        Path(f"kept/{name}.json").write_text(dump_report(replace(every_verdict(), verdicts=(verdict,))))
+    found = asyncio.run(own_calls([Path("kept")], Settings(), (first, second)))
+    assert found == {first.key: (tried,), second.key: ()}
 
 
 def test_the_settings_name_a_folder_of_evidence(monkeypatch: pytest.MonkeyPatch) -> None:

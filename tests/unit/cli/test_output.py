@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import typer
@@ -139,10 +140,10 @@ def test_lines_are_as_wide_as_they_need_to_be_in_a_pipe(
     assert capsys.readouterr().err == "x" * 300 + "\n"
 
 
-def test_nothing_is_asked_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    output.confirm("sure?", yes=True)
+async def test_nothing_is_asked_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    await output.confirm("sure?", yes=True)
     with pytest.raises(typer.Exit) as leaving:
-        output.confirm("sure?", yes=False)
+        await output.confirm("sure?", yes=False)
 
     assert leaving.value.exit_code == 2
     assert capsys.readouterr().err == (
@@ -247,3 +248,31 @@ def test_errors_of_the_library_have_exit_codes() -> None:
     kinds: list[AksEntraError] = [Refused("a"), TryLater("b"), Rejected("c"), Diverged("d")]
 
     assert [output.exit_code_of(error) for error in kinds] == [2, 1, 1, 1]
+
+
+FULL = ("-c", "from aks_entra.cli import output\nwith output.guarded(): output.emit_json({'a': 1})")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this machine has no /dev/full")
+def test_a_result_that_cannot_be_printed_is_an_error() -> None:
+    """A short result stays in the buffer until the end of the process, where nobody would say that it is lost."""
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        ended = subprocess.run([sys.executable, *FULL], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode != 0
+    assert ended.stderr.startswith("Error: the result cannot be printed: No space left on device\n  → ")
+    assert "bug" not in ended.stderr
+
+
+def test_a_closed_standard_output_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(Rejected, match="standard output is closed"):
+        output.emit_lines("a")
+
+
+def test_a_closed_standard_error_loses_messages_and_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    output.say("a note")
+    output.emit_lines("the result")
+    assert capsys.readouterr().out == "the result\n"

@@ -27,6 +27,7 @@ from tests.support.rollouts import NOW
 
 RUN = UUID("0b7d5c1e-3f2a-4e89-9c64-d8a1b5e7f302")
 SCREEN = 24  # lines of a small terminal
+ERASES_LINE = "\x1b[2K"
 
 
 def run(state: str = "Running", *, name: str = "able-fox", **how: Any) -> RunView:
@@ -189,6 +190,33 @@ def test_without_a_terminal_or_with_json_no_screen_is_drawn(capsys: pytest.Captu
     people, programs = capsys.readouterr().err.splitlines()
     assert people == "able-fox: Running"
     assert json.loads(programs)["run_state"] == "Running"
+
+
+def test_what_is_said_while_a_screen_is_drawn_stays_above_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The next redraw would erase it: how to approve at a gate, for example."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    plan, found = seven()
+    with board() as one:
+        one.show(now(), plan, found)
+        capsys.readouterr()
+        output.say("aks-entra approve 0b7d5c1e --plan 1234", style="warning")
+        printed = capsys.readouterr().err
+    erased, drawn_again = printed.index(ERASES_LINE), printed.rindex("able-fox: Running")
+    assert erased < printed.index("aks-entra approve 0b7d5c1e --plan 1234") < drawn_again
+
+
+def test_a_terminal_that_cannot_redraw_gets_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On such a terminal (TERM=dumb, as in Emacs) a screen would appear when the run has ended."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    with board() as one, output.progress("reading"):
+        one.show(now())
+        assert capsys.readouterr().err == "reading\nable-fox: Running\n"
 
 
 def test_a_terminal_gets_a_screen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,3 +77,27 @@ def test_a_record_that_cannot_be_removed_is_named_with_what_to_do(capsys: pytest
     assert f"{first}; 2 more of the same work stay with it\n  → wait until it ends\n{first}\n" in said
     assert "4 of 9 records were removed" in said
     assert "run the command again later, with another --archive" in said
+
+
+@pytest.mark.parametrize("place", ["nothing", "store.tar.gz"])
+def test_a_place_without_records_is_never_called_fine(store: str, place: str, tmp_path: Path) -> None:
+    (tmp_path / "store.tar.gz").write_bytes(b"no folder")
+    checked = records("check", "--store", str(tmp_path / place))
+    assert checked.exit_code == 1, checked.output
+    assert f"no record is in {tmp_path / place}" in checked.stderr
+    assert json.loads(records("check", "--store", str(tmp_path / place), "-o", "json").stdout)["sound"] is False
+    assert records("check", "--store", store).exit_code == 0
+
+
+def test_an_import_says_what_was_damaged(store: str) -> None:
+    assert records("export", f"{store}.tar.gz", "--store", store).exit_code == 0
+    next(Path(store).rglob("report-*/*")).write_bytes(b"")
+    said = records("import", f"{store}.tar.gz", "--store", store).stderr
+    assert "0 records were added; 1 were there already; 1 were damaged and were replaced" in said
+    assert records("check", "--store", store).exit_code == 0
+
+
+def test_a_wrong_store_names_the_option() -> None:
+    ended = records("list", "--store", "ftp://files/records")
+    assert ended.exit_code == 2
+    assert "--store: ftp:// is not supported" in ended.stderr

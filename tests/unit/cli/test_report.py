@@ -75,3 +75,41 @@ def test_a_private_key_that_others_can_read_is_refused(folder: Path) -> None:
     assert ended.exit_code == 2, ended.output
     assert "other users can read this private key" in ended.output
     assert not (folder / "new.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"attest": "key.pem", "key": "key.pem"}, "--attest names the same file as --key: "),
+        ({"html": "key.pem", "key": "key.pem", "attest": "out.json"}, "--html names the same file as --key: "),
+        ({"attest": "kept.json", "key": "key.pem"}, "--attest names the same file as the report that is read: "),
+        (
+            {"attest": "kept.json", "json": "kept.json", "key": "key.pem"},
+            "--attest names the same file as --json: ",
+        ),
+        ({"csv": "kept.json"}, "--csv names the same file as the report that is read: "),
+        ({"html": "a.html", "csv": "./a.html"}, "--csv names the same file as --html: "),
+        ({"html": "-", "csv": "-"}, "--csv names the same file as --html: -"),
+    ],
+)
+def test_no_file_replaces_the_private_key_the_report_or_another_one(
+    folder: Path, options: dict[str, str], words: str
+) -> None:
+    before = {one.name: one.read_bytes() for one in folder.iterdir()}
+    ended = report(folder, **options)
+    assert ended.exit_code == 2, ended.output
+    assert words in ended.output
+    assert {one.name: one.read_bytes() for one in folder.iterdir()} == before
+
+
+def test_a_key_that_cannot_sign_is_refused_before_anything_is_written(folder: Path) -> None:
+    (folder / "key.pem").write_text("no key")
+    ended = report(folder, json="new.json", attest="out.json", key="key.pem")
+    assert ended.exit_code == 2, ended.output
+    assert not (folder / "new.json").exists()
+
+
+def test_an_attestation_goes_to_standard_output_and_the_report_file_may_be_written_again(folder: Path) -> None:
+    ended = report(folder, json="kept.json", attest="-", key="key.pem")
+    assert ended.exit_code == 0, ended.output
+    assert json.loads(ended.stdout)["payloadType"] == "application/vnd.in-toto+json"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from aks_entra.cli import app, output
@@ -35,9 +36,10 @@ class Hours:
     async def waiting(self) -> tuple[Gate, ...]:
         return self.shown.pop(0) if self.shown else ()
 
-    async def answer(self, gate: Gate) -> None:
+    async def answer(self, gate: Gate) -> bool:
         self.answered.append(gate)
         self.at += self.takes
+        return True
 
     async def sleep(self, _: float) -> None:
         self.at += timedelta(hours=1)
@@ -63,12 +65,35 @@ async def test_a_gate_that_begins_to_wait_after_the_end_is_not_asked_about() -> 
 async def test_it_ends_as_soon_as_a_sign_in_ends_earlier_than_it() -> None:
     clock = Hours((ONE,), (TWO,), until=NOON + timedelta(hours=8))
 
-    async def signed(gate: Gate) -> None:
+    async def signed(gate: Gate) -> bool:
         clock.answered.append(gate)
         clock.until = NOON + timedelta(hours=1)  # the approvers let a sign-in sign for an hour
+        return True
 
     await watch(clock.waiting, signed, until=lambda: clock.until, now=lambda: clock.at, sleep=clock.sleep)
     assert clock.answered == [ONE]
+
+
+async def test_a_gate_whose_signature_was_refused_is_asked_about_again_while_it_waits() -> None:
+    clock = Hours((ONE, TWO), (ONE, TWO), (TWO,), until=NOON + timedelta(hours=8))
+    settled = iter([False, True, True])
+
+    async def answer(gate: Gate) -> bool:
+        clock.answered.append(gate)
+        return next(settled)
+
+    await watch(clock.waiting, answer, until=lambda: clock.until, now=lambda: clock.at, sleep=clock.sleep)
+    assert clock.answered == [ONE, TWO, ONE]
+
+
+async def test_a_question_without_an_answer_ends_the_watch_and_is_not_taken_for_a_server_that_is_away() -> None:
+    clock = Hours((ONE,), (ONE,), until=NOON + timedelta(hours=8))
+
+    async def closed(_: Gate) -> bool:
+        raise typer.Exit(2)
+
+    with pytest.raises(typer.Exit):
+        await watch(clock.waiting, closed, until=lambda: clock.until, now=lambda: clock.at, sleep=clock.sleep)
 
 
 async def test_a_server_that_is_away_is_said_once_and_its_gates_are_asked_about_later(
@@ -77,10 +102,11 @@ async def test_a_server_that_is_away_is_said_once_and_its_gates_are_asked_about_
     clock = Hours((ONE,), (ONE, TWO), (ONE, TWO), until=NOON + timedelta(hours=8))
     lost = [True, True, False, True]
 
-    async def answer(gate: Gate) -> None:
+    async def answer(gate: Gate) -> bool:
         if lost and lost.pop(0):
             raise ConnectionError
         clock.answered.append(gate)
+        return True
 
     await watch(clock.waiting, answer, until=lambda: clock.until, now=lambda: clock.at, sleep=clock.sleep)
     assert clock.answered == [ONE]
@@ -109,8 +135,8 @@ async def test_a_question_at_a_terminal_is_answered_by_a_line_and_ends_with_its_
         monkeypatch.setattr(sys, "stdin", terminal)
         for line, yes in (("y", True), ("YES", True), ("n", False), ("", False)):
             keyboard.write(f"{line}\n")
-            assert await output.asked("Approve?") is yes
-        unanswered = asyncio.ensure_future(output.asked("Approve?"))
+            assert await output.asked("Approve?", unanswered="it waits") is yes
+        unanswered = asyncio.ensure_future(output.asked("Approve?", unanswered="it waits"))
         await asyncio.wait([unanswered], timeout=0)
         unanswered.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -10,7 +10,7 @@ import pytest
 
 from aks_entra.core.entra_keys import PublishedKey
 from aks_entra.core.planning.approval import Approval
-from aks_entra.core.verdict.history import Decision, RolloutHistory, SignatureProof
+from aks_entra.core.verdict.history import CheckedAgain, Decision, RolloutHistory, SignatureProof
 from aks_entra.documents import dump_report, load_report, load_signed_approval
 from aks_entra.documents import signature_proofs as proofs
 from aks_entra.report import html
@@ -118,6 +118,29 @@ def test_the_page_says_that_nobody_had_to_sign_and_why_a_signature_does_not_coun
         answered = replace(stage.before.askings[0], decision=decided(one))
         stages = (replace(stage, before=replace(stage.before, askings=(answered,))),)
         assert words in html.render(replace(report, history=replace(history(), stages=stages)))
+
+
+def test_the_page_says_whether_each_signature_was_checked_for_the_report() -> None:
+    report, stage, one = rolled_out(7), history().stages[0], signed("canary", at(0))
+    assert stage.before is not None
+    again = "this report did not check them again"
+    for checked, words, absent in (
+        ({}, again, "<dt>checked</dt>"),
+        ({one.signed[0]: CheckedAgain(at=at(90))}, "for this report: both signatures hold", again),
+        (
+            {one.signed[0]: CheckedAgain(at=at(90), unchecked="a new key")},
+            "checked for this report</b>: a new key",
+            again,
+        ),
+        ({one.signed[0]: CheckedAgain(at=at(90), problem="forged")}, "A signature does not count: forged", DANA),
+    ):
+        answered = replace(stage.before.askings[0], decision=Decision.of(one, proofs(one, checked=checked)))
+        stages = (replace(stage, before=replace(stage.before, askings=(answered,))),)
+        whole = replace(report, history=replace(history(), stages=stages, ungated=()))
+        page = html.render(replace(whole, verdicts=()))
+        assert words in page
+        assert absent not in page.replace(one.approver, "")
+        assert load_report(dump_report(whole)) == whole
 
 
 def test_a_name_that_was_typed_has_no_proof() -> None:

@@ -29,12 +29,13 @@ from aks_entra.probes.checks import Timeouts
 from aks_entra.verification import verifier
 from tests.support.cases import DENIES
 from tests.support.executor_jobs import job_for, job_of, planned
-from tests.support.memory_deny_policies import FOLLOWS
+from tests.support.memory_deny_policies import FOLLOWS, Kept
 from tests.support.memory_model import ADMINS, PROVER, Cluster
 from tests.support.memory_ports import World
 
 KEEP = WantedTarget(admin_groups=(WantedGroup(id=ADMINS),), keep=Keep.DENY)
 WHO = Prover(object_id=PROVER)
+ASSIGN = "az policy assignment create"
 OF_OTHERS = replace(DENIES, assignment="/subscriptions/s/providers/Microsoft.Authorization/policyAssignments/theirs")
 DENIED_BY_OTHERS = PolicyEvaluation(
     write="", assignment=OF_OTHERS.assignment, name="no-local", scope="/subscriptions/s", definition="x", effect="deny"
@@ -145,34 +146,38 @@ async def test_an_equal_policy_of_others_is_enough_and_stays_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policies", "why"),
+    ("policies", "why", "remedy"),
     [
-        pytest.param((), "no assignment denies local accounts", id="gone"),
+        pytest.param((), "no assignment denies local accounts", ASSIGN, id="gone"),
         pytest.param(
             (replace(OF_OTHERS, ours=True, effect="Audit"),),
             f"{OF_OTHERS.assignment} was changed: effect Audit",
+            ASSIGN,
             id="audit",
         ),
         pytest.param(
             (replace(OF_OTHERS, ours=True, enforced=False),),
             f"{OF_OTHERS.assignment} was changed: effect Deny, not enforced",
+            ASSIGN,
             id="not enforced",
         ),
         pytest.param(
             (replace(OF_OTHERS, ours=True, effect=None),),
             f"{OF_OTHERS.assignment} was changed: effect unknown",
+            ASSIGN,
             id="unknown effect",
         ),
         pytest.param(
             (replace(OF_OTHERS, ours=True, exempt=True),),
             f"the cluster is exempt from {OF_OTHERS.assignment}",
+            "find the exemption (`az policy exemption list",
             id="exempt",
         ),
-        pytest.param(None, "the policy assignments could not be read", id="unreadable"),
+        pytest.param(None, "the policy assignments could not be read", "grant Microsoft.Auth", id="unreadable"),
     ],
 )
 async def test_verify_says_that_the_policy_does_not_hold_any_more(
-    policies: tuple[Policy, ...] | None, why: str
+    policies: tuple[Policy, ...] | None, why: str, remedy: str
 ) -> None:
     world, _ = a_world()
     job, verdict = await migrated(world)
@@ -182,9 +187,7 @@ async def test_verify_says_that_the_policy_does_not_hold_any_more(
     judged = judge(job.plan, (*verdict.evidence, *again))
     assert judged.outcome is Outcome.NOT_VERIFIED
     assert judged.because[0] == f"the policy that kept local accounts off does not any more: {why}"
-    assert judged.next.startswith(
-        ("az policy assignment create", "grant Microsoft.Authorization/policyAssignments/read")
-    )
+    assert judged.next.startswith(remedy)
 
 
 async def test_a_run_that_only_looks_assigns_nothing() -> None:
@@ -376,3 +379,20 @@ async def test_a_rollback_says_which_right_it_lacks_to_remove_the_policy() -> No
     assert [one.message for one in back.clusters[0].blockers] == [
         "this identity lacks Microsoft.Authorization/policyAssignments/delete"
     ]
+
+
+async def test_an_opening_that_is_refused_ends_its_exemption_or_says_until_when_it_stays() -> None:
+    world = World()
+    cluster = world.add(identity=Identity.MANAGED, local_accounts=False)
+    stays = "the exemption from the deny policy stays until {}: Azure throttles"
+    for faults, said in (([], []), ([TryLater("Azure throttles")] * 5_000, [stays])):
+        world.kept[cluster.id.key] = Kept([])
+        world.faults |= {
+            "arm.set_local_accounts": [Refused("locked", code="ScopeLocked")],
+            "deny_policies.end_exemption": list(faults),
+        }
+        wanted = opening(world)
+        verdict = await glass(world).open(cluster.id, wanted)
+        assert verdict.outcome is Outcome.REFUSED
+        assert list(verdict.because) == ["not opened: locked", *(one.format(wanted.until) for one in said)]
+        assert (world.kept[cluster.id.key].exempt_until is None) is not bool(faults)

@@ -40,7 +40,7 @@ async def test_a_process_that_lost_its_lease_writes_nothing() -> None:
     assert world.writes == []
 
 
-async def test_the_lease_is_asked_for_before_each_write_and_directly_before_the_post() -> None:
+async def test_the_lease_is_asked_for_once_and_directly_before_each_write() -> None:
     world = World()
     world.add()
     job = await job_for(world)
@@ -55,7 +55,7 @@ async def test_the_lease_is_asked_for_before_each_write_and_directly_before_the_
         at for at, name in enumerate(world.calls) if name.startswith(("arm.enable", "arm.set_local", "arm.rotate"))
     ]
     assert len(writes) == 3
-    assert set(writes) <= set(asked), "nothing lies between the lease and the write"
+    assert asked == writes, "the lease is asked for once for each write, and nothing lies between"
 
 
 async def test_a_process_that_slept_does_not_rotate_what_another_has_rotated() -> None:

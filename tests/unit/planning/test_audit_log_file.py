@@ -161,8 +161,20 @@ def test_a_damaged_entry_makes_the_log_incomplete(tmp_path: Path, cut: dict[str,
 
 
 def test_what_is_older_than_was_asked_for_says_nothing(tmp_path: Path) -> None:
-    old = {**EVENT, "requestReceivedTimestamp": "2026-01-01T00:00:00Z"}
-    assert read_audit_logs([written(tmp_path, json.dumps(old))], SINCE, NOW) == {}
+    old = written(tmp_path, json.dumps({**EVENT, "requestReceivedTimestamp": "2026-01-01T00:00:00Z"}), "old")
+    found = read_audit_logs([old, written(tmp_path, json.dumps(EVENT))], SINCE, NOW)
+    assert found[""].since == "2026-11-20T08:00:00Z"
+    with pytest.raises(Refused, match="the newest audited request is of 2026-01-01T00:00:00Z, and those before"):
+        read_audit_logs([old], SINCE, NOW)
+
+
+def test_a_file_that_is_named_for_a_cluster_says_nothing_of_others_in_it(tmp_path: Path) -> None:
+    other = {**DIAGNOSTIC, "resourceId": ID.upper().replace("SHOP-01", "SHOP-02")}
+    both = written(tmp_path, f"{json.dumps(DIAGNOSTIC)}\n{json.dumps(other)}\n")
+    found = read_audit_logs([f"shop-weu/shop-01={both}"], SINCE, NOW)
+    assert (list(found), found["shop-weu/shop-01"].events) == (["shop-weu/shop-01"], 1)
+    with pytest.raises(Refused, match="no audited request of pay-weu/shop-01 is in it, but some of /subscriptions/"):
+        read_audit_logs([f"pay-weu/shop-01={both}"], SINCE, NOW)
 
 
 def test_stages_and_entries_that_are_no_request_are_left_out(tmp_path: Path) -> None:
@@ -203,7 +215,7 @@ def test_what_is_no_audit_log_is_refused(tmp_path: Path, text: str, message: str
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="No such file"):
+    with pytest.raises(Refused, match="there is no such file"):
         read_audit_logs([str(tmp_path / "nothing")], SINCE, NOW)
     (tmp_path / "latin").write_bytes(b'{"a": "\xe9"}')
     with pytest.raises(Refused, match="not UTF-8"):

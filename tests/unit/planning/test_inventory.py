@@ -172,7 +172,21 @@ async def test_an_inventory_of_a_tenant_asks_resource_graph_and_lists_nothing() 
     wanted = Selection(selectors=(TENANT,), fresh=False, on_note=told.append)
     assert await found(world, wanted) == ["shop-01", "shop-02"]
     assert "arm.list_clusters" not in world.calls
-    assert told == ["the clusters of the tenant are shown as Azure Resource Graph knows them: minutes old"]
+    (note,) = told
+    assert note.startswith("the clusters of the tenant are shown as Azure Resource Graph knows them: minutes old")
+
+
+async def test_a_management_group_without_clusters_is_shown_to_be_readable_first() -> None:
+    """Resource Graph answers with nothing where nothing may be read."""
+    world = fleet_world(1)
+    hidden = Selector(management_group="hidden")
+    assert await found(world, Selection(selectors=(hidden,), fresh=False)) == []
+    assert world.calls.count("arm.subscription_ids") == 1
+    world.faults["arm.subscription_ids"] = [Refused("no right", status=403)]
+    world.faults["arm.clusters_in_resource_graph"] = []
+    with pytest.raises(Refused, match="no right") as refused:
+        await found(world, Selection(selectors=(hidden,), fresh=False))
+    assert refused.value.field == "clusters[0].management_group"
 
 
 async def test_a_plan_of_a_management_group_reads_its_clusters_from_arm() -> None:
@@ -207,6 +221,10 @@ async def test_a_subscription_of_a_tenant_that_cannot_be_listed_is_a_problem() -
     with pytest.raises(Refused, match="no right to list") as refused:
         await found(world, Selection(selectors=(TENANT,)))
     assert refused.value.field == "clusters[0].tenant"
+    assert refused.value.remedy == f"leave it out: `exclude: [{{subscription: {SUBSCRIPTION}}}]`"
+    world.faults["arm.list_clusters"] = [Refused("no right to list", status=403, remedy="get it")]
+    with pytest.raises(Refused, match="get it; or leave it out"):
+        await found(world, Selection(selectors=(TENANT,)))
 
 
 async def test_one_of_many_subscriptions_that_cannot_be_listed_does_not_hide_the_others() -> None:
@@ -268,3 +286,61 @@ async def test_an_exclusion_that_names_nothing_is_refused(excluded: Selector, fi
     with pytest.raises(Refused, match=said) as refused:
         await found(fleet_world(), Selection(selectors=(WHOLE,), excluded=(excluded,)))
     assert refused.value.field == field
+
+
+async def test_an_exclusion_may_name_what_an_earlier_one_excludes() -> None:
+    twice = (Selector(resource_group="shop-weu"), Selector(name="shop-02"))
+    assert await found(fleet_world(), Selection(selectors=(WHOLE,), excluded=twice)) == []
+
+
+NOWHERE = "11111111-2222-3333-4444-555555555555"
+
+
+async def test_an_excluded_subscription_has_to_exist_if_nothing_is_excluded_by_it() -> None:
+    """The id of a subscription that is misspelt would let its clusters into the fleet."""
+    world = fleet_world(1)
+    by_id = Selector(subscription=SUBSCRIPTION)
+    wanted = Selection(selectors=(by_id,), excluded=(Selector(subscription=NOWHERE),))
+    with pytest.raises(Refused, match=f"no subscription {NOWHERE}") as refused:
+        await found(world, wanted)
+    assert refused.value.field == "exclude[0].subscription"
+    world.faults["arm.subscription_id"] = [Refused("no right to read it", status=403)]
+    assert await found(world, wanted) == ["shop-01"]  # nobody else's clusters are in the fleet
+
+
+@pytest.mark.parametrize(
+    ("excluded", "said"),
+    [
+        (Selector(tags=(("env", "dve"),)), "no cluster of the fleet has env=dve"),
+        (
+            Selector(subscription="prod-eu", tags=(("env", "dve"), ("team", "a"))),
+            f"no cluster of the fleet in subscription {SUBSCRIPTION} has env=dve, team=a",
+        ),
+    ],
+)
+async def test_an_exclusion_by_tags_that_excludes_nothing_is_told(excluded: Selector, said: str) -> None:
+    told: list[str] = []
+    wanted = Selection(selectors=(WHOLE,), excluded=(excluded,), on_note=told.append)
+    assert await found(fleet_world(1), wanted) == ["shop-01"]
+    assert told == [f"exclude[0] leaves out nothing: {said}"]
+
+
+async def test_an_excluded_cluster_that_cannot_be_listed_does_not_hide_the_others() -> None:
+    told: list[AksEntraError] = []
+    wanted = Selection(
+        selectors=(Selector(subscription="nowhere"), WHOLE),
+        excluded=(Selector(name="hidden-01"),),
+        on_problem=told.append,
+    )
+    assert await found(fleet_world(1), wanted) == ["shop-01"]
+    assert [one.message for one in told] == ["no subscription nowhere"]
+
+
+async def test_a_plan_lists_no_subscription_that_is_excluded_whole() -> None:
+    """So a fleet can leave out a subscription that cannot be listed."""
+    world = fleet_world(1)
+    assert await found(world, Selection(selectors=(TENANT,), excluded=(Selector(subscription="prod-eu"),))) == []
+    assert "arm.list_clusters" not in world.calls
+    fleet = Fleet(name="f", selectors=(TENANT,), excluded=(Selector(subscription="prod-eu"),), target=GROUPED)
+    with pytest.raises(Refused, match="or `exclude` leaves out all of them"):
+        await plan_fleet(world.process().ports, fleet, ())

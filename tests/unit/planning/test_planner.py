@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
 
-from aks_entra.core.planning.fleet import Fleet, GroupSpec, StageSpec
+from aks_entra.core.cluster import ClusterId, Identity
+from aks_entra.core.evidence.observations import Credential, CredentialTried, Moment
+from aks_entra.core.planning.fleet import Fleet, GroupSpec, ReadAs, StageSpec
 from aks_entra.core.planning.parts import FleetPart
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.planning.prover import Prover, ProverSpec
 from aks_entra.core.preflight import Severity, Skip
-from aks_entra.core.preflight.audit_callers import AuditedCallers
+from aks_entra.core.preflight.audit_callers import AuditedCallers, Call, who_breaks
+from aks_entra.core.rollout.own_calls import OwnCall
 from aks_entra.errors import AksEntraError, Refused, Rejected, TryLater
+from aks_entra.planning.audit_logs import OwnCalls
 from aks_entra.planning.planner import plan_fleet
+from tests.support.cases import INSIDE
 from tests.support.memory_fleets import GROUPED, WHOLE, fleet_world, planned, rows
 from tests.support.memory_model import PROVER, TENANT
 from tests.support.memory_ports import World
@@ -128,9 +134,49 @@ async def test_an_audit_log_belongs_to_the_cluster_that_it_names_or_to_the_only_
     assert by_id.clusters[0].findings == plan.clusters[0].findings
 
 
+async def test_who_will_break_does_not_count_what_this_program_called_itself_and_recorded() -> None:
+    at = ("2026-11-20T10:00:00Z", "2026-11-20T10:00:01Z", "2026-11-24T08:00:00Z", "2026-11-24T08:00:00Z")
+    calls = [
+        Call(username="masterclient", groups=("system:masters",), verb="list", user_agent="aks-entra/1", at=one)
+        for one in at
+    ]
+    log = who_breaks([*calls, replace(calls[0], user_agent="helm/3.14")])
+    tried = CredentialTried(at=at[0], credential=Credential.STATIC_TOKEN, moment=Moment.BEFORE, status=200, ca="")
+    world, asked = fleet_world(1), list[object]()
+    (one,) = world.clusters.values()
+    one.identity, one.inside = Identity.NONE, replace(INSIDE, requests=2)
+    fleet = Fleet(name="prod", selectors=(WHOLE,), target=GROUPED, read=ReadAs.ADMIN_CREDENTIAL)
+
+    async def recorded(clusters: Collection[ClusterId]) -> dict[str, tuple[OwnCall, ...]]:
+        asked.append(clusters)
+        return {cluster.key: (tried,) for cluster in clusters}
+
+    async def lost(_: Collection[ClusterId]) -> dict[str, tuple[OwnCall, ...]]:
+        raise Refused("Prefect's server does not answer")
+
+    async def said(own_calls: OwnCalls | None) -> list[str]:
+        assert log is not None
+        plan = await plan_fleet(world.process().ports, fleet, (), callers={"": log}, own_calls=own_calls)
+        return [it.message for it in plan.clusters[0].findings if it.rule in {"W120", "I120"}]
+
+    ours, helm, own = await said(recorded)
+    assert "helm/3.14" in helm
+    assert "1 request by masterclient" in ours
+    assert "it calls itself aks-entra, and no evidence here recorded these requests" in ours
+    assert own.endswith("3 of aks-entra's own requests, which its evidence recorded, do not count")
+    assert asked == [(one.id,)]
+    for nobody in (None, lost):
+        unrecorded = await said(nobody)
+        assert any("2 requests by masterclient" in text and "aks-entra/1" in text for text in unrecorded), unrecorded
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("", "which of the 2 clusters"), ("shop-weu/shop-99", "the fleet has no cluster shop-weu/shop-99")],
+    [
+        ("", "which of the 2 clusters"),
+        ("shop-weu/shop-99", "the fleet has no cluster shop-weu/shop-99"),
+        ("/subscriptions/x/resourcegroups/y", "it is about /subscriptions/x/resourcegroups/y, and about no cluster"),
+    ],
 )
 async def test_an_audit_log_of_nobody_is_refused(name: str, message: str) -> None:
     fleet = Fleet(name="prod", selectors=(WHOLE,), target=GROUPED)

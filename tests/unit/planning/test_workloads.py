@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from aks_entra.core.cluster import Identity
+from aks_entra.core.evidence.admin_reads import AdminRead
 from aks_entra.core.planning.fleet import ReadAs
 from aks_entra.core.planning.plan import ClusterPlan
 from aks_entra.core.target import RotationPolicy
@@ -18,7 +19,7 @@ from tests.support.memory_fleets import GROUPED, fleet_world, planned
 from tests.support.memory_ports import World
 
 FETCH, AS_ADMIN = "arm.hold_admin_credential", "kubernetes.inside as admin"
-LOADED = replace(INSIDE, node_local=("pay/ledger emptyDir 40Gi",))
+LOADED = replace(INSIDE, node_local=("pay/ledger emptyDir 40Gi",), requests=12)
 
 
 def a_world(identity: Identity = Identity.NONE, *, local_accounts: bool = True) -> World:
@@ -52,6 +53,7 @@ async def test_without_entra_a_plan_says_what_the_rotation_breaks_only_if_it_may
     (finding,) = [one for one in plan.findings if one.rule == "W140"]
     assert "works until the rotation" in finding.message
     assert "listClusterAdminCredential at 2026-11-24T08:00:00" in finding.evidence
+    assert plan.admin_read == AdminRead(at="2026-11-24T08:00:00Z", until="2026-11-24T08:00:00Z", requests=12)
     assert (world.calls.count(FETCH), world.calls.count(AS_ADMIN)) == (1, 1)
     assert world.writes == []
 
@@ -63,9 +65,12 @@ async def test_the_credential_is_dropped_after_the_read_and_after_a_failed_one()
         process = world.process()
         if fault is not None:
             world.faults[AS_ADMIN] = [fault]
-        plan = await plan_again(process.ports, await planned(world, read=ReadAs.ADMIN_CREDENTIAL), {cluster.id: ()}, ())
+        first = await planned(world, read=ReadAs.ADMIN_CREDENTIAL)
+        assert (first.clusters[0].admin_read is None) is bool(fault), "how far a failed read came is unknown"
+        plan = await plan_again(process.ports, first, {cluster.id: ()}, ())
         assert not process.ports.vault.holds(cluster.id)
         assert said(plan.clusters[0], "W140"), "a plan that is made again reads as the plan before"
+        assert plan.clusters[0].admin_read is not None
 
 
 async def test_a_credential_that_is_held_already_is_used_and_kept() -> None:

@@ -11,7 +11,7 @@ import pytest
 from aks_entra import prefect_client
 from aks_entra.documents import pack
 from aks_entra.errors import Refused
-from aks_entra.prefect_client.kept_records import KEPT, LIVE, is_kept
+from aks_entra.prefect_client.kept_records import KEPT, LIVE, WITHOUT_VIEW, has_view, is_kept
 from aks_entra.prefect_client.record_store import KeptRecords
 from tests.support.memory_records import MemoryRecords
 
@@ -37,6 +37,12 @@ ROOM = Path(prefect_client.__file__).parent
 )
 def test_the_beginning_of_a_key_says_whether_the_store_keeps_it(key: str, kept: bool) -> None:
     assert is_kept(key) is kept
+
+
+def test_prefect_shows_each_record_but_those_without_a_page() -> None:
+    assert not any(map(has_view, ("baseline-5d41-a", "evidence-5d41-a-rotate-certificates")))
+    assert all(map(has_view, ("verdict-5d41-a", "plan-5d41", "opening-a", "batch-progress-5d41")))
+    assert KEPT.keys() >= WITHOUT_VIEW, "without a store, an artifact is all that there is of them"
 
 
 def test_every_key_of_this_room_is_either_kept_or_live() -> None:

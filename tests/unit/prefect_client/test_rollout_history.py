@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -11,11 +12,12 @@ import pytest
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from aks_entra.core.planning.approval import WithoutGates
+from aks_entra.core.planning.approval import Approval, WithoutGates
 from aks_entra.core.planning.gates import Gate
 from aks_entra.core.planning.plan import FleetPlan
 from aks_entra.core.verdict.history import Asking, BatchHistory, CoordinatorHistory, UngatedDecision
 from aks_entra.prefect_client import names
+from aks_entra.prefect_client.checked_signatures import Checked
 from aks_entra.prefect_client.rollout_history import Seen, history_of, read_history, show_timeline
 from azure_sandbox.cluster.real.process import free_port
 from tests.support.history_samples import decided, decision
@@ -128,13 +130,17 @@ def test_only_who_let_this_plan_begin_without_an_approval_is_named() -> None:
     )
 
 
+async def nothing_signed(_plan: FleetPlan, _decisions: Iterable[Approval]) -> Checked:
+    return {}
+
+
 async def test_a_history_that_cannot_be_read_is_unknown_and_stops_no_report(caplog: pytest.LogCaptureFixture) -> None:
     nobody = f"http://127.0.0.1:{free_port()}/api"
     with (
         temporary_settings({PREFECT_API_URL: nobody, PREFECT_CLIENT_MAX_RETRIES: 0}),
         caplog.at_level(logging.INFO),
     ):
-        assert await read_history(uuid4(), PLAN) is None
+        assert await read_history(uuid4(), PLAN, nothing_signed) is None
         await show_timeline(timed(1))
     assert "the report has no history of the rollout: ConnectError" in caplog.text
     assert "the page with the timeline could not be stored: ConnectError" in caplog.text

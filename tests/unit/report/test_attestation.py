@@ -8,7 +8,8 @@ import json
 
 import pytest
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -68,13 +69,23 @@ def test_an_ed25519_key_signs_too() -> None:
     assert json.loads(sign({"a": 1}, pem(ed25519.Ed25519PrivateKey.generate())))["signatures"]
 
 
+def test_an_rsa_key_signs_with_the_padding_that_cosign_checks() -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    envelope = json.loads(sign({"a": 1}, pem(key)))
+    body = base64.b64decode(envelope["payload"])
+    signed = f"DSSEv1 {len(PAYLOAD)} {PAYLOAD} {len(body)} ".encode() + body
+    key.public_key().verify(base64.b64decode(envelope["signatures"][0]["sig"]), signed, PKCS1v15(), SHA256())
+
+
 @pytest.mark.parametrize(
     ("key", "words"),
     [
         (b"", "no private key"),
         (b"-----BEGIN PRIVATE KEY-----\nhidden\n-----END PRIVATE KEY-----\n", "no private key"),
-        (pem(x25519.X25519PrivateKey.generate()), "no private key"),
-        (pem(ec.generate_private_key(ec.SECP256K1())), "no private key"),
+        (pem(x25519.X25519PrivateKey.generate()), "this is none of them"),
+        (pem(ec.generate_private_key(ec.SECP256K1())), "this is none of them"),
+        (pem(ec.generate_private_key(ec.SECP384R1())), "this is none of them"),
+        (pem(rsa.generate_private_key(65537, 1024)), "this is none of them"),  # noqa: S505 - it is too short on purpose
         (pem(KEY, BestAvailableEncryption(b"closed")), "sealed with a passphrase"),
     ],
 )
@@ -82,7 +93,7 @@ def test_a_key_that_cannot_sign_is_refused_without_quoting_it(key: bytes, words:
     with pytest.raises(Refused, match=words) as refused:
         sign({}, key)
     assert "hidden" not in str(refused.value)
-    assert refused.value.__suppress_context__
+    assert refused.value.__suppress_context__ or refused.value.__context__ is None
 
 
 class Elsewhere:

@@ -87,13 +87,13 @@ def test_what_binds_is_named(binds: Binding, at: str, words: str) -> None:
         waits=Span(),
         binds=binds,
         binds_at=at,
-        unknown=("the maintenance windows of 1 cluster of stage all, which could not be read",),
+        unknown=("the maintenance windows of 1 cluster of stage all, which were not read",),
     )
     view = time_view(ExpectedTime(since="", total=Span(), stages=(one,), basis="3 earlier rotations"))
 
     assert view.rows[0][3] == words
     assert view.notes == (
-        "not known: the maintenance windows of 1 cluster of stage all, which could not be read",
+        "not known: the maintenance windows of 1 cluster of stage all, which were not read",
         "based on 3 earlier rotations",
     )
 

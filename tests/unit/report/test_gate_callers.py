@@ -34,7 +34,7 @@ def test_each_caller_is_listed_with_its_owner_its_last_call_and_what_moves_it() 
         f"{OURS.words} (the admin kubeconfig's certificate)",
         "shop-weu/shop-02 (owner unknown)",
     ]
-    assert lines[3][1] == "aks-entra's own tries, which its evidence recorded: they do not count"
+    assert lines[3][1] == "aks-entra's own calls, which its evidence recorded: they do not count"
     assert lines[1][1].startswith("helm: helm uses the kubeconfig of kubectl: `az aks get-credentials")
     assert lines[4][1] == "unknown: no diagnostic setting"
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from aks_entra.core.estimate.durations import PUBLISHED, Span
+from aks_entra.core.planning.gates import Gate
 from aks_entra.core.rollout.progress import ClusterProgress, StepState, overview
 from aks_entra.core.steps import DisableLocalAccounts, EnableLocalAccounts, RotateCertificates, VerifyOutcome
 from aks_entra.core.verdict.verdict import Outcome
@@ -125,6 +126,16 @@ def test_the_time_left_is_that_of_the_clusters_that_have_not_ended() -> None:
     assert time_left(plan, (*finished(3), waiting(clusters(4)[3])), NOW, request_rate=1000) == "about 25 min left"
     nearly = at_step(clusters(4)[3], 4, seconds=1250)
     assert time_left(plan, (*finished(3), nearly), NOW, request_rate=1000) == "about 1 min left"
+
+
+def test_the_wait_of_a_gate_counts_from_when_the_gate_was_reached() -> None:
+    plan = fleet(8, 4)
+    first, second = plan.stages
+    plan = replace(plan, stages=(replace(first, gate_after=Gate(approval=False, wait=7 * 24 * 3600)), second))
+    found = (*finished(4), *map(waiting, clusters(8)[4:]))
+    later = NOW + timedelta(days=5)
+    assert time_left(plan, found, later).startswith("about 7 days")  # nobody knows when it was reached
+    assert time_left(plan, found, later, reached={("canary", "after"): NOW}).startswith("about 2 days")
 
 
 def test_a_long_time_is_rough_and_approvals_are_counted() -> None:

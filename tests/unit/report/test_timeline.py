@@ -237,4 +237,13 @@ def test_names_of_strangers_stay_text_in_a_picture() -> None:
     page = html.render(replace(timed(1), verdicts=(replace(verdict, cluster=named),)))
     assert "<script" not in page
     (svg,) = svgs(page)
-    assert [text.text for text in svg.iter(f"{SVG}text")][-1] == f"shop-weu/{named.name}"[:37] + "…"
+    label = f"shop-weu/{named.name}"  # groups often begin alike, and clusters end with their number
+    assert [text.text for text in svg.iter(f"{SVG}text")][-1] == f"{label[:18]}…{label[-19:]}"
+
+
+def test_a_long_name_breaks_in_its_cell_instead_of_pushing_the_others_out_of_the_page() -> None:
+    style = html.render(timed(1)).partition("</style>")[0]
+    (breaking,) = [line for line in style.splitlines() if line.endswith("{ overflow-wrap: anywhere; }")]
+    assert {"td", "li", "dd", "h3"} <= set(breaking.partition(" {")[0].split(", "))
+    (unbroken,) = [line for line in style.splitlines() if line.endswith("{ white-space: nowrap; }")]
+    assert "first-child" not in unbroken, "the first cell has the name"

@@ -89,7 +89,8 @@ class Clients:
     def plain(self) -> AsyncPipelineClient[HttpRequest, AsyncHttpResponse]:
         """Return the client for plain GETs, with the policies of Azure's SDKs and without their models.
 
-        Only the registration of resource providers is missing, because that is a write.
+        The registration of resource providers is missing, because that is a write, and so is the policy that decodes
+        every body, because `WholeAnswers` has done so.
         """
         return self._once(
             "plain",
@@ -99,7 +100,6 @@ class Clients:
                 policies=[
                     policies.RequestIdPolicy(),
                     policies.UserAgentPolicy(),
-                    policies.ContentDecodePolicy(),
                     policies.AsyncRedirectPolicy(),
                     policies.AsyncRetryPolicy(),
                     policies.AsyncBearerTokenCredentialPolicy(self._credential, ARM_SCOPE),

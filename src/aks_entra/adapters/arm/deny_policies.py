@@ -93,7 +93,7 @@ class ArmDenyPolicies:
                 f"could not {doing}: {found.get('id') or 'it'} is not ours, because its metadata lacks "
                 f"`managedBy: {deny_policy.OWNER}`",
                 remedy="ask its owner to give it another name",
-                code="NotOurs",
+                code=deny_policy.NOT_OURS,
             )
         return True
 

@@ -6,7 +6,6 @@ read here has no SDK among our dependencies. It must not know what the documents
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -15,6 +14,7 @@ from azure.core.rest import HttpRequest
 
 from aks_entra.adapters.arm.clients import ARM_HOST, Clients
 from aks_entra.adapters.http.failures import azure, translated
+from aks_entra.adapters.http.malformed import malformed
 from aks_entra.adapters.http.network import foreign, leads_to
 from aks_entra.adapters.http.paging import PageTrail
 from aks_entra.core.storable import storable
@@ -84,7 +84,10 @@ def document_of(response: AsyncHttpResponse, doing: str) -> Document:
     if response.status_code >= _ERROR:
         raise translated(HttpResponseError(response=response), doing)
     text = response.text()
-    body: Any = json.loads(text or "{}")
+    try:
+        body: Any = response.json() if text else {}  # decoded already when `WholeAnswers` looked at it
+    except ValueError as error:
+        raise malformed(doing, ARM_HOST, "the response is not JSON", writing=False) from error
     if "\\ud" in text.lower():  # a surrogate pair, or half of one: only decoding each text can tell
         body = storable(body)
     return body if isinstance(body, dict) else {}

@@ -35,10 +35,10 @@ async def pages(clients: Clients, management_group: str | None) -> AsyncIterator
         TryLater: Resource Graph cannot be reached, or throttles.
         Rejected: a cluster in the answer is malformed.
     """
-    where = f"management group {management_group}" if management_group else "the tenant"
+    where = "the tenant" if management_group is None else f"management group {management_group}"
     doing = f"ask Azure Resource Graph for the clusters of {where}"
-    scope = {"managementGroups": [management_group]} if management_group else {}
-    seen, token = PageTrail(doing), ""
+    scope = {} if management_group is None else {"managementGroups": [management_group]}
+    seen, token, count = PageTrail(doing), "", 0
     while True:
         options: dict[str, Any] = {"$top": _PAGE, "resultFormat": "objectArray"}
         if token:
@@ -49,7 +49,8 @@ async def pages(clients: Clients, management_group: str | None) -> AsyncIterator
         page = documents.document_of(response, doing)
         rows = page.get("data")
         token = str(page.get("$skipToken") or "")
-        if not isinstance(rows, list) or (page.get("resultTruncated") == "true" and not token):
+        count += len(rows) if isinstance(rows, list) else 0
+        if not isinstance(rows, list) or (not token and _cut(page, count)):
             raise Refused(
                 f"could not {doing}: the answer is not complete",
                 remedy="try again, or name the subscriptions",
@@ -59,6 +60,12 @@ async def pages(clients: Clients, management_group: str | None) -> AsyncIterator
         if not token:
             return
         seen.next(token)
+
+
+def _cut(page: documents.Document, count: int) -> bool:
+    """Whether the last page says that there are more rows than all pages had."""
+    total = page.get("totalRecords")
+    return page.get("resultTruncated") == "true" or (isinstance(total, int) and total > count)
 
 
 def _refusal(body: str, doing: str) -> Refused:

@@ -7,6 +7,8 @@ never assume that.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from azure.core.exceptions import ServiceResponseError
@@ -18,12 +20,15 @@ from aks_entra.errors import Rejected, TryLater
 _WITH_BODY: Final = frozenset({200, 201})
 
 
-def complaint(method: str, status: int, text: str) -> str:
-    """Describe what is wrong with a successful response. Empty if nothing is. A GET must return a JSON object."""
+def complaint(method: str, status: int, text: str, decode: Callable[[], Any] | None = None) -> str:
+    """Describe what is wrong with a successful response. Empty if nothing is. A GET must return a JSON object.
+
+    `decode` returns the decoded text, or raises ValueError.
+    """
     if status not in _WITH_BODY or method not in {"GET", "POST", "PUT", "PATCH"} or not (text or method == "GET"):
         return ""
     try:
-        document: Any = json.loads(text)
+        document: Any = (decode or partial(json.loads, text))()
     except (ValueError, RecursionError):
         return "the response is not JSON"
     if not isinstance(document, dict):
@@ -50,9 +55,14 @@ class WholeAnswers(SansIOHTTPPolicy[Any, Any]):
     """A policy for Azure's SDKs that raises `MalformedError` for a malformed response."""
 
     def on_response(self, request: PipelineRequest[Any], response: PipelineResponse[Any, Any]) -> None:
-        """Check a response. Skip one whose body is streamed: the SDK reads it later."""
+        """Check a response. Skip one whose body is streamed: the SDK reads it later.
+
+        The response keeps its decoded body, so that whoever reads it next does not decode it again. azure-core's
+        older kind of response, that of a next page, cannot keep it.
+        """
         if request.context.options.get("stream"):
             return
         http = response.http_response
-        if said := complaint(request.http_request.method, http.status_code, http.text()):
+        decode = getattr(http, "json", None)
+        if said := complaint(request.http_request.method, http.status_code, http.text(), decode):
             raise MalformedError(said)

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 _UNCHECKED: Final[Any] = {"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False}
 """What the core compares by itself, with its own clock and words."""
+_MALFORMED: Final = (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError)
+"""What PyJWT raises for a document that is malformed. It expects objects, and meets what anybody may have written."""
 
 
 class OwnKey:
@@ -81,20 +83,24 @@ class EntraApprovals:
         public = canonical(ECAlgorithm.to_jwk(key.public_key(), as_dict=True))
         application = f"{approvers.tenant_id}/{approvers.client_id}"
         committed = commitment(first, public, application=application, until=until)
-        trusted = await self._keys.of(approvers.tenant_id)
+        await self._keys.of(approvers.tenant_id)  # nobody signs in for nothing: the keys can be read
         token = await in_own_thread(lambda: id_token(approvers, committed.nonce, browser))
+        trusted = await self._keys.of(approvers.tenant_id, _known_id(token))
         return OwnKey(key, committed, token, canonical(trusted.keys.get(_key_id(token), {})))
 
     async def read(self, signed: Iterable[SignedApproval], approvers: Approvers) -> tuple[Signature, ...]:
         """Check signed approvals. Raises Refused or TryLater if Entra's keys cannot be read."""
-        trusted = await self._keys.of(approvers.tenant_id)
-        return tuple([await self._read(one, approvers, trusted) for one in signed])
+        documents = tuple(signed)
+        ids = [key_id for one in documents for key_id in _known_id(one.id_token)]
+        trusted = await self._keys.of(approvers.tenant_id, ids)
+        return tuple([await self._read(one, approvers, trusted) for one in documents])
 
     async def _read(self, signed: SignedApproval, approvers: Approvers, trusted: TrustedKeys) -> Signature:
         try:
             sign_in = proven(signed, trusted)
         except Refused as refused:
-            return Signature(signed=signed, problem=refused.message)
+            unknown = not trusted.keys.keys() >= set(_known_id(signed.id_token))
+            return Signature(signed=signed, problem=refused.message, unknown_key=unknown)
         return Signature(
             signed=signed,
             sign_in=sign_in,
@@ -123,12 +129,16 @@ def proven(signed: SignedApproval, trusted: TrustedKeys) -> SignIn:
         claims = jwt.decode(signed.id_token, jwt.PyJWK(entra), algorithms=["RS256"], options=_UNCHECKED)
         own = jwt.PyJWK.from_json(signed.commitment.key)
         said = jwt.api_jws.decode(signed.signature, own, algorithms=["ES256"])
-        sign_in = sign_in_of(claims)
-    except (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError) as error:  # PyJWT expects objects
+    except jwt.PyJWTError as error:
         raise Refused(f"a signature does not hold: {error}") from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:  # PyJWT expects JSON objects
+        raise Refused("a signature does not hold: a key or a token of it is damaged") from error
     if said != signed.statement.text.encode():
         raise Refused("a signature does not hold: another text was signed")
-    return sign_in
+    try:
+        return sign_in_of(claims)
+    except ValueError as error:
+        raise Refused(f"its ID token does not say what is needed: {error}") from error
 
 
 def _public(key: dict[str, Any]) -> tuple[object, ...]:
@@ -139,3 +149,11 @@ def _public(key: dict[str, Any]) -> tuple[object, ...]:
 def _key_id(token: str) -> str:
     """Return the id of the key that signed a token, as its header says it. Raises PyJWTError."""
     return str(jwt.get_unverified_header(token).get("kid", ""))
+
+
+def _known_id(token: str) -> tuple[str, ...]:
+    """Return the id of the key that signed a token. Empty: its header cannot be read, and no key will fit."""
+    try:
+        return (_key_id(token),)
+    except _MALFORMED:
+        return ()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -24,6 +25,16 @@ from aks_entra.errors import Refused
 
 _ANY_TENANT: Final = "{tenantid}"
 """What the `issuer` of a key says in place of a tenant, if the key signs tokens of all organisations."""
+_READ_AGAIN: Final = timedelta(hours=1)
+"""After which time the published keys are read again, so that a key that Entra withdrew stops counting.
+
+Source of both times: https://learn.microsoft.com/entra/identity-platform/signing-key-rollover, "Best practices".
+"""
+_FOR_UNKNOWN: Final = timedelta(minutes=5)
+"""How old the published keys have to be before they are read again for an unknown key id.
+
+Anybody may store a document with an unknown key id, so such a document must not cost a request each time.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,42 +52,56 @@ class TrustedKeys:
 class Keys(Protocol):
     """Where the trusted keys come from."""
 
-    async def of(self, tenant: str) -> TrustedKeys:
-        """Return the keys of a tenant. Raises Refused or TryLater if they cannot be read."""
+    async def of(self, tenant: str, ids: Iterable[str] = ()) -> TrustedKeys:
+        """Return the keys of a tenant. `ids`: the key ids that the caller looks for; the answer may lack some of them.
+
+        Raises Refused or TryLater if the keys cannot be read.
+        """
 
 
 class PublishedKeys:
-    """The keys that Entra publishes. They are read once for each tenant."""
+    """The keys that Entra publishes. They are kept for each tenant, and read again as Microsoft advises."""
 
     def __init__(self, web: Web, now: Callable[[], datetime]) -> None:
         self._web = web
         self._now = now
-        self._read: dict[str, TrustedKeys] = {}
+        self._read: dict[str, tuple[datetime, TrustedKeys]] = {}
+        self._reading = asyncio.Lock()
 
-    async def of(self, tenant: str) -> TrustedKeys:
-        """Return the keys with which Entra signs tokens of a tenant now."""
-        if tenant not in self._read:
-            policies = [OwnHostOnly(LOGIN), AsyncRetryPolicy()]
-            client: AsyncPipelineClient[Any, Any] = AsyncPipelineClient(
-                f"https://{LOGIN}", transport=self._web.transport(), policies=policies
-            )
-            doing = "read the keys with which Microsoft Entra ID signs"
-            with azure(doing, host=LOGIN):
-                response = await client.send_request(HttpRequest("GET", URL.format(tenant=tenant)))
-                response.raise_for_status()
-                await response.read()
-            try:
-                keys = {str(one["kid"]): one for one in response.json()["keys"]}
-            except (ValueError, KeyError, TypeError) as error:
-                raise Refused(f"could not {doing}: the answer is no list of keys", code="MalformedKeys") from error
-            refusal = "Microsoft Entra ID does not publish the key that signed its ID token"
-            url, at = URL.format(tenant=tenant), stamp(self._now())
-            published = {
+    async def of(self, tenant: str, ids: Iterable[str] = ()) -> TrustedKeys:
+        """Return the keys with which Entra signs tokens of a tenant now. An unknown id has them read again."""
+        wanted = frozenset(ids)
+        async with self._reading:
+            kept = self._read.get(tenant)
+            if kept is None or self._now() - kept[0] >= (
+                _READ_AGAIN if wanted <= kept[1].keys.keys() else _FOR_UNKNOWN
+            ):
+                kept = self._read[tenant] = (self._now(), await self._published(tenant))
+        return kept[1]
+
+    async def _published(self, tenant: str) -> TrustedKeys:
+        policies = [OwnHostOnly(LOGIN), AsyncRetryPolicy()]
+        client: AsyncPipelineClient[Any, Any] = AsyncPipelineClient(
+            f"https://{LOGIN}", transport=self._web.transport(), policies=policies
+        )
+        doing = "read the keys with which Microsoft Entra ID signs"
+        with azure(doing, host=LOGIN):
+            response = await client.send_request(HttpRequest("GET", URL.format(tenant=tenant)))
+            response.raise_for_status()
+            await response.read()
+        try:
+            keys = {str(one["kid"]): one for one in response.json()["keys"]}
+        except (ValueError, KeyError, TypeError) as error:
+            raise Refused(f"could not {doing}: the answer is no list of keys", code="MalformedKeys") from error
+        url, at = URL.format(tenant=tenant), stamp(self._now())
+        return TrustedKeys(
+            keys=keys,
+            refusal="Microsoft Entra ID does not publish the key that signed its ID token",
+            published={
                 kid: PublishedKey(tenant_id=tenant, kid=kid, url=url, key=canonical(key), seen_at=at)
                 for kid, key in keys.items()
-            }
-            self._read[tenant] = TrustedKeys(keys=keys, refusal=refusal, published=published)
-        return self._read[tenant]
+            },
+        )
 
 
 class KeysInFile:
@@ -88,7 +113,7 @@ class KeysInFile:
     def __init__(self, file: Path) -> None:
         self._file = file
 
-    async def of(self, tenant: str) -> TrustedKeys:
+    async def of(self, tenant: str, ids: Iterable[str] = ()) -> TrustedKeys:  # noqa: ARG002 - no other place is asked
         """Return the keys of the file that sign tokens of a tenant. A key with another tenant's issuer is left out."""
         keys = {str(one["kid"]): one for one in keys_in(self._file) if _signs_for(tenant, one)}
         return TrustedKeys(

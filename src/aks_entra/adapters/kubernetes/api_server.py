@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -129,12 +130,14 @@ class ApiServers:
 
         As admin: with the credential that the vault holds. Refused (code NoCredential) if it holds none.
         """
+        answers: list[int] = []
         async with self.as_admin(posture) if as_admin else self.opened(posture) as api:
-            return await look_inside(
-                self.listing(api, "application/json"),
-                self.listing(api, METADATA),
+            found = await look_inside(
+                self.listing(api, "application/json", answers),
+                self.listing(api, METADATA, answers),
                 posture.ca.fingerprint if posture.ca else "",
             )
+        return replace(found, requests=sum(status != _UNAUTHORIZED for status in answers))
 
     async def namespace_owner(self, posture: Posture, namespace: str) -> Owner | None:
         """Return who looks after a namespace, by its labels and annotations. None if nothing says so.
@@ -154,13 +157,9 @@ class ApiServers:
         )
         return owner_in_namespace(namespace, labels=labels, annotations=annotations)
 
-    def listing(self, api: ApiClient, accept: str) -> Pages:
-        """Return how to list the objects at a path. With `METADATA` as the Accept header, no value is read."""
-
-        def pages(path: str) -> AsyncIterator[Mapping[str, Any]]:
-            return self.pages(partial(_listed, api, path, accept))
-
-        return pages
+    def listing(self, api: ApiClient, accept: str, answers: list[int] | None = None) -> Pages:
+        """Return how to list the objects at a path; `answers` gets the statuses. `METADATA` asks for no values."""
+        return lambda path: self.pages(partial(_listed, api, path, accept, [] if answers is None else answers))
 
     async def try_credential(self, posture: Posture, credential: Credential) -> int | None:
         """List one node with one held credential alone, trusting the CA that serves now, and return the HTTP status.
@@ -284,12 +283,12 @@ class ApiServers:
 
 
 async def _listed(
-    api: ApiClient, path: str, accept: str, *, limit: int, _continue: str | None, _request_timeout: float
+    api: ApiClient, path: str, accept: str, answers: list[int], *, limit: int, _continue: str | None, **options: float
 ) -> Any:
-    """GET one page of the list at a path. `accept` is the Accept header."""
+    """GET one page of the list at a path, and add its status to `answers`. `accept` is the Accept header."""
     configuration = api.configuration
     query = f"{'&' if '?' in path else '?'}limit={limit}" + (f"&continue={quote(_continue)}" if _continue else "")
-    return await api.rest_client.request(  # type: ignore[no-untyped-call]  # the client's own transport has no types
+    response = await api.rest_client.request(  # type: ignore[no-untyped-call]  # the client's own transport has no types
         "GET",
         f"{configuration.host}{path}{query}",
         headers={
@@ -297,8 +296,10 @@ async def _listed(
             "User-Agent": USER_AGENT,
             **({"Authorization": token} if (token := configuration.api_key.get("BearerToken")) else {}),
         },
-        _request_timeout=_request_timeout,
+        **options,
     )
+    answers.append(int(response.status))
+    return response
 
 
 def _named(api: ApiClient) -> ApiClient:

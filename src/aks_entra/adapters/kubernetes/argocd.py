@@ -16,7 +16,7 @@ from aks_entra.adapters.kubernetes.secrets import (
     token_ended,
 )
 from aks_entra.core.hooks.argocd import ArgoCdConfig, same_server, with_authority
-from aks_entra.errors import Refused
+from aks_entra.errors import Refused, TryLater
 from aks_entra.ports.hubs import ArgoCdSecret, ListedSecret
 
 if TYPE_CHECKING:
@@ -43,15 +43,25 @@ class ArgoCdSecrets:
     async def update_argocd_secrets(
         self, hub: Posture, *, namespace: str, name: str, server: str, ca_data: str, rotated_at: str
     ) -> tuple[ArgoCdSecret, ...]:
-        """Write the CA into those secrets. A secret that somebody wrote meanwhile is left: TryLater."""
-        updated = []
+        """Write the CA into those secrets. A secret that somebody wrote meanwhile is left: TryLater.
+
+        If one cannot be written, the others still are. Then its error is raised.
+        """
+        updated: list[ArgoCdSecret] = []
+        failed: list[Refused | TryLater] = []
         async with self._servers.opened(hub) as api:
             for secret in await self._found(api, namespace, name, server):
-                config = _with_authority(secret, ca_data)
-                if config.changed:
-                    await replace_value(api, namespace, secret, "config", config.text)
+                try:
+                    config = _with_authority(secret, ca_data)
+                    if config.changed:
+                        await replace_value(api, namespace, secret, "config", config.text)
+                except (Refused, TryLater) as error:
+                    failed.append(error)
+                    continue
                 stale = _stale(config, ca_data, rotated_at)
                 updated.append(ArgoCdSecret(name=name_of(secret), changed=config.changed, stale=stale))
+        if failed:
+            raise failed[0]
         return tuple(updated)
 
     async def _listed(self, api: ApiClient, namespace: str) -> list[Mapping[str, Any]]:

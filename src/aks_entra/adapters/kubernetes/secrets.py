@@ -23,6 +23,7 @@ MERGE: Final = "application/merge-patch+json"
 _TIMEOUT: Final = 30
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
+_INVALID: Final = 422
 
 
 async def read_secret(api: ApiClient, namespace: str, name: str) -> Mapping[str, Any] | None:
@@ -62,6 +63,8 @@ async def replace_value(api: ApiClient, namespace: str, secret: Mapping[str, Any
             )
         )
     except Refused as refused:
+        if refused.status == _INVALID:
+            refused.remedy = "make the Secret anew without `immutable: true`, or write the new CA into its source"
         if refused.status != _CONFLICT:
             raise
         raise TryLater(

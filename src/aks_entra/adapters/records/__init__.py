@@ -30,25 +30,29 @@ class Container:
     prefix: str = ""
 
 
-def place_of(text: str) -> Path | Container:
-    """Return the place that a text names. Raises Refused, with the variable and the remedy, if it names none."""
+def place_of(text: str, field: str = "AKS_ENTRA_RECORDS") -> Path | Container:
+    """Return the place that a text names. Raises Refused, with the field and the remedy, if it names none."""
+
+    def wrong(message: str, remedy: str) -> Refused:
+        return Refused(f"{field}: {message}", remedy=remedy)
+
     if "://" not in text:
         return Path(text).expanduser().absolute()
     url = urlsplit(text)
     if url.query or url.fragment or "@" in url.netloc:
-        raise _wrong("it must not contain a signature, a key or a user", "remove it: the process signs in by itself")
+        raise wrong("it must not contain a signature, a key or a user", "remove it: the process signs in by itself")
     container, _, prefix = url.path.lstrip("/").partition("/")
     prefix = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
     if url.scheme == "az" and not _ACCOUNT.fullmatch(url.netloc):
-        raise _wrong(f"{url.netloc!r} is no name of a storage account", _REMEDY)
+        raise wrong(f"{url.netloc!r} is no name of a storage account", _REMEDY)
     if url.scheme == "https" and not _HOST.fullmatch(url.netloc):
-        raise _wrong(f"{url.netloc!r} is no host of Azure Blob Storage", _REMEDY)
+        raise wrong(f"{url.netloc!r} is no host of Azure Blob Storage", _REMEDY)
     if url.scheme not in {"az", "https"}:
-        raise _wrong(f"{url.scheme}:// is not supported", _REMEDY)
+        raise wrong(f"{url.scheme}:// is not supported", _REMEDY)
     if not _CONTAINER.fullmatch(container):
-        raise _wrong(f"{container!r} is no name of a container", _REMEDY)
+        raise wrong(f"{container!r} is no name of a container", _REMEDY)
     if not _PREFIX.fullmatch(prefix) or ".." in prefix.split("/"):
-        raise _wrong("the prefix has other characters than letters, digits, dots, dashes and /", _REMEDY)
+        raise wrong("the prefix has other characters than letters, digits, dots, dashes and /", _REMEDY)
     host = url.netloc if url.scheme == "https" else f"{url.netloc}.blob.core.windows.net"
     return Container(host=host, name=container, prefix=prefix)
 
@@ -71,7 +75,3 @@ def open_store(settings: Settings) -> Records:
 
     web = Web(connect=settings.connect_timeout, read=settings.request_timeout)
     return Records(AzureBlobs(place.host, place.name, place.prefix, web, Identities(web)))
-
-
-def _wrong(message: str, remedy: str) -> Refused:
-    return Refused(f"AKS_ENTRA_RECORDS: {message}", remedy=remedy)

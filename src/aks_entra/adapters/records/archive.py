@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from aks_entra.adapters.records.blobs import Blobs
@@ -43,6 +45,11 @@ async def export(blobs: Blobs, file: Path, tell: Callable[[str], None] = lambda 
                 tell(f"exported {done} of {len(paths)} records")
         partly.chmod(0o600)
         partly.replace(file)
+    except OSError as error:
+        _take_away(partly, file)
+        raise Refused(
+            f"{file} cannot be written: {error.strerror or error}", remedy="make room, and try again"
+        ) from None
     except BaseException:
         _take_away(partly, file)
         raise
@@ -54,32 +61,47 @@ def _take_away(*files: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-async def bring_in(blobs: Blobs, file: Path, tell: Callable[[str], None] = lambda _text: None) -> tuple[int, int]:
-    """Add the records of an exported file. Returns how many were added, and how many were there already.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """How many records of a file were added, were there already, and replaced a damaged one of the same name."""
+
+    added: int
+    known: int
+    replaced: int
+
+
+async def bring_in(blobs: Blobs, file: Path, tell: Callable[[str], None] = lambda _text: None) -> Imported:
+    """Add the records of an exported file. One that is there already is read, and replaced if its bytes are others.
 
     Every record is checked before the first one is written. Raises Refused if the file or a record is damaged.
     """
     for _ in members(file):
         pass
     there = set(await blobs.names(ROOT))
-    added = 0
     batch: list[tuple[str, bytes]] = []
+    done, added, replaced = 0, 0, 0
+
+    async def is_whole(one: tuple[str, bytes]) -> bool:
+        path, content = one
+        return path in there and await blobs.read(path) == content
 
     async def flush() -> None:
-        await bounded_gather(lambda one: blobs.create(*one), batch, at_once=AT_ONCE)
+        nonlocal done, added, replaced
+        whole = await bounded_gather(is_whole, batch, at_once=AT_ONCE)
+        wanted = [one for one, is_there in zip(batch, whole, strict=True) if not is_there]
+        damaged = [path for path, _ in wanted if path in there]
+        await bounded_gather(blobs.remove, damaged, at_once=AT_ONCE)
+        await bounded_gather(lambda one: blobs.create(*one), wanted, at_once=AT_ONCE)
+        done, replaced, added = done + len(batch), replaced + len(damaged), added + len(wanted) - len(damaged)
         batch.clear()
+        tell(f"imported {done} records")
 
-    found = 0
-    for path, content in members(file):
-        found += 1
-        if path not in there:
-            added += 1
-            batch.append((path, content))
+    for one in members(file):
+        batch.append(one)
         if len(batch) >= AT_ONCE:
             await flush()
-            tell(f"imported {added} records")
     await flush()
-    return added, found - added
+    return Imported(added=added, known=done - added - replaced, replaced=replaced)
 
 
 def members(file: Path) -> Iterator[tuple[str, bytes]]:
@@ -93,5 +115,6 @@ def members(file: Path) -> Iterator[tuple[str, bytes]]:
                 content = opened.read() if opened else b""
                 parsed(member.name, content)
                 yield member.name, content
-    except (OSError, EOFError, tarfile.TarError) as error:
-        raise Refused(f"{file} cannot be read: {error}", remedy="name a file of `aks-entra records export`") from None
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise Refused(f"{file} cannot be read: {why}", remedy="name a file of `aks-entra records export`") from None

@@ -49,8 +49,8 @@ class Checked:
 
     @property
     def sound(self) -> bool:
-        """Whether every record is whole and none is missing."""
-        return not any(one.kind in {"damaged", "missing"} for one in self.problems)
+        """Whether there are records, each is whole, and none is missing. A store that is in use is never empty."""
+        return self.records > 0 and not any(one.kind in {"damaged", "missing"} for one in self.problems)
 
 
 async def check(blobs: Blobs, tell: Callable[[str], None] = lambda _text: None) -> Checked:

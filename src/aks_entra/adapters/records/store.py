@@ -157,7 +157,12 @@ def parsed(path: str, content: bytes) -> tuple[StoredRecord, int]:
     try:
         said: dict[str, Any] = json.loads(content)
         if said["version"] != VERSION:
-            raise _damaged(path, f"version {said['version']!r} is unknown here; a newer aks-entra may have stored it")
+            raise Refused(
+                f"record {path.removeprefix(ROOT)} was stored by another version of aks-entra "
+                f"(format {said['version']!r}; this one reads {VERSION})",
+                remedy="read it with that version, or install it here: `aks-entra version` shows yours",
+                code=DAMAGED,
+            )
         record = StoredRecord(
             key=str(said["key"]),
             kind=str(said["kind"]),
@@ -171,7 +176,7 @@ def parsed(path: str, content: bytes) -> tuple[StoredRecord, int]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path, "it does not contain what a record contains") from error
     if (record.key, sequence) != (name.key, name.sequence):
-        raise _damaged(path, "it was moved: it contains another key or sequence")
+        raise _damaged(path, "it was moved here, and contains another key or sequence; remove this file")
     return record, sequence
 
 

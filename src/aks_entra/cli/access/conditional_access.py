@@ -139,7 +139,7 @@ async def _apply(request: PolicyRequest, person: PersonSpec | None, *, enforce: 
         rules = policy_writer(session.ports, session.access, session.settings)
         for finding in preflight(*await rules.prepared(request, enforce=enforce), enforce=enforce):
             output.say(f"{finding.rule} {finding.message} → {finding.remedy}", style="warning")
-        output.confirm(f"{'Enforce' if enforce else 'Write report-only'} policy {request.name!r}?", yes=yes)
+        await output.confirm(f"{'Enforce' if enforce else 'Write report-only'} policy {request.name!r}?", yes=yes)
         return await rules.apply(request, enforce=enforce)
 
 

@@ -91,7 +91,7 @@ def grant(
                 output.say(f"{finding.rule} {finding.message}", style="warning")
             await overdue_schedules.warn(END_ACCESS, "End it yourself when its time is over: aks-entra access sweep")
             output.say(str(ask))
-            output.confirm("Grant it?", yes=yes)
+            await output.confirm("Grant it?", yes=yes)
             await announce(ask)
             given = await granter.give(ask, Approval(digest=ask.digest, approver=ask.requested_by))
         return {**plain(given.grant), "changed": given.changed, "proof": given.proof}
@@ -185,7 +185,7 @@ def revoke(
                 raise Refused(
                     f"{who.called} holds no grant from aks-entra on {named}", remedy="see aks-entra access list"
                 )
-            output.confirm(f"End {len(mine)} grants of {who.called} on {named}?", yes=yes)
+            await output.confirm(f"End {len(mine)} grants of {who.called} on {named}?", yes=yes)
             return tuple([await granter.end(one) for one in mine])
 
     _show_ended(output.run(work()), format_)

@@ -21,6 +21,7 @@ from aks_entra.core.durations import iso, moment, span
 from aks_entra.errors import Refused
 from aks_entra.planning.admin_groups import unique_name as made_from
 from aks_entra.report.terminal import table
+from aks_entra.typed_text import LONGEST_REASON, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -287,6 +288,8 @@ def approve(
     with output.guarded():
         if not reason.strip():
             output.usage("a decision needs a reason", remedy="add --reason …")
+        if digest:
+            words("--reason", reason, LONGEST_REASON)
     if digest:
         output.run(decide_at_gate(request, digest, reason=reason, approver=None, reject=reject, no_browser=no_browser))
         return

@@ -117,10 +117,9 @@ def break_glass(
             format_=format_,
             approval=approval,
         )
-        if not close:
-            output.confirm(
-                f"Open local accounts of {cluster} for {lasting}? The certificates must be rotated afterwards.", yes=yes
-            )
+    if not close:
+        question = f"Open local accounts of {cluster} for {lasting}? The certificates must be rotated afterwards."
+        output.run(output.confirm(question, yes=yes))
     output.run(open_or_close(request))
 
 

@@ -150,7 +150,7 @@ class _Person:
             if verdict.outcome is Outcome.REFUSED:
                 self.opening = None
                 await records.take_back(self.cluster, before, self._now(), verdict.because[0])
-                raise Refused(verdict.because[0], remedy=verdict.next, cluster=str(self.cluster))
+                raise Refused(" · ".join(verdict.because), remedy=verdict.next, cluster=str(self.cluster))
             if verdict.outcome is not Outcome.FAILED:
                 self.local_accounts, self.opened = True, verdict
             await self._keep(opening, verdict)

@@ -24,6 +24,8 @@ from aks_entra.core.durations import NEVER, moment, stamp
 from aks_entra.core.storable import canonical
 
 MARK: Final = "aks-entra grant"
+_HERE: Final = "the identity that ran this"
+"""What stands behind a name that nobody typed: the identity that carried out the request."""
 _UNTIL: Final = re.compile(r"\buntil=(?P<until>[^;\s]+)")
 _DESCRIPTION: Final = 1000
 
@@ -64,7 +66,10 @@ CLUSTER_ROLES: Final[dict[Level, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """A request for access. `end` None: it never ends, which is not the default. An empty namespace is the cluster."""
+    """A request for access. `end` None: it never ends, which is not the default. An empty namespace is the cluster.
+
+    `claimed`: somebody typed `requested_by`. If not, it is the identity that carries out the request.
+    """
 
     cluster: ClusterId
     principal: Principal
@@ -74,6 +79,12 @@ class Ask:
     reason: str
     namespace: str = ""
     requested_by: str = ""
+    claimed: bool = False
+
+    @property
+    def asked_by(self) -> str:
+        """Who asks, for people, and what stands behind the name. Empty: that is unknown."""
+        return f"{self.requested_by}, {'a claim' if self.claimed else _HERE}" if self.requested_by else ""
 
     @property
     def text(self) -> str:
@@ -163,6 +174,11 @@ class Approval:
     separate: bool = False
     by: str = ""
 
+    @property
+    def words(self) -> str:
+        """Who approved, for people, and what stands behind the name."""
+        return self.by or f"{self.approver}, {_HERE}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
@@ -212,8 +228,11 @@ class Grant:
 
 
 def description(ask: Ask, by: str, until: datetime | None) -> str:
-    """Return the description that is written with the grant: its end first, then who and why."""
-    facts = {"until": stamp(until) if until else NEVER, "for": ask.requested_by, "by": by, "reason": ask.reason}
+    """Return the description that is written with the grant: its end first, then who and why.
+
+    `by` says who approved, and what stands behind the name.
+    """
+    facts = {"until": stamp(until) if until else NEVER, "for": ask.asked_by, "by": by, "reason": ask.reason}
     parts = [f"{key}={' '.join(value.replace(';', ',').split())}" for key, value in facts.items() if value]
     return f"{MARK}; {'; '.join(parts)}"[:_DESCRIPTION]
 
@@ -295,7 +314,7 @@ def decide(ask: Ask, approval: Approval | None, existing: Grant | None, now: dat
         return Refuse(why=f"the request ended at {stamp(ask.end)}", remedy="make a new request")
     if existing is not None and not existing.over(now) and _lasts(existing.until, ask.end):
         return Keep(existing=existing)
-    return Write(ask=ask, until=ask.end, text=description(ask, approval.by or approval.approver, ask.end))
+    return Write(ask=ask, until=ask.end, text=description(ask, approval.words, ask.end))
 
 
 def is_named_by_us(held: RoleAssignment) -> bool:

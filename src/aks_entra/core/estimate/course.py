@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
@@ -11,10 +11,10 @@ from typing import Any, Final, Literal, TypeAlias
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import in_words, moment
 from aks_entra.core.estimate.durations import Durations, Span
-from aks_entra.core.estimate.limits import Limit
+from aks_entra.core.estimate.limits import SHARE, Limit
 from aks_entra.core.estimate.model import AtWork, Binding, StageTime
 from aks_entra.core.estimate.requests import requests_of
-from aks_entra.core.estimate.schedule import Slot, ends_at
+from aks_entra.core.estimate.schedule import Buckets, Part, Slot, ends_at
 from aks_entra.core.maintenance_windows import MaintenanceWindow
 from aks_entra.core.planning.gates import Gate, Side, opening
 from aks_entra.core.planning.plan import ClusterPlan, FleetPlan
@@ -31,6 +31,8 @@ ROTATION: Final[tuple[Step, ...]] = (
     VerifyOutcome(rotated=True),
 )
 """The steps of a cluster whose rotation follows after a soak, as far as they take time."""
+LIMIT_BINDS: Final = 1.5
+"""A request limit binds if with it a stage takes more than this many times as long as without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,26 +75,49 @@ class Rollout:
         return Work(
             cluster=plan.cluster,
             steps=steps,
-            span=sum(spans, Span()),
+            spans=tuple(spans),
             windows=plan.maintenance_windows,
             running=doing is not None,
         )
 
     def rotation(self, plan: ClusterPlan) -> Work:
         """Return a cluster's rotation after the soak."""
-        span = sum((self.durations.of(step, tier=plan.tier) for step in ROTATION), Span())
-        return Work(cluster=plan.cluster, steps=ROTATION, span=span, windows=plan.maintenance_windows)
+        spans = tuple(self.durations.of(step, tier=plan.tier) for step in ROTATION)
+        return Work(cluster=plan.cluster, steps=ROTATION, spans=spans, windows=plan.maintenance_windows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What is left to do on one cluster. `running`: it has begun. `windows` is None if they could not be read."""
+    """What is left to do on one cluster: its steps, and how long each takes.
+
+    `running`: it has begun, so the first step has sent its requests. `windows` is None if they could not be read.
+    """
 
     cluster: ClusterId
     steps: tuple[Step, ...]
-    span: Span
+    spans: tuple[Span, ...]
     windows: tuple[MaintenanceWindow, ...] | None = ()
     running: bool = False
+
+    @property
+    def requests(self) -> Iterator[Mapping[Limit, int]]:
+        """What each step sends before it takes its time."""
+        for place, step in enumerate(self.steps):
+            if place:
+                yield requests_of(step)
+            else:
+                yield {} if self.running else Counter(requests_of(None)) + Counter(requests_of(step))
+
+    def parts(self, scenario: Scenario, scarce: Collection[Limit]) -> Iterator[Part]:
+        """Yield its work in one scenario, cut where it sends requests that a scarce limit counts."""
+        seconds, sends = 0.0, dict[Limit, int]()
+        for span, requests in zip(self.spans, self.requests, strict=True):
+            counted = {limit: number for limit, number in requests.items() if limit in scarce}
+            if counted:
+                yield Part(seconds, sends)
+                seconds, sends = 0.0, counted
+            seconds += getattr(span, scenario)
+        yield Part(seconds, sends)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,28 +170,31 @@ class Course:
 
     def _stage(self, stage: Stage, name: str, works: list[Work], *, soaked: _Wait | None = None) -> None:
         """Pass a stage: its gates, and its clusters in turns."""
-        windows, unknown = _windows(stage), list[str]()
-        before = None if self._rollout.begun(stage) and soaked is None else stage.gate("before")
+        rollout, windows, unknown = self._rollout, _windows(stage), list[str]()
+        before = None if rollout.begun(stage) and soaked is None else stage.gate("before")
         after = stage.gate("after")
-        if not works and (after is None or not self._rollout.begun(stage)):
+        if not works and (after is None or not rollout.begun(stage)):
             return
         unread = sum(work.windows is None for work in works) if windows.maintenance_window else 0
         if unread:
             counted = f"{unread} cluster{'' if unread == 1 else 's'} of stage {name}"
-            unknown.append(f"the maintenance windows of {counted}, which could not be read")
+            unknown.append(f"the maintenance windows of {counted}, which were not read")
         waits = [soaked] if soaked else []
         self.at += sum(wait.seconds for wait in waits)
         waited, unsure = self._gate(stage.name, "before", before, works)
-        bare = self._turns(stage, works, None) or 0.0
-        turned = self._turns(stage, works, windows) if windows.timed else bare
+        bare = work = self._turns(stage, works) or 0.0
+        buckets, scarce = Buckets(rollout.request_rate), self._scarce(works)
+        if scarce:
+            work = self._turns(stage, works, buckets=buckets, scarce=scarce) or 0.0
+        turned: float | None = work
+        if windows.timed:
+            again = Buckets(rollout.request_rate)
+            turned = self._turns(stage, works, windows=windows, buckets=again, scarce=scarce)
         if turned is None:
-            turned, unsure = bare, [_never(stage.name)]
-        if turned > bare:
-            waited.append(_Wait(turned - bare, Binding.WINDOW, windows.conditions[-1]))
-        limit, forced = self._requests(works)
-        longest = max((getattr(work.span, self._scenario) for work in works), default=0.0)
-        work = max(bare, forced + longest if limit else 0.0)
-        self.at += work + turned - bare
+            turned, unsure = work, [*unsure, _never(stage.name)]
+        if turned > work:
+            waited.append(_Wait(turned - work, Binding.WINDOW, windows.conditions[-1]))
+        self.at += max(work, turned)
         waits += waited
         unknown += unsure
         waited, unsure = self._gate(stage.name, "after", after, works)
@@ -184,7 +212,7 @@ class Course:
                     waits=Span(),
                     approvals=sum(gate is not None and gate.approval for gate in (before, after)),
                     unknown=tuple(dict.fromkeys(unknown)),
-                    **_binds(work, waits, limit if forced > bare else None, self._longest(works)),
+                    **_binds(work, waits, buckets.slowest if work > LIMIT_BINDS * bare else None, self._longest(works)),
                 ),
             )
         )
@@ -208,34 +236,38 @@ class Course:
         waits = [_Wait(timed, Binding.WAIT, conditions[0]), _Wait(seconds - timed, Binding.WINDOW, conditions[-1])]
         return waits, unsure
 
-    def _turns(self, stage: Stage, works: list[Work], windows: Gate | None) -> float | None:
+    def _turns(
+        self,
+        stage: Stage,
+        works: list[Work],
+        *,
+        windows: Gate | None = None,
+        buckets: Buckets | None = None,
+        scarce: Collection[Limit] = (),
+    ) -> float | None:
         """Return the seconds from the first cluster to the last. Returns None if one of the windows never opens."""
         slots = []
         for work in works:
-            slot = Slot(getattr(work.span, self._scenario), work.cluster.subscription_id, work.running)
+            parts = tuple(work.parts(self._scenario, scarce))
+            slot = Slot(parts, work.cluster.subscription_id.lower(), work.running)
             if windows is not None:
                 slot = replace(slot, opens=self._opens(windows, work.windows or ()))
             slots.append(slot)
         per = stage.max_concurrency_per_subscription
-        ends = ends_at(slots, begins=self.at, at_once=stage.max_concurrency, per_subscription=per)
+        ends = ends_at(slots, begins=self.at, at_once=stage.max_concurrency, per_subscription=per, buckets=buckets)
         return None if ends is None else ends - self.at
 
     def _opens(self, windows: Gate, maintenance: tuple[MaintenanceWindow, ...]) -> Callable[[float], float | None]:
         return lambda seconds: self._rollout.opens(windows, maintenance, seconds)
 
-    def _requests(self, works: list[Work]) -> tuple[Limit | None, float]:
-        """Return the request limit that delays the stage most, and by how many seconds. None: no limit delays it.
-
-        The cluster that gets its requests last still has its operations before it.
-        """
+    def _scarce(self, works: list[Work]) -> frozenset[Limit]:
+        """Return the limits for which requests of a stage may have to wait: its bucket is not enough for all."""
         counts: Counter[tuple[Limit, str]] = Counter()
         for work in works:
-            for limit, number in requests_of(work.steps).items():
-                counts[limit, work.cluster.subscription_id] += number
-        rate = self._rollout.request_rate
-        forced = [(limit.seconds(number, rate=rate), limit) for (limit, _), number in counts.items()]
-        seconds, slowest = max(forced, key=lambda one: one[0], default=(0.0, None))
-        return (slowest, seconds) if seconds else (None, 0.0)
+            for requests in work.requests:
+                for limit, number in requests.items():
+                    counts[limit, work.cluster.subscription_id.lower()] += number
+        return frozenset(limit for (limit, _), number in counts.items() if number > limit.burst * SHARE)
 
     def _longest(self, works: list[Work]) -> str:
         """Return the title of the kind of step that takes the most time, or "" if there is none."""

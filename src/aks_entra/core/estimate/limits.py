@@ -27,6 +27,30 @@ class Limit:
         return max(0.0, requests - self.burst * SHARE) / (self.rate * SHARE * rate)
 
 
+@dataclass(slots=True)
+class Tokens:
+    """A bucket of Azure's at our share of it, in a model of time: seconds from any moment. It is full at first.
+
+    `rate` is the setting `request_rate`. `taken`: how many requests were sent. `waited`: for how many seconds all of
+    them together waited.
+    """
+
+    limit: Limit
+    rate: float = 1.0
+    taken: int = 0
+    waited: float = 0.0
+    _full_at: float = 0.0
+
+    def take(self, now: float, number: int) -> float:
+        """Return when the last of some requests is sent that are ready now. Ask in the order of time."""
+        each = 1 / (self.limit.rate * SHARE * self.rate)
+        self._full_at = max(self._full_at, now) + number * each
+        at = max(now, self._full_at - self.limit.burst * SHARE * each)
+        self.taken += number
+        self.waited += at - now
+        return at
+
+
 ARM_READS: Final = Limit("reads of ARM", 250, 25)
 ARM_WRITES: Final = Limit("writes and actions of ARM", 200, 10)
 AKS_LISTS: Final = Limit("lists of a subscription's clusters", 500, 1)

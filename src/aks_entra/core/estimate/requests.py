@@ -6,8 +6,7 @@ running operations are left out: one list serves all clusters of a subscription.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from aks_entra.core.estimate.limits import AKS_REST, ARM_READS, ARM_WRITES, Limit
@@ -49,9 +48,6 @@ def requests_of_plan(clusters: int) -> Mapping[Limit, int]:
     return {**PLAN, ARM_READS: PLAN[ARM_READS] - 1, AKS_REST: PLAN[AKS_REST] - 1}
 
 
-def requests_of(steps: Iterable[Step]) -> Mapping[Limit, int]:
-    """Return the requests of a cluster's migration with these steps. Steps without a row ask none of these services."""
-    found = Counter(START)
-    for step in steps:
-        found.update(STEPS.get(_AS_MANY_AS.get(step.kind, step.kind), {}))
-    return found
+def requests_of(step: Step | None) -> Mapping[Limit, int]:
+    """Return the requests of a step, or until the first one begins (None). A step without a row sends none."""
+    return START if step is None else STEPS.get(_AS_MANY_AS.get(step.kind, step.kind), {})

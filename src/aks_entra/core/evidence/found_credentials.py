@@ -7,6 +7,7 @@ report proved it. Source: "Certificate rotation in Azure Kubernetes Service (AKS
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,6 +19,7 @@ from aks_entra.core.evidence.rotation_debt import Record, Sighting
 
 ASK: Final = "find its owner, and take it away in the cluster (`kubectl get serviceaccounts -A`)"
 TRY: Final = "`--try` presents it to the API server, whose audit log shows that"
+LOOK_INSIDE: Final = "look at its arguments and environment in the file, and replace each secret that is there"
 ROTATE: Final = "rotate the cluster's certificates (`aks-entra plan`, `rotation: at-once`): nothing else ends it"
 
 
@@ -31,6 +33,7 @@ class Kind(StrEnum):
     PASSWORD = "password"  # noqa: S105 - as above
     AUTHORITY = "CA certificate"
     COMMAND = "sign-in command"
+    PRIVATE_KEY = "private key"
 
 
 class Life(StrEnum):
@@ -50,7 +53,9 @@ class FoundCredential:
     of the CA that the certificate names as its issuer, and `signed` whether `authority` did sign it. `certificate` is
     the certificate (PEM), which is public. `recognised` is the record that shows whose it is: the CA in it signed the
     certificate, or its hash is the token's; `authority` is then the CA of that record. `named` is a record of the CA
-    that the certificate only names. Times are ISO 8601 in UTC, and empty if the credential has none.
+    that the certificate only names. `secrets` names the arguments, variables and fields that hold a secret of a sign-in
+    command, without their values. `unread`: its certificate is in the file, but cannot be read. Times are ISO 8601 in
+    UTC, and empty if the credential has none.
     """
 
     kind: Kind
@@ -70,6 +75,8 @@ class FoundCredential:
     certificate: str = field(default="", repr=False)
     recognised: Record | None = None
     named: Record | None = None
+    secrets: tuple[str, ...] = ()
+    unread: bool = False
     refuted: bool = False  # the CA that serves its cluster now did not sign it
 
     @property
@@ -93,6 +100,8 @@ class Judgement:
 
 
 _STATIC: Final = frozenset({Kind.CERTIFICATE, Kind.STATIC_TOKEN})
+_SIGN_IN: Final = frozenset({"kubelogin", "kubelogin.exe", "azure", "oidc", "gcp"})
+"""Commands and `auth-provider`s that sign a person or an application in, by what is not in the kubeconfig."""
 _AUTHORITATIVE: Final = _STATIC | {Kind.AUTHORITY}
 """The kinds that belong to one CA of one cluster."""
 
@@ -158,7 +167,13 @@ def _by_itself(found: FoundCredential, now: str) -> Judgement | None:
     if found.kind is Kind.AUTHORITY:
         answer = Judgement(life=Life.HARMLESS, because="a CA certificate is public and opens nothing")
     elif found.kind is Kind.COMMAND:
-        answer = Judgement(life=Life.HARMLESS, because=f"it runs {found.subject}, which signs in anew each time")
+        answer = _of_command(found)
+    elif found.kind is Kind.PRIVATE_KEY:
+        because = "only its certificate says what it opens, and this file does not have that"
+        answer = Judgement(life=Life.UNKNOWN, because=because, next="run `aks-entra whose` on a file with both")
+    elif found.unread:
+        because = "the certificate in this file is damaged"
+        answer = Judgement(life=Life.UNKNOWN, because=because, next="run `aks-entra whose` on an undamaged copy")
     elif found.elsewhere:
         because = f"the credential is in another file: {found.elsewhere}"
         answer = Judgement(life=Life.UNKNOWN, because=because, next="run `aks-entra whose` on that file")
@@ -174,6 +189,20 @@ def _by_itself(found: FoundCredential, now: str) -> Judgement | None:
         because = f"nothing but its API server knows whether a {found.kind} still works"
         answer = Judgement(life=Life.UNKNOWN, because=because, next=ASK)
     return answer
+
+
+def _of_command(found: FoundCredential) -> Judgement:
+    """Return whether a sign-in command is harmless: it is one that is known, and no secret is given to it."""
+    if found.secrets:
+        because = f"it runs {found.subject} with secrets that are in this file: {', '.join(found.secrets)}"
+        what = (
+            "replace each of them where it was made, for example in Microsoft Entra ID, and read the sign-in log there"
+        )
+        return Judgement(life=Life.UNKNOWN, because=because, next=what)
+    if re.split(r"[/\\]", found.subject.casefold())[-1] not in _SIGN_IN:
+        because = f"it runs {found.subject}, and it is not known here whether that needs a secret from this file"
+        return Judgement(life=Life.UNKNOWN, because=because, next=LOOK_INSIDE)
+    return Judgement(life=Life.HARMLESS, because=f"it runs {found.subject}, which signs in anew each time")
 
 
 def _by_authority(found: FoundCredential, posture: Posture, records: tuple[Record, ...]) -> Judgement:

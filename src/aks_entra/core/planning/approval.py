@@ -25,9 +25,14 @@ CLAIM: Final = "a claim"
 """What stands behind the name of somebody who decided: a signature, or nothing."""
 
 
-def proof_in_words(*, signed: bool, voluntary: bool, unproven: str) -> str:
-    """Return what stands behind the name of somebody who decided, and whether a signature was required."""
-    if signed:
+def proof_in_words(*, signed: bool, voluntary: bool, unproven: str, unchecked: str = "") -> str:
+    """Return what stands behind the name of somebody who decided, and whether a signature was required.
+
+    `unproven`: why a signature does not hold. `unchecked`: why nobody can say whether one does.
+    """
+    if signed and not unproven:
+        if unchecked:
+            return f"a signature that could not be checked ({unchecked})"
         return f"{SIGNED}, which nobody was required to" if voluntary else SIGNED
     return f"{CLAIM}: a signature does not count ({unproven})" if unproven else CLAIM
 

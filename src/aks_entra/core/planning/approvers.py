@@ -52,8 +52,15 @@ class Approvers:
 
 
 def accepted(setting: str) -> frozenset[str]:
-    """Return what `AKS_ENTRA_APPROVERS` names: texts `tenant id/client id/group id` in lower case."""
-    return frozenset(one.strip().lower() for one in setting.split(",") if one.strip())
+    """Return what `AKS_ENTRA_APPROVERS` names: texts `tenant id/client id/group id` in lower case. Empty: it is blank.
+
+    Raises ValueError if it is malformed, also if it is not blank and names nobody.
+    """
+    named = frozenset(one.strip().lower() for one in setting.split(",") if one.strip())
+    parts = [one.split("/") for one in named]
+    if any(len(one) != len(_PARTS) or not all(map(_is_id, one)) for one in parts) or (setting.strip() and not named):
+        raise ValueError(f"not {'/'.join(_PARTS)}, several with commas")
+    return named
 
 
 def approvers_named(setting: str) -> Approvers | None:
@@ -64,8 +71,6 @@ def approvers_named(setting: str) -> Approvers | None:
     named = sorted(one.split("/") for one in accepted(setting))
     if not named:
         return None
-    if any(len(one) != len(_PARTS) or not all(map(_is_id, one)) for one in named):
-        raise ValueError(f"not {'/'.join(_PARTS)}, several with commas")
     if len({(tenant, client) for tenant, client, _ in named}) > 1:
         raise ValueError("people sign in through one application, and it names several")
     tenant, client, _ = named[0]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from aks_entra.core.cluster import CertificateAuthority, ClusterId, Identity, Posture
 from aks_entra.core.digests import Memoized, sha256, without_empty
+from aks_entra.core.evidence.admin_reads import AdminRead
 from aks_entra.core.evidence.rotation_debt import Debt
 from aks_entra.core.hooks.model import Hook, bound
 from aks_entra.core.maintenance_windows import MaintenanceWindow
@@ -48,6 +49,7 @@ class ClusterPlan:
     debt_through: str = ""  # until when `debt` was proven (ISO 8601); empty: in a plan of an earlier version
     maintenance_windows: tuple[MaintenanceWindow, ...] | None = ()  # None: they could not be read
     etag: str = ""  # the cluster's ETag before its CA was read; empty: ARM shows none, or an operation was running
+    admin_read: AdminRead | None = None  # what this plan called with the cluster's admin credential
 
     @property
     def blockers(self) -> tuple[Finding, ...]:
@@ -242,6 +244,7 @@ def plan_cluster(posture: Posture, target: Target, facts: Facts, skips: tuple[Sk
         etag=(posture.etag or "") if posture.at_rest else "",
         stopped=posture.stopped,
         maintenance_windows=facts.maintenance_windows,
+        admin_read=facts.admin_read,
     )
 
 

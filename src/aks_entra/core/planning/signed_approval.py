@@ -136,6 +136,7 @@ class Signature:
 
     `member`: whether the person is in one of the approvers' groups. None if that is unknown.
     `published`: Entra's key that signed the ID token, as it was read from Entra. None: it was read from a file.
+    `unknown_key`: the problem is that this key is not among the trusted ones, so nobody can say if it holds.
     """
 
     signed: SignedApproval
@@ -143,6 +144,7 @@ class Signature:
     member: bool | None = None
     published: PublishedKey | None = None
     problem: str = ""
+    unknown_key: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,8 +257,12 @@ def _another_sign_in(commitment: Commitment, sign_in: SignIn, approvers: Approve
     if not sign_in.person:
         return "it is the token of an application, or an access token, not a person's ID token"
     tenant = approvers.tenant_id.lower()
-    if sign_in.tenant_id.lower() != tenant or sign_in.issuer != ISSUER.format(tenant=tenant):
-        return f"the sign-in is of tenant {sign_in.tenant_id or 'unknown'}, not of {tenant}"
+    for kind, given, wanted in (
+        ("tenant", sign_in.tenant_id.lower(), tenant),
+        ("issuer", sign_in.issuer, ISSUER.format(tenant=tenant)),
+    ):
+        if given != wanted:
+            return f"the sign-in is of {kind} {given or 'unknown'}, not of {wanted}"
     if sign_in.audience.lower() != approvers.client_id.lower():
         return f"the sign-in is for application {sign_in.audience or 'unknown'}, not for {approvers.client_id}"
     own = f"{approvers.tenant_id}/{approvers.client_id}".lower()

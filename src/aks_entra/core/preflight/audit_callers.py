@@ -26,6 +26,9 @@ _CONTROL_PLANE: Final = ("kube-controller-manager/", "cloud-controller-manager/"
 PROGRAM: Final = "aks-entra/"
 """How the user agent begins that this program sends to API servers. Anybody else can send it too."""
 
+LONGEST: Final = 120
+"""Characters of a name or a user agent that are shown."""
+
 
 class Holds(StrEnum):
     """What kind of credential a caller uses."""
@@ -83,10 +86,16 @@ class Caller:
         """`41 requests by masterclient from 10.2.0.7 (helm/3.14), last on 2026-11-20: get, list`."""
         where = ", ".join(self.addresses[:3]) + (" …" if len(self.addresses) > 3 else "")  # noqa: PLR2004 - enough to recognize them
         times = "1 request" if self.count == 1 else f"{self.count:,} requests"
+        program = shortened(self.user_agent) or "no user agent"
         return (
-            f"{times} by {self.username} from {where or 'an unknown address'} ({self.user_agent or 'no user agent'}), "
+            f"{times} by {shortened(self.username)} from {where or 'an unknown address'} ({program}), "
             f"last on {self.last_seen[:10]}: {', '.join(self.verbs)}"
         )
+
+
+def shortened(text: str) -> str:
+    """Return a text of somebody else in a length that people read. Clients and owners of namespaces choose theirs."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +113,8 @@ class AuditedCallers:
     `missing` says which other part of the log was not seen. The log is not complete then. `hours`: the beginnings of
     the hours (ISO 8601, UTC) in which the log has requests of the control plane; empty: nobody counted them. `claimed`:
     those requests of the callers whose user agent is this program's, each with its time (similar ones of a second may
-    be one `Call`).
+    be one `Call`). `own`: this program's own calls, by its evidence, once they were told from the callers; they do not
+    count.
     """
 
     since: str
@@ -115,6 +125,7 @@ class AuditedCallers:
     missing: str = ""
     hours: tuple[str, ...] = ()
     claimed: tuple[tuple[Holds, Call], ...] = ()
+    own: tuple[Caller, ...] = ()
 
 
 def who_breaks(calls: Iterable[Call]) -> AuditedCallers | None:
@@ -177,7 +188,7 @@ def claims_to_be_ours(user_agent: str) -> bool:
 def _holds(call: Call) -> Holds | None:
     """Return the credential of a caller that is not a service account, or None if the caller keeps working."""
     name = call.username.casefold()
-    if call.entra or name in _AKS or name.startswith("system:") or not name:
+    if call.entra or name in _AKS or call.username.startswith("system:") or not name:
         return None
     if name in _STATIC:
         return Holds.STATIC_TOKEN
@@ -195,7 +206,7 @@ def _controls(call: Call) -> bool:
 
 
 def callers_of(kept: Iterable[tuple[Holds, Call]]) -> tuple[Caller, ...]:
-    """Group requests by credential, name and program: those of administrators first, then those with most requests."""
+    """Group requests by credential, name and program, in the order of `in_order`."""
     together: dict[tuple[Holds, str, str], list[Call]] = {}
     for holds, call in kept:
         together.setdefault((holds, call.username, call.user_agent), []).append(call)
@@ -212,7 +223,12 @@ def callers_of(kept: Iterable[tuple[Holds, Call]]) -> tuple[Caller, ...]:
         )
         for (holds, username, agent), calls in together.items()
     ]
-    return tuple(sorted(found, key=lambda one: (list(Holds).index(one.holds), -one.count, one.username)))
+    return in_order(found)
+
+
+def in_order(callers: Iterable[Caller]) -> tuple[Caller, ...]:
+    """Return callers in their order: those of administrators first, then those with most requests."""
+    return tuple(sorted(callers, key=lambda one: (list(Holds).index(one.holds), -one.count, one.username)))
 
 
 def _namespace(username: str, calls: list[Call]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aks_entra.core.deny_policy import ASSIGN, how_to_assign
+from aks_entra.core.deny_policy import ASSIGN, ASSIGNMENT, assignment_id, how_to_assign
 from aks_entra.core.preflight.context import Case
 from aks_entra.core.preflight.finding import Finding, Rule, rule, says
 from aks_entra.core.steps import AssignDenyPolicy
@@ -14,7 +14,14 @@ from aks_entra.core.steps import AssignDenyPolicy
 def may_assign_policies(case: Case) -> Iterator[Finding]:
     """Without the right to assign policies, `keep: deny` is left to a person: the report names the command."""
     may = case.facts.may_assign_policies
-    if may or not any(isinstance(step, AssignDenyPolicy) for step in case.steps):
+    if not any(isinstance(step, AssignDenyPolicy) for step in case.steps):
+        return
+    mine = assignment_id(case.posture.cluster).casefold()
+    if taken := [it.assignment for it in case.facts.policies or () if it.assignment.casefold() == mine and not it.ours]:
+        text = f"somebody else made a policy assignment named {ASSIGNMENT}: `keep: deny` will not be carried out"
+        yield says("W145", text, "ask its owner to give it another name", evidence=taken[0])
+        return
+    if may:
         return
     remedy = (
         f"assign the role of deployments/roles/keep.json, or run afterwards: `{how_to_assign(case.posture.cluster)}`"

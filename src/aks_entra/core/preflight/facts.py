@@ -7,6 +7,7 @@ from typing import Final
 
 from aks_entra.core.cluster import LinkedRight
 from aks_entra.core.doors.model import Door
+from aks_entra.core.evidence.admin_reads import AdminRead
 from aks_entra.core.evidence.rotation_debt import OldCredentials
 from aks_entra.core.group_drift import Drift
 from aks_entra.core.maintenance_windows import MaintenanceWindow
@@ -254,6 +255,7 @@ class Facts:
     inside: Inside | None = None
     outside_because: str = ""  # why the workloads could not be read
     admin_credential_read: bool = False  # Azure handed out the admin credential, to read the workloads with it
+    admin_read: AdminRead | None = None  # what was called with the admin credential
     writers: tuple[Writer, ...] | None = None
     callers: AuditedCallers | None = None
     callers_unread: str = ""  # why no audit log could be read

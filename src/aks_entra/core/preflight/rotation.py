@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from aks_entra.core.preflight.audit_callers import claims_to_be_ours
 from aks_entra.core.preflight.context import Case, listed
 from aks_entra.core.preflight.finding import Finding, Rule, rule, says
 from aks_entra.core.preflight.vm_sizes import size_of
 
 _READS_MISSING: Final = "the audit log does not contain reads (kube-audit-admin)"
+_NOT_RECORDED: Final = "it calls itself aks-entra, and no evidence here recorded these requests"
+_FIND_IT: Final = "find who called (docs/how-to/move-callers.md#aks-entra-itself) before you approve"
 
 MOST_CALLERS: Final = 8
 """This many callers are listed one by one. The others are counted."""
@@ -37,15 +40,19 @@ def who_breaks(case: Case) -> Iterator[Finding]:
         return
     span = f"{found.since[:10]} to {found.until[:10]}"
     for caller in found.callers[:MOST_CALLERS]:
+        ours = claims_to_be_ours(caller.user_agent)
         yield says(
             "W120",
-            f"{span}: {caller.words}: this caller stops working",
-            "move it to Microsoft Entra ID (kubelogin, workload identity) before you approve",
+            f"{span}: {caller.words}: {_NOT_RECORDED if ours else 'this caller stops working'}",
+            _FIND_IT if ours else "move it to Microsoft Entra ID (kubelogin, workload identity) before you approve",
             evidence=f"uses {caller.holds}",
         )
     if rest := found.callers[MOST_CALLERS:]:
         count = sum(caller.count for caller in rest)
         yield says("W120", f"{span}: {len(rest)} more callers ({count:,} requests): they stop working")
+    if found.own:
+        count = sum(caller.count for caller in found.own)
+        yield says("I120", f"{span}: {count:,} of aks-entra's own requests, which its evidence recorded, do not count")
     if not found.complete:
         yield says(
             "U120",
@@ -194,14 +201,16 @@ def unseen(case: Case) -> Iterator[Finding]:
     """Workloads can be read only if the prover can already sign in, or with an admin credential, which then exists."""
     if not case.at_work or not case.rotates:
         return
-    inside = case.facts.inside
+    inside, read = case.facts.inside, case.facts.admin_read
     if case.facts.admin_credential_read:
+        lists = f"; {read.requests} lists until {read.until}" if read else ""
         yield says(
             "W140",
             "the workloads were read with the cluster's admin credential: Azure handed it out for this plan, and it "
             "works until the rotation",
             "if you do not carry out this plan, rotate the certificates yourself (`az aks rotate-certs`)",
-            evidence=f"listClusterAdminCredential at {case.facts.now}; this process held it in memory and dropped it",
+            evidence=f"listClusterAdminCredential at {case.facts.now}{lists}; "
+            "this process held it in memory and dropped it",
         )
     if inside is None:
         because = f": {case.facts.outside_because}" if case.facts.outside_because else ""

@@ -17,7 +17,10 @@ class Controller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inside:
-    """Lists of names as `pay/ledger`. None: the prover may not read that kind of object."""
+    """Lists of names as `pay/ledger`. None: the prover may not read that kind of object.
+
+    `requests`: how many lists the API server was asked for and let in, to know these calls in its audit log.
+    """
 
     controllers: tuple[Controller, ...] | None = None
     budgets: tuple[str, ...] | None = None  # PodDisruptionBudgets that allow no eviction now
@@ -28,6 +31,7 @@ class Inside:
     kubeconfigs: tuple[str, ...] | None = None  # secrets whose names suggest one
     static_tokens: tuple[str, ...] | None = None  # secrets of type kubernetes.io/service-account-token
     masters: tuple[str, ...] | None = None  # bindings of group system:masters, except Kubernetes' own
+    requests: int = 0
 
     @property
     def unread(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from aks_entra.core.preflight.audit_callers import Caller
+from aks_entra.core.preflight.audit_callers import Caller, shortened
 
 NAMES: Final = ("owner", "team", "contact")
 """What the tag, label or annotation is called, the first that is there. Labels and annotations can have a prefix."""
@@ -17,7 +17,6 @@ MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 """The label of Kubernetes that names the tool which manages an object: asked last."""
 MOST_NAMESPACES: Final = 20
 """This many namespaces of a cluster are read."""
-_LONGEST: Final = 120  # characters of a name: an annotation can have 256 KiB
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -43,7 +42,7 @@ def owner_in_tags(tags: Pairs) -> Owner | None:
     """Return who looks after a cluster, by its tags `owner`, `team` or `contact`. None if none of them is there."""
     known = {name.casefold(): (name, value.strip()) for name, value in tags}
     found = next((known[name] for name in NAMES if name in known and known[name][1]), None)
-    return Owner(name=_short(found[1]), by=f"tag {found[0]}") if found else None
+    return Owner(name=shortened(found[1]), by=f"tag {found[0]}") if found else None
 
 
 def owner_in_namespace(namespace: str, *, labels: Pairs, annotations: Pairs) -> Owner | None:
@@ -57,7 +56,7 @@ def owner_in_namespace(namespace: str, *, labels: Pairs, annotations: Pairs) -> 
         for kind, key, value in said:
             if name in {key.casefold(), key.casefold().rpartition("/")[2]} and value.strip():
                 by = f"{kind} {key} of namespace {namespace}"
-                return Owner(name=_short(value.strip()), by=by, namespace=namespace)
+                return Owner(name=shortened(value.strip()), by=by, namespace=namespace)
     return None
 
 
@@ -71,7 +70,3 @@ def owner_of(owners: tuple[Owner, ...], caller: Caller | None = None) -> Owner |
     """Return who looks after a caller: after its namespace, or else after the cluster. None if nobody is known."""
     known = {one.namespace: one for one in owners}
     return (known.get(caller.namespace) if caller else None) or known.get("")
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

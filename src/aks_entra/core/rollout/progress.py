@@ -30,6 +30,8 @@ SAMPLES: Final = 3
 """Finished steps with one title from which their usual duration is known."""
 TIMES_THE_USUAL: Final = 2.0
 """A step that takes more than so many times its usual duration is slow."""
+NOTICED: Final = 60.0
+"""Seconds. A step that is shorter is not slow: twice half a second is nobody's concern."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,7 @@ class Running:
     @property
     def slow(self) -> bool:
         """Whether the step takes much longer than it usually does in this rollout."""
-        return self.usual is not None and self.seconds > TIMES_THE_USUAL * self.usual
+        return self.usual is not None and self.seconds > max(TIMES_THE_USUAL * self.usual, NOTICED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,8 @@ from typing import Final
 
 from aks_entra.core.cluster import ClusterId
 from aks_entra.core.durations import in_words, stamp, when
-from aks_entra.core.evidence.observations import CredentialTried
-from aks_entra.core.preflight.audit_callers import AuditedCallers, Caller, callers_of, claims_to_be_ours
-from aks_entra.core.rollout.own_tries import own_tries
+from aks_entra.core.preflight.audit_callers import AuditedCallers, Caller
+from aks_entra.core.rollout.own_calls import OwnCall, without_own
 from aks_entra.core.rollout.owners import Owner
 
 LEAD: Final = timedelta(hours=2)
@@ -31,12 +30,12 @@ _HOUR: Final = timedelta(hours=1)
 class Heard:
     """What was read of a cluster's audit log, or why nothing was (`unknown`).
 
-    `tries`: our own tries of credentials of the cluster, as our evidence has them.
+    `recorded`: what we called the cluster's API server for with its own credentials, as our evidence has it.
     """
 
     log: AuditedCallers | None = None
     unknown: str = ""
-    tries: tuple[CredentialTried, ...] = ()
+    recorded: tuple[OwnCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,7 @@ class Listened:
     """What a cluster's audit log says at a gate: callers that remain, or why that is unknown; the log is quiet if not.
 
     `since`: the last call with an old credential that the log shows, ISO 8601; empty: it shows none. `owners`: who
-    looks after the cluster, and after the namespaces of its callers. `own`: this program's own tries of a credential
+    looks after the cluster, and after the namespaces of its callers. `own`: this program's own calls with a credential
     that it held, which do not count.
     """
 
@@ -76,14 +75,13 @@ def listen(cluster: ClusterId, heard: Heard | None, quiet: int, now: datetime) -
     if heard is None or heard.log is None:
         return Listened(cluster=cluster, unknown=heard.unknown if heard and heard.unknown else "nobody read its log")
     begins = now - timedelta(seconds=quiet)
-    ours, others = own_tries(heard.log.claimed, heard.tries)
-    callers = (*(one for one in heard.log.callers if not claims_to_be_ours(one.user_agent)), *callers_of(others))
+    log = without_own(heard.log, heard.recorded)
     return Listened(
         cluster=cluster,
-        callers=_not_before(begins, callers),
-        unknown=_not_covered(heard.log, begins, now),
-        since=max((one.last_seen for one in callers), default=""),
-        own=_not_before(begins, callers_of(ours)),
+        callers=_not_before(begins, log.callers),
+        unknown=_not_covered(log, begins, now),
+        since=max((one.last_seen for one in log.callers), default=""),
+        own=_not_before(begins, log.own),
     )
 
 

@@ -31,7 +31,9 @@ class SignatureProof:
     sign-in commits, after which its key signs nothing; empty: an earlier version made it, and the key signed for a day.
     `key_id`: of Entra's key that signed the ID token. `key_seen_at`: when a process first saw Entra publish that key,
     as a record says it; empty: none does.
-    `problem`: why it cannot be read.
+    `problem`: why it cannot be read, or does not hold; nothing else is said of it then. `checked_at`: when it was
+    checked for this report, and held. `unchecked`: why it could not be checked then. All three are empty in a report of
+    an earlier version, which did not check it.
     """
 
     code: str = ""
@@ -47,6 +49,17 @@ class SignatureProof:
     first: bool = False
     signs_until: str = ""
     problem: str = ""
+    checked_at: str = ""
+    unchecked: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedAgain:
+    """What a check of a signed approval found at a time. It holds if neither `problem` nor `unchecked` says why not."""
+
+    at: str
+    problem: str = ""
+    unchecked: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +107,12 @@ class Decision:
     @property
     def proof(self) -> str:
         """What stands behind `approver`, in words."""
-        return proof_in_words(signed=bool(self.signatures), voluntary=self.voluntary, unproven=self.unproven)
+        return proof_in_words(
+            signed=bool(self.signatures),
+            voluntary=self.voluntary,
+            unproven=self.unproven or next((one.problem for one in self.signatures if one.problem), ""),
+            unchecked=next((one.unchecked for one in self.signatures if one.unchecked), ""),
+        )
 
     @property
     def by(self) -> str:

@@ -46,6 +46,7 @@ _NEW: Final = frozenset(
     {
         *("skip_rules", "uid", "etag", "old_credentials", "issued_at", "connections", "mixed", "under_ca"),
         *("reason_code", "running", "history", "unconfirmed", "voluntary", "unproven", "signs_until", "key_seen_at"),
+        *("checked_at", "unchecked"),
     }
 )
 

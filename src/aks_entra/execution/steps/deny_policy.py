@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from aks_entra.core.deny_policy import assignment_id, how_to_assign
+from aks_entra.core.deny_policy import NOT_OURS, assignment_id, how_to_assign
 from aks_entra.core.evidence.observations import DenyPolicySeen, Evidence
 from aks_entra.core.planning.job import Job
 from aks_entra.core.steps import AssignDenyPolicy, RemoveDenyPolicy
@@ -30,10 +30,9 @@ async def assign_deny_policy(engine: Engine, job: Job, step: AssignDenyPolicy) -
         except (Refused, Rejected) as error:
             if error.code == "LookOnly":
                 raise
-            missing = DenyPolicySeen(
-                at=engine.stamp(), assignment="", problem=error.message, remedy=how_to_assign(cluster)
-            )
-            return (missing,)
+            taken = error.code == NOT_OURS  # the command would replace what somebody else made
+            remedy = error.remedy if taken else how_to_assign(cluster)
+            return (DenyPolicySeen(at=engine.stamp(), assignment="", problem=error.message, remedy=remedy),)
         engine.of(cluster).written[step.kind] = trace
         seen = await deny_policy.look(engine.ports, cluster)
         if not seen.assignment:  # a list of Azure may show an assignment late

@@ -74,7 +74,7 @@ async def rotate(engine: Engine, job: Job, step: RotateCertificates) -> tuple[Ev
             proven,
             *await try_credentials(engine, job, posture, Moment.BEFORE),
         )
-        await engine.ask_again(job, step, posture)
+        await engine.ask_ways_again(job, step, posture)
         now = await engine.with_ca(await engine.ports.arm.cluster(cluster), serving=True)
         write_guards.as_expected(expected, now)
         write_guards.same_ca(checks.authority(now), step.ca_before)

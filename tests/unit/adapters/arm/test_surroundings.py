@@ -48,7 +48,12 @@ class Arm:
         answer = self._answers.get(urlsplit(request.url).path.lower(), (404, {}))
         status, body = answer if isinstance(answer, tuple) else (200, answer)
         return SimpleNamespace(
-            status_code=status, reason="", headers={}, text=lambda *_: json.dumps(body), content_type="application/json"
+            status_code=status,
+            reason="",
+            headers={},
+            text=lambda *_: json.dumps(body),
+            json=lambda: body,
+            content_type="application/json",
         )
 
 

@@ -66,7 +66,7 @@ async def test_what_was_removed_is_in_the_archive_and_is_not_missed(tmp_path: Pa
     assert said.archive.startswith("sha256:")
     assert [one.key for one in await read_all(Records(blobs))] == [*found.prunings, *found.prunings, "report-a"]
     assert not (tmp_path / "store" / "records" / "verdict-a").exists()
-    assert await archive.bring_in(blobs, tmp_path / "all.tar.gz") == (3, 1)
+    assert await archive.bring_in(blobs, tmp_path / "all.tar.gz") == archive.Imported(added=3, known=1, replaced=0)
     whole: Checked = await check(blobs)
     assert (whole.sound, whole.pruned, whole.records) == (True, 0, 6)
 

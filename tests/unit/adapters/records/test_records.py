@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
 import json
 import multiprocessing
 import os
+import resource
 import signal
 import stat
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -150,8 +154,8 @@ async def test_an_export_is_the_same_for_the_same_records_and_its_import_makes_t
     assert await archive.export(blobs, tmp_path / "one.tar.gz") == 3
     assert await archive.export(blobs, tmp_path / "two.tar.gz") == 3
     assert (tmp_path / "one.tar.gz").read_bytes() == (tmp_path / "two.tar.gz").read_bytes()
-    assert await archive.bring_in(there, tmp_path / "one.tar.gz") == (3, 0)
-    assert await archive.bring_in(there, tmp_path / "one.tar.gz") == (0, 3)
+    assert await archive.bring_in(there, tmp_path / "one.tar.gz") == imported(added=3)
+    assert await archive.bring_in(there, tmp_path / "one.tar.gz") == imported(known=3)
     assert (await check(there)) == (await check(blobs))
     with pytest.raises(Refused, match="File exists"):
         await archive.export(blobs, tmp_path / "one.tar.gz")
@@ -174,6 +178,86 @@ async def test_a_damaged_file_is_not_imported_at_all_and_a_damaged_store_is_not_
     with pytest.raises(Refused, match="damaged"):
         await archive.export(blobs, tmp_path / "two.tar.gz")
     assert not (tmp_path / "two.tar.gz").exists()
+
+
+@pytest.mark.parametrize("change", [changed, emptied])
+async def test_an_import_replaces_what_is_damaged_and_adds_what_is_missing(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    store = records(tmp_path / "here")
+    for key in ("plan-a", "plan-a", "verdict-a", "report-a"):
+        await store.append(key, key, kind="plan")
+    blobs = FolderBlobs(tmp_path / "here")
+    whole = await check(blobs)
+    await archive.export(blobs, tmp_path / "one.tar.gz")
+    first, second = files(tmp_path / "here" / ROOT / "plan-a")
+    change(first)
+    second.unlink()
+    change(files(tmp_path / "here" / ROOT / "verdict-a")[0])
+    assert await archive.bring_in(blobs, tmp_path / "one.tar.gz") == imported(added=1, known=1, replaced=2)
+    assert await check(blobs) == whole
+
+
+async def test_a_record_of_another_version_is_named_so_and_not_called_damaged(tmp_path: Path) -> None:
+    await records(tmp_path).append("plan-a", "one", kind="plan")
+    (file,) = files(tmp_path / ROOT)
+    content = file.read_bytes().replace(b'"version":1', b'"version":2')
+    file.unlink()
+    file.with_name(f"{file.name[:-64]}{hashlib.sha256(content).hexdigest()}").write_bytes(content)
+    with pytest.raises(Refused, match="was stored by another version of aks-entra") as refused:
+        await records(tmp_path).newest(["plan-a"])
+    assert "install it here" in (refused.value.remedy or "")
+    assert refused.value.code == DAMAGED  # for a program, its content is as unknown
+    assert not (await check(FolderBlobs(tmp_path))).sound
+
+
+async def test_an_empty_place_is_never_called_sound(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no store")
+    for place in ("nothing", "file"):
+        assert not (await check(FolderBlobs(tmp_path / place))).sound
+
+
+async def test_folders_of_a_store_may_be_links_and_a_link_back_is_read_once(tmp_path: Path) -> None:
+    store = records(tmp_path / "store")
+    for key in ("plan-a", "verdict-a"):
+        await store.append(key, key, kind="plan")
+    blobs = FolderBlobs(tmp_path / "store")
+    whole, newest = await check(blobs), await store.newest_under("")
+    (tmp_path / "store" / ROOT / "plan-a").rename(tmp_path / "plans")
+    (tmp_path / "store" / ROOT / "plan-a").symlink_to(tmp_path / "plans")
+    (tmp_path / "store" / ROOT).rename(tmp_path / "larger")
+    (tmp_path / "store" / ROOT.rstrip("/")).symlink_to(tmp_path / "larger")
+    (tmp_path / "larger" / "back").symlink_to(tmp_path / "store")
+    assert await check(blobs) == whole
+    assert await store.newest_under("") == newest
+    assert "plan-a" in await store.keys()
+
+
+@contextmanager
+def full_after(size: int) -> Iterator[None]:
+    """Let no file of this process grow larger, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_a_full_disk_is_named_and_nothing_is_left_on_it(tmp_path: Path) -> None:
+    store = records(tmp_path / "store")
+    await store.append("plan-a", "x" * 5000, kind="plan")
+    blobs = FolderBlobs(tmp_path / "store")
+    with full_after(1000), pytest.raises(Refused, match=r"the store of records .* cannot be written: File too large"):
+        await store.append("plan-b", "x" * 5000, kind="plan")
+    assert [one for one in files(tmp_path) if one.name.startswith(".")] == []
+    with full_after(20), pytest.raises(Refused, match=r"all.tar.gz cannot be written: File too large"):
+        await archive.export(blobs, tmp_path / "all.tar.gz")
+    assert [one for one in files(tmp_path) if "all.tar.gz" in one.name] == []
+
+
+def imported(*, added: int = 0, known: int = 0, replaced: int = 0) -> archive.Imported:
+    return archive.Imported(added=added, known=known, replaced=replaced)
 
 
 def add_many(folder: str, writer: int, count: int) -> None:

@@ -88,6 +88,24 @@ def test_the_end_stands_in_the_grant_and_is_read_back() -> None:
     assert len(description(ask(reason="x" * 5000), "erin", ask().end)) <= 1024
 
 
+@pytest.mark.parametrize(
+    ("claimed", "approval", "words"),
+    [
+        (True, "erin, a claim", "for=dana@contoso.com, a claim; by=erin, a claim; reason"),
+        (True, "erin, signed at Microsoft Entra ID", "for=dana@contoso.com, a claim; by=erin, signed at Microsoft"),
+        (False, "", "for=dana@contoso.com, the identity that ran this; by=erin, the identity that ran this; reason"),
+    ],
+)
+def test_a_grant_says_what_stands_behind_the_names_of_who_asked_and_who_approved(
+    claimed: bool, approval: str, words: str
+) -> None:
+    asked = ask(claimed=claimed)
+    written = decide(asked, Approval(digest=asked.digest, approver="erin", by=approval), None, NOW)
+    assert isinstance(written, Write)
+    assert words in written.text
+    assert asked.digest == ask().digest  # an approval is for the request, whoever typed the name
+
+
 def test_only_assignments_with_our_mark_are_ours() -> None:
     text = description(ask(), "erin", ask().end)
     found = grant_of(held(READER, f"{CLUSTER.resource_id}/namespaces/Shop", description=text), CLUSTER.key)
@@ -136,7 +154,7 @@ def test_what_is_missing_or_ends_sooner_is_written(existing: Grant | None) -> No
     decision = decide(ask(), APPROVED, existing, NOW)
     assert isinstance(decision, Write)
     assert decision.until == ask().end
-    assert "; by=erin; " in decision.text
+    assert "; by=erin, the identity that ran this; " in decision.text
 
 
 @pytest.mark.parametrize(("signed", "said"), [((), "a claim"), (("{}",), "signed at Microsoft Entra ID")])

@@ -81,11 +81,30 @@ def test_a_request_limit_binds_where_it_takes_longer_than_the_operations() -> No
     plan = rollout(stage("all", *many, max_concurrency=2000))
     found = only(plan)
 
-    needed = 2000 * requests_of(plan_of(SHOP).steps)[AKS_REST]
-    assert found.work.likely == pytest.approx(AKS_REST.seconds(needed) + EACH.likely)
+    needed = 2000 * sum(requests_of(step).get(AKS_REST, 0) for step in (None, *plan_of(SHOP).steps))
+    last = PUBLISHED.of(plan_of(SHOP).steps[-1])  # it follows the last request
+    assert found.work.likely == pytest.approx(AKS_REST.seconds(needed) + last.likely, rel=0.01)
     assert (found.binds, found.binds_at) == (Binding.REQUESTS, "other requests to AKS")
     assert only(plan, request_rate=1000).binds is Binding.OPERATION
     assert only(rollout(stage("all", FIRST)), request_rate=1000).work == EACH
+
+
+def test_clusters_at_work_have_sent_the_requests_of_their_step() -> None:
+    many = tuple(replace(SHOP, name=f"shop-{number:04}") for number in range(1000))
+    plan = rollout(stage("all", *many, max_concurrency=1000))
+    rotating = AtWork(title="rotate certificates", since=NOW)
+    found = only(plan, at_work=dict.fromkeys((one.key for one in many), rotating))
+
+    assert found.work.likely < AKS_REST.seconds(1000) + EACH.likely  # only the last step sends more
+
+
+def test_subscriptions_that_follow_each_other_wait_for_one_limit_after_the_other() -> None:
+    many = tuple(replace(SHOP, name=f"shop-{at:04}", subscription_id=str(at // 500)) for at in range(2000))
+    plan = rollout(stage("all", *many, max_concurrency=500))
+    found = only(plan)
+
+    assert found.binds is Binding.REQUESTS
+    assert found.work.likely > 1.5 * only(plan, request_rate=1000).work.likely
 
 
 def test_a_stage_without_steps_is_left_out() -> None:
@@ -153,7 +172,7 @@ def test_maintenance_windows_that_could_not_be_read_are_named() -> None:
     gated = stage("all", FIRST, SECOND, gate_before=Gate(maintenance_window=True))
 
     assert only(rollout(gated, plans=plans)).unknown == (
-        "the maintenance windows of 1 cluster of stage all, which could not be read",
+        "the maintenance windows of 1 cluster of stage all, which were not read",
     )
     assert only(rollout(stage("all", FIRST, SECOND), plans=plans)).unknown == ()
 

@@ -150,7 +150,7 @@ def test_a_signed_approval_of_an_earlier_version_keeps_its_code_and_its_nonce() 
         ),
         pytest.param(
             replace(GIVEN, sign_in=replace(sign_in(NONCE), issuer="https://evil.example/v2.0")),
-            *(GATE, ASKED, LATER, "the sign-in is of tenant"),
+            *(GATE, ASKED, LATER, "the sign-in is of issuer https://evil.example/v2.0, not of"),
             id="another issuer",
         ),
         pytest.param(

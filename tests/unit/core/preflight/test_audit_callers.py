@@ -34,6 +34,8 @@ def call(username: str = "masterclient", **how: Any) -> Call:
         (call("dana@contoso.com", groups=(DANA,)), None),
         (call("system:node:aks-a-1"), None),
         (call("system:kube-scheduler"), None),
+        (call("System:kube-scheduler", credential=CERTIFICATE), Holds.CERTIFICATE),
+        (call("SYSTEM:node:aks-a-1", groups=("system:masters",)), Holds.ADMIN_CERTIFICATE),
         (call("system:anonymous"), None),
         (call("aksService", groups=("system:masters",)), None),
         (call(""), None),

@@ -180,18 +180,20 @@ def test_a_note_about_a_failure_without_a_verdict_is_no_failure_yet() -> None:
 
 
 def test_steps_that_take_much_longer_than_usual_are_slow_and_come_first() -> None:
-    members = clusters(6)
+    members = clusters(7)
     found = (
         *map(ended, members[:3]),
         at_step(members[3], 4, seconds=2000),
         at_step(members[4], 1, seconds=61),
         at_step(members[5], 4, seconds=2520),
+        at_step(members[6], 1, seconds=60),  # too short to be noticed
     )
-    running = overview(fleet(6, 6), found, NOW).running
+    running = overview(fleet(7, 7), found, NOW).running
     assert [(one.cluster[-4:], one.title, one.seconds, one.usual, one.slow) for one in running] == [
         ("0005", "prove sign-in", 61, 3, True),
         ("0006", "rotate certificates", 2520, 1260, False),
         ("0004", "rotate certificates", 2000, 1260, False),
+        ("0007", "prove sign-in", 60, 3, False),
     ]
     assert running[0].since == stamp(NOW - timedelta(seconds=61))
 
