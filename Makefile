@@ -44,19 +44,18 @@ dist: install  ## build wheel and sdist into dist/, the same bytes each time, wi
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true --max-worker-restart=0
 SPECIAL := clients or control_plane or kubernetes or team or long
 
+SOME := -m "not (prefect or $(SPECIAL))"
+# The many short tests come last and fill the time in which the long ones wait, and the tests are collected only once.
+ALL := -n 3 -m "not ($(SPECIAL))"
+
 .PHONY: test
-test: install  ## run the tests that need nothing but Python, with a sample of those that need Prefect's server: 7 minutes
-	@$(PYTEST) -m "not (prefect or $(SPECIAL))" $(ARGS)
+test: install  ## run the tests that need nothing but Python, with a sample of those that need Prefect's server: 7 minutes (PREFECT=all: with all of those)
+	@$(PYTEST) $(if $(filter all,$(PREFECT)),$(ALL),$(SOME)) $(ARGS)
 
 # Three processes on two processors: a third of the time a test only waits for the processes that it started.
 .PHONY: test-prefect
 test-prefect: install  ## run all tests that need Prefect's server and a worker, which it starts: 15 minutes
 	@$(PYTEST) -n 3 -o testpaths="tests/flows tests/journeys" -m "prefect and not ($(SPECIAL))" $(ARGS)
-
-# The many short tests come last and fill the time in which the long ones wait, and the tests are collected only once.
-.PHONY: test-all
-test-all: install  ## run what `make test` and `make test-prefect` run, in one go, as .ci/run does
-	@$(PYTEST) -n 3 -m "not ($(SPECIAL))" $(ARGS)
 
 .PHONY: test-long
 test-long: install  ## run the whole kill and fault matrices, every property with more examples, 5,000 histories: about an hour
