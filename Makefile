@@ -24,9 +24,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@echo "installing into $(VENV) from requirements.lock (a minute or two)"
 	@rm -f $@
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-compile --require-hashes --no-deps -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@echo "compiling bytecode"
+	@echo "compiling bytecode, on all processors"
 	@$(BIN)/python -W ignore -m compileall -q -j 0 $(VENV)/lib >/dev/null || true
 	@touch $@
 
@@ -44,14 +44,18 @@ dist: install  ## build wheel and sdist into dist/, the same bytes each time, wi
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true --max-worker-restart=0
 SPECIAL := clients or control_plane or kubernetes or team or long
 
+SOME := -m "not (prefect or $(SPECIAL))"
+# The many short tests come last and fill the time in which the long ones wait, and the tests are collected only once.
+ALL := -n 3 -m "not ($(SPECIAL))"
+
 .PHONY: test
-test: install  ## run the tests that need nothing but Python, with a sample of those that need Prefect's server: 7 minutes
-	@$(PYTEST) -m "not (prefect or $(SPECIAL))" $(ARGS)
+test: install  ## run the tests that need nothing but Python, with a sample of those that need Prefect's server: 7 minutes (PREFECT=all: with all of those)
+	@$(PYTEST) $(if $(filter all,$(PREFECT)),$(ALL),$(SOME)) $(ARGS)
 
 # Three processes on two processors: a third of the time a test only waits for the processes that it started.
 .PHONY: test-prefect
 test-prefect: install  ## run all tests that need Prefect's server and a worker, which it starts: 15 minutes
-	@$(PYTEST) -n 3 -m "prefect and not ($(SPECIAL))" $(ARGS)
+	@$(PYTEST) -n 3 -o testpaths="tests/flows tests/journeys" -m "prefect and not ($(SPECIAL))" $(ARGS)
 
 .PHONY: test-long
 test-long: install  ## run the whole kill and fault matrices, every property with more examples, 5,000 histories: about an hour
@@ -87,7 +91,7 @@ clients:  ## build az, kubectl and kubelogin into a cache folder outside the tre
 
 .PHONY: test-clients
 test-clients: install clients  ## run the journeys with unmodified az, kubectl and kubelogin
-	@eval "$$(clients/build --print-env)"; $(BIN)/python -m pytest -m clients $(ARGS)
+	@eval "$$(clients/build --print-env)"; $(BIN)/python -m pytest -o testpaths="tests/journeys tests/contract/test_record_places.py" -m clients $(ARGS)
 
 # Not part of `make test-clients`: azurerm alone takes half an hour to build.
 .PHONY: foreign-clients
@@ -105,7 +109,7 @@ control-plane:  ## build kube-apiserver, etcd, kubectl and kubelogin into a cach
 
 .PHONY: test-control-plane
 test-control-plane: install control-plane  ## run the proofs against a real kube-apiserver, and compare the built-in one with it
-	@eval "$$(clients/build --print-env)"; $(BIN)/python -m pytest -m control_plane $(ARGS)
+	@eval "$$(clients/build --print-env)"; $(BIN)/python -m pytest -o testpaths=tests/control_plane -m control_plane $(ARGS)
 
 .PHONY: test-team
 test-team: install  ## run migrations on two hosts, two replicas, PostgreSQL and Redis, and kill each part (needs root)

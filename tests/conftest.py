@@ -31,12 +31,24 @@ LONGEST = (
 """Modules of those folders that take longer than a twentieth of `make test-prefect`, the longest journeys first."""
 
 
+MEASURED = ("unit", "flows", "contract/test_tasks_", "contract/test_hooks_without_server")
+"""Tests that coverage measures: only they have to reach each line and branch of the core and the tasks.
+
+Measuring makes everything half as slow again, also what it does not measure.
+"""
+
+
 def _folder(item: pytest.Item) -> str:
     return item.path.relative_to(Path(__file__).parent).parts[0]
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what `make test-prefect` runs. `make test` runs the tests that have the mark `sample`, and all others."""
+    """Mark what `make test-prefect` runs, and what coverage does not measure.
+
+    `make test` runs the tests that have the mark `sample`, and all others.
+    """
+    if not str(item.path.relative_to(Path(__file__).parent)).startswith(MEASURED):
+        item.add_marker(pytest.mark.no_cover)
     if _folder(item) in WITH_PREFECT and item.get_closest_marker("sample") is None:
         item.add_marker(pytest.mark.prefect)
 

@@ -9,6 +9,7 @@ import pytest
 from aks_entra import prefect_client
 from aks_entra.core.verdict.verdict import Grade, Outcome
 from aks_entra.errors import Refused
+from azure_sandbox.faults.operations import OperationFault
 from azure_sandbox.faults.requests import throttled
 from tests.flows.disturbances import kill
 
@@ -32,10 +33,13 @@ def no_operation_is_seen_to_end(stack: PrefectStack) -> Iterator[None]:
 async def test_a_batch_killed_in_mid_rotation_is_resumed_with_one_rotation(stack: PrefectStack, until: Until) -> None:
     with stack.inside():
         plan = await stack.plan("killed")
+        long = OperationFault(kind="slow-operation", operation="rotate", cluster="mid-rotation", factor=4)
+        stack.sandbox.faults.operations.add(long)
         run = await prefect_client.start_migration(plan.digest)
         await until(run.id, lambda now: now.gate is not None)
         await prefect_client.decide(str(run.id), plan.digest, **APPROVAL)
-        now = await until(run.id, lambda _: "POST rotateClusterCertificates" in stack.writes("killed"))
+        rotates = "POST rotateClusterCertificates"
+        now = await until(run.id, lambda now: bool(now.batches) and rotates in stack.writes("killed"))
         await kill(now.batches[0].id)
         ended = await until(run.id, lambda now: now.run.ended)
         assert not ended.run.completed

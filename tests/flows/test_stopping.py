@@ -35,6 +35,8 @@ async def test_a_cancelled_batch_reports_the_progress_of_each_cluster_and_is_res
 ) -> None:
     with stack.inside():
         plan = await stack.plan("stopped", UNGATED)
+        long = OperationFault(kind="slow-operation", operation="rotate", cluster="first", factor=4)
+        stack.sandbox.faults.operations.add(long)
         run = await prefect_client.start_migration(plan.digest)
         now = await until(run.id, lambda now: any("rotate" in one.title and not one.ended for one in now.steps))
         (batch,) = now.batches

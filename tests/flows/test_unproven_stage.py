@@ -33,7 +33,8 @@ async def test_a_batch_that_died_stops_the_rollout_and_its_report_tells_what_was
         run = await prefect_client.start_migration(plan.digest)
         await until(run.id, lambda now: now.gate is not None)
         await log.approve(run.id)
-        now = await until(run.id, lambda _: "POST rotateClusterCertificates" in stack.writes("unproven"))
+        rotates = "POST rotateClusterCertificates"
+        now = await until(run.id, lambda now: bool(now.batches) and rotates in stack.writes("unproven"))
         await kill(now.batches[0].id)
         ended = await until(run.id, lambda now: now.run.ended)
         assert not ended.run.completed

@@ -105,7 +105,7 @@ def approval_page(approval: Approval) -> str:
     verb = "approved" if approval.decision == "approve" else "rejected"
     return (
         f"{approval.moment} stage {strong(approval.stage)} of plan {code(short(approval.plan))}: {verb} by "
-        f"{for_markdown(approval.approver)}, {approval.proof} ({for_markdown(approval.reason)}{_ticket(approval)})"
+        f"{for_markdown(approval.by)} ({for_markdown(approval.reason)}{_ticket(approval)})"
     )
 
 

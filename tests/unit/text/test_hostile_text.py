@@ -311,7 +311,7 @@ ORDINARY: Final = (
 
 @pytest.mark.parametrize("name", ORDINARY)
 def test_an_ordinary_name_is_readable_in_the_source_and_on_the_page(name: str) -> None:
-    page = pages.approval_page(Planter(lambda _field: name).make(Approval))
+    page = pages.approval_page(Planter(lambda _field: name).make(Approval, unproven=""))
 
     assert f"by {name}, signed at Microsoft Entra ID, which nobody was required to ({name}, ticket {name})" in page
     assert f"by {name}, signed at Microsoft Entra ID, which nobody was required to ({name}, ticket {name})" in words(
