@@ -71,7 +71,10 @@ async def test_each_group_is_read_once_for_a_plan_and_without_approvers_none_is(
 async def test_what_the_directory_refuses_is_unknown() -> None:
     world = world_of({"dana"}, {"olive"})
     world.faults["directory.members_of"] = [Refused("no", status=403)] * 3
-    assert said(await planned(world, stages=staged(TWO))) == [{"U166"}] * 3
+    plan = await planned(world, stages=staged(TWO))
+    assert said(plan) == [{"U166"}] * 3
+    message = next(one.message for one in plan.clusters[0].findings if one.rule == "U166")
+    assert f"the members of signers ({SIGNERS}), others ({OTHERS}) could not be read" in message
 
 
 async def test_the_gate_of_the_rotation_counts_for_all_and_the_gate_of_a_stage_for_its_own_clusters() -> None:
