@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.command_line import serving, typed
-from tests.contract.small_world import READER, UNLOCKED
+from tests.contract.small_world import DELETED, READER, TENANT, UNLOCKED
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -86,6 +86,11 @@ def test_the_doctor_checks_tools_network_clock_and_tenant(monkeypatch: pytest.Mo
     found = {one["name"]: one for one in json.loads(sound.stdout)["checks"]}
     assert {one["light"] for one in found.values()} == {"ok"}, found
     assert sound.exit_code == 0
+    monkeypatch.setenv("AKS_ENTRA_APPROVERS", f"{TENANT}/{READER['appId']}/{DELETED}")
+    deleted = typed("doctor", "-o", "json")
+    found = {one["name"]: one for one in json.loads(deleted.stdout)["checks"]}
+    assert found["AKS_ENTRA_APPROVERS"]["found"] == f"group gone ({DELETED}) was deleted on 2026-11-02"
+    assert deleted.exit_code == 1
     (tmp_path / "kubelogin").unlink()
     monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
     ill = typed("doctor")

@@ -62,9 +62,22 @@ async def _examine(named: str | None, subscription: str | None) -> tuple[Check, 
         async with wiring.open_session(read_settings()) as session:
             cluster = await cluster_argument.found(session.ports.arm, named, subscription) if named else None
             patient = await collect.look(session.ports, cluster)
+            groups = await collect.signing_groups(session.ports, _signers(), patient.signed_in.tenant_id)
         return examine(
-            replace(patient, prefect=await _prefect(), records=await _records(), entra_keys=key_file(read_settings()))
+            replace(
+                patient,
+                prefect=await _prefect(),
+                records=await _records(),
+                entra_keys=key_file(read_settings()),
+                signing_groups=groups,
+            )
         )
+
+
+def _signers() -> dict[str, str]:
+    """Return the settings that name groups for signed approvals."""
+    settings = read_settings()
+    return {"AKS_ENTRA_APPROVERS": settings.approvers, "AKS_ENTRA_ACCESS_APPROVERS": settings.access_approvers}
 
 
 async def _prefect() -> PrefectServer | None:

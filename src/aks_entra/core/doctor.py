@@ -118,6 +118,20 @@ class EntraKeys:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SigningGroup:
+    """A group that a setting names for signed approvals. `people`: its enabled users; None: `unread` says why.
+
+    `problem`: why nobody signs through it; empty: people can.
+    """
+
+    setting: str
+    group: str = ""
+    problem: str = ""
+    people: int | None = None
+    unread: str = "its members could not be read"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
     """Everything that was found. `cluster_*` are empty without a cluster.
 
@@ -134,6 +148,7 @@ class Patient:
     prefect: PrefectServer | None = None
     records: PlaceOfRecords | None = None
     entra_keys: EntraKeys | None = None
+    signing_groups: tuple[SigningGroup, ...] = ()
 
 
 def version_in(text: str) -> tuple[int, int, int] | None:
@@ -153,6 +168,7 @@ def examine(patient: Patient) -> tuple[Check, ...]:
         *_prefect(patient.prefect),
         *_records(patient.records),
         *_entra_keys(patient.entra_keys),
+        *(_signing_group(one) for one in patient.signing_groups),
     )
 
 
@@ -338,6 +354,20 @@ def _entra_keys(keys: EntraKeys | None) -> tuple[Check, ...]:
             remedy=renewal(keys.file) if old else "",
         ),
     )
+
+
+def _signing_group(one: SigningGroup) -> Check:
+    if one.problem:
+        light, found, remedy = Light.FAILED, one.problem, f"correct {one.setting}: TENANT/CLIENT/GROUP, as ids"
+    elif one.people is None:
+        light, found = Light.UNKNOWN, f"group {one.group}: {one.unread}"
+        remedy = "grant GroupMember.Read.All and User.Read.All, or check the group yourself"
+    elif one.people == 0:
+        light, found = Light.WARNING, f"group {one.group} has no enabled user among its active members"
+        remedy = "add people to the group; who is eligible must activate the membership before signing"
+    else:
+        light, found, remedy = Light.OK, f"group {one.group} has people: {one.people}", ""
+    return Check(name=one.setting, light=light, found=found, wanted="groups of people who can sign", remedy=remedy)
 
 
 def _dotted(version: tuple[int, int, int]) -> str:

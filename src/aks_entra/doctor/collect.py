@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from aks_entra.core.cluster import ClusterId, Posture
-from aks_entra.core.doctor import Patient, Reach, SignedInAs
+from aks_entra.core.cluster import ClusterId, Posture, same_id
+from aks_entra.core.doctor import Patient, Reach, SignedInAs, SigningGroup
+from aks_entra.core.planning.approvers import accepted
+from aks_entra.core.preflight.approvers import why_useless, working_groups
+from aks_entra.core.preflight.context import named
 from aks_entra.errors import AksEntraError
 from aks_entra.ports.migration import Ports
 
 TOOLS: Final = ("az", "kubectl", "kubelogin", "helm")
 """The tools that the documented way into a cluster uses."""
+
+
+_FAR: Final = "this machine is not signed in to its tenant"
 
 
 async def look(ports: Ports, cluster: ClusterId | None) -> Patient:
@@ -35,6 +42,30 @@ async def look(ports: Ports, cluster: ClusterId | None) -> Patient:
         cluster_tenant=tenant,
         reach=(*reach, await _api_server(ports, posture)),
     )
+
+
+async def signing_groups(ports: Ports, settings: Mapping[str, str], tenant_id: str) -> tuple[SigningGroup, ...]:
+    """Look at the groups that settings (by name) name for signed approvals. `tenant_id`: whose directory answers."""
+    found = []
+    for setting, text in settings.items():
+        try:
+            named_there = sorted(accepted(text))
+        except ValueError as error:
+            found.append(SigningGroup(setting=setting, problem=f"its value is {error}"))
+            continue
+        for tenant, _, group_id in (one.split("/") for one in named_there):
+            one = SigningGroup(setting=setting, group=group_id)
+            found.append(await _signing_group(ports, one) if same_id(tenant, tenant_id) else replace(one, unread=_FAR))
+    return tuple(found)
+
+
+async def _signing_group(ports: Ports, one: SigningGroup) -> SigningGroup:
+    try:
+        facts = await ports.directory.group(one.group, prover="")
+    except AksEntraError as error:
+        return replace(one, unread=error.message)
+    problem = "" if working_groups((facts,)) else why_useless(facts)
+    return replace(one, group=named(facts), problem=problem, people=facts.people)
 
 
 async def _signed_in(ports: Ports) -> SignedInAs:

@@ -14,6 +14,7 @@ from aks_entra.core.doctor import (
     PrefectServer,
     Reach,
     SignedInAs,
+    SigningGroup,
     Tool,
     examine,
     sound,
@@ -198,6 +199,27 @@ def test_the_file_of_entras_signing_keys_is_examined(keys: EntraKeys, light: Lig
     assert remedy in found.remedy
     assert (found.remedy == "") is (light is Light.OK)
     assert "Entra's signing keys" not in checks()
+
+
+@pytest.mark.parametrize(
+    ("change", "light", "words", "remedy"),
+    [
+        ({"people": 2}, Light.OK, "group signers has people: 2", ""),
+        ({"people": 0}, Light.WARNING, "group signers has no enabled user", "add people"),
+        ({}, Light.UNKNOWN, "group signers: its members could not be read", "GroupMember.Read.All"),
+        ({"problem": "group signers does not exist"}, Light.FAILED, "does not exist", "correct AKS_ENTRA_APPROVERS"),
+    ],
+)
+def test_the_groups_of_the_settings_for_signed_approvals_are_examined(
+    change: dict[str, Any], light: Light, words: str, remedy: str
+) -> None:
+    group = SigningGroup(setting="AKS_ENTRA_APPROVERS", group="signers", **change)
+    found = checks(signing_groups=(group,))["AKS_ENTRA_APPROVERS"]
+    assert found.light is light
+    assert words in found.found
+    assert remedy in found.remedy
+    assert (found.remedy == "") is (light is Light.OK)
+    assert "AKS_ENTRA_APPROVERS" not in checks()
 
 
 def test_golden_what_a_machine_needs() -> None:

@@ -39,7 +39,7 @@ def _found(seen: ApproversSeen) -> Iterator[Finding]:
     people = _people(working, seen.users)
     eligible = None if any(one.eligible is None for one in working) else sum(one.eligible or 0 for one in working)
     useless = tuple(one for one in seen.groups if one not in working)
-    why = "".join(f"; {_useless(one)}" for one in useless)
+    why = "".join(f"; {why_useless(one)}" for one in useless)
     signers = "1 person" if seen.at_least == 1 else f"{seen.at_least} people"
     needed = f"`approvers`: {signers} of {', '.join(map(named, seen.groups))} must sign before a gate opens"
     if people is None:
@@ -95,7 +95,8 @@ def _count(people: int) -> str:
     return "only 1 person can" if people == 1 else f"only {people} people can"
 
 
-def _useless(group: GroupFacts) -> str:
+def why_useless(group: GroupFacts) -> str:
+    """Say why nobody signs through a group that is not among the `working_groups`."""
     if not group.exists:
         return f"group {named(group)} does not exist"
     if group.deleted_on is not None:
