@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolUpdate
 from prefect.client.schemas.responses import SetStateStatus
 
 from aks_entra import prefect_client
 from aks_entra.core.durations import moment, stamp
 from aks_entra.core.verdict.verdict import Outcome
 from aks_entra.errors import Refused
-from aks_entra.prefect_client import events, migration_records, pages
+from aks_entra.prefect_client import events, migration_records, names, pages
 from tests.flows.disturbances import switch_azure_rbac_on
 from tests.support.sent_events import sent
 
@@ -80,7 +81,12 @@ async def test_an_expired_approval_is_requested_again_with_the_reason(stack: Pre
         plan = await stack.plan("expired", brief)
         run = await prefect_client.start_migration(plan.digest)
         first = await until(run.id, lambda now: now.gate is not None)
-        await prefect_client.decide(str(run.id), plan.digest, **APPROVAL)  # its process begins more than a second later
+        async with get_client() as client:
+            await client.update_work_pool(names.WORK_POOL, WorkPoolUpdate(is_paused=True))
+            await prefect_client.decide(str(run.id), plan.digest, **APPROVAL)
+            expired = datetime.now(UTC) + timedelta(seconds=1)
+            await until(run.id, lambda _now: datetime.now(UTC) > expired)
+            await client.update_work_pool(names.WORK_POOL, WorkPoolUpdate(is_paused=False))
         await until(run.id, lambda now: now.gate is not None and now.gate.asked != first.gate.asked)
         old = await migration_records.approval(plan.digest, "all", "before")
         assert old is not None
