@@ -57,7 +57,7 @@ class Costs:
 
     start: float = 5.1
     batch: float = 0.31
-    server: float = 0.29
+    server: float = 0.17
     sandbox: float = 0.0
 
 
