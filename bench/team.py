@@ -12,6 +12,7 @@ import math
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class Team:
 
     clusters: int
     verified: int
+    others_because: Mapping[str, int]  # how many clusters are not verified, by outcome and reason
     batches: int
     critical_path: float  # seconds
     wall: float  # seconds of `migrate` from start to end
@@ -86,6 +88,8 @@ async def main(arguments: argparse.Namespace) -> None:
             team = await migrate(folder, parts, heard, arguments)
     shown = f"{arguments.clusters} clusters in {arguments.batches} batches, {arguments.concurrency} at a time"
     print(f"\n{shown}\n\n" + "\n".join(table(tuple(rows(team)), "aks-entra")))
+    for because, number in team.others_because.items():
+        print(f"\nnot verified: {number} clusters: {because}")
 
 
 async def migrate(folder: Path, parts: Stack, heard: list[Exchange], arguments: argparse.Namespace) -> Team:
@@ -104,10 +108,14 @@ async def migrate(folder: Path, parts: Stack, heard: list[Exchange], arguments: 
     wall, sandbox = time.monotonic() - began, time.process_time() - own
     cpu = {name: meter.tree_cpu(pid) - before[name] for name, pid in pids.items()}
     cpu["command `migrate`"] = meter.children_cpu() - commands
+    verdicts = said["report"]["verdicts"]
     waves = math.ceil(arguments.clusters / arguments.concurrency)
     return Team(
         clusters=arguments.clusters,
-        verified=sum(it["outcome"] == "verified" for it in said["report"]["verdicts"]),
+        verified=sum(it["outcome"] == "verified" for it in verdicts),
+        others_because=Counter(
+            f"{it['outcome']}: {'; '.join(it['because'])}" for it in verdicts if it["outcome"] != "verified"
+        ),
         batches=len({one.run for one in runs.seen.values()}) - 1,  # the other run is the coordinator
         critical_path=waves * OPERATIONS * arguments.operation,
         wall=wall,

@@ -16,6 +16,7 @@ from bench.traffic import traffic
 TEAM = Team(
     clusters=100,
     verified=100,
+    others_because={},
     batches=5,
     critical_path=30.0,
     wall=60.0,
