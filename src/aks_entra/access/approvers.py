@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from aks_entra.core.planning.approvers import Approvers, accepted, application_named, approvers_named
 from aks_entra.errors import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aks_entra.settings import Settings
+
+_T = TypeVar("_T")
+_SIGN: Final = "docs/how-to/schedule-trigger-approve.md shows how people sign approvals"
 
 
 def access_approvers(settings: Settings) -> Approvers | None:
@@ -17,10 +22,8 @@ def access_approvers(settings: Settings) -> Approvers | None:
     Raises Refused if the setting is malformed.
     """
     own = "AKS_ENTRA_ACCESS_APPROVERS" if settings.access_approvers.strip() else "AKS_ENTRA_APPROVERS"
-    try:
-        return approvers_named(settings.access_approvers.strip() or settings.approvers)
-    except ValueError as error:
-        raise Refused(f"{own}: {error}", remedy="docs/how-to/access.md shows how people sign these approvals") from None
+    text = settings.access_approvers.strip() or settings.approvers
+    return _read(approvers_named, own, text, "docs/how-to/access.md shows how people sign these approvals")
 
 
 def stage_approvers(settings: Settings) -> frozenset[str]:
@@ -28,11 +31,7 @@ def stage_approvers(settings: Settings) -> frozenset[str]:
 
     Raises Refused if the setting is malformed.
     """
-    try:
-        return accepted(settings.approvers)
-    except ValueError as error:
-        remedy = "docs/how-to/schedule-trigger-approve.md shows how people sign approvals"
-        raise Refused(f"AKS_ENTRA_APPROVERS: {error}", remedy=remedy) from None
+    return _read(accepted, "AKS_ENTRA_APPROVERS", settings.approvers, _SIGN)
 
 
 def sign_in_application(settings: Settings) -> Approvers | None:
@@ -40,8 +39,12 @@ def sign_in_application(settings: Settings) -> Approvers | None:
 
     Raises Refused if the setting is malformed.
     """
+    return _read(application_named, "AKS_ENTRA_SIGN_IN_APPLICATION", settings.sign_in_application, _SIGN)
+
+
+def _read(read: Callable[[str], _T], setting: str, text: str, remedy: str) -> _T:
+    """Return what a setting says. Raises Refused that names the setting if it is malformed."""
     try:
-        return application_named(settings.sign_in_application)
+        return read(text)
     except ValueError as error:
-        remedy = "docs/how-to/schedule-trigger-approve.md shows how people sign approvals"
-        raise Refused(f"AKS_ENTRA_SIGN_IN_APPLICATION: {error}", remedy=remedy) from None
+        raise Refused(f"{setting}: {error}", remedy=remedy) from None

@@ -1,4 +1,4 @@
-"""What the signed approvals behind a decision say, without their ID tokens. Whoever asks has checked the signatures."""
+"""What the signed approvals behind a decision say, without their ID tokens. The caller checks the signatures."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def age_of(file: str, now: datetime) -> timedelta:
 
 
 def warning(settings: Settings, now: datetime) -> str:
-    """Return why signatures may not count soon: the file is old, or cannot be read. Empty: it is new, or none is named.
+    """Return a warning if the file is old or cannot be read. Empty: the file is new, or the setting names none.
 
     A sign-in with a key that is not in the file does not count, and Entra replaces its keys every few weeks.
     """

@@ -94,7 +94,10 @@ def read_audit_logs(sources: Iterable[str], since: datetime, now: datetime) -> d
 
 
 def _is_of(cluster: str, name: str) -> bool:
-    """Whether an entry is of the cluster that a person named (`resource-group/name`). One that names none is."""
+    """Whether an entry belongs to the cluster that a person named (`resource-group/name`).
+
+    An entry that names no cluster belongs to it.
+    """
     group, _, its = name.casefold().partition("/")
     mine = f"/resourcegroups/{group}/providers/microsoft.containerservice/managedclusters/{its}"
     return not cluster or cluster.endswith(mine)

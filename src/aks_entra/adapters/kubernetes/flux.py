@@ -104,7 +104,7 @@ def _unchanged(title: str, error: ValueError) -> Refused:
 
 
 def _owner(secret: Mapping[str, Any]) -> str:
-    """Return the Kustomization that would undo a change of the Secret, or an empty text if none is known."""
+    """Return which Kustomization would undo a change of the Secret. Empty: none is known."""
     labels, notes = (secret["metadata"].get(one) or {} for one in ("labels", "annotations"))
     name, ssa = labels.get(f"{OWNER}/name"), notes.get(f"{OWNER}/ssa")
     if not name or notes.get(f"{OWNER}/reconcile") == "disabled" or ssa in {"IfNotPresent", "Ignore"}:

@@ -49,7 +49,7 @@ class Checked:
 
     @property
     def sound(self) -> bool:
-        """Whether there are records, each is whole, and none is missing. A store that is in use is never empty."""
+        """Whether the store has records, all of them are whole, and none is missing. An empty store does not pass."""
         return self.records > 0 and not any(one.kind in {"damaged", "missing"} for one in self.problems)
 
 

@@ -1,4 +1,4 @@
-"""A document of ARM is decoded once, whoever reads it, and what is no JSON is an error."""
+"""A response of ARM is decoded once. A response that is not JSON is an error."""
 
 from __future__ import annotations
 

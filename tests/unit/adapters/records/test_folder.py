@@ -1,4 +1,4 @@
-"""A record that was stored survives a power cut, whoever made the folders above it."""
+"""A stored record survives a power cut, also if another process made its folders."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_a_grant_says_what_stands_behind_the_names_of_who_asked_and_who_approved
     written = decide(asked, Approval(digest=asked.digest, approver="erin", by=approval), None, NOW)
     assert isinstance(written, Write)
     assert words in written.text
-    assert asked.digest == ask().digest  # an approval is for the request, whoever typed the name
+    assert asked.digest == ask().digest  # the digest does not depend on who typed the name
 
 
 def test_only_assignments_with_our_mark_are_ours() -> None:
